@@ -1,0 +1,68 @@
+/** Codes of every error this library throws; each is explained, with its mend, in `docs/errors.md`. */
+export type RateLimitErrorCode =
+  | 'ERR_RATE_LIMIT_PARSE'
+  | 'ERR_RATE_LIMIT_CONFIGURATION'
+  | 'ERR_RATE_LIMIT_STORAGE'
+  | 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'
+  | 'ERR_RATE_LIMIT_RESOLVER';
+
+/** Base of every error this library throws on its own account. A refused request is not one: see `RateLimitExceededException`. */
+export abstract class RateLimitError extends Error {
+  /** Stable, machine-readable name of the kind of error. */
+  abstract readonly code: RateLimitErrorCode;
+
+  override get name(): string {
+    return this.constructor.name;
+  }
+
+  /** Where the documentation explains this error and how to mend it. */
+  get help(): string {
+    return `docs/errors.md#${this.code.toLowerCase()}`;
+  }
+}
+
+/** A limit could not be read. Says what was given, where reading stopped (a zero-based index) and what was expected there. */
+export class RateLimitParseError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_PARSE';
+
+  constructor(
+    readonly input: string,
+    readonly position: number,
+    readonly expected: string,
+  ) {
+    super(
+      `Cannot read the rate limit ${JSON.stringify(excerpt(input))}: expected ${expected} at position ${position}. ` +
+        'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".',
+    );
+  }
+}
+
+/** An option, a decorator or a limit asks for something impossible. Thrown while the application starts, never per request. */
+export class ConfigurationError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_CONFIGURATION';
+}
+
+/** The store failed or did not answer; `cause` holds the driver's error. */
+export class StorageError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_STORAGE';
+}
+
+/** A compare-and-set storage lost too many races for one key in a row; nothing was counted. */
+export class ConcurrentUpdateError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
+}
+
+/** A function of the application (`key`, `cost`, `skip`, …) threw or returned something unusable; `cause` holds what it threw. */
+export class ResolverError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
+}
+
+/** What an unknown thrown value has to say, for use inside a message. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Keeps an over-long input from flooding a message or a log. */
+function excerpt(text: string): string {
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}

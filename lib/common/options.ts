@@ -1,0 +1,36 @@
+import { ConfigurationError } from './errors.js';
+import { describeValue } from './identifier.js';
+
+/**
+ * Refuses options that are not known, so that a misspelt or misplaced one never passes in silence.
+ *
+ * @param hints what to say of names that are known elsewhere
+ */
+export function assertKnownOptions(
+  where: string,
+  given: object,
+  known: readonly string[],
+  hints: Readonly<Record<string, string>> = {},
+): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const hint = Object.hasOwn(hints, name) ? hints[name] : `Known options: ${known.join(', ')}.`;
+    throw new ConfigurationError(`${where} does not know the option "${name}". ${hint}`);
+  }
+}
+
+/** Refuses a value that is not a whole number of at least `minimum`. */
+export function assertWholeNumber(where: string, value: unknown, minimum: number): asserts value is number {
+  if (!Number.isSafeInteger(value) || (value as number) < minimum) {
+    throw new ConfigurationError(
+      `${where} must be a whole number, at least ${minimum}; got ${describeValue(value)}.`,
+    );
+  }
+}
+
+/** Refuses an options argument that is not a plain object of options. */
+export function assertOptionsObject(where: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ConfigurationError(`${where} must be an object; got ${describeValue(value)}.`);
+  }
+}

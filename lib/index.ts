@@ -1,0 +1,60 @@
+export type { Awaitable } from './common/awaitable.js';
+export { systemClock, type Clock } from './common/clock.js';
+export {
+  ConcurrentUpdateError,
+  ConfigurationError,
+  RateLimitError,
+  RateLimitParseError,
+  ResolverError,
+  StorageError,
+  type RateLimitErrorCode,
+} from './common/errors.js';
+
+export type { Granularity } from './limits/granularity.js';
+export { parse, parseMany } from './limits/parse.js';
+export { RateLimitItem } from './limits/rate-limit-item.js';
+export {
+  RateLimitItemPerDay,
+  RateLimitItemPerHour,
+  RateLimitItemPerMillisecond,
+  RateLimitItemPerMinute,
+  RateLimitItemPerMonth,
+  RateLimitItemPerSecond,
+  RateLimitItemPerWeek,
+  RateLimitItemPerYear,
+} from './limits/rate-limit-items.js';
+export { registerGranularity, type RateLimitItemClass } from './limits/registry.js';
+
+export type { Evaluation } from './strategies/evaluate.js';
+export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
+
+export { CasStorage, type VersionedText } from './storages/cas/cas.storage.js';
+export type {
+  BatchResult,
+  Cell,
+  Hit,
+  Outcome,
+  Receipt,
+  Refund,
+  StorageCapabilities,
+} from './storages/contract.js';
+export { createLimit, type CreateLimitOptions, type Limit } from './storages/limit.js';
+export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
+export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
+export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
+
+export { Decision } from './limiter/decision.js';
+export {
+  RateLimiter,
+  type HitArguments,
+  type HitOptions,
+  type LimitInput,
+  type WindowStats,
+} from './limiter/rate-limiter.js';
+export {
+  FixedWindowElasticExpiryRateLimiter,
+  FixedWindowRateLimiter,
+  MovingWindowRateLimiter,
+  SlidingWindowCounterRateLimiter,
+  TokenBucketRateLimiter,
+} from './limiter/rate-limiters.js';

@@ -1,0 +1,64 @@
+import type { Storage } from '../storages/storage.js';
+import type { StrategyName } from '../strategies/strategy.js';
+import { RateLimiter } from './rate-limiter.js';
+
+/**
+ * Counts in windows that open at the first hit. Cheap; up to twice the amount across the boundary of two windows.
+ *
+ * @example
+ * ```ts
+ * import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
+ *
+ * const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+ * const onePerMinute = parse('1/minute');
+ * limiter.hit(onePerMinute, 'test_namespace', 'foo'); // true
+ * limiter.hit(onePerMinute, 'test_namespace', 'foo'); // false
+ * limiter.hit(onePerMinute, ['test_namespace', 'bar'], { cost: 1 }); // true
+ * ```
+ */
+export class FixedWindowRateLimiter extends RateLimiter {
+  constructor(storage: Storage) {
+    super(storage, 'fixed-window');
+  }
+}
+
+/** Like {@link FixedWindowRateLimiter}, but every hit, a refused one too, starts the window's period anew. */
+export class FixedWindowElasticExpiryRateLimiter extends RateLimiter {
+  constructor(storage: Storage) {
+    super(storage, 'fixed-window-elastic-expiry');
+  }
+}
+
+/** Remembers each hit: never more than the amount in any span of the window. Meant for small amounts. */
+export class MovingWindowRateLimiter extends RateLimiter {
+  constructor(storage: Storage) {
+    super(storage, 'moving-window');
+  }
+}
+
+/** Approximates a moving window by two counters, at constant cost. */
+export class SlidingWindowCounterRateLimiter extends RateLimiter {
+  constructor(storage: Storage) {
+    super(storage, 'sliding-window-counter');
+  }
+}
+
+/** Refills evenly and allows bursts of up to `burst` hits (default: the limit's amount). */
+export class TokenBucketRateLimiter extends RateLimiter {
+  constructor(storage: Storage, { burst }: { burst?: number } = {}) {
+    super(storage, 'token-bucket', burst);
+  }
+}
+
+/** The limiter of a strategy that is known by name. */
+export function createRateLimiter(strategy: StrategyName, storage: Storage): RateLimiter {
+  return new limiters[strategy](storage);
+}
+
+const limiters: Readonly<Record<StrategyName, new (storage: Storage) => RateLimiter>> = {
+  'fixed-window': FixedWindowRateLimiter,
+  'fixed-window-elastic-expiry': FixedWindowElasticExpiryRateLimiter,
+  'moving-window': MovingWindowRateLimiter,
+  'sliding-window-counter': SlidingWindowCounterRateLimiter,
+  'token-bucket': TokenBucketRateLimiter,
+};

@@ -1,0 +1,83 @@
+import { ConfigurationError } from '../common/errors.js';
+import { unitsOf, type Granularity } from './granularity.js';
+import type { RateLimitItem } from './rate-limit-item.js';
+import {
+  RateLimitItemPerMillisecond,
+  RateLimitItemPerSecond,
+  RateLimitItemPerMinute,
+  RateLimitItemPerHour,
+  RateLimitItemPerDay,
+  RateLimitItemPerWeek,
+  RateLimitItemPerMonth,
+  RateLimitItemPerYear,
+} from './rate-limit-items.js';
+
+/** A concrete {@link RateLimitItem} class: what {@link registerGranularity} takes and `parse` instantiates. */
+export interface RateLimitItemClass {
+  new (amount: number, multiples?: number, namespace?: string): RateLimitItem;
+  readonly granularity: Granularity;
+}
+
+const BUILT_IN: readonly RateLimitItemClass[] = [
+  RateLimitItemPerMillisecond,
+  RateLimitItemPerSecond,
+  RateLimitItemPerMinute,
+  RateLimitItemPerHour,
+  RateLimitItemPerDay,
+  RateLimitItemPerWeek,
+  RateLimitItemPerMonth,
+  RateLimitItemPerYear,
+];
+
+const classesByUnit = new Map<string, RateLimitItemClass>(
+  BUILT_IN.flatMap((itemClass) => unitsOf(itemClass.granularity).map((unit) => [unit, itemClass] as const)),
+);
+
+/**
+ * Teaches the notation a unit of your own.
+ *
+ * @throws ConfigurationError when a spelling is malformed or taken.
+ * @example
+ * ```ts
+ * import { parse, RateLimitItem, registerGranularity } from 'nestjs-limits';
+ *
+ * class RateLimitItemPerFortnight extends RateLimitItem {
+ *   static readonly granularity = { name: 'fortnight', milliseconds: 14 * 86_400_000 };
+ * }
+ * registerGranularity(RateLimitItemPerFortnight);
+ * parse('5/fortnight').getExpiry(); // 1209600
+ * ```
+ */
+export function registerGranularity(itemClass: RateLimitItemClass): void {
+  const { name, milliseconds } = itemClass.granularity;
+  if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
+    throw new ConfigurationError(
+      `The granularity "${name}" must last a whole number of milliseconds, at least 1; got ${milliseconds}.`,
+    );
+  }
+  const units = unitsOf(itemClass.granularity);
+  for (const unit of units) {
+    if (!/^[a-z]+$/.test(unit) || unit === 'per') {
+      throw new ConfigurationError(
+        `The unit "${unit}" of the granularity "${name}" must be lower-case letters a-z other than "per".`,
+      );
+    }
+    const taken = classesByUnit.get(unit);
+    if (taken !== undefined && taken !== itemClass) {
+      throw new ConfigurationError(
+        `The unit "${unit}" of the granularity "${name}" already means "${taken.granularity.name}".`,
+      );
+    }
+  }
+  for (const unit of units) classesByUnit.set(unit, itemClass);
+}
+
+/** The item class that a unit of the notation names, in any case; `undefined` when there is none. */
+export function findItemClass(unit: string): RateLimitItemClass | undefined {
+  return classesByUnit.get(unit.toLowerCase());
+}
+
+/** The registered granularities, in the order of registration. */
+export function knownGranularities(): string[] {
+  return [...new Set([...classesByUnit.values()].map((itemClass) => itemClass.granularity.name))];
+}

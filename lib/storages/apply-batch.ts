@@ -1,0 +1,127 @@
+import { block, type BlockState } from '../strategies/block.js';
+import { strategies } from '../strategies/strategies.js';
+import { retryAfter } from '../strategies/evaluate.js';
+import type { BatchResult, Hit, Outcome, Receipt, Refund } from './contract.js';
+import type { Limit } from './limit.js';
+
+/** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
+export interface Cells {
+  get(bucket: string, limit: Limit): object | undefined;
+  /** Stores a state that `get` did not return, or forgets the cell. A state that `get` returned may have changed in place. */
+  set(bucket: string, limit: Limit, state: object | undefined): void;
+  getBlock(bucket: string, limit: Limit): BlockState | undefined;
+  setBlock(bucket: string, limit: Limit, state: BlockState): void;
+}
+
+/** Decides a batch and takes it, all or none. */
+export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): BatchResult {
+  const states = new Array<object | undefined>(batch.length);
+  const outcomes = new Array<Draft>(batch.length);
+  let allowed = true;
+  for (let index = 0; index < batch.length; index++) {
+    const hit = batch[index] as Hit;
+    const state = cells.get(hit.bucket, hit.limit);
+    const draft = look(cells, hit, state, now);
+    if (!draft.allowed && hit.limit.mode === 'enforce') allowed = false;
+    states[index] = state;
+    outcomes[index] = draft;
+  }
+  for (let index = 0; index < batch.length; index++) {
+    const draft = outcomes[index] as Draft;
+    if (allowed && draft.allowed && draft.cost > 0) take(cells, draft, states[index], now);
+    else leave(cells, draft, states[index], now);
+  }
+  return { allowed, now, outcomes };
+}
+
+/** Says what a batch would meet; changes nothing. */
+export function peekBatch(cells: Cells, batch: readonly Hit[], now: number): BatchResult {
+  const drafts = batch.map((hit) => {
+    const state = cells.get(hit.bucket, hit.limit);
+    const draft = look(cells, hit, state, now);
+    report(cells, draft, state, now);
+    return draft;
+  });
+  return {
+    allowed: drafts.every((draft) => draft.allowed || draft.limit.mode === 'shadow'),
+    now,
+    outcomes: drafts,
+  };
+}
+
+/** Gives back what still counts. */
+export function refundBatch(cells: Cells, refunds: readonly Refund[], now: number): void {
+  for (const refund of refunds) {
+    const { bucket, limit, cost } = refund;
+    const state = cells.get(bucket, limit);
+    if (state === undefined) continue;
+    const consumption = refund.window === 'current' ? undefined : (refund as Receipt);
+    const next = strategies[limit.strategy].refund(state, limit, cost, now, consumption);
+    if (next !== state) cells.set(bucket, limit, next);
+  }
+}
+
+/** An outcome in the making. */
+type Draft = { -readonly [Key in keyof Outcome]: Outcome[Key] };
+
+/** Whether a hit is allowed, and of how much; the times are filled in once its batch is decided. */
+function look(cells: Cells, { bucket, limit, cost }: Hit, state: object | undefined, now: number): Draft {
+  const remaining = isBlocked(cells, bucket, limit, now)
+    ? 0
+    : strategies[limit.strategy].remaining(state, limit, now);
+  return {
+    bucket,
+    limit,
+    cost,
+    allowed: cost <= remaining,
+    remaining,
+    resetTime: now,
+    retryAfter: 0,
+    window: undefined,
+  };
+}
+
+function take(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
+  const { bucket, limit, cost } = draft;
+  const strategy = strategies[limit.strategy];
+  const next = strategy.commit(state, limit, cost, now);
+  if (next !== state) cells.set(bucket, limit, next);
+  draft.remaining -= cost;
+  draft.resetTime = strategy.resetTime(next, limit, now);
+  draft.window = strategy.window(next);
+}
+
+/** What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block. */
+function leave(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
+  const { bucket, limit, cost, allowed } = draft;
+  if (cost > 0 && !isBlocked(cells, bucket, limit, now)) {
+    if (state !== undefined) strategies[limit.strategy].refuse?.(state, limit, now);
+    if (!allowed && limit.block.length > 0 && cost <= limit.burst) {
+      cells.setBlock(bucket, limit, block.commit(cells.getBlock(bucket, limit), limit.block, now));
+    }
+  }
+  report(cells, draft, state, now);
+}
+
+/** Fills in the times of a hit that took nothing. */
+function report(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
+  const { bucket, limit, cost } = draft;
+  const strategy = strategies[limit.strategy];
+  const remaining = strategy.remaining(state, limit, now);
+  draft.resetTime = strategy.resetTime(state, limit, now);
+  draft.retryAfter = retryAfter(strategy, state, limit, cost, remaining, now);
+  if (!isBlocked(cells, bucket, limit, now)) return;
+
+  const until = blockedUntil(cells, bucket, limit, now);
+  draft.resetTime = remaining > 0 ? until : Math.max(until, draft.resetTime);
+  draft.remaining = 0;
+  if (!draft.allowed) draft.retryAfter = Math.max(until - now, draft.retryAfter);
+}
+
+function isBlocked(cells: Cells, bucket: string, limit: Limit, now: number): boolean {
+  return limit.block.length > 0 && blockedUntil(cells, bucket, limit, now) > now;
+}
+
+function blockedUntil(cells: Cells, bucket: string, limit: Limit, now: number): number {
+  return block.blockedUntil(cells.getBlock(bucket, limit), limit.block, now);
+}

@@ -1,0 +1,79 @@
+import { StorageError } from '../../common/errors.js';
+import { block, type BlockState } from '../../strategies/block.js';
+import { strategies } from '../../strategies/strategies.js';
+import type { Cells } from '../apply-batch.js';
+import type { Limit } from '../limit.js';
+
+/** A cell as it is stored: when it expires (epoch ms), then its state's numbers. */
+type StoredCell = [expiresAt: number, ...state: number[]];
+
+/**
+ * All cells of one identity as one text, which a person can read: JSON, by digest of the limit's id, and with a `!` for its
+ * block. Cells that have expired are dropped when it is written.
+ */
+export class CasRecord implements Cells {
+  readonly #stored: Record<string, StoredCell>;
+  readonly #states = new Map<string, { limit: Limit; state: object }>();
+
+  constructor(readonly text: string | undefined) {
+    this.#stored = text === undefined ? {} : parseRecord(text);
+  }
+
+  get(_bucket: string, limit: Limit): object | undefined {
+    const live = this.#states.get(limit.digest);
+    if (live !== undefined) return live.state;
+    const stored = this.#stored[limit.digest];
+    if (stored === undefined) return undefined;
+    const state = strategies[limit.strategy].decode(stored.slice(1));
+    this.#states.set(limit.digest, { limit, state });
+    return state;
+  }
+
+  set(_bucket: string, limit: Limit, state: object | undefined): void {
+    if (state === undefined) this.remove(limit);
+    else this.#states.set(limit.digest, { limit, state });
+  }
+
+  getBlock(_bucket: string, limit: Limit): BlockState | undefined {
+    const stored = this.#stored[blockDigest(limit)];
+    return stored && block.decode(stored.slice(1));
+  }
+
+  setBlock(_bucket: string, limit: Limit, state: BlockState): void {
+    this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit.block), ...block.encode(state)];
+  }
+
+  /** Forgets a cell; its block too, if asked. */
+  remove(limit: Limit, blockToo = false): void {
+    this.#states.delete(limit.digest);
+    delete this.#stored[limit.digest];
+    if (blockToo) delete this.#stored[blockDigest(limit)];
+  }
+
+  /** The text to store now, and the ms after which none of it counts any more. */
+  write(now: number): { text: string; ttl: number } {
+    for (const [digest, { limit, state }] of this.#states) {
+      const strategy = strategies[limit.strategy];
+      this.#stored[digest] = [strategy.expiresAt(state, limit), ...strategy.encode(state)];
+    }
+    const live = Object.entries(this.#stored).filter(([, [expiresAt]]) => expiresAt > now);
+    return {
+      text: JSON.stringify(Object.fromEntries(live)),
+      ttl: Math.max(0, ...live.map(([, [expiresAt]]) => expiresAt - now)),
+    };
+  }
+}
+
+function blockDigest(limit: Limit): string {
+  return `${limit.digest}!`;
+}
+
+function parseRecord(text: string): Record<string, StoredCell> {
+  try {
+    return { ...(JSON.parse(text) as Record<string, StoredCell>) };
+  } catch (cause) {
+    throw new StorageError('A stored record is not JSON: does something else write under our keyPrefix?', {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import type { Awaitable } from '../common/awaitable.js';
+import { receiptsOf, type BatchResult, type Cell, type Hit, type Outcome, type Refund } from './contract.js';
+
+/** Groups the cells or hits of a batch by what can be decided atomically, in order. */
+export function partition<C extends Cell>(batch: readonly C[], partOf: (cell: C) => string): C[][] {
+  const parts = new Map<string, C[]>();
+  for (const hit of batch) {
+    const part = parts.get(partOf(hit));
+    if (part === undefined) parts.set(partOf(hit), [hit]);
+    else part.push(hit);
+  }
+  return [...parts.values()];
+}
+
+/**
+ * Consumes a batch whose parts can each be decided atomically, but not together: all parts in parallel, and what was taken
+ * is given back if one of them refuses or fails. Never over a limit; under a race, possibly a refusal that one atomic step
+ * would not have made.
+ */
+export async function consumeInParts(
+  batch: readonly Hit[],
+  parts: readonly (readonly Hit[])[],
+  consume: (part: readonly Hit[]) => Awaitable<BatchResult>,
+  refund: (refunds: readonly Refund[]) => Awaitable<void>,
+): Promise<BatchResult> {
+  const settled = await Promise.allSettled(parts.map(async (part) => consume(part)));
+  const results = settled.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
+  const failure = settled.find((part) => part.status === 'rejected');
+  const allowed = failure === undefined && results.every((result) => result.allowed);
+  if (!allowed) await refund(results.flatMap(receiptsOf));
+  if (failure !== undefined) throw failure.reason;
+  return joinResults(batch, results.map(allowed ? (result) => result : withoutConsumption));
+}
+
+/** Puts the results of the parts of a batch together, in the batch's order. */
+export function joinResults(batch: readonly Hit[], results: readonly BatchResult[]): BatchResult {
+  const outcomes = results.flatMap((result) => result.outcomes);
+  const outcomeOf = (hit: Hit): Outcome[] =>
+    outcomes.filter((outcome) => outcome.bucket === hit.bucket && outcome.limit.id === hit.limit.id);
+  return {
+    allowed: results.every((result) => result.allowed),
+    now: Math.max(...results.map((result) => result.now)),
+    outcomes: batch.flatMap(outcomeOf),
+  };
+}
+
+function withoutConsumption(result: BatchResult): BatchResult {
+  return {
+    ...result,
+    outcomes: result.outcomes.map((outcome) =>
+      outcome.window === undefined
+        ? outcome
+        : { ...outcome, remaining: outcome.remaining + outcome.cost, window: undefined },
+    ),
+  };
+}

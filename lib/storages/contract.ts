@@ -1,0 +1,56 @@
+import type { Evaluation } from '../strategies/evaluate.js';
+import type { Consumption, StrategyName } from '../strategies/strategy.js';
+import type { Limit } from './limit.js';
+
+/** Where one identity's use of one limit is counted. */
+export interface Cell {
+  /** The identity. All limits of one identity share its bucket. */
+  readonly bucket: string;
+  readonly limit: Limit;
+}
+
+/** One entry of a batch: a hit on a cell. A batch names each cell at most once. */
+export interface Hit extends Cell {
+  /** Units to take; a whole number. 0 is always allowed and changes nothing. */
+  readonly cost: number;
+}
+
+/** What became of one hit. */
+export interface Outcome extends Hit, Evaluation {
+  /** Names the window the cost was taken from; `undefined` when nothing was taken. */
+  readonly window: number | undefined;
+}
+
+/** What to give back: exactly what one consumption took, or, where there is no receipt, so much of the current window. */
+export type Refund = Receipt | (Hit & { readonly window: 'current' });
+
+/** Proof of one consumption. Good for one refund. */
+export interface Receipt extends Hit, Consumption {}
+
+/** What became of a batch. */
+export interface BatchResult {
+  /** Whether every enforced limit allowed its hit; only then were the allowed costs taken. */
+  readonly allowed: boolean;
+  /** The reading of the storage's clock that decided, in epoch ms. */
+  readonly now: number;
+  /** One per hit, in the batch's order. */
+  readonly outcomes: readonly Outcome[];
+}
+
+/** What a storage can do. */
+export interface StorageCapabilities {
+  /** How much of a batch is decided in one atomic step; what spans more is reserved in parts and refunded on refusal. */
+  readonly atomicity: 'batch' | 'bucket' | 'limit';
+  /** Whose clock decides. */
+  readonly clock: 'local' | 'server';
+  readonly strategies: readonly StrategyName[];
+  /** The largest amount of a moving window. */
+  readonly largestMovingWindow: number;
+}
+
+/** The receipts of what a batch consumed; none, when it was refused. */
+export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
+  return outcomes.flatMap(({ bucket, limit, cost, window }) =>
+    window === undefined ? [] : [{ bucket, limit, cost, at: now, window }],
+  );
+}

@@ -1,0 +1,154 @@
+import { block, type BlockState } from '../../strategies/block.js';
+import { strategies } from '../../strategies/strategies.js';
+import type { Cells } from '../apply-batch.js';
+import type { Limit } from '../limit.js';
+import { MemoryTable, overflowCell } from './memory-table.js';
+
+/** How many cells a newcomer to a full storage may examine to find one that has expired. */
+const LOOKS_PER_NEWCOMER = 16;
+/** How many cells one sweep examines: about a millisecond of work. */
+const LOOKS_PER_SWEEP = 10_000;
+const SWEEP_INTERVAL = 1000;
+
+type Tables<State extends object> = Map<string, MemoryTable<State>>;
+
+/**
+ * The cells of a memory storage: a table per limit, flat by identity, with a hard cap on the whole.
+ *
+ * Expired cells are dropped by a sweep, a little at a time. When the cap is reached they make room at once; if none is
+ * found, newcomers share the overflow cells of their limit. No cell that still counts is ever dropped to make room, so a
+ * flood of new identities resets nobody.
+ */
+export class MemoryCells implements Cells {
+  /** Cells held, those of the overflow not included. */
+  #size = 0;
+  readonly #states: Tables<object> = new Map();
+  readonly #blocks: Tables<BlockState> = new Map();
+  readonly #examination = this.#examine();
+  #sweeper: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly maxKeys: number,
+    private readonly now: () => number,
+  ) {}
+
+  get(bucket: string, limit: Limit): object | undefined {
+    return this.#states.get(limit.id)?.get(bucket);
+  }
+
+  set(bucket: string, limit: Limit, state: object | undefined): void {
+    if (state === undefined) this.#delete(this.#states, bucket, limit);
+    else this.#put(tableOf(this.#states, limit, strategies[limit.strategy].expiresAt), bucket, state);
+  }
+
+  getBlock(bucket: string, limit: Limit): BlockState | undefined {
+    return this.#blocks.get(limit.id)?.get(bucket);
+  }
+
+  setBlock(bucket: string, limit: Limit, state: BlockState): void {
+    this.#put(tableOf(this.#blocks, limit, expiryOfBlock), bucket, state);
+  }
+
+  /** Forgets a cell and its block. */
+  remove(bucket: string, limit: Limit): void {
+    this.#delete(this.#states, bucket, limit);
+    this.#delete(this.#blocks, bucket, limit);
+  }
+
+  /** Forgets everything; returns how many cells that were. */
+  clear(): number {
+    let removed = 0;
+    for (const tables of [this.#states, this.#blocks]) {
+      for (const table of tables.values()) removed += table.cells.size + table.overflow.size;
+      tables.clear();
+    }
+    this.#size = 0;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+    return removed;
+  }
+
+  #put<State extends object>(table: MemoryTable<State>, bucket: string, state: State): void {
+    if (table.cells.has(bucket)) {
+      table.cells.set(bucket, state);
+    } else if (!this.#staysInOverflow(table, bucket) && (this.#size < this.maxKeys || this.#makeRoom())) {
+      table.cells.set(bucket, state);
+      this.#size++;
+      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref();
+    } else {
+      table.overflow.set(overflowCell(bucket), state);
+    }
+  }
+
+  /** An identity that shares an overflow cell does so until that cell has expired, or it would get a fresh start. */
+  #staysInOverflow<State extends object>(table: MemoryTable<State>, bucket: string): boolean {
+    if (table.overflow.size === 0) return false;
+    const cell = overflowCell(bucket);
+    const shared = table.overflow.get(cell);
+    if (shared === undefined) return false;
+    if (!table.isExpired(shared, this.now())) return true;
+    table.overflow.delete(cell);
+    return false;
+  }
+
+  #delete<State extends object>(tables: Tables<State>, bucket: string, limit: Limit): void {
+    const table = tables.get(limit.id);
+    if (table === undefined) return;
+    if (table.cells.delete(bucket)) this.#size--;
+    else if (table.overflow.size > 0) table.overflow.delete(overflowCell(bucket));
+  }
+
+  #makeRoom(): boolean {
+    for (let looks = 0; looks < LOOKS_PER_NEWCOMER && this.#size >= this.maxKeys; looks++)
+      this.#examination.next();
+    return this.#size < this.maxKeys;
+  }
+
+  #sweep(): void {
+    for (let looks = 0; looks < LOOKS_PER_SWEEP; looks++) this.#examination.next();
+    if (this.#states.size > 0 || this.#blocks.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+
+  /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
+  *#examine(): Generator<void, never> {
+    for (;;) {
+      yield* this.#examineTables(this.#states);
+      yield* this.#examineTables(this.#blocks);
+      yield;
+    }
+  }
+
+  *#examineTables<State extends object>(tables: Tables<State>): Generator<void> {
+    for (const [id, table] of tables) {
+      for (const [cell, state] of table.overflow) {
+        if (table.isExpired(state, this.now())) table.overflow.delete(cell);
+      }
+      for (const [bucket, state] of table.cells) {
+        if (table.isExpired(state, this.now()) && table.cells.delete(bucket)) this.#size--;
+        yield;
+      }
+      if (table.isEmpty) tables.delete(id);
+    }
+  }
+}
+
+function tableOf<State extends object>(
+  tables: Tables<State>,
+  limit: Limit,
+  expiry: (state: State, limit: Limit) => number,
+): MemoryTable<State> {
+  let table = tables.get(limit.id);
+  if (table === undefined) {
+    table = new MemoryTable(limit, expiry);
+    tables.set(limit.id, table);
+  } else if (limit.amount < table.limit.amount) {
+    table.limit = limit;
+  }
+  return table;
+}
+
+function expiryOfBlock(state: BlockState, limit: Limit): number {
+  return block.expiresAt(state, limit.block);
+}

@@ -1,0 +1,81 @@
+import { assertKnownOptions, assertWholeNumber } from '../../common/options.js';
+import { strategyNames } from '../../strategies/strategies.js';
+import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
+import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { MemoryCells } from './memory-cells.js';
+
+export interface MemoryStorageOptions extends StorageOptions {
+  /**
+   * Most cells (identities × limits) held at a time; about 100 bytes each, beside the identity itself. Once that many are
+   * in use, newcomers share 4,096 cells per limit, so that nobody who is being limited is forgotten. Default: 500,000.
+   */
+  maxKeys?: number;
+}
+
+const DEFAULT_MAX_KEYS = 500_000;
+
+/**
+ * Counts in this process. Every strategy; answers synchronously.
+ *
+ * @throws ConfigurationError when an option is unknown or out of range
+ * @example
+ * ```ts
+ * import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
+ *
+ * const limiter = new FixedWindowRateLimiter(new MemoryStorage({ maxKeys: 100_000 }));
+ * limiter.hit(parse('10/minute'), 'user', '42'); // true
+ * ```
+ */
+export class MemoryStorage extends Storage {
+  override readonly capabilities: StorageCapabilities = {
+    atomicity: 'batch',
+    clock: 'local',
+    strategies: strategyNames,
+    largestMovingWindow: 1_000_000,
+  };
+  readonly #cells: MemoryCells;
+  #closed = false;
+
+  constructor(options: MemoryStorageOptions = {}) {
+    assertKnownOptions('MemoryStorage', options, ['clock', 'keyPrefix', 'maxKeys']);
+    super(options);
+    const { maxKeys = DEFAULT_MAX_KEYS } = options;
+    assertWholeNumber('The maxKeys of MemoryStorage', maxKeys, 1);
+    this.#cells = new MemoryCells(maxKeys, () => this.clock.now());
+  }
+
+  override consume(batch: readonly Hit[]): BatchResult {
+    return consumeBatch(this.#open(), batch, this.clock.now());
+  }
+
+  override peek(batch: readonly Hit[]): BatchResult {
+    return peekBatch(this.#open(), batch, this.clock.now());
+  }
+
+  override refund(refunds: readonly Refund[]): void {
+    refundBatch(this.#open(), refunds, this.clock.now());
+  }
+
+  override remove(cells: readonly Cell[]): void {
+    for (const { bucket, limit } of cells) this.#open().remove(bucket, limit);
+  }
+
+  override check(): boolean {
+    return !this.#closed;
+  }
+
+  override reset(): number {
+    return this.#open().clear();
+  }
+
+  override close(): void {
+    this.#closed = true;
+    this.#cells.clear();
+  }
+
+  #open(): MemoryCells {
+    if (this.#closed) throw closedError(this);
+    return this.#cells;
+  }
+}

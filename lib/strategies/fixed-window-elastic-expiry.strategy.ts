@@ -1,0 +1,48 @@
+import { fixedWindow, isOpen, type FixedWindowState } from './fixed-window.strategy.js';
+import type { Strategy } from './strategy.js';
+
+export interface ElasticWindowState extends FixedWindowState {
+  /** Epoch ms at which the window opened: its name, since its end moves. */
+  start: number;
+}
+
+/**
+ * Fixed window with elastic expiry: every hit, a refused one too, starts the window's period anew; the count is kept until
+ * a whole period has passed without a hit.
+ *
+ * - State: count, start, end. A hit is allowed iff `count + cost ≤ amount`.
+ * - Bound: never more than `amount` in any span of `period`.
+ * - `resetTime` is the window's end.
+ * - A refusal changes only the end; a cost of 0 changes nothing. A refund never moves the end back.
+ *
+ * Source: the fixed window with elastic expiry of the Python library `limits`.
+ */
+export const fixedWindowElasticExpiry: Strategy<ElasticWindowState> = {
+  remaining: fixedWindow.remaining,
+  resetTime: fixedWindow.resetTime,
+  wait: fixedWindow.wait,
+
+  commit(state, { period }, cost, now) {
+    if (!isOpen(state, now)) return { count: cost, start: now, end: now + period };
+    state.count += cost;
+    state.end = now + period;
+    return state;
+  },
+
+  refuse(state, { period }, now) {
+    if (isOpen(state, now)) state.end = now + period;
+  },
+
+  window: (state) => state.start,
+
+  refund(state, _quota, cost, now, consumption) {
+    if (!isOpen(state, now) || (consumption !== undefined && consumption.window !== state.start))
+      return state;
+    state.count -= cost;
+    return state.count > 0 ? state : undefined;
+  },
+
+  expiresAt: (state) => state.end,
+  encode: (state) => [state.count, state.start, state.end],
+  decode: ([count = 0, start = 0, end = 0]) => ({ count, start, end }),
+};

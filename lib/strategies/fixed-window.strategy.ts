@@ -1,0 +1,57 @@
+import type { Strategy } from './strategy.js';
+
+export interface FixedWindowState {
+  /** Units consumed in the window; at least 1. */
+  count: number;
+  /** Epoch ms at which the window ends; a hit at exactly the end opens the next. */
+  end: number;
+}
+
+/**
+ * Fixed window: counts hits in windows of `period` that open at the first counted hit.
+ *
+ * - State: count, end. A hit is allowed iff `count + cost ≤ amount`.
+ * - Bound: never more than `amount` in one window, so at most 2 × `amount` in any span of `period` (across a boundary).
+ * - `resetTime` is the window's end.
+ * - A refund goes to the window that counted the hit; a window that gave everything back is forgotten.
+ *
+ * Source: the fixed window of the Python library `limits`.
+ */
+export const fixedWindow: Strategy<FixedWindowState> = {
+  remaining(state, { amount }, now) {
+    return isOpen(state, now) ? Math.max(0, amount - state.count) : amount;
+  },
+
+  resetTime(state, { period }, now) {
+    return isOpen(state, now) ? Math.min(state.end, now + period) : now;
+  },
+
+  wait: (state, quota, _cost, now) => fixedWindow.resetTime(state, quota, now) - now,
+
+  commit(state, { period }, cost, now) {
+    if (!isOpen(state, now)) return { count: cost, end: now + period };
+    state.count += cost;
+    if (state.end > now + period) state.end = now + period;
+    return state;
+  },
+
+  window: (state) => state.end,
+
+  refund(state, _quota, cost, now, consumption) {
+    if (!isOpen(state, now) || (consumption !== undefined && consumption.window !== state.end)) return state;
+    state.count -= cost;
+    return state.count > 0 ? state : undefined;
+  },
+
+  expiresAt: (state) => state.end,
+  encode: (state) => [state.count, state.end],
+  decode: ([count = 0, end = 0]) => ({ count, end }),
+};
+
+/** Whether the window is still there, with what it has counted. */
+export function isOpen<State extends FixedWindowState>(
+  state: State | undefined,
+  now: number,
+): state is State {
+  return state !== undefined && now < state.end;
+}

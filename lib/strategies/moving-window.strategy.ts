@@ -1,0 +1,174 @@
+import { usageThatFreesOne } from './arithmetic.js';
+import type { Strategy } from './strategy.js';
+
+/** The hits of a moving window, oldest first; hits of one ms are one entry. Entries before `first` have left. */
+export interface MovingWindowState {
+  /** Epoch ms of each entry, ascending. */
+  times: number[];
+  /** Units consumed up to and including each entry, those of entries cut off before included. */
+  totals: number[];
+  /** Units of the entries that have been cut off. */
+  cut: number;
+  /** Index of the first entry that may still count. */
+  first: number;
+}
+
+/** Entries that have left are cut off once there are this many and they are half of the log: constant work per hit on average. */
+const WORTH_CUTTING = 32;
+
+/**
+ * Moving window: remembers each hit; the entries in (now − period, now] count.
+ *
+ * - State: a log of (time, cost). A hit is allowed iff the counted costs + `cost ≤ amount`.
+ * - Bound: never more than `amount` in any span of `period`.
+ * - `resetTime` is when the oldest counted entry leaves.
+ * - Work per hit: O(log n) over running totals; an entry of cost n is one entry.
+ * - A refund takes its units out of the entry it names.
+ *
+ * Source: the moving window of the Python library `limits`.
+ */
+export const movingWindow: Strategy<MovingWindowState> = {
+  remaining(state, { amount, period }, now) {
+    return state === undefined
+      ? amount
+      : Math.max(0, amount - usedSince(state, firstAfter(state, now - period)));
+  },
+
+  resetTime(state, { amount, period }, now) {
+    const first = state === undefined ? 0 : firstAfter(state, now - period);
+    if (state === undefined || first === state.times.length) return now;
+    return timeOfUsage(state, first, usageThatFreesOne(usedSince(state, first), amount), period, now);
+  },
+
+  wait(state, { amount, period }, cost, now) {
+    return timeOfUsage(state, firstAfter(state, now - period), amount - cost, period, now) - now;
+  },
+
+  commit(state, { period }, cost, now) {
+    const first = state === undefined ? 0 : firstAfter(state, now - period);
+    if (state === undefined || first === state.times.length)
+      return { times: [now], totals: [cost], cut: 0, first: 0 };
+    state.first = first;
+    if (first >= WORTH_CUTTING && first * 2 >= state.times.length) cutOff(state);
+    pullBackFuture(state, now);
+    append(state, cost, now);
+    return state;
+  },
+
+  window: (state) => timeAt(state, state.times.length - 1),
+
+  refund(state, { period }, cost, now, consumption) {
+    state.first = firstAfter(state, now - period);
+    let index = state.times.length - 1;
+    if (consumption === undefined) {
+      for (let left = cost; left > 0 && index >= state.first; index--) left -= takeOut(state, index, left);
+    } else {
+      while (index >= state.first && timeAt(state, index) > consumption.window) index--;
+      if (index >= state.first && timeAt(state, index) === consumption.window) takeOut(state, index, cost);
+    }
+    return usedSince(state, state.first) > 0 ? state : undefined;
+  },
+
+  expiresAt: (state, { period }) => timeAt(state, state.times.length - 1) + period,
+
+  encode(state) {
+    const numbers: number[] = [];
+    for (let index = state.first; index < state.times.length; index++) {
+      numbers.push(timeAt(state, index), costAt(state, index));
+    }
+    return numbers;
+  },
+
+  decode(numbers) {
+    const state: MovingWindowState = { times: [], totals: [], cut: 0, first: 0 };
+    let total = 0;
+    for (let index = 0; index < numbers.length; index += 2) {
+      total += numbers[index + 1] ?? 0;
+      state.times.push(numbers[index] ?? 0);
+      state.totals.push(total);
+    }
+    return state;
+  },
+};
+
+function timeAt(state: MovingWindowState, index: number): number {
+  return state.times[index] ?? 0;
+}
+
+/** Units consumed up to and including an entry. */
+function totalAt(state: MovingWindowState, index: number): number {
+  return state.totals[index] ?? state.cut;
+}
+
+function costAt(state: MovingWindowState, index: number): number {
+  return totalAt(state, index) - totalAt(state, index - 1);
+}
+
+function usedSince(state: MovingWindowState, first: number): number {
+  return totalAt(state, state.totals.length - 1) - totalAt(state, first - 1);
+}
+
+/** Index of the first entry later than a time. */
+function firstAfter(state: MovingWindowState, time: number): number {
+  return lowestIndex(state, state.first, (index) => timeAt(state, index) > time);
+}
+
+/** The first ms at which at most `target` units count: when the last entry too many has left. */
+function timeOfUsage(
+  state: MovingWindowState,
+  first: number,
+  target: number,
+  period: number,
+  now: number,
+): number {
+  const total = totalAt(state, state.totals.length - 1);
+  const last = lowestIndex(state, first, (index) => total - totalAt(state, index) <= target);
+  return Math.min(timeAt(state, last), now) + period;
+}
+
+/** Binary search: the lowest index from `low` on for which the condition, once true always true, holds. */
+function lowestIndex(state: MovingWindowState, low: number, holds: (index: number) => boolean): number {
+  let high = state.times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function cutOff(state: MovingWindowState): void {
+  state.cut = totalAt(state, state.first - 1);
+  state.times = state.times.slice(state.first);
+  state.totals = state.totals.slice(state.first);
+  state.first = 0;
+}
+
+/** Entries from the future, left by a clock that went back, count as made now. */
+function pullBackFuture(state: MovingWindowState, now: number): void {
+  for (let index = state.times.length - 1; timeAt(state, index) > now; index--) state.times[index] = now;
+}
+
+function append(state: MovingWindowState, cost: number, now: number): void {
+  const last = state.times.length - 1;
+  const total = totalAt(state, last) + cost;
+  if (timeAt(state, last) === now) {
+    state.totals[last] = total;
+  } else {
+    state.times.push(now);
+    state.totals.push(total);
+  }
+}
+
+/** Takes up to `cost` units out of an entry, and the entry out of the log when none is left; returns how many it took. */
+function takeOut(state: MovingWindowState, index: number, cost: number): number {
+  const available = costAt(state, index);
+  const taken = Math.min(cost, available);
+  for (let later = index; later < state.totals.length; later++)
+    state.totals[later] = totalAt(state, later) - taken;
+  if (taken === available) {
+    state.times.splice(index, 1);
+    state.totals.splice(index, 1);
+  }
+  return taken;
+}

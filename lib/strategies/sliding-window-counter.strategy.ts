@@ -1,0 +1,103 @@
+import { usageThatFreesOne } from './arithmetic.js';
+import type { Strategy } from './strategy.js';
+
+export interface SlidingWindowState {
+  /** Units consumed in the window before the current one. */
+  previous: number;
+  /** Units consumed in the current window. */
+  current: number;
+  /** Epoch ms at which the current window began. */
+  start: number;
+}
+
+/**
+ * Sliding window counter: two counters approximate a moving window; the previous window weighs less the longer the current
+ * one lasts.
+ *
+ * - State: previous, current, start of current. Windows are aligned to the first hit after idleness.
+ * - `used = floor(previous × (period − elapsed) / period) + current`; a hit is allowed iff `used + cost ≤ amount`.
+ * - Bound: never more than `amount` in one window; in any span of `period` at most 2 × `amount`: a whole amount
+ *   at the very end of one window, and another in the next as the weight of the first falls.
+ * - `resetTime` is when the next whole unit frees: as the previous window's weight falls, then the current one's.
+ * - A refund goes to the window that counted the hit, be it the current or the previous one.
+ *
+ * Source: the sliding window counter of the Python library `limits`, aligned to the first hit instead of the clock.
+ */
+export const slidingWindowCounter: Strategy<SlidingWindowState> = {
+  remaining(state, { amount, period }, now) {
+    const view = roll(state, period, now);
+    return view === undefined ? amount : Math.max(0, amount - usedAt(view, period, now));
+  },
+
+  resetTime(state, { amount, period }, now) {
+    const view = roll(state, period, now);
+    if (view === undefined) return now;
+    return timeOfUsage(view, period, now, usageThatFreesOne(usedAt(view, period, now), amount));
+  },
+
+  wait(state, { amount, period }, cost, now) {
+    const view = roll(state, period, now);
+    return view === undefined ? 0 : timeOfUsage(view, period, now, amount - cost) - now;
+  },
+
+  commit(state, { period }, cost, now) {
+    const view = roll(state, period, now);
+    if (view === undefined) return { previous: 0, current: cost, start: now };
+    view.current += cost;
+    return view;
+  },
+
+  window: (state) => state.start,
+
+  refund(state, { period }, cost, now, consumption) {
+    const view = roll(state, period, now);
+    if (view === undefined) return undefined;
+    const window = consumption?.window ?? view.start;
+    if (window === view.start) view.current = Math.max(0, view.current - cost);
+    else if (window === view.start - period) view.previous = Math.max(0, view.previous - cost);
+    return view.previous + view.current > 0 ? view : undefined;
+  },
+
+  expiresAt: (state, { period }) => state.start + (state.current > 0 ? 2 * period : period),
+  encode: (state) => [state.previous, state.current, state.start],
+  decode: ([previous = 0, current = 0, start = 0]) => ({ previous, current, start }),
+};
+
+/** The state as its window stands now, as a copy where it differs: the windows move on, and one from the future begins now. */
+function roll(
+  state: SlidingWindowState | undefined,
+  period: number,
+  now: number,
+): SlidingWindowState | undefined {
+  if (state === undefined) return undefined;
+  const elapsed = now - state.start;
+  if (elapsed < 0) return { previous: state.previous, current: state.current, start: now };
+  if (elapsed < period) return state;
+  if (elapsed < 2 * period && state.current > 0)
+    return { previous: state.current, current: 0, start: state.start + period };
+  return undefined;
+}
+
+function weigh(count: number, left: number, period: number): number {
+  return Math.floor((count * left) / period);
+}
+
+function usedAt(view: SlidingWindowState, period: number, now: number): number {
+  return weigh(view.previous, period - (now - view.start), period) + view.current;
+}
+
+/** The first ms, not before now, at which at most `target` units are used if nobody hits meanwhile. */
+function timeOfUsage(view: SlidingWindowState, period: number, now: number, target: number): number {
+  return target >= view.current
+    ? Math.max(now, view.start + elapsedUntil(view.previous, target - view.current, period))
+    : Math.max(now, view.start + period + elapsedUntil(view.current, target, period));
+}
+
+/** The first elapsed ms of a window at which the count of the window before it weighs at most `target`. */
+function elapsedUntil(count: number, target: number, period: number): number {
+  if (count <= target) return 0;
+  // weigh(count, left) ≤ target ⇔ count × left < (target + 1) × period; rounding may miss by one, so the formula itself decides.
+  let elapsed = Math.max(0, Math.floor(period - ((target + 1) * period) / count) - 1);
+  while (weigh(count, period - elapsed, period) > target) elapsed++;
+  return elapsed;
+}

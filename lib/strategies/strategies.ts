@@ -1,0 +1,22 @@
+import { fixedWindowElasticExpiry } from './fixed-window-elastic-expiry.strategy.js';
+import { fixedWindow } from './fixed-window.strategy.js';
+import { movingWindow } from './moving-window.strategy.js';
+import { slidingWindowCounter } from './sliding-window-counter.strategy.js';
+import type { Strategy, StrategyName } from './strategy.js';
+import { tokenBucket } from './token-bucket.strategy.js';
+
+/** Every strategy by its name. A state is only ever handed to the strategy that made it. */
+export const strategies: Readonly<Record<StrategyName, Strategy<object>>> = {
+  'fixed-window': fixedWindow,
+  'fixed-window-elastic-expiry': fixedWindowElasticExpiry,
+  'moving-window': movingWindow,
+  'sliding-window-counter': slidingWindowCounter,
+  'token-bucket': tokenBucket,
+};
+
+/** The names of all strategies. */
+export const strategyNames = Object.keys(strategies) as readonly StrategyName[];
+
+export function isStrategyName(name: unknown): name is StrategyName {
+  return typeof name === 'string' && Object.hasOwn(strategies, name);
+}
