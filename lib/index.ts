@@ -11,6 +11,7 @@ export {
 } from './common/errors.js';
 
 export type { Granularity } from './limits/granularity.js';
+export type { LimitInput } from './limits/limit-input.js';
 export { parse, parseMany } from './limits/parse.js';
 export { RateLimitItem } from './limits/rate-limit-item.js';
 export {
@@ -44,13 +45,8 @@ export { storageFromString, type StorageFromStringOptions } from './storages/sto
 export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
 
 export { Decision } from './limiter/decision.js';
-export {
-  RateLimiter,
-  type HitArguments,
-  type HitOptions,
-  type LimitInput,
-  type WindowStats,
-} from './limiter/rate-limiter.js';
+export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
+export { RateLimiter } from './limiter/rate-limiter.js';
 export {
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,

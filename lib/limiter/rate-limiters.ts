@@ -1,5 +1,4 @@
 import type { Storage } from '../storages/storage.js';
-import type { StrategyName } from '../strategies/strategy.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /**
@@ -49,16 +48,3 @@ export class TokenBucketRateLimiter extends RateLimiter {
     super(storage, 'token-bucket', burst);
   }
 }
-
-/** The limiter of a strategy that is known by name. */
-export function createRateLimiter(strategy: StrategyName, storage: Storage): RateLimiter {
-  return new limiters[strategy](storage);
-}
-
-const limiters: Readonly<Record<StrategyName, new (storage: Storage) => RateLimiter>> = {
-  'fixed-window': FixedWindowRateLimiter,
-  'fixed-window-elastic-expiry': FixedWindowElasticExpiryRateLimiter,
-  'moving-window': MovingWindowRateLimiter,
-  'sliding-window-counter': SlidingWindowCounterRateLimiter,
-  'token-bucket': TokenBucketRateLimiter,
-};

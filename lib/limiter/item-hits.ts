@@ -1,0 +1,69 @@
+import { ConfigurationError } from '../common/errors.js';
+import { itemsOf, type LimitInput } from '../limits/limit-input.js';
+import type { RateLimitItem } from '../limits/rate-limit-item.js';
+import type { Hit } from '../storages/contract.js';
+import { createLimit, type Limit } from '../storages/limit.js';
+import { assertSupported, itemLimitId, type Storage } from '../storages/storage.js';
+import type { StrategyName } from '../strategies/strategy.js';
+
+/** Texts of limits that are remembered; beyond that they are read anew. */
+const MOST_REMEMBERED_TEXTS = 1000;
+
+/** Makes hits on bare items: limits that are told apart by amount, multiples, granularity and strategy. Compiles each item once. */
+export class ItemHits {
+  readonly #compiled = new WeakMap<RateLimitItem, Limit>();
+  readonly #texts = new Map<string, readonly RateLimitItem[]>();
+
+  constructor(
+    private readonly storage: Storage,
+    private readonly strategy: StrategyName,
+    private readonly burst?: number,
+  ) {}
+
+  hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
+    const batch = this.#itemsOf(limits).map((item) => ({
+      bucket: item.bucketFor(identifiers),
+      limit: this.#limitOf(item),
+      cost,
+    }));
+    if (batch.length > 1) assertDistinct(batch);
+    return batch;
+  }
+
+  #itemsOf(input: LimitInput): readonly RateLimitItem[] {
+    if (typeof input !== 'string') return itemsOf(input);
+    const known = this.#texts.get(input);
+    if (known !== undefined) return known;
+    const items = itemsOf(input);
+    if (this.#texts.size < MOST_REMEMBERED_TEXTS) this.#texts.set(input, items);
+    return items;
+  }
+
+  #limitOf(item: RateLimitItem): Limit {
+    let limit = this.#compiled.get(item);
+    if (limit === undefined) {
+      const { amount, period } = item;
+      const id = itemLimitId(item.cell, this.strategy);
+      limit = createLimit({
+        id,
+        name: item.toString(),
+        strategy: this.strategy,
+        amount,
+        period,
+        burst: this.burst,
+      });
+      assertSupported(this.storage, limit);
+      this.#compiled.set(item, limit);
+    }
+    return limit;
+  }
+}
+
+function assertDistinct(batch: readonly Hit[]): void {
+  const ids = new Set(batch.map((hit) => `${hit.bucket} ${hit.limit.id}`));
+  if (ids.size < batch.length) {
+    throw new ConfigurationError(
+      `The limits "${batch.map((hit) => hit.limit.name).join('; ')}" name one of them twice. Remove the repetition.`,
+    );
+  }
+}

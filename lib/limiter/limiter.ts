@@ -1,0 +1,109 @@
+import { chain, type Awaitable } from '../common/awaitable.js';
+import { describeValue } from '../common/identifier.js';
+import type { Hit } from '../storages/contract.js';
+import type { Storage } from '../storages/storage.js';
+import { Decision } from './decision.js';
+
+/** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
+export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
+
+export interface HitOptions {
+  /** Units to take; a whole number. Default: 1. */
+  cost?: number;
+}
+
+/** How much of a limit is left. */
+export interface WindowStats {
+  /** Epoch ms at which `remaining` grows next; now, if nothing is consumed. */
+  resetTime: number;
+  /** Whole units that could be consumed now; never negative. */
+  remaining: number;
+}
+
+/**
+ * What can be done with limits in a storage, whatever names them. Answers at once over memory storage and with a promise
+ * elsewhere; `await` reads both.
+ *
+ * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an identifier that is not a
+ * string, and `StorageError` when the store fails.
+ */
+export abstract class Limiter<Limits> {
+  readonly #refunded = new WeakSet<Decision>();
+
+  protected constructor(readonly storage: Storage) {}
+
+  /** The hits that limits and identifiers mean. */
+  protected abstract hitsOf(limits: Limits, identifiers: readonly string[], cost: number): Hit[];
+
+  /** Takes a hit; answers whether it was allowed. */
+  hit(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
+    return chain(this.storage.consume(this.#batch(limits, args)), (result) => result.allowed);
+  }
+
+  /** Answers whether a hit would be allowed; takes nothing. */
+  test(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
+    return chain(this.storage.peek(this.#batch(limits, args)), (result) => result.allowed);
+  }
+
+  /** Takes a hit; answers all there is to know of it. */
+  consume(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
+    return chain(this.storage.consume(this.#batch(limits, args)), (result) => new Decision(result));
+  }
+
+  /** Answers what `consume` would; takes nothing. */
+  peek(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
+    return chain(this.storage.peek(this.#batch(limits, args)), (result) => new Decision(result));
+  }
+
+  /** How much is left; of several limits, of the one with the least. */
+  getWindowStats(limits: Limits, ...args: HitArguments): Awaitable<WindowStats> {
+    const [identifiers] = splitArguments(args);
+    return chain(this.peek(limits, identifiers, { cost: 0 }), ({ resetTime, remaining }) => ({
+      resetTime,
+      remaining,
+    }));
+  }
+
+  /**
+   * Gives back what a decision consumed, where the window it was taken from still counts; once, however often it is called.
+   * Without a decision, gives the cost back to the current window.
+   */
+  refund(decision: Decision): Awaitable<void>;
+  refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
+  refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
+    if (!(given instanceof Decision)) {
+      return this.storage.refund(
+        this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const })),
+      );
+    }
+    if (this.#refunded.has(given)) return;
+    this.#refunded.add(given);
+    return this.storage.refund(given.receipts);
+  }
+
+  /** Forgets what was counted. */
+  clear(limits: Limits, ...args: HitArguments): Awaitable<void> {
+    return this.storage.remove(this.#batch(limits, args));
+  }
+
+  #batch(limits: Limits, args: HitArguments): Hit[] {
+    const [identifiers, { cost = 1 } = {}] = splitArguments(args);
+    assertCost(cost);
+    return this.hitsOf(limits, identifiers, cost);
+  }
+}
+
+/**
+ * Refuses a cost that is not a whole number from 0.
+ *
+ * @throws RangeError
+ */
+export function assertCost(cost: unknown): asserts cost is number {
+  if (!Number.isSafeInteger(cost) || (cost as number) < 0) {
+    throw new RangeError(`The cost of a hit must be a whole number from 0; got ${describeValue(cost)}.`);
+  }
+}
+
+function splitArguments(args: HitArguments): [identifiers: readonly string[], options?: HitOptions] {
+  return Array.isArray(args[0]) ? (args as [readonly string[], HitOptions?]) : [args as readonly string[]];
+}
