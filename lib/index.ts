@@ -54,3 +54,26 @@ export {
   SlidingWindowCounterRateLimiter,
   TokenBucketRateLimiter,
 } from './limiter/rate-limiters.js';
+
+export type { KeyFunction, PolicyDeclaration, PolicyOptions } from './policies/policy.js';
+
+export { InjectRateLimitStorage } from './nest/decorators/inject-rate-limit-storage.decorator.js';
+export { RateLimitInfo } from './nest/decorators/rate-limit-info.decorator.js';
+export { RateLimit } from './nest/decorators/rate-limit.decorator.js';
+export { SkipRateLimit } from './nest/decorators/skip-rate-limit.decorator.js';
+export { RateLimitExceededException } from './nest/rate-limit-exceeded.exception.js';
+export { RateLimitGuard } from './nest/rate-limit.guard.js';
+export { RateLimitModule, type RateLimitModuleAsyncOptions } from './nest/rate-limit.module.js';
+export type {
+  IdentityResolver,
+  RateLimitDeclaration,
+  RateLimitHeaders,
+  RateLimitKey,
+  RateLimitModuleExtras,
+  RateLimitModuleOptions,
+  RateLimitOptions,
+  RateLimitOptionsFactory,
+} from './nest/rate-limit.options.js';
+export { RATE_LIMIT_STORAGE } from './nest/rate-limit.tokens.js';
+export { RateLimiterService } from './nest/rate-limiter.service.js';
+export type { PolicyReference } from './nest/route-policies.js';

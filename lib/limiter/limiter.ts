@@ -1,5 +1,5 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import { describeValue } from '../common/identifier.js';
+import { assertCost } from '../common/cost.js';
 import type { Hit } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { Decision } from './decision.js';
@@ -90,17 +90,6 @@ export abstract class Limiter<Limits> {
     const [identifiers, { cost = 1 } = {}] = splitArguments(args);
     assertCost(cost);
     return this.hitsOf(limits, identifiers, cost);
-  }
-}
-
-/**
- * Refuses a cost that is not a whole number from 0.
- *
- * @throws RangeError
- */
-export function assertCost(cost: unknown): asserts cost is number {
-  if (!Number.isSafeInteger(cost) || (cost as number) < 0) {
-    throw new RangeError(`The cost of a hit must be a whole number from 0; got ${describeValue(cost)}.`);
   }
 }
 

@@ -1,0 +1,57 @@
+import type { Decision } from '../limiter/decision.js';
+import type { Limit } from '../storages/limit.js';
+
+/** A header field's name and value. */
+export type HeaderField = readonly [name: string, value: string];
+
+/**
+ * `RateLimit-Policy` and `RateLimit`: one member per limit, seconds rounded up.
+ *
+ * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651. A limit's name holds no character
+ * that a quoted string would have to escape.
+ */
+export function standardFields(decision: Decision): HeaderField[] {
+  const policies: string[] = [];
+  const limits: string[] = [];
+  for (const { limit, remaining, resetTime } of decision.limits) {
+    policies.push(policyMember(limit));
+    limits.push(`"${limit.name}";r=${remaining};t=${toSeconds(resetTime - decision.now)}`);
+  }
+  return [
+    ['RateLimit-Policy', policies.join(', ')],
+    ['RateLimit', limits.join(', ')],
+  ];
+}
+
+/** `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends them. */
+export function legacyFields(decision: Decision): HeaderField[] {
+  const { limit, remaining, resetTime } = decision.binding;
+  return [
+    ['X-RateLimit-Limit', String(limit.amount)],
+    ['X-RateLimit-Remaining', String(remaining)],
+    ['X-RateLimit-Reset', String(toSeconds(resetTime - decision.now))],
+  ];
+}
+
+/** `Retry-After` of a refusal, in seconds; none when no wait would help. Source: RFC 9110, section 10.2.3. */
+export function retryAfterFields(decision: Decision): HeaderField[] {
+  const { retryAfter } = decision;
+  return decision.allowed || !Number.isFinite(retryAfter)
+    ? []
+    : [['Retry-After', String(toSeconds(retryAfter))]];
+}
+
+const policyMembers = new WeakMap<Limit, string>();
+
+function policyMember(limit: Limit): string {
+  let member = policyMembers.get(limit);
+  if (member === undefined) {
+    member = `"${limit.name}";q=${limit.amount};w=${toSeconds(limit.period)}`;
+    policyMembers.set(limit, member);
+  }
+  return member;
+}
+
+function toSeconds(milliseconds: number): number {
+  return Math.ceil(milliseconds / 1000);
+}

@@ -1,0 +1,133 @@
+import {
+  ConfigurableModuleBuilder,
+  Inject,
+  Logger,
+  Module,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { ConfigurationError, messageOf } from '../common/errors.js';
+import { describeValue } from '../common/identifier.js';
+import { MemoryStorage } from '../storages/memory/memory.storage.js';
+import { storageFromString } from '../storages/storage-from-string.js';
+import { isStorage, type Storage } from '../storages/storage.js';
+import { IdentityResolvers } from './identity-resolvers.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { RateLimiterService } from './rate-limiter.service.js';
+import { RequestHits } from './request-hits.js';
+import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './resolve-options.js';
+import { RoutePolicies } from './route-policies.js';
+
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<RateLimitModuleOptions>({ moduleName: 'RateLimit' })
+    .setClassMethodName('forRoot')
+    .setFactoryMethodName('createRateLimitOptions')
+    .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, { isGlobal, guard }) => ({
+      ...definition,
+      global: isGlobal ?? true,
+      providers: [...(definition.providers ?? []), ...((guard ?? true) ? [GUARD_OF_ALL_ROUTES] : [])],
+    }))
+    .build();
+
+const GUARD_OF_ALL_ROUTES: Provider = { provide: APP_GUARD, useExisting: RateLimitGuard };
+
+/** The argument of `forRootAsync`. */
+export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
+
+/**
+ * Limits the rates of an application's routes.
+ *
+ * @example
+ * ```ts
+ * import { Module } from '@nestjs/common';
+ * import { RateLimitModule } from 'nestjs-limits';
+ *
+ * @Module({
+ *   imports: [RateLimitModule.forRoot({ storage: 'memory://', strategy: 'sliding-window-counter' })],
+ * })
+ * class AppModule {}
+ * ```
+ */
+@Module({
+  providers: [
+    {
+      provide: RATE_LIMIT_OPTIONS,
+      useFactory: resolveOptions,
+      inject: [MODULE_OPTIONS_TOKEN],
+    },
+    {
+      provide: RATE_LIMIT_STORAGE,
+      useFactory: openStorage,
+      inject: [RATE_LIMIT_OPTIONS],
+    },
+    IdentityResolvers,
+    RoutePolicies,
+    RequestHits,
+    RateLimitGuard,
+    RateLimiterService,
+  ],
+  exports: [
+    RATE_LIMIT_OPTIONS,
+    RATE_LIMIT_STORAGE,
+    RoutePolicies,
+    RequestHits,
+    RateLimitGuard,
+    RateLimiterService,
+  ],
+})
+export class RateLimitModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
+  ) {
+    super();
+  }
+
+  /**
+   * @throws ConfigurationError while the application starts, when an option is unknown, misplaced or wrong
+   */
+  static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
+    return super.forRoot(options);
+  }
+
+  /**
+   * Takes the options from a factory, a class or a provider. `isGlobal` and `guard` stand beside it.
+   *
+   * @throws ConfigurationError when an option stands beside the factory instead of in what it returns
+   */
+  static override forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
+    assertAsyncOptions(options);
+    return super.forRootAsync(options);
+  }
+
+  /** Closes the storage, if this module opened it. Never throws: the application is going down in good order. */
+  async onApplicationShutdown(): Promise<void> {
+    if (isStorage(this.options.storage)) return;
+    try {
+      await this.storage.close();
+    } catch (error) {
+      new Logger('RateLimit').error(`Closing ${this.storage} failed: ${messageOf(error)}`);
+    }
+  }
+}
+
+async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
+  const options = keyPrefix === undefined ? {} : { keyPrefix };
+  if (storage === undefined) return new MemoryStorage(options);
+  if (typeof storage === 'string') return storageFromString(storage, options);
+  if (!isStorage(storage)) {
+    throw new ConfigurationError(
+      `The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got ${describeValue(storage)}.`,
+    );
+  }
+  if (keyPrefix !== undefined) {
+    throw new ConfigurationError(
+      'The keyPrefix of RateLimitModule is for a storage given as a URI. Give yours to its constructor.',
+    );
+  }
+  return storage;
+}
