@@ -4,14 +4,9 @@ import ipaddr from 'ipaddr.js';
 const IPV6_PREFIX = 64;
 
 /**
- * The part of an address that a client cannot choose: an IPv4 address as it is (also when mapped into IPv6), the /64 network
- * of an IPv6 address. What is no address is returned as it is.
- *
- * @example
- * ```ts
- * clientNetwork('::ffff:203.0.113.7'); // '203.0.113.7'
- * clientNetwork('2001:db8:1:2:3:4:5:6'); // '2001:db8:1:2::/64'
- * ```
+ * The part of an address that a client cannot choose: an IPv4 address as it is, also when mapped into IPv6
+ * (`::ffff:203.0.113.7` is `203.0.113.7`); of an IPv6 address its network (`2001:db8:1:2::/64`). What is no address is
+ * returned as it is.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address;

@@ -1,15 +1,12 @@
-import * as items from './rate-limit-items.js';
+import * as itemClasses from './rate-limit-items.js';
 
-const UNITS = Object.values(items)
-  .map(({ granularity }) => granularity)
+const GRANULARITIES = Object.values(itemClasses)
+  .map((itemClass) => itemClass.granularity)
   .sort((a, b) => b.milliseconds - a.milliseconds);
 
-/** A window's length in words, in the largest unit that fits: `'minute'`, `'90 seconds'`, `'2 hours'`. */
+/** A window's length in words, in the largest unit that divides it: `'minute'`, `'90 seconds'`, `'2 hours'`. */
 export function describePeriod(milliseconds: number): string {
-  for (const unit of UNITS) {
-    const count = milliseconds / unit.milliseconds;
-    if (count === 1) return unit.name;
-    if (Number.isInteger(count)) return `${count} ${unit.name}s`;
-  }
-  return `${milliseconds} ms`;
+  const unit = GRANULARITIES.find((granularity) => milliseconds % granularity.milliseconds === 0);
+  const { name, milliseconds: length } = unit ?? itemClasses.RateLimitItemPerMillisecond.granularity;
+  return milliseconds === length ? name : `${milliseconds / length} ${name}s`;
 }

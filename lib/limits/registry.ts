@@ -42,7 +42,7 @@ const classesByUnit = new Map<string, RateLimitItemClass>(
  * import { parse, RateLimitItem, registerGranularity } from 'nestjs-limits';
  *
  * class RateLimitItemPerFortnight extends RateLimitItem {
- *   static readonly granularity = { name: 'fortnight', milliseconds: 14 * 86_400_000 };
+ *   static override readonly granularity = { name: 'fortnight', milliseconds: 14 * 86_400_000 };
  * }
  * registerGranularity(RateLimitItemPerFortnight);
  * parse('5/fortnight').getExpiry(); // 1209600
