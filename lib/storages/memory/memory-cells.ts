@@ -24,7 +24,7 @@ export class MemoryCells implements Cells {
   #size = 0;
   readonly #states: Tables<object> = new Map();
   readonly #blocks: Tables<BlockState> = new Map();
-  readonly #examination = this.#examine();
+  #examination = this.#examine();
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(
@@ -33,7 +33,7 @@ export class MemoryCells implements Cells {
   ) {}
 
   get(bucket: string, limit: Limit): object | undefined {
-    return this.#states.get(limit.id)?.get(bucket);
+    return this.#states.get(limit.id)?.admit(limit).get(bucket);
   }
 
   set(bucket: string, limit: Limit, state: object | undefined): void {
@@ -63,6 +63,7 @@ export class MemoryCells implements Cells {
       tables.clear();
     }
     this.#size = 0;
+    this.#examination = this.#examine(); // what it has not looked at yet is gone
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
     return removed;
@@ -106,6 +107,8 @@ export class MemoryCells implements Cells {
 
   #sweep(): void {
     for (let looks = 0; looks < LOOKS_PER_SWEEP; looks++) this.#examination.next();
+    dropEmpty(this.#states);
+    dropEmpty(this.#blocks);
     if (this.#states.size > 0 || this.#blocks.size > 0) return;
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
@@ -121,16 +124,23 @@ export class MemoryCells implements Cells {
   }
 
   *#examineTables<State extends object>(tables: Tables<State>): Generator<void> {
-    for (const [id, table] of tables) {
+    for (const table of tables.values()) {
       for (const [cell, state] of table.overflow) {
         if (table.isExpired(state, this.now())) table.overflow.delete(cell);
+        yield;
       }
       for (const [bucket, state] of table.cells) {
         if (table.isExpired(state, this.now()) && table.cells.delete(bucket)) this.#size--;
         yield;
       }
-      if (table.isEmpty) tables.delete(id);
     }
+  }
+}
+
+/** Not while a newcomer waits for room: its table is still empty then. */
+function dropEmpty<State extends object>(tables: Tables<State>): void {
+  for (const [id, table] of tables) {
+    if (table.isEmpty) tables.delete(id);
   }
 }
 
@@ -139,13 +149,10 @@ function tableOf<State extends object>(
   limit: Limit,
   expiry: (state: State, limit: Limit) => number,
 ): MemoryTable<State> {
-  let table = tables.get(limit.id);
-  if (table === undefined) {
-    table = new MemoryTable(limit, expiry);
-    tables.set(limit.id, table);
-  } else if (limit.amount < table.limit.amount) {
-    table.limit = limit;
-  }
+  const known = tables.get(limit.id)?.admit(limit);
+  if (known !== undefined) return known;
+  const table = new MemoryTable(limit, expiry);
+  tables.set(limit.id, table);
   return table;
 }
 

@@ -12,14 +12,19 @@ export class MemoryTable<State extends object> {
   readonly cells = new Map<string, State>();
   readonly overflow = new Map<number, State>();
 
-  /** @param limit of all limits that share these cells, the one with the smallest amount: its states last longest */
   constructor(
-    public limit: Limit,
+    private limit: Limit,
     private readonly expiry: (state: State, limit: Limit) => number,
   ) {}
 
   get isEmpty(): boolean {
     return this.cells.size === 0 && this.overflow.size === 0;
+  }
+
+  /** Of all limits that share these cells, the one with the smallest amount decides what has expired: its states last longest. */
+  admit(limit: Limit): this {
+    if (limit.amount < this.limit.amount) this.limit = limit;
+    return this;
   }
 
   get(bucket: string): State | undefined {

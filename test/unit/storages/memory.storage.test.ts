@@ -1,0 +1,400 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  ConfigurationError,
+  createLimit,
+  MemoryStorage,
+  type BatchResult,
+  type Clock,
+  type CreateLimitOptions,
+  type Limit,
+  type MemoryStorageOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+/** How many cells newcomers to a full storage share, per limit. */
+const OVERFLOW = 4096;
+
+let clock: ManualClock;
+beforeEach(() => {
+  clock = new ManualClock();
+});
+
+describe('answers', () => {
+  it('are there at once, without a promise', () => {
+    const storage = open();
+    const limit = once();
+    const batch = [{ bucket: 'somebody', limit, cost: 1 }];
+    const result = storage.consume(batch);
+    expect(result).toEqual({
+      allowed: true,
+      now: clock.now(),
+      outcomes: [
+        {
+          bucket: 'somebody',
+          limit,
+          cost: 1,
+          allowed: true,
+          remaining: 0,
+          resetTime: clock.now() + HOUR,
+          retryAfter: 0,
+          window: clock.now() + HOUR,
+        },
+      ],
+    });
+    expect(storage.peek(batch).allowed).toBe(false);
+    expect(storage.refund(batch.map((given) => ({ ...given, window: 'current' as const })))).toBeUndefined();
+    expect(storage.remove(batch)).toBeUndefined();
+    expect(storage.incr('counter', 60)).toBe(1);
+    expect(storage.check()).toBe(true);
+    expect(storage.reset()).toBe(1);
+    expect(storage.close()).toBeUndefined();
+  });
+
+  it('of a closed storage are errors that name it, at once', () => {
+    const storage = open();
+    storage.close();
+    expect(() => hit(storage, once(), 'somebody')).toThrow('MemoryStorage is closed.');
+    expect(() => storage.reset()).toThrow('MemoryStorage is closed.');
+  });
+
+  it('tell of limits by the very object that asked', () => {
+    const limit = once();
+    expect(hit(open(), limit, 'somebody').outcomes[0]?.limit).toBe(limit);
+  });
+});
+
+describe('options', () => {
+  it('have defaults', () => {
+    const storage = new MemoryStorage();
+    expect(storage.keyPrefix).toBe('nestjs-limits');
+    expect(storage.capabilities).toEqual({
+      atomicity: 'batch',
+      clock: 'local',
+      strategies: [
+        'fixed-window',
+        'fixed-window-elastic-expiry',
+        'moving-window',
+        'sliding-window-counter',
+        'token-bucket',
+      ],
+      largestMovingWindow: 1_000_000,
+    });
+    expect(hit(storage, once(), 'somebody').now).toBeGreaterThanOrEqual(1_700_000_000_000);
+    storage.close();
+  });
+
+  it('that are undefined mean their defaults', () => {
+    const options = { maxKeys: undefined, keyPrefix: undefined, clock: undefined };
+    expect(new MemoryStorage(options as unknown as MemoryStorageOptions).keyPrefix).toBe('nestjs-limits');
+  });
+
+  it('that are not known are refused by name', () => {
+    expect(() => new MemoryStorage({ maxkeys: 5 } as unknown as MemoryStorageOptions)).toThrow(
+      new ConfigurationError(
+        'MemoryStorage does not know the option "maxkeys". Known options: clock, keyPrefix, maxKeys.',
+      ),
+    );
+  });
+
+  it.each<[unknown, string]>([
+    [0, 'the number 0'],
+    [-1, 'the number -1'],
+    [1.5, 'the number 1.5'],
+    ['x', 'the string "x"'],
+    [null, 'null'],
+    [[5], 'an array'],
+  ])('refuse a maxKeys of %p', (maxKeys, said) => {
+    expect(() => new MemoryStorage({ maxKeys } as MemoryStorageOptions)).toThrow(
+      new ConfigurationError(`The maxKeys of MemoryStorage must be a whole number, at least 1; got ${said}.`),
+    );
+  });
+});
+
+describe('the sweep', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  it('starts with the first cell, and ends once the last has expired', () => {
+    const storage = open();
+    expect(jest.getTimerCount()).toBe(0);
+    hit(storage, once(), 'somebody');
+    hit(storage, once({ id: 'other' }), 'somebody');
+    expect(jest.getTimerCount()).toBe(1);
+    clock.advance(HOUR);
+    jest.advanceTimersByTime(SECOND);
+    expect(jest.getTimerCount()).toBe(0);
+    expect(storage.reset()).toBe(0);
+  });
+
+  it('starts anew when cells come back', () => {
+    const storage = open();
+    for (let time = 0; time < 2; time++) {
+      hit(storage, once(), 'somebody');
+      expect(jest.getTimerCount()).toBe(1);
+      clock.advance(HOUR);
+      jest.advanceTimersByTime(SECOND);
+      expect(jest.getTimerCount()).toBe(0);
+    }
+  });
+
+  it('ends with reset and with close', () => {
+    const storage = open();
+    hit(storage, once(), 'somebody');
+    storage.reset();
+    expect(jest.getTimerCount()).toBe(0);
+    hit(storage, once(), 'somebody');
+    storage.close();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('drops what has expired and keeps what has not', () => {
+    const storage = open();
+    const minutely = once({ id: 'minutely', period: MINUTE });
+    for (let index = 0; index < 100; index++) {
+      hit(storage, minutely, `early ${index}`);
+      hit(storage, once(), `late ${index}`);
+    }
+    clock.advance(MINUTE);
+    jest.advanceTimersByTime(SECOND);
+    expect(storage.reset()).toBe(100);
+  });
+
+  it.each([
+    'fixed-window',
+    'fixed-window-elastic-expiry',
+    'moving-window',
+    'sliding-window-counter',
+    'token-bucket',
+  ] as const)('drops cells of the strategy %s once they mean nothing, and not before', (strategy) => {
+    const storage = open();
+    hit(storage, once({ strategy, period: MINUTE }), 'somebody');
+    const lasts = strategy === 'sliding-window-counter' ? 2 * MINUTE : MINUTE;
+    clock.advance(lasts - 1);
+    jest.advanceTimersByTime(SECOND);
+    expect(jest.getTimerCount()).toBe(1);
+    clock.advance(1);
+    jest.advanceTimersByTime(SECOND);
+    expect(storage.reset()).toBe(0);
+  });
+
+  it('drops blocks once their level has fallen back, and not before', () => {
+    const storage = open();
+    const limit = once({ period: MINUTE, block: [MINUTE, HOUR] });
+    hit(storage, limit, 'somebody');
+    hit(storage, limit, 'somebody');
+    clock.advance(MINUTE + HOUR - 1);
+    jest.advanceTimersByTime(SECOND);
+    expect(jest.getTimerCount()).toBe(1);
+    clock.advance(1);
+    jest.advanceTimersByTime(SECOND);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('does its work a little at a time, and gets round to all of it', () => {
+    const storage = open();
+    for (let index = 0; index < 25_000; index++) hit(storage, once(), `somebody ${index}`);
+    clock.advance(HOUR);
+    jest.advanceTimersByTime(SECOND);
+    expect(jest.getTimerCount()).toBe(1);
+    jest.advanceTimersByTime(2 * SECOND);
+    expect(jest.getTimerCount()).toBe(0);
+    expect(storage.reset()).toBe(0);
+  });
+
+  it('looks at as few shared cells at a time as at others', () => {
+    const counting = countReadings(clock);
+    const storage = open({ maxKeys: 1, clock: counting });
+    hit(storage, once({ id: 'holds the only place' }), 'somebody');
+    for (let index = 0; index < 5000; index++) hit(storage, once(), `newcomer ${index}`);
+    counting.readings = 0;
+    jest.advanceTimersByTime(SECOND);
+    expect(counting.readings).toBeLessThanOrEqual(10_000);
+  });
+
+  it('keeps a token bucket as long as the smallest of its plans needs it', () => {
+    const storage = open();
+    const pro = once({ id: 'plan', strategy: 'token-bucket', amount: 100, period: MINUTE });
+    const free = once({ id: 'plan', strategy: 'token-bucket', amount: 10, period: MINUTE });
+    for (let times = 0; times < 5; times++) hit(storage, pro, 'somebody');
+    for (let times = 0; times < 5; times++) hit(storage, free, 'somebody');
+    expect(left(storage, free, 'somebody')).toBe(0);
+    clock.advance(6 * SECOND); // the larger plan has refilled its ten tokens, the smaller one of its ten
+    jest.advanceTimersByTime(SECOND);
+    expect(left(storage, pro, 'somebody')).toBe(100);
+    expect(left(storage, free, 'somebody')).toBe(1);
+  });
+
+  it('goes on as new after a reset in its midst', () => {
+    const storage = open({ maxKeys: 15_000 });
+    for (let index = 0; index < 15_000; index++) hit(storage, once(), `somebody ${index}`);
+    jest.advanceTimersByTime(SECOND); // it has looked at 10,000 of them
+    storage.reset();
+    clock.advance(HOUR); // the others would have expired
+    hit(storage, once(), 'limited');
+    jest.advanceTimersByTime(SECOND);
+    for (let index = 0; index < 40_000; index++) hit(storage, once(), `flood ${index}`);
+    expect(hit(storage, once(), 'limited').allowed).toBe(false);
+    expect(storage.reset()).toBeLessThanOrEqual(15_000 + OVERFLOW);
+  });
+
+  it('does not keep the process alive', () => {
+    jest.useRealTimers();
+    const timers = jest.spyOn(globalThis, 'setInterval');
+    const storage = open();
+    hit(storage, once(), 'somebody');
+    const [timer] = timers.mock.results.map(({ value }) => value as NodeJS.Timeout);
+    expect(timer?.hasRef()).toBe(false);
+    timers.mockRestore();
+    storage.close();
+  });
+});
+
+describe('the cap', () => {
+  it('holds against a flood of new identities, and nobody who is being limited is forgotten', () => {
+    const storage = open({ maxKeys: 1000 });
+    const limit = once();
+    hit(storage, limit, 'limited');
+    for (let index = 0; index < 50_000; index++) {
+      hit(storage, limit, `flood ${index}`);
+      if (index % 1000 === 0) expect(hit(storage, limit, 'limited').allowed).toBe(false);
+    }
+    expect(hit(storage, limit, 'limited').allowed).toBe(false);
+    const held = storage.reset();
+    expect(held).toBeGreaterThan(1000);
+    expect(held).toBeLessThanOrEqual(1000 + OVERFLOW);
+  });
+
+  it('lets newcomers share cells once it is reached, so that they are limited together', () => {
+    const storage = open({ maxKeys: 100 });
+    const limit = once();
+    let allowed = 0;
+    for (let index = 0; index < 20_000; index++) {
+      if (hit(storage, limit, `newcomer ${index}`).allowed) allowed++;
+    }
+    expect(allowed).toBeGreaterThan(100);
+    expect(allowed).toBeLessThanOrEqual(100 + OVERFLOW);
+    expect(storage.reset()).toBe(allowed);
+  });
+
+  it('counts newcomers to a limit that nobody has hit yet, though there is no room', () => {
+    const storage = open({ maxKeys: 1 });
+    hit(storage, once({ id: 'holds the only place' }), 'somebody');
+    expect(hit(storage, once(), 'newcomer').allowed).toBe(true);
+    expect(hit(storage, once(), 'newcomer').allowed).toBe(false);
+    const blocking = once({ id: 'blocking', block: [2 * HOUR] });
+    hit(storage, blocking, 'newcomer');
+    hit(storage, blocking, 'newcomer');
+    clock.advance(HOUR);
+    expect(hit(storage, blocking, 'newcomer').allowed).toBe(false);
+  });
+
+  it('counts the cells of all limits', () => {
+    const storage = open({ maxKeys: 1000 });
+    for (let index = 0; index < 1000; index++)
+      hit(storage, once({ id: `limit ${index % 10}` }), `old ${index}`);
+    for (let index = 0; index < 50_000; index++) hit(storage, once({ id: 'another' }), `newcomer ${index}`);
+    expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
+  });
+
+  it('counts blocks, too', () => {
+    const storage = open({ maxKeys: 1000 });
+    const blocking = once({ id: 'blocking', block: [HOUR] });
+    for (let index = 0; index < 500; index++) {
+      hit(storage, blocking, `blocked ${index}`);
+      hit(storage, blocking, `blocked ${index}`);
+    }
+    for (let index = 0; index < 50_000; index++) hit(storage, once(), `newcomer ${index}`);
+    // Were the 500 blocks not counted, 500 newcomers would have cells of their own.
+    expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
+  });
+
+  it('makes room by what has expired first', () => {
+    const storage = open({ maxKeys: 10 });
+    const limit = once();
+    for (let index = 0; index < 10; index++) hit(storage, limit, `old ${index}`);
+    clock.advance(HOUR);
+    for (let index = 0; index < 10; index++) hit(storage, limit, `new ${index}`);
+    expect(storage.reset()).toBe(10);
+  });
+
+  it('makes room by what is removed and by what is given back', () => {
+    const storage = open({ maxKeys: 1 });
+    const limit = once();
+    hit(storage, limit, 'first');
+    storage.remove([{ bucket: 'first', limit }]);
+    hit(storage, limit, 'second');
+    storage.refund([{ bucket: 'second', limit, cost: 1, window: 'current' }]);
+    expect(storage.reset()).toBe(0);
+    hit(storage, limit, 'third');
+    expect(storage.reset()).toBe(1);
+  });
+
+  it('does not let an identity start over that shared a cell when room appears', () => {
+    const storage = open({ maxKeys: 1 });
+    const limit = once();
+    hit(storage, limit, 'first');
+    expect(hit(storage, limit, 'shares').allowed).toBe(true);
+    expect(hit(storage, limit, 'shares').allowed).toBe(false);
+    storage.remove([{ bucket: 'first', limit }]);
+    expect(hit(storage, limit, 'shares').allowed).toBe(false);
+    clock.advance(HOUR);
+    expect(hit(storage, limit, 'shares').allowed).toBe(true);
+    expect(storage.reset()).toBe(1);
+  });
+
+  it('lets shared cells be refunded and removed', () => {
+    const storage = open({ maxKeys: 1 });
+    const limit = once({ amount: 3 });
+    hit(storage, limit, 'first');
+    hit(storage, limit, 'shares');
+    hit(storage, limit, 'shares');
+    storage.refund([{ bucket: 'shares', limit, cost: 1, window: 'current' }]);
+    expect(left(storage, limit, 'shares')).toBe(2);
+    storage.remove([{ bucket: 'shares', limit }]);
+    expect(left(storage, limit, 'shares')).toBe(3);
+    expect(left(storage, limit, 'first')).toBe(2);
+  });
+
+  it('is whole again after a reset', () => {
+    const storage = open({ maxKeys: 5 });
+    for (let round = 0; round < 3; round++) {
+      for (let index = 0; index < 5; index++) hit(storage, once(), `somebody ${index}`);
+      expect(storage.reset()).toBe(5);
+    }
+    for (let index = 0; index < 50_000; index++) hit(storage, once(), `flood ${index}`);
+    expect(storage.reset()).toBeLessThanOrEqual(5 + OVERFLOW);
+  });
+});
+
+function open(options: MemoryStorageOptions = {}): MemoryStorage {
+  return new MemoryStorage({ clock, ...options });
+}
+
+function once(options: Partial<CreateLimitOptions> = {}): Limit {
+  return createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: HOUR, ...options });
+}
+
+function hit(storage: MemoryStorage, limit: Limit, bucket: string): BatchResult {
+  return storage.consume([{ bucket, limit, cost: 1 }]);
+}
+
+function left(storage: MemoryStorage, limit: Limit, bucket: string): number | undefined {
+  return storage.peek([{ bucket, limit, cost: 0 }]).outcomes[0]?.remaining;
+}
+
+function countReadings(of: Clock): Clock & { readings: number } {
+  return {
+    readings: 0,
+    now() {
+      this.readings++;
+      return of.now();
+    },
+  };
+}
