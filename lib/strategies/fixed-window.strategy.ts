@@ -31,8 +31,12 @@ export const fixedWindow: Strategy<FixedWindowState> = {
   commit(state, { period }, cost, now) {
     if (!isOpen(state, now)) return { count: cost, end: now + period };
     state.count += cost;
-    if (state.end > now + period) state.end = now + period;
+    state.end = Math.min(state.end, now + period);
     return state;
+  },
+
+  refuse(state, { period }, now) {
+    state.end = Math.min(state.end, now + period);
   },
 
   window: (state) => state.end,

@@ -55,6 +55,8 @@ export const movingWindow: Strategy<MovingWindowState> = {
     return state;
   },
 
+  refuse: (state, _quota, now) => pullBackFuture(state, now),
+
   window: (state) => timeAt(state, state.times.length - 1),
 
   refund(state, { period }, cost, now, consumption) {

@@ -47,6 +47,10 @@ export const slidingWindowCounter: Strategy<SlidingWindowState> = {
     return view;
   },
 
+  refuse(state, _quota, now) {
+    state.start = Math.min(state.start, now);
+  },
+
   window: (state) => state.start,
 
   refund(state, { period }, cost, now, consumption) {

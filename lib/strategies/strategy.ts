@@ -43,8 +43,11 @@ export interface Strategy<State> {
   /** Takes an allowed cost above 0 and returns the new state. Owns `state`, and may change it in place. */
   commit(state: State | undefined, quota: Quota, cost: number, now: number): State;
 
-  /** Changes in place what a hit changes although nothing is taken. Strategies without it leave the state alone. */
-  refuse?(state: State, quota: Quota, now: number): void;
+  /**
+   * Changes in place what a hit changes although nothing is taken: an elastic end moves, and a state from the future, left
+   * by a clock that went back, becomes one of now, so that the time it takes to recover begins to pass.
+   */
+  refuse(state: State, quota: Quota, now: number): void;
 
   /** Names the window that the newest consumption was counted in, for its receipt. */
   window(state: State): number;

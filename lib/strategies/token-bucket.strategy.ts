@@ -47,6 +47,10 @@ export const tokenBucket: Strategy<TokenBucketState> = {
     return state;
   },
 
+  refuse(state, _quota, now) {
+    state.at = Math.min(state.at, now);
+  },
+
   window: (state) => state.level,
 
   refund(state, quota, cost, now, consumption) {
