@@ -14,12 +14,12 @@ export type LimitInput = string | RateLimitItem | readonly RateLimitItem[];
 export function itemsOf(input: LimitInput): readonly RateLimitItem[] {
   if (typeof input === 'string') return parseMany(input);
   const items = isList(input) ? input : [input];
-  const stranger = items.find(
+  const stranger = items.findIndex(
     (item) => typeof (item as Partial<RateLimitItem> | undefined)?.bucketFor !== 'function',
   );
-  if (items.length === 0 || stranger !== undefined) {
+  if (items.length === 0 || stranger >= 0) {
     throw new ConfigurationError(
-      `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${items.length === 0 ? 'an empty list' : describeValue(stranger)}.`,
+      `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${items.length === 0 ? 'an empty list' : describeValue(items[stranger])}.`,
     );
   }
   return items;
