@@ -1,0 +1,166 @@
+import { afterEach, describe } from '@jest/globals';
+import type { INestApplication, LoggerService, LogLevel, ModuleMetadata, Type } from '@nestjs/common';
+import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
+import { MemoryStorage, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import type { AddressInfo } from 'node:net';
+
+/** The HTTP platforms of Nest; whatever the tests expect of one, they expect of the other. */
+export const platforms = ['express', 'fastify'] as const;
+export type Platform = (typeof platforms)[number];
+
+export interface HttpAppOptions {
+  /** Whether the client's address is what one proxy says in X-Forwarded-For. Default: false. */
+  trustProxy?: boolean;
+  /** Prepares the application before it listens: versioning, filters, … */
+  configure?: (app: INestApplication) => void;
+  /** Overrides providers before the module is compiled. */
+  override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
+}
+
+/** Starts an application that is closed after the test. */
+export type StartHttpApp = (metadata: ModuleMetadata, options?: HttpAppOptions) => Promise<HttpApp>;
+
+/** A module whose controllers are limited in memory, by a clock that stands still unless the test moves it. */
+export function limited(
+  controllers: Type[],
+  options: RateLimitModuleOptions = {},
+  clock = new ManualClock(),
+): ModuleMetadata {
+  return {
+    imports: [RateLimitModule.forRoot({ storage: new MemoryStorage({ clock }), ...options })],
+    controllers,
+  };
+}
+
+/** Describes a subject once per platform. */
+export function describeOverHttp(
+  subject: string,
+  define: (start: StartHttpApp, platform: Platform) => void,
+): void {
+  describe.each(platforms)(`${subject}, over %s`, (platform) => {
+    const running: HttpApp[] = [];
+    afterEach(async () => {
+      await Promise.all(running.splice(0).map((app) => app.close()));
+    });
+
+    define(async (metadata, options) => {
+      const app = await startHttpApp(platform, metadata, options);
+      running.push(app);
+      return app;
+    }, platform);
+  });
+}
+
+/** Starts an application of the given module on a free port. */
+export async function startHttpApp(
+  platform: Platform,
+  metadata: ModuleMetadata,
+  { trustProxy = false, configure, override = (builder) => builder }: HttpAppOptions = {},
+): Promise<HttpApp> {
+  const log = new RecordingLogger();
+  const module = await override(Test.createTestingModule(metadata).setLogger(log)).compile();
+  const app = module.createNestApplication(
+    platform === 'fastify' ? new FastifyAdapter({ trustProxy }) : new ExpressAdapter(),
+  );
+  if (platform === 'express' && trustProxy) (app as NestExpressApplication).set('trust proxy', 1);
+  configure?.(app);
+  try {
+    await app.listen(0, '127.0.0.1');
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  return new HttpApp(app, log);
+}
+
+/** An application that listens, and a client of it. */
+export class HttpApp {
+  readonly #url: string;
+
+  constructor(
+    readonly nest: INestApplication,
+    readonly log: RecordingLogger,
+  ) {
+    const { port } = (nest.getHttpServer() as { address(): AddressInfo }).address();
+    this.#url = `http://127.0.0.1:${port}`;
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<HttpReply> {
+    return this.request('GET', path, headers);
+  }
+
+  post(path: string, headers: Record<string, string> = {}): Promise<HttpReply> {
+    return this.request('POST', path, headers);
+  }
+
+  async request(method: string, path: string, headers: Record<string, string> = {}): Promise<HttpReply> {
+    const response = await fetch(this.#url + path, { method, headers });
+    return new HttpReply(response.status, response.headers, await response.text());
+  }
+
+  /** The statuses of so many requests, one after the other. */
+  async statuses(count: number, path: string, headers: Record<string, string> = {}): Promise<number[]> {
+    const statuses: number[] = [];
+    for (let request = 0; request < count; request++) statuses.push((await this.get(path, headers)).status);
+    return statuses;
+  }
+
+  close(): Promise<void> {
+    return this.nest.close();
+  }
+}
+
+export class HttpReply {
+  constructor(
+    readonly status: number,
+    readonly headers: Headers,
+    readonly text: string,
+  ) {}
+
+  get body(): unknown {
+    return JSON.parse(this.text);
+  }
+
+  /** The fields that the library sends, those of them that are there. */
+  get fields(): Record<string, string> {
+    const isOurs = (name: string): boolean => /^(x-)?ratelimit|^retry-after$/.test(name);
+    return Object.fromEntries([...this.headers].filter(([name]) => isOurs(name)));
+  }
+
+  /** What `RateLimit` says, without the times: `"default";r=4`. */
+  get remaining(): string | null {
+    return this.headers.get('ratelimit')?.replaceAll(/;t=\d+/g, '') ?? null;
+  }
+}
+
+/** Keeps what the application logs. */
+export class RecordingLogger implements LoggerService {
+  readonly entries: { level: LogLevel; message: unknown }[] = [];
+
+  log = (): void => undefined;
+  debug = (): void => undefined;
+  verbose = (): void => undefined;
+
+  warn(message: unknown): void {
+    this.entries.push({ level: 'warn', message });
+  }
+
+  error(message: unknown): void {
+    this.entries.push({ level: 'error', message });
+  }
+
+  get warnings(): unknown[] {
+    return this.#of('warn');
+  }
+
+  get errors(): unknown[] {
+    return this.#of('error');
+  }
+
+  #of(level: LogLevel): unknown[] {
+    return this.entries.filter((entry) => entry.level === level).map((entry) => entry.message);
+  }
+}
