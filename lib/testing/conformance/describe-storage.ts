@@ -4,7 +4,7 @@ import { conformanceCases } from './conformance-cases.js';
 
 /** What the suite needs of a test runner; Jest, Vitest, Mocha and `node:test` have it. */
 export interface ConformanceRunner {
-  describe(name: string, body: () => void): unknown;
+  describe: (name: string, body: () => void) => unknown;
   it: {
     (name: string, body: () => Promise<void>): unknown;
     /** Where it is missing, a skipped case is registered as one that passes. */
@@ -55,7 +55,8 @@ export function describeStorage(
       describe(topic, () => {
         for (const each of conformanceCases.filter((other) => other.topic === topic)) {
           const run = (): Promise<void> => runConformanceCase(each, open);
-          if (Object.hasOwn(skip, each.name)) registerSkipped(it, `${each.name} (skipped: ${skip[each.name]})`, run);
+          if (Object.hasOwn(skip, each.name))
+            registerSkipped(it, `${each.name} (skipped: ${skip[each.name]})`, run);
           else it(each.name, run);
         }
       });

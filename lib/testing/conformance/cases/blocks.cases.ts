@@ -1,0 +1,173 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import type { Limit } from '../../../storages/limit.js';
+import { CasesOf } from '../define-cases.js';
+import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, seen } from '../scenario.js';
+
+const topic = new CasesOf('blocks');
+
+topic.addPerStrategy('a refusal closes the limit for the first duration', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 1, block: [10 * MINUTE, HOUR] });
+  await scenario.hit(limit);
+  scenario.at(1000);
+  deepEqual(await scenario.hit(limit), refused(0, 10 * MINUTE, 10 * MINUTE));
+  scenario.at(1000 + 10 * MINUTE - 1);
+  deepEqual(await scenario.hit(limit), refused(0, 1, 1));
+  scenario.at(1000 + 10 * MINUTE);
+  deepEqual((await scenario.hit(limit)).allowed, true);
+});
+
+topic.add(
+  'every further refusal takes the next duration, and then the last',
+  ['fixed-window'],
+  async (scenario) => {
+    await scenario.play(oncePerMinute([MINUTE, 2 * MINUTE, 5 * MINUTE]), [
+      hit(0, passes(0, 60_000)),
+      hit(1000, refused(0, 60_000, 60_000)),
+      hit(61_000, passes(0, 60_000)),
+      hit(62_000, refused(0, 120_000, 120_000)),
+      hit(182_000, passes(0, 60_000)),
+      hit(183_000, refused(0, 300_000, 300_000)),
+      hit(483_000, passes(0, 60_000)),
+      hit(484_000, refused(0, 300_000, 300_000)),
+    ]);
+  },
+);
+
+topic.add(
+  'a block starts over once the longest duration has passed without one, and not one ms earlier',
+  ['fixed-window'],
+  async (scenario) => {
+    const early = limitOf('fixed-window', { id: 'early', amount: 1, block: [MINUTE, 5 * MINUTE] });
+    const late = limitOf('fixed-window', { id: 'late', amount: 1, block: [MINUTE, 5 * MINUTE] });
+    for (const limit of [early, late]) {
+      await scenario.hit(limit);
+      deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE));
+    }
+    scenario.at(6 * MINUTE - 2);
+    for (const limit of [early, late]) equal((await scenario.hit(limit)).allowed, true);
+    scenario.at(6 * MINUTE - 1);
+    deepEqual(await scenario.hit(early), refused(0, 5 * MINUTE, 5 * MINUTE));
+    scenario.at(6 * MINUTE);
+    deepEqual(await scenario.hit(late), refused(0, MINUTE, MINUTE));
+  },
+);
+
+topic.add('hits during a block change nothing', ['fixed-window-elastic-expiry'], async (scenario) => {
+  const limit = limitOf('fixed-window-elastic-expiry', { amount: 1, block: [2 * MINUTE, HOUR] });
+  await scenario.play(limit, [
+    hit(0, passes(0, 60_000)),
+    hit(30_000, refused(0, 120_000, 120_000)), // moves the elastic end to 90,000 too
+    hit(60_000, refused(0, 90_000, 90_000)), // would move it to 120,000
+    hit(149_999, refused(0, 1, 1)), // and this one beyond the block
+    hit(150_000, passes(0, 60_000)),
+    hit(150_001, refused(0, HOUR, HOUR)), // the second duration, not the fifth
+  ]);
+});
+
+topic.add('a cost above the capacity never blocks', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([HOUR]);
+  deepEqual(await scenario.hit(limit, 2), refused(1, 0, Infinity));
+  deepEqual(await scenario.hit(limit), passes(0, MINUTE));
+});
+
+topic.add(
+  'a cost above the capacity is refused for good during a block, too',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = oncePerMinute([HOUR]);
+    await scenario.hit(limit);
+    await scenario.hit(limit);
+    deepEqual(await scenario.hit(limit, 2), refused(0, HOUR, Infinity));
+  },
+);
+
+topic.add('a cost of 0 passes a block and does not lift it', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([HOUR]);
+  await scenario.hit(limit);
+  await scenario.hit(limit);
+  deepEqual(await scenario.hit(limit, 0), passes(0, HOUR));
+  deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+});
+
+topic.add('a look sets no block, and tells of one that is set', ['fixed-window'], async (scenario) => {
+  await scenario.play(oncePerMinute([HOUR]), [
+    hit(0, passes(0, 60_000)),
+    look(1000, refused(0, 59_000, 59_000)),
+    hit(60_000, passes(0, 60_000)),
+    hit(61_000, refused(0, HOUR, HOUR)),
+    look(62_000, refused(0, HOUR - 1000, HOUR - 1000)),
+  ]);
+});
+
+topic.add('a refusal blocks only the limit that refuses', ['fixed-window'], async (scenario) => {
+  const roomy = limitOf('fixed-window', { id: 'roomy', block: [HOUR] });
+  const narrow = limitOf('fixed-window', { id: 'narrow', amount: 1, block: [2 * HOUR] });
+  await scenario.consume(hitsOn([roomy, narrow]));
+  const result = await scenario.consume(hitsOn([roomy, narrow]));
+  deepEqual(seen(result), [passes(2, MINUTE), refused(0, 2 * HOUR, 2 * HOUR)]);
+  deepEqual(await scenario.hit(roomy), passes(1, MINUTE));
+});
+
+topic.add(
+  'a blocked limit refuses a batch, and the others give nothing',
+  ['fixed-window'],
+  async (scenario) => {
+    const blocked = limitOf('fixed-window', { id: 'blocked', amount: 1, block: [HOUR] });
+    const roomy = limitOf('fixed-window', { id: 'roomy', period: 3 * HOUR });
+    await scenario.hit(blocked);
+    await scenario.hit(blocked);
+    scenario.at(2 * MINUTE);
+    const result = await scenario.consume(hitsOn([roomy, blocked]));
+    deepEqual(seen(result), [passes(3, 0), refused(0, HOUR - 2 * MINUTE, HOUR - 2 * MINUTE)]);
+    equal(await scenario.left(roomy), 3);
+  },
+);
+
+topic.add('a block holds for one identity only', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([HOUR]);
+  await scenario.hit(limit, 1, 'conformance/blocked');
+  await scenario.hit(limit, 1, 'conformance/blocked');
+  deepEqual(await scenario.hit(limit, 1, 'conformance/free'), passes(0, MINUTE));
+});
+
+topic.add(
+  'a shadow limit that is blocked reports it and refuses nothing',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, mode: 'shadow', block: [HOUR] });
+    await scenario.hit(limit);
+    scenario.at(MINUTE - 1);
+    await scenario.hit(limit);
+    scenario.at(MINUTE);
+    const result = await scenario.consume(hitsOn([limit]));
+    equal(result.allowed, true);
+    deepEqual(seen(result), [refused(0, HOUR - 1, HOUR - 1)]);
+  },
+);
+
+topic.addPerStrategy('remove lifts a block and forgets its level', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 1, block: [HOUR, 2 * HOUR] });
+  for (let times = 0; times < 2; times++) {
+    deepEqual((await scenario.hit(limit)).allowed, true);
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+    await scenario.remove([limit]);
+  }
+  deepEqual((await scenario.look(limit)).remaining, 1);
+});
+
+topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([60 * DAY]);
+  await scenario.hit(limit);
+  await scenario.hit(limit);
+  scenario.at(60 * DAY - 1);
+  deepEqual(await scenario.hit(limit), refused(0, 1, 1));
+  scenario.at(60 * DAY);
+  deepEqual(await scenario.hit(limit), passes(0, MINUTE));
+  await scenario.remove([limit]);
+});
+
+function oncePerMinute(block: readonly number[]): Limit {
+  return limitOf('fixed-window', { amount: 1, block });
+}
+
+export const blocksCases = topic.cases;

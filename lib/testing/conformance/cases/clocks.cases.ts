@@ -1,0 +1,85 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import type { StrategyName } from '../../../strategies/strategy.js';
+import { CasesOf } from '../define-cases.js';
+import { DAY, limitOf, passes, refused, SECOND, type Seen } from '../scenario.js';
+
+const topic = new CasesOf('clocks');
+
+/** Two hits per 360 days, both at once: what a third meets after 31 days. */
+const afterMonth: Readonly<Record<StrategyName, Seen>> = {
+  'fixed-window': refused(0, 329 * DAY, 329 * DAY),
+  'fixed-window-elastic-expiry': refused(0, 360 * DAY, 360 * DAY),
+  'moving-window': refused(0, 329 * DAY, 329 * DAY),
+  'sliding-window-counter': refused(0, 329 * DAY + 1, 329 * DAY + 1),
+  'token-bucket': refused(0, 149 * DAY, 149 * DAY),
+};
+
+topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 2, period: 360 * DAY });
+  await scenario.hit(limit, 2);
+  scenario.at(31 * DAY);
+  deepEqual(await scenario.hit(limit), afterMonth[strategy]);
+  scenario.clock.advance(afterMonth[strategy].retryAfter - 1);
+  deepEqual((await scenario.look(limit)).retryAfter, 1);
+  scenario.clock.advance(1);
+  equal((await scenario.hit(limit)).allowed, true);
+  await scenario.remove([limit]);
+});
+
+/** Three hits per minute: what a hit meets once they are spent and the clock has gone back. */
+const afterStepBack: Readonly<Record<StrategyName, Seen>> = {
+  'fixed-window': refused(0, 60_000, 60_000),
+  'fixed-window-elastic-expiry': refused(0, 60_000, 60_000),
+  'moving-window': refused(0, 60_000, 60_000),
+  'sliding-window-counter': refused(0, 60_001, 60_001),
+  'token-bucket': refused(0, 20_000, 20_000),
+};
+
+topic.addPerStrategy('a clock that goes back admits no more', async (scenario, strategy) => {
+  const limit = limitOf(strategy);
+  await scenario.hit(limit, 3);
+  scenario.at(-5 * SECOND);
+  deepEqual(await scenario.look(limit), afterStepBack[strategy]);
+  deepEqual(await scenario.hit(limit), afterStepBack[strategy]);
+});
+
+topic.addPerStrategy('a hit after the clock went back counts from there', async (scenario, strategy) => {
+  const limit = limitOf(strategy);
+  await scenario.hit(limit);
+  scenario.at(-5 * SECOND);
+  equal((await scenario.hit(limit, 2)).remaining, 0);
+  const { retryAfter } = afterStepBack[strategy];
+  deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
+  scenario.clock.advance(retryAfter - 1);
+  deepEqual(await scenario.look(limit), refused(0, 1, 1));
+  scenario.clock.advance(1);
+  equal((await scenario.hit(limit)).allowed, true);
+});
+
+topic.add(
+  'a block seen by a clock that went back lasts no longer than its duration',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, block: [600 * SECOND] });
+    await scenario.hit(limit);
+    await scenario.hit(limit);
+    scenario.at(-100 * SECOND);
+    deepEqual(await scenario.look(limit), refused(0, 600 * SECOND, 600 * SECOND));
+    scenario.at(600 * SECOND);
+    deepEqual(await scenario.hit(limit), passes(0, 60 * SECOND));
+  },
+);
+
+topic.add(
+  'every clock reading comes from the clock it was given',
+  ['fixed-window', 'fixed-window-elastic-expiry'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window');
+    await scenario.hit(limit, 3);
+    scenario.at(365 * DAY);
+    deepEqual(await scenario.hit(limit, 3), passes(0, 60 * SECOND));
+    equal(await scenario.storage.getExpiry('nothing'), scenario.clock.now() / 1000);
+  },
+);
+
+export const clocksCases = topic.cases;

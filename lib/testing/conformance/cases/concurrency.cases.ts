@@ -1,0 +1,100 @@
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { receiptsOf, type Hit } from '../../../storages/contract.js';
+import type { Limit } from '../../../storages/limit.js';
+import type { Storage } from '../../../storages/storage.js';
+import { strategyNames } from '../../../strategies/strategies.js';
+import type { StrategyName } from '../../../strategies/strategy.js';
+import { CasesOf } from '../define-cases.js';
+import { hitsOn, HOUR, limitOf } from '../scenario.js';
+
+const topic = new CasesOf('concurrency');
+
+const HITS = 100;
+const LIMIT = 40;
+
+topic.addPerStrategy('of 100 hits at once on a limit of 40 exactly 40 pass', async (scenario, strategy) => {
+  const limit = limitOfForty(strategy);
+  equal(await countAllowed(scenario.storage, hitsOn([limit])), LIMIT);
+  equal(await scenario.left(limit), 0);
+});
+
+topic.add(
+  'of 100 batches of three limits at once exactly as many pass as the narrowest allows',
+  strategyNames.slice(0, 3),
+  async (scenario) => {
+    const limits = strategyNames
+      .slice(0, 3)
+      .map((strategy, index) => limitOf(strategy, { amount: LIMIT + 10 * index, period: HOUR }));
+    const allowed = await countAllowed(scenario.storage, hitsOn(limits));
+    // Where limits are decided one by one, a batch may be refused for what another one gives back in the end.
+    if (scenario.storage.capabilities.atomicity === 'limit') ok(allowed <= LIMIT, `${allowed} passed`);
+    else equal(allowed, LIMIT);
+    deepEqual(
+      await scenario.leftOf(limits),
+      limits.map(({ amount }) => amount - allowed),
+    );
+  },
+);
+
+topic.addPerStrategy(
+  'of 100 batches over two identities at once never more than 40 pass, and each is counted once',
+  async (scenario, strategy) => {
+    const limit = limitOfForty(strategy);
+    const batch = [...hitsOn([limit], 1, 'conformance/a'), ...hitsOn([limit], 1, 'conformance/b')];
+    const allowed = await countAllowed(scenario.storage, batch);
+    if (scenario.storage.capabilities.atomicity === 'batch') equal(allowed, LIMIT);
+    else ok(allowed <= LIMIT, `${allowed} passed`);
+    equal(await scenario.left(limit, 'conformance/a'), LIMIT - allowed);
+    equal(await scenario.left(limit, 'conformance/b'), LIMIT - allowed);
+  },
+);
+
+topic.addPerStrategy('hits and refunds at once lose nothing', async (scenario, strategy) => {
+  const limit = limitOfForty(strategy);
+  const first = await Promise.all(Array.from({ length: 20 }, () => scenario.consume(hitsOn([limit]))));
+  await Promise.all([
+    ...first.map((result) => scenario.refund(receiptsOf(result))),
+    ...Array.from({ length: 10 }, () => scenario.consume(hitsOn([limit], 2))),
+  ]);
+  equal(await scenario.left(limit), LIMIT - 20);
+});
+
+topic.add(
+  'hits at once on different identities do not disturb each other',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOfForty('fixed-window');
+    const buckets = Array.from({ length: HITS }, (_, index) => `conformance/${index}`);
+    const results = await Promise.all(buckets.map((bucket) => scenario.hit(limit, 1, bucket)));
+    deepEqual(new Set(results.map(({ remaining }) => remaining)), new Set([LIMIT - 1]));
+  },
+);
+
+topic.add(
+  'two storages of one prefix never admit more than the limit together',
+  ['fixed-window'],
+  async (scenario) => {
+    const { storage, context } = scenario;
+    const other = await context.open(storage.keyPrefix);
+    const limit = limitOfForty('fixed-window');
+    await storage.consume(hitsOn([limit]));
+    const { outcomes } = await other.peek(hitsOn([limit]));
+    if (outcomes[0]?.remaining === LIMIT) return; // each is a world of its own, as in memory
+    const [ours, theirs] = await Promise.all([
+      countAllowed(storage, hitsOn([limit])),
+      countAllowed(other, hitsOn([limit])),
+    ]);
+    equal(ours + theirs, LIMIT - 1);
+  },
+);
+
+function limitOfForty(strategy: StrategyName): Limit {
+  return limitOf(strategy, { amount: LIMIT, period: HOUR });
+}
+
+async function countAllowed(storage: Storage, batch: readonly Hit[]): Promise<number> {
+  const results = await Promise.all(Array.from({ length: HITS }, async () => storage.consume(batch)));
+  return results.filter(({ allowed }) => allowed).length;
+}
+
+export const concurrencyCases = topic.cases;

@@ -1,0 +1,137 @@
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import type { Storage } from '../../../storages/storage.js';
+import { strategyNames } from '../../../strategies/strategies.js';
+import { CasesOf } from '../define-cases.js';
+import { hitsOn, HOUR, limitOf } from '../scenario.js';
+
+const topic = new CasesOf('lifecycle');
+const hourly = limitOf('fixed-window', { period: HOUR });
+
+topic.add('names its capabilities', [], async ({ storage: { capabilities } }) => {
+  ok(['batch', 'bucket', 'limit'].includes(capabilities.atomicity), 'atomicity is one of the three');
+  ok(['local', 'server'].includes(capabilities.clock), 'clock is one of the two');
+  ok(capabilities.strategies.length > 0, 'there is a strategy');
+  deepEqual(
+    capabilities.strategies.filter((strategy) => !strategyNames.includes(strategy)),
+    [],
+  );
+  ok(capabilities.largestMovingWindow > 0, 'a moving window holds something');
+});
+
+topic.add('keeps to the key prefix it was given', [], async ({ storage, context }) => {
+  const other = await context.open(`${storage.keyPrefix}-other`);
+  equal(other.keyPrefix, `${storage.keyPrefix}-other`);
+});
+
+topic.add('forgets the cells that are removed, and only those', strategyNames, async (scenario) => {
+  const limits = strategyNames.map((strategy) => limitOf(strategy, { period: HOUR }));
+  await scenario.consume([...hitsOn(limits), ...hitsOn(limits, 1, 'conformance/other')]);
+  await scenario.remove(limits.slice(0, 3));
+  deepEqual(await scenario.leftOf(limits), [3, 3, 3, 2, 2]);
+  await scenario.remove(limits);
+  await scenario.remove(limits);
+  deepEqual(await scenario.leftOf(limits), [3, 3, 3, 3, 3]);
+  deepEqual(await scenario.leftOf(limits, 'conformance/other'), [2, 2, 2, 2, 2]);
+});
+
+topic.add('forgets cells of several identities at once', ['fixed-window'], async (scenario) => {
+  const buckets = ['conformance/a', 'conformance/b'];
+  for (const bucket of buckets) await scenario.hit(hourly, 1, bucket);
+  await scenario.storage.remove(buckets.map((bucket) => ({ bucket, limit: hourly })));
+  for (const bucket of buckets) equal(await scenario.left(hourly, bucket), 3);
+});
+
+topic.add(
+  'reset forgets everything and tells how many records that were',
+  ['fixed-window'],
+  async (scenario) => {
+    equal(await scenario.storage.reset(), 0);
+    for (const bucket of ['conformance/a', 'conformance/b', 'conformance/c'])
+      await scenario.hit(hourly, 1, bucket);
+    equal(await scenario.storage.reset(), 3);
+    for (const bucket of ['conformance/a', 'conformance/b', 'conformance/c'])
+      equal(await scenario.left(hourly, bucket), 3);
+    equal(await scenario.storage.reset(), 0);
+    await scenario.hit(hourly);
+    equal(await scenario.left(hourly), 2);
+  },
+);
+
+topic.add(
+  'reset forgets more records than one answer of a server lists',
+  ['fixed-window'],
+  async (scenario) => {
+    const buckets = Array.from({ length: 500 }, (_, index) => `conformance/${index}`);
+    await scenario.consume(buckets.flatMap((bucket) => hitsOn([hourly], 1, bucket)));
+    equal(await scenario.storage.reset(), 500);
+    const left = await scenario.peek(buckets.flatMap((bucket) => hitsOn([hourly], 0, bucket)));
+    deepEqual([...new Set(left.outcomes.map(({ remaining }) => remaining))], [3]);
+  },
+);
+
+topic.add('reset lifts blocks', ['fixed-window'], async (scenario) => {
+  const limit = limitOf('fixed-window', { amount: 1, block: [HOUR] });
+  await scenario.hit(limit);
+  await scenario.hit(limit);
+  await scenario.storage.reset();
+  equal((await scenario.hit(limit)).allowed, true);
+});
+
+topic.add('reset leaves other key prefixes alone, however alike', ['fixed-window'], async (scenario) => {
+  const { storage, context } = scenario;
+  const prefix = storage.keyPrefix;
+  const others = [`${prefix}2`, `${prefix}-`, `x${prefix}`, prefix.toUpperCase()];
+  const neighbours = await Promise.all(others.map((keyPrefix) => context.open(keyPrefix)));
+  for (const neighbour of [storage, ...neighbours]) await neighbour.consume(hitsOn([hourly]));
+  await storage.reset();
+  for (const neighbour of neighbours) {
+    const { outcomes } = await neighbour.peek(hitsOn([hourly], 0));
+    deepEqual(
+      { prefix: neighbour.keyPrefix, left: outcomes[0]?.remaining },
+      { prefix: neighbour.keyPrefix, left: 2 },
+    );
+  }
+});
+
+topic.add(
+  'reset takes its key prefix by the letter, not as a pattern',
+  ['fixed-window'],
+  async (scenario) => {
+    const { storage, context } = scenario;
+    const patterns = ['*', '?', '.', '.*', '[0-9a-f]', '%', '_'].map(
+      (pattern) => `${storage.keyPrefix.slice(0, -1)}${pattern}`,
+    );
+    const wild = await Promise.all(patterns.map((keyPrefix) => context.open(keyPrefix)));
+    await scenario.hit(hourly);
+    for (const pattern of wild) await pattern.reset();
+    equal(await scenario.left(hourly), 2);
+  },
+);
+
+topic.add('check says whether the storage answers, and never throws', [], async ({ storage }) => {
+  equal(await storage.check(), true);
+  await storage.close();
+  equal(await storage.check(), false);
+});
+
+topic.add('may be closed twice', [], async ({ storage }) => {
+  await storage.close();
+  await storage.close();
+});
+
+const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
+  consume: (storage) => storage.consume(hitsOn([hourly])),
+  peek: (storage) => storage.peek(hitsOn([hourly])),
+  refund: (storage) => storage.refund(hitsOn([hourly]).map((hit) => ({ ...hit, window: 'current' }))),
+  remove: (storage) => storage.remove(hitsOn([hourly])),
+  reset: (storage) => storage.reset(),
+};
+
+for (const [method, use] of Object.entries(uses)) {
+  topic.add(`${method} of a closed storage is a StorageError`, [], async ({ storage }) => {
+    await storage.close();
+    await rejects(async () => use(storage), { code: 'ERR_RATE_LIMIT_STORAGE' });
+  });
+}
+
+export const lifecycleCases = topic.cases;

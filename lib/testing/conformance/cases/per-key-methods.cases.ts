@@ -1,0 +1,131 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import type { RateLimiter } from '../../../limiter/rate-limiter.js';
+import {
+  FixedWindowElasticExpiryRateLimiter,
+  FixedWindowRateLimiter,
+  MovingWindowRateLimiter,
+} from '../../../limiter/rate-limiters.js';
+import { RateLimitItemPerMinute } from '../../../limits/rate-limit-items.js';
+import { itemLimitId } from '../../../storages/storage.js';
+import { strategyNames } from '../../../strategies/strategies.js';
+import { CasesOf } from '../define-cases.js';
+import { hitsOn, limitOf, MINUTE, SECOND } from '../scenario.js';
+
+const topic = new CasesOf('per-key methods');
+const item = new RateLimitItemPerMinute(3);
+const identity = ['user', 'a/b'];
+const key = item.keyFor(...identity);
+const counters = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
+
+topic.add(
+  'incr counts, and get and getExpiry tell of it until it ends',
+  counters,
+  async ({ storage, clock }) => {
+    const start = clock.now();
+    equal(await storage.incr('counter', 60), 1);
+    clock.advance(SECOND);
+    equal(await storage.incr('counter', 60), 2);
+    equal(await storage.incr('counter', 60, false, 5), 7);
+    equal(await storage.get('counter'), 7);
+    equal(await storage.getExpiry('counter'), (start + MINUTE) / 1000);
+    clock.set(start + MINUTE);
+    equal(await storage.get('counter'), 0);
+    equal(await storage.incr('counter', 60), 1);
+  },
+);
+
+topic.add('incr with an elastic expiry starts the period anew', counters, async ({ storage, clock }) => {
+  const start = clock.now();
+  equal(await storage.incr('counter', 60, true), 1);
+  clock.advance(30 * SECOND);
+  equal(await storage.incr('counter', 60, true, 2), 3);
+  equal(await storage.getExpiry('counter'), (start + 90 * SECOND) / 1000);
+  clock.set(start + 90 * SECOND - 1);
+  equal(await storage.get('counter'), 3);
+  clock.set(start + 90 * SECOND);
+  equal(await storage.get('counter'), 0);
+});
+
+topic.add('a key that nothing is counted under is 0 and ends now', counters, async ({ storage, clock }) => {
+  equal(await storage.get('nothing'), 0);
+  equal(await storage.getExpiry('nothing'), clock.now() / 1000);
+});
+
+const countingLimiters = [
+  ['fixed-window', FixedWindowRateLimiter],
+  ['fixed-window-elastic-expiry', FixedWindowElasticExpiryRateLimiter],
+] as const;
+
+for (const [strategy, Limiter] of countingLimiters) {
+  topic.add(`${strategy}: keyFor keys share what limiters count`, counters, async ({ storage, clock }) => {
+    const limiter: RateLimiter = new Limiter(storage);
+    equal(await limiter.hit(item, ...identity), true);
+    equal(await storage.get(key), 1);
+    equal(await storage.getExpiry(key), (clock.now() + MINUTE) / 1000);
+    equal(await storage.incr(key, item.getExpiry(), strategy === 'fixed-window-elastic-expiry', 2), 3);
+    equal(await limiter.hit(item, ...identity), false);
+    equal(await storage.get(item.keyFor('somebody', 'else')), 0);
+  });
+}
+
+topic.add(
+  'acquireEntry takes an entry while there is room',
+  ['moving-window'],
+  async ({ storage, clock }) => {
+    equal(await storage.acquireEntry('entries', 3, 60), true);
+    equal(await storage.acquireEntry('entries', 3, 60, { cost: 3 }), false);
+    equal(await storage.acquireEntry('entries', 3, 60, { cost: 2, noAdd: true }), true);
+    equal(await storage.acquireEntry('entries', 3, 60, { cost: 2 }), true);
+    equal(await storage.acquireEntry('entries', 3, 60), false);
+    clock.advance(MINUTE);
+    equal(await storage.acquireEntry('entries', 3, 60), true);
+  },
+);
+
+topic.add(
+  'getMovingWindow and getNumAcquired tell of the entries that count',
+  ['moving-window'],
+  async ({ storage, clock }) => {
+    const start = clock.now();
+    deepEqual(await storage.getMovingWindow('entries', 3, 60), [start, 0]);
+    equal(await storage.getNumAcquired('entries', 60), 0);
+    await storage.acquireEntry('entries', 3, 60);
+    clock.advance(SECOND);
+    await storage.acquireEntry('entries', 3, 60, { cost: 2 });
+    deepEqual(await storage.getMovingWindow('entries', 3, 60), [start, 3]);
+    equal(await storage.getNumAcquired('entries', 60), 3);
+    clock.set(start + MINUTE);
+    deepEqual(await storage.getMovingWindow('entries', 3, 60), [start + SECOND, 2]);
+    clock.set(start + MINUTE + SECOND);
+    deepEqual(await storage.getMovingWindow('entries', 3, 60), [start + MINUTE + SECOND, 0]);
+  },
+);
+
+topic.add(
+  'moving-window: keyFor keys share what limiters count',
+  ['moving-window'],
+  async ({ storage, clock }) => {
+    const limiter = new MovingWindowRateLimiter(storage);
+    equal(await limiter.hit(item, ...identity), true);
+    deepEqual(await storage.getMovingWindow(key, 3, 60), [clock.now(), 1]);
+    equal(await storage.acquireEntry(key, 3, 60, { cost: 2 }), true);
+    equal(await limiter.hit(item, ...identity), false);
+  },
+);
+
+topic.add('clear forgets a key, whatever strategy counted there', strategyNames, async (scenario) => {
+  const { storage } = scenario;
+  const limits = strategyNames.map((strategy) => limitOf(strategy, { id: itemLimitId(item.cell, strategy) }));
+  const [bucket, other] = [item.bucketFor(identity), item.bucketFor(['other'])];
+  await scenario.consume([...hitsOn(limits, 1, bucket), ...hitsOn(limits, 1, other)]);
+  await storage.clear(key);
+  deepEqual(await scenario.leftOf(limits, bucket), [3, 3, 3, 3, 3]);
+  deepEqual(await scenario.leftOf(limits, other), [2, 2, 2, 2, 2]);
+  await storage.incr('counter', 60);
+  await storage.acquireEntry('counter', 3, 60);
+  await storage.clear('counter');
+  equal(await storage.get('counter'), 0);
+  equal(await storage.getNumAcquired('counter', 60), 0);
+});
+
+export const perKeyMethodsCases = topic.cases;

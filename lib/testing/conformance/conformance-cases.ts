@@ -1,0 +1,29 @@
+import { batchesCases } from './cases/batches.cases.js';
+import { blocksCases } from './cases/blocks.cases.js';
+import { boundariesCases } from './cases/boundaries.cases.js';
+import { clocksCases } from './cases/clocks.cases.js';
+import { concurrencyCases } from './cases/concurrency.cases.js';
+import { costsCases } from './cases/costs.cases.js';
+import { keysCases } from './cases/keys.cases.js';
+import { lifecycleCases } from './cases/lifecycle.cases.js';
+import { peekingCases } from './cases/peeking.cases.js';
+import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
+import { randomTracesCases } from './cases/random-traces.cases.js';
+import { refundsCases } from './cases/refunds.cases.js';
+import type { ConformanceCase } from './conformance-case.js';
+
+/** Every case of the conformance suite, in the order {@link describeStorage} registers them. */
+export const conformanceCases: readonly ConformanceCase[] = [
+  ...boundariesCases,
+  ...costsCases,
+  ...peekingCases,
+  ...refundsCases,
+  ...keysCases,
+  ...batchesCases,
+  ...blocksCases,
+  ...clocksCases,
+  ...concurrencyCases,
+  ...randomTracesCases,
+  ...perKeyMethodsCases,
+  ...lifecycleCases,
+];

@@ -1,0 +1,28 @@
+import { strategyNames } from '../../strategies/strategies.js';
+import type { StrategyName } from '../../strategies/strategy.js';
+import type { ConformanceCase } from './conformance-case.js';
+import { Scenario } from './scenario.js';
+
+/** Collects the cases of one topic. */
+export class CasesOf {
+  readonly cases: ConformanceCase[] = [];
+
+  constructor(private readonly topic: string) {}
+
+  /** Adds a case that works with the given strategies. */
+  add(name: string, strategies: readonly StrategyName[], run: (scenario: Scenario) => Promise<void>): void {
+    this.cases.push({
+      name,
+      topic: this.topic,
+      strategies,
+      run: (context) => run(new Scenario(context)),
+    });
+  }
+
+  /** Adds one case per strategy. */
+  addPerStrategy(name: string, run: (scenario: Scenario, strategy: StrategyName) => Promise<void>): void {
+    for (const strategy of strategyNames) {
+      this.add(`${strategy}: ${name}`, [strategy], (scenario) => run(scenario, strategy));
+    }
+  }
+}

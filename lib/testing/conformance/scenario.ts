@@ -1,0 +1,166 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import type { BatchResult, Hit, Refund } from '../../storages/contract.js';
+import { createLimit, type CreateLimitOptions, type Limit } from '../../storages/limit.js';
+import type { Storage } from '../../storages/storage.js';
+import type { StrategyName } from '../../strategies/strategy.js';
+import type { ManualClock } from '../manual-clock.js';
+import type { ConformanceContext } from './conformance-case.js';
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+/** The identity that hits are made for when a case names none. */
+const SOMEBODY = 'conformance/somebody';
+
+/** What one hit met. Times are in ms from then on, so that failures read well. */
+export interface Seen {
+  readonly allowed: boolean;
+  readonly remaining: number;
+  readonly resetAfter: number;
+  readonly retryAfter: number;
+}
+
+/** One step of a history: a hit, or a look, at an instant in ms from the start, and what it meets. */
+export interface Step extends Seen {
+  readonly at: number;
+  readonly does: 'hit' | 'look';
+}
+
+/** A storage, its clock, and hits in few words. */
+export class Scenario {
+  readonly storage: Storage;
+  readonly clock: ManualClock;
+  readonly #start: number;
+
+  constructor(readonly context: ConformanceContext) {
+    this.storage = context.storage;
+    this.clock = context.clock;
+    this.#start = context.clock.now();
+  }
+
+  /** Moves the clock to so many ms after the start. */
+  at(elapsed: number): void {
+    this.clock.set(this.#start + elapsed);
+  }
+
+  /** Consumes a batch, and checks what holds of every answer. */
+  async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const result = await this.storage.consume(batch);
+    assertAnswers(batch, result, this.clock.now());
+    for (const { allowed, cost, window } of result.outcomes) {
+      equal(
+        window !== undefined,
+        result.allowed && allowed && cost > 0,
+        'a window is named iff it was consumed',
+      );
+    }
+    return result;
+  }
+
+  /** Peeks at a batch, and checks what holds of every answer. */
+  async peek(batch: readonly Hit[]): Promise<BatchResult> {
+    const result = await this.storage.peek(batch);
+    assertAnswers(batch, result, this.clock.now());
+    for (const { window } of result.outcomes) equal(window, undefined, 'a look names no window');
+    return result;
+  }
+
+  /** Hits one limit. */
+  async hit(limit: Limit, cost = 1, bucket = SOMEBODY): Promise<Seen> {
+    return onlyOne(seen(await this.consume([{ bucket, limit, cost }])));
+  }
+
+  /** Looks at one limit as a hit of this cost would. */
+  async look(limit: Limit, cost = 1, bucket = SOMEBODY): Promise<Seen> {
+    return onlyOne(seen(await this.peek([{ bucket, limit, cost }])));
+  }
+
+  /** Whole units that are left under a limit. */
+  async left(limit: Limit, bucket = SOMEBODY): Promise<number> {
+    return (await this.look(limit, 0, bucket)).remaining;
+  }
+
+  /** Whole units that are left under each of several limits. */
+  async leftOf(limits: readonly Limit[], bucket = SOMEBODY): Promise<number[]> {
+    return seen(await this.peek(hitsOn(limits, 0, bucket))).map(({ remaining }) => remaining);
+  }
+
+  async refund(refunds: readonly Refund[]): Promise<void> {
+    await this.storage.refund(refunds);
+  }
+
+  async remove(limits: readonly Limit[], bucket = SOMEBODY): Promise<void> {
+    await this.storage.remove(limits.map((limit) => ({ bucket, limit })));
+  }
+
+  /** Takes every step of a history and compares the whole of what they met. */
+  async play(limit: Limit, history: readonly Step[]): Promise<void> {
+    const played: Step[] = [];
+    for (const { at, does } of history) {
+      this.at(at);
+      played.push({ at, does, ...(await (does === 'hit' ? this.hit(limit) : this.look(limit))) });
+    }
+    deepEqual(played, history);
+  }
+}
+
+/** A limit of 3 per minute, named after its strategy. */
+export function limitOf(
+  strategy: StrategyName,
+  options: Partial<Omit<CreateLimitOptions, 'strategy'>> = {},
+): Limit {
+  return createLimit({ id: strategy, amount: 3, period: MINUTE, ...options, strategy });
+}
+
+/** One hit of the same cost on each of several limits. */
+export function hitsOn(limits: readonly Limit[], cost = 1, bucket = SOMEBODY): Hit[] {
+  return limits.map((limit) => ({ bucket, limit, cost }));
+}
+
+/** What the hits of a batch met. */
+export function seen({ now, outcomes }: BatchResult): Seen[] {
+  return outcomes.map(({ allowed, remaining, resetTime, retryAfter }) => ({
+    allowed,
+    remaining,
+    resetAfter: resetTime - now,
+    retryAfter,
+  }));
+}
+
+/** What a hit meets that is allowed. */
+export function passes(remaining: number, resetAfter: number): Seen {
+  return { allowed: true, remaining, resetAfter, retryAfter: 0 };
+}
+
+/** What a hit meets that is refused. */
+export function refused(remaining: number, resetAfter: number, retryAfter: number): Seen {
+  return { allowed: false, remaining, resetAfter, retryAfter };
+}
+
+export function hit(at: number, meets: Seen): Step {
+  return { at, does: 'hit', ...meets };
+}
+
+export function look(at: number, meets: Seen): Step {
+  return { at, does: 'look', ...meets };
+}
+
+function assertAnswers(batch: readonly Hit[], result: BatchResult, now: number): void {
+  equal(result.now, now, 'the result tells the reading of the clock');
+  deepEqual(result.outcomes.map(nameOf), batch.map(nameOf));
+  const vetoes = result.outcomes.filter(({ allowed, limit }) => !allowed && limit.mode === 'enforce');
+  equal(result.allowed, vetoes.length === 0, 'a batch is allowed iff every enforced limit allows');
+}
+
+function nameOf({ bucket, limit, cost }: Hit): unknown {
+  return { bucket, limit: limit.id, cost };
+}
+
+/** The only one of a list, where there is one. */
+export function onlyOne<T>(values: readonly T[]): T {
+  const [value] = values;
+  equal(values.length, 1);
+  return value as T;
+}

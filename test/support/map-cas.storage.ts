@@ -1,0 +1,100 @@
+import { setImmediate } from 'node:timers/promises';
+import { CasStorage, type StorageOptions, type VersionedText } from 'nestjs-limits';
+
+interface Entry extends VersionedText<number> {
+  /** Epoch ms from which the text is forgotten. */
+  end: number;
+}
+
+/** A store in this process that answers like one across a network: late, to whoever asks, and to several at once. */
+export class MapCasServer {
+  readonly entries = new Map<string, Entry>();
+  /** Every call in order: what was asked of which key. */
+  readonly calls: { method: 'read' | 'compareAndSet'; key: string; won?: boolean; ttl?: number }[] = [];
+  /** Called before every answer; may throw, as a store that is down. */
+  interfere: (method: 'read' | 'compareAndSet', key: string) => void = () => undefined;
+  #versions = 0;
+
+  async read(key: string, now: number): Promise<Entry | undefined> {
+    this.calls.push({ method: 'read', key });
+    await this.#travel('read', key);
+    return this.#live(key, now);
+  }
+
+  async compareAndSet(
+    key: string,
+    text: string,
+    version: number | undefined,
+    ttl: number,
+    now: number,
+  ): Promise<boolean> {
+    const call = { method: 'compareAndSet' as const, key, ttl, won: false };
+    this.calls.push(call);
+    await this.#travel('compareAndSet', key);
+    if (this.#live(key, now)?.version !== version) return false;
+    call.won = true;
+    this.entries.set(key, { text, version: ++this.#versions, end: now + ttl });
+    await setImmediate();
+    return true;
+  }
+
+  removeAll(prefix: string): number {
+    const keys = [...this.entries.keys()].filter((key) => key.startsWith(prefix));
+    for (const key of keys) this.entries.delete(key);
+    return keys.length;
+  }
+
+  /** How often a method has been called. */
+  count(method: 'read' | 'compareAndSet'): number {
+    return this.calls.filter((call) => call.method === method).length;
+  }
+
+  /** Forgets as early as it may, so that a time to live that is too short shows. */
+  #live(key: string, now: number): Entry | undefined {
+    const entry = this.entries.get(key);
+    return entry !== undefined && now < entry.end ? entry : undefined;
+  }
+
+  async #travel(method: 'read' | 'compareAndSet', key: string): Promise<void> {
+    await setImmediate();
+    this.interfere(method, key);
+  }
+}
+
+/** A compare-and-set storage over a map. Two of them over one server are two processes. */
+export class MapCasStorage extends CasStorage<number> {
+  released = 0;
+
+  constructor(
+    readonly server: MapCasServer,
+    options: StorageOptions = {},
+  ) {
+    super(options);
+  }
+
+  protected read(key: string): Promise<VersionedText<number> | undefined> {
+    return this.server.read(key, this.clock.now());
+  }
+
+  protected compareAndSet(
+    key: string,
+    text: string,
+    version: number | undefined,
+    ttl: number,
+  ): Promise<boolean> {
+    return this.server.compareAndSet(key, text, version, ttl, this.clock.now());
+  }
+
+  protected async removeAll(): Promise<number> {
+    await setImmediate();
+    return this.server.removeAll(`${this.keyPrefix}:`);
+  }
+
+  check(): boolean {
+    return !this.closed;
+  }
+
+  protected override release(): void {
+    this.released++;
+  }
+}
