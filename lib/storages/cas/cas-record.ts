@@ -21,7 +21,10 @@ export class CasRecord implements Cells {
 
   get(_bucket: string, limit: Limit): object | undefined {
     const live = this.#states.get(limit.digest);
-    if (live !== undefined) return live.state;
+    if (live !== undefined) {
+      if (limit.amount < live.limit.amount) live.limit = limit; // of plans that share a state, the smallest needs it longest
+      return live.state;
+    }
     const stored = this.#stored[limit.digest];
     if (stored === undefined) return undefined;
     const state = strategies[limit.strategy].decode(stored.slice(1));
@@ -54,7 +57,9 @@ export class CasRecord implements Cells {
   write(now: number): { text: string; ttl: number } {
     for (const [digest, { limit, state }] of this.#states) {
       const strategy = strategies[limit.strategy];
-      this.#stored[digest] = [strategy.expiresAt(state, limit), ...strategy.encode(state)];
+      // Never sooner than it was kept for: a smaller plan may have said so.
+      const expiresAt = Math.max(strategy.expiresAt(state, limit), this.#stored[digest]?.[0] ?? 0);
+      this.#stored[digest] = [expiresAt, ...strategy.encode(state)];
     }
     const live = Object.entries(this.#stored).filter(([, [expiresAt]]) => expiresAt > now);
     return {
@@ -70,10 +75,25 @@ function blockDigest(limit: Limit): string {
 
 function parseRecord(text: string): Record<string, StoredCell> {
   try {
-    return { ...(JSON.parse(text) as Record<string, StoredCell>) };
+    const record: unknown = JSON.parse(text);
+    if (isRecord(record)) return record;
   } catch (cause) {
-    throw new StorageError('A stored record is not JSON: does something else write under our keyPrefix?', {
-      cause,
-    });
+    throw notOurs({ cause });
   }
+  throw notOurs();
+}
+
+function isRecord(value: unknown): value is Record<string, StoredCell> {
+  return typeof value === 'object' && value !== null && Object.values(value).every(isStoredCell);
+}
+
+function isStoredCell(value: unknown): value is StoredCell {
+  return Array.isArray(value) && value.length > 0 && value.every((number) => typeof number === 'number');
+}
+
+function notOurs(options?: ErrorOptions): StorageError {
+  return new StorageError(
+    'A stored record cannot be read: does something else write under our keyPrefix?',
+    options,
+  );
 }

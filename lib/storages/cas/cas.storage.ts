@@ -46,7 +46,7 @@ type Step<T> = (record: CasRecord, now: number) => T;
  *     return true;
  *   }
  *   check() {
- *     return true;
+ *     return !this.closed;
  *   }
  *   protected removeAll() {
  *     const { size } = this.#texts;
@@ -72,7 +72,8 @@ export abstract class CasStorage<Version> extends Storage {
   /**
    * Stores a text under a key if its version is still the given one; `undefined` stands for no text. Answers whether it did.
    *
-   * @param ttl ms after which the store may forget the text; never less, round up to what the store knows
+   * @param ttl ms after which the store may forget the text; never less, round up to what the store knows. 0 when the text
+   *   says nothing any more
    */
   protected abstract compareAndSet(
     key: string,
