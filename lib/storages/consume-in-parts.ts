@@ -45,12 +45,13 @@ export function joinResults(batch: readonly Hit[], results: readonly BatchResult
 }
 
 function withoutConsumption(result: BatchResult): BatchResult {
-  return {
-    ...result,
-    outcomes: result.outcomes.map((outcome) =>
-      outcome.window === undefined
-        ? outcome
-        : { ...outcome, remaining: outcome.remaining + outcome.cost, window: undefined },
-    ),
-  };
+  return { ...result, outcomes: result.outcomes.map((outcome) => givenBack(outcome, result.now)) };
+}
+
+/** As if it had not been taken. Where all is there again, nothing is consumed; elsewhere giving back moves no `resetTime`. */
+function givenBack(outcome: Outcome, now: number): Outcome {
+  if (outcome.window === undefined) return outcome;
+  const remaining = outcome.remaining + outcome.cost;
+  const resetTime = remaining === outcome.limit.burst ? now : outcome.resetTime;
+  return { ...outcome, remaining, resetTime, window: undefined };
 }

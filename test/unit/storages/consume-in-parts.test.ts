@@ -1,0 +1,225 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import {
+  createLimit,
+  type BatchResult,
+  type CreateLimitOptions,
+  type Hit,
+  type Limit,
+  type Refund,
+} from 'nestjs-limits';
+import { consumeBatch, refundBatch } from '../../../lib/storages/apply-batch.js';
+import { consumeInParts, joinResults, partition } from '../../../lib/storages/consume-in-parts.js';
+import { ReferenceCells } from '../../../lib/testing/conformance/reference-cells.js';
+
+const NOW = 1_704_067_200_000;
+const HOUR = 3_600_000;
+
+describe('partition', () => {
+  it('groups a batch by part, each in order', () => {
+    const batch = ['a', 'b', 'a', 'c', 'b'].map((bucket, index) => hit(bucket, hourly({ id: `${index}` })));
+    const parts = partition(batch, ({ bucket }) => bucket);
+    expect(parts.map((part) => part.map(({ bucket, limit }) => bucket + limit.id))).toEqual([
+      ['a0', 'a2'],
+      ['b1', 'b4'],
+      ['c3'],
+    ]);
+  });
+
+  it('of nothing is nothing', () => {
+    expect(partition([], () => 'part')).toEqual([]);
+  });
+});
+
+describe('consumeInParts', () => {
+  it('asks every part at once', async () => {
+    const asked: string[] = [];
+    const answers: (() => void)[] = [];
+    const batch = [hit('a'), hit('b')];
+    const result = consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) =>
+        new Promise((resolve) => {
+          asked.push(part.map(bucketOf).join());
+          answers.push(() => resolve(consumeBatch(new ReferenceCells(), part, NOW)));
+        }),
+      nothing,
+    );
+    expect(asked).toEqual(['a', 'b']);
+    for (const answer of answers.reverse()) answer();
+    expect((await result).outcomes.map(bucketOf)).toEqual(['a', 'b']);
+  });
+
+  it('answers in the order of the batch, with the latest reading of the clock', async () => {
+    const batch = ['b', 'a', 'b', 'a'].map((bucket, index) => hit(bucket, hourly({ id: `${index}` }), index));
+    const cells = new ReferenceCells();
+    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const result = await consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) => consumeBatch(cells, part, part[0]?.bucket === 'a' ? NOW + 5 : NOW),
+      refund,
+    );
+    expect(result).toMatchObject({ allowed: true, now: NOW + 5 });
+    expect(result.outcomes.map(({ bucket, limit, remaining }) => [bucket, limit.id, remaining])).toEqual([
+      ['b', '0', 3],
+      ['a', '1', 2],
+      ['b', '2', 1],
+      ['a', '3', 0],
+    ]);
+    expect(refund).not.toHaveBeenCalled();
+  });
+
+  it('gives back what the other parts took when one refuses, and tells as much', async () => {
+    const never = hourly({ id: 'never', amount: 0 });
+    const batch = [hit('a'), hit('b', never), hit('c', hourly({ id: 'two' }), 2)];
+    const cells = new ReferenceCells();
+    consumeBatch(cells, [hit('c', hourly({ id: 'two' }))], NOW - 1000);
+    const refund = jest.fn((refunds: readonly Refund[]) => refundBatch(cells, refunds, NOW));
+    const result = await consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) => consumeBatch(cells, part, NOW),
+      refund,
+    );
+    expect(refund.mock.calls).toEqual([
+      [
+        [
+          { bucket: 'a', limit: hourly(), cost: 1, at: NOW, window: NOW + HOUR },
+          { bucket: 'c', limit: hourly({ id: 'two' }), cost: 2, at: NOW, window: NOW - 1000 + HOUR },
+        ],
+      ],
+    ]);
+    expect(result).toEqual({
+      allowed: false,
+      now: NOW,
+      outcomes: [
+        { ...hit('a'), ...untaken, allowed: true, remaining: 3, resetTime: NOW },
+        {
+          ...hit('b', never),
+          ...untaken,
+          allowed: false,
+          remaining: 0,
+          resetTime: NOW,
+          retryAfter: Infinity,
+        },
+        {
+          ...hit('c', hourly({ id: 'two' }), 2),
+          ...untaken,
+          allowed: true,
+          remaining: 2,
+          resetTime: NOW - 1000 + HOUR,
+        },
+      ],
+    });
+  });
+
+  it('lets a shadow limit of one part veto nothing', async () => {
+    const shadow = hourly({ id: 'shadow', amount: 0, mode: 'shadow' });
+    const batch = [hit('a'), hit('b', shadow)];
+    const cells = new ReferenceCells();
+    const result = await consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) => consumeBatch(cells, part, NOW),
+      nothing,
+    );
+    expect(result.allowed).toBe(true);
+    expect(result.outcomes.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 2],
+      [false, 0],
+    ]);
+  });
+
+  it('gives back what the other parts took when one fails, and fails as it did', async () => {
+    const failure = new Error('b is down');
+    const batch = [hit('a'), hit('b'), hit('c')];
+    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const result = consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      async (part): Promise<BatchResult> => {
+        if (part[0]?.bucket === 'b') throw failure;
+        return consumeBatch(new ReferenceCells(), part, NOW);
+      },
+      refund,
+    );
+    await expect(result).rejects.toBe(failure);
+    expect(refund.mock.calls.map(([refunds]) => refunds.map(bucketOf))).toEqual([['a', 'c']]);
+  });
+
+  it('waits for slow parts before it gives back, so that nothing stays taken', async () => {
+    let answer: () => void = nothing;
+    const batch = [hit('fails'), hit('slow')];
+    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const result = consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) =>
+        part[0]?.bucket === 'fails'
+          ? Promise.reject(new Error('down'))
+          : new Promise((resolve) => {
+              answer = () => resolve(consumeBatch(new ReferenceCells(), part, NOW));
+            }),
+      refund,
+    );
+    await new Promise(setImmediate);
+    expect(refund).not.toHaveBeenCalled();
+    answer();
+    await expect(result).rejects.toThrow('down');
+    expect(refund.mock.calls.map(([refunds]) => refunds.map(bucketOf))).toEqual([['slow']]);
+  });
+
+  it('turns what a part throws at once into a rejection', async () => {
+    const result = consumeInParts(
+      [hit('a')],
+      [[hit('a')]],
+      () => {
+        throw new Error('at once');
+      },
+      nothing,
+    );
+    await expect(result).rejects.toThrow('at once');
+  });
+});
+
+describe('joinResults', () => {
+  it('is allowed only if every part is', () => {
+    const cells = new ReferenceCells();
+    const never = hourly({ id: 'never', amount: 0 });
+    const parts = [[hit('a')], [hit('b', never)]].map((part) => consumeBatch(cells, part, NOW));
+    expect(joinResults([hit('a'), hit('b', never)], parts).allowed).toBe(false);
+    expect(joinResults([hit('a')], parts.slice(0, 1)).allowed).toBe(true);
+  });
+
+  it('tells limits of one id in several buckets apart', () => {
+    const cells = new ReferenceCells();
+    const parts = [[hit('a', hourly(), 1)], [hit('b', hourly(), 2)]].map((part) =>
+      consumeBatch(cells, part, NOW),
+    );
+    const { outcomes } = joinResults([hit('b', hourly(), 2), hit('a', hourly(), 1)], parts);
+    expect(outcomes.map(({ bucket, remaining }) => [bucket, remaining])).toEqual([
+      ['b', 1],
+      ['a', 2],
+    ]);
+  });
+});
+
+/** What is told of a hit that took nothing. */
+const untaken = { retryAfter: 0, window: undefined };
+
+function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
+  return createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 3, period: HOUR, ...options });
+}
+
+function hit(bucket: string, limit = hourly(), cost = 1): Hit {
+  return { bucket, limit, cost };
+}
+
+function bucketOf({ bucket }: { bucket: string }): string {
+  return bucket;
+}
+
+function nothing(): void {
+  // what a part gave back does not matter here
+}
