@@ -184,11 +184,14 @@ function handlerLevel(controller: Type, handler: RouteHandler): Level {
 }
 
 function levelOf(target: object, scope: 'route' | 'controller', where: string): Level {
+  // What a class inherits is a level of its own; what a handler inherits is of the handler that a decorator has wrapped.
+  const read = (key: string): unknown =>
+    (scope === 'route' ? Reflect.getMetadata(key, target) : Reflect.getOwnMetadata(key, target)) ?? [];
   return {
     where,
     scope,
-    declarations: (Reflect.getOwnMetadata(LIMITS_METADATA, target) ?? []) as readonly RateLimitDeclaration[],
-    skips: (Reflect.getOwnMetadata(SKIP_METADATA, target) ?? []) as 'all' | readonly string[],
+    declarations: read(LIMITS_METADATA) as readonly RateLimitDeclaration[],
+    skips: read(SKIP_METADATA) as 'all' | readonly string[],
   };
 }
 

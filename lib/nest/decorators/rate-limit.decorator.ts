@@ -1,7 +1,7 @@
 import type { LimitInput } from '../../limits/limit-input.js';
 import type { RateLimitDeclaration, RateLimitOptions } from '../rate-limit.options.js';
 import { LIMITS_METADATA } from '../rate-limit.tokens.js';
-import { targetOf, type Decorated } from './decorated.js';
+import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
 /**
  * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and all are taken together or
@@ -32,8 +32,7 @@ export function RateLimit(
   options: RateLimitOptions = {},
 ): ClassDecorator & MethodDecorator {
   return (...decorated: Decorated) => {
-    const target = targetOf(decorated);
-    const inner = (Reflect.getOwnMetadata(LIMITS_METADATA, target) ?? []) as readonly RateLimitDeclaration[];
-    Reflect.defineMetadata(LIMITS_METADATA, [{ ...options, limits }, ...inner], target);
+    const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
+    Reflect.defineMetadata(LIMITS_METADATA, [{ ...options, limits }, ...inner], targetOf(decorated));
   };
 }
