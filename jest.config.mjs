@@ -22,5 +22,7 @@ export default {
   },
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/test/package/consumers'],
+  // The package tests mostly wait for other programs; by default two cores would mean one worker.
+  maxWorkers: '100%',
   testTimeout: 30_000,
 };

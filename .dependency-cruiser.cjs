@@ -1,0 +1,133 @@
+/**
+ * Which part of the library may import which, types included. `npm run lint` checks it; every violation is an error.
+ *
+ * Each rule was seen to fire, on a tree of small modules that break one rule each. After a change, see it fire again.
+ */
+
+/** What other layers know of the storages: what a batch is and what answers it, but no backend and what opens them. */
+const storages = '^lib/storages/(?!storage-from-string[.])[^/]+[.]ts$';
+const storageContract = '^lib/storages/(contract|limit)[.]ts$';
+const core = ['^lib/common/', '^lib/limits/', '^lib/strategies/'];
+
+/** What each layer may import besides itself. */
+const layers = {
+  common: [],
+  limits: ['^lib/common/'],
+  strategies: ['^lib/common/', '^lib/limits/'],
+  storages: core,
+  limiter: [...core, storages],
+  policies: [...core, storageContract],
+  http: ['^lib/common/', '^lib/limiter/', storageContract],
+  resilience: [...core, storages],
+  observability: [...core, '^lib/limiter/', storageContract],
+  nest: ['^lib/(?!testing/|index[.]ts$)'],
+  testing: ['^lib/(?!nest/|index[.]ts$)'],
+};
+
+/** Entry points: what `exports` in package.json names. */
+const entries = Object.values(require('./package.json').exports)
+  .map((entry) => /^[.][/]dist[/]esm[/](.+)[.]js$/.exec(entry.import?.default)?.[1])
+  .filter((module) => module !== undefined)
+  .map((module) => `^lib/${module}[.]ts$`);
+
+module.exports = {
+  forbidden: [
+    ...Object.entries(layers).map(([layer, allowed]) => ({
+      name: `layer-${layer}`,
+      comment: `lib/${layer} imports only: itself${allowed.map((path) => `, ${path}`).join('')}.`,
+      severity: 'error',
+      from: { path: `^lib/${layer}/` },
+      to: { path: '^lib/', pathNot: [`^lib/${layer}/`, ...allowed] },
+    })),
+    {
+      name: 'known-layer',
+      comment: 'Every folder of lib is a layer that this file knows; only the root entry lies beside them.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: ['^lib/index[.]ts$', `^lib/(${Object.keys(layers).join('|')})/`] },
+      to: {},
+    },
+    {
+      name: 'root-loads-no-tests',
+      comment: 'The root entry exports the library, not what tests it.',
+      severity: 'error',
+      from: { path: '^lib/index[.]ts$' },
+      to: { path: '^lib/testing/' },
+    },
+    {
+      name: 'backends-apart',
+      comment: 'A backend imports no other; those that compare and set share lib/storages/cas.',
+      severity: 'error',
+      from: { path: '^lib/storages/([^/]+)/' },
+      to: { path: '^lib/storages/[^/]+/', pathNot: ['^lib/storages/$1/', '^lib/storages/cas/'] },
+    },
+    {
+      name: 'contract-before-backends',
+      comment: 'What all storages share knows none of them; only storage-from-string opens them by name.',
+      severity: 'error',
+      from: { path: storages },
+      to: { path: '^lib/storages/([^/]+/|storage-from-string[.])' },
+    },
+    {
+      name: 'drivers-in-backends',
+      comment: 'Only a backend knows its driver, and only lib/nest the packages of a transport.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: ['^lib/storages/[^/]+/', '^lib/nest/'] },
+      to: { path: 'node_modules/', pathNot: 'node_modules/(ipaddr[.]js|@nestjs|rxjs|reflect-metadata)/' },
+    },
+    {
+      name: 'backends-on-demand',
+      comment:
+        'Drivers are optional: what loads a backend that has one imports it dynamically, or only its types.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/storages/[^/]+/' },
+      to: {
+        path: '^lib/storages/[^/]+/',
+        pathNot: '^lib/storages/(cas|memory)/',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'nest-in-nest',
+      comment: 'Only lib/nest imports NestJS, and RxJS and reflect-metadata that come with it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/' },
+      to: {
+        path: [
+          '(^|/)node_modules/(@nestjs|rxjs|reflect-metadata)(/|$)',
+          '^(@nestjs|rxjs|reflect-metadata)(/|$)',
+        ],
+      },
+    },
+    {
+      name: 'no-cycles',
+      comment: 'Modules that import each other cannot be understood, tested or loaded one by one.',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { circular: true },
+    },
+    {
+      name: 'no-orphans',
+      comment: 'A module that no entry point reaches is dead.',
+      severity: 'error',
+      from: { path: entries },
+      to: { path: '^lib/', pathNot: entries, reachable: false },
+    },
+    {
+      name: 'shipped-dependencies-only',
+      comment: 'Users get dependencies and peers, not what this repository is developed with.',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.build.json' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'types', 'default'],
+    },
+  },
+};

@@ -1,0 +1,18 @@
+/** Both entries load as an ES module and as CommonJS in one process, offer the same and get along. */
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+for (const entry of ['nestjs-limits', 'nestjs-limits/testing']) {
+  const imported = await import(entry);
+  const required = require(entry);
+  assert.deepEqual(Object.keys(required).sort(), Object.keys(imported).sort(), entry);
+}
+
+const { MemoryStorage, parse } = await import('nestjs-limits');
+const { FixedWindowRateLimiter, RATE_LIMIT_STORAGE } = require('nestjs-limits');
+const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+assert.equal(limiter.hit(parse('1/minute'), 'user'), true);
+assert.equal(limiter.hit(parse('1/minute'), 'user'), false);
+assert.equal(RATE_LIMIT_STORAGE, (await import('nestjs-limits')).RATE_LIMIT_STORAGE);

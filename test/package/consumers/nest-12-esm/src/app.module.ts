@@ -1,0 +1,31 @@
+import { createRequire } from 'node:module';
+import { Controller, Get, Module } from '@nestjs/common';
+import { RateLimit, RateLimiterService, RateLimitModule } from 'nestjs-limits';
+
+const required = createRequire(import.meta.url)('nestjs-limits') as typeof import('nestjs-limits');
+
+@Controller()
+class GreetingController {
+  constructor(private readonly limiter: RateLimiterService) {}
+
+  @Get('greeting')
+  @RateLimit('3/minute')
+  greet(): { greeting: string } {
+    return { greeting: 'Hello' };
+  }
+
+  @Get('decorated-by-the-other-copy')
+  @required.RateLimit('1/minute')
+  greetOnce(): { greeting: string } {
+    return { greeting: 'Hello' };
+  }
+
+  @Get('mail')
+  async mail(): Promise<{ allowed: boolean }> {
+    const { allowed } = await this.limiter.consume('1/hour', 'mails', 'user-42');
+    return { allowed };
+  }
+}
+
+@Module({ imports: [RateLimitModule.forRoot()], controllers: [GreetingController] })
+export class AppModule {}
