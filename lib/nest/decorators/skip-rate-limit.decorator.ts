@@ -1,9 +1,9 @@
 import { SKIP_METADATA } from '../rate-limit.tokens.js';
-import { targetOf, type Decorated } from './decorated.js';
+import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
 /**
- * Lets a handler, or all handlers of a class, pass uncounted: by every limit, or by those of the named policies. On a class,
- * its handlers' own limits still hold.
+ * Lets a handler, or all handlers of a class, pass uncounted: by every limit, or by those of the named policies. Repeatable.
+ * On a class, its handlers' own limits still hold.
  *
  * @throws ConfigurationError while the application starts, when a named policy does not apply there
  * @example
@@ -23,6 +23,8 @@ import { targetOf, type Decorated } from './decorated.js';
  */
 export function SkipRateLimit(...policies: string[]): ClassDecorator & MethodDecorator {
   return (...decorated: Decorated) => {
-    Reflect.defineMetadata(SKIP_METADATA, policies.length === 0 ? 'all' : policies, targetOf(decorated));
+    const inner = (declaredOn(SKIP_METADATA, decorated) ?? []) as 'all' | readonly string[];
+    const skips = policies.length === 0 || inner === 'all' ? 'all' : [...policies, ...inner];
+    Reflect.defineMetadata(SKIP_METADATA, skips, targetOf(decorated));
   };
 }
