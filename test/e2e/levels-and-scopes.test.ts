@@ -1,5 +1,5 @@
-import { describe, expect, it } from '@jest/globals';
-import { Controller, Get, Post, type Type } from '@nestjs/common';
+import { expect, it } from '@jest/globals';
+import { Controller, Get, Post } from '@nestjs/common';
 import { parseMany, RateLimit, RateLimiterService, SkipRateLimit } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -472,17 +472,5 @@ describeOverHttp('Scopes', (start) => {
     const app = await start(limited([LookalikeController]));
     await app.get('/a');
     expect((await app.get('/b')).remaining).toBe('"default";r=4');
-  });
-});
-
-describe('A decorated class', () => {
-  it('keeps no limit of another: metadata is copied, never shared', () => {
-    class Base {}
-    RateLimit('1/minute')(Base);
-    class Heir extends Base {}
-    RateLimit('2/minute')(Heir);
-    const limitsOf = (target: Type): unknown => Reflect.getOwnMetadata('nestjs-limits:limits', target);
-    expect(limitsOf(Base)).toEqual([{ limits: '1/minute' }]);
-    expect(limitsOf(Heir)).toEqual([{ limits: '2/minute' }]);
   });
 });
