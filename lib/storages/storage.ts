@@ -92,7 +92,7 @@ export abstract class Storage implements MovingWindowSupport {
    */
   incr(key: string, expiry: number, elasticExpiry = false, amount = 1): Awaitable<number> {
     const strategy = elasticExpiry ? 'fixed-window-elastic-expiry' : 'fixed-window';
-    const cell = cellOf(key, strategy, Number.MAX_SAFE_INTEGER, toPeriod(expiry));
+    const cell = cellOf(key, strategy, UNLIMITED, toPeriod(expiry));
     return chain(this.consume([{ ...cell, cost: amount }]), (result) => used(onlyOutcome(result)));
   }
 
@@ -139,7 +139,7 @@ export abstract class Storage implements MovingWindowSupport {
 
   #peekCounters(key: string): Awaitable<readonly Outcome[]> {
     const counters = COUNTERS.map((strategy) => ({
-      ...cellOf(key, strategy, Number.MAX_SAFE_INTEGER, LONGEST_PERIOD),
+      ...cellOf(key, strategy, UNLIMITED, LONGEST_PERIOD),
       cost: 0,
     }));
     return chain(this.peek(counters), (result) => result.outcomes);
@@ -180,6 +180,9 @@ export function assertSupported(storage: Storage, limit: Limit): void {
 export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
 }
+
+/** More than anybody counts, and far enough from 2^53 for every driver to read it exactly. */
+const UNLIMITED = 2 ** 50;
 
 /** Long enough for any window, and still exact when added to the time. */
 const LONGEST_PERIOD = 2 ** 52;

@@ -15,6 +15,9 @@ if count$ == 0 then stop$ = now + period$ end
 count$ = count$ + cost$
 next$, window$ = format('%.0f %.0f', stop$, count$), stop$`,
 
+  refuse: `
+if count$ > 0 and stop$ < match(state$, '%d+') + 0 then next$ = format('%.0f %.0f', stop$, count$) end`,
+
   reset: `reset$ = stop$`,
   wait: `wait$ = stop$ - now`,
 

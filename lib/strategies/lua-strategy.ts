@@ -12,7 +12,7 @@ export interface LuaStrategy {
   /** Takes `cost$`: sets `next$`, the text to store, which begins with the epoch ms when it expires, and `window$`. */
   readonly take: string;
   /** What a hit that takes nothing changes all the same; sets `next$` if it does. */
-  readonly refuse?: string;
+  readonly refuse: string;
   /** Sets `reset$` from the variables. */
   readonly reset: string;
   /** Sets `wait$` from the variables, for a cost above `remaining$` and within the capacity. */

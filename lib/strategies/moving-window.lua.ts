@@ -21,6 +21,17 @@ end
 local function first_after(log, size, offset)
   return lowest_entry(0, size, function(entry) return number_at(log, 2 * entry) > offset end)
 end
+-- Entries from the future, left by a clock that went back, count as made now.
+local function pull_back(log, size, offset)
+  local total = number_at(log, -1)
+  if number_at(log, -2) <= offset then return size end
+  while size > 0 and number_at(log, -2) >= offset do
+    call('RPOP', log, 2)
+    size = size - 1
+  end
+  call('RPUSH', log, format('%.0f', offset), format('%.0f', total))
+  return size + 1
+end
 -- The first ms at which at most target units count: when the last entry too many has left.
 local function moving_time(log, first, size, base, total, target, period, now)
   local last = lowest_entry(first, size, function(entry) return total - number_at(log, 2 * entry + 1) <= target end)
@@ -54,20 +65,22 @@ else
     call('LTRIM', log$, 2 * first$, -1)
     size$ = size$ - first$
   end
-  -- Entries from the future, left by a clock that went back, count as made now; and hits of one ms are one entry.
-  while size$ > 0 and base$ + number_at(log$, -2) >= now do
-    call('RPOP', log$)
-    call('RPOP', log$)
-    size$ = size$ - 1
-  end
+  size$ = pull_back(log$, size$, now - base$)
 end
-first$, size$, total$, used$ = 0, size$ + 1, total$ + cost$, used$ + cost$
-call('RPUSH', log$, format('%.0f', now - base$), format('%.0f', total$))
+first$, total$, used$ = 0, total$ + cost$, used$ + cost$
+if size$ > 0 and number_at(log$, -2) == now - base$ then
+  call('LSET', log$, -1, format('%.0f', total$))
+else
+  call('RPUSH', log$, format('%.0f', now - base$), format('%.0f', total$))
+  size$ = size$ + 1
+end
 if now + period$ > expiry$ then
   expiry$ = now + period$ + slack(period$)
   call('PEXPIRE', log$, format('%.0f', expiry$ - now))
 end
 next$, window$ = format('%.0f %.0f %.0f', expiry$, base$, cut$), now`,
+
+  refuse: `if used$ > 0 then size$ = pull_back(log$, size$, now - base$) end`,
 
   reset: `
 if used$ == 0 then reset$ = now

@@ -40,6 +40,11 @@ remaining$ = max(0, amount$ - used$)`,
 current$, used$ = current$ + cost$, used$ + cost$
 next$, window$ = sliding_text(previous$, current$, start$, period$), start$`,
 
+  refuse: `
+if state$ and start$ < match(state$, '%d+ (%d+)') + 0 then
+  next$ = sliding_text(previous$, current$, start$, period$)
+end`,
+
   reset: `
 if previous$ + current$ == 0 then reset$ = now
 else reset$ = sliding_time(previous$, current$, start$, period$, now, usage_that_frees_one(used$, amount$)) end`,

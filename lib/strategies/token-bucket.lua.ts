@@ -20,6 +20,9 @@ remaining$ = (free$ - fmod(free$, period$)) / period$`,
 level$ = level$ + cost$ * period$
 next$, window$ = bucket_text(level$, now, amount$), level$`,
 
+  refuse: `
+if state$ and now < match(state$, '%d+ %d+ (%d+)') + 0 then next$ = bucket_text(level$, now, amount$) end`,
+
   reset: `
 if level$ == 0 or burst$ == 0 then reset$ = now
 else reset$ = now + divide_up(level$ - (burst$ - remaining$ - 1) * period$, amount$) end`,

@@ -1,0 +1,70 @@
+import type { BatchStep } from './batch-script.js';
+import { BatchPlan, type BatchReply, type PlannedBatch } from './batch-plan.js';
+
+interface Waiting {
+  readonly batch: PlannedBatch;
+  readonly resolve: (reply: readonly number[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Calls the server once for several batches of one plan; answers with a reply per batch, in order. */
+export type GatheredCall = (
+  plan: BatchPlan,
+  step: BatchStep,
+  batches: readonly PlannedBatch[],
+) => Promise<readonly BatchReply[]>;
+
+/** Most batches in one call: enough to make the call's own cost small, few enough not to keep the server from others. */
+const MOST_GATHERED = 64;
+
+/** Gathers the batches of one turn of the event loop into one call per plan (and per slot, where they must share one). */
+export class BatchGatherer {
+  #queues = new Map<string, { plan: BatchPlan; step: BatchStep; waiting: Waiting[] }>();
+  #scheduled = false;
+
+  constructor(private readonly call: GatheredCall) {}
+
+  /** @param together batches with different texts here never share a call */
+  add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, together: string): Promise<readonly number[]> {
+    return new Promise((resolve, reject) => {
+      const name = `${plan.id} ${step} ${together}`;
+      let queue = this.#queues.get(name);
+      if (queue === undefined) {
+        queue = { plan, step, waiting: [] };
+        this.#queues.set(name, queue);
+      }
+      queue.waiting.push({ batch, resolve, reject });
+      if (queue.waiting.length === MOST_GATHERED) {
+        this.#queues.delete(name);
+        void this.#send(queue.plan, queue.step, queue.waiting);
+      } else if (!this.#scheduled) {
+        this.#scheduled = true;
+        setImmediate(() => this.#flush());
+      }
+    });
+  }
+
+  #flush(): void {
+    const queues = this.#queues;
+    this.#queues = new Map();
+    this.#scheduled = false;
+    for (const { plan, step, waiting } of queues.values()) void this.#send(plan, step, waiting);
+  }
+
+  async #send(plan: BatchPlan, step: BatchStep, waiting: readonly Waiting[]): Promise<void> {
+    try {
+      const replies = await this.call(
+        plan,
+        step,
+        waiting.map(({ batch }) => batch),
+      );
+      waiting.forEach(({ resolve, reject }, index) => {
+        const reply = replies[index];
+        if (Array.isArray(reply)) resolve(reply as readonly number[]);
+        else reject(reply);
+      });
+    } catch (error) {
+      for (const { reject } of waiting) reject(error);
+    }
+  }
+}

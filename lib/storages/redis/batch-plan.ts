@@ -1,0 +1,147 @@
+import type { BatchResult, Hit, Outcome, Refund } from '../contract.js';
+import type { Limit } from '../limit.js';
+import { batchScript, type BatchScript, type BatchStep, type LimitShape } from './batch-script.js';
+
+/** One batch in a gathered call. */
+export type PlannedBatch = readonly (Hit | Refund)[];
+
+/** What a reply tells of a batch: now, 1 if allowed, and four numbers per limit; or the error that befell it. */
+export type BatchReply = readonly number[] | Error;
+
+/** Everything about batches of the same limits that does not change from batch to batch: their scripts and fixed arguments. */
+export class BatchPlan {
+  static #count = 0;
+
+  /** Tells this plan from the others of this process. */
+  readonly id = BatchPlan.#count++;
+  readonly #scripts = new Map<BatchStep, BatchScript>();
+  readonly #shape: readonly LimitShape[];
+  readonly #fixed: readonly string[];
+
+  /** @param identities which of the batch's identities each limit counts, from 0 in order of appearance */
+  constructor(
+    limits: readonly Limit[],
+    private readonly identities: readonly number[],
+  ) {
+    this.#shape = limits.map(({ strategy, mode, block }, index) => ({
+      strategy,
+      mode,
+      blocks: block.length > 0,
+      identity: identities[index] ?? 0,
+    }));
+    this.#fixed = limits.flatMap(({ digest, amount, period, burst, block }) => [
+      digest,
+      String(amount),
+      String(period),
+      String(burst),
+      ...(block.length > 0 ? [String(Math.max(...block)), block.join(' ')] : []),
+    ]);
+  }
+
+  script(step: BatchStep): BatchScript {
+    let script = this.#scripts.get(step);
+    if (script === undefined) {
+      script = batchScript(this.#shape, step);
+      this.#scripts.set(step, script);
+    }
+    return script;
+  }
+
+  /**
+   * The arguments of a call, the number of keys first.
+   *
+   * @param now epoch ms, or '' for the server's clock
+   */
+  args(
+    batches: readonly PlannedBatch[],
+    keyOf: (bucket: string) => string,
+    now: string,
+  ): (string | number)[] {
+    const keys = batches.flatMap((batch) => this.#keys(batch, keyOf));
+    const varying = batches.flatMap((batch) => batch.flatMap(varyingArguments));
+    return [keys.length, ...keys, now, String(batches.length), ...this.#fixed, ...varying];
+  }
+
+  /** What a reply says, in the terms of the contract. */
+  result(batch: PlannedBatch, reply: readonly number[]): BatchResult {
+    const [now = 0, allowed] = reply;
+    const outcomes = batch.map(({ bucket, limit, cost }, index): Outcome => {
+      const [remaining = 0, resetTime = now, wait = 0, window = 0] = reply.slice(
+        2 + 4 * index,
+        6 + 4 * index,
+      );
+      const retryAfter = wait < 0 ? Infinity : wait;
+      return {
+        bucket,
+        limit,
+        cost,
+        allowed: window !== 0 || retryAfter === 0,
+        remaining,
+        resetTime,
+        retryAfter,
+        window: window === 0 ? undefined : window,
+      };
+    });
+    return { allowed: allowed === 1, now, outcomes };
+  }
+
+  #keys(batch: PlannedBatch, keyOf: (bucket: string) => string): string[] {
+    const hashes = batch
+      .filter((_hit, index) => this.identities.indexOf(this.identities[index] ?? 0) === index)
+      .map(({ bucket }) => keyOf(bucket));
+    const logs = batch
+      .filter(({ limit }) => limit.strategy === 'moving-window')
+      .map(({ bucket, limit }) => logKey(keyOf(bucket), limit));
+    return [...hashes, ...logs];
+  }
+}
+
+/** The plans of all batches so far, by their limits; those of limits that nobody holds any more are forgotten. */
+export class BatchPlans {
+  readonly #root = new PlanNode();
+
+  of(batch: PlannedBatch): BatchPlan {
+    const buckets: string[] = [];
+    const identities: number[] = [];
+    let node = this.#root;
+    for (const { bucket, limit } of batch) {
+      let identity = buckets.indexOf(bucket);
+      if (identity < 0) identity = buckets.push(bucket) - 1;
+      identities.push(identity);
+      node = node.next(limit, identity);
+    }
+    node.plan ??= new BatchPlan(
+      batch.map(({ limit }) => limit),
+      identities,
+    );
+    return node.plan;
+  }
+}
+
+/** A limit in a batch, after those before it. */
+class PlanNode {
+  plan: BatchPlan | undefined;
+  readonly #next: WeakMap<Limit, PlanNode>[] = [];
+
+  next(limit: Limit, identity: number): PlanNode {
+    const nodes = (this.#next[identity] ??= new WeakMap());
+    let node = nodes.get(limit);
+    if (node === undefined) {
+      node = new PlanNode();
+      nodes.set(limit, node);
+    }
+    return node;
+  }
+}
+
+/** The key of a moving window's log, in the same slot as the hash of its identity. */
+export function logKey(key: string, limit: Limit): string {
+  return `${key}:${limit.digest}`;
+}
+
+function varyingArguments(hit: Hit | Refund): string[] {
+  if (!('window' in hit)) return [String(hit.cost)];
+  return hit.window === 'current'
+    ? [String(hit.cost), '', '']
+    : [String(hit.cost), String(hit.window), String(hit.at)];
+}

@@ -1,0 +1,203 @@
+import type { Redis } from 'ioredis';
+import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { strategyNames } from '../../strategies/strategies.js';
+import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
+import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { BatchGatherer } from './batch-gatherer.js';
+import { BatchPlans, logKey, type BatchPlan, type BatchReply, type PlannedBatch } from './batch-plan.js';
+import type { BatchStep } from './batch-script.js';
+import type { RedisClient } from './redis-client.js';
+
+/** How many keys one step of `reset` looks at. */
+const KEYS_PER_SCAN = 1000;
+
+/** Most limits that one script decides: far more than a request has, and well within what Lua can compile. */
+const MOST_LIMITS_TOGETHER = 64;
+
+/** What the Redis storages share: batches decided by scripts, over one client. */
+export abstract class RedisScriptStorage extends Storage {
+  override readonly capabilities: StorageCapabilities;
+  protected readonly client: RedisClient;
+  readonly #ownsClient: boolean;
+  readonly #now: () => string;
+  readonly #plans = new BatchPlans();
+  readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
+  readonly #defined = new Set<string>();
+  #connected: Promise<void> | undefined;
+  #closed = false;
+
+  protected constructor(
+    { client, owned }: { client: RedisClient; owned: boolean },
+    options: StorageOptions,
+    /** Whether every key of a call must lie in one slot: then only the limits of one identity share a call. */
+    private readonly slotted: boolean,
+  ) {
+    super(options);
+    const { clock } = options;
+    this.client = client;
+    this.#ownsClient = owned;
+    this.#now = clock === undefined ? () => '' : () => String(clock.now());
+    this.capabilities = {
+      atomicity: slotted ? 'bucket' : 'batch',
+      clock: 'server',
+      strategies: strategyNames,
+      largestMovingWindow: 1_000_000,
+    };
+    if (owned) client.on('error', () => undefined); // calls that fail say so themselves; unheard, the event would end the process
+    this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
+  }
+
+  /** The servers that hold keys. */
+  protected abstract primaries(): readonly Redis[];
+
+  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const parts = this.#partsOf(batch);
+    return parts.length === 1
+      ? this.#decide('consume', batch)
+      : consumeInParts(
+          batch,
+          parts,
+          (part) => this.#decide('consume', part),
+          (refunds) => this.refund(refunds),
+        );
+  }
+
+  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
+    const results = this.#partsOf(batch).map((part) => this.#decide('peek', part));
+    return joinResults(batch, await Promise.all(results));
+  }
+
+  override async refund(refunds: readonly Refund[]): Promise<void> {
+    await Promise.all(this.#partsOf(refunds).map((part) => this.#step('refund', part)));
+  }
+
+  override async remove(cells: readonly Cell[]): Promise<void> {
+    const removals = partition(cells, ({ bucket }) => bucket).flatMap((part) => {
+      const key = this.#keyOf(part[0]?.bucket ?? '');
+      const fields = part.flatMap(({ limit }) => [limit.digest, `${limit.digest}!`]);
+      const logs = part
+        .filter(({ limit }) => limit.strategy === 'moving-window')
+        .map(({ limit }) => logKey(key, limit));
+      return [
+        this.#call(() => this.client.hdel(key, ...fields)),
+        ...(logs.length > 0 ? [this.#call(() => this.client.unlink(...logs))] : []),
+      ];
+    });
+    await Promise.all(removals);
+  }
+
+  override async check(): Promise<boolean> {
+    try {
+      return (await this.#call(() => this.client.ping())) === 'PONG';
+    } catch {
+      return false;
+    }
+  }
+
+  override async reset(): Promise<number> {
+    await this.#connected;
+    const counts = await this.#call(() =>
+      Promise.all(this.primaries().map((server) => this.#resetServer(server))),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  override async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#ownsClient) this.client.disconnect();
+  }
+
+  async #resetServer(server: Redis): Promise<number> {
+    const pattern = `${this.keyPrefix.replace(/[\\*?[\]^-]/g, '\\$&')}:*`;
+    let removed = 0;
+    let cursor = '0';
+    do {
+      const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
+      // One command per key: on a cluster, keys of several slots cannot share one.
+      removed += (await Promise.all(keys.map((key) => server.unlink(key)))).reduce(
+        (sum, count) => sum + count,
+        0,
+      );
+      cursor = next;
+    } while (cursor !== '0');
+    return removed;
+  }
+
+  async #decide(step: 'consume' | 'peek', batch: readonly Hit[]): Promise<BatchResult> {
+    const plan = this.#plans.of(batch);
+    return plan.result(batch, await this.#gather(plan, step, batch));
+  }
+
+  async #step(step: BatchStep, batch: PlannedBatch): Promise<void> {
+    await this.#gather(this.#plans.of(batch), step, batch);
+  }
+
+  #gather(plan: BatchPlan, step: BatchStep, batch: PlannedBatch): Promise<readonly number[]> {
+    return this.#gatherer.add(plan, step, batch, this.slotted ? (batch[0]?.bucket ?? '') : '');
+  }
+
+  async #run(
+    plan: BatchPlan,
+    step: BatchStep,
+    batches: readonly PlannedBatch[],
+  ): Promise<readonly BatchReply[]> {
+    const { name, lua } = plan.script(step);
+    if (!this.#defined.has(name)) {
+      this.client.defineCommand(name, { lua });
+      this.#defined.add(name);
+    }
+    const args = plan.args(batches, (bucket) => this.#keyOf(bucket), this.#now());
+    const commands = this.client as unknown as Record<
+      string,
+      (...args: unknown[]) => Promise<readonly BatchReply[]>
+    >;
+    const replies = await this.#call(() => commands[name]?.(...args));
+    return (replies ?? []).map((reply) => (reply instanceof Error ? this.#failure(reply) : reply));
+  }
+
+  /** Calls the server once; what fails becomes a `StorageError`. Waits only for the very first connection. */
+  async #call<T>(call: () => Promise<T> | undefined): Promise<T> {
+    if (this.#closed) throw closedError(this);
+    if (this.#connected !== undefined) await this.#connected;
+    try {
+      return (await call()) as T;
+    } catch (cause) {
+      throw this.#failure(cause);
+    }
+  }
+
+  #failure(cause: unknown): RateLimitError {
+    if (cause instanceof RateLimitError) return cause;
+    return new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+  }
+
+  #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
+    if (this.slotted) return partition(cells, ({ bucket }) => bucket);
+    if (cells.length <= MOST_LIMITS_TOGETHER) return [cells];
+    const parts = Math.ceil(cells.length / MOST_LIMITS_TOGETHER);
+    return Array.from({ length: parts }, (_, part) =>
+      cells.slice(part * MOST_LIMITS_TOGETHER, (part + 1) * MOST_LIMITS_TOGETHER),
+    );
+  }
+
+  /** The identity is the hash tag: all of its keys lie in one slot. */
+  #keyOf(bucket: string): string {
+    return `${this.keyPrefix}:{${bucket}}`;
+  }
+}
+
+/** Settles when a client has connected for the first time, or failed to. */
+function firstConnection(client: RedisClient): Promise<void> {
+  if (client.status === 'ready') return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      client.off('ready', settle);
+      client.off('close', settle);
+      client.off('end', settle);
+      resolve();
+    };
+    client.on('ready', settle).on('close', settle).on('end', settle);
+  });
+}
