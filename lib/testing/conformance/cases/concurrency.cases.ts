@@ -53,10 +53,10 @@ topic.addPerStrategy('hits and refunds at once lose nothing', async (scenario, s
   const limit = limitOfForty(strategy);
   const first = await Promise.all(Array.from({ length: 20 }, () => scenario.consume(hitsOn([limit]))));
   await Promise.all([
-    ...first.map((result) => scenario.refund(receiptsOf(result))),
+    ...first.slice(0, 10).map((result) => scenario.refund(receiptsOf(result))),
     ...Array.from({ length: 10 }, () => scenario.consume(hitsOn([limit], 2))),
   ]);
-  equal(await scenario.left(limit), LIMIT - 20);
+  equal(await scenario.left(limit), LIMIT - 10 - 20);
 });
 
 topic.add(

@@ -1,0 +1,335 @@
+import { describe, expect, it } from '@jest/globals';
+import { setImmediate } from 'node:timers/promises';
+import {
+  createLimit,
+  MemoryStorage,
+  type Awaitable,
+  type BatchResult,
+  type Cell,
+  type Hit,
+  type Limit,
+  type Outcome,
+  type Refund,
+  type Storage,
+} from 'nestjs-limits';
+import { conformanceCases, runConformanceCase, type OpenStorage } from 'nestjs-limits/testing';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+
+/** A storage that does one thing wrong, and the topics whose cases have to notice. */
+interface Broken {
+  open: OpenStorage;
+  noticedBy: readonly string[];
+}
+
+const DAY = 86_400_000;
+
+const broken: Readonly<Record<string, Broken>> = {
+  'takes one unit whatever the cost': {
+    open: changing((storage) => ({
+      consume: (batch) =>
+        toldAs(batch, storage.consume(batch.map((hit) => ({ ...hit, cost: Math.min(1, hit.cost) })))),
+    })),
+    noticedBy: ['costs', 'boundaries', 'random traces'],
+  },
+  'takes a cost above what is left down to nothing': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.peek(batch);
+        if (result.allowed) return storage.consume(batch);
+        storage.consume(
+          result.outcomes.map(({ bucket, limit, remaining }) => ({ bucket, limit, cost: remaining })),
+        );
+        return result;
+      },
+    })),
+    noticedBy: ['costs', 'batches'],
+  },
+  'takes what it can of a batch that is refused': {
+    open: changing((storage) => ({
+      consume: (batch) => join(batch.map((hit) => storage.consume([hit]))),
+    })),
+    noticedBy: ['batches', 'random traces'],
+  },
+  'counts all identities together': {
+    open: changingCells((cell) => ({ ...cell, bucket: 'everybody' })),
+    noticedBy: ['keys'],
+  },
+  'cuts identities off after 250 characters': {
+    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.slice(0, 250) })),
+    noticedBy: ['keys'],
+  },
+  'does not tell upper from lower case': {
+    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.toLowerCase() })),
+    noticedBy: ['keys'],
+  },
+  'normalises Unicode': {
+    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.normalize() })),
+    noticedBy: ['keys'],
+  },
+  'trims white space': {
+    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.trim() })),
+    noticedBy: ['keys'],
+  },
+  'counts all limits of an identity together': {
+    open: changingLimits(() => ({ id: 'all' })),
+    noticedBy: ['keys', 'batches'],
+  },
+  'counts the limits of every amount apart': {
+    open: changingLimits(({ id, amount }) => ({ id: `${id} ${amount}` })),
+    noticedBy: ['keys'],
+  },
+  'enforces shadow limits': {
+    open: changingLimits(() => ({ mode: 'enforce' })),
+    noticedBy: ['batches'],
+  },
+  'blocks nobody': {
+    open: changingLimits(() => ({ block: [] })),
+    noticedBy: ['blocks', 'random traces'],
+  },
+  'blocks always for the first duration': {
+    open: changingLimits(({ block }) => ({ block: block.slice(0, 1) })),
+    noticedBy: ['blocks'],
+  },
+  'takes when it is asked to look': {
+    open: changing((storage) => ({
+      peek: (batch) => ({ ...storage.consume(batch), outcomes: storage.peek(batch).outcomes }),
+    })),
+    noticedBy: ['peeking', 'boundaries'],
+  },
+  'leaves everything as it is when it refuses': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.peek(batch);
+        return result.allowed ? storage.consume(batch) : result;
+      },
+    })),
+    noticedBy: ['boundaries', 'batches', 'blocks', 'random traces'],
+  },
+  'gives nothing back': {
+    open: changing(() => ({ refund: () => undefined })),
+    noticedBy: ['refunds', 'concurrency'],
+  },
+  'gives back to whatever window is current': {
+    open: changing((storage) => ({
+      refund: (refunds) => {
+        storage.refund(
+          refunds.map(({ bucket, limit, cost }) => ({ bucket, limit, cost, window: 'current' })),
+        );
+      },
+    })),
+    noticedBy: ['refunds'],
+  },
+  'gives back by forgetting': {
+    open: changing((storage) => ({ refund: (refunds) => storage.remove(refunds) })),
+    noticedBy: ['refunds', 'concurrency'],
+  },
+  'counts again what is removed in one of its strategies only': {
+    open: changing((storage) => ({ remove: (cells) => storage.remove(cells.slice(0, 1)) })),
+    noticedBy: ['lifecycle', 'per-key methods'],
+  },
+  'reads the time of the machine': {
+    open: ({ keyPrefix }) => new MemoryStorage({ keyPrefix }),
+    noticedBy: ['boundaries', 'clocks'],
+  },
+  'is one ms late': {
+    open: ({ clock, keyPrefix }) =>
+      new MemoryStorage({ keyPrefix, clock: { now: () => clock.now() - (clock.now() % 2) } }),
+    noticedBy: ['boundaries', 'blocks'],
+  },
+  'tells times in whole seconds': {
+    open: changingOutcomes((outcome) => ({
+      ...outcome,
+      retryAfter: Math.ceil(outcome.retryAfter / 1000) * 1000,
+    })),
+    noticedBy: ['boundaries', 'clocks'],
+  },
+  'tells the end of the window for resetTime': {
+    open: changingOutcomes((outcome, now) => ({ ...outcome, resetTime: now + outcome.limit.period })),
+    noticedBy: ['boundaries', 'costs'],
+  },
+  'answers in an order of its own': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.consume(batch);
+        return { ...result, outcomes: [...result.outcomes].reverse() };
+      },
+    })),
+    noticedBy: ['batches', 'costs'],
+  },
+  'decides before others have written': {
+    open: changing((storage) => ({
+      consume: async (batch) => {
+        const foretold = storage.peek(batch);
+        await setImmediate();
+        const result = storage.consume(batch);
+        return foretold.allowed ? { ...result, allowed: true, outcomes: foretold.outcomes } : result;
+      },
+    })),
+    noticedBy: ['concurrency'],
+  },
+  'lets the later of two processes win': {
+    open: sharedMap((server) => {
+      let writes = 0;
+      server.compareAndSet = async (key, text, _version, ttl, now) => {
+        await setImmediate();
+        server.entries.set(key, { text, version: ++writes, end: now + ttl });
+        return true;
+      };
+    }),
+    noticedBy: ['concurrency'],
+  },
+  'keeps nothing for longer than 30 days': {
+    open: sharedMap((server) => {
+      const { compareAndSet } = server;
+      server.compareAndSet = (key, text, version, ttl, now) =>
+        compareAndSet.call(server, key, text, version, Math.min(ttl, 30 * DAY), now);
+    }),
+    noticedBy: ['clocks', 'blocks'],
+  },
+  'resets what begins with its prefix, however it goes on': {
+    open: sharedMap((server) => {
+      const { removeAll } = server;
+      server.removeAll = (prefix) => removeAll.call(server, prefix.slice(0, -1));
+    }),
+    noticedBy: ['lifecycle'],
+  },
+  'resets what looks like its prefix': {
+    open: sharedMap((server) => {
+      server.removeAll = (prefix) => {
+        const pattern = new RegExp(`^${prefix}`);
+        const keys = [...server.entries.keys()].filter((key) => pattern.test(key));
+        for (const key of keys) server.entries.delete(key);
+        return keys.length;
+      };
+    }),
+    noticedBy: ['lifecycle'],
+  },
+  'resets nothing': {
+    open: changing(() => ({ reset: () => 0 })),
+    noticedBy: ['lifecycle'],
+  },
+  'answers when it is closed': {
+    open: changing(() => ({ close: () => undefined })),
+    noticedBy: ['lifecycle'],
+  },
+  'throws at check when it is closed': {
+    open: changing((storage) => ({
+      check: () => {
+        storage.reset();
+        return true;
+      },
+    })),
+    noticedBy: ['lifecycle'],
+  },
+  'tells of an error of another kind when it is closed': {
+    open: changing((storage) => ({
+      peek: (batch) => {
+        if (!storage.check()) throw new TypeError('connection is undefined');
+        return storage.peek(batch);
+      },
+    })),
+    noticedBy: ['lifecycle'],
+  },
+};
+
+describe.each(Object.entries(broken))('a storage that %s', (_name, { open, noticedBy }) => {
+  it.each(noticedBy)('is noticed by the cases on %s', async (topic) => {
+    const cases = conformanceCases.filter((each) => each.topic === topic);
+    expect(cases.length).toBeGreaterThan(0);
+    for (const each of cases) {
+      const failed = await runConformanceCase(each, open).then(
+        () => false,
+        () => true,
+      );
+      if (failed) return;
+    }
+    throw new Error(`All ${cases.length} cases on ${topic} passed.`);
+  });
+});
+
+/** The methods of a storage that a broken one does in its own way. */
+type Changes = Partial<{
+  consume: (batch: readonly Hit[]) => Awaitable<BatchResult>;
+  peek: (batch: readonly Hit[]) => Awaitable<BatchResult>;
+  refund: (refunds: readonly Refund[]) => Awaitable<void>;
+  remove: (cells: readonly Cell[]) => Awaitable<void>;
+  reset: () => Awaitable<number>;
+  check: () => Awaitable<boolean>;
+  close: () => Awaitable<void>;
+}>;
+
+/** Opens memory storages with some methods replaced; the replacements are given an intact storage over the same cells. */
+function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
+  return (options) => {
+    const intact = new MemoryStorage(options);
+    const { capabilities, keyPrefix } = intact;
+    const own = changes(intact);
+    const broken: Storage = Object.assign(Object.create(MemoryStorage.prototype) as Storage, {
+      capabilities,
+      keyPrefix,
+      consume: intact.consume.bind(intact),
+      peek: intact.peek.bind(intact),
+      refund: intact.refund.bind(intact),
+      remove: intact.remove.bind(intact),
+      reset: intact.reset.bind(intact),
+      check: intact.check.bind(intact),
+      close: intact.close.bind(intact),
+      ...own,
+    });
+    return broken;
+  };
+}
+
+/** Cells are changed on their way in, and told of as they were given. */
+function changingCells(change: <C extends Cell>(cell: C) => C): OpenStorage {
+  return changing((storage) => ({
+    consume: (batch) => toldAs(batch, storage.consume(batch.map(change))),
+    peek: (batch) => toldAs(batch, storage.peek(batch.map(change))),
+    refund: (refunds) => storage.refund(refunds.map(change)),
+    remove: (cells) => storage.remove(cells.map(change)),
+  }));
+}
+
+function changingLimits(change: (limit: Limit) => Partial<Limit>): OpenStorage {
+  return changingCells((cell) => {
+    const { burst, strategy, ...limit } = { ...cell.limit, ...change(cell.limit) };
+    return {
+      ...cell,
+      limit: createLimit({
+        ...limit,
+        strategy,
+        burst: strategy === 'token-bucket' && limit.amount > 0 ? burst : undefined,
+      }),
+    };
+  });
+}
+
+function changingOutcomes(change: (outcome: Outcome, now: number) => Outcome): OpenStorage {
+  const changed = (result: BatchResult): BatchResult => ({
+    ...result,
+    outcomes: result.outcomes.map((outcome) => change(outcome, result.now)),
+  });
+  return changing((storage) => ({
+    consume: (batch) => changed(storage.consume(batch)),
+    peek: (batch) => changed(storage.peek(batch)),
+  }));
+}
+
+/** Opens compare-and-set storages over one server that is broken. */
+function sharedMap(breakServer: (server: MapCasServer) => void): OpenStorage {
+  const server = new MapCasServer();
+  breakServer(server);
+  return (options) => new MapCasStorage(server, options);
+}
+
+function toldAs(batch: readonly Hit[], result: BatchResult): BatchResult {
+  return { ...result, outcomes: result.outcomes.map((outcome, index) => ({ ...outcome, ...batch[index] })) };
+}
+
+function join(results: readonly BatchResult[]): BatchResult {
+  return {
+    allowed: results.every(({ allowed }) => allowed),
+    now: results[0]?.now ?? 0,
+    outcomes: results.flatMap(({ outcomes }) => outcomes),
+  };
+}
