@@ -1,7 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
-import { DAY, limitOf, passes, refused, SECOND, type Seen } from '../scenario.js';
+import { DAY, HOUR, limitOf, passes, refused, SECOND, type Seen } from '../scenario.js';
 
 const topic = new CasesOf('clocks');
 
@@ -42,6 +42,21 @@ topic.addPerStrategy('a clock that goes back admits no more', async (scenario, s
   deepEqual(await scenario.look(limit), afterStepBack[strategy]);
   deepEqual(await scenario.hit(limit), afterStepBack[strategy]);
 });
+
+topic.addPerStrategy(
+  'a clock that goes back locks out for no longer than from the next hit',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy);
+    await scenario.hit(limit, 3);
+    scenario.at(-HOUR);
+    const { retryAfter } = await scenario.hit(limit);
+    equal(retryAfter, afterStepBack[strategy].retryAfter);
+    scenario.clock.advance(retryAfter - 1);
+    deepEqual(await scenario.look(limit), refused(0, 1, 1));
+    scenario.clock.advance(1);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
 
 topic.addPerStrategy('a hit after the clock went back counts from there', async (scenario, strategy) => {
   const limit = limitOf(strategy);
