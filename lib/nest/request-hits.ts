@@ -61,8 +61,10 @@ export class RequestHits {
         if (identity === undefined || identity === null || identity === '')
           return this.#addressBucket(context);
         if (typeof identity !== 'string') {
-          throw new ResolverError(
-            `${where}: the function "key" must return a string; got ${describeValue(identity)}. Convert it, for example with String(id).`,
+          return Promise.reject(
+            new ResolverError(
+              `${where}: the function "key" must return a string; got ${describeValue(identity)}. Convert it, for example with String(id).`,
+            ),
           );
         }
         return bucketOf('key', identity);
@@ -106,22 +108,28 @@ function costOf({ cost, where }: RoutePolicy, context: ExecutionContext): Awaita
   if (typeof cost === 'number') return cost;
   return chain(
     ask(where, 'cost', () => cost(context)),
-    (units) => {
-      ask(where, 'cost', () => assertCost(units));
-      return units;
-    },
+    (units) =>
+      ask(where, 'cost', () => {
+        assertCost(units);
+        return units;
+      }),
   );
 }
 
-/** Calls a function of the application so that what it throws says which function of which route that was. */
+/**
+ * Calls a function of the application so that what it throws says which function of which route that was. The failure is
+ * always a rejection, never thrown at once: what the functions of other policies have begun is awaited all the same.
+ */
 function ask<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
-  const fail = (cause: unknown): never => {
-    if (cause instanceof HttpException) throw cause;
-    throw new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause });
-  };
+  const fail = (cause: unknown): Promise<never> =>
+    Promise.reject(
+      cause instanceof HttpException
+        ? cause
+        : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
+    );
   try {
     const answer = call();
-    return isPromise(answer) ? answer.catch(fail) : answer;
+    return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
   } catch (cause) {
     return fail(cause);
   }

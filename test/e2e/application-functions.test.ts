@@ -1,0 +1,330 @@
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { Controller, Get, UnauthorizedException, type ExecutionContext } from '@nestjs/common';
+import { RateLimit, ResolverError, type RateLimitModuleOptions, type RateLimitOptions } from 'nestjs-limits';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
+
+type Query = Record<string, string | undefined>;
+
+const query = (context: ExecutionContext): Query =>
+  context.switchToHttp().getRequest<{ query: Query }>().query;
+
+/** What a caller without types could pass. */
+const untyped = (value: unknown): never => value as never;
+
+/** An application with one route, GET /, that is limited with these options. */
+function startWith(
+  start: StartHttpApp,
+  options: RateLimitOptions,
+  moduleOptions: RateLimitModuleOptions = {},
+): Promise<HttpApp> {
+  @Controller()
+  class ProbeController {
+    @Get()
+    @RateLimit('100/minute', options)
+    probe() {
+      return '';
+    }
+  }
+  return start(limited([ProbeController], moduleOptions));
+}
+
+describeOverHttp('Functions of the application', (start) => {
+  const unhandled: unknown[] = [];
+  const keep = (reason: unknown): void => void unhandled.push(reason);
+
+  beforeEach(() => {
+    process.on('unhandledRejection', keep);
+  });
+
+  afterEach(async () => {
+    await immediate();
+    process.off('unhandledRejection', keep);
+    expect(unhandled.splice(0)).toEqual([]);
+  });
+
+  /** Expects 500 for `/?fail`, an error in the log that says why, and a process that goes on. */
+  async function expectFailure(app: HttpApp, message: string): Promise<ResolverError> {
+    const reply = await app.get('/?fail=1');
+    expect(reply.status).toBe(500);
+    expect(reply.body).toEqual({ statusCode: 500, message: 'Internal server error' });
+    expect(reply.fields).toEqual({});
+    expect(app.log.errors).toHaveLength(1);
+    const [error] = app.log.errors;
+    expect(error).toBeInstanceOf(ResolverError);
+    expect((error as ResolverError).message).toBe(message);
+    expect((error as ResolverError).code).toBe('ERR_RATE_LIMIT_RESOLVER');
+    expect((await app.get('/')).status).toBe(200);
+    expect((await app.get('/?fail=1')).status).toBe(500);
+    expect((await app.get('/')).status).toBe(200);
+    return error as ResolverError;
+  }
+
+  const failing = (context: ExecutionContext): void => {
+    if ('fail' in query(context)) throw new Error('no user');
+  };
+
+  it.each([
+    [
+      'key',
+      (context: ExecutionContext) => {
+        failing(context);
+        return 'someone';
+      },
+    ],
+    [
+      'skip',
+      (context: ExecutionContext) => {
+        failing(context);
+        return false;
+      },
+    ],
+    [
+      'cost',
+      (context: ExecutionContext) => {
+        failing(context);
+        return 1;
+      },
+    ],
+  ])('that throw, as the function "%s" of a decorator, answer 500 and say where', async (name, resolve) => {
+    const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
+    const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
+    expect(error.cause).toEqual(new Error('no user'));
+  });
+
+  it.each([
+    [
+      'key',
+      async (context: ExecutionContext) => {
+        await immediate();
+        failing(context);
+        return 'someone';
+      },
+    ],
+    [
+      'skip',
+      async (context: ExecutionContext) => {
+        await immediate();
+        failing(context);
+        return false;
+      },
+    ],
+    [
+      'cost',
+      async (context: ExecutionContext) => {
+        await immediate();
+        failing(context);
+        return 1;
+      },
+    ],
+  ])('that reject, as the function "%s" of a decorator, answer 500 and say where', async (name, resolve) => {
+    const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
+    const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
+    expect(error.cause).toEqual(new Error('no user'));
+  });
+
+  it('that fail as the skip of the module say so', async () => {
+    const skip = (context: ExecutionContext): boolean => {
+      failing(context);
+      return false;
+    };
+    await expectFailure(
+      await startWith(start, {}, { skip }),
+      'RateLimitModule: the function "skip" failed: no user',
+    );
+  });
+
+  it('that fail as the key of the module name the policy that asked', async () => {
+    const key = (context: ExecutionContext): string => {
+      failing(context);
+      return 'someone';
+    };
+    await expectFailure(
+      await startWith(start, {}, { key }),
+      '@RateLimit on ProbeController.probe: the function "key" failed: no user',
+    );
+  });
+
+  it('that fail for limits of the module name the module', async () => {
+    const key = (context: ExecutionContext): string => {
+      failing(context);
+      return 'someone';
+    };
+    const limits = [{ name: 'all', limits: '9/minute', key }];
+    await expectFailure(
+      await startWith(start, {}, { limits }),
+      'RateLimitModule: the function "key" failed: no user',
+    );
+  });
+
+  it.each([
+    ['the number 42', 42],
+    ['an object (Object)', {}],
+    ['an array', ['someone']],
+    ['the boolean true', true],
+    ['the bigint "7"', 7n],
+    ['the symbol "Symbol(id)"', Symbol('id')],
+    ['a function (anonymous)', () => 'someone'],
+  ])('that return %s as an identity answer 500 and say what to do', async (description, value) => {
+    for (const answer of [value, Promise.resolve(value)]) {
+      const key = (context: ExecutionContext): never =>
+        untyped('fail' in query(context) ? answer : 'someone');
+      await expectFailure(
+        await startWith(start, { key }),
+        `@RateLimit on ProbeController.probe: the function "key" must return a string; got ${description}. ` +
+          'Convert it, for example with String(id).',
+      );
+    }
+  });
+
+  it.each([
+    ['the number -1', -1],
+    ['the number 1.5', 1.5],
+    ['the number 9007199254740992', 2 ** 53],
+    ['the string "2"', '2'],
+    ['undefined', undefined],
+    ['null', null],
+    ['the bigint "2"', 2n],
+  ])('that return %s as a cost answer 500 and say so', async (description, value) => {
+    for (const answer of [value, Promise.resolve(value)]) {
+      const cost = (context: ExecutionContext): never => untyped('fail' in query(context) ? answer : 1);
+      const error = await expectFailure(
+        await startWith(start, { cost }),
+        `@RateLimit on ProbeController.probe: the function "cost" failed: The cost of a hit must be a whole number from 0; got ${description}.`,
+      );
+      expect(error.cause).toBeInstanceOf(RangeError);
+    }
+  });
+
+  it.each([
+    ['a string', 'nobody', 'nobody'],
+    ['nothing', undefined, 'undefined'],
+    ['null', null, 'null'],
+  ])('may throw %s', async (_what, thrown: unknown, message) => {
+    const key = (context: ExecutionContext): string => {
+      if ('fail' in query(context)) throw thrown;
+      return 'someone';
+    };
+    await expectFailure(
+      await startWith(start, { key }),
+      `@RateLimit on ProbeController.probe: the function "key" failed: ${message}`,
+    );
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new UnauthorizedException('Log in first.');
+      },
+    ],
+    ['rejects with', async () => Promise.reject(new UnauthorizedException('Log in first.'))],
+  ])('whose key %s an HttpException have it answered as it is', async (_how, key) => {
+    const app = await startWith(start, { key });
+    const reply = await app.get('/');
+    expect(reply.status).toBe(401);
+    expect(reply.body).toEqual({ statusCode: 401, message: 'Log in first.', error: 'Unauthorized' });
+    expect(reply.fields).toEqual({});
+    expect(app.log.entries).toEqual([]);
+  });
+
+  it('that fail together, some at once and some later, answer one 500', async () => {
+    const later = async (): Promise<never> => {
+      await immediate();
+      throw new Error('later');
+    };
+    const atOnce = (): never => {
+      throw new Error('at once');
+    };
+    @Controller()
+    class TogetherController {
+      @Get('mixed')
+      @RateLimit('1/minute', { name: 'a', key: later })
+      @RateLimit('1/minute', { name: 'b', cost: atOnce })
+      mixed() {
+        return '';
+      }
+
+      @Get('numbers')
+      @RateLimit('1/minute', { name: 'a', key: later })
+      @RateLimit('1/minute', { name: 'b', key: () => untyped(7) })
+      numbers() {
+        return '';
+      }
+
+      @Get('later')
+      @RateLimit('1/minute', { name: 'a', key: later })
+      @RateLimit('1/minute', { name: 'b', cost: later })
+      @RateLimit('1/minute', { name: 'c', skip: later })
+      later() {
+        return '';
+      }
+
+      @Get('shared')
+      @RateLimit('1/minute', { name: 'a', key: later })
+      @RateLimit('1/minute', { name: 'b', key: later })
+      @RateLimit('1/minute', { name: 'c', key: later, cost: atOnce })
+      shared() {
+        return '';
+      }
+    }
+    const app = await start(limited([TogetherController]));
+    for (const path of ['/mixed', '/numbers', '/later', '/shared']) {
+      expect((await app.get(path)).status).toBe(500);
+      await immediate();
+    }
+    expect(app.log.errors.map((error) => (error as Error).constructor)).toEqual(Array(4).fill(ResolverError));
+  });
+
+  it('may answer with any thenable', async () => {
+    const thenable = {
+      then(resolve: (value: string) => void) {
+        resolve('someone');
+      },
+    };
+    const rejecting = {
+      then(_resolve: unknown, reject: (reason: unknown) => void) {
+        reject(new Error('lost connection'));
+      },
+    };
+    const key = (context: ExecutionContext): never =>
+      untyped('fail' in query(context) ? rejecting : thenable);
+    await expectFailure(
+      await startWith(start, { key }),
+      '@RateLimit on ProbeController.probe: the function "key" failed: lost connection',
+    );
+  });
+
+  it('are asked for skip first, and for nothing more of a policy that is skipped', async () => {
+    const calls: string[] = [];
+    const answer =
+      <T>(name: string, value: T) =>
+      (): T => {
+        calls.push(name);
+        return value;
+      };
+    @Controller()
+    class OrderController {
+      @Get('counted')
+      @RateLimit('9/minute', {
+        skip: answer('skip', false),
+        key: answer('key', 'x'),
+        cost: answer('cost', 1),
+      })
+      counted() {
+        return '';
+      }
+
+      @Get('skipped')
+      @RateLimit('9/minute', { skip: answer('skip', true), key: answer('key', 'x'), cost: answer('cost', 1) })
+      skipped() {
+        return '';
+      }
+    }
+    const app = await start(limited([OrderController], { skip: answer('module', false) }));
+    await app.get('/counted');
+    expect(calls.splice(0)).toEqual(['module', 'skip', 'key', 'cost']);
+    await app.get('/skipped');
+    expect(calls).toEqual(['module', 'skip']);
+  });
+});
