@@ -1,0 +1,101 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { strategyNames } from '../../lib/strategies/strategies.js';
+import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
+import { mostAboveRefill, mostWithin, type Attempt } from '../support/strategy-model.js';
+
+// Nobody can tell by the clock how long it has been since a clock went back: what is checked counts from the first hit
+// after that, be it allowed or refused.
+describe.each(strategyNames)('When the clock goes back, %s', (name) => {
+  const anyScenario = scenarios(name, { clockGoesBack: true });
+
+  it('lets a hit through exactly as much later as a refused one was told, and not one ms earlier', () => {
+    fc.assert(
+      fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
+        const subject = new Subject(name, quota);
+        const now = play(subject, steps);
+        const cost = 1 + (seed % quota.burst);
+        fc.pre(subject.hit(cost, now) === undefined);
+        const { retryAfter } = subject.evaluate(cost, now);
+
+        expect(retryAfter).toBeGreaterThan(0);
+        expect(retryAfter).toBeLessThanOrEqual(longestRecovery(name, quota));
+        expect(subject.evaluate(cost, now + retryAfter - 1).allowed).toBe(false);
+        expect(subject.evaluate(cost, now + retryAfter).allowed).toBe(true);
+      }),
+      RUNS,
+    );
+  });
+
+  it('tells a hit before it is made how long it would have to wait', () => {
+    fc.assert(
+      fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
+        const subject = new Subject(name, quota);
+        const now = play(subject, steps);
+        const cost = 1 + (seed % quota.burst);
+        const foretold = subject.evaluate(cost, now);
+        subject.refuse(now);
+        const told = subject.evaluate(cost, now);
+
+        if (name === 'fixed-window-elastic-expiry') expect(told.allowed).toBe(foretold.allowed);
+        else expect(told).toEqual(foretold);
+      }),
+      RUNS,
+    );
+  });
+
+  it('has the full quota again as soon after a hit as if it had always gone on', () => {
+    fc.assert(
+      fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
+        const subject = new Subject(name, quota);
+        const now = play(subject, steps);
+        subject.hit(1 + (seed % (quota.burst + 1)), now);
+
+        expect(subject.remaining(now + longestRecovery(name, quota))).toBe(quota.burst);
+        expect(subject.evaluate(1, now).resetTime).toBeLessThanOrEqual(now + longestRecovery(name, quota));
+      }),
+      RUNS,
+    );
+  });
+
+  it('leaves no more than right before', () => {
+    fc.assert(
+      fc.property(anyScenario, fc.nat(), ({ quota, steps }, back) => {
+        const subject = new Subject(name, quota);
+        const now = play(subject, steps);
+        const left = subject.remaining(now);
+
+        expect(subject.remaining(now - (back % (20 * quota.period)))).toBeLessThanOrEqual(left);
+      }),
+      RUNS,
+    );
+  });
+
+  it('keeps its bound on a clock that stands still meanwhile', () => {
+    fc.assert(
+      fc.property(anyScenario, ({ quota, steps }) => {
+        const history: Attempt[] = [];
+        let standing = 0;
+        play(new Subject(name, quota), steps, (taken, _now, { wait, cost }) => {
+          standing += Math.max(0, wait);
+          history.push({ at: standing, cost, taken: taken !== undefined });
+        });
+
+        switch (name) {
+          case 'token-bucket':
+            expect(mostAboveRefill(history, quota)).toBeLessThanOrEqual(quota.burst * quota.period);
+            break;
+          case 'fixed-window':
+          case 'sliding-window-counter':
+            expect(mostWithin(history, quota.period)).toBeLessThanOrEqual(2 * quota.amount);
+            break;
+          case 'fixed-window-elastic-expiry':
+          case 'moving-window':
+            expect(mostWithin(history, quota.period)).toBeLessThanOrEqual(quota.amount);
+            break;
+        }
+      }),
+      RUNS,
+    );
+  });
+});

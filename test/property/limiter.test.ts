@@ -1,0 +1,162 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  FixedWindowElasticExpiryRateLimiter,
+  FixedWindowRateLimiter,
+  MemoryStorage,
+  MovingWindowRateLimiter,
+  RateLimitItemPerMillisecond,
+  SlidingWindowCounterRateLimiter,
+  TokenBucketRateLimiter,
+  type Decision,
+  type RateLimiter,
+  type RateLimitItem,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { RUNS, START } from '../support/strategies.js';
+
+const LIMITERS = [
+  FixedWindowRateLimiter,
+  FixedWindowElasticExpiryRateLimiter,
+  MovingWindowRateLimiter,
+  SlidingWindowCounterRateLimiter,
+  TokenBucketRateLimiter,
+];
+
+const items: fc.Arbitrary<RateLimitItem> = fc
+  .tuple(fc.nat(6), fc.integer({ min: 1, max: 30 }))
+  .map(([amount, period]) => new RateLimitItemPerMillisecond(amount, period));
+
+/** One to three limits, and hits on them by two identities while the clock goes on, and sometimes back. */
+const scenarios = fc.record({
+  limits: fc.uniqueArray(items, { minLength: 1, maxLength: 3, selector: String }),
+  steps: fc.array(
+    fc.record({
+      wait: fc.oneof(
+        { weight: 6, arbitrary: fc.integer({ min: 0, max: 30 }) },
+        { weight: 1, arbitrary: fc.integer({ min: -100, max: 0 }) },
+      ),
+      identity: fc.constantFrom('alice', 'bob'),
+      cost: fc.integer({ min: 0, max: 7 }),
+    }),
+    { maxLength: 25 },
+  ),
+});
+
+/** What a decision says is left of each limit, less what is going to be taken. */
+function leftBy({ limits }: Decision, cost = 0): number[] {
+  return limits.map(({ remaining }) => remaining - cost);
+}
+
+/** Closes the storage whatever happens: thousands of open ones would sweep for ever. */
+async function withLimiter(
+  Limiter: (typeof LIMITERS)[number],
+  use: (limiter: RateLimiter, clock: ManualClock) => Promise<void>,
+): Promise<void> {
+  const clock = new ManualClock(START);
+  const storage = new MemoryStorage({ clock });
+  try {
+    await use(new Limiter(storage), clock);
+  } finally {
+    storage.close();
+  }
+}
+
+describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s', (_name, Limiter) => {
+  it('hits where a test right before said that it would, of one limit and of several', async () => {
+    await fc.assert(
+      fc.asyncProperty(scenarios, ({ limits, steps }) =>
+        withLimiter(Limiter, async (limiter, clock) => {
+          const [tested, hit]: [boolean[], boolean[]] = [[], []];
+          for (const { wait, identity, cost } of steps) {
+            clock.advance(wait);
+            tested.push(await limiter.test(limits, [identity], { cost }));
+            hit.push(await limiter.hit(limits, [identity], { cost }));
+          }
+
+          expect(hit).toEqual(tested);
+        }),
+      ),
+      RUNS,
+    );
+  });
+
+  it('foretells by peek what consume decides, and shows afterwards what was taken', async () => {
+    await fc.assert(
+      fc.asyncProperty(scenarios, ({ limits, steps }) =>
+        withLimiter(Limiter, async (limiter, clock) => {
+          const [foretold, decided, seen, expected]: [unknown[], unknown[], unknown[], unknown[]] = [
+            [],
+            [],
+            [],
+            [],
+          ];
+          for (const { wait, identity, cost } of steps) {
+            clock.advance(wait);
+            const before = await limiter.peek(limits, [identity], { cost });
+            const decision = await limiter.consume(limits, [identity], { cost });
+            const after = await limiter.peek(limits, [identity], { cost: 0 });
+            // A refused hit moves the end of an elastic window.
+            const waits = limiter.strategy !== 'fixed-window-elastic-expiry';
+            foretold.push(
+              before.allowed,
+              waits && before.retryAfter,
+              leftBy(before, before.allowed ? cost : 0),
+            );
+            decided.push(decision.allowed, waits && decision.retryAfter, leftBy(decision));
+            seen.push(...after.limits.map(({ remaining, resetTime }) => [remaining, resetTime]));
+            expected.push(...decision.limits.map(({ remaining, resetTime }) => [remaining, resetTime]));
+          }
+
+          expect(decided).toEqual(foretold);
+          expect(seen).toEqual(expected);
+        }),
+      ),
+      RUNS,
+    );
+  });
+
+  it('lets a refused hit through once it has waited as long as it was told', async () => {
+    await fc.assert(
+      fc.asyncProperty(scenarios, fc.integer({ min: 1, max: 6 }), ({ limits, steps }, cost) =>
+        withLimiter(Limiter, async (limiter, clock) => {
+          for (const step of steps) {
+            clock.advance(step.wait);
+            await limiter.hit(limits, [step.identity], { cost: step.cost });
+          }
+          const { allowed, retryAfter } = await limiter.consume(limits, ['alice'], { cost });
+          fc.pre(!allowed && retryAfter !== Infinity);
+
+          clock.advance(retryAfter - 1);
+          const early = await limiter.test(limits, ['alice'], { cost });
+          clock.advance(1);
+          const onTime = await limiter.hit(limits, ['alice'], { cost });
+
+          expect([early, onTime]).toEqual([false, true]);
+        }),
+      ),
+      RUNS,
+    );
+  });
+
+  it('stands after the refund of a decision as if it had not been made, all its limits alike', async () => {
+    await fc.assert(
+      fc.asyncProperty(scenarios, fc.nat(6), ({ limits, steps }, cost) =>
+        withLimiter(Limiter, async (limiter, clock) => {
+          for (const step of steps) {
+            clock.advance(Math.max(0, step.wait));
+            await limiter.hit(limits, [step.identity], { cost: step.cost });
+          }
+          const before = await limiter.peek(limits, ['alice'], { cost });
+          const decision = await limiter.consume(limits, ['alice'], { cost });
+
+          await limiter.refund(decision);
+          await limiter.refund(decision);
+
+          expect(leftBy(await limiter.peek(limits, ['alice'], { cost }))).toEqual(leftBy(before));
+        }),
+      ),
+      RUNS,
+    );
+  });
+});

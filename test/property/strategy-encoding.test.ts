@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { strategyNames } from '../../lib/strategies/strategies.js';
+import { play, RUNS, scenarios, START, Subject, type Taken } from '../support/strategies.js';
+
+describe.each(strategyNames)('%s', (name) => {
+  it('goes on the same when its state is stored and loaded after every step', () => {
+    const scenario = scenarios(name, { clockGoesBack: true });
+    fc.assert(
+      fc.property(
+        scenario,
+        fc.infiniteStream(fc.option(fc.nat(), { freq: 2 })),
+        ({ quota, steps }, refunds) => {
+          const kept = new Subject(name, quota);
+          const stored = new Subject(name, quota);
+          const takings: Taken[] = [];
+          const [seen, expected]: [unknown[], unknown[]] = [[], []];
+          steps.reduce((at, { wait, cost }) => {
+            const now = at + wait;
+            const taken = kept.hit(cost, now);
+            expected.push(taken, kept.evaluate(cost, now), kept.numbers);
+            seen.push(stored.hit(cost, now), stored.evaluate(cost, now), stored.numbers);
+            if (taken !== undefined) takings.push(taken);
+            const choice: number | null = refunds.next().value;
+            const refunded = takings[(choice ?? 0) % (takings.length + 1)];
+            if (choice !== null && refunded !== undefined) {
+              kept.refund(refunded, now);
+              stored.refund(refunded, now);
+            }
+            stored.storeAndLoad();
+            return now;
+          }, START);
+
+          expect(seen).toEqual(expected);
+        },
+      ),
+      RUNS,
+    );
+  });
+
+  it('stores whole numbers only', () => {
+    fc.assert(
+      fc.property(scenarios(name, { clockGoesBack: true }), ({ quota, steps }) => {
+        const subject = new Subject(name, quota);
+        play(subject, steps);
+        const numbers = subject.numbers ?? [];
+
+        expect(numbers.filter((number) => !Number.isSafeInteger(number) || number < 0)).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+
+  it('means the same as no state from the instant its state expires on', () => {
+    fc.assert(
+      fc.property(
+        scenarios(name, { clockGoesBack: true }),
+        fc.nat(),
+        fc.nat(),
+        ({ quota, steps }, seed, later) => {
+          const subject = new Subject(name, quota);
+          play(subject, steps);
+          fc.pre(subject.expiresAt !== undefined);
+          const cost = seed % (quota.burst + 2);
+          const time = subject.expiresAt + (later % (3 * quota.period));
+
+          expect(subject.evaluate(cost, time)).toEqual(new Subject(name, quota).evaluate(cost, time));
+        },
+      ),
+      RUNS,
+    );
+  });
+});

@@ -1,0 +1,199 @@
+import fc from 'fast-check';
+import { evaluate, type Evaluation } from '../../lib/strategies/evaluate.js';
+import { strategies } from '../../lib/strategies/strategies.js';
+import type { Consumption, Quota, StrategyName } from '../../lib/strategies/strategy.js';
+
+/** Where timelines begin: an ordinary epoch time, in ms. */
+export const START = 1_700_000_000_000;
+
+/** How often each property is tried. */
+export const RUNS = { numRuns: 1000 };
+
+/** Something that happens after a while: a hit of a cost. */
+export interface Step {
+  /** Ms since the step before; negative where a clock goes back. */
+  readonly wait: number;
+  readonly cost: number;
+}
+
+/** A quota, and what happens to it. */
+export interface Scenario {
+  readonly quota: Quota;
+  readonly steps: readonly Step[];
+}
+
+/** What one hit took. */
+export interface Taken extends Consumption {
+  readonly cost: number;
+}
+
+/** One identity's state under one strategy, driven as a storage drives it. */
+export class Subject {
+  constructor(
+    readonly name: StrategyName,
+    readonly quota: Quota,
+    private state?: object,
+  ) {}
+
+  evaluate(cost: number, now: number): Evaluation {
+    return evaluate(strategies[this.name], this.state, this.quota, cost, now);
+  }
+
+  remaining(now: number): number {
+    return strategies[this.name].remaining(this.state, this.quota, now);
+  }
+
+  /** Takes a hit if it is allowed; returns what it took, if anything. */
+  hit(cost: number, now: number): Taken | undefined {
+    if (cost === 0) return undefined;
+    if (this.evaluate(cost, now).allowed) return this.take(cost, now);
+    this.refuse(now);
+    return undefined;
+  }
+
+  /** Takes a cost, asking nobody. */
+  take(cost: number, now: number): Taken {
+    const strategy = strategies[this.name];
+    this.state = strategy.commit(this.state, this.quota, cost, now);
+    return { at: now, window: strategy.window(this.state), cost };
+  }
+
+  /** Has a hit refused. */
+  refuse(now: number): void {
+    if (this.state !== undefined) strategies[this.name].refuse(this.state, this.quota, now);
+  }
+
+  refund(taken: Taken, now: number): void {
+    this.#refund(taken.cost, now, taken);
+  }
+
+  refundByHand(cost: number, now: number): void {
+    this.#refund(cost, now);
+  }
+
+  /** The state as it would be stored; `undefined` when there is none. */
+  get numbers(): number[] | undefined {
+    return this.state === undefined ? undefined : strategies[this.name].encode(this.state);
+  }
+
+  /** When the state may be forgotten; `undefined` when there is none. */
+  get expiresAt(): number | undefined {
+    return this.state === undefined ? undefined : strategies[this.name].expiresAt(this.state, this.quota);
+  }
+
+  /** Puts the state into its stored form and back, as a storage that keeps text does between hits. */
+  storeAndLoad(): void {
+    if (this.numbers !== undefined) this.state = strategies[this.name].decode(this.numbers);
+  }
+
+  copy(): Subject {
+    return this.withQuota(this.quota);
+  }
+
+  /** A copy of the state under another quota, as after a change of plan. */
+  withQuota(quota: Quota): Subject {
+    return new Subject(this.name, quota, structuredClone(this.state));
+  }
+
+  #refund(cost: number, now: number, consumption?: Consumption): void {
+    if (this.state === undefined) return;
+    this.state = strategies[this.name].refund(this.state, this.quota, cost, now, consumption);
+  }
+}
+
+/** Lets the steps happen one after the other from {@link START} on; tells after each what it took and when it was. */
+export function play<Kind extends Step>(
+  subject: Subject,
+  steps: readonly Kind[],
+  after: (taken: Taken | undefined, now: number, step: Kind) => void = () => undefined,
+): number {
+  let now = START;
+  for (const step of steps) {
+    now += step.wait;
+    after(subject.hit(step.cost, now), now, step);
+  }
+  return now;
+}
+
+/** The longest anybody waits for the full quota if nobody hits meanwhile. */
+export function longestRecovery(name: StrategyName, { amount, period, burst }: Quota): number {
+  switch (name) {
+    case 'sliding-window-counter':
+      return 2 * period;
+    case 'token-bucket':
+      return Math.ceil((burst * period) / amount);
+    case 'fixed-window':
+    case 'fixed-window-elastic-expiry':
+    case 'moving-window':
+      return period;
+  }
+}
+
+/** Small quotas, at which everything happens within a few ms. */
+export function smallQuotas(name: StrategyName): fc.Arbitrary<Quota> {
+  return withBurst(name, fc.integer({ min: 1, max: 7 }), fc.integer({ min: 1, max: 24 }));
+}
+
+/** Quotas as applications have them, up to a year long. */
+export function realisticQuotas(name: StrategyName): fc.Arbitrary<Quota> {
+  const periods = [1000, 10_000, 60_000, 3_600_000, 86_400_000, 2_592_000_000, 31_104_000_000];
+  return withBurst(name, fc.constantFrom(1, 3, 5, 10, 60, 100, 1000, 9999), fc.constantFrom(...periods));
+}
+
+export function quotas(name: StrategyName): fc.Arbitrary<Quota> {
+  return fc.oneof(smallQuotas(name), realisticQuotas(name));
+}
+
+/** A quota with steps on it that dwell on the edges: nothing, one ms around the period, everything at once. */
+export function scenarios(
+  name: StrategyName,
+  {
+    quota = quotas(name),
+    maxSteps = 30,
+    clockGoesBack = false,
+  }: { quota?: fc.Arbitrary<Quota>; maxSteps?: number; clockGoesBack?: boolean } = {},
+): fc.Arbitrary<Scenario> {
+  return quota.chain((given) => {
+    const wait = waits(given, clockGoesBack);
+    const step = fc.record({ wait, cost: costs(given) });
+    return fc.record({ quota: fc.constant(given), steps: fc.array(step, { maxLength: maxSteps }) });
+  });
+}
+
+/** Costs from 0 to one above the capacity, most of them small. */
+export function costs({ burst }: Quota): fc.Arbitrary<number> {
+  return fc.oneof(
+    { weight: 3, arbitrary: fc.constant(1) },
+    { weight: 2, arbitrary: fc.integer({ min: 0, max: burst + 1 }) },
+    { weight: 1, arbitrary: fc.constantFrom(0, burst, burst + 1) },
+  );
+}
+
+function waits({ period, amount }: Quota, clockGoesBack: boolean): fc.Arbitrary<number> {
+  const forward = fc.oneof(
+    fc.constantFrom(0, 1, period - 1, period, period + 1, 2 * period),
+    fc.integer({ min: 0, max: Math.ceil(period / amount) }),
+    fc.integer({ min: 0, max: period }),
+    fc.integer({ min: 0, max: 3 * period }),
+  );
+  if (!clockGoesBack) return forward;
+  const back = fc.oneof(
+    fc.constantFrom(1, period - 1, period, period + 1),
+    fc.integer({ min: 0, max: 10 * period }),
+  );
+  return fc.oneof({ weight: 4, arbitrary: forward }, { weight: 1, arbitrary: back.map((wait) => -wait) });
+}
+
+function withBurst(
+  name: StrategyName,
+  amounts: fc.Arbitrary<number>,
+  periods: fc.Arbitrary<number>,
+): fc.Arbitrary<Quota> {
+  const factors = name === 'token-bucket' ? fc.constantFrom(1, 1, 2, 3, 10) : fc.constant(1);
+  const extra = name === 'token-bucket' ? fc.constantFrom(0, 0, 1) : fc.constant(0);
+  return fc.tuple(amounts, periods, factors, extra).map(([amount, period, factor, more]) => ({
+    amount,
+    period,
+    burst: amount * factor + more,
+  }));
+}
