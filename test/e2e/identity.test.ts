@@ -69,6 +69,18 @@ describeOverHttp("The client's address", (start) => {
   });
 });
 
+describeOverHttp('A port that the proxy adds', (start) => {
+  it('gives no fresh count', async () => {
+    const app = await start(limited([PlainController]), { trustProxy: true });
+    expect(await app.statuses(1, '/', forwarded('203.0.113.1:1024'))).toEqual([200]);
+    expect(await app.statuses(1, '/', forwarded('203.0.113.1:1025'))).toEqual([200]);
+    expect(await app.statuses(1, '/', forwarded('203.0.113.1'))).toEqual([429]);
+    expect(await app.statuses(1, '/', forwarded('[2001:db8::1]:1024'))).toEqual([200]);
+    expect(await app.statuses(1, '/', forwarded('[2001:db8::2]:1025'))).toEqual([200]);
+    expect(await app.statuses(1, '/', forwarded('2001:db8::3'))).toEqual([429]);
+  });
+});
+
 describeOverHttp('A key function', (start) => {
   @Controller()
   class KeyController {
