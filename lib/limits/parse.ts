@@ -48,7 +48,7 @@ class NotationReader {
   constructor(private readonly text: string) {
     if (typeof text !== 'string') {
       throw new RateLimitParseError(
-        String(text),
+        typeof text === 'object' ? describeValue(text) : String(text), // not every object can be made a string
         0,
         `a string such as "10/minute", got ${describeValue(text)},`,
       );
