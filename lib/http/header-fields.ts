@@ -4,8 +4,11 @@ import type { Limit } from '../storages/limit.js';
 /** A header field's name and value. */
 export type HeaderField = readonly [name: string, value: string];
 
+/** The largest integer of RFC 9651: 15 digits. */
+const LARGEST_INTEGER = 999_999_999_999_999;
+
 /**
- * `RateLimit-Policy` and `RateLimit`: one member per limit, seconds rounded up.
+ * `RateLimit-Policy` and `RateLimit`: one member per limit, seconds rounded up; no time where no wait would help.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651. A limit's name holds no character
  * that a quoted string would have to escape.
@@ -13,9 +16,10 @@ export type HeaderField = readonly [name: string, value: string];
 export function standardFields(decision: Decision): HeaderField[] {
   const policies: string[] = [];
   const limits: string[] = [];
-  for (const { limit, remaining, resetTime } of decision.limits) {
+  for (const { limit, remaining, resetTime, retryAfter } of decision.limits) {
     policies.push(policyMember(limit));
-    limits.push(`"${limit.name}";r=${remaining};t=${toSeconds(resetTime - decision.now)}`);
+    const time = Number.isFinite(retryAfter) ? `;t=${toSeconds(resetTime - decision.now)}` : '';
+    limits.push(`"${limit.name}";r=${Math.min(remaining, LARGEST_INTEGER)}${time}`);
   }
   return [
     ['RateLimit-Policy', policies.join(', ')],
@@ -46,7 +50,7 @@ const policyMembers = new WeakMap<Limit, string>();
 function policyMember(limit: Limit): string {
   let member = policyMembers.get(limit);
   if (member === undefined) {
-    member = `"${limit.name}";q=${limit.amount};w=${toSeconds(limit.period)}`;
+    member = `"${limit.name}";q=${Math.min(limit.amount, LARGEST_INTEGER)};w=${toSeconds(limit.period)}`;
     policyMembers.set(limit, member);
   }
   return member;
