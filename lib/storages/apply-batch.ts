@@ -1,7 +1,7 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
 import { retryAfter } from '../strategies/evaluate.js';
-import type { BatchResult, Hit, Outcome, Receipt, Refund } from './contract.js';
+import type { BatchResult, Hit, Outcome, Refund } from './contract.js';
 import type { Limit } from './limit.js';
 
 /** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
@@ -55,7 +55,7 @@ export function refundBatch(cells: Cells, refunds: readonly Refund[], now: numbe
     const { bucket, limit, cost } = refund;
     const state = cells.get(bucket, limit);
     if (state === undefined) continue;
-    const consumption = refund.window === 'current' ? undefined : (refund as Receipt);
+    const consumption = refund.window === 'current' ? undefined : refund;
     const next = strategies[limit.strategy].refund(state, limit, cost, now, consumption);
     if (next !== state) cells.set(bucket, limit, next);
   }

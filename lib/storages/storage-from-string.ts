@@ -1,22 +1,44 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
-import { MemoryStorage, type MemoryStorageOptions } from './memory/memory.storage.js';
-import type { Storage } from './storage.js';
+import { MemoryStorage } from './memory/memory.storage.js';
+import type { Storage, StorageOptions } from './storage.js';
 
-/** Options of whichever storage the URI names. */
-export type StorageFromStringOptions = MemoryStorageOptions;
+/** Options of the storage that the URI names, and of its driver. */
+export type StorageFromStringOptions = StorageOptions & Record<string, unknown>;
 
-type Opener = (uri: string, options: StorageFromStringOptions) => Promise<Storage>;
+interface Backend {
+  readonly schemes: readonly string[];
+  /** The package it needs, if any: an optional peer. */
+  readonly driver?: string;
+  readonly open: (uri: string, options: StorageFromStringOptions) => Promise<Storage>;
+}
 
-const openers: Readonly<Record<string, Opener>> = {
-  memory: async (_uri, options) => new MemoryStorage(options),
-};
+const backends: readonly Backend[] = [
+  { schemes: ['memory'], open: async (_uri, options) => new MemoryStorage(options) },
+  {
+    schemes: ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'],
+    driver: 'ioredis',
+    open: async (uri, options) => new (await import('./redis/index.js')).RedisStorage(uri, options),
+  },
+  {
+    schemes: ['redis+cluster', 'valkey+cluster'],
+    driver: 'ioredis',
+    open: async (uri, options) => new (await import('./redis/index.js')).RedisClusterStorage(uri, options),
+  },
+  {
+    schemes: ['redis+sentinel', 'valkey+sentinel'],
+    driver: 'ioredis',
+    open: async (uri, options) => new (await import('./redis/index.js')).RedisSentinelStorage(uri, options),
+  },
+];
 
 /**
- * Opens the storage that a URI names, for example `memory://`.
+ * Opens the storage that a URI names, for example `memory://` or `redis://localhost:6379`. A server that does not answer is
+ * no error here, but one of the calls that need it.
  *
- * @param options go to the storage's constructor
- * @throws ConfigurationError when the scheme is not known, naming those that are; never shows what follows the scheme
+ * @param options go to the storage's constructor; those it does not know, to the driver
+ * @throws ConfigurationError when the scheme is not known, naming those that are, when the URI is malformed, or when the
+ * driver is not installed, naming the command to install it; never shows what follows the scheme
  * @example
  * ```ts
  * import { storageFromString } from 'nestjs-limits';
@@ -28,17 +50,42 @@ export async function storageFromString(
   uri: string,
   options: StorageFromStringOptions = {},
 ): Promise<Storage> {
-  const schemes = Object.keys(openers).map((scheme) => `${scheme}://`);
+  const known = (): string =>
+    `Known schemes: ${backends.flatMap(({ schemes }) => schemes.map((scheme) => `${scheme}://`)).join(', ')}.`;
   if (typeof uri !== 'string') {
-    throw new ConfigurationError(
-      `A storage URI must be a string; got ${describeValue(uri)}. Known schemes: ${schemes.join(', ')}.`,
-    );
+    throw new ConfigurationError(`A storage URI must be a string; got ${describeValue(uri)}. ${known()}`);
   }
   const scheme = /^(?:async\+)?([a-z][a-z0-9+.-]*):\/\//i.exec(uri)?.[1]?.toLowerCase();
-  const open = scheme !== undefined && Object.hasOwn(openers, scheme) ? openers[scheme] : undefined;
-  if (open === undefined) {
-    const given = scheme === undefined ? 'has no scheme' : `has the unknown scheme "${scheme}://"`;
-    throw new ConfigurationError(`The storage URI ${given}. Known schemes: ${schemes.join(', ')}.`);
+  if (scheme === undefined) throw new ConfigurationError(`The storage URI has no scheme. ${known()}`);
+  const backend = backends.find(({ schemes }) => schemes.includes(scheme));
+  if (backend === undefined) {
+    throw new ConfigurationError(`The storage URI has the unknown scheme "${scheme}://". ${known()}`);
   }
-  return open(uri, options);
+  return open(backend, scheme, uri, options);
+}
+
+async function open(
+  { driver, open }: Backend,
+  scheme: string,
+  uri: string,
+  options: StorageFromStringOptions,
+): Promise<Storage> {
+  try {
+    return await open(uri, options);
+  } catch (cause) {
+    if (driver === undefined || !isMissing(driver, cause)) throw cause;
+    throw new ConfigurationError(
+      `A storage at "${scheme}://" needs the package "${driver}": npm install ${driver}`,
+      { cause },
+    );
+  }
+}
+
+/** Whether an import failed for want of a package; the codes are those of ES modules and of CommonJS. */
+function isMissing(driver: string, error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return (
+    (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
+    String(message).includes(`'${driver}'`)
+  );
 }

@@ -10,9 +10,9 @@ import { createLimit, type Limit } from './limit.js';
 /** Options of every storage. */
 export interface StorageOptions {
   /** Begins every key on a shared server, and is all that `reset()` deletes. Default: `'nestjs-limits'`. */
-  keyPrefix?: string;
+  keyPrefix?: string | undefined;
   /** Where the time is read. Default: the server's clock where it has one, else this machine's. */
-  clock?: Clock;
+  clock?: Clock | undefined;
 }
 
 /** What the moving window needs of a storage, as in the Python library `limits`. Every {@link Storage} has it. */

@@ -1,5 +1,5 @@
 import type { BatchStep } from './batch-script.js';
-import { BatchPlan, type BatchReply, type PlannedBatch } from './batch-plan.js';
+import type { BatchPlan, BatchReply, PlannedBatch } from './batch-plan.js';
 
 interface Waiting {
   readonly batch: PlannedBatch;

@@ -7,7 +7,7 @@ import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type BatchReply, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
-import type { RedisClient } from './redis-client.js';
+import { firstConnection, type RedisClient } from './redis-client.js';
 
 /** How many keys one step of `reset` looks at. */
 const KEYS_PER_SCAN = 1000;
@@ -28,7 +28,9 @@ export abstract class RedisScriptStorage extends Storage {
   #closed = false;
 
   protected constructor(
-    { client, owned }: { client: RedisClient; owned: boolean },
+    client: RedisClient,
+    /** Whether this storage has opened the client, and so closes it. */
+    owned: boolean,
     options: StorageOptions,
     /** Whether every key of a call must lie in one slot: then only the limits of one identity share a call. */
     private readonly slotted: boolean,
@@ -161,6 +163,9 @@ export abstract class RedisScriptStorage extends Storage {
   async #call<T>(call: () => Promise<T> | undefined): Promise<T> {
     if (this.#closed) throw closedError(this);
     if (this.#connected !== undefined) await this.#connected;
+    if (this.#ownsClient && this.client.status !== 'ready') {
+      throw new StorageError(`${this} is not connected (${this.client.status}).`);
+    }
     try {
       return (await call()) as T;
     } catch (cause) {
@@ -186,18 +191,4 @@ export abstract class RedisScriptStorage extends Storage {
   #keyOf(bucket: string): string {
     return `${this.keyPrefix}:{${bucket}}`;
   }
-}
-
-/** Settles when a client has connected for the first time, or failed to. */
-function firstConnection(client: RedisClient): Promise<void> {
-  if (client.status === 'ready') return Promise.resolve();
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      client.off('ready', settle);
-      client.off('close', settle);
-      client.off('end', settle);
-      resolve();
-    };
-    client.on('ready', settle).on('close', settle).on('end', settle);
-  });
 }

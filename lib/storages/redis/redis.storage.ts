@@ -3,14 +3,18 @@ import type { StorageOptions } from '../storage.js';
 import { openRedis, safe } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
-/** Options of {@link RedisStorage}; those not named here go to `ioredis`. */
-export interface RedisStorageOptions extends StorageOptions, Omit<RedisOptions, 'keyPrefix'> {
+/** For a client that is given instead of a URI. */
+export interface GivenClientOptions {
   /**
-   * Whether to open a connection of our own beside a given client. Without, the client is used as it is: with its retries,
-   * which may count a hit twice, and its offline queue, in which hits may wait. Default: true.
+   * Whether to open a connection of our own like the client's. Without, the client is used as it is: with its retries, which
+   * may count a hit twice, and its offline queue, in which hits may wait. Default: true.
    */
   duplicate?: boolean;
 }
+
+/** Options of {@link RedisStorage}; those not named here go to `ioredis`. */
+export interface RedisStorageOptions
+  extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix'> {}
 
 /**
  * Counts on a Redis or Valkey server, 6.2 or later, by its clock. One script call decides a batch, whatever its limits and
@@ -32,17 +36,12 @@ export class RedisStorage extends RedisScriptStorage {
    */
   constructor(connection: string | Redis, options: RedisStorageOptions = {}) {
     const { keyPrefix, clock, duplicate = true, ...driverOptions } = options;
+    const client = typeof connection === 'string' ? openRedis(connection, driverOptions) : connection;
+    const copied = client === connection && duplicate;
     super(
-      {
-        client:
-          typeof connection === 'string'
-            ? openRedis(connection, driverOptions)
-            : duplicate
-              ? connection.duplicate(safe(driverOptions))
-              : connection,
-        owned: typeof connection === 'string' || duplicate,
-      },
-      { ...(keyPrefix === undefined ? {} : { keyPrefix }), ...(clock === undefined ? {} : { clock }) },
+      copied ? client.duplicate(safe(driverOptions)) : client,
+      copied || client !== connection,
+      { keyPrefix, clock },
       false,
     );
   }

@@ -1,0 +1,3 @@
+export { RedisClusterStorage, type RedisClusterStorageOptions } from './redis-cluster.storage.js';
+export { RedisSentinelStorage, type RedisSentinelStorageOptions } from './redis-sentinel.storage.js';
+export { RedisStorage, type GivenClientOptions, type RedisStorageOptions } from './redis.storage.js';
