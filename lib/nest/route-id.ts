@@ -26,7 +26,7 @@ export function routeId(controller: Type, handler: RouteHandler, modulePath = ''
   const paths = pathsOf(controller).flatMap((prefix) =>
     pathsOf(handler).map((path) => join(modulePath, prefix, path)),
   );
-  const version =
+  const version: unknown =
     Reflect.getMetadata(VERSION_METADATA, handler) ?? Reflect.getMetadata(VERSION_METADATA, controller);
   const host: unknown = Reflect.getMetadata(HOST_METADATA, controller);
   return [`http ${method} ${paths.join('|')}`, describe('v', version), describe('host ', host)]

@@ -62,7 +62,7 @@ export function openRedis(uri: string, options: Partial<RedisOptions>): Redis {
     safe(
       isSocket ? { path } : { ...server },
       scheme === 'rediss' || scheme === 'valkeys' ? { tls: {} } : {},
-      { username, password, db: databaseOf(db) } as Partial<RedisOptions>,
+      { username, password, db: databaseOf(db) },
       options,
     ),
   );
@@ -74,7 +74,7 @@ export function openCluster(uri: string, options: ClusterOptions): Cluster {
   const { username, password, hosts } = parseStorageUri(uri, form, DEFAULT_PORT);
   if (hosts.length === 0)
     throw new ConfigurationError(`A RedisClusterStorage needs at least one server: ${form}.`);
-  const redisOptions = given({ username, password } as Partial<RedisOptions>, options.redisOptions ?? {});
+  const redisOptions = given({ username, password }, options.redisOptions ?? {});
   return new Cluster([...hosts], safeCluster({ ...options, redisOptions }));
 }
 
