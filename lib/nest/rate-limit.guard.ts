@@ -7,7 +7,7 @@ import type { BatchResult } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
-import { decisionOn, keepDecision } from './request-decision.js';
+import { isDecided, keepDecision } from './request-decision.js';
 import { RequestHits } from './request-hits.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
@@ -35,7 +35,7 @@ export class RateLimitGuard implements CanActivate {
     const policies = this.routes.of(context.getClass(), context.getHandler());
     if (policies.length === 0) return true;
     const request = context.switchToHttp().getRequest<object>();
-    if (decisionOn(request) !== undefined) return true;
+    if (isDecided(request, context.getHandler())) return true;
     return chain(this.hits.of(policies, context), (batch) =>
       batch.length === 0
         ? true
@@ -45,7 +45,7 @@ export class RateLimitGuard implements CanActivate {
 
   #answer(result: BatchResult, request: object, context: ExecutionContext): boolean {
     const decision = new Decision(result);
-    keepDecision(request, decision);
+    keepDecision(request, context.getHandler(), decision);
     this.#setFields(decision, context);
     if (decision.allowed) return true;
     throw this.#refusal(decision, context);
