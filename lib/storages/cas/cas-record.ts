@@ -1,25 +1,33 @@
 import { StorageError } from '../../common/errors.js';
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
-import type { Cells } from '../apply-batch.js';
 import type { Limit } from '../limit.js';
 
 /** A cell as it is stored: when it expires (epoch ms), then its state's numbers. */
 type StoredCell = [expiresAt: number, ...state: number[]];
 
+/** What to store for an identity. */
+export interface Write {
+  readonly text: string;
+  /** Ms after which the text says nothing any more; 0 when it says nothing now. */
+  readonly ttl: number;
+}
+
+const EMPTY = '{}';
+
 /**
  * All cells of one identity as one text, which a person can read: JSON, by digest of the limit's id, and with a `!` for its
  * block. Cells that have expired are dropped when it is written.
  */
-export class CasRecord implements Cells {
+export class CasRecord {
   readonly #stored: Record<string, StoredCell>;
   readonly #states = new Map<string, { limit: Limit; state: object }>();
 
-  constructor(readonly text: string | undefined) {
+  constructor(private readonly text: string | undefined) {
     this.#stored = text === undefined ? {} : parseRecord(text);
   }
 
-  get(_bucket: string, limit: Limit): object | undefined {
+  get(limit: Limit): object | undefined {
     const live = this.#states.get(limit.digest);
     if (live !== undefined) {
       if (limit.amount < live.limit.amount) live.limit = limit; // of plans that share a state, the smallest needs it longest
@@ -32,17 +40,17 @@ export class CasRecord implements Cells {
     return state;
   }
 
-  set(_bucket: string, limit: Limit, state: object | undefined): void {
+  set(limit: Limit, state: object | undefined): void {
     if (state === undefined) this.remove(limit);
     else this.#states.set(limit.digest, { limit, state });
   }
 
-  getBlock(_bucket: string, limit: Limit): BlockState | undefined {
+  getBlock(limit: Limit): BlockState | undefined {
     const stored = this.#stored[blockDigest(limit)];
     return stored && block.decode(stored.slice(1));
   }
 
-  setBlock(_bucket: string, limit: Limit, state: BlockState): void {
+  setBlock(limit: Limit, state: BlockState): void {
     this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit.block), ...block.encode(state)];
   }
 
@@ -53,8 +61,8 @@ export class CasRecord implements Cells {
     if (blockToo) delete this.#stored[blockDigest(limit)];
   }
 
-  /** The text to store now, and the ms after which none of it counts any more. */
-  write(now: number): { text: string; ttl: number } {
+  /** What to store now; `undefined` when that is what is stored. */
+  write(now: number): Write | undefined {
     for (const [digest, { limit, state }] of this.#states) {
       const strategy = strategies[limit.strategy];
       // Never sooner than it was kept for: a smaller plan may have said so.
@@ -62,10 +70,9 @@ export class CasRecord implements Cells {
       this.#stored[digest] = [expiresAt, ...strategy.encode(state)];
     }
     const live = Object.entries(this.#stored).filter(([, [expiresAt]]) => expiresAt > now);
-    return {
-      text: JSON.stringify(Object.fromEntries(live)),
-      ttl: Math.max(0, ...live.map(([, [expiresAt]]) => expiresAt - now)),
-    };
+    const text = JSON.stringify(Object.fromEntries(live));
+    if (text === (this.text ?? EMPTY)) return undefined;
+    return { text, ttl: Math.max(0, ...live.map(([, [expiresAt]]) => expiresAt - now)) };
   }
 }
 

@@ -1,27 +1,16 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Awaitable } from '../../common/awaitable.js';
-import { ConcurrentUpdateError, messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { closedError, Storage } from '../storage.js';
-import { CasRecord } from './cas-record.js';
-import { KeyedQueue } from './keyed-queue.js';
+import { RecordBatches, type Decide } from './record-batches.js';
+import { untilWon } from './until-won.js';
 
 /** A stored text, and what its store calls its version. */
 export interface VersionedText<Version> {
   text: string;
   version: Version;
 }
-
-/** How often a lost race is run again before giving up. */
-const MOST_ATTEMPTS = 16;
-/** Upper bound of the first random pause after a lost race, in ms; it doubles up to the longest. */
-const FIRST_PAUSE = 1;
-const LONGEST_PAUSE = 64;
-
-type Step<T> = (record: CasRecord, now: number) => T;
 
 /**
  * A storage over any store that can read a text with its version and replace it if the version is still the same. It runs
@@ -63,7 +52,9 @@ export abstract class CasStorage<Version> extends Storage {
     strategies: strategyNames,
     largestMovingWindow: 10_000,
   };
-  readonly #queue = new KeyedQueue<Step<unknown>, unknown>((key, steps) => this.#update(key, steps));
+  readonly #batches = new RecordBatches(this.clock, 1, ([bucket = ''], decide) =>
+    this.#transact(`${this.keyPrefix}:${bucket}`, decide),
+  );
   #closed = false;
 
   /** The text stored under a key; `undefined` when there is none. */
@@ -89,34 +80,19 @@ export abstract class CasStorage<Version> extends Storage {
   protected release(): Awaitable<void> {}
 
   override async consume(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = partition(batch, bucketOf);
-    return parts.length === 1
-      ? this.#consumePart(batch)
-      : consumeInParts(
-          batch,
-          parts,
-          (part) => this.#consumePart(part),
-          (refunds) => this.refund(refunds),
-        );
+    return this.#batches.consume(batch);
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    const results = partition(batch, bucketOf).map(async (part) => {
-      const stored = await this.#call(() => this.read(this.#keyOf(part)));
-      return peekBatch(new CasRecord(stored?.text), part, this.clock.now());
-    });
-    return joinResults(batch, await Promise.all(results));
+    return this.#batches.peek(batch);
   }
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
-    await this.#updateEach(refunds, (part) => (record, now) => refundBatch(record, part, now));
+    await this.#batches.refund(refunds);
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {
-    await this.#updateEach(
-      cells,
-      (part) => (record) => part.forEach(({ limit }) => record.remove(limit, true)),
-    );
+    await this.#batches.remove(cells);
   }
 
   override async reset(): Promise<number> {
@@ -134,37 +110,13 @@ export abstract class CasStorage<Version> extends Storage {
     return this.#closed;
   }
 
-  #consumePart(part: readonly Hit[]): Promise<BatchResult> {
-    return this.#queue.add(this.#keyOf(part), (record, now) =>
-      consumeBatch(record, part, now),
-    ) as Promise<BatchResult>;
-  }
-
-  async #updateEach<C extends Cell>(
-    cells: readonly C[],
-    step: (part: readonly C[]) => Step<void>,
-  ): Promise<void> {
-    await Promise.all(
-      partition(cells, bucketOf).map((part) => this.#queue.add(this.#keyOf(part), step(part))),
-    );
-  }
-
-  /** Reads, takes the steps and writes; again from the start while somebody else was faster. */
-  async #update(key: string, steps: readonly Step<unknown>[]): Promise<unknown[]> {
-    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-      if (attempt > 0) await delay(Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempt));
+  async #transact(key: string, decide: Decide): Promise<void> {
+    await untilWon(this, async () => {
       const stored = await this.#call(() => this.read(key));
-      const record = new CasRecord(stored?.text);
-      const now = this.clock.now();
-      const results = steps.map((step) => step(record, now));
-      const { text, ttl } = record.write(now);
-      if (text === (stored?.text ?? '{}')) return results;
-      if (await this.#call(() => this.compareAndSet(key, text, stored?.version, ttl))) return results;
-    }
-    throw new ConcurrentUpdateError(
-      `${this} lost ${MOST_ATTEMPTS} races in a row for one identity and counted nothing. Many processes hit it at once: ` +
-        'use a storage that decides in one atomic step, such as Redis or MongoDB.',
-    );
+      const [write] = decide([stored?.text]);
+      if (write === undefined) return true;
+      return this.#call(() => this.compareAndSet(key, write.text, stored?.version, write.ttl));
+    });
   }
 
   /** Calls the store, and turns what it throws into a `StorageError`. Never calls twice: the first call may have counted. */
@@ -177,12 +129,4 @@ export abstract class CasStorage<Version> extends Storage {
       throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
     }
   }
-
-  #keyOf(part: readonly Cell[]): string {
-    return `${this.keyPrefix}:${part[0]?.bucket ?? ''}`;
-  }
-}
-
-function bucketOf(cell: Cell): string {
-  return cell.bucket;
 }

@@ -1,47 +1,90 @@
 interface Waiting<Item, Result> {
-  item: Item;
-  resolve: (result: Result) => void;
-  reject: (error: unknown) => void;
+  readonly keys: readonly string[];
+  readonly item: Item;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-/** How many items one run takes at most. */
+/** How many items one run takes at most, and over how many keys, unless a single item has more. */
 const MOST_TOGETHER = 64;
+const MOST_KEYS = 64;
 
-/** Runs one batch of items per key at a time; what arrives meanwhile forms the next batch. */
+/**
+ * Runs items that each need some keys. Runs that share a key never overlap; what arrives for their keys meanwhile goes
+ * together into the next one, in the order of arrival.
+ */
 export class KeyedQueue<Item, Result> {
-  readonly #waiting = new Map<string, Waiting<Item, Result>[]>();
+  /** By key, who waits for it, in order. */
+  readonly #lines = new Map<string, Waiting<Item, Result>[]>();
+  /** The keys of the runs under way. */
+  readonly #held = new Set<string>();
 
-  /** @param run handles items of one key, in order; its results stand in the same order */
-  constructor(private readonly run: (key: string, items: readonly Item[]) => Promise<Result[]>) {}
+  /** @param run handles items that need these keys between them, in order; its results stand in the same order */
+  constructor(
+    private readonly run: (keys: readonly string[], items: readonly Item[]) => Promise<readonly Result[]>,
+  ) {}
 
-  /** Resolves with the item's own result, or rejects with what failed the run it was part of. */
-  add(key: string, item: Item): Promise<Result> {
+  /**
+   * Resolves with the item's own result, or rejects with what failed the run it was part of.
+   *
+   * @param keys at least one, each once
+   */
+  add(keys: readonly string[], item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const entry = { item, resolve, reject };
-      const waiting = this.#waiting.get(key);
-      if (waiting !== undefined) {
-        waiting.push(entry);
-        return;
+      const entry = { keys, item, resolve, reject };
+      for (const key of keys) {
+        const line = this.#lines.get(key);
+        if (line === undefined) this.#lines.set(key, [entry]);
+        else line.push(entry);
       }
-      this.#waiting.set(key, [entry]);
-      void this.#drain(key);
+      for (const key of keys) this.#start(key);
     });
   }
 
-  async #drain(key: string): Promise<void> {
-    for (;;) {
-      const entries = this.#waiting.get(key)?.splice(0, MOST_TOGETHER) ?? [];
-      if (entries.length === 0) break;
-      try {
-        const results = await this.run(
-          key,
-          entries.map((entry) => entry.item),
-        );
-        entries.forEach((entry, index) => entry.resolve(results[index] as Result));
-      } catch (error) {
-        for (const entry of entries) entry.reject(error);
+  /** Starts a run with whoever is first in line for a key, and with all who can go along. */
+  #start(first: string): void {
+    if (this.#held.has(first)) return;
+    const keys = new Set([first]);
+    const entries: Waiting<Item, Result>[] = [];
+    for (const key of keys) {
+      for (;;) {
+        const entry = this.#lines.get(key)?.[0];
+        if (entry === undefined || !this.#fits(entry, keys, entries.length)) break;
+        entries.push(entry);
+        for (const needed of entry.keys) {
+          this.#lines.get(needed)?.shift();
+          keys.add(needed); // and so its line is looked at, too
+        }
       }
     }
-    this.#waiting.delete(key);
+    if (entries.length > 0) void this.#finish([...keys], entries);
+  }
+
+  /** Whether it is an entry's turn on all of its keys, in a run that holds some already. */
+  #fits(entry: Waiting<Item, Result>, keys: ReadonlySet<string>, together: number): boolean {
+    const others = entry.keys.filter((key) => !keys.has(key));
+    if (together > 0 && (together === MOST_TOGETHER || keys.size + others.length > MOST_KEYS)) return false;
+    return (
+      entry.keys.every((key) => this.#lines.get(key)?.[0] === entry) &&
+      !others.some((key) => this.#held.has(key))
+    );
+  }
+
+  async #finish(keys: readonly string[], entries: readonly Waiting<Item, Result>[]): Promise<void> {
+    for (const key of keys) this.#held.add(key);
+    try {
+      const results = await this.run(
+        keys,
+        entries.map((entry) => entry.item),
+      );
+      entries.forEach((entry, index) => entry.resolve(results[index] as Result));
+    } catch (error) {
+      for (const entry of entries) entry.reject(error);
+    }
+    for (const key of keys) {
+      this.#held.delete(key);
+      if (this.#lines.get(key)?.length === 0) this.#lines.delete(key);
+    }
+    for (const key of keys) this.#start(key);
   }
 }

@@ -1,0 +1,135 @@
+import type { Clock } from '../../common/clock.js';
+import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
+import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
+import type { BatchResult, Cell, Hit, Refund } from '../contract.js';
+import type { Write } from './cas-record.js';
+import { CasRecords } from './cas-records.js';
+import { KeyedQueue } from './keyed-queue.js';
+
+/** Says what to store for some identities, given what is stored (`undefined`: nothing, or no change). All in their order. */
+export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write | undefined)[];
+
+/**
+ * Reads what is stored for some identities, and stores what `decide` makes of it if it is still the same by then: all or
+ * nothing. Decides anew while somebody else is faster.
+ *
+ * @param since when the oldest of the calls that wait for it was made, in epoch ms
+ * @throws StorageError, ConcurrentUpdateError
+ */
+export type Transact = (buckets: readonly string[], decide: Decide, since: number) => Promise<void>;
+
+/** What one call does to the records of its identities. */
+type Step<T> = (records: CasRecords, now: number) => T;
+
+interface QueuedStep {
+  readonly step: Step<unknown>;
+  readonly since: number;
+}
+
+/**
+ * Decides batches in this process, on records that a store keeps as text, one per identity. Concurrent calls on the same
+ * identities are combined into one transaction, so that only processes contend.
+ */
+export class RecordBatches {
+  readonly #queue = new KeyedQueue<QueuedStep, () => unknown>((buckets, steps) => this.#run(buckets, steps));
+
+  /** @param identitiesTogether how many identities the store can take in one transaction */
+  constructor(
+    private readonly clock: Clock,
+    private readonly identitiesTogether: number,
+    private readonly transact: Transact,
+  ) {}
+
+  async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const parts = this.#partsOf(batch);
+    return parts.length === 1
+      ? this.#consumePart(batch)
+      : consumeInParts(
+          batch,
+          parts,
+          (part) => this.#consumePart(part),
+          (refunds) => this.refund(refunds),
+        );
+  }
+
+  async peek(batch: readonly Hit[]): Promise<BatchResult> {
+    const results = this.#partsOf(batch).map((part) => this.#peekPart(part));
+    return joinResults(batch, await Promise.all(results));
+  }
+
+  async refund(refunds: readonly Refund[]): Promise<void> {
+    const done = this.#partsOf(refunds).map((part) =>
+      this.#take(part, (records, now) => refundBatch(records, part, now)),
+    );
+    await Promise.all(done);
+  }
+
+  async remove(cells: readonly Cell[]): Promise<void> {
+    const done = this.#partsOf(cells).map((part) =>
+      this.#take(part, (records) => {
+        for (const { bucket, limit } of part) records.remove(bucket, limit);
+      }),
+    );
+    await Promise.all(done);
+  }
+
+  #consumePart(part: readonly Hit[]): Promise<BatchResult> {
+    return this.#take(part, (records, now) => consumeBatch(records, part, now));
+  }
+
+  /** Looks at once: what changes nothing has no turn to wait for. */
+  async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
+    const step: Step<BatchResult> = (records, now) => peekBatch(records, part, now);
+    const [outcome] = await this.#run(bucketsOf(part), [{ step, since: Date.now() }], 'read only');
+    return outcome?.() as BatchResult;
+  }
+
+  /** Takes a step when its turn on its identities has come. */
+  async #take<T>(part: readonly Cell[], step: Step<T>): Promise<T> {
+    const outcome = await this.#queue.add(bucketsOf(part), { step, since: Date.now() });
+    return outcome() as T;
+  }
+
+  async #run(
+    buckets: readonly string[],
+    steps: readonly QueuedStep[],
+    mode?: 'read only',
+  ): Promise<(() => unknown)[]> {
+    let outcomes: (() => unknown)[] = [];
+    await this.transact(
+      buckets,
+      (texts) => {
+        const records = new CasRecords(buckets, texts);
+        const now = this.clock.now();
+        outcomes = steps.map(({ step }) => outcomeOf(() => step(records, now)));
+        return mode === 'read only' ? [] : records.write(now);
+      },
+      steps[0]?.since ?? Date.now(),
+    );
+    return outcomes;
+  }
+
+  #partsOf<C extends Cell>(cells: readonly C[]): C[][] {
+    const identities = partition(cells, ({ bucket }) => bucket);
+    const parts = Math.ceil(identities.length / this.identitiesTogether);
+    return Array.from({ length: parts }, (_, part) =>
+      identities.slice(part * this.identitiesTogether, (part + 1) * this.identitiesTogether).flat(),
+    );
+  }
+}
+
+function bucketsOf(cells: readonly Cell[]): string[] {
+  return [...new Set(cells.map(({ bucket }) => bucket))];
+}
+
+/** A step that fails does so for its own caller, not for those it was combined with. */
+function outcomeOf<T>(step: () => T): () => T {
+  try {
+    const result = step();
+    return () => result;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
