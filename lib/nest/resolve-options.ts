@@ -49,7 +49,8 @@ export function assertAsyncOptions(options: unknown): void {
     'Return it from the factory: forRootAsync({ useFactory: () => ({ … }) }).',
   );
   assertKnownOptions('RateLimitModule.forRootAsync', options, ASYNC_OPTIONS, insideFactory);
-  const sources = ['useFactory', 'useClass', 'useExisting'].filter((name) => name in options);
+  const given = withoutUndefined(options);
+  const sources = ['useFactory', 'useClass', 'useExisting'].filter((name) => name in given);
   if (sources.length !== 1) {
     throw new ConfigurationError(
       `RateLimitModule.forRootAsync needs exactly one of useFactory, useClass and useExisting; got ${sources.join(' and ') || 'none'}.`,
