@@ -1,0 +1,122 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+const subjectOf = (amount = 3): Subject =>
+  new Subject('fixed-window-elastic-expiry', { amount, period: 1000, burst: amount });
+
+describe('A fixed window with elastic expiry', () => {
+  it('ends a period after the last hit', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 600);
+
+    expect(subject.numbers).toEqual([2, T, T + 1600]);
+    expect(subject.evaluate(1, T + 1599)).toEqual({
+      allowed: true,
+      remaining: 1,
+      resetTime: T + 1600,
+      retryAfter: 0,
+    });
+    expect(subject.evaluate(1, T + 1600)).toEqual({
+      allowed: true,
+      remaining: 3,
+      resetTime: T + 1600,
+      retryAfter: 0,
+    });
+  });
+
+  it('is prolonged by a refused hit, even of a cost above the capacity', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+
+    expect(subject.hit(1, T + 900)).toBeUndefined();
+    expect(subject.numbers).toEqual([3, T, T + 1900]);
+    expect(subject.hit(100, T + 1800)).toBeUndefined();
+    expect(subject.numbers).toEqual([3, T, T + 2800]);
+    expect(subject.evaluate(1, T + 2799)).toMatchObject({ allowed: false, retryAfter: 1 });
+    expect(subject.evaluate(1, T + 2800)).toMatchObject({ allowed: true, remaining: 3 });
+  });
+
+  it('is neither opened nor prolonged by a cost of 0, nor opened by a refused hit', () => {
+    const subject = subjectOf();
+    subject.hit(4, T);
+    expect(subject.numbers).toBeUndefined();
+
+    subject.hit(1, T);
+    subject.hit(0, T + 500);
+    expect(subject.numbers).toEqual([1, T, T + 1000]);
+  });
+
+  it('does not come to life again by a refused hit at its end', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    subject.refuse(T + 1000);
+
+    expect(subject.numbers).toEqual([3, T, T + 1000]);
+    expect(subject.remaining(T + 1000)).toBe(3);
+  });
+
+  it('opens anew at exactly its end', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    subject.hit(1, T + 1000);
+
+    expect(subject.numbers).toEqual([1, T + 1000, T + 2000]);
+  });
+
+  it('never takes more than the amount without a pause of a period', () => {
+    const subject = subjectOf();
+    const taken = Array.from({ length: 100 }, (_, index) => subject.hit(1, T + index * 999));
+
+    expect(taken.filter((each) => each !== undefined)).toHaveLength(3);
+  });
+
+  it('follows a clock that goes back', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    const back = T - 50_000;
+
+    expect(subject.evaluate(1, back)).toMatchObject({ resetTime: back + 1000, retryAfter: 1000 });
+    subject.hit(1, back);
+    expect(subject.numbers).toEqual([3, T, back + 1000]);
+  });
+
+  it('gives back to the window that its receipt names, and does not move its end back', () => {
+    const subject = subjectOf();
+    const first = subject.take(1, T);
+    const second = subject.take(2, T + 500);
+
+    expect([first.window, second.window]).toEqual([T, T]);
+    subject.refund(second, T + 600);
+    expect(subject.numbers).toEqual([1, T, T + 1500]);
+    subject.refund(first, T + 600);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('gives nothing back to a later window', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.hit(3, T + 1000);
+    subject.refund(old, T + 1001);
+
+    expect(subject.numbers).toEqual([3, T + 1000, T + 2000]);
+  });
+
+  it('gives back by hand, and no more than it counted', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    subject.refundByHand(1, T + 10);
+    expect(subject.numbers).toEqual([2, T, T + 1000]);
+    subject.refundByHand(5, T + 10);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('expires at its end', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 10);
+
+    expect(subject.expiresAt).toBe(T + 1010);
+  });
+});

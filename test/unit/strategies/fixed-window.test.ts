@@ -1,0 +1,157 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+const subjectOf = (amount = 3): Subject =>
+  new Subject('fixed-window', { amount, period: 1000, burst: amount });
+
+describe('A fixed window', () => {
+  it('opens at the first counted hit, wherever that falls', () => {
+    const subject = subjectOf();
+    subject.hit(1, T + 123);
+
+    expect(subject.numbers).toEqual([1, T + 1123]);
+    expect(subject.evaluate(1, T + 200)).toEqual({
+      allowed: true,
+      remaining: 2,
+      resetTime: T + 1123,
+      retryAfter: 0,
+    });
+  });
+
+  it('is not opened by a hit that is refused or costs nothing', () => {
+    const subject = subjectOf();
+    subject.hit(4, T);
+    subject.hit(0, T);
+
+    expect(subject.numbers).toBeUndefined();
+    expect(subject.evaluate(1, T)).toEqual({ allowed: true, remaining: 3, resetTime: T, retryAfter: 0 });
+  });
+
+  it('is not moved by later hits', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 999);
+
+    expect(subject.numbers).toEqual([2, T + 1000]);
+  });
+
+  it('refuses until the last ms before its end, and at exactly its end opens the next', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+
+    expect(subject.evaluate(1, T + 999)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1000,
+      retryAfter: 1,
+    });
+    expect(subject.evaluate(3, T + 1000)).toEqual({
+      allowed: true,
+      remaining: 3,
+      resetTime: T + 1000,
+      retryAfter: 0,
+    });
+    subject.hit(1, T + 1000);
+    expect(subject.numbers).toEqual([1, T + 2000]);
+  });
+
+  it('makes a cost wait for its end, however much of it is left', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+
+    expect(subject.evaluate(3, T + 400)).toEqual({
+      allowed: false,
+      remaining: 2,
+      resetTime: T + 1000,
+      retryAfter: 600,
+    });
+    expect(subject.evaluate(4, T + 400).retryAfter).toBe(Infinity);
+  });
+
+  it('may take twice the amount across its end', () => {
+    const subject = subjectOf();
+
+    expect(subject.hit(1, T)).toBeDefined();
+    expect(subject.hit(2, T + 999)).toBeDefined();
+    expect(subject.hit(3, T + 1000)).toBeDefined();
+  });
+
+  it('keeps what was consumed when the amount changes', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+
+    expect(subject.withQuota({ amount: 10, period: 1000, burst: 10 }).remaining(T)).toBe(7);
+    expect(subject.withQuota({ amount: 2, period: 1000, burst: 2 }).remaining(T)).toBe(0);
+    expect(subject.withQuota({ amount: 0, period: 1000, burst: 0 }).evaluate(1, T)).toMatchObject({
+      remaining: 0,
+      retryAfter: Infinity,
+    });
+  });
+
+  it('ends one period from now at most when the clock has gone back', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    const back = T - 50_000;
+
+    expect(subject.evaluate(1, back)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: back + 1000,
+      retryAfter: 1000,
+    });
+    subject.hit(1, back);
+    expect(subject.numbers).toEqual([3, back + 1000]);
+    expect(subject.evaluate(1, back + 1000)).toMatchObject({ allowed: true, remaining: 3 });
+  });
+
+  it('keeps its end when the clock goes back a little within it', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 500);
+    subject.hit(1, T + 100);
+
+    expect(subject.numbers).toEqual([3, T + 1000]);
+  });
+
+  it('gives back to the window that its receipt names', () => {
+    const subject = subjectOf();
+    const first = subject.take(1, T);
+    const second = subject.take(2, T + 500);
+
+    expect([first.window, second.window]).toEqual([T + 1000, T + 1000]);
+    subject.refund(second, T + 999);
+    expect(subject.numbers).toEqual([1, T + 1000]);
+    subject.refund(first, T + 999);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('gives nothing back once that window has ended, least of all to the next', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.refund(old, T + 1000);
+    expect(subject.numbers).toEqual([2, T + 1000]);
+
+    subject.hit(3, T + 1500);
+    subject.refund(old, T + 1600);
+    expect(subject.numbers).toEqual([3, T + 2500]);
+  });
+
+  it('gives back by hand to the window that is open, and forgets it when nothing is left of it', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+
+    subject.refundByHand(1, T + 10);
+    expect(subject.numbers).toEqual([2, T + 1000]);
+    subject.refundByHand(7, T + 10);
+    expect(subject.numbers).toBeUndefined();
+    expect(subject.remaining(T + 10)).toBe(3);
+  });
+
+  it('expires at its end', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+
+    expect(subject.expiresAt).toBe(T + 1000);
+  });
+});

@@ -1,0 +1,183 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+const subjectOf = (amount = 3): Subject =>
+  new Subject('moving-window', { amount, period: 1000, burst: amount });
+
+describe('A moving window', () => {
+  it('counts a hit until the last ms before it is a period old, and not at exactly that age', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+
+    expect(subject.evaluate(3, T + 999)).toEqual({
+      allowed: false,
+      remaining: 2,
+      resetTime: T + 1000,
+      retryAfter: 1,
+    });
+    expect(subject.evaluate(3, T + 1000)).toEqual({
+      allowed: true,
+      remaining: 3,
+      resetTime: T + 1000,
+      retryAfter: 0,
+    });
+  });
+
+  it('frees what the oldest hit took first', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(2, T + 400);
+
+    expect(subject.evaluate(1, T + 500)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1000,
+      retryAfter: 500,
+    });
+    expect(subject.evaluate(2, T + 500).retryAfter).toBe(900);
+    expect(subject.evaluate(3, T + 500).retryAfter).toBe(900);
+    expect(subject.evaluate(4, T + 500).retryAfter).toBe(Infinity);
+    expect(subject.remaining(T + 1399)).toBe(1);
+    expect(subject.remaining(T + 1400)).toBe(3);
+  });
+
+  it('never takes more than the amount in a period, across any boundary', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(2, T + 999);
+
+    expect(subject.hit(2, T + 1000)).toBeUndefined();
+    expect(subject.hit(1, T + 1000)).toBeDefined();
+    expect(subject.hit(1, T + 1998)).toBeUndefined();
+    expect(subject.hit(2, T + 1999)).toBeDefined();
+  });
+
+  it('keeps hits of one ms, and of any cost, as one entry', () => {
+    const subject = subjectOf(1000);
+    subject.hit(700, T);
+    subject.hit(1, T);
+    subject.hit(299, T + 1);
+
+    expect(subject.numbers).toEqual([T, 701, T + 1, 299]);
+  });
+
+  it('remembers nothing of hits that were refused or cost nothing', () => {
+    const subject = subjectOf();
+    subject.hit(4, T);
+    subject.hit(0, T);
+    expect(subject.numbers).toBeUndefined();
+
+    subject.hit(3, T);
+    subject.hit(1, T + 1);
+    expect(subject.numbers).toEqual([T, 3]);
+  });
+
+  it('forgets the entries that have left', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 500);
+    subject.hit(1, T + 1000);
+    expect(subject.numbers).toEqual([T + 500, 1, T + 1000, 1]);
+
+    subject.hit(1, T + 5000);
+    expect(subject.numbers).toEqual([T + 5000, 1]);
+  });
+
+  it('counts on over more entries than it keeps', () => {
+    const subject = subjectOf(100);
+    for (let index = 0; index < 10_000; index++) {
+      expect(subject.hit(1, T + index * 10)).toBeDefined();
+      expect(subject.remaining(T + index * 10)).toBe(Math.max(0, 99 - index));
+    }
+    expect(subject.hit(1, T + 99_999)).toBeUndefined();
+  });
+
+  it('keeps what was consumed when the amount changes', () => {
+    const subject = subjectOf(5);
+    subject.hit(2, T);
+    subject.hit(3, T + 100);
+    const smaller = subject.withQuota({ amount: 2, period: 1000, burst: 2 });
+
+    expect(smaller.evaluate(1, T + 200)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1100,
+      retryAfter: 900,
+    });
+    expect(subject.withQuota({ amount: 9, period: 1000, burst: 9 }).remaining(T + 200)).toBe(4);
+  });
+
+  it('counts entries from the future as made now, once the clock has gone back', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(2, T + 100);
+    const back = T - 50_000;
+
+    expect(subject.evaluate(3, back)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: back + 1000,
+      retryAfter: 1000,
+    });
+    subject.hit(1, back);
+    expect(subject.numbers).toEqual([back, 1, back, 2]);
+    expect(subject.remaining(back + 1000)).toBe(3);
+  });
+
+  it('keeps the order of its entries when hits go on after the clock has gone back', () => {
+    const subject = subjectOf(9);
+    subject.hit(1, T);
+    subject.hit(1, T + 500);
+    subject.hit(1, T + 200);
+    subject.hit(1, T + 300);
+
+    expect(subject.numbers).toEqual([T, 1, T + 200, 2, T + 300, 1]);
+  });
+
+  it('gives back what its receipt names to the entry that it names', () => {
+    const subject = subjectOf(9);
+    const [first, second] = [subject.take(2, T), subject.take(3, T)];
+    const third = subject.take(1, T + 100);
+
+    expect([first.window, second.window, third.window]).toEqual([T, T, T + 100]);
+    subject.refund(second, T + 200);
+    expect(subject.numbers).toEqual([T, 2, T + 100, 1]);
+    subject.refund(first, T + 200);
+    expect(subject.numbers).toEqual([T + 100, 1]);
+    subject.refund(third, T + 200);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('gives back nothing of an entry that has left or was given back', () => {
+    const subject = subjectOf();
+    const first = subject.take(1, T);
+    subject.hit(2, T + 500);
+
+    subject.refund(first, T + 1000);
+    expect(subject.remaining(T + 1000)).toBe(1);
+    const again = subject.take(1, T + 1000);
+    subject.refund(again, T + 1001);
+    subject.refund(again, T + 1001);
+    expect(subject.remaining(T + 1001)).toBe(1);
+  });
+
+  it('gives back by hand the newest units first, and no more than count', () => {
+    const subject = subjectOf(9);
+    subject.hit(2, T);
+    subject.hit(3, T + 100);
+
+    subject.refundByHand(4, T + 200);
+    expect(subject.numbers).toEqual([T, 1]);
+    subject.refundByHand(4, T + 200);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('expires when its newest entry leaves', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 300);
+
+    expect(subject.expiresAt).toBe(T + 1300);
+  });
+});

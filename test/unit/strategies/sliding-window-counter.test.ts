@@ -1,0 +1,220 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+const subjectOf = (amount = 10): Subject =>
+  new Subject('sliding-window-counter', { amount, period: 1000, burst: amount });
+
+describe('A sliding window counter', () => {
+  it('opens its first window at the first hit', () => {
+    const subject = subjectOf();
+    subject.hit(4, T + 123);
+
+    expect(subject.numbers).toEqual([0, 4, T + 123]);
+    expect(subject.remaining(T + 1122)).toBe(6);
+  });
+
+  it('weighs the window before by the share of it that still lies within a period', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+
+    expect(
+      [1000, 1001, 1100, 1101, 1500, 1900, 1901, 1999, 2000].map((ms) => subject.remaining(T + ms)),
+    ).toEqual([0, 1, 1, 2, 5, 9, 10, 10, 10]);
+  });
+
+  it('adds the current window to it, and keeps the windows in step with the first hit', () => {
+    const subject = subjectOf();
+    subject.hit(8, T);
+    subject.hit(2, T + 1500);
+
+    expect(subject.numbers).toEqual([8, 2, T + 1000]);
+    expect(subject.remaining(T + 1500)).toBe(4);
+    subject.hit(4, T + 1500);
+    expect(subject.hit(1, T + 1500)).toBeUndefined();
+    subject.hit(1, T + 2000);
+    expect(subject.numbers).toEqual([6, 1, T + 2000]);
+  });
+
+  it('gives the next unit back at the first ms at which the weight falls by a whole one', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+
+    expect(subject.evaluate(1, T + 300)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1001,
+      retryAfter: 701,
+    });
+    expect(subject.evaluate(5, T + 300).retryAfter).toBe(1101);
+    expect(subject.evaluate(10, T + 300).retryAfter).toBe(1601);
+    expect(subject.evaluate(11, T + 300).retryAfter).toBe(Infinity);
+    expect(subject.evaluate(1, T + 1050)).toEqual({
+      allowed: true,
+      remaining: 1,
+      resetTime: T + 1101,
+      retryAfter: 0,
+    });
+  });
+
+  it('makes a cost wait for the current window where the one before is not enough', () => {
+    const subject = subjectOf();
+    subject.hit(4, T);
+    subject.hit(6, T + 1500);
+
+    expect(subject.remaining(T + 1500)).toBe(2);
+    expect(subject.evaluate(4, T + 1500).retryAfter).toBe(251);
+    expect(subject.remaining(T + 1751)).toBe(4);
+    expect(subject.evaluate(5, T + 1500).retryAfter).toBe(501);
+    expect(subject.remaining(T + 2001)).toBe(5);
+  });
+
+  it('starts anew after a whole idle window', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+    subject.hit(1, T + 2000);
+
+    expect(subject.numbers).toEqual([0, 1, T + 2000]);
+    expect(subject.evaluate(1, T + 3999).remaining).toBe(10);
+    subject.hit(1, T + 4321);
+    expect(subject.numbers).toEqual([0, 1, T + 4321]);
+  });
+
+  it('keeps its windows while the one before counts, though it weighs nothing any more', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+
+    expect(subject.evaluate(10, T + 1001)).toEqual({
+      allowed: true,
+      remaining: 10,
+      resetTime: T + 1001,
+      retryAfter: 0,
+    });
+    subject.hit(1, T + 1500);
+    expect(subject.numbers).toEqual([1, 1, T + 1000]);
+  });
+
+  it('may take twice the amount in a period, but never more than it in one window', () => {
+    const subject = subjectOf();
+    subject.hit(10, T + 0);
+    const times = Array.from({ length: 1000 }, (_, ms) => T + 1000 + ms);
+    const taken = times.filter((time) => subject.hit(1, time) !== undefined);
+
+    expect(taken).toHaveLength(10);
+    expect(taken.slice(0, 3)).toEqual([T + 1001, T + 1101, T + 1201]);
+    expect(taken.at(-1)).toBe(T + 1901);
+  });
+
+  it('changes nothing by a refused hit', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+    subject.hit(1, T + 999);
+    subject.hit(11, T + 1500);
+    expect(subject.numbers).toEqual([0, 10, T]);
+
+    const unused = subjectOf();
+    unused.hit(11, T);
+    expect(unused.numbers).toBeUndefined();
+  });
+
+  it('keeps what was consumed when the amount changes', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+    const smaller = subject.withQuota({ amount: 4, period: 1000, burst: 4 });
+
+    expect(smaller.evaluate(1, T)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1601,
+      retryAfter: 1601,
+    });
+    expect(subject.withQuota({ amount: 15, period: 1000, burst: 15 }).remaining(T)).toBe(5);
+  });
+
+  it('begins its window now when the clock has gone back before it', () => {
+    const subject = subjectOf();
+    subject.hit(6, T);
+    subject.hit(4, T + 1600);
+    const back = T - 50_000;
+
+    expect(subject.evaluate(1, back)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: back + 1,
+      retryAfter: 1,
+    });
+    expect(subject.evaluate(10, back).retryAfter).toBe(1751);
+    subject.hit(11, back);
+    expect(subject.numbers).toEqual([6, 4, back]);
+    expect(subject.remaining(back + 2000)).toBe(10);
+  });
+
+  it('gives back to the window that its receipt names, be it the current one or the one before', () => {
+    const subject = subjectOf();
+    const before = subject.take(6, T);
+    const current = subject.take(3, T + 1500);
+
+    expect([before.window, current.window]).toEqual([T, T + 1000]);
+    subject.refund(current, T + 1500);
+    expect(subject.numbers).toEqual([6, 0, T + 1000]);
+    subject.refund(before, T + 1500);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('gives back to the window before what it took when that was current', () => {
+    const subject = subjectOf();
+    subject.hit(4, T);
+    const taken = subject.take(6, T + 500);
+    subject.refund(taken, T + 1500);
+
+    expect(subject.numbers).toEqual([4, 0, T + 1000]);
+    expect(subject.remaining(T + 1500)).toBe(8);
+  });
+
+  it('gives nothing back to windows after that', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.hit(3, T + 1000);
+    subject.hit(3, T + 2000);
+    subject.refund(old, T + 2500);
+
+    expect(subject.numbers).toEqual([3, 3, T + 2000]);
+  });
+
+  it('gives back by hand to the current window, and no more than it counted', () => {
+    const subject = subjectOf();
+    subject.hit(6, T);
+    subject.hit(3, T + 1500);
+
+    subject.refundByHand(2, T + 1600);
+    expect(subject.numbers).toEqual([6, 1, T + 1000]);
+    subject.refundByHand(5, T + 1600);
+    expect(subject.numbers).toEqual([6, 0, T + 1000]);
+    subject.refundByHand(5, T + 2000);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('expires two periods after the start of a window that counted, and one after any other', () => {
+    const subject = subjectOf();
+    subject.hit(5, T);
+    expect(subject.expiresAt).toBe(T + 2000);
+
+    const taken = subject.take(1, T + 1500);
+    expect(subject.expiresAt).toBe(T + 3000);
+    subject.refund(taken, T + 1500);
+    expect(subject.numbers).toEqual([5, 0, T + 1000]);
+    expect(subject.expiresAt).toBe(T + 2000);
+  });
+
+  it('weighs exactly where the product is large', () => {
+    const year = 31_104_000_000;
+    const amount = 250_000;
+    const subject = new Subject('sliding-window-counter', { amount, period: year, burst: amount });
+    subject.hit(amount, T);
+
+    // amount × left / year is a whole number at every 124,416 ms.
+    expect(subject.remaining(T + year + 124_415)).toBe(1);
+    expect(subject.remaining(T + year + 124_416)).toBe(1);
+    expect(subject.remaining(T + year + 124_417)).toBe(2);
+  });
+});

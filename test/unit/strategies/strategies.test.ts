@@ -1,0 +1,76 @@
+import { describe, expect, it } from '@jest/globals';
+import { isStrategyName, strategies, strategyNames } from '../../../lib/strategies/strategies.js';
+import type { Quota } from '../../../lib/strategies/strategy.js';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+const NOTHING: Quota = { amount: 0, period: 1000, burst: 0 };
+
+describe('The strategies', () => {
+  it('are five, by name', () => {
+    expect(strategyNames).toEqual([
+      'fixed-window',
+      'fixed-window-elastic-expiry',
+      'moving-window',
+      'sliding-window-counter',
+      'token-bucket',
+    ]);
+    expect(Object.keys(strategies)).toEqual(strategyNames);
+  });
+
+  it.each(['', 'leaky-bucket', 'toString', 'constructor', '__proto__', 'Fixed-Window', undefined, null, 1])(
+    'do not know %p',
+    (name) => {
+      expect(isStrategyName(name)).toBe(false);
+    },
+  );
+
+  it.each(strategyNames)('include %s', (name) => {
+    expect(isStrategyName(name)).toBe(true);
+  });
+});
+
+describe.each(strategyNames)('%s', (name) => {
+  it('refuses everything but a cost of 0 at an amount of 0, for ever', () => {
+    const subject = new Subject(name, NOTHING);
+
+    expect(subject.evaluate(0, T)).toEqual({ allowed: true, remaining: 0, resetTime: T, retryAfter: 0 });
+    expect(subject.evaluate(1, T)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T,
+      retryAfter: Infinity,
+    });
+  });
+
+  it('says that nothing is consumed of no state, at any time', () => {
+    const subject = new Subject(name, { amount: 5, period: 1000, burst: 5 });
+
+    for (const now of [0, T, Number.MAX_SAFE_INTEGER]) {
+      expect(subject.evaluate(5, now)).toEqual({
+        allowed: true,
+        remaining: 5,
+        resetTime: now,
+        retryAfter: 0,
+      });
+    }
+  });
+
+  it('allows a cost of 0 when nothing is left', () => {
+    const subject = new Subject(name, { amount: 5, period: 1000, burst: 5 });
+    subject.hit(5, T);
+
+    expect(subject.evaluate(0, T)).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0 });
+  });
+
+  it('works with windows of one ms and of 360 days', () => {
+    for (const period of [1, 31_104_000_000]) {
+      const subject = new Subject(name, { amount: 1, period, burst: 1 });
+      subject.hit(1, T);
+      const { allowed, retryAfter } = subject.evaluate(1, T);
+
+      expect([allowed, retryAfter]).toEqual([false, name === 'sliding-window-counter' ? period + 1 : period]);
+      expect(subject.evaluate(1, T + retryAfter).allowed).toBe(true);
+    }
+  });
+});

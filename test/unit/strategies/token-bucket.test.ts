@@ -1,0 +1,208 @@
+import { describe, expect, it } from '@jest/globals';
+import { Subject } from '../../support/strategies.js';
+
+const T = 1_700_000_000_000;
+/** Ten tokens a second: one each 100 ms. */
+const subjectOf = (burst = 10): Subject => new Subject('token-bucket', { amount: 10, period: 1000, burst });
+
+describe('A token bucket', () => {
+  it('starts full', () => {
+    expect(subjectOf().evaluate(10, T)).toEqual({
+      allowed: true,
+      remaining: 10,
+      resetTime: T,
+      retryAfter: 0,
+    });
+    expect(subjectOf(25).evaluate(25, T)).toEqual({
+      allowed: true,
+      remaining: 25,
+      resetTime: T,
+      retryAfter: 0,
+    });
+    expect(subjectOf(25).evaluate(26, T).retryAfter).toBe(Infinity);
+  });
+
+  it('refills evenly, a whole token at a time', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+
+    expect([0, 99, 100, 101, 199, 200, 999, 1000, 5000].map((ms) => subject.remaining(T + ms))).toEqual([
+      0, 0, 1, 1, 1, 2, 9, 10, 10,
+    ]);
+    expect(subject.evaluate(1, T + 50)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 100,
+      retryAfter: 50,
+    });
+    expect(subject.evaluate(4, T + 50)).toMatchObject({ allowed: false, retryAfter: 350 });
+    expect(subject.evaluate(10, T + 50)).toMatchObject({ allowed: false, retryAfter: 950 });
+    expect(subject.evaluate(1, T + 150)).toEqual({
+      allowed: true,
+      remaining: 1,
+      resetTime: T + 200,
+      retryAfter: 0,
+    });
+  });
+
+  it('does not lose the fraction of a token that had been refilled', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+    subject.hit(1, T + 199);
+
+    expect(subject.numbers).toEqual([10_000 - 1990 + 1000, T + 199]);
+    expect(subject.remaining(T + 199)).toBe(0);
+    expect(subject.remaining(T + 200)).toBe(1);
+  });
+
+  it('rounds the time of a token that comes between two ms up', () => {
+    const subject = new Subject('token-bucket', { amount: 3, period: 1000, burst: 3 });
+    subject.hit(3, T);
+
+    expect(subject.evaluate(1, T)).toMatchObject({ resetTime: T + 334, retryAfter: 334 });
+    expect(subject.evaluate(2, T)).toMatchObject({ retryAfter: 667 });
+    expect(subject.evaluate(3, T)).toMatchObject({ retryAfter: 1000 });
+    expect([333, 334, 666, 667, 999, 1000].map((ms) => subject.remaining(T + ms))).toEqual([
+      0, 1, 1, 2, 2, 3,
+    ]);
+  });
+
+  it('refills several tokens a ms', () => {
+    const subject = new Subject('token-bucket', { amount: 7, period: 2, burst: 7 });
+    subject.hit(7, T);
+
+    expect([0, 1, 2].map((ms) => subject.remaining(T + ms))).toEqual([0, 3, 7]);
+    expect(subject.evaluate(4, T).retryAfter).toBe(2);
+  });
+
+  it('allows at most a burst at once, and the amount per period after that', () => {
+    const subject = subjectOf(25);
+    const times = Array.from({ length: 1001 }, (_, ms) => T + ms);
+
+    expect(subject.hit(25, T)).toBeDefined();
+    expect(times.filter((time) => subject.hit(1, time) !== undefined)).toEqual(
+      Array.from({ length: 10 }, (_, index) => T + 100 * (index + 1)),
+    );
+  });
+
+  it('drifts by nothing over a million hits', () => {
+    const subject = new Subject('token-bucket', { amount: 7, period: 1_000_003, burst: 7 });
+    subject.hit(7, T);
+    let now = T;
+    for (let hits = 0; hits < 1_000_000; hits++) {
+      const waiting = subject.evaluate(1, now).retryAfter;
+      now += waiting;
+      subject.take(1, now);
+    }
+
+    expect(now).toBe(T + Math.ceil((1_000_000 * 1_000_003) / 7));
+  });
+
+  it('counts exactly up to 2^53 of burst × period', () => {
+    const year = 31_104_000_000;
+    const burst = Math.floor(Number.MAX_SAFE_INTEGER / year);
+    const subject = new Subject('token-bucket', { amount: 1, period: year, burst });
+    subject.hit(burst, T);
+
+    expect(subject.evaluate(1, T)).toMatchObject({ remaining: 0, resetTime: T + year, retryAfter: year });
+    expect(subject.evaluate(burst, T).retryAfter).toBe(burst * year);
+    expect(subject.remaining(T + 7 * year - 1)).toBe(6);
+    expect(subject.remaining(T + 7 * year)).toBe(7);
+  });
+
+  it('changes nothing by a refused hit or one that costs nothing', () => {
+    const subject = subjectOf();
+    subject.hit(11, T);
+    subject.hit(0, T);
+    expect(subject.numbers).toBeUndefined();
+
+    subject.hit(10, T);
+    subject.hit(1, T + 50);
+    expect(subject.numbers).toEqual([10_000, T]);
+  });
+
+  it('keeps what was consumed when the amount or the burst changes', () => {
+    const subject = subjectOf();
+    subject.hit(8, T);
+
+    expect(subject.withQuota({ amount: 100, period: 1000, burst: 100 }).remaining(T)).toBe(92);
+    expect(subject.withQuota({ amount: 5, period: 1000, burst: 5 }).evaluate(1, T)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 800,
+      retryAfter: 800,
+    });
+    expect(subject.withQuota({ amount: 0, period: 1000, burst: 0 }).evaluate(1, T)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T,
+      retryAfter: Infinity,
+    });
+  });
+
+  it('refills from now on when the clock has gone back', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+    const back = T - 50_000;
+
+    expect(subject.evaluate(1, back)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: back + 100,
+      retryAfter: 100,
+    });
+    subject.hit(1, back);
+    expect(subject.numbers).toEqual([10_000, back]);
+    expect(subject.remaining(back + 100)).toBe(1);
+  });
+
+  it('gives back what its receipt names, right after the hit in full', () => {
+    const subject = subjectOf();
+    subject.hit(3, T);
+    const taken = subject.take(5, T + 50);
+    expect(taken.window).toBe(7500);
+    subject.refund(taken, T + 50);
+
+    expect(subject.numbers).toEqual([2500, T + 50]);
+  });
+
+  it('gives back later what has not been refilled of it: the oldest hit is refilled first', () => {
+    const subject = subjectOf();
+    const first = subject.take(3, T);
+    const second = subject.take(5, T);
+
+    const early = subject.copy();
+    early.refund(first, T + 100);
+    expect(early.numbers).toEqual([8000 - 1000 - 2000, T + 100]);
+    early.refund(first, T + 300);
+    expect(early.numbers).toEqual([5000 - 2000, T + 300]);
+
+    subject.refund(second, T + 600);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('gives back nothing of a hit that has been refilled, however full the bucket is by then', () => {
+    const subject = subjectOf();
+    const old = subject.take(5, T);
+    subject.hit(8, T + 500);
+    subject.refund(old, T + 600);
+
+    expect(subject.remaining(T + 600)).toBe(3);
+  });
+
+  it('gives back by hand, and is full at most', () => {
+    const subject = subjectOf();
+    subject.hit(8, T);
+    subject.refundByHand(3, T + 50);
+    expect(subject.numbers).toEqual([4500, T + 50]);
+    subject.refundByHand(100, T + 50);
+    expect(subject.numbers).toBeUndefined();
+  });
+
+  it('expires when it is full again', () => {
+    const subject = new Subject('token-bucket', { amount: 3, period: 1000, burst: 9 });
+    subject.hit(4, T);
+
+    expect(subject.expiresAt).toBe(T + 1334);
+  });
+});
