@@ -1,0 +1,315 @@
+import { expect, it, jest } from '@jest/globals';
+import {
+  Controller,
+  Get,
+  Global,
+  Inject,
+  Injectable,
+  Module,
+  UseGuards,
+  type CanActivate,
+  type DynamicModule,
+} from '@nestjs/common';
+import {
+  InjectRateLimitStorage,
+  MemoryStorage,
+  RATE_LIMIT_STORAGE,
+  RateLimit,
+  RateLimiterService,
+  RateLimitGuard,
+  RateLimitModule,
+  Storage,
+  type RateLimitModuleOptions,
+  type RateLimitOptionsFactory,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverHttp, limited } from '../support/http-app.js';
+
+@Controller()
+class PlainController {
+  @Get()
+  plain() {
+    return '';
+  }
+}
+
+@Controller('own')
+class DecoratedController {
+  @Get()
+  @RateLimit('2/minute')
+  get() {
+    return '';
+  }
+}
+
+@Injectable()
+class Settings {
+  readonly limits = '2/minute';
+}
+
+@Module({ providers: [Settings], exports: [Settings] })
+class SettingsModule {}
+
+describeOverHttp('forRootAsync', (start) => {
+  it('takes the options from a factory, with what it imports and injects', async () => {
+    const module = RateLimitModule.forRootAsync({
+      imports: [SettingsModule],
+      inject: [Settings],
+      useFactory: ({ limits }: Settings) => ({ limits }),
+    });
+    const app = await start({ imports: [module], controllers: [PlainController] });
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+  });
+
+  it('waits for a factory that is asynchronous', async () => {
+    const useFactory = async (): Promise<RateLimitModuleOptions> => Promise.resolve({ limits: '1/minute' });
+    const app = await start({
+      imports: [RateLimitModule.forRootAsync({ useFactory })],
+      controllers: [PlainController],
+    });
+    expect(await app.statuses(2, '/')).toEqual([200, 429]);
+  });
+
+  it('takes the options from a class that it instantiates, with what that injects', async () => {
+    @Injectable()
+    class OptionsFactory implements RateLimitOptionsFactory {
+      constructor(@Inject(Settings) private readonly settings: Settings) {}
+
+      createRateLimitOptions(): RateLimitModuleOptions {
+        return { limits: this.settings.limits };
+      }
+    }
+    const module = RateLimitModule.forRootAsync({ imports: [SettingsModule], useClass: OptionsFactory });
+    const app = await start({ imports: [module], controllers: [PlainController] });
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+  });
+
+  it('takes the options from a provider that is there', async () => {
+    @Injectable()
+    class OptionsFactory implements RateLimitOptionsFactory {
+      async createRateLimitOptions(): Promise<RateLimitModuleOptions> {
+        return Promise.resolve({ limits: '1/minute' });
+      }
+    }
+    @Module({ providers: [OptionsFactory], exports: [OptionsFactory] })
+    class OptionsModule {}
+
+    const module = RateLimitModule.forRootAsync({ imports: [OptionsModule], useExisting: OptionsFactory });
+    const app = await start({ imports: [module], controllers: [PlainController] });
+    expect(await app.statuses(2, '/')).toEqual([200, 429]);
+  });
+
+  it('fails the start with what its factory throws', async () => {
+    const useFactory = (): never => {
+      throw new Error('no settings');
+    };
+    const module = RateLimitModule.forRootAsync({ useFactory });
+    await expect(start({ imports: [module] })).rejects.toThrow('no settings');
+  });
+});
+
+describeOverHttp('isGlobal', (start) => {
+  @Controller('used')
+  class UsingController {
+    constructor(@Inject(RateLimiterService) private readonly limiter: RateLimiterService) {}
+
+    @Get()
+    use() {
+      return this.limiter.hit('1/minute', 'used');
+    }
+  }
+
+  @Module({ controllers: [UsingController] })
+  class FeatureModule {}
+
+  it.each([
+    ['forRoot', RateLimitModule.forRoot()],
+    ['forRootAsync', RateLimitModule.forRootAsync({ useFactory: () => ({}) })],
+  ])('is the default of %s: every module can inject the service', async (_method, module) => {
+    const app = await start({ imports: [module, FeatureModule] });
+    expect((await app.get('/used')).text).toBe('true');
+    expect((await app.get('/used')).text).toBe('false');
+  });
+
+  it.each([
+    ['forRoot', RateLimitModule.forRoot({ isGlobal: false, limits: '3/minute' })],
+    [
+      'forRootAsync',
+      RateLimitModule.forRootAsync({ isGlobal: false, useFactory: () => ({ limits: '3/minute' }) }),
+    ],
+  ])('can be switched off in %s: only modules that import it can', async (_method, module: DynamicModule) => {
+    await expect(start({ imports: [module, FeatureModule] })).rejects.toThrow(
+      /Nest can't resolve dependencies of the UsingController/,
+    );
+    @Module({ imports: [module], controllers: [UsingController] })
+    class ImportingModule {}
+    const app = await start({ imports: [module, ImportingModule], controllers: [PlainController] });
+    expect((await app.get('/used')).text).toBe('true');
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+  });
+});
+
+describeOverHttp('guard: false', (start) => {
+  @Controller('guarded')
+  @UseGuards(RateLimitGuard)
+  class GuardedController {
+    @Get()
+    @RateLimit('2/minute')
+    get() {
+      return '';
+    }
+  }
+
+  it.each([
+    [
+      'forRoot',
+      () => RateLimitModule.forRoot({ guard: false, limits: [{ name: 'all', limits: '9/minute' }] }),
+    ],
+    [
+      'forRootAsync',
+      () =>
+        RateLimitModule.forRootAsync({
+          guard: false,
+          useFactory: () => ({ limits: [{ name: 'all', limits: '9/minute' }] }),
+        }),
+    ],
+  ])('in %s leaves routes alone but where the guard is bound by hand', async (_method, makeModule) => {
+    @Module({ controllers: [GuardedController] })
+    class FeatureModule {}
+    const app = await start({
+      imports: [makeModule(), FeatureModule],
+      controllers: [PlainController, DecoratedController],
+    });
+    expect(await app.statuses(12, '/')).toEqual(Array(12).fill(200));
+    expect((await app.get('/own')).fields).toEqual({});
+    expect((await app.get('/guarded')).remaining).toBe('"all";r=8, "default";r=1');
+    expect(await app.statuses(2, '/guarded')).toEqual([200, 429]);
+  });
+
+  it('does not keep a guard by hand from counting once beside the global one', async () => {
+    @Controller('twice')
+    @UseGuards(RateLimitGuard)
+    class TwiceController {
+      @Get()
+      @UseGuards(RateLimitGuard, RateLimitGuard)
+      @RateLimit('3/minute')
+      get() {
+        return '';
+      }
+    }
+    const app = await start(limited([TwiceController], { limits: [{ name: 'all', limits: '9/minute' }] }));
+    expect((await app.get('/twice')).remaining).toBe('"all";r=8, "default";r=2');
+    expect((await app.get('/twice')).remaining).toBe('"all";r=7, "default";r=1');
+    expect(await app.statuses(2, '/twice')).toEqual([200, 429]);
+  });
+});
+
+describeOverHttp('The providers of the module', (start) => {
+  it('have a guard that tests can override', async () => {
+    const canActivate = jest.fn<CanActivate['canActivate']>(() => true);
+    const app = await start(limited([DecoratedController]), {
+      override: (builder) => builder.overrideProvider(RateLimitGuard).useValue({ canActivate }),
+    });
+    expect(await app.statuses(4, '/own')).toEqual([200, 200, 200, 200]);
+    expect(canActivate).toHaveBeenCalledTimes(4);
+  });
+
+  it('have a storage that can be injected', async () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage({ clock });
+    @Controller('storage')
+    class StorageController {
+      constructor(@InjectRateLimitStorage() private readonly injected: Storage) {}
+
+      @Get()
+      same() {
+        return { same: this.injected === storage };
+      }
+    }
+    const app = await start(limited([StorageController], { storage }));
+    expect((await app.get('/storage')).body).toEqual({ same: true });
+    expect(app.nest.get(RATE_LIMIT_STORAGE)).toBe(storage);
+  });
+
+  it('open the storage that a URI names, with the prefix for its keys', async () => {
+    const app = await start({
+      imports: [RateLimitModule.forRoot({ storage: 'memory://', keyPrefix: 'shop' })],
+    });
+    const storage = app.nest.get<Storage>(RATE_LIMIT_STORAGE);
+    expect(storage).toBeInstanceOf(MemoryStorage);
+    expect(storage.keyPrefix).toBe('shop');
+  });
+
+  it('keep counts in memory when no storage is given', async () => {
+    const app = await start({ imports: [RateLimitModule.forRoot()] });
+    const storage = app.nest.get<Storage>(RATE_LIMIT_STORAGE);
+    expect(storage).toBeInstanceOf(MemoryStorage);
+    expect(storage.keyPrefix).toBe('nestjs-limits');
+  });
+
+  it('count by the strategy of the module where none is declared', async () => {
+    const clock = new ManualClock();
+    const app = await start(limited([DecoratedController], { strategy: 'token-bucket' }, clock));
+    expect(await app.statuses(3, '/own')).toEqual([200, 200, 429]);
+    clock.advance(30_000);
+    expect(await app.statuses(2, '/own')).toEqual([200, 429]);
+  });
+});
+
+describeOverHttp('On shutdown', (start) => {
+  it('the module closes the storage that it opened', async () => {
+    const app = await start({ imports: [RateLimitModule.forRoot()], controllers: [DecoratedController] });
+    const storage = app.nest.get<Storage>(RATE_LIMIT_STORAGE);
+    expect(storage.check()).toBe(true);
+    await app.close();
+    expect(storage.check()).toBe(false);
+    await app.close();
+  });
+
+  it('the module leaves a storage open that it was given', async () => {
+    const storage = new MemoryStorage();
+    const app = await start(limited([DecoratedController], { storage }));
+    await app.close();
+    expect(storage.check()).toBe(true);
+    storage.close();
+  });
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('socket gone');
+      },
+    ],
+    ['rejects', async () => Promise.reject(new Error('socket gone'))],
+  ])(
+    'a storage that fails to close is logged, and the application goes down all the same: it %s',
+    async (_how, fail) => {
+      const close = jest.spyOn(MemoryStorage.prototype, 'close').mockImplementationOnce(fail);
+      try {
+        const app = await start({ imports: [RateLimitModule.forRoot()] });
+        await app.close();
+        expect(close).toHaveBeenCalledTimes(1);
+        expect(app.log.errors).toEqual(['Closing MemoryStorage failed: socket gone']);
+      } finally {
+        close.mockRestore();
+      }
+    },
+  );
+});
+
+describeOverHttp('Two copies of the module', (start) => {
+  it('count a request once', async () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage({ clock });
+    const options = { storage, limits: [{ name: 'all', limits: '9/minute' }] };
+    @Global()
+    @Module({ imports: [RateLimitModule.forRoot({ ...options, isGlobal: false })] })
+    class OtherModule {}
+    const app = await start({
+      imports: [RateLimitModule.forRoot(options), OtherModule],
+      controllers: [DecoratedController],
+    });
+    expect((await app.get('/own')).remaining).toBe('"all";r=8, "default";r=1');
+  });
+});
