@@ -1,5 +1,11 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { createLimit, type CreateLimitOptions, type Hit, type Limit } from 'nestjs-limits';
+import {
+  ConfigurationError,
+  createLimit,
+  type CreateLimitOptions,
+  type Hit,
+  type Limit,
+} from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
@@ -147,6 +153,14 @@ describe('a store that fails', () => {
     await expect(storage.reset()).rejects.toMatchObject(
       storageError('MapCasStorage failed: cannot list keys'),
     );
+  });
+
+  it('may throw errors of this library, which are passed on as they are', async () => {
+    const error = new ConfigurationError('This store cannot list keys.');
+    server.removeAll = () => {
+      throw error;
+    };
+    await expect(storage.reset()).rejects.toBe(error);
   });
 
   it('does not spoil what comes later', async () => {

@@ -16,6 +16,27 @@ topic.addPerStrategy('a refusal closes the limit for the first duration', async 
   deepEqual((await scenario.hit(limit)).allowed, true);
 });
 
+topic.addPerStrategy(
+  'a refusal closes the limit whole, though a lower cost would pass',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { block: [HOUR] });
+    await scenario.hit(limit, 2);
+    deepEqual(await scenario.hit(limit, 2), refused(0, HOUR, HOUR));
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
+
+topic.add('a block shorter than the window does not shorten the wait', ['fixed-window'], async (scenario) => {
+  const limit = limitOf('fixed-window', { amount: 1, period: HOUR, block: [MINUTE] });
+  await scenario.play(limit, [
+    hit(0, passes(0, HOUR)),
+    hit(1000, refused(0, HOUR - 1000, HOUR - 1000)),
+    hit(2000, refused(0, HOUR - 2000, HOUR - 2000)),
+    hit(HOUR - 1, refused(0, MINUTE, MINUTE)), // a refusal after the first block has ended begins another
+    hit(HOUR - 1 + MINUTE, passes(0, HOUR)),
+  ]);
+});
+
 topic.add(
   'every further refusal takes the next duration, and then the last',
   ['fixed-window'],
