@@ -285,7 +285,8 @@ describeOverHttp('On shutdown', (start) => {
   ])(
     'a storage that fails to close is logged, and the application goes down all the same: it %s',
     async (_how, fail) => {
-      const close = jest.spyOn(MemoryStorage.prototype, 'close').mockImplementationOnce(fail);
+      const prototype: Storage = MemoryStorage.prototype;
+      const close = jest.spyOn(prototype, 'close').mockImplementationOnce(fail);
       try {
         const app = await start({ imports: [RateLimitModule.forRoot()] });
         await app.close();
