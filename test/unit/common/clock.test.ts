@@ -1,0 +1,32 @@
+import { describe, expect, it } from '@jest/globals';
+import { systemClock } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+
+describe('systemClock', () => {
+  it('tells the epoch time in whole ms', () => {
+    const before = Date.now();
+    const now = systemClock.now();
+
+    expect(Number.isSafeInteger(now)).toBe(true);
+    expect(now).toBeGreaterThanOrEqual(before);
+    expect(now).toBeLessThanOrEqual(Date.now());
+  });
+});
+
+describe('ManualClock', () => {
+  it('stands still until it is moved on, back, or to an instant', () => {
+    const clock = new ManualClock(1000);
+
+    expect([clock.now(), clock.now()]).toEqual([1000, 1000]);
+    clock.advance(500);
+    expect(clock.now()).toBe(1500);
+    clock.advance(-1000);
+    expect(clock.now()).toBe(500);
+    clock.set(9000);
+    expect(clock.now()).toBe(9000);
+  });
+
+  it('begins with the year 2024 unless told otherwise', () => {
+    expect(new Date(new ManualClock().now()).toISOString()).toBe('2024-01-01T00:00:00.000Z');
+  });
+});

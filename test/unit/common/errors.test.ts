@@ -1,0 +1,60 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  ConcurrentUpdateError,
+  ConfigurationError,
+  RateLimitError,
+  RateLimitParseError,
+  ResolverError,
+  StorageError,
+} from 'nestjs-limits';
+import { messageOf } from '../../../lib/common/errors.js';
+
+describe('Every error of the library', () => {
+  it.each([
+    [new ConfigurationError('Wrong.'), 'ConfigurationError', 'ERR_RATE_LIMIT_CONFIGURATION'],
+    [new StorageError('Wrong.'), 'StorageError', 'ERR_RATE_LIMIT_STORAGE'],
+    [new ConcurrentUpdateError('Wrong.'), 'ConcurrentUpdateError', 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'],
+    [new ResolverError('Wrong.'), 'ResolverError', 'ERR_RATE_LIMIT_RESOLVER'],
+    [new RateLimitParseError('x', 0, 'y'), 'RateLimitParseError', 'ERR_RATE_LIMIT_PARSE'],
+  ])('has a name, a code and a place in the documentation: %s', (error, name, code) => {
+    expect(error).toBeInstanceOf(RateLimitError);
+    expect(error).toBeInstanceOf(Error);
+    expect(error.name).toBe(name);
+    expect(error.code).toBe(code);
+    expect(error.help).toBe(`docs/errors.md#${code.toLowerCase()}`);
+    expect(String(error)).toBe(`${name}: ${error.message}`);
+    expect(error.stack).toContain('errors.test');
+  });
+
+  it('keeps what caused it', () => {
+    const cause = new Error('ECONNREFUSED');
+
+    expect(new StorageError('The store failed.', { cause }).cause).toBe(cause);
+    expect('cause' in new StorageError('The store failed.')).toBe(false);
+  });
+});
+
+describe('RateLimitParseError', () => {
+  it('quotes the input so that no character of it can forge a line of a log', () => {
+    const { message } = new RateLimitParseError('1/\nminute\u0000"', 2, 'a unit');
+
+    expect(message).toContain(
+      String.raw`Cannot read the rate limit "1/\nminute\u0000\"": expected a unit at position 2.`,
+    );
+    expect(message).not.toContain('\n');
+  });
+});
+
+describe('messageOf', () => {
+  it.each([
+    [new Error('Lost.'), 'Lost.'],
+    [new TypeError(''), ''],
+    ['Lost.', 'Lost.'],
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [42, '42'],
+    [Symbol('lost'), 'Symbol(lost)'],
+  ])('of %p is %j', (thrown, message) => {
+    expect(messageOf(thrown)).toBe(message);
+  });
+});

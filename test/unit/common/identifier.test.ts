@@ -1,0 +1,69 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { describeValue, encodeIdentifier } from '../../../lib/common/identifier.js';
+
+describe('encodeIdentifier', () => {
+  it.each([
+    ['plain', 'plain'],
+    ['', ''],
+    ['a/b%c{d}', 'a%2Fb%25c%7Bd%7D'],
+    ['\t\n\r\0\x1f\x7f\x80\x9f', '%09%0A%0D%00%1F%7F%80%9F'],
+    [' ü\u00a0\u2028🚀\ud800', ' ü\u00a0\u2028🚀\ud800'],
+  ])('writes %j as %j', (identifier, encoded) => {
+    expect(encodeIdentifier(identifier)).toBe(encoded);
+  });
+
+  it('leaves nothing in that separates parts of a key, opens a slot or controls anything', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (identifier) => {
+        expect(encodeIdentifier(identifier)).toMatch(/^[^/{}\p{Cc}]*$/u);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('can be undone, so that no two identifiers are written alike', () => {
+    const decode = (text: string): string =>
+      text.replace(/%([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+    const unit = fc.oneof(
+      fc.constantFrom('%', '/', '{', '}', '2', 'F', '\n'),
+      fc.string({ unit: 'binary', maxLength: 1 }),
+    );
+    fc.assert(
+      fc.property(fc.string({ unit }), (identifier) => {
+        expect(decode(encodeIdentifier(identifier))).toBe(identifier);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('refuses what is not a string', () => {
+    expect(() => encodeIdentifier(new Date(0) as unknown as string)).toThrow(
+      new TypeError(
+        'A rate limit identifier must be a string, got an object (Date). Convert it yourself, for example with String(id).',
+      ),
+    );
+  });
+});
+
+describe('describeValue', () => {
+  it.each<[unknown, string]>([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['a "b"', String.raw`the string "a \"b\""`],
+    [1.5, 'the number 1.5'],
+    [-0, 'the number 0'],
+    [10n, 'the bigint "10"'],
+    [false, 'the boolean false'],
+    [Symbol('s'), 'the symbol "Symbol(s)"'],
+    [[1], 'an array'],
+    [{}, 'an object (Object)'],
+    [Object.create(null), 'an object (Object)'],
+    [new Map(), 'an object (Map)'],
+    [function key() {}, 'a function (key)'],
+    [() => undefined, 'a function (anonymous)'],
+    [class Limits {}, 'a function (Limits)'],
+  ])('says what %p is', (value, description) => {
+    expect(describeValue(value)).toBe(description);
+  });
+});
