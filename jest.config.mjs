@@ -1,5 +1,9 @@
+/** Tests that need servers. Only when one of them runs does a run start any. */
+const withServers =
+  '/test/(conformance/(redis|memcached|etcd|mongodb)[^/]*|(exactness|faults)/.*)\\.test\\.ts$';
+
 /** Jest runs the TypeScript sources as ES modules, as NestJS 12 itself is published. */
-export default {
+const project = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
@@ -18,10 +22,28 @@ export default {
   moduleNameMapper: {
     '^nestjs-limits$': '<rootDir>/lib/index.ts',
     '^nestjs-limits/testing$': '<rootDir>/lib/testing/index.ts',
+    '^nestjs-limits/(redis|memcached|mongodb|etcd)$': '<rootDir>/lib/storages/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/test/package/consumers'],
+};
+
+export default {
+  projects: [
+    {
+      ...project,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/test/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', withServers],
+    },
+    {
+      ...project,
+      displayName: 'servers',
+      testRegex: withServers,
+      globalSetup: '<rootDir>/test/support/global-setup.mjs',
+      globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
+    },
+  ],
   // The package tests mostly wait for other programs; by default two cores would mean one worker.
   maxWorkers: '100%',
   testTimeout: 30_000,

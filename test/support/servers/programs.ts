@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** The programs that the tests start, with the Debian packages they are in. */
+const packages = {
+  'redis-server': 'redis-server',
+  'redis-cli': 'redis-tools',
+  memcached: 'memcached',
+  etcd: 'etcd-server',
+  openssl: 'openssl',
+} as const;
+
+/** Where a program is on the PATH, if it is. */
+export function findProgram(name: string): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Sees to it that every program is there: installs what is missing where it may, or says what to install. */
+export function providePrograms(): void {
+  const missing = Object.entries(packages).filter(([program]) => findProgram(program) === undefined);
+  if (missing.length === 0) return;
+  const command = `apt-get install -y --no-install-recommends ${missing.map(([, name]) => name).join(' ')}`;
+  const programs = missing.map(([program]) => program).join(', ');
+  if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
+    throw new Error(
+      `The tests run against real servers, and these programs are not on the PATH: ${programs}. On Debian or Ubuntu: sudo ${command}`,
+    );
+  }
+  process.stderr.write(`Installing what the tests run against and is not there (${programs}): ${command}\n`);
+  withoutStartingServices(() => {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    execFileSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('apt-get', command.split(' ').slice(1), { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  });
+}
+
+/** Keeps Debian's packages from starting servers of their own. */
+function withoutStartingServices(install: () => void): void {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return install();
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    rmSync(policy);
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * `node --import ./test/support/typescript.mjs script.ts` runs TypeScript from the sources, outside of Jest, compiled as Jest
+ * compiles it.
+ */
+import { readFile } from 'node:fs/promises';
+import { register } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
+
+// This file is its own hooks: Node loads it a second time for them, on another thread.
+if (isMainThread) register(import.meta.url);
+
+/** Finds `x.ts` where the sources say `x.js`, as TypeScript does. */
+export async function resolve(specifier, context, next) {
+  const isOurs = /^\.{1,2}\/.*\.js$/.test(specifier) && context.parentURL?.endsWith('.ts');
+  return next(isOurs ? specifier.replace(/\.js$/, '.ts') : specifier, context);
+}
+
+export async function load(url, context, next) {
+  if (!url.endsWith('.ts')) return next(url, context);
+  const { transform } = await import('@swc/core');
+  const { default: config } = await import('../../jest.config.mjs');
+  const { code } = await transform(await readFile(fileURLToPath(url), 'utf8'), {
+    ...config.projects[0].transform['^.+\\.ts$'][1],
+    swcrc: false,
+    sourceMaps: 'inline',
+    filename: fileURLToPath(url),
+  });
+  return { format: 'module', source: code, shortCircuit: true };
+}
