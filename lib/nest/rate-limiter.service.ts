@@ -74,5 +74,5 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 }
 
 function isReference(limits: LimitInput | PolicyReference): limits is PolicyReference {
-  return typeof limits === 'object' && 'policy' in limits;
+  return typeof limits === 'object' && limits !== null && 'policy' in limits;
 }
