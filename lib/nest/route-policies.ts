@@ -69,7 +69,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /**
    * The policy that a reference means.
    *
-   * @throws ConfigurationError when there is none, or several that count apart
+   * @throws ConfigurationError when there is none, or several that differ
    */
   find({ policy: name, route }: PolicyReference): RoutePolicy {
     const isMeant = ({ id }: CompiledRoute): boolean => route === undefined || id === `http ${route}`;
@@ -78,7 +78,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .flatMap(({ id, policies }) =>
         policies.filter((policy) => policy.name === name).map((policy) => ({ id, policy })),
       );
-    const distinct = new Map(found.map((one) => [one.policy.limits.map((limit) => limit.id).join(), one]));
+    const distinct = new Map(found.map((one) => [countedAs(one.policy), one]));
     const [first, ...others] = distinct.values();
     if (first === undefined) {
       const names = [
@@ -89,10 +89,12 @@ export class RoutePolicies implements OnApplicationBootstrap {
       );
     }
     if (others.length > 0) {
-      const routes = found.map(({ id }) => JSON.stringify(id.replace('http ', '')));
+      const routes = [...new Set(found.map(({ id }) => JSON.stringify(id.replace('http ', ''))))];
       throw new ConfigurationError(
-        `Several policies "${name}" count apart. Name the route too, { policy: '${name}', route }: one of ${routes.join(', ')}; ` +
-          'or give the policies names or a scope of their own.',
+        routes.length === 1
+          ? `The route ${routes.join()} has several policies "${name}". Give each a name of its own: @RateLimit(limits, { name }).`
+          : `Several policies "${name}" count apart or differ. Name the route too, { policy: '${name}', route }: one of ${routes.join(', ')}; ` +
+              'or give the policies names or a scope of their own.',
       );
     }
     return first.policy;
@@ -164,6 +166,12 @@ export class RoutePolicies implements OnApplicationBootstrap {
     }
     return undefined;
   }
+}
+
+/** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
+function countedAs({ key, limits }: RoutePolicy): string {
+  const cells = limits.map(({ id, amount, burst }) => `${id} ${amount} ${burst}`);
+  return [key === undefined ? 'ip' : 'key', ...cells].join();
 }
 
 /** What a class and those it extends declare, the outermost first: a derived class's limits replace its base's. */
