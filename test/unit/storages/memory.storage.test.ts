@@ -240,7 +240,7 @@ describe('the sweep', () => {
     clock.advance(HOUR); // the others would have expired
     hit(storage, once(), 'limited');
     jest.advanceTimersByTime(SECOND);
-    for (let index = 0; index < 40_000; index++) hit(storage, once(), `flood ${index}`);
+    for (let index = 0; index < 25_000; index++) hit(storage, once(), `flood ${index}`);
     expect(hit(storage, once(), 'limited').allowed).toBe(false);
     expect(storage.reset()).toBeLessThanOrEqual(15_000 + OVERFLOW);
   });
@@ -300,7 +300,7 @@ describe('the cap', () => {
     const storage = open({ maxKeys: 1000 });
     for (let index = 0; index < 1000; index++)
       hit(storage, once({ id: `limit ${index % 10}` }), `old ${index}`);
-    for (let index = 0; index < 50_000; index++) hit(storage, once({ id: 'another' }), `newcomer ${index}`);
+    for (let index = 0; index < 20_000; index++) hit(storage, once({ id: 'another' }), `newcomer ${index}`);
     expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
@@ -311,7 +311,7 @@ describe('the cap', () => {
       hit(storage, blocking, `blocked ${index}`);
       hit(storage, blocking, `blocked ${index}`);
     }
-    for (let index = 0; index < 50_000; index++) hit(storage, once(), `newcomer ${index}`);
+    for (let index = 0; index < 20_000; index++) hit(storage, once(), `newcomer ${index}`);
     // Were the 500 blocks not counted, 500 newcomers would have cells of their own.
     expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
@@ -371,7 +371,7 @@ describe('the cap', () => {
       for (let index = 0; index < 5; index++) hit(storage, once(), `somebody ${index}`);
       expect(storage.reset()).toBe(5);
     }
-    for (let index = 0; index < 50_000; index++) hit(storage, once(), `flood ${index}`);
+    for (let index = 0; index < 20_000; index++) hit(storage, once(), `flood ${index}`);
     expect(storage.reset()).toBeLessThanOrEqual(5 + OVERFLOW);
   });
 });
