@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { createLimit, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
+import { RedisStorage } from 'nestjs-limits/redis';
+import { startRedis } from '../support/servers/redis.js';
+import type { Server } from '../support/servers/server-process.js';
+
+/** What requests cost a Redis server, in commands and in bytes. */
+
+let server: Server;
+let client: Redis;
+let storage: RedisStorage;
+
+beforeAll(async () => {
+  server = await startRedis();
+  client = new Redis(server.uri);
+  storage = new RedisStorage(server.uri);
+});
+
+afterAll(async () => {
+  await storage.close();
+  client.disconnect();
+  await server.stop();
+});
+
+const strategies: readonly StrategyName[] = [
+  'fixed-window',
+  'fixed-window-elastic-expiry',
+  'moving-window',
+  'sliding-window-counter',
+  'token-bucket',
+];
+
+function limitOf(strategy: StrategyName, id: string = strategy, amount = 1000): Limit {
+  return createLimit({ id, strategy, amount, period: 3_600_000 });
+}
+
+function hit(limit: Limit, bucket = 'somebody'): Hit {
+  return { bucket, limit, cost: 1 };
+}
+
+describe('commands', () => {
+  const three = ['fixed-window', 'moving-window', 'token-bucket'] as const;
+  const batches: Record<string, readonly Hit[]> = {
+    ...Object.fromEntries(strategies.map((strategy) => [`one ${strategy} limit`, [hit(limitOf(strategy))]])),
+    'three limits': three.map((strategy) => hit(limitOf(strategy))),
+    'three limits of two identities': three.map((strategy, index) =>
+      hit(limitOf(strategy), index === 0 ? 'everybody' : 'somebody'),
+    ),
+  };
+
+  it.each(Object.entries(batches))('one call decides a request of %s', async (_title, batch) => {
+    await storage.consume(batch); // the server learns the script
+    await client.config('RESETSTAT');
+    await storage.consume(batch);
+    expect(await callsFromClients(client)).toEqual({ evalsha: 1 });
+  });
+
+  it('one call decides 64 requests that are made at once', async () => {
+    const limit = limitOf('fixed-window', 'at once');
+    await storage.consume([hit(limit)]);
+    await client.config('RESETSTAT');
+    const results = await Promise.all(
+      Array.from({ length: 64 }, (_, index) => storage.consume([hit(limit, `somebody ${index % 4}`)])),
+    );
+    expect(results.filter(({ allowed }) => allowed)).toHaveLength(64);
+    expect(await callsFromClients(client)).toEqual({ evalsha: 1 });
+  });
+});
+
+describe('bytes of a key with a time to live, its name 30 bytes long', () => {
+  const key = 'limits:{user/1234567890abcdef}';
+  let short: RedisStorage;
+
+  beforeAll(() => {
+    short = new RedisStorage(server.uri, { keyPrefix: 'limits' });
+  });
+  beforeEach(() => client.flushall());
+  afterAll(() => short.close());
+
+  async function bytesAfter(limits: readonly Limit[], hits = 1): Promise<number> {
+    const batch = limits.map((limit) => hit(limit, 'user/1234567890abcdef'));
+    for (let count = 0; count < hits; count++) await short.consume(batch);
+    const keys = await client.keys('*');
+    expect(keys).toContain(key);
+    let bytes = 0;
+    for (const each of keys) {
+      expect(await client.pttl(each)).toBeGreaterThan(0);
+      bytes += Number(await client.memory('USAGE', each, 'SAMPLES', 0));
+    }
+    return bytes;
+  }
+
+  it.each(strategies.filter((strategy) => strategy !== 'moving-window'))(
+    'one %s limit takes at most 140',
+    async (strategy) => {
+      expect(await bytesAfter([limitOf(strategy)], 2)).toBeLessThanOrEqual(140);
+    },
+  );
+
+  function fourLimits(strategy: StrategyName): Promise<number> {
+    return bytesAfter(
+      [1, 2, 3, 4].map((index) => limitOf(strategy, `${strategy} ${index}`)),
+      2,
+    );
+  }
+
+  it('four fixed-window limits take at most 250', async () => {
+    expect(await fourLimits('fixed-window')).toBeLessThanOrEqual(250);
+  });
+
+  // Their values hold two times; the failing tests say when they have become small enough.
+  it.failing.each([
+    ['fixed-window-elastic-expiry', 264],
+    ['sliding-window-counter', 264],
+    ['token-bucket', 296],
+  ] as const)('four %s limits take at most 250 (not yet: %i)', async (strategy, _bytes) => {
+    expect(await fourLimits(strategy)).toBeLessThanOrEqual(250);
+  });
+
+  it('a moving window of 1,000 hits takes at most 11,000', async () => {
+    expect(await bytesAfter([limitOf('moving-window')], 1000)).toBeLessThanOrEqual(11_000);
+  });
+});
+
+/** How often the server was called from outside, by command; what scripts call, and the test itself, is left out. */
+async function callsFromClients(monitor: Redis): Promise<Record<string, number>> {
+  const info = await monitor.info('commandstats');
+  const all = [...info.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)].map(
+    ([, command = '', calls]) => [command, Number(calls)] as const,
+  );
+  return Object.fromEntries(
+    all.filter(([command]) => /^(eval|fcall|multi|exec|script|hello|client)/.test(command)),
+  );
+}
