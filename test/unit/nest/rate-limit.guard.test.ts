@@ -1,0 +1,170 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Controller, Get, type ExecutionContext, type INestApplication, type Type } from '@nestjs/common';
+import { ExecutionContextHost } from '@nestjs/core/helpers/execution-context-host.js';
+import { Test } from '@nestjs/testing';
+import {
+  RateLimit,
+  RateLimitExceededException,
+  RateLimitGuard,
+  RateLimiterService,
+  ResolverError,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { limited, RecordingLogger } from '../../support/http-app.js';
+import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
+
+@Controller()
+class ProbeController {
+  @Get()
+  @RateLimit('2/minute')
+  get() {
+    return '';
+  }
+
+  @Get('open')
+  open() {
+    return '';
+  }
+
+  @Get('failing')
+  @RateLimit('2/minute', {
+    key: () => {
+      throw new Error('no user');
+    },
+  })
+  failing() {
+    return '';
+  }
+
+  @Get('later')
+  @RateLimit('2/minute', { key: async () => Promise.resolve('ann') })
+  later() {
+    return '';
+  }
+}
+
+/** What Express offers of a response: where its fields go. */
+class Response {
+  readonly fields = new Map<string, string>();
+
+  set(name: string, value: string): void {
+    this.fields.set(name, value);
+  }
+}
+
+const running: INestApplication[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((app) => app.close()));
+});
+
+async function compile(
+  options: RateLimitModuleOptions,
+): Promise<{ app: INestApplication; guard: RateLimitGuard; log: RecordingLogger }> {
+  const log = new RecordingLogger();
+  const builder = Test.createTestingModule(limited([ProbeController], options)).setLogger(log);
+  const app = await (await builder.compile()).createNestApplication().init();
+  running.push(app);
+  return { app, guard: app.get(RateLimitGuard), log };
+}
+
+function contextOf(
+  handler: keyof ProbeController,
+  request: object = { ip: '203.0.113.7' },
+  response = new Response(),
+  controller: Type = ProbeController,
+): ExecutionContext {
+  return new ExecutionContextHost([request, response], controller, ProbeController.prototype[handler]);
+}
+
+describe('The guard', () => {
+  it('answers at once over memory, and refuses by throwing', async () => {
+    const { guard } = await compile({});
+    const response = new Response();
+    expect(guard.canActivate(contextOf('get', undefined, response))).toBe(true);
+    expect([...response.fields]).toEqual([
+      ['RateLimit-Policy', '"default";q=2;w=60'],
+      ['RateLimit', '"default";r=1;t=60'],
+    ]);
+    expect(guard.canActivate(contextOf('get'))).toBe(true);
+    expect(() => guard.canActivate(contextOf('get'))).toThrow(RateLimitExceededException);
+    expect(guard.canActivate(contextOf('get', { ip: '203.0.113.8' }))).toBe(true);
+  });
+
+  it('answers at once with several limits and functions that answer at once', async () => {
+    const { guard } = await compile({
+      limits: [
+        { name: 'all', limits: '9/minute; 99/hour', skip: () => false, cost: () => 2, key: () => 'all' },
+        { name: 'ip', limits: '9/minute' },
+      ],
+      skip: () => false,
+    });
+    expect(guard.canActivate(contextOf('get'))).toBe(true);
+  });
+
+  it('answers later when a function does', async () => {
+    const { guard } = await compile({});
+    const answer = guard.canActivate(contextOf('later'));
+    expect(answer).toBeInstanceOf(Promise);
+    expect(await answer).toBe(true);
+    expect(await guard.canActivate(contextOf('later'))).toBe(true);
+    await expect(guard.canActivate(contextOf('later'))).rejects.toThrow(RateLimitExceededException);
+  });
+
+  it('answers later over a storage that does', async () => {
+    const { guard } = await compile({ storage: new MapCasStorage(new MapCasServer()) });
+    const answer = guard.canActivate(contextOf('get'));
+    expect(answer).toBeInstanceOf(Promise);
+    expect(await answer).toBe(true);
+    expect(await guard.canActivate(contextOf('get'))).toBe(true);
+    await expect(guard.canActivate(contextOf('get'))).rejects.toThrow(RateLimitExceededException);
+  });
+
+  it('asks the storage nothing on a route without limits', async () => {
+    const { guard } = await compile({ storage: new MapCasStorage(new MapCasServer()) });
+    const response = new Response();
+    expect(guard.canActivate(contextOf('open', undefined, response))).toBe(true);
+    expect(response.fields.size).toBe(0);
+  });
+
+  it('counts a request once, however often it is asked', async () => {
+    const { guard, app } = await compile({});
+    const request = { ip: '203.0.113.7' };
+    for (let call = 0; call < 5; call++) expect(guard.canActivate(contextOf('get', request))).toBe(true);
+    const service = app.get(RateLimiterService);
+    expect((await service.peek({ policy: 'default', route: 'GET /' }, request.ip)).remaining).toBe(1);
+  });
+
+  it('passes on what a function throws as a rejection that names it', async () => {
+    const { guard } = await compile({});
+    await expect(guard.canActivate(contextOf('failing'))).rejects.toThrow(ResolverError);
+    await expect(guard.canActivate(contextOf('failing'))).rejects.toThrow(
+      '@RateLimit on ProbeController.failing: the function "key" failed: no user',
+    );
+  });
+
+  it('counts requests without an address together, and says so once', async () => {
+    const { guard, log } = await compile({});
+    for (const ip of [undefined, null]) expect(guard.canActivate(contextOf('get', { ip }))).toBe(true);
+    expect(() => guard.canActivate(contextOf('get', {}))).toThrow(RateLimitExceededException);
+    expect(log.warnings).toEqual([
+      'A request has no client address (request.ip): all such requests share one count. Behind a proxy on a unix socket, ' +
+        "set the adapter's trust proxy, or give a key.",
+    ]);
+  });
+
+  it('lets other transports pass, and says so once for each', async () => {
+    const { guard, log } = await compile({ limits: '1/minute' });
+    const context = new ExecutionContextHost([{}, {}], ProbeController, ProbeController.prototype.get);
+    for (const transport of ['rpc', 'ws', 'rpc', 'graphql', 'ws', 'rpc']) {
+      context.setType(transport);
+      expect(guard.canActivate(context)).toBe(true);
+    }
+    expect(log.warnings).toEqual(
+      ['rpc', 'ws', 'graphql'].map(
+        (transport) =>
+          `RateLimitGuard limits HTTP requests only: those of the transport "${transport}" pass uncounted.`,
+      ),
+    );
+  });
+});
