@@ -42,8 +42,9 @@ interface CompiledRoute {
 /** The policies of every route: compiled when the application starts, looked up by handler afterwards. */
 @Injectable()
 export class RoutePolicies implements OnApplicationBootstrap {
-  readonly #routes = new WeakMap<Type, Map<RouteHandler, CompiledRoute>>();
-  readonly #known: CompiledRoute[] = [];
+  /** By controller and handler: heirs of one class share handlers. Weak, since handlers may be made anew for each request. */
+  readonly #routes = new WeakMap<Type, WeakMap<RouteHandler, CompiledRoute>>();
+  readonly #known = new Map<string, CompiledRoute>();
   readonly #scanner = new MetadataScanner();
 
   constructor(
@@ -73,7 +74,8 @@ export class RoutePolicies implements OnApplicationBootstrap {
    */
   find({ policy: name, route }: PolicyReference): RoutePolicy {
     const isMeant = ({ id }: CompiledRoute): boolean => route === undefined || id === `http ${route}`;
-    const found = this.#known
+    const known = [...this.#known.values()];
+    const found = known
       .filter(isMeant)
       .flatMap(({ id, policies }) =>
         policies.filter((policy) => policy.name === name).map((policy) => ({ id, policy })),
@@ -81,9 +83,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     const distinct = new Map(found.map((one) => [countedAs(one.policy), one]));
     const [first, ...others] = distinct.values();
     if (first === undefined) {
-      const names = [
-        ...new Set(this.#known.flatMap(({ policies }) => policies.map((policy) => policy.name))),
-      ];
+      const names = [...new Set(known.flatMap(({ policies }) => policies.map((policy) => policy.name)))];
       throw new ConfigurationError(
         `There is no policy "${name}"${route === undefined ? '' : ` on the route "${route}"`}. Known policies: ${names.join(', ') || 'none'}.`,
       );
@@ -107,9 +107,9 @@ export class RoutePolicies implements OnApplicationBootstrap {
       id,
       policies: this.#compile(levels, { route: id, controller: this.#controllerId(controller) }),
     };
-    const routes = this.#routes.get(controller) ?? new Map<RouteHandler, CompiledRoute>();
+    const routes = this.#routes.get(controller) ?? new WeakMap<RouteHandler, CompiledRoute>();
     this.#routes.set(controller, routes.set(handler, route));
-    this.#known.push(route);
+    if (!this.#known.has(id)) this.#known.set(id, route);
     return route;
   }
 

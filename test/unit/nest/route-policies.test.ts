@@ -1,0 +1,153 @@
+import { describe, expect, it } from '@jest/globals';
+import { Controller, Get, Module, type Type } from '@nestjs/common';
+import { LazyModuleLoader } from '@nestjs/core';
+import { Test, type TestingModule } from '@nestjs/testing';
+import { RateLimit, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-limits';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { RouteHandler } from '../../../lib/nest/route-id.js';
+import { RoutePolicies, type RoutePolicy } from '../../../lib/nest/route-policies.js';
+
+async function compile(controllers: Type[], options: RateLimitModuleOptions = {}): Promise<TestingModule> {
+  const module = await Test.createTestingModule({
+    imports: [RateLimitModule.forRoot(options)],
+    controllers,
+  }).compile();
+  return module.init();
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+}
+
+const idsOf = (policies: readonly RoutePolicy[]): string[] =>
+  policies.flatMap(({ limits }) => limits.map(({ id }) => id));
+
+@Controller('late')
+@RateLimit('9/hour', { name: 'class' })
+class LateController {
+  @Get('one')
+  @RateLimit('2/minute')
+  one() {
+    return '';
+  }
+
+  @Get('broken')
+  @RateLimit('2/aeon')
+  broken() {
+    return '';
+  }
+}
+
+describe('The policies of a route', () => {
+  it('are compiled when the application starts, and are the same for every request', async () => {
+    @Controller('early')
+    class EarlyController {
+      @Get(':id')
+      @RateLimit('2/minute')
+      get() {
+        return '';
+      }
+    }
+    const module = await compile([EarlyController], { limits: [{ name: 'all', limits: '9/day' }] });
+    const routes = module.get(RoutePolicies);
+    const policies = routes.of(EarlyController, EarlyController.prototype.get);
+    expect(routes.of(EarlyController, EarlyController.prototype.get)).toBe(policies);
+    expect(idsOf(policies)).toEqual([
+      'all@global:86400000:fixed-window',
+      'default@route http GET /early/:id:60000:fixed-window',
+    ]);
+    expect(policies.map(({ name, where }) => [name, where])).toEqual([
+      ['all', 'RateLimitModule'],
+      ['default', '@RateLimit on EarlyController.get'],
+    ]);
+    expect(policies.every(Object.isFrozen)).toBe(true);
+    expect(policies.every(({ limits }) => Object.isFrozen(limits) && limits.every(Object.isFrozen))).toBe(
+      true,
+    );
+    await module.close();
+  });
+
+  it('of a controller that was not there at the start are compiled at its first request', async () => {
+    const module = await compile([], { limits: [{ name: 'all', limits: '9/day' }] });
+    const routes = module.get(RoutePolicies);
+    expect(() => routes.find({ policy: 'class' })).toThrow(
+      'There is no policy "class". Known policies: none.',
+    );
+
+    const policies = routes.of(LateController, LateController.prototype.one);
+    expect(idsOf(policies)).toEqual([
+      'all@global:86400000:fixed-window',
+      'class@controller http GET /late/broken:3600000:fixed-window',
+      'default@route http GET /late/one:60000:fixed-window',
+    ]);
+    expect(routes.of(LateController, LateController.prototype.one)).toBe(policies);
+    expect(routes.find({ policy: 'class' })).toBe(policies[1]);
+    await module.close();
+  });
+
+  it('of a controller in a module that is loaded late are compiled, too', async () => {
+    @Module({ controllers: [LateController] })
+    class LateModule {}
+    const module = await compile([]);
+    await module.get(LazyModuleLoader).load(() => LateModule);
+    const routes = module.get(RoutePolicies);
+    expect(idsOf(routes.of(LateController, LateController.prototype.one))).toHaveLength(2);
+    await module.close();
+  });
+
+  it('that are wrong and were not there at the start say where at each request', async () => {
+    const module = await compile([]);
+    const routes = module.get(RoutePolicies);
+    const broken = (): unknown => routes.of(LateController, LateController.prototype.broken);
+    expect(broken).toThrow(/^@RateLimit on LateController\.broken: Cannot read the rate limit "2\/aeon"/);
+    expect(broken).toThrow(/^@RateLimit on LateController\.broken: Cannot read the rate limit "2\/aeon"/);
+    await module.close();
+  });
+
+  it('of one handler are compiled once per controller that inherits it', async () => {
+    class Base {
+      @Get()
+      @RateLimit('2/minute')
+      get() {
+        return '';
+      }
+    }
+    @Controller('a')
+    class FirstController extends Base {}
+    @Controller('b')
+    class SecondController extends Base {}
+    const module = await compile([FirstController, SecondController]);
+    const routes = module.get(RoutePolicies);
+    const handler = Base.prototype.get;
+    expect(idsOf(routes.of(FirstController, handler))).toEqual([
+      'default@route http GET /a:60000:fixed-window',
+    ]);
+    expect(idsOf(routes.of(SecondController, handler))).toEqual([
+      'default@route http GET /b:60000:fixed-window',
+    ]);
+    await module.close();
+  });
+
+  it('of a handler that is made anew for each request are forgotten with it', async () => {
+    const module = await compile([]);
+    const routes = module.get(RoutePolicies);
+    // As decorators do that wrap the methods of request-scoped instances: each wrapper inherits the original's metadata.
+    const makeHandler = (): WeakRef<RouteHandler> => {
+      const handler = Object.setPrototypeOf(() => '', LateController.prototype.one) as RouteHandler;
+      expect(idsOf(routes.of(LateController, handler))).toContain(
+        'default@route http GET /late/one:60000:fixed-window',
+      );
+      return new WeakRef(handler);
+    };
+    const handlers = Array.from({ length: 100 }, makeHandler);
+    expect(routes.find({ policy: 'default' }).name).toBe('default');
+
+    await immediate();
+    collectGarbage();
+    expect(handlers.filter((handler) => handler.deref() !== undefined)).toEqual([]);
+    await module.close();
+  });
+});
