@@ -14,6 +14,7 @@ export function bucketOf(type: 'ip' | 'key', value: string): string {
   return encoded.length <= LONGEST_IDENTITY ? `${type}:${encoded}` : `${type}#:${digest(value)}`;
 }
 
+/** Of UTF-16, since UTF-8 has one replacement for every lone surrogate. */
 function digest(value: string): string {
-  return createHash('sha256').update(value).digest('base64url');
+  return createHash('sha256').update(value, 'utf16le').digest('base64url');
 }

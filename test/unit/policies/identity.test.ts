@@ -1,0 +1,72 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { createHash } from 'node:crypto';
+import { bucketOf } from '../../../lib/policies/identity.js';
+
+const digest = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
+
+describe('The bucket of an identity', () => {
+  it('has the type of the identity in it, so that a user is never an address', () => {
+    expect(bucketOf('ip', '1.2.3.4')).toBe('ip:1.2.3.4');
+    expect(bucketOf('key', '1.2.3.4')).toBe('key:1.2.3.4');
+    expect(bucketOf('key', 'ip:1.2.3.4')).toBe('key:ip:1.2.3.4');
+  });
+
+  it.each([
+    ['a/b', 'key:a%2Fb'],
+    ['a%2Fb', 'key:a%252Fb'],
+    ['{a}', 'key:%7Ba%7D'],
+    ['a\nb\u0000', 'key:a%0Ab%00'],
+    ['\u0085', 'key:%85'],
+    ['a b', 'key:a b'],
+    ['名前 😀', 'key:名前 😀'],
+    ['', 'key:'],
+  ])('has what is unsafe in a key encoded: %j', (identity, bucket) => {
+    expect(bucketOf('key', identity)).toBe(bucket);
+  });
+
+  it('is a digest where the identity is long, so that no client makes keys long', () => {
+    expect(bucketOf('key', 'x'.repeat(128))).toBe(`key:${'x'.repeat(128)}`);
+    const long = 'x'.repeat(129);
+    expect(bucketOf('key', long)).toBe(`key#:${digest(long)}`);
+    expect(bucketOf('ip', long)).toBe(`ip#:${digest(long)}`);
+    expect(bucketOf('key', 'y'.repeat(4096))).toHaveLength('key#:'.length + 43);
+    expect(bucketOf('key', '/'.repeat(43))).toBe(`key#:${digest('/'.repeat(43))}`);
+  });
+
+  it('is not the digest of another identity that spells it', () => {
+    const long = 'x'.repeat(129);
+    expect(bucketOf('key', `#:${digest(long)}`)).not.toBe(bucketOf('key', long));
+    expect(bucketOf('key', digest(long))).not.toBe(bucketOf('key', long));
+  });
+
+  it('is the same for the same identity and different for different ones', () => {
+    const types = fc.constantFrom('ip' as const, 'key' as const);
+    const identities = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 200 }),
+      fc.string({
+        unit: fc.constantFrom('%', '2', 'F', '/', ':', '#', '{', 'é', '\u0301', '\ud83d', '\ude00'),
+        maxLength: 300,
+      }),
+    );
+    fc.assert(
+      fc.property(types, identities, types, identities, (type, identity, otherType, other) => {
+        expect(bucketOf(type, identity) === bucketOf(otherType, other)).toBe(
+          type === otherType && identity === other,
+        );
+        expect(bucketOf(type, identity)).toBe(bucketOf(type, identity));
+      }),
+    );
+  });
+
+  it('tells long identities apart whose characters UTF-8 cannot', () => {
+    expect(bucketOf('key', '\ud800'.repeat(129))).not.toBe(bucketOf('key', '\ud801'.repeat(129)));
+  });
+
+  it.each([undefined, null, 7, {}, ['a'], Symbol('a')])(
+    'is none where the identity is no text: %p',
+    (identity) => {
+      expect(() => bucketOf('key', identity as never)).toThrow(TypeError);
+    },
+  );
+});
