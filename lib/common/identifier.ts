@@ -27,5 +27,5 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'object')
     return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'Object'})`;
   if (typeof value === 'function') return `a function (${value.name || 'anonymous'})`;
-  return `the ${typeof value} ${JSON.stringify(typeof value === 'bigint' || typeof value === 'symbol' ? String(value) : value)}`;
+  return `the ${typeof value} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`;
 }

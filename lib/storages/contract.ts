@@ -9,7 +9,7 @@ export interface Cell {
   readonly limit: Limit;
 }
 
-/** One entry of a batch: a hit on a cell. A batch names each cell at most once. */
+/** One entry of a batch: a hit on a cell. A batch has at least one, and names each cell at most once. */
 export interface Hit extends Cell {
   /** Units to take; a whole number. 0 is always allowed and changes nothing. */
   readonly cost: number;

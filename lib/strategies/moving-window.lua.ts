@@ -21,16 +21,18 @@ end
 local function first_after(log, size, offset)
   return lowest_entry(0, size, function(entry) return number_at(log, 2 * entry) > offset end)
 end
--- Entries from the future, left by a clock that went back, count as made now.
+-- Entries from the future, left by a clock that went back, count as made now: they become one. The list is never emptied,
+-- or it would lose its time to live.
 local function pull_back(log, size, offset)
-  local total = number_at(log, -1)
   if number_at(log, -2) <= offset then return size end
-  while size > 0 and number_at(log, -2) >= offset do
+  local total = number_at(log, -1)
+  while size > 1 and number_at(log, -4) >= offset do
     call('RPOP', log, 2)
     size = size - 1
   end
-  call('RPUSH', log, format('%.0f', offset), format('%.0f', total))
-  return size + 1
+  call('LSET', log, -2, format('%.0f', offset))
+  call('LSET', log, -1, format('%.0f', total))
+  return size
 end
 -- The first ms at which at most target units count: when the last entry too many has left.
 local function moving_time(log, first, size, base, total, target, period, now)
@@ -58,7 +60,7 @@ remaining$ = max(0, amount$ - used$)`,
   take: `
 if used$ == 0 then
   call('DEL', log$)
-  base$, cut$, size$, total$ = now, 0, 0, 0
+  expiry$, base$, cut$, size$, total$ = 0, now, 0, 0, 0
 else
   if first$ > 0 then
     cut$ = number_at(log$, 2 * first$ - 1)

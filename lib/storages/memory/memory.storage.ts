@@ -1,4 +1,4 @@
-import { assertKnownOptions, assertWholeNumber } from '../../common/options.js';
+import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
@@ -38,6 +38,7 @@ export class MemoryStorage extends Storage {
   #closed = false;
 
   constructor(options: MemoryStorageOptions = {}) {
+    assertOptionsObject('The options of MemoryStorage', options);
     assertKnownOptions('MemoryStorage', options, ['clock', 'keyPrefix', 'maxKeys']);
     super(options);
     const { maxKeys = DEFAULT_MAX_KEYS } = options;
