@@ -27,5 +27,6 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'object')
     return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'Object'})`;
   if (typeof value === 'function') return `a function (${value.name || 'anonymous'})`;
-  return `the ${typeof value} ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`;
+  const isPlain = typeof value === 'number' || typeof value === 'boolean';
+  return `the ${typeof value} ${isPlain ? String(value) : JSON.stringify(String(value))}`;
 }
