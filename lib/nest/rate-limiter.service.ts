@@ -8,7 +8,8 @@ import type { Hit } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import { RoutePolicies, type PolicyReference } from './route-policies.js';
+import type { PolicyReference } from './policy-directory.js';
+import { RoutePolicies } from './route-policies.js';
 
 /**
  * Limits by hand: what the guard does for routes, for anything else, and a look at what it has counted.

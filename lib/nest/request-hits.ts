@@ -9,7 +9,7 @@ import type { KeyFunction } from '../policies/policy.js';
 import type { Hit } from '../storages/contract.js';
 import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import type { RoutePolicy } from './route-policies.js';
+import type { RoutePolicy } from './policy-directory.js';
 
 /**
  * Finds out what a request hits: which of its route's policies count it, for whom, and at what cost. Stays synchronous while

@@ -6,11 +6,16 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { ConfigurationError } from '../common/errors.js';
 import { compilePolicies } from '../policies/compile-policies.js';
-import type { KeyFunction, Policy, PolicyLevel } from '../policies/policy.js';
+import type { PolicyLevel } from '../policies/policy.js';
 import { assertSupported, type Storage } from '../storages/storage.js';
 import { IdentityResolvers } from './identity-resolvers.js';
+import {
+  PolicyDirectory,
+  type CompiledRoute,
+  type PolicyReference,
+  type RoutePolicy,
+} from './policy-directory.js';
 import type { RateLimitDeclaration, RateLimitKey } from './rate-limit.options.js';
 import {
   LIMITS_METADATA,
@@ -21,30 +26,25 @@ import {
 import type { ResolvedOptions } from './resolve-options.js';
 import { isRouteHandler, routeId, type RouteHandler } from './route-id.js';
 
-/** A policy of a route, ready for requests: its key is a function, or absent for the client's address. */
-export type RoutePolicy = Policy<ExecutionContext, KeyFunction<ExecutionContext>>;
-
-/** A policy by its name, for the calls of {@link RateLimiterService}. */
-export interface PolicyReference {
-  /** Name of the policy, as given to `@RateLimit`; `'default'` for one without a name. */
-  policy: string;
-  /** Which route's, where several routes count a policy of this name apart: `'POST /login'`. */
-  route?: string;
-}
+export type { PolicyReference } from './policy-directory.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
-interface CompiledRoute {
+/** What the routes of one controller have in common. */
+interface ControllerRoutes {
+  /** Of all ids of its routes the first in order: no other controller has it. */
   readonly id: string;
-  readonly policies: readonly RoutePolicy[];
+  /** The path that `RouterModule` gave to its module. */
+  readonly modulePath: string | undefined;
+  /** Weak, since handlers may be made anew for each request. */
+  readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
 }
 
 /** The policies of every route: compiled when the application starts, looked up by handler afterwards. */
 @Injectable()
 export class RoutePolicies implements OnApplicationBootstrap {
-  /** By controller and handler: heirs of one class share handlers. Weak, since handlers may be made anew for each request. */
-  readonly #routes = new WeakMap<Type, WeakMap<RouteHandler, CompiledRoute>>();
-  readonly #known = new Map<string, CompiledRoute>();
+  readonly #controllers = new WeakMap<Type, ControllerRoutes>();
+  readonly #directory = new PolicyDirectory();
   readonly #scanner = new MetadataScanner();
 
   constructor(
@@ -57,14 +57,15 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /** Compiles every route that is there, so that a mistake stops the start. */
   onApplicationBootstrap(): void {
     this.#compile([this.#moduleLevel()], { route: '', controller: '' });
-    for (const controller of this.#controllers()) {
+    for (const controller of this.#knownControllers()) {
       for (const handler of this.#handlersOf(controller)) this.of(controller, handler);
     }
   }
 
   /** The policies of a route. A handler that was not there at the start is compiled at its first request. */
   of(controller: Type, handler: RouteHandler): readonly RoutePolicy[] {
-    return (this.#routes.get(controller)?.get(handler) ?? this.#add(controller, handler)).policies;
+    const route = this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
+    return route.policies;
   }
 
   /**
@@ -72,45 +73,29 @@ export class RoutePolicies implements OnApplicationBootstrap {
    *
    * @throws ConfigurationError when there is none, or several that differ
    */
-  find({ policy: name, route }: PolicyReference): RoutePolicy {
-    const isMeant = ({ id }: CompiledRoute): boolean => route === undefined || id === `http ${route}`;
-    const known = [...this.#known.values()];
-    const found = known
-      .filter(isMeant)
-      .flatMap(({ id, policies }) =>
-        policies.filter((policy) => policy.name === name).map((policy) => ({ id, policy })),
-      );
-    const distinct = new Map(found.map((one) => [countedAs(one.policy), one]));
-    const [first, ...others] = distinct.values();
-    if (first === undefined) {
-      const names = [...new Set(known.flatMap(({ policies }) => policies.map((policy) => policy.name)))];
-      throw new ConfigurationError(
-        `There is no policy "${name}"${route === undefined ? '' : ` on the route "${route}"`}. Known policies: ${names.join(', ') || 'none'}.`,
-      );
-    }
-    if (others.length > 0) {
-      const routes = [...new Set(found.map(({ id }) => JSON.stringify(id.replace('http ', ''))))];
-      throw new ConfigurationError(
-        routes.length === 1
-          ? `The route ${routes.join()} has several policies "${name}". Give each a name of its own: @RateLimit(limits, { name }).`
-          : `Several policies "${name}" count apart or differ. Name the route too, { policy: '${name}', route }: one of ${routes.join(', ')}; ` +
-              'or give the policies names or a scope of their own.',
-      );
-    }
-    return first.policy;
+  find(reference: PolicyReference): RoutePolicy {
+    return this.#directory.find(reference);
   }
 
   #add(controller: Type, handler: RouteHandler): CompiledRoute {
-    const id = this.#routeId(controller, handler);
+    const routes = this.#routesOf(controller);
+    const id = routeId(controller, handler, routes.modulePath);
     const levels = [this.#moduleLevel(), ...classLevels(controller), handlerLevel(controller, handler)];
-    const route = {
-      id,
-      policies: this.#compile(levels, { route: id, controller: this.#controllerId(controller) }),
-    };
-    const routes = this.#routes.get(controller) ?? new WeakMap<RouteHandler, CompiledRoute>();
-    this.#routes.set(controller, routes.set(handler, route));
-    if (!this.#known.has(id)) this.#known.set(id, route);
+    const route = { id, policies: this.#compile(levels, { route: id, controller: routes.id }) };
+    routes.compiled.set(handler, route);
+    this.#directory.add(route);
     return route;
+  }
+
+  #routesOf(controller: Type): ControllerRoutes {
+    let routes = this.#controllers.get(controller);
+    if (routes === undefined) {
+      const modulePath = this.#modulePath(controller);
+      const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
+      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap() };
+      this.#controllers.set(controller, routes);
+    }
+    return routes;
   }
 
   #compile(levels: readonly Level[], scopes: { route: string; controller: string }): readonly RoutePolicy[] {
@@ -132,16 +117,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
     return { where: 'RateLimitModule', scope: 'global', declarations: this.options.limits, skips: [] };
   }
 
-  #routeId(controller: Type, handler: RouteHandler): string {
-    return routeId(controller, handler, this.#modulePath(controller));
-  }
-
-  /** Of all routes of a controller the first in order: no other controller has it. */
-  #controllerId(controller: Type): string {
-    const ids = this.#handlersOf(controller).map((handler) => this.#routeId(controller, handler));
-    return ids.sort()[0] ?? '';
-  }
-
   #handlersOf(controller: Type): RouteHandler[] {
     const prototype = controller.prototype as Record<string, unknown>;
     return this.#scanner
@@ -150,13 +125,12 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .filter(isRouteHandler);
   }
 
-  *#controllers(): Iterable<Type> {
+  *#knownControllers(): Iterable<Type> {
     for (const module of this.modules.values()) {
       for (const { metatype } of module.controllers.values()) if (isClass(metatype)) yield metatype;
     }
   }
 
-  /** The path that `RouterModule` gave to the controller's module. */
   #modulePath(controller: Type): string | undefined {
     for (const { metatype, controllers } of this.modules.values()) {
       if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
@@ -166,12 +140,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
     }
     return undefined;
   }
-}
-
-/** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
-function countedAs({ key, limits }: RoutePolicy): string {
-  const cells = limits.map(({ id, amount, burst }) => `${id} ${amount} ${burst}`);
-  return [key === undefined ? 'ip' : 'key', ...cells].join();
 }
 
 /** What a class and those it extends declare, the outermost first: a derived class's limits replace its base's. */

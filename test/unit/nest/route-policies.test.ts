@@ -7,7 +7,8 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { RouteHandler } from '../../../lib/nest/route-id.js';
-import { RoutePolicies, type RoutePolicy } from '../../../lib/nest/route-policies.js';
+import type { RoutePolicy } from '../../../lib/nest/policy-directory.js';
+import { RoutePolicies } from '../../../lib/nest/route-policies.js';
 
 async function compile(controllers: Type[], options: RateLimitModuleOptions = {}): Promise<TestingModule> {
   const module = await Test.createTestingModule({

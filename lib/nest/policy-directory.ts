@@ -1,0 +1,81 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { ConfigurationError } from '../common/errors.js';
+import type { KeyFunction, Policy } from '../policies/policy.js';
+
+/** A policy of a route, ready for requests: its key is a function, or absent for the client's address. */
+export type RoutePolicy = Policy<ExecutionContext, KeyFunction<ExecutionContext>>;
+
+/** A route and its policies. */
+export interface CompiledRoute {
+  readonly id: string;
+  readonly policies: readonly RoutePolicy[];
+}
+
+/** A policy by its name, for the calls of {@link RateLimiterService}. */
+export interface PolicyReference {
+  /** Name of the policy, as given to `@RateLimit`; `'default'` for one without a name. */
+  policy: string;
+  /** Which route's, where several routes count a policy of this name apart: `'POST /login'`. */
+  route?: string;
+}
+
+/** Finds the policies of all known routes by name. */
+export class PolicyDirectory {
+  readonly #routes = new Map<string, CompiledRoute>();
+  readonly #found = new Map<string, RoutePolicy>();
+
+  /** Makes a route known; of several with one id the first. */
+  add(route: CompiledRoute): void {
+    if (this.#routes.has(route.id)) return;
+    this.#routes.set(route.id, route);
+    this.#found.clear();
+  }
+
+  /**
+   * The policy that a reference means.
+   *
+   * @throws ConfigurationError when there is none, or several that differ
+   */
+  find(reference: PolicyReference): RoutePolicy {
+    const key = JSON.stringify([reference.policy, reference.route]);
+    let policy = this.#found.get(key);
+    if (policy === undefined) {
+      policy = this.#search(reference);
+      this.#found.set(key, policy);
+    }
+    return policy;
+  }
+
+  #search({ policy: name, route }: PolicyReference): RoutePolicy {
+    const known = [...this.#routes.values()];
+    const found = known
+      .filter(({ id }) => route === undefined || id === `http ${route}`)
+      .flatMap(({ id, policies }) =>
+        policies.filter((policy) => policy.name === name).map((policy) => ({ id, policy })),
+      );
+    const distinct = new Map(found.map((one) => [countedAs(one.policy), one]));
+    const [first, ...others] = distinct.values();
+    if (first === undefined) {
+      const names = [...new Set(known.flatMap(({ policies }) => policies.map((policy) => policy.name)))];
+      throw new ConfigurationError(
+        `There is no policy "${name}"${route === undefined ? '' : ` on the route "${route}"`}. Known policies: ${names.join(', ') || 'none'}.`,
+      );
+    }
+    if (others.length > 0) {
+      const routes = [...new Set(found.map(({ id }) => JSON.stringify(id.replace('http ', ''))))];
+      throw new ConfigurationError(
+        routes.length === 1
+          ? `The route ${routes.join()} has several policies "${name}". Give each a name of its own: @RateLimit(limits, { name }).`
+          : `Several policies "${name}" count apart or differ. Name the route too, { policy: '${name}', route }: one of ${routes.join(', ')}; ` +
+              'or give the policies names or a scope of their own.',
+      );
+    }
+    return first.policy;
+  }
+}
+
+/** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
+function countedAs({ key, limits }: RoutePolicy): string {
+  const cells = limits.map(({ id, amount, burst }) => `${id} ${amount} ${burst}`);
+  return [key === undefined ? 'ip' : 'key', ...cells].join();
+}
