@@ -13,7 +13,7 @@ export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write
  * Reads what is stored for some identities, and stores what `decide` makes of it if it is still the same by then: all or
  * nothing. Decides anew while somebody else is faster.
  *
- * @param since when the oldest of the calls that wait for it was made, in epoch ms
+ * @param since when the oldest of the calls that wait for it was made, by `performance.now()`
  * @throws StorageError, ConcurrentUpdateError
  */
 export type Transact = (buckets: readonly string[], decide: Decide, since: number) => Promise<void>;
@@ -80,13 +80,13 @@ export class RecordBatches {
   /** Looks at once: what changes nothing has no turn to wait for. */
   async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
     const step: Step<BatchResult> = (records, now) => peekBatch(records, part, now);
-    const [outcome] = await this.#run(bucketsOf(part), [{ step, since: Date.now() }], 'read only');
+    const [outcome] = await this.#run(bucketsOf(part), [{ step, since: performance.now() }], 'read only');
     return outcome?.() as BatchResult;
   }
 
   /** Takes a step when its turn on its identities has come. */
   async #take<T>(part: readonly Cell[], step: Step<T>): Promise<T> {
-    const outcome = await this.#queue.add(bucketsOf(part), { step, since: Date.now() });
+    const outcome = await this.#queue.add(bucketsOf(part), { step, since: performance.now() });
     return outcome() as T;
   }
 
@@ -104,7 +104,7 @@ export class RecordBatches {
         outcomes = steps.map(({ step }) => outcomeOf(() => step(records, now)));
         return mode === 'read only' ? [] : records.write(now);
       },
-      steps[0]?.since ?? Date.now(),
+      steps[0]?.since ?? performance.now(),
     );
     return outcomes;
   }

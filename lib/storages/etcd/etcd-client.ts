@@ -1,0 +1,84 @@
+import { Etcd3, isRecoverableError, type IOptions } from 'etcd3';
+import { ConfigurationError } from '../../common/errors.js';
+import { parseStorageUri } from '../storage-uri.js';
+import { endingAt } from './deadline.js';
+
+/** Options of `etcd3`, but for those that decide what is sent twice, and how long it may take. */
+export type EtcdClientOptions = Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'>;
+
+type FaultHandling = NonNullable<IOptions['faultHandling']>;
+type FaultPolicy = NonNullable<FaultHandling['global']>;
+
+const FORM = 'etcd://[user:password@]host:port,host:port';
+const DEFAULT_PORT = 2379;
+
+/** How long a server that failed is passed over, in ms, while there are others. */
+const REST = 1000;
+
+/** Back within a second of the server; the driver's own pauses grow to two minutes. */
+const CHANNEL_OPTIONS = {
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.min_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1000,
+};
+
+/**
+ * Opens a client that sends nothing twice. Options win over what the URI says.
+ *
+ * @param timeout ms that logging in may take; each call brings a deadline of its own
+ */
+export function openEtcd(uri: string, options: EtcdClientOptions, timeout: number): Etcd3 {
+  const { scheme, username, password, hosts, path } = parseStorageUri(uri, FORM, DEFAULT_PORT);
+  if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1) {
+    throw new ConfigurationError(`An EtcdStorage needs at least one server and nothing else: ${FORM}.`);
+  }
+  if ((username === undefined) !== (password === undefined)) {
+    throw new ConfigurationError(`An EtcdStorage needs a user and a password, or neither: ${FORM}.`);
+  }
+  const { grpcOptions, ...others } = options;
+  return new Etcd3({
+    ...(username === undefined || password === undefined ? {} : { auth: { username, password } }),
+    ...others,
+    grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
+    hosts: hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`),
+    defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
+    faultHandling: sendOnce(),
+  });
+}
+
+/**
+ * Instead of the driver's retries and circuit breakers: no call is sent again. While some servers fail, calls go to the
+ * others; each that fails is tried again after a rest, by one call.
+ */
+function sendOnce(): FaultHandling {
+  const servers: { restsUntil: number }[] = [];
+  const isUp = ({ restsUntil }: { restsUntil: number }): boolean => restsUntil <= performance.now();
+  return {
+    global: policy((call) => call()),
+    host: (name) => {
+      const server = { restsUntil: 0 };
+      servers.push(server);
+      return policy(async (call) => {
+        // The driver goes on to the next server: this one has not been asked.
+        if (!isUp(server) && servers.some(isUp)) throw new Error(`${name} failed a moment ago.`);
+        if (server.restsUntil > 0) server.restsUntil = performance.now() + REST;
+        try {
+          const answer = await call();
+          server.restsUntil = 0;
+          return answer;
+        } catch (error) {
+          if (isRecoverableError(error as Error)) server.restsUntil = performance.now() + REST;
+          throw error;
+        }
+      });
+    },
+  };
+}
+
+/** A policy in the driver's terms, of which it uses no more than this. */
+function policy(execute: <T>(call: () => Promise<T>) => Promise<T>): FaultPolicy {
+  const { signal } = new AbortController();
+  return {
+    execute: (call: (context: { signal: AbortSignal }) => unknown) => execute(async () => call({ signal })),
+  } as FaultPolicy;
+}

@@ -1,0 +1,64 @@
+import type { Etcd3 } from 'etcd3';
+import { endingAt } from './deadline.js';
+
+/** How much longer than needed a lease must last, in ms: the servers count in seconds, and by a clock of their own. */
+const SLACK = 1000;
+
+interface Lease {
+  readonly id: string;
+  /** At the earliest, by `performance.now()`. */
+  readonly diesAt: number;
+}
+
+/**
+ * The leases that records are stored under, so that the servers forget them: one per power of two in seconds, for all
+ * records that need at most so long. It lasts twice as long and serves while enough is left of it; then another takes its
+ * place. None is renewed, which would keep what nobody needs any more, nor revoked, which would forget what still counts:
+ * each runs out by itself.
+ */
+export class EtcdLeases {
+  /** By the seconds they serve. */
+  readonly #leases = new Map<number, Lease>();
+  readonly #grants = new Map<number, Promise<Lease>>();
+
+  constructor(private readonly client: Etcd3) {}
+
+  /**
+   * The id of a lease that lasts long enough.
+   *
+   * @param ttl ms
+   * @param end when to give up, by `performance.now()`
+   */
+  async lasting(ttl: number, end: number): Promise<string> {
+    const needed = ttl + SLACK;
+    const seconds = 2 ** Math.ceil(Math.log2(needed / 1000));
+    const lease = this.#leases.get(seconds);
+    if (lease !== undefined && lease.diesAt - performance.now() >= needed) return lease.id;
+    return (await this.#grantOnce(seconds, end)).id;
+  }
+
+  /** Uses no more what the servers do not know any more. */
+  forget(ids: readonly (string | undefined)[]): void {
+    for (const [seconds, { id }] of this.#leases) {
+      if (ids.includes(id)) this.#leases.delete(seconds);
+    }
+  }
+
+  /** Those who need the same lease at the same time share it. */
+  #grantOnce(seconds: number, end: number): Promise<Lease> {
+    let grant = this.#grants.get(seconds);
+    if (grant === undefined) {
+      grant = this.#grant(seconds, end).finally(() => this.#grants.delete(seconds));
+      this.#grants.set(seconds, grant);
+    }
+    return grant;
+  }
+
+  async #grant(seconds: number, end: number): Promise<Lease> {
+    const diesAt = performance.now() + 2 * seconds * 1000;
+    const id = await this.client.lease(2 * seconds, { autoKeepAlive: false, ...endingAt(end) }).grant();
+    const lease = { id, diesAt };
+    this.#leases.set(seconds, lease);
+    return lease;
+  }
+}

@@ -1,0 +1,141 @@
+import type { Etcd3 } from 'etcd3';
+import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { assertWholeNumber } from '../../common/options.js';
+import { strategyNames } from '../../strategies/strategies.js';
+import { RecordBatches, type Decide } from '../cas/record-batches.js';
+import { untilWon } from '../cas/until-won.js';
+import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { endingAt } from './deadline.js';
+import { openEtcd, type EtcdClientOptions } from './etcd-client.js';
+import { EtcdRecords } from './etcd-records.js';
+
+/** Options of {@link EtcdStorage}; those not named here go to `etcd3`. */
+export interface EtcdStorageOptions extends StorageOptions, EtcdClientOptions {
+  /** Ms within which a call is answered or fails, all its attempts and waiting included. Default: 1000. */
+  timeout?: number;
+}
+
+const DEFAULT_TIMEOUT = 1000;
+
+/** How many identities one transaction takes: half of what a server allows by itself (`--max-txn-ops`). */
+const IDENTITIES_TOGETHER = 64;
+
+/**
+ * Counts on an etcd cluster, 3.4 or later, by the clock of this machine: keep the clocks of several in step. One transaction
+ * decides a batch, whatever its limits and identities (up to 64 of these), and counts only if nobody has changed them since
+ * they were read. Concurrent calls of this process on one identity are combined, so that only processes contend.
+ *
+ * Every change leaves a revision behind until it is compacted: the cluster needs `--auto-compaction-retention`.
+ *
+ * @throws ConfigurationError when the URI is malformed or the timeout impossible
+ * @example
+ * ```ts
+ * import { FixedWindowRateLimiter, parse } from 'nestjs-limits';
+ * import { EtcdStorage } from 'nestjs-limits/etcd';
+ *
+ * const limiter = new FixedWindowRateLimiter(new EtcdStorage('etcd://etcd-1:2379,etcd-2:2379,etcd-3:2379'));
+ * const allowed = await limiter.hit(parse('10/minute'), 'user', '42');
+ * ```
+ */
+export class EtcdStorage extends Storage {
+  override readonly capabilities: StorageCapabilities = {
+    atomicity: 'batch',
+    clock: 'local',
+    strategies: strategyNames,
+    largestMovingWindow: 10_000,
+  };
+  readonly #client: Etcd3;
+  readonly #ownsClient: boolean;
+  readonly #timeout: number;
+  readonly #records: EtcdRecords;
+  readonly #batches = new RecordBatches(this.clock, IDENTITIES_TOGETHER, (buckets, decide, since) =>
+    this.#transact(buckets, decide, since),
+  );
+  #closed = false;
+
+  /**
+   * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`, which is used with its
+   * own fault handling: by default it sends calls again, which may count a hit twice
+   */
+  constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
+    const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
+    super({ keyPrefix, clock });
+    assertWholeNumber('The timeout of EtcdStorage in ms', timeout, 1);
+    this.#timeout = timeout;
+    this.#ownsClient = typeof connection === 'string';
+    this.#client = typeof connection === 'string' ? openEtcd(connection, driverOptions, timeout) : connection;
+    this.#records = new EtcdRecords(this.#client);
+  }
+
+  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    return this.#batches.consume(batch);
+  }
+
+  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
+    return this.#batches.peek(batch);
+  }
+
+  override async refund(refunds: readonly Refund[]): Promise<void> {
+    await this.#batches.refund(refunds);
+  }
+
+  override async remove(cells: readonly Cell[]): Promise<void> {
+    await this.#batches.remove(cells);
+  }
+
+  override async check(): Promise<boolean> {
+    const options = endingAt(performance.now() + this.#timeout);
+    try {
+      await this.#call(() => this.#client.get(this.#keyOf('')).options(options).exec());
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  override async reset(): Promise<number> {
+    return this.#call(() => this.#records.removeAll(this.#keyOf(''), this.#timeout));
+  }
+
+  override async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#ownsClient) this.#client.close();
+  }
+
+  async #transact(buckets: readonly string[], decide: Decide, since: number): Promise<void> {
+    const end = since + this.#timeout;
+    let records = this.#records.recall(buckets.map((bucket) => this.#keyOf(bucket)));
+    let justRead = false;
+    const attempt = async (): Promise<boolean> => {
+      const writes = decide(records.map(({ text }) => text));
+      if (justRead && writes.every((write) => write === undefined)) return true;
+      if (performance.now() >= end) {
+        throw new StorageError(`${this} found no turn within ${this.#timeout} ms and counted nothing.`);
+      }
+      const changed = await this.#call(() => this.#records.replace(records, writes, end));
+      if (changed === undefined) return true;
+      records = changed;
+      justRead = true;
+      return false;
+    };
+    // What the first of two attempts rests on may be old: what was remembered, or read before a pause. It serves to read.
+    await untilWon(this, async () => (await attempt()) || attempt());
+  }
+
+  /** Calls the servers, and turns what fails into a `StorageError`. Never calls twice: the first call may have counted. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError(this);
+    try {
+      return await call();
+    } catch (cause) {
+      if (cause instanceof RateLimitError) throw cause;
+      throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  #keyOf(bucket: string): string {
+    return `${this.keyPrefix}:${bucket}`;
+  }
+}

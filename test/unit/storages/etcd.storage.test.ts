@@ -1,0 +1,132 @@
+import { inspect } from 'node:util';
+import { describe, expect, it } from '@jest/globals';
+import { EtcdStorage } from 'nestjs-limits/etcd';
+import { openEtcd, type EtcdClientOptions } from '../../../lib/storages/etcd/etcd-client.js';
+import { absentRecord, RememberedRecords } from '../../../lib/storages/etcd/remembered-records.js';
+
+describe('the URI', () => {
+  it.each<[string, string[]]>([
+    ['etcd://localhost', ['localhost:2379']],
+    ['etcd://10.0.0.1:2380/', ['10.0.0.1:2380']],
+    ['etcd://a,b:23790,c', ['a:2379', 'b:23790', 'c:2379']],
+    ['etcd://[::1]:23790,[fe80::1]', ['[::1]:23790', '[fe80::1]:2379']],
+    ['async+etcd://localhost:1', ['localhost:1']],
+    ['ETCD://localhost', ['localhost:2379']],
+  ])('%s names the servers %j', (uri, hosts) => {
+    expect(optionsOf(uri)).toMatchObject({ hosts });
+    expect(optionsOf(uri)).not.toHaveProperty('auth');
+  });
+
+  it('has the user and the password percent-encoded', () => {
+    expect(optionsOf('etcd://l%40mit%3Aer:p%2F:w%C3%B6rd@localhost')).toMatchObject({
+      auth: { username: 'l@mit:er', password: 'p/:wörd' },
+    });
+  });
+
+  it.each([
+    'etcd://',
+    'etcd:///path',
+    'etcd://localhost/path',
+    'etcd://localhost:port',
+    'etcd://a,,b',
+    'etcds://localhost',
+    'redis://localhost',
+    'localhost:2379',
+    'etcd://user@localhost',
+    'etcd://:secret@localhost',
+    'etcd://user:%secret@localhost',
+    'etcd://user:secret@localhost/path',
+  ])('%s is a ConfigurationError, which shows nothing of it', (uri) => {
+    let error: unknown;
+    try {
+      new EtcdStorage(uri);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toMatchObject({ name: 'ConfigurationError', code: 'ERR_RATE_LIMIT_CONFIGURATION' });
+    expect(error).toHaveProperty(
+      'message',
+      expect.stringContaining('etcd://[user:password@]host:port,host:port'),
+    );
+    expect(String(error)).not.toMatch(/secret|localhost/);
+  });
+});
+
+describe('options', () => {
+  it('go to the driver, and win over the URI', () => {
+    const credentials = { rootCertificate: Buffer.from('certificate') };
+    const auth = { username: 'other', password: 'other' };
+    const grpcOptions = { 'grpc.max_reconnect_backoff_ms': 50, 'grpc.ssl_target_name_override': 'etcd' };
+    expect(optionsOf('etcd://user:password@localhost', { credentials, auth, grpcOptions })).toMatchObject({
+      credentials,
+      auth,
+      grpcOptions: { 'grpc.initial_reconnect_backoff_ms': 100, ...grpcOptions },
+    });
+  });
+
+  it('cannot make the driver send calls again', () => {
+    const faultHandling = { global: 'retry' };
+    const options = optionsOf('etcd://localhost', { faultHandling } as EtcdClientOptions);
+    expect(options).not.toMatchObject({ faultHandling });
+  });
+
+  it.each([0, -1, 1.5, NaN, Infinity, '1000'])('with a timeout of %p are a ConfigurationError', (timeout) => {
+    expect(() => new EtcdStorage('etcd://localhost', { timeout: timeout as number })).toThrow(
+      'The timeout of EtcdStorage in ms must be a whole number, at least 1',
+    );
+  });
+});
+
+describe('an EtcdStorage', () => {
+  it('shows no credentials', async () => {
+    const storage = new EtcdStorage('etcd://user:secret@localhost');
+    expect(String(storage)).toBe('EtcdStorage');
+    expect(JSON.stringify(storage)).not.toContain('secret');
+    expect(inspect(storage, { depth: Infinity, showHidden: true })).not.toContain('secret');
+    await storage.close();
+  });
+
+  it('decides whole batches by the clock of this process', () => {
+    expect(new EtcdStorage('etcd://localhost').capabilities).toEqual({
+      atomicity: 'batch',
+      clock: 'local',
+      strategies: [
+        'fixed-window',
+        'fixed-window-elastic-expiry',
+        'moving-window',
+        'sliding-window-counter',
+        'token-bucket',
+      ],
+      largestMovingWindow: 10_000,
+    });
+  });
+});
+
+describe('RememberedRecords', () => {
+  it('takes for absent what it does not remember', () => {
+    const records = new RememberedRecords();
+    expect(records.get('a')).toEqual(absentRecord('a'));
+    records.set({ key: 'a', text: '{}', revision: '5' });
+    expect(records.get('a')).toEqual({ key: 'a', text: '{}', revision: '5' });
+    records.set(absentRecord('a'));
+    expect(records.get('a')).toEqual({ key: 'a', text: undefined, revision: '0' });
+  });
+
+  it('forgets what it was told of longest ago when all takes more than 8 MB', () => {
+    const records = new RememberedRecords();
+    const text = 'x'.repeat(1_000_000);
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+    for (const key of keys) records.set({ key, text, revision: '1' });
+    records.set({ key: 'a', text, revision: '2' });
+    for (const key of ['h', 'i']) records.set({ key, text: text.slice(0, 500_000), revision: '1' });
+    const remembered = [...keys, 'h', 'i'].filter((key) => records.get(key).text !== undefined);
+    expect(remembered).toEqual(['a', 'c', 'd', 'e', 'f', 'g', 'h', 'i']);
+  });
+});
+
+/** What the driver is opened with. */
+function optionsOf(uri: string, options: EtcdClientOptions = {}): unknown {
+  const client = openEtcd(uri, options, 1000);
+  client.close();
+  return (client as unknown as { options: unknown }).options;
+}
