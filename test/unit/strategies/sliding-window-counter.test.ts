@@ -171,6 +171,15 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(T + 1500)).toBe(8);
   });
 
+  it('starts anew after a window that gave everything back', () => {
+    const subject = subjectOf();
+    subject.hit(6, T);
+    subject.refund(subject.take(3, T + 1500), T + 1500);
+    subject.hit(1, T + 2500);
+
+    expect(subject.numbers).toEqual([0, 1, T + 2500]);
+  });
+
   it('gives nothing back to windows after that', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
