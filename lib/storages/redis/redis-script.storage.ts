@@ -25,6 +25,8 @@ export abstract class RedisScriptStorage extends Storage {
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
   readonly #defined = new Set<string>();
   #connected: Promise<void> | undefined;
+  /** Why there is no connection, while there is none. */
+  #lastError: Error | undefined;
   #closed = false;
 
   protected constructor(
@@ -46,7 +48,10 @@ export abstract class RedisScriptStorage extends Storage {
       strategies: strategyNames,
       largestMovingWindow: 1_000_000,
     };
-    if (owned) client.on('error', () => undefined); // calls that fail say so themselves; unheard, the event would end the process
+    if (owned) {
+      client.on('error', (error: Error) => (this.#lastError = error)); // unheard, the event would end the process
+      client.on('ready', () => (this.#lastError = undefined));
+    }
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
   }
 
@@ -164,7 +169,8 @@ export abstract class RedisScriptStorage extends Storage {
     if (this.#closed) throw closedError(this);
     if (this.#connected !== undefined) await this.#connected;
     if (this.#ownsClient && this.client.status !== 'ready') {
-      throw new StorageError(`${this} is not connected (${this.client.status}).`);
+      const reason = this.#lastError === undefined ? this.client.status : messageOf(this.#lastError);
+      throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
     }
     try {
       return (await call()) as T;
