@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  createLimit,
+  storageFromString,
+  type CreateLimitOptions,
+  type Storage,
+  type StrategyName,
+} from 'nestjs-limits';
+import { describeOn, type ServerName } from '../support/servers.js';
+import type { Answer } from './child.js';
+import { Processes } from './processes.js';
+
+/** Four processes with 50 hits each at once: on every backend exactly the limit passes. */
+
+const backends: readonly ServerName[] = ['REDIS', 'REDIS_CLUSTER', 'MEMCACHED', 'ETCD', 'MONGODB'];
+
+const TIMES = 50;
+const AMOUNT = 100;
+const MINUTE = 60_000;
+
+const strategies: readonly StrategyName[] = [
+  'fixed-window',
+  'fixed-window-elastic-expiry',
+  'moving-window',
+  'sliding-window-counter',
+  'token-bucket',
+];
+
+type CellOptions = CreateLimitOptions & { readonly bucket: string };
+
+let together: Processes;
+let apart: Processes;
+
+beforeAll(async () => {
+  [together, apart] = await Promise.all([
+    Processes.start([0, 0, 0, 0]),
+    Processes.start([0, MINUTE, 0, -MINUTE]),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([together.end(), apart.end()]);
+});
+
+describe.each(backends)('on %s', (backend) => {
+  describeOn(backend, 'four processes', (uri) => {
+    const keyPrefix = `exactness-${randomBytes(6).toString('hex')}`;
+    let storage: Storage;
+
+    beforeAll(async () => {
+      storage = await storageFromString(uri, { keyPrefix });
+    });
+    afterAll(() => storage.close());
+
+    async function hit(
+      processes: Processes,
+      batch: readonly CellOptions[],
+    ): Promise<Answer & { left: number[] }> {
+      const answer = await processes.hit({ uri, keyPrefix, batch, times: TIMES });
+      const { outcomes } = await storage.peek(
+        batch.map(({ bucket, ...options }) => ({ bucket, limit: createLimit(options), cost: 1 })),
+      );
+      return { ...answer, left: outcomes.map(({ remaining }) => remaining) };
+    }
+
+    function cell(strategy: StrategyName, about: string, amount: number, bucket = 'somebody'): CellOptions {
+      return { id: `${strategy} ${about} ${amount}`, strategy, amount, period: 60 * MINUTE, bucket };
+    }
+
+    it.each(strategies)('are allowed exactly the amount of a %s limit', async (strategy) => {
+      expect(await hit(together, [cell(strategy, 'alone', AMOUNT)])).toEqual({
+        allowed: AMOUNT,
+        errors: [],
+        left: [0],
+      });
+    });
+
+    it.each(strategies)('are allowed exactly the least of three %s limits', async (strategy) => {
+      const batch = [AMOUNT + 20, AMOUNT, AMOUNT + 50].map((amount) => cell(strategy, 'of three', amount));
+      expect(await hit(together, batch)).toEqual({ allowed: AMOUNT, errors: [], left: [20, 0, 50] });
+    });
+
+    it('are allowed exactly the least of limits of every strategy', async () => {
+      const batch = strategies.map((strategy, index) => cell(strategy, 'of all', AMOUNT + 10 * index));
+      expect(await hit(together, batch)).toEqual({ allowed: AMOUNT, errors: [], left: [0, 10, 20, 30, 40] });
+    });
+
+    it.each(strategies)('are never allowed more than %s limits of three identities', async (strategy) => {
+      const batch = ['anybody', 'somebody', 'everybody'].map((bucket, index) =>
+        cell(strategy, 'of identities', AMOUNT + 10 * index, bucket),
+      );
+      const { allowed, errors, left } = await hit(together, batch);
+      expect(errors).toEqual([]);
+      expect(allowed).toBeLessThanOrEqual(AMOUNT);
+      if (storage.capabilities.atomicity === 'batch') expect(allowed).toBe(AMOUNT);
+      // What was not allowed has been given back.
+      expect(left).toEqual([AMOUNT - allowed, AMOUNT + 10 - allowed, AMOUNT + 20 - allowed]);
+    });
+
+    it('with clocks a minute apart are allowed the same, where the server tells the time', async () => {
+      if (storage.capabilities.clock === 'local') return;
+      for (const strategy of strategies) {
+        // A minute more or less would open another window, or refill a bucket by a unit or two.
+        const period = strategy === 'token-bucket' ? 60 * MINUTE : MINUTE;
+        const limit = { ...cell(strategy, 'apart', AMOUNT), period };
+        const { allowed, errors } = await hit(apart, [limit]);
+        expect({ strategy, allowed, errors }).toEqual({ strategy, allowed: AMOUNT, errors: [] });
+      }
+    });
+  });
+});

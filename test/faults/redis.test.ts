@@ -1,0 +1,202 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { RedisStorage } from 'nestjs-limits/redis';
+import { expectStorageErrors, untilServed } from '../support/failures.js';
+import { startRedis } from '../support/servers/redis.js';
+import { ask, type Server } from '../support/servers/server-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+/** What befalls a Redis server or the way to it: errors in time, nothing counted twice, and service again by itself. */
+
+const AMOUNT = 1000;
+const limit = createLimit({ id: 'faults', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 });
+
+let server: Server;
+let proxy: TcpProxy;
+/** Goes through the proxy. */
+let storage: RedisStorage;
+/** Does not, and so sees what was counted. */
+let witness: RedisStorage;
+let bucket: string;
+let buckets = 0;
+
+beforeAll(async () => {
+  server = await startRedis();
+});
+
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  bucket = `somebody ${buckets++}`;
+  proxy = await TcpProxy.to(server.port);
+  storage = new RedisStorage(`redis://127.0.0.1:${proxy.port}`);
+  witness = new RedisStorage(server.uri);
+  expect(await storage.check()).toBe(true);
+});
+
+afterEach(async () => {
+  await Promise.all([storage.close(), witness.close()]);
+  proxy.close();
+  if (!(await isUp())) await server.restart();
+});
+
+function hits(): Hit[] {
+  return [{ bucket, limit, cost: 1 }];
+}
+
+function hit(): Promise<BatchResult> {
+  return storage.consume(hits());
+}
+
+async function isUp(): Promise<boolean> {
+  try {
+    return (await ask(server.port, 'PING\r\n')).startsWith('+PONG');
+  } catch {
+    return false;
+  }
+}
+
+async function counted(): Promise<number> {
+  const { outcomes } = await untilServed(() => witness.peek(hits()));
+  return AMOUNT - (outcomes[0]?.remaining ?? NaN);
+}
+
+describe('a server that is killed', () => {
+  it('makes calls fail until it is back, and serves again by itself', async () => {
+    await hit();
+    await server.kill();
+    await expectStorageErrors(Array.from({ length: 50 }, () => hit()));
+    expect(await storage.check()).toBe(false);
+    await server.restart();
+    await untilServed(hit);
+    expect(await counted()).toBe(1);
+    expect(await storage.check()).toBe(true);
+  });
+
+  it('makes the calls under way fail, too', async () => {
+    process.kill(server.pid, 'SIGSTOP');
+    const calls = Array.from({ length: 50 }, () => hit());
+    const failed = expectStorageErrors(calls);
+    await server.kill();
+    await failed;
+    await server.restart();
+    await untilServed(hit);
+    expect(await counted()).toBe(1);
+  });
+
+  it('may be away when the storage is opened', async () => {
+    await server.kill();
+    const early = new RedisStorage(server.uri);
+    try {
+      const refused = early.consume(hits());
+      await expectStorageErrors(refused);
+      await expect(refused).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
+      expect(await early.check()).toBe(false);
+      await server.restart();
+      await untilServed(() => early.consume(hits()));
+      expect(await counted()).toBe(1);
+    } finally {
+      await early.close();
+    }
+  });
+});
+
+describe('a connection that is cut', () => {
+  it('before an answer makes calls fail that were counted, once', async () => {
+    await hit();
+    proxy.swallows = 'answers';
+    const failed = expectStorageErrors(Array.from({ length: 50 }, () => hit()));
+    while ((await counted()) < 51);
+    proxy.swallows = 'nothing';
+    proxy.cut();
+    await failed;
+    await untilServed(() => storage.peek(hits()));
+    expect(await counted()).toBe(51);
+  });
+
+  it('within an answer makes the call fail that was counted, once', async () => {
+    await hit();
+    proxy.cutsAfter = 2;
+    await expectStorageErrors(hit());
+    await untilServed(() => storage.peek(hits()));
+    expect(await counted()).toBe(2);
+  });
+
+  it('before the server has read a call makes it fail, and it is not sent again', async () => {
+    await hit();
+    proxy.swallows = 'requests';
+    const failed = expectStorageErrors(hit());
+    setImmediate(() => setImmediate(() => proxy.cut()));
+    await failed;
+    proxy.swallows = 'nothing';
+    await untilServed(() => storage.peek(hits()));
+    expect(await counted()).toBe(1);
+  });
+
+  it('between calls is replaced', async () => {
+    await hit();
+    proxy.cut();
+    await untilServed(hit);
+    expect(await counted()).toBe(2);
+  });
+});
+
+describe('a server that does not answer', () => {
+  it('makes calls fail in time, and counts each at most once when it goes on', async () => {
+    await hit();
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      await expectStorageErrors(Array.from({ length: 10 }, () => hit()));
+      await expectStorageErrors(hit());
+      const begin = Date.now();
+      expect(await storage.check()).toBe(false);
+      expect(Date.now() - begin).toBeLessThan(2000);
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await untilServed(() => storage.peek(hits()));
+    // It reads now what it was sent meanwhile.
+    expect(await counted()).toBeLessThanOrEqual(12);
+    const before = await counted();
+    await hit();
+    expect(await counted()).toBe(before + 1);
+  });
+});
+
+describe('a server that refuses', () => {
+  let admin: Redis;
+
+  beforeEach(() => {
+    admin = new Redis(server.uri);
+  });
+  afterEach(() => admin.disconnect());
+
+  it('to know a script any more is told it again', async () => {
+    await hit();
+    await admin.script('FLUSH');
+    const results = await Promise.all(Array.from({ length: 200 }, () => hit()));
+    expect(results.filter(({ allowed }) => allowed)).toHaveLength(200);
+    expect(await counted()).toBe(201);
+  });
+
+  it('to write, for want of memory, makes calls fail and counts nothing', async () => {
+    await hit();
+    await admin.config('SET', 'maxmemory', '1');
+    try {
+      await expectStorageErrors(hit());
+    } finally {
+      await admin.config('SET', 'maxmemory', '0');
+    }
+    await hit();
+    expect(await counted()).toBe(2);
+  });
+
+  it('a key of another kind makes the call for it fail, not those sent along with it', async () => {
+    await admin.set(`${storage.keyPrefix}:{of another kind}`, 'a text', 'EX', 60);
+    const other = storage.consume([{ bucket: 'of another kind', limit, cost: 1 }]);
+    const [mine] = await Promise.all([hit(), expectStorageErrors(other)]);
+    expect(mine.allowed).toBe(true);
+    expect(await counted()).toBe(1);
+  });
+});
