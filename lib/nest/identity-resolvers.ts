@@ -34,6 +34,11 @@ export class IdentityResolvers {
       );
     }
     const resolver = this.moduleRef.get(resolverClass, { strict: false });
+    if (typeof resolver.resolve !== 'function') {
+      throw new ConfigurationError(
+        `${where}: the key ${resolverClass.name} has no method "resolve". Implement IdentityResolver.`,
+      );
+    }
     return (context) => resolver.resolve(context);
   }
 
@@ -49,6 +54,11 @@ export class IdentityResolvers {
   }
 }
 
+/** A class, unlike any other function, has a prototype that cannot be replaced; one compiled for ES5 shows its method. */
 function isResolverClass(key: RateLimitKey): key is Type<IdentityResolver> {
-  return typeof (key.prototype as Partial<IdentityResolver> | undefined)?.resolve === 'function';
+  const prototype = Object.getOwnPropertyDescriptor(key, 'prototype');
+  return (
+    prototype?.writable === false ||
+    typeof (prototype?.value as Partial<IdentityResolver> | undefined)?.resolve === 'function'
+  );
 }

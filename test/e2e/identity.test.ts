@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { Controller, Get, Inject, Injectable, Scope, type ExecutionContext } from '@nestjs/common';
+import { Controller, Get, Inject, Injectable, Scope, type ExecutionContext, type Type } from '@nestjs/common';
 import { REQUEST } from '@nestjs/core';
 import { RateLimit, RateLimiterService, type IdentityResolver } from 'nestjs-limits';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -299,6 +299,52 @@ describeOverHttp('A key class', (start) => {
     );
     expect((await app.get('/', user('ann'))).status).toBe(200);
     expect(await app.statuses(2, '/', user('bob'))).toEqual([200, 429]);
+  });
+
+  it('may have its method as a property', async () => {
+    @Injectable()
+    class PropertyResolver implements IdentityResolver {
+      readonly resolve = (context: ExecutionContext): string | undefined => userOf(context);
+    }
+    const app = await start({
+      ...limited([PlainController], { key: PropertyResolver }),
+      providers: [PropertyResolver],
+    });
+    expect(await app.statuses(3, '/', user('ann'))).toEqual([200, 200, 429]);
+    expect(await app.statuses(1, '/', user('bob'))).toEqual([200]);
+  });
+
+  it('may be an abstract class that a provider stands for', async () => {
+    abstract class AbstractResolver implements IdentityResolver {
+      abstract resolve(context: ExecutionContext): string | undefined;
+    }
+    @Injectable()
+    class ConcreteResolver extends AbstractResolver {
+      override resolve(context: ExecutionContext): string | undefined {
+        return userOf(context);
+      }
+    }
+    const app = await start({
+      ...limited([PlainController], { key: AbstractResolver as Type<IdentityResolver> }),
+      providers: [{ provide: AbstractResolver, useClass: ConcreteResolver }],
+    });
+    expect(await app.statuses(3, '/', user('ann'))).toEqual([200, 200, 429]);
+    expect(await app.statuses(1, '/', user('bob'))).toEqual([200]);
+  });
+
+  it('without the method stops the start', async () => {
+    @Injectable()
+    class MisspeltResolver {
+      resovle(): string {
+        return '';
+      }
+    }
+    const key = MisspeltResolver as unknown as Type<IdentityResolver>;
+    await expect(
+      start({ ...limited([PlainController], { key }), providers: [MisspeltResolver] }),
+    ).rejects.toThrow(
+      '@RateLimit on PlainController.plain: the key MisspeltResolver has no method "resolve". Implement IdentityResolver.',
+    );
   });
 
   it('that is not a provider stops the start', async () => {
