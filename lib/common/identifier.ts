@@ -27,6 +27,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'object')
     return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'Object'})`;
   if (typeof value === 'function') return `a function (${value.name || 'anonymous'})`;
-  const isPlain = typeof value === 'number' || typeof value === 'boolean';
-  return `the ${typeof value} ${isPlain ? String(value) : JSON.stringify(String(value))}`;
+  if (typeof value === 'number' || typeof value === 'boolean') return `the ${typeof value} ${value}`;
+  const text = typeof value === 'string' ? value : (value as bigint | symbol).toString();
+  return `the ${typeof value} ${JSON.stringify(text)}`;
 }
