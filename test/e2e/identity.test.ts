@@ -69,6 +69,18 @@ describeOverHttp("The client's address", (start) => {
   });
 });
 
+describeOverHttp('What a trusted proxy forwards that is no address', (start) => {
+  it.each(['unknown', '_hidden', '"><script>', '1.2.3.4.5', '::1::', '%0a/{}', '-', 'x'.repeat(4096)])(
+    'is an identity of its own and never an error: %.20s',
+    async (address) => {
+      const app = await start(limited([PlainController]), { trustProxy: true });
+      expect(await app.statuses(3, '/', forwarded(address))).toEqual([200, 200, 429]);
+      expect(await app.statuses(1, '/', forwarded('203.0.113.1'))).toEqual([200]);
+      expect(app.log.entries).toEqual([]);
+    },
+  );
+});
+
 describeOverHttp('A port that the proxy adds', (start) => {
   it('gives no fresh count', async () => {
     const app = await start(limited([PlainController]), { trustProxy: true });

@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { Controller, Get, Post } from '@nestjs/common';
+import { applyDecorators, Controller, Get, Inject, Post, Scope } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
 import { parseMany, RateLimit, RateLimiterService, SkipRateLimit } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -238,6 +239,69 @@ describeOverHttp('Levels', (start) => {
     );
     expect((await app.get('/toString')).status).toBe(429);
     expect(await app.statuses(2, '/valueOf')).toEqual([200, 429]);
+  });
+});
+
+describeOverHttp('Decorators put together', (start) => {
+  const Costly = (): ClassDecorator & MethodDecorator =>
+    applyDecorators(RateLimit('5/minute', { name: 'costly' }), RateLimit('9/hour', { name: 'more' }));
+
+  it('limit a handler and a class as each of them would', async () => {
+    @Controller('class')
+    @Costly()
+    class CostlyController {
+      @Get()
+      get() {
+        return '';
+      }
+    }
+    @Controller('handler')
+    class MixedController {
+      @Get()
+      @Costly()
+      @RateLimit('7/day')
+      get() {
+        return '';
+      }
+
+      @Get('free')
+      free() {
+        return '';
+      }
+    }
+    const app = await start(limited([CostlyController, MixedController]));
+    expect((await app.get('/class')).remaining).toBe('"more";r=8, "costly";r=4');
+    expect((await app.get('/handler')).remaining).toBe('"more";r=8, "costly";r=4, "default";r=6');
+    expect((await app.get('/handler/free')).fields).toEqual({});
+  });
+});
+
+describeOverHttp('Concurrent requests', (start) => {
+  it('pass exactly as often as the limit allows', async () => {
+    const app = await start(limited([PlainController], { limits: '7/minute' }));
+    const replies = await Promise.all(Array.from({ length: 30 }, () => app.get('/plain')));
+    expect(replies.filter(({ status }) => status === 200)).toHaveLength(7);
+    expect(replies.filter(({ status }) => status === 429)).toHaveLength(23);
+  });
+});
+
+describeOverHttp('A controller made anew for each request', (start) => {
+  it('is limited like any other', async () => {
+    @Controller({ path: 'scoped', scope: Scope.REQUEST })
+    @RateLimit('3/minute', { name: 'class' })
+    class ScopedController {
+      constructor(@Inject(REQUEST) private readonly request: { url: string }) {}
+
+      @Get()
+      @RateLimit('2/minute')
+      get() {
+        return this.request.url;
+      }
+    }
+    const app = await start(limited([ScopedController]));
+    const reply = await app.get('/scoped');
+    expect([reply.text, reply.remaining]).toEqual(['/scoped', '"class";r=2, "default";r=1']);
+    expect(await app.statuses(2, '/scoped')).toEqual([200, 429]);
   });
 });
 
