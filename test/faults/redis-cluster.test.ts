@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { RedisClusterStorage } from 'nestjs-limits/redis';
+import { untilServed } from '../support/failures.js';
+import { startRedisCluster, type ServerGroup } from '../support/servers/redis.js';
+import { until } from '../support/servers/server-process.js';
+
+/** A cluster whose slots move and whose primaries fail. */
+
+/** Nodes need a second to miss a primary, and some more to agree on another. */
+const FAILOVER = 20_000;
+
+const AMOUNT = 1000;
+const limits = (['fixed-window', 'moving-window'] as const).map((strategy) =>
+  createLimit({ id: strategy, strategy, amount: AMOUNT, period: 3_600_000 }),
+);
+
+let group: ServerGroup;
+let storage: RedisClusterStorage;
+let clients: Redis[];
+
+beforeAll(async () => {
+  group = await startRedisCluster();
+  storage = new RedisClusterStorage(group.uri);
+  clients = group.servers.map(({ port }) => new Redis(port, { retryStrategy: () => 100 }));
+  for (const client of clients) client.on('error', () => undefined); // some are to be killed
+}, 60_000);
+
+afterAll(async () => {
+  for (const client of clients) client.disconnect();
+  await storage.close();
+  await group.stop();
+});
+
+function hitsOf(bucket: string): Hit[] {
+  return limits.map((limit) => ({ bucket, limit, cost: 1 }));
+}
+
+function hit(bucket: string): Promise<BatchResult> {
+  return storage.consume(hitsOf(bucket));
+}
+
+/** What both limits have counted. */
+async function counted(bucket: string): Promise<number[]> {
+  const { outcomes } = await untilServed(() => storage.peek(hitsOf(bucket)), FAILOVER);
+  return outcomes.map(({ remaining }) => AMOUNT - remaining);
+}
+
+/** The node that owns a bucket's slot, and another primary. */
+async function ownerOf(bucket: string): Promise<{ slot: number; owner: Redis; other: Redis }> {
+  const slot = await clients[0]?.cluster('KEYSLOT', `{${bucket}}`);
+  const roles = await Promise.all(
+    clients.map(async (client) => {
+      const [, role = '', , , , , , ...ranges] =
+        ((await client.cluster('NODES')) as string)
+          .split('\n')
+          .find((line) => line.includes('myself'))
+          ?.split(' ')
+          .slice(1) ?? [];
+      return { client, role, ranges };
+    }),
+  );
+  const primaries = roles.filter(({ role }) => role.includes('master'));
+  const owns = ({ ranges }: { ranges: string[] }): boolean =>
+    ranges.some((range) => {
+      const [first = NaN, last = first] = range.split('-').map(Number);
+      return first <= Number(slot) && Number(slot) <= last;
+    });
+  const owner = primaries.find(owns)?.client;
+  const other = primaries.find((primary) => !owns(primary))?.client;
+  if (owner === undefined || other === undefined) throw new Error(`Nobody owns slot ${slot}.`);
+  return { slot: Number(slot), owner, other };
+}
+
+it('a slot that moves goes on being served, at every step, and nothing is counted twice', async () => {
+  const bucket = 'a mover';
+  await hit(bucket);
+  const { slot, owner, other } = await ownerOf(bucket);
+  const [ownerId, otherId] = await Promise.all([owner.cluster('MYID'), other.cluster('MYID')]);
+
+  await other.cluster('SETSLOT', slot, 'IMPORTING', ownerId);
+  await owner.cluster('SETSLOT', slot, 'MIGRATING', otherId);
+  await hit(bucket);
+  expect(await counted(bucket)).toEqual([2, 2]);
+
+  const keys = await owner.cluster('GETKEYSINSLOT', slot, 10);
+  expect(keys).toHaveLength(2);
+  await owner.call('MIGRATE', '127.0.0.1', String(other.options.port), '', '0', '5000', 'KEYS', ...keys);
+  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
+  expect(await counted(bucket)).toEqual([22, 22]);
+
+  for (const node of [other, owner]) await node.cluster('SETSLOT', slot, 'NODE', otherId);
+  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
+  expect(await counted(bucket)).toEqual([42, 42]);
+});
+
+it('a primary that is killed is replaced by its replica', async () => {
+  const bucket = 'a victim';
+  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
+  const { owner } = await ownerOf(bucket);
+  await until(async () => (await owner.wait(1, 1000)) === 1, 'the replica to follow');
+  await group.servers.find(({ port }) => port === owner.options.port)?.kill();
+  await untilServed(() => hit(bucket), FAILOVER);
+  expect(await counted(bucket)).toEqual([21, 21]);
+  // All other identities are served as well.
+  await Promise.all(Array.from({ length: 100 }, (_, index) => hit(`somebody ${index}`)));
+}, 60_000);

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { createLimit, type Hit } from 'nestjs-limits';
+import { RedisSentinelStorage } from 'nestjs-limits/redis';
+import { untilServed } from '../support/failures.js';
+import { startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
+import { ask, until } from '../support/servers/server-process.js';
+
+/** Failovers: errors in time while there is no primary, then service by the next, which knows what was counted. */
+
+/** Sentinels need a second to miss a primary, and some more to agree on another. */
+const FAILOVER = 20_000;
+
+const AMOUNT = 1000;
+const limit = createLimit({ id: 'faults', strategy: 'moving-window', amount: AMOUNT, period: 3_600_000 });
+const hits: Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+
+let group: ServerGroup;
+let storage: RedisSentinelStorage;
+
+beforeAll(async () => {
+  group = await startRedisSentinel();
+  storage = new RedisSentinelStorage(group.uri);
+});
+
+afterAll(async () => {
+  await storage.close();
+  await group.stop();
+});
+
+async function counted(): Promise<number> {
+  const { outcomes } = await untilServed(() => storage.peek(hits), FAILOVER);
+  return AMOUNT - (outcomes[0]?.remaining ?? NaN);
+}
+
+/** The port of the primary that the first sentinel names. */
+async function primaryPort(): Promise<number> {
+  const reply = await ask(group.servers[2]?.port ?? 0, 'SENTINEL GET-MASTER-ADDR-BY-NAME limits\r\n');
+  return Number(reply.trim().split('\r\n').at(-1));
+}
+
+/** Waits until the replica has what the primary has. */
+async function untilReplicated(port: number): Promise<void> {
+  const primary = new Redis(port);
+  await until(async () => (await primary.wait(1, 1000)) === 1, 'the replica to follow');
+  primary.disconnect();
+}
+
+it('a primary that is told to become a replica is left for the new one', async () => {
+  await Promise.all(Array.from({ length: 20 }, () => storage.consume(hits)));
+  const before = await primaryPort();
+  await untilReplicated(before);
+  await until(
+    async () => (await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n')).startsWith('+OK'),
+    'the failover to begin',
+  );
+  await until(async () => (await primaryPort()) !== before, 'the sentinels to name another');
+  await until(
+    async () => (await ask(before, 'INFO replication\r\n')).includes('role:slave'),
+    'the primary to become a replica',
+  );
+  await untilServed(() => storage.consume(hits), FAILOVER);
+  expect(await counted()).toBe(21);
+}, 60_000);
+
+it('a primary that is killed is replaced', async () => {
+  const before = await primaryPort();
+  const primary = group.servers.find(({ port }) => port === before);
+  const already = await counted();
+  await untilReplicated(before);
+  await primary?.kill();
+  const { allowed } = await untilServed(() => storage.consume(hits), FAILOVER);
+  expect(allowed).toBe(true);
+  expect(await primaryPort()).not.toBe(before);
+  expect(await counted()).toBe(already + 1);
+  expect(await storage.check()).toBe(true);
+}, 60_000);
