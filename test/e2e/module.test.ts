@@ -247,13 +247,26 @@ describeOverHttp('The providers of the module', (start) => {
     expect(storage.keyPrefix).toBe('nestjs-limits');
   });
 
-  it('count by the strategy of the module where none is declared', async () => {
-    const clock = new ManualClock();
-    const app = await start(limited([DecoratedController], { strategy: 'token-bucket' }, clock));
-    expect(await app.statuses(3, '/own')).toEqual([200, 200, 429]);
-    clock.advance(30_000);
-    expect(await app.statuses(2, '/own')).toEqual([200, 429]);
-  });
+  it.each([
+    ['fixed-window', '40'],
+    ['fixed-window-elastic-expiry', '60'],
+    ['moving-window', '40'],
+    ['sliding-window-counter', '41'],
+    ['token-bucket', '10'],
+  ] as const)(
+    'count by the strategy of the module where none is declared: %s',
+    async (strategy, retryAfter) => {
+      const clock = new ManualClock();
+      const app = await start(limited([DecoratedController], { strategy }, clock));
+      expect((await app.get('/own')).remaining).toBe('"default";r=1');
+      clock.advance(20_000);
+      expect((await app.get('/own')).status).toBe(200);
+      const refused = await app.get('/own');
+      expect([refused.status, refused.fields['retry-after']]).toEqual([429, retryAfter]);
+      clock.advance(Number(retryAfter) * 1000);
+      expect((await app.get('/own')).status).toBe(200);
+    },
+  );
 });
 
 describeOverHttp('On shutdown', (start) => {

@@ -13,7 +13,8 @@ import {
   type Type,
 } from '@nestjs/common';
 import { RouterModule } from '@nestjs/core';
-import { ConfigurationError, RateLimit, RateLimiterService } from 'nestjs-limits';
+import { ConfigurationError, MemoryStorage, RateLimit, RateLimiterService } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, startHttpApp, type HttpApp } from '../support/http-app.js';
 
 /** The ids of all routes, as the error of an unknown one would not say them: those of a policy that several have. */
@@ -75,6 +76,34 @@ describeOverHttp('Routes', (start) => {
     expect((await app.get('/first')).remaining).toBe('"controller";r=3, "default";r=8');
     expect((await app.get('/also')).remaining).toBe('"controller";r=2');
     expect((await app.get('/second')).remaining).toBe('"controller";r=3, "default";r=8');
+  });
+
+  it('are one in every process, whatever the class is called there', async () => {
+    const storage = new MemoryStorage({ clock: new ManualClock() });
+    @Controller('users')
+    @RateLimit('9/hour', { name: 'controller' })
+    class UsersController {
+      @Get(':id')
+      @RateLimit('3/minute')
+      get() {
+        return '';
+      }
+    }
+    @Controller('/users/')
+    @RateLimit('9/hour', { name: 'controller' })
+    class RenamedController {
+      @Get('/:id')
+      @RateLimit('3/minute')
+      renamed() {
+        return '';
+      }
+    }
+    const first = await start(limited([UsersController], { storage }));
+    const second = await start(limited([RenamedController], { storage }));
+    expect((await first.get('/users/1')).remaining).toBe('"controller";r=8, "default";r=2');
+    expect((await second.get('/users/1')).remaining).toBe('"controller";r=7, "default";r=1');
+    expect((await first.get('/users/1')).remaining).toBe('"controller";r=6, "default";r=0');
+    expect((await second.get('/users/1')).status).toBe(429);
   });
 
   it('of one path count apart by method', async () => {
