@@ -1,0 +1,119 @@
+import autocannon from 'autocannon';
+import { startChild } from '../support/child.mjs';
+import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
+import { interleave, medianRatio } from '../support/statistics.mjs';
+
+const ROUNDS = { least: 12, most: 12, milliseconds: 0 };
+const SECONDS = 0.6;
+const WARM_UP_SECONDS = 2;
+const LOAD = { connections: 50, pipelining: 4 };
+const MILLION = 1_000_000;
+const LONGEST_WARMING = 5000;
+
+const FASTIFY = [
+  { name: 'no guard', guard: 'none' },
+  { name: 'a guard that only returns true', guard: 'idle' },
+  { name: 'nestjs-limits', guard: 'nestjs-limits' },
+  { name: 'nestjs-limits, after a million hits on the key', guard: 'nestjs-limits', warm: MILLION },
+  { name: 'nestjs-limits, 3 limits', guard: 'nestjs-limits, 3 limits' },
+  { name: 'nestjs-limits, without header fields', guard: 'nestjs-limits, without header fields' },
+  { name: '@nestjs/throttler', guard: '@nestjs/throttler' },
+  { name: '@nestjs/throttler, 3 limits', guard: '@nestjs/throttler, 3 limits' },
+  { name: '@nestjs/throttler, after many hits on the key', guard: '@nestjs/throttler', warm: MILLION },
+];
+
+/** hitlimit answers 500 on Fastify, and express-rate-limit is a middleware of Express. */
+const EXPRESS = [
+  { name: 'no guard', guard: 'none' },
+  { name: 'nestjs-limits', guard: 'nestjs-limits' },
+  { name: 'hitlimit', guard: 'hitlimit' },
+  { name: 'express-rate-limit', guard: 'express-rate-limit' },
+];
+
+/** Requests per second of an application with and without a guard. */
+export async function run() {
+  printHeading(
+    'Guard: requests to a whole application',
+    `The same Nest application in a process of its own per row, one route, one client; autocannon with ${LOAD.connections} connections × ${LOAD.pipelining} in flight\n` +
+      `from this process, ${ROUNDS.most} interleaved rounds of ${SECONDS} s after one of ${WARM_UP_SECONDS} s to warm up. CPU: processor time of the application per request.\n` +
+      'Best: of all rounds, since what else runs on the machine only slows; median: over the rounds, of the ratios within one.\n' +
+      '@nestjs/throttler keeps each hit, so that its rounds become slower.',
+  );
+  const fastify = await compare('fastify', FASTIFY);
+  const express = await compare('express', EXPRESS);
+  const [none, idle, ours, warmed] = fastify;
+  const rate = (application, other) => Math.max(...application.rates) / Math.max(...other.rates);
+  printTarget('Fastify, best requests/s with our guard to none', rate(ours, none), 'at least', 0.9, '×');
+  printTarget('the same to a guard that only returns true', rate(ours, idle), 'at least', 0.9, '×');
+  printTarget('Fastify, after a million hits, to none', rate(warmed, none), 'at least', 0.9, '×');
+  printTarget('Fastify, after a million hits, to before', rate(warmed, ours), 'at least', 0.95, '×');
+  printTarget(
+    'Express, best requests/s with our guard to none',
+    rate(express[1], express[0]),
+    'at least',
+    0.9,
+    '×',
+  );
+}
+
+async function compare(platform, rows) {
+  const applications = rows.map((row) => ({ ...row, child: startChild('application', platform, row.guard) }));
+  try {
+    for (const application of applications) {
+      application.url = await application.child.ask('url');
+      await load(application, WARM_UP_SECONDS);
+      await application.child.ask('forget');
+      if (application.warm !== undefined)
+        application.warmed = await application.child.ask('warm', application.warm, LONGEST_WARMING);
+    }
+    const rounds = await interleave(applications, ROUNDS, (application) => load(application, SECONDS));
+    for (const [application, measured] of rounds) {
+      application.rates = measured.map(({ rate }) => rate);
+      application.times = measured.map(({ time }) => time);
+    }
+  } finally {
+    await Promise.all(applications.map(({ child }) => child.stop()));
+  }
+  print(platform, applications);
+  return applications;
+}
+
+/** Loads an application for some seconds; fails if anything but 200 is answered. */
+async function load({ name, url, child }, seconds) {
+  await child.ask('startWatch');
+  const result = await autocannon({ url, duration: seconds, ...LOAD });
+  const time = await child.ask('readWatch');
+  const answered = result['2xx'];
+  if (answered === 0 || result.non2xx > 0 || result.errors > 0)
+    throw new Error(`${name}: ${answered} answers of 200, ${result.non2xx} others, ${result.errors} errors`);
+  return { rate: answered / result.duration, time: time / answered };
+}
+
+function print(platform, applications) {
+  const [none] = applications;
+  const fastest = Math.max(...none.rates);
+  const leanest = Math.min(...none.times);
+  printTable(
+    [
+      platform,
+      'best requests/s',
+      '× no guard',
+      'median ×',
+      'least CPU µs',
+      '× no guard',
+      'median ×',
+      'first, last requests/s',
+    ],
+    applications.map(({ name, warmed, rates, times }) => [
+      warmed === undefined ? name : `${name} (${warmed.toLocaleString('en')})`,
+      formatNumber(Math.max(...rates)),
+      formatNumber(Math.max(...rates) / fastest),
+      formatNumber(medianRatio(rates, none.rates)),
+      formatNumber(Math.min(...times)),
+      formatNumber(Math.min(...times) / leanest),
+      formatNumber(medianRatio(times, none.times)),
+      `${formatNumber(rates[0])}, ${formatNumber(rates.at(-1))}`,
+    ]),
+  );
+  console.log();
+}

@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+
+/** Stands between clients and a server on this machine, and does harm when told to. */
+export class TcpProxy {
+  /** Goes nowhere from now on, though the connections stay. */
+  swallows: 'nothing' | 'requests' | 'answers' = 'nothing';
+  /** Ms that every piece of an answer is held back. */
+  delay = 0;
+  /** Most bytes of an answer in one packet. */
+  pieceSize = Infinity;
+  /** So many more bytes of answers pass; then the connection is cut, and all is well again. */
+  cutsAfter = Infinity;
+  /** All that clients have sent so far, as Latin-1. */
+  requests = '';
+  /** How many connections have been made so far. */
+  connections = 0;
+  readonly #open = new Set<() => void>();
+  readonly #listener: Server;
+
+  private constructor(private readonly target: number) {
+    this.#listener = createServer((client) => this.#join(client));
+  }
+
+  /** Begins to listen, on a free port of the loopback address. */
+  static async to(port: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(port);
+    await once(proxy.#listener.listen(0, '127.0.0.1'), 'listening');
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
+  }
+
+  /** Cuts the connections there are; new ones are fine. */
+  cut(): void {
+    for (const end of this.#open) end();
+  }
+
+  /** Cuts the connections and refuses new ones. */
+  close(): void {
+    this.#listener.close();
+    this.cut();
+  }
+
+  #join(client: Socket): void {
+    this.connections++;
+    const server = connect(this.target, '127.0.0.1');
+    const end = (): void => {
+      this.#open.delete(end);
+      client.destroy();
+      server.destroy();
+    };
+    this.#open.add(end);
+    for (const socket of [client, server]) socket.setNoDelay(true).on('error', end);
+    client.on('close', end);
+    client.on('data', (request) => {
+      this.requests += request.toString('latin1');
+      if (this.swallows !== 'requests') server.write(request);
+    });
+    void this.#answer(server, client).then(end, end);
+  }
+
+  async #answer(server: Socket, client: Socket): Promise<void> {
+    for await (const answer of server as AsyncIterable<Buffer>) {
+      if (this.swallows === 'answers') continue;
+      for (let from = 0; from < answer.length;) {
+        const piece = answer.subarray(from, from + Math.min(this.pieceSize, this.cutsAfter));
+        await (this.delay > 0 ? sleep(this.delay) : setImmediate());
+        await new Promise((sent) => {
+          client.write(piece, sent);
+        });
+        from += piece.length;
+        this.cutsAfter -= piece.length;
+        if (this.cutsAfter > 0) continue;
+        this.cutsAfter = Infinity;
+        return;
+      }
+    }
+  }
+}

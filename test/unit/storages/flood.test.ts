@@ -1,0 +1,116 @@
+import { describe, expect, it } from '@jest/globals';
+import { createLimit, MemoryStorage, type CreateLimitOptions, type Limit } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { OVERFLOW_CELLS } from '../../../lib/storages/memory/memory-table.js';
+import { strategyNames } from '../../../lib/strategies/strategies.js';
+
+/** The same claims over 10 million identities, and what they weigh: `node test/bench/run.mjs flood`. */
+
+const HOUR = 3_600_000;
+
+describe('a flood of a million identities', () => {
+  it('gets no more cells than maxKeys and the shared ones, and resets nobody', () => {
+    const maxKeys = 100_000;
+    const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
+    const twice = limit({ amount: 2 });
+    const limited = names('limited', 100);
+    const halfWay = names('half-way', 100);
+    for (const bucket of [...limited, ...halfWay, ...limited]) hit(storage, twice, bucket);
+
+    let admitted = 0;
+    let forgotten = 0;
+    for (let index = 0; index < 1_000_000; index++) {
+      if (hit(storage, twice, `flood ${index}`)) admitted++;
+      if (index % 50_000 === 0) forgotten += limited.filter((bucket) => hit(storage, twice, bucket)).length;
+    }
+    forgotten += limited.filter((bucket) => hit(storage, twice, bucket)).length;
+
+    expect(forgotten).toBe(0);
+    expect(halfWay.map((bucket) => hit(storage, twice, bucket))).toEqual(halfWay.map(() => true));
+    expect(halfWay.map((bucket) => hit(storage, twice, bucket))).toEqual(halfWay.map(() => false));
+    // One hit of each identity that found a place, and of the others what the shared cells allow.
+    expect(admitted).toBe(maxKeys - limited.length - halfWay.length + 2 * OVERFLOW_CELLS);
+    expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
+  });
+});
+
+describe('a flood on a full storage', () => {
+  const maxKeys = 5000;
+  const flood = names('flood', 50_000);
+
+  it.each(strategyNames)('leaves those alone who are limited by %s', (strategy) => {
+    const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
+    const thrice = limit({ strategy, amount: 3 });
+    const limited = names('limited', 100);
+    for (const bucket of [...limited, ...limited, ...limited]) hit(storage, thrice, bucket);
+
+    for (const bucket of flood) hit(storage, thrice, bucket);
+
+    expect(limited.filter((bucket) => hit(storage, thrice, bucket))).toEqual([]);
+    expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
+  });
+
+  it('unblocks nobody', () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage({ maxKeys, clock });
+    const blocking = limit({ amount: 1, period: 1000, block: [HOUR] });
+    const blocked = names('blocked', 100);
+    for (const bucket of [...blocked, ...blocked]) hit(storage, blocking, bucket);
+
+    for (const bucket of flood) hit(storage, blocking, bucket);
+    clock.advance(1000);
+    for (const bucket of flood) hit(storage, blocking, bucket);
+
+    expect(blocked.filter((bucket) => hit(storage, blocking, bucket))).toEqual([]);
+  });
+
+  it('on one limit leaves those alone who are limited by another, and takes nothing of a batch that they refuse', () => {
+    const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
+    const once = limit({ id: 'once', amount: 1 });
+    const often = limit({ id: 'often', amount: 1000 });
+    const limited = names('limited', 100);
+    for (const bucket of limited) hit(storage, once, bucket);
+
+    for (const bucket of flood) hit(storage, often, bucket);
+
+    expect(limited.filter((bucket) => hit(storage, once, bucket))).toEqual([]);
+    const [bucket] = limited;
+    if (bucket === undefined) throw new Error('There is nobody.');
+    const before = storage.peek([{ bucket, limit: often, cost: 1 }]).outcomes[0]?.remaining;
+    const { allowed } = storage.consume([
+      { bucket, limit: often, cost: 1 },
+      { bucket, limit: once, cost: 1 },
+    ]);
+    expect(allowed).toBe(false);
+    expect(storage.peek([{ bucket, limit: often, cost: 1 }]).outcomes[0]?.remaining).toBe(before);
+  });
+
+  it('takes the places of those whose windows have ended, and of nobody else', () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage({ maxKeys, clock });
+    const once = limit({ amount: 1 });
+    for (const bucket of flood.slice(0, maxKeys)) hit(storage, once, bucket);
+    clock.advance(HOUR);
+    const limited = names('limited', 100);
+    for (const bucket of limited) hit(storage, once, bucket);
+
+    const newcomers = names('newcomer', maxKeys - limited.length);
+    expect(newcomers.filter((bucket) => !hit(storage, once, bucket))).toEqual([]);
+    for (const bucket of names('late', 50_000)) hit(storage, once, bucket);
+
+    expect([...limited, ...newcomers].filter((bucket) => hit(storage, once, bucket))).toEqual([]);
+    expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
+  });
+});
+
+function limit(options: Partial<CreateLimitOptions>): Limit {
+  return createLimit({ id: 'flooded', strategy: 'fixed-window', amount: 1, period: HOUR, ...options });
+}
+
+function names(prefix: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${prefix} ${index}`);
+}
+
+function hit(storage: MemoryStorage, limit: Limit, bucket: string): boolean {
+  return storage.consume([{ bucket, limit, cost: 1 }]).allowed;
+}
