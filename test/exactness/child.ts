@@ -1,12 +1,12 @@
 /** A process that hits limits when it is told to, as one of several instances of an application. */
 import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/storages/limit.js';
 import { storageFromString } from '../../lib/storages/storage-from-string.js';
-import type { Storage } from '../../lib/storages/storage.js';
+import type { Storage, StorageOptions } from '../../lib/storages/storage.js';
 
 /** What a process is told: to hit a batch so many times at once. */
 export interface Order {
   readonly uri: string;
-  readonly keyPrefix: string;
+  readonly options: StorageOptions;
   readonly batch: readonly (CreateLimitOptions & { readonly bucket: string })[];
   readonly times: number;
 }
@@ -26,11 +26,13 @@ if (skew !== '0') {
 const storages = new Map<string, Storage>();
 const limits = new Map<string, Limit>();
 
-/** One storage for all orders of one URI and prefix, as an application has. */
-async function storageAt(uri: string, keyPrefix: string): Promise<Storage> {
-  const name = `${keyPrefix} ${uri}`;
-  const storage = storages.get(name) ?? (await storageFromString(uri, { keyPrefix }));
-  storages.set(name, storage);
+/** One storage for all orders of one URI, as an application has. It has connected before it is hit. */
+async function storageAt(uri: string, options: StorageOptions): Promise<Storage> {
+  const opened = storages.get(uri);
+  if (opened !== undefined) return opened;
+  const storage = await storageFromString(uri, { ...options });
+  storages.set(uri, storage);
+  await storage.check();
   return storage;
 }
 
@@ -40,8 +42,8 @@ function limitOf(options: CreateLimitOptions): Limit {
   return limit;
 }
 
-async function obey({ uri, keyPrefix, batch, times }: Order): Promise<Answer> {
-  const storage = await storageAt(uri, keyPrefix);
+async function obey({ uri, options, batch, times }: Order): Promise<Answer> {
+  const storage = await storageAt(uri, options);
   const hits = batch.map(({ bucket, ...options }) => ({ bucket, limit: limitOf(options), cost: 1 }));
   const results = await Promise.allSettled(
     Array.from({ length: times }, async () => (await storage.consume(hits)).allowed),

@@ -7,13 +7,25 @@ import {
   type Storage,
   type StrategyName,
 } from 'nestjs-limits';
-import { describeOn, type ServerName } from '../support/servers.js';
+import { describeOn, serverUri, type ServerName } from '../support/servers.js';
 import type { Answer } from './child.js';
 import { Processes } from './processes.js';
 
 /** Four processes with 50 hits each at once: on every backend exactly the limit passes. */
 
-const backends: readonly ServerName[] = ['REDIS', 'REDIS_CLUSTER', 'MEMCACHED', 'ETCD', 'MONGODB'];
+/** The machine may be busy, and hits on one key wait for each other: this is about numbers, not about deadlines. */
+const PATIENCE = 20_000;
+
+/** With the options that make each storage patient. */
+const backends = {
+  REDIS: { commandTimeout: PATIENCE },
+  REDIS_CLUSTER: { redisOptions: { commandTimeout: PATIENCE } },
+  MEMCACHED: { timeout: PATIENCE },
+  ETCD: { timeout: PATIENCE },
+  MONGODB: { timeout: PATIENCE },
+} as const satisfies Partial<Record<ServerName, object>>;
+
+type Backend = keyof typeof backends;
 
 const TIMES = 50;
 const AMOUNT = 100;
@@ -43,13 +55,30 @@ afterAll(async () => {
   await Promise.all([together.end(), apart.end()]);
 });
 
-describe.each(backends)('on %s', (backend) => {
+/** Whether `storageFromString` knows a backend. */
+async function isKnown(backend: Backend): Promise<boolean> {
+  try {
+    await (await storageFromString(serverUri(backend) ?? '')).close();
+    return true;
+  } catch (error) {
+    if (String(error).includes('unknown scheme')) return false;
+    return true; // a test will say what is wrong
+  }
+}
+
+const names = Object.keys(backends) as Backend[];
+const known = await Promise.all(names.map(isKnown));
+const unknown = names.filter((_backend, index) => !known[index]);
+if (unknown.length > 0)
+  it.skip(`on ${unknown.join(', ')} (skipped: storageFromString does not know it)`, () => undefined);
+
+describe.each(names.filter((backend) => !unknown.includes(backend)))('on %s', (backend) => {
   describeOn(backend, 'four processes', (uri) => {
-    const keyPrefix = `exactness-${randomBytes(6).toString('hex')}`;
+    const options = { ...backends[backend], keyPrefix: `exactness-${randomBytes(6).toString('hex')}` };
     let storage: Storage;
 
     beforeAll(async () => {
-      storage = await storageFromString(uri, { keyPrefix });
+      storage = await storageFromString(uri, options);
     });
     afterAll(() => storage.close());
 
@@ -57,7 +86,7 @@ describe.each(backends)('on %s', (backend) => {
       processes: Processes,
       batch: readonly CellOptions[],
     ): Promise<Answer & { left: number[] }> {
-      const answer = await processes.hit({ uri, keyPrefix, batch, times: TIMES });
+      const answer = await processes.hit({ uri, options, batch, times: TIMES });
       const { outcomes } = await storage.peek(
         batch.map(({ bucket, ...options }) => ({ bucket, limit: createLimit(options), cost: 1 })),
       );
