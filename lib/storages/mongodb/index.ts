@@ -1,0 +1,1 @@
+export { MongoDBStorage, type MongoDBStorageOptions } from './mongodb.storage.js';

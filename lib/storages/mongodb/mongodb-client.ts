@@ -1,0 +1,67 @@
+import { MongoClient, type MongoClientOptions } from 'mongodb';
+import { ConfigurationError, messageOf } from '../../common/errors.js';
+import { parseStorageUri } from '../storage-uri.js';
+
+const FORM =
+  'mongodb://user:password@host:27017,host:27017/database or mongodb+srv://user:password@host/database';
+const DEFAULT_PORT = 27017;
+
+/** Long enough to reach any server; how long a hit waits for that is another matter. */
+const LEAST_CONNECT_TIMEOUT = 2000;
+
+/**
+ * Opens a client, and says which database the URI names. The driver's options win over what the URI says, and both over
+ * our own.
+ *
+ * @param timeout ms that a call may take
+ * @throws ConfigurationError when the URI or an option is malformed
+ */
+export function openMongo(
+  uri: string,
+  timeout: number,
+  driverOptions: MongoClientOptions,
+): { client: MongoClient; database: string | undefined } {
+  const { scheme, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
+  if (scheme !== 'mongodb' && scheme !== 'mongodb+srv') {
+    throw new ConfigurationError(
+      `A MongoDBStorage needs a URI of the form ${FORM}; got one with "${scheme}://".`,
+    );
+  }
+  const url = uri.replace(/^[^:]+/, scheme);
+  const inUri = new Set([...query.keys()].map((name) => name.toLowerCase()));
+  const ours = Object.entries(bounds(timeout)).filter(([name]) => !inUri.has(name.toLowerCase()));
+  const given = Object.entries(driverOptions).filter(([, value]) => value !== undefined);
+  try {
+    const client = new MongoClient(url, Object.fromEntries([...ours, ...given]));
+    return { client, database: path.slice(1) || undefined };
+  } catch (error) {
+    throw new ConfigurationError(
+      isReadable(url)
+        ? `The options of a MongoDBStorage cannot be used: ${messageOf(error)}`
+        : `The URI of a MongoDBStorage cannot be read. It should look like ${FORM}.`, // the driver's words may repeat it
+    );
+  }
+}
+
+/**
+ * Nothing in the driver may wait longer than a call, or it would be sent when nobody waits for it any more. Where the driver
+ * knows what is wrong, it gives up first, and says so.
+ */
+function bounds(timeout: number): MongoClientOptions {
+  const sooner = Math.ceil(timeout * 0.9);
+  return {
+    serverSelectionTimeoutMS: sooner,
+    waitQueueTimeoutMS: sooner,
+    socketTimeoutMS: timeout, // none by default: a server that has stopped would keep its connections for good
+    connectTimeoutMS: Math.max(timeout, LEAST_CONNECT_TIMEOUT),
+  };
+}
+
+function isReadable(url: string): boolean {
+  try {
+    new MongoClient(url);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,253 @@
+import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
+import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { assertKnownOptions, assertWholeNumber } from '../../common/options.js';
+import type { MongoExpression } from '../../strategies/mongo-strategy.js';
+import { strategyNames } from '../../strategies/strategies.js';
+import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
+import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { consumed, looked, type BatchAnswer } from './batch-answer.js';
+import { consumePipeline, readProjection, refundPipeline, serverClock, variables } from './batch-pipeline.js';
+import { blockField, stateField } from './limit-expressions.js';
+import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
+import { literal } from './literal.js';
+import { openMongo } from './mongodb-client.js';
+import { within } from './within.js';
+
+/** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
+export interface MongoDBStorageOptions extends StorageOptions, MongoClientOptions {
+  /** Default: the one that the URI names, else `'limits'`. */
+  database?: string;
+  /** Default: `'rate_limits'`. */
+  collection?: string;
+  /** Ms that a call may take, the first connection included; what fails then may still be counted. Default: 1000. */
+  timeout?: number;
+}
+
+const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
+const DEFAULT_DATABASE = 'limits';
+const DEFAULT_COLLECTION = 'rate_limits';
+const DEFAULT_TIMEOUT = 1000;
+
+/** How many documents one step of `reset` deletes. */
+const DOCUMENTS_PER_STEP = 1000;
+
+/** How often the creation of a document is tried while others create it too. */
+const MOST_ATTEMPTS = 8;
+const DUPLICATE_KEY = 11_000;
+
+/**
+ * Counts on MongoDB, 5.0 or later, by its clock: one document per identity, and one atomic update for all of its limits. The
+ * server itself deletes what has expired, by an index on `expireAt` that the storage creates.
+ *
+ * Reads and writes go to the primary and are those of the majority, so that no failover takes anything back.
+ *
+ * @example
+ * ```ts
+ * import { parse, SlidingWindowCounterRateLimiter } from 'nestjs-limits';
+ * import { MongoDBStorage } from 'nestjs-limits/mongodb';
+ *
+ * const storage = new MongoDBStorage('mongodb://localhost:27017/app', { collection: 'limits', timeout: 500 });
+ * const limiter = new SlidingWindowCounterRateLimiter(storage);
+ * const allowed = await limiter.hit(parse('10/minute'), 'user', '42');
+ * ```
+ */
+export class MongoDBStorage extends Storage {
+  override readonly capabilities: StorageCapabilities = {
+    atomicity: 'bucket',
+    clock: 'server',
+    strategies: strategyNames,
+    largestMovingWindow: 10_000,
+  };
+  readonly #collection: LimitsCollection;
+  readonly #ownsClient: boolean;
+  readonly #timeout: number;
+  /** The reading of the clock, for one call. */
+  readonly #now: () => MongoExpression;
+  #closed = false;
+
+  /**
+   * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which stays open when the storage closes
+   * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in a message
+   */
+  constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
+    const { keyPrefix, clock, database, collection, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
+    super({ ...(keyPrefix === undefined ? {} : { keyPrefix }), ...(clock === undefined ? {} : { clock }) });
+    assertWholeNumber('The timeout of a MongoDBStorage', timeout, 1);
+    if (typeof connection !== 'string')
+      assertKnownOptions('A MongoDBStorage on a given client', options, OWN_OPTIONS);
+    const { client, database: named } =
+      typeof connection === 'string'
+        ? openMongo(connection, timeout, driverOptions)
+        : { client: connection, database: undefined };
+    this.#collection = new LimitsCollection(client, {
+      database: database ?? named ?? DEFAULT_DATABASE,
+      collection: collection ?? DEFAULT_COLLECTION,
+      timeout,
+    });
+    this.#ownsClient = typeof connection === 'string';
+    this.#timeout = timeout;
+    const onServer = serverClock(timeout);
+    this.#now = clock === undefined ? () => onServer : () => literal(clock.now());
+    this.#collection.ready().catch(() => undefined); // the first call will say what is wrong
+  }
+
+  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const parts = partition(batch, bucketOf);
+    return parts.length === 1
+      ? this.#consumePart(batch)
+      : consumeInParts(
+          batch,
+          parts,
+          (part) => this.#consumePart(part),
+          (refunds) => this.refund(refunds),
+        );
+  }
+
+  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
+    const parts = partition(batch, bucketOf).map((part) => this.#peekPart(part));
+    return joinResults(batch, await Promise.all(parts));
+  }
+
+  override async refund(refunds: readonly Refund[]): Promise<void> {
+    await this.#updateEach(refunds, (part) => refundPipeline(part, this.#now()));
+  }
+
+  override async remove(cells: readonly Cell[]): Promise<void> {
+    await this.#updateEach(cells, (part) => {
+      const fields = part.flatMap(({ limit }) => [stateField(limit), blockField(limit)]);
+      return [{ $unset: fields.map((field) => `cells.${field}`) }];
+    });
+  }
+
+  override async check(): Promise<boolean> {
+    try {
+      return await this.#call(() => this.#collection.ping());
+    } catch {
+      return false;
+    }
+  }
+
+  override async reset(): Promise<number> {
+    let removed = 0;
+    let keys = await this.#keysAfter('');
+    while (keys.length > 0) {
+      const some = { _id: { $in: keys } };
+      removed += (await this.#call((collection) => collection.deleteMany(some, this.#bounded))).deletedCount;
+      keys = await this.#keysAfter(keys.at(-1) ?? '');
+    }
+    return removed;
+  }
+
+  override async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#ownsClient) await within(this.#timeout, () => this.#collection.close()).catch(() => undefined);
+  }
+
+  async #consumePart(part: readonly Hit[]): Promise<BatchResult> {
+    const now = this.#now();
+    const answer = await this.#call(async (collection, late) =>
+      asAnswer(
+        await untilNotDuplicate(late, () =>
+          collection.findOneAndUpdate({ _id: this.#keyOf(part) }, consumePipeline(part, now), {
+            ...this.#bounded,
+            upsert: true,
+            returnDocument: 'after',
+            projection: readProjection(part, now),
+            let: variables(part),
+          }),
+        ),
+      ),
+    );
+    return consumed(part, answer);
+  }
+
+  async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
+    const answer = await this.#call((collection) =>
+      collection.findOne<BatchAnswer>(
+        { _id: this.#keyOf(part) },
+        { ...this.#bounded, projection: readProjection(part, this.#now()), let: variables(part) },
+      ),
+    );
+    return looked(part, answer ?? { now: this.clock.now() });
+  }
+
+  /** Updates the document of each identity, if there is one. */
+  async #updateEach<C extends Cell>(
+    cells: readonly C[],
+    pipeline: (part: readonly C[]) => Record<string, object>[],
+  ): Promise<void> {
+    const updates = partition(cells, bucketOf).map((part) =>
+      this.#call((collection) =>
+        collection.updateOne({ _id: this.#keyOf(part) }, pipeline(part), this.#bounded),
+      ),
+    );
+    await Promise.all(updates);
+  }
+
+  /** The first of our keys after a given one. */
+  async #keysAfter(key: string): Promise<string[]> {
+    const prefix = this.#keyOf([]).replace(/[^\w\u0080-\uffff]/g, '\\$&');
+    const documents = await this.#call((collection) =>
+      collection
+        .find({ _id: { $regex: `^${prefix}`, $gt: key } }, this.#bounded)
+        .project<IdentityDocument>({ _id: 1 })
+        .sort({ _id: 1 })
+        .limit(DOCUMENTS_PER_STEP)
+        .toArray(),
+    );
+    return documents.map(({ _id }) => _id);
+  }
+
+  /** Calls the server within the deadline; what fails becomes a `StorageError`. Nothing that may have counted is sent again. */
+  async #call<T>(
+    call: (collection: Collection<IdentityDocument>, late: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    if (this.#closed) throw closedError(this);
+    try {
+      return await within(this.#timeout, async (late) => {
+        const collection = await this.#collection.ready();
+        late.throwIfAborted();
+        return call(collection, late);
+      });
+    } catch (cause) {
+      if (cause instanceof RateLimitError) throw cause;
+      throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /** The server gives up what takes too long, so that no update is later than `serverClock` takes into account. */
+  get #bounded(): { maxTimeMS: number } {
+    return { maxTimeMS: this.#timeout };
+  }
+
+  #keyOf([first]: readonly Cell[]): string {
+    return `${this.keyPrefix}:${first?.bucket ?? ''}`;
+  }
+}
+
+function bucketOf({ bucket }: Cell): string {
+  return bucket;
+}
+
+/**
+ * Where a server supports it, the driver sends an update again whose answer was lost. The server makes it once, but answers
+ * the second time with the whole document instead of what was asked for.
+ */
+function asAnswer(document: unknown): BatchAnswer {
+  if (typeof (document as Partial<BatchAnswer> | null)?.now === 'number') return document as BatchAnswer;
+  throw new Error('the answer was lost, though the hit was counted');
+}
+
+/** Of two that create a document at once, the server refuses one, which then finds it. */
+async function untilNotDuplicate<T>(late: AbortSignal, upsert: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    late.throwIfAborted();
+    try {
+      return await upsert();
+    } catch (error) {
+      if (attempt === MOST_ATTEMPTS || (error as { code?: unknown }).code !== DUPLICATE_KEY) throw error;
+    }
+  }
+}

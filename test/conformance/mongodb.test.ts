@@ -1,0 +1,319 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { BSON, MongoClient, type Collection } from 'mongodb';
+import { createLimit, type CreateLimitOptions, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
+import { MongoDBStorage, type MongoDBStorageOptions } from 'nestjs-limits/mongodb';
+import { describeStorage, ManualClock } from 'nestjs-limits/testing';
+import { describeOn } from '../support/servers.js';
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+
+/** The machine may be busy, and some cases make hundreds of calls at once. */
+const PATIENT = { timeout: 20_000 };
+
+describeOn('MONGODB', 'on a server', (uri) => {
+  describeStorage('MongoDBStorage', {
+    open: (options) => new MongoDBStorage(uri, { ...options, ...PATIENT }),
+  });
+});
+
+describeOn('MONGODB_REPLICA', 'on a replica set, with a given client', (uri) => {
+  let client: MongoClient;
+  beforeAll(() => {
+    client = new MongoClient(uri);
+  });
+  afterAll(() => client.close());
+
+  describeStorage('MongoDBStorage', {
+    open: (options) => new MongoDBStorage(client, { ...options, ...PATIENT }),
+  });
+
+  it('leaves the client open when the storages on it are closed', async () => {
+    expect(await client.db().command({ ping: 1 })).toMatchObject({ ok: 1 });
+  });
+});
+
+interface StoredDocument {
+  _id: string;
+  cells: Record<string, object>;
+  refused: string[];
+  at: number;
+  expireAt: Date;
+}
+
+describeOn('MONGODB', 'what is stored', (uri) => {
+  const database = `stored-${randomBytes(4).toString('hex')}`;
+  let client: MongoClient;
+  let documents: Collection<StoredDocument>;
+  let opened: MongoDBStorage[] = [];
+
+  beforeAll(() => {
+    client = new MongoClient(uri);
+    documents = client.db(database).collection('rate_limits');
+  });
+  afterEach(async () => {
+    await open().reset();
+    await Promise.all(opened.map((storage) => storage.close()));
+    opened = [];
+  });
+  afterAll(async () => {
+    await client.db(database).dropDatabase();
+    await client.close();
+  });
+
+  function open(options: MongoDBStorageOptions = {}): MongoDBStorage {
+    const storage = new MongoDBStorage(client, { database, ...PATIENT, ...options });
+    opened.push(storage);
+    return storage;
+  }
+
+  async function stored(): Promise<StoredDocument> {
+    const document = await documents.findOne();
+    if (document === null) throw new Error('There is no document.');
+    return document;
+  }
+
+  it('is one document per identity, which a person can read, without what was calculated on the way', async () => {
+    const clock = new ManualClock();
+    const now = clock.now();
+    const fixed = limitOf('fixed-window');
+    const elastic = limitOf('fixed-window-elastic-expiry');
+    const moving = limitOf('moving-window');
+    const sliding = limitOf('sliding-window-counter');
+    const bucket = limitOf('token-bucket');
+    const blocking = limitOf('fixed-window', { id: 'blocking', amount: 0, mode: 'shadow', block: [HOUR] });
+    const storage = open({ clock });
+    await storage.consume(hitsOn([fixed, elastic, moving, sliding, bucket, blocking], 2));
+    clock.advance(SECOND);
+    await storage.consume(hitsOn([fixed, moving]));
+    const { expireAt, ...document } = await stored();
+    expect(expireAt).toBeInstanceOf(Date);
+    expect(document).toEqual({
+      _id: 'nestjs-limits:user/42',
+      cells: {
+        [fixed.digest]: { count: 3, end: now + HOUR },
+        [elastic.digest]: { count: 2, start: now, end: now + HOUR },
+        [moving.digest]: { times: [now, now, now + SECOND], end: now + SECOND + HOUR },
+        [sliding.digest]: { previous: 0, current: 2, start: now, end: now + 2 * HOUR },
+        [bucket.digest]: { level: 2 * HOUR, at: now, end: now + HOUR / 5 },
+      },
+      refused: [],
+      at: now + SECOND,
+    });
+  });
+
+  it('is small', async () => {
+    const four: StrategyName[] = [
+      'fixed-window',
+      'fixed-window-elastic-expiry',
+      'sliding-window-counter',
+      'token-bucket',
+    ];
+    const sizes: number[] = [];
+    for (const strategies of [four.slice(0, 1), four]) {
+      await open().consume(hitsOn(strategies.map((strategy) => limitOf(strategy))));
+      sizes.push(BSON.calculateObjectSize(await stored()));
+    }
+    expect(sizes).toEqual([131, 306]);
+  });
+
+  it('names a block, and the limits that refused the newest hits', async () => {
+    const clock = new ManualClock();
+    const limit = limitOf('fixed-window', { amount: 1, block: [HOUR, 2 * HOUR] });
+    const storage = open({ clock });
+    await storage.consume(hitsOn([limit]));
+    await storage.consume(hitsOn([limit]));
+    const now = clock.now();
+    expect(await stored()).toMatchObject({
+      cells: {
+        [limit.digest]: { count: 1, end: now + HOUR },
+        [`${limit.digest}!`]: { until: now + HOUR, level: 0, end: now + 3 * HOUR },
+      },
+      refused: [limit.digest],
+    });
+  });
+
+  it('loses the cells that have ended as soon as others change', async () => {
+    const clock = new ManualClock();
+    const [short, long] = [limitOf('fixed-window', { id: 'short', period: SECOND }), limitOf('fixed-window')];
+    const storage = open({ clock });
+    await storage.consume(hitsOn([short, long]));
+    clock.advance(SECOND);
+    await storage.consume(hitsOn([long]));
+    expect(Object.keys((await stored()).cells)).toEqual([long.digest]);
+  });
+
+  it('stays as long as the smallest plan needs it, whatever plan writes it', async () => {
+    const clock = new ManualClock();
+    const plan = (amount: number): Limit => limitOf('token-bucket', { id: 'plan', amount, burst: 10 });
+    const storage = open({ clock });
+    await storage.consume(hitsOn([plan(1)], 2));
+    await storage.consume(hitsOn([plan(100)]));
+    expect(await stored()).toMatchObject({ cells: { [plan(1).digest]: { end: clock.now() + 2 * HOUR } } });
+  });
+
+  it('is not written by a hit that is refused and changes nothing', async () => {
+    const limit = limitOf('moving-window', { amount: 2 });
+    const storage = open();
+    await storage.consume(hitsOn([limit], 2));
+    await storage.consume(hitsOn([limit]));
+    const before = await stored();
+    await storage.consume(hitsOn([limit]));
+    expect(await stored()).toEqual(before);
+  });
+
+  it('expires in real time, whatever clock counts, and with so much slack that hits seldom move it', async () => {
+    const clock = new ManualClock(0);
+    const storage = open({ clock });
+    const limit = limitOf('fixed-window-elastic-expiry');
+    const before = Date.now();
+    await storage.consume(hitsOn([limit]));
+    const { expireAt } = await stored();
+    expect(expireAt.getTime()).toBeGreaterThanOrEqual(before + 1.25 * HOUR);
+    expect(expireAt.getTime()).toBeLessThanOrEqual(Date.now() + 1.25 * HOUR);
+    clock.advance(HOUR / 2);
+    await storage.consume(hitsOn([limit]));
+    expect((await stored()).expireAt).toEqual(expireAt);
+  });
+
+  it('is deleted by an index of the server, which is there after reset, too', async () => {
+    const storage = open();
+    await storage.consume(hitsOn([limitOf('fixed-window')]));
+    const index = { name: 'expireAt_1', key: { expireAt: 1 }, expireAfterSeconds: 0 };
+    expect(await documents.indexes()).toContainEqual(expect.objectContaining(index));
+    expect(await storage.reset()).toBe(1);
+    expect(await documents.indexes()).toContainEqual(expect.objectContaining(index));
+  });
+
+  it('is where the options say, else where the URI does', async () => {
+    const named = uri.replace(/\/[^/?]*(\?|$)/, `/${database}-named$1`);
+    const storages = [
+      new MongoDBStorage(named, PATIENT),
+      new MongoDBStorage(named, { ...PATIENT, database: `${database}-other`, collection: 'own' }),
+    ];
+    for (const storage of storages) await storage.consume(hitsOn([limitOf('fixed-window')]));
+    expect(await client.db(`${database}-named`).collection('rate_limits').countDocuments()).toBe(1);
+    expect(await client.db(`${database}-other`).collection('own').countDocuments()).toBe(1);
+    for (const name of ['named', 'other']) await client.db(`${database}-${name}`).dropDatabase();
+    await Promise.all(storages.map((storage) => storage.close()));
+  });
+
+  it('remembers the clock: an update that began before another and comes after it does not turn it back', async () => {
+    const limit = limitOf('token-bucket');
+    const storage = open({ timeout: 5000 });
+    await storage.consume(hitsOn([limit]));
+    const soon = Date.now() + 3000;
+    await documents.updateOne({}, { $set: { at: soon } });
+    expect(await storage.peek(hitsOn([limit]))).toMatchObject({ now: soon });
+    expect(await storage.consume(hitsOn([limit]))).toMatchObject({ now: soon });
+    expect(await stored()).toMatchObject({ at: soon, cells: { [limit.digest]: { at: soon } } });
+  });
+
+  it('follows a clock that was turned back by more than an update can wait', async () => {
+    const limit = limitOf('token-bucket');
+    const storage = open({ timeout: 5000 });
+    await storage.consume(hitsOn([limit]));
+    await documents.updateOne({}, { $set: { at: Date.now() + 60 * SECOND } });
+    const { now } = await storage.consume(hitsOn([limit]));
+    expect(now).toBeLessThanOrEqual(Date.now());
+    expect(await stored()).toMatchObject({ at: now });
+  });
+
+  it('admits no more under contention, where updates come out of turn', async () => {
+    const limit = limitOf('token-bucket', { amount: 50, period: SECOND, burst: 10 });
+    const storages = Array.from({ length: 20 }, () => open());
+    let allowed = 0;
+    const times: number[] = [];
+    await Promise.all(
+      storages.map(async (storage) => {
+        for (let hit = 0; hit < 15; hit++) {
+          const result = await storage.consume(hitsOn([limit]));
+          times.push(result.now);
+          if (result.allowed) allowed++;
+        }
+      }),
+    );
+    const elapsed = Math.max(...times) - Math.min(...times);
+    expect(allowed).toBeLessThanOrEqual(10 + Math.floor((elapsed * 50) / SECOND));
+    expect(allowed).toBeGreaterThan(10);
+  });
+
+  it('takes no room on the server for a cost that is too large, however large', async () => {
+    const limit = limitOf('moving-window');
+    const { outcomes } = await open().consume(hitsOn([limit], Number.MAX_SAFE_INTEGER));
+    expect(outcomes).toMatchObject([{ allowed: false, remaining: 10, retryAfter: Infinity }]);
+  });
+
+  it('holds the largest moving window', async () => {
+    const limit = limitOf('moving-window', { amount: 10_000 });
+    const storage = open();
+    const { now } = await storage.consume(hitsOn([limit], 9_999));
+    expect(await storage.consume(hitsOn([limit]))).toMatchObject({
+      outcomes: [{ allowed: true, remaining: 0, resetTime: now + HOUR }],
+    });
+    expect(await storage.consume(hitsOn([limit], 10_000))).toMatchObject({ outcomes: [{ allowed: false }] });
+  });
+});
+
+describe('opening a MongoDBStorage', () => {
+  it.each([
+    ['another scheme', 'redis://user:hunter2@localhost'],
+    ['no host', 'mongodb://user:hunter2@/limits'],
+    ['an unescaped password', 'mongodb://user:hunter2@x@localhost'],
+    ['a password that encodes nothing', 'mongodb://user:hunter2%@localhost'],
+    ['an unknown option', 'mongodb://user:hunter2@localhost/?nonsense=1'],
+    ['several hosts to look up', 'mongodb+srv://user:hunter2@one.example.com,two.example.com'],
+  ])('refuses a URI with %s, and shows nothing of it', (_what, uri) => {
+    const error = errorOf(() => new MongoDBStorage(uri));
+    expect(error).toMatchObject({
+      code: 'ERR_RATE_LIMIT_CONFIGURATION',
+      message: expect.stringContaining('mongodb://'),
+    });
+    expect(String(error)).not.toMatch(/user:h|hunter2|localhost|example/);
+    expect(error).not.toHaveProperty('cause');
+  });
+
+  it('refuses options that neither it nor the driver knows', () => {
+    const options = { nonsense: 1 } as MongoDBStorageOptions;
+    expect(() => new MongoDBStorage('mongodb://user:hunter2@localhost', options)).toThrow(
+      'The options of a MongoDBStorage cannot be used: option nonsense is not supported',
+    );
+  });
+
+  it('refuses driver options beside a given client', () => {
+    const client = new MongoClient('mongodb://localhost');
+    expect(() => new MongoDBStorage(client, { maxPoolSize: 5 })).toThrow(
+      'A MongoDBStorage on a given client does not know the option "maxPoolSize".',
+    );
+  });
+
+  it('refuses a timeout that is none', () => {
+    expect(() => new MongoDBStorage('mongodb://localhost', { timeout: 0 })).toThrow(
+      'The timeout of a MongoDBStorage must be a whole number, at least 1; got the number 0.',
+    );
+  });
+
+  it('is told by its name alone', async () => {
+    const storage = new MongoDBStorage('async+mongodb://user:hunter2@localhost:1', { timeout: 100 });
+    expect(String(storage)).toBe('MongoDBStorage');
+    await storage.close();
+  });
+});
+
+function limitOf(strategy: StrategyName, options: Partial<CreateLimitOptions> = {}): Limit {
+  return createLimit({ id: strategy, strategy, amount: 10, period: HOUR, ...options });
+}
+
+function hitsOn(limits: readonly Limit[], cost = 1): Hit[] {
+  return limits.map((limit) => ({ bucket: 'user/42', limit, cost }));
+}
+
+function errorOf(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('It did not throw.');
+}
