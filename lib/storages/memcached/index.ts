@@ -1,0 +1,1 @@
+export { GAEMemcachedStorage, MemcachedStorage, type MemcachedStorageOptions } from './memcached.storage.js';

@@ -1,0 +1,26 @@
+/**
+ * Memcached's clock ticks once a second and may lag behind by nearly two, so that what is stored just before a tick ends so
+ * much sooner.
+ */
+const TICKS = 2;
+
+/** From here on Memcached takes an expiry for a date, in seconds. */
+const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
+
+/** The last date that it can read; 2038-01-19. */
+const LAST_DATE = 2 ** 31 - 1;
+
+/** Never: until the server needs the room, or the item is written anew. */
+const NEVER = 0;
+
+/**
+ * How Memcached is told to keep an item for at least `ttl` ms.
+ *
+ * @param now epoch ms by the real clock, as the server's is, whatever the storage's clock says
+ */
+export function memcachedExpiry(ttl: number, now: number): number {
+  const seconds = Math.ceil(ttl / 1000) + TICKS;
+  if (seconds <= LONGEST_RELATIVE) return seconds;
+  const date = Math.ceil(now / 1000) + seconds;
+  return date <= LAST_DATE ? date : NEVER;
+}

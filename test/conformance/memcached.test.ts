@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createLimit, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
+import { GAEMemcachedStorage, MemcachedStorage } from 'nestjs-limits/memcached';
+import { describeStorage } from 'nestjs-limits/testing';
+import { startMemcached } from '../support/servers/memcached.js';
+import { ask, type Server } from '../support/servers/server-process.js';
+import { serverUri } from '../support/servers.js';
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+const DAY = 24 * HOUR;
+
+const uri = serverUri('MEMCACHED') ?? '';
+const socketUri = serverUri('MEMCACHED_UNIX') ?? '';
+
+const reason = 'Memcached does not list keys, and reset says so';
+const skip = {
+  'reset forgets everything and tells how many records that were': reason,
+  'reset forgets more records than one answer of a server lists': reason,
+  'reset lifts blocks': reason,
+  'reset leaves other key prefixes alone, however alike': reason,
+  'reset takes its key prefix by the letter, not as a pattern': reason,
+};
+
+describeStorage('MemcachedStorage over two servers', {
+  open: (options) => new MemcachedStorage(uri, options),
+  skip,
+});
+
+describeStorage('GAEMemcachedStorage over a socket file', {
+  open: (options) => new GAEMemcachedStorage(`gae${socketUri}`, options),
+  skip,
+});
+
+describe('two storages on one server', () => {
+  it.each<StrategyName>([
+    'fixed-window',
+    'fixed-window-elastic-expiry',
+    'moving-window',
+    'sliding-window-counter',
+    'token-bucket',
+  ])('that hit one identity at once admit exactly the limit of a %s', async (strategy) => {
+    const [storage, other] = [new MemcachedStorage(uri), new MemcachedStorage(uri)];
+    const batch = [hit(limitOf(strategy, HOUR, 40), `two/${strategy}`)];
+    const results = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => (index % 2 ? storage : other).consume(batch)),
+    );
+    expect(results.filter((result) => result.allowed)).toHaveLength(40);
+    await Promise.all([storage.close(), other.close()]);
+  });
+});
+
+describe('an item', () => {
+  let server: Server;
+  let storage: MemcachedStorage;
+  beforeAll(async () => {
+    server = await startMemcached();
+    storage = new MemcachedStorage(server.uri, { keyPrefix: 'limits' });
+  });
+  afterAll(async () => {
+    await storage.close();
+    await server.stop();
+  });
+
+  it('stands under the prefix and the identity, as JSON', async () => {
+    const limit = limitOf('fixed-window', HOUR);
+    const { now } = await storage.consume([hit(limit, 'user/42')]);
+    const text = JSON.stringify({ [limit.digest]: [now + HOUR, 1, now + HOUR] });
+    expect(await ask(server.port, 'mg limits:user/42 v\r\n')).toBe(`VA ${text.length}\r\n${text}\r\n`);
+  });
+
+  it.each([1, SECOND, 90 * SECOND, HOUR, 30 * DAY - 2 * SECOND, 30 * DAY, 360 * DAY])(
+    'of a window of %d ms is kept for as long, and a few seconds more',
+    async (period) => {
+      await storage.consume([hit(limitOf('fixed-window', period), `window/${period}`)]);
+      const seconds = await timeToLive(`limits:window/${period}`);
+      expect(seconds).toBeGreaterThan(period / SECOND);
+      expect(seconds).toBeLessThanOrEqual(period / SECOND + 4);
+    },
+  );
+
+  it('of which all is given back is forgotten within seconds', async () => {
+    const batch = [hit(limitOf('fixed-window', HOUR), 'returned')];
+    await storage.consume(batch);
+    await storage.refund(batch.map((each) => ({ ...each, window: 'current' })));
+    expect(await timeToLive('limits:returned')).toBeLessThanOrEqual(2);
+  });
+
+  it.each([
+    [1, 131],
+    [4, 260],
+  ])('of %d fixed windows under a key of 28 bytes takes %d bytes', async (limits, bytes) => {
+    const bucket = `user/1234567890abcde${limits}`;
+    await storage.consume(
+      Array.from({ length: limits }, (_, index) => hit(limitOf('fixed-window', HOUR, 1000, index), bucket)),
+    );
+    expect(await ask(server.port, `me limits:${bucket}\r\n`)).toMatch(new RegExp(`size=${bytes}\r\n$`));
+  });
+
+  async function timeToLive(key: string): Promise<number> {
+    const [, seconds] = /^HD t(\d+)/.exec(await ask(server.port, `mg ${key} t\r\n`)) ?? [];
+    return Number(seconds);
+  }
+});
+
+function limitOf(strategy: StrategyName, period: number, amount = 1000, index = 0): Limit {
+  return createLimit({ id: `${strategy} ${index}`, strategy, amount, period });
+}
+
+function hit(limit: Limit, bucket: string): Hit {
+  return { bucket, limit, cost: 1 };
+}

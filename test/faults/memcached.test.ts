@@ -1,0 +1,662 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { MemcachedStorage, type MemcachedStorageOptions } from 'nestjs-limits/memcached';
+import { startMemcached } from '../support/servers/memcached.js';
+import {
+  ask,
+  freePort,
+  serverDirectory,
+  startServer,
+  until,
+  type Server,
+} from '../support/servers/server-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+const HOUR = 3_600_000;
+const TIMEOUT = 400;
+/** On a busy machine; still less than two commands would take, one after the other. */
+const SURELY_WITHIN = 1.9 * TIMEOUT;
+/** Longer than a server is left alone after its first failure. */
+const PAUSE = 60;
+
+const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1e6, period: HOUR });
+
+let server: Server;
+let proxy: TcpProxy;
+beforeAll(async () => {
+  server = await startMemcached();
+});
+beforeEach(async () => {
+  proxy = await TcpProxy.to(server.port);
+});
+afterAll(() => server.stop());
+
+const opened: MemcachedStorage[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((storage) => storage.close()));
+  proxy.close();
+  await ask(server.port, 'flush_all\r\n');
+});
+
+describe('a server that is killed', () => {
+  it('makes StorageErrors at once, and serves again by itself when it is back', async () => {
+    const storage = open(server.uri);
+    await storage.consume(hits());
+    await server.kill();
+    for (let times = 0; times < 3; times++) {
+      const { error, elapsed } = await failureOf(storage.consume(hits()));
+      expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
+      expect(error).toHaveProperty('message', expect.stringContaining(`127.0.0.1:${server.port}`));
+      expect(error).toHaveProperty('cause', expect.any(Error));
+      expect(elapsed).toBeLessThan(SURELY_WITHIN);
+    }
+    expect(await storage.check()).toBe(false);
+    await server.restart();
+    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    expect(await used(storage)).toBe(0); // it forgets everything
+    await storage.consume(hits());
+    expect(await used(storage)).toBe(1);
+  });
+
+  it('is named, with what is the matter', async () => {
+    const { error } = await failureOf(open('memcached://localhost:1').consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      expect.stringMatching(/^MemcachedStorage failed: The connection to localhost:1 failed: .*ECONNREFUSED/),
+    );
+    expect(error).toHaveProperty('cause.cause.code', 'ECONNREFUSED');
+  });
+
+  it('fails its own identities only, and no other server takes them over', async () => {
+    const other = await startMemcached();
+    const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
+    const buckets = Array.from({ length: 40 }, (_, index) => `user/${index}`);
+    const fails = (): Promise<boolean[]> =>
+      Promise.all(buckets.map((bucket) => storage.consume(hits(bucket)).then(...isFailure)));
+    expect(await fails()).toEqual(buckets.map(() => false));
+    await other.kill();
+    const failed = await fails();
+    expect(failed.filter(Boolean).length).toBeGreaterThan(5);
+    expect(failed.filter((each) => !each).length).toBeGreaterThan(5);
+    expect(await fails()).toEqual(failed);
+    expect(await storage.check()).toBe(false);
+    await other.restart();
+    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    const counts = await Promise.all(buckets.map((bucket) => used(storage, bucket)));
+    expect(counts).toEqual(failed.map((each) => (each ? 0 : 3)));
+    await other.stop();
+  });
+
+  it('gives back on the others what a batch took before it failed', async () => {
+    const other = await startMemcached();
+    const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
+    await other.kill();
+    const buckets = Array.from({ length: 20 }, (_, index) => `user/${index}`);
+    const { error } = await failureOf(storage.consume(buckets.flatMap((bucket) => hits(bucket))));
+    expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    const counts = await Promise.all(buckets.map((bucket) => used(storage, bucket).catch(() => 'down')));
+    expect(new Set(counts)).toEqual(new Set([0, 'down']));
+    await other.stop();
+  });
+});
+
+describe('a server that is emptied', () => {
+  it('begins anew, without an error', async () => {
+    const storage = open(server.uri);
+    const load = hitAllTheTime([storage, open(server.uri)]);
+    for (let times = 0; times < 10; times++) {
+      await sleep(20);
+      await ask(server.port, 'flush_all\r\n');
+    }
+    await load.stop();
+    expect(load.failed).toBe(0);
+    expect(await used(storage)).toBeLessThan(load.allowed);
+    await ask(server.port, 'flush_all\r\n');
+    await storage.consume(hits());
+    expect(await used(storage)).toBe(1);
+  });
+});
+
+describe('a server that is stopped', () => {
+  it('keeps nobody waiting beyond the deadline, and serves again by itself', async () => {
+    const [storage, other] = [open(server.uri), open(server.uri)];
+    const load = hitAllTheTime([storage]);
+    await until(() => load.allowed > 20, 'hits');
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      await until(() => load.failed > 20, 'failures');
+      const { error, elapsed } = await failureOf(other.consume(hits('somebody else')));
+      expect(error).toHaveProperty(
+        'message',
+        `MemcachedStorage failed: 127.0.0.1:${server.port} did not answer within ${TIMEOUT} ms.`,
+      );
+      expect(elapsed).toBeGreaterThanOrEqual(TIMEOUT - 1);
+      expect(elapsed).toBeLessThan(SURELY_WITHIN);
+      const next = await failureOf(other.consume(hits('somebody else')));
+      expect(next.error).toHaveProperty('message', expect.stringContaining('is left alone for a moment'));
+      expect(next.elapsed).toBeLessThan(TIMEOUT / 2);
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    const allowed = load.allowed;
+    await until(() => load.allowed > allowed, 'more hits');
+    await load.stop();
+    // What was under way may have counted, once.
+    const count = await used(storage);
+    expect(count).toBeGreaterThanOrEqual(load.allowed);
+    expect(count).toBeLessThanOrEqual(load.allowed + load.failed);
+    expect(load.longest).toBeLessThan(2 * SURELY_WITHIN); // a hit is two commands
+  });
+
+  it('is not called late when it was this process that was busy', async () => {
+    const storage = open(server.uri, { timeout: 50 });
+    await storage.consume(hits());
+    const hit = storage.consume(hits());
+    await setImmediate(); // the command is on its way
+    block(100);
+    expect((await hit).allowed).toBe(true);
+  });
+});
+
+describe('a connection that is cut in the middle of an answer', () => {
+  const [found, stored] = [90, 'STORED\r\n'.length];
+
+  it('makes a StorageError wherever that is, and the next one serves', async () => {
+    const storage = open(proxy);
+    let counted = 0;
+    await storage.consume(hits());
+    counted++;
+    for (let bytes = 1; bytes <= found + stored; bytes += 7) {
+      proxy.cutsAfter = bytes;
+      const { error } = await failureOf(storage.consume(hits()));
+      expect(error).toHaveProperty(
+        'message',
+        `MemcachedStorage failed: 127.0.0.1:${proxy.port} has closed the connection.`,
+      );
+      expect(error).toHaveProperty('cause', expect.any(Error));
+      await sleep(PAUSE);
+      const now = await used(storage);
+      expect([counted, counted + 1]).toContain(now);
+      counted = now;
+    }
+    // A `cas` for each hit whose `gets` was answered, and never a second one.
+    expect(proxy.requests.match(/^(cas|add) /gm)).toHaveLength(counted);
+  });
+
+  it('loses and doubles nothing for two processes that go on', async () => {
+    const second = await TcpProxy.to(server.port);
+    const load = hitAllTheTime([open(proxy), open(second)]);
+    for (let times = 0; times < 15; times++) {
+      for (const each of [proxy, second]) each.cutsAfter = 1 + Math.floor(Math.random() * 300);
+      await sleep(40);
+    }
+    proxy.cutsAfter = second.cutsAfter = Infinity;
+    await sleep(PAUSE);
+    await load.stop();
+    const storage = open(server.uri);
+    const count = await used(storage);
+    expect(load.failed).toBeGreaterThan(0);
+    expect(count).toBeGreaterThanOrEqual(load.allowed);
+    expect(count).toBeLessThanOrEqual(load.allowed + load.failed);
+    second.close();
+  });
+});
+
+describe('answers on bad lines', () => {
+  it.each([1, 2, 7])('that come in pieces of %d bytes are put together', async (pieceSize) => {
+    const storage = open(proxy, { timeout: 5000 });
+    proxy.pieceSize = pieceSize;
+    const results = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => storage.consume(hits(`user/${index % 10}`))),
+    );
+    expect(results.map(({ allowed }) => allowed)).toEqual(results.map(() => true));
+    expect(await used(storage, 'user/5')).toBe(3);
+    expect(proxy.connections).toBe(1);
+  });
+
+  it.each(['requests', 'answers'] as const)(
+    'of which nothing comes, for the %s are lost, keep nobody waiting',
+    async (direction) => {
+      const storage = open(proxy);
+      await storage.consume(hits());
+      proxy.swallows = direction;
+      const { error, elapsed } = await failureOf(storage.consume(hits()));
+      expect(error).toHaveProperty('message', expect.stringContaining(`not answer within ${TIMEOUT} ms`));
+      expect(elapsed).toBeLessThan(SURELY_WITHIN);
+      proxy.swallows = 'nothing';
+      await sleep(PAUSE);
+      expect(await used(storage)).toBe(1);
+      expect(proxy.connections).toBe(2);
+    },
+  );
+
+  it('that come late are not taken for those of the next command', async () => {
+    const storage = open(proxy);
+    await storage.consume(hits('a'));
+    await storage.consume(hits('b', 5));
+    proxy.delay = 1.5 * TIMEOUT;
+    expect((await failureOf(storage.peek(hits('a')))).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    proxy.delay = 0;
+    await sleep(TIMEOUT);
+    expect(await used(storage, 'b')).toBe(5);
+    expect(await used(storage, 'a')).toBe(1);
+  });
+});
+
+describe('a server that talks nonsense', () => {
+  let nonsense: Nonsense;
+  beforeEach(async () => {
+    nonsense = await Nonsense.start();
+  });
+  afterEach(() => nonsense.stop());
+
+  it.each([
+    ['HTTP/1.1 400 Bad Request\r\n\r\n', 'the unexpected answer "HTTP/1.1 400 Bad Request"'],
+    ['ERROR\r\n', 'the unexpected answer "ERROR"'],
+    [
+      'CLIENT_ERROR bad command line format\r\n',
+      'the unexpected answer "CLIENT_ERROR bad command line format"',
+    ],
+    ['STORED\r\n', 'the unexpected answer "STORED"'],
+    ['\r\n', 'the unexpected answer ""'],
+    ['\x16\x03\x01\r\n', String.raw`the unexpected answer "\u0016\u0003\u0001"`],
+    ['VALUE other 0 2 1\r\n{}\r\nEND\r\n', 'the unexpected answer "VALUE other 0 2 1"'],
+    ['VALUE nestjs-limits:somebody 0 1 1\r\n{}\r\nEND\r\n', 'a value of another length than announced'],
+    ['VALUE nestjs-limits:somebody\r\n{}\r\nEND\r\n', 'a malformed VALUE line'],
+    [`${'x'.repeat(100)}\r\n`, `the unexpected answer "${'x'.repeat(80)}"`],
+  ])('%j makes a StorageError, and the connection is not used again', async (answer, message) => {
+    const storage = open(nonsense.port);
+    nonsense.answer = answer;
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toMatchObject({
+      code: 'ERR_RATE_LIMIT_STORAGE',
+      message: `MemcachedStorage failed: 127.0.0.1:${nonsense.port} sent ${message}.`,
+      cause: expect.any(Error),
+    });
+    nonsense.answer = 'END\r\n';
+    await sleep(PAUSE);
+    expect(await used(storage)).toBe(0);
+    expect(nonsense.sockets).toHaveLength(2);
+    await until(() => nonsense.sockets[0]?.destroyed === true, 'the first connection to end', 1000);
+  });
+
+  it('makes a StorageError of more answers than there were commands', async () => {
+    const storage = open(nonsense.port);
+    nonsense.answer = 'END\r\nEND\r\n';
+    await used(storage).catch(() => undefined);
+    await until(() => nonsense.sockets[0]?.destroyed === true, 'the connection to end', 1000);
+    nonsense.answer = 'END\r\n';
+    await sleep(PAUSE);
+    expect(await used(storage)).toBe(0);
+  });
+
+  it('makes a StorageError of a line without end, long before the memory is full', async () => {
+    const storage = open(nonsense.port, { timeout: 20_000 });
+    nonsense.endless = true;
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      `MemcachedStorage failed: 127.0.0.1:${nonsense.port} sent a line without end.`,
+    );
+  });
+
+  it('is asked ever more rarely, and not by everybody', async () => {
+    nonsense.answer = 'ERROR\r\n';
+    const load = hitAllTheTime([open(nonsense.port)]);
+    await sleep(500); // time for pauses of 50, 100 and 200 ms
+    await load.stop();
+    expect(load.allowed).toBe(0);
+    expect(load.failed).toBeGreaterThan(nonsense.sockets.length);
+    expect(nonsense.sockets.length).toBeGreaterThan(1);
+    expect(nonsense.sockets.length).toBeLessThanOrEqual(4);
+  });
+
+  it('fails only the command that a SERVER_ERROR answers', async () => {
+    const storage = open(nonsense.port);
+    nonsense.answer = 'SERVER_ERROR out of memory\r\n';
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      `MemcachedStorage failed: 127.0.0.1:${nonsense.port} answered "SERVER_ERROR out of memory".`,
+    );
+    nonsense.answer = 'END\r\n';
+    expect(await used(storage)).toBe(0);
+    expect(nonsense.sockets).toHaveLength(1);
+  });
+
+  it('that is a record of somebody else is left as it is', async () => {
+    await ask(server.port, 'set nestjs-limits:somebody 0 0 5\r\nhello\r\n');
+    const { error } = await failureOf(open(server.uri).consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      'A stored record cannot be read: does something else write under our keyPrefix?',
+    );
+    expect(await ask(server.port, 'get nestjs-limits:somebody\r\n')).toContain('hello');
+  });
+});
+
+describe('a record that is too large for the server', () => {
+  it('makes a StorageError, is left as it was, and hurts nobody else', async () => {
+    const end = Date.now() + HOUR;
+    const cell = `{"AAAAAAAA":[${end}${',0'.repeat(2 ** 19 - 60)}]}`;
+    await ask(server.port, `set nestjs-limits:somebody 0 60 ${cell.length}\r\n${cell}\r\n`);
+    const storage = open(proxy, { timeout: 5000 });
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      `MemcachedStorage failed: 127.0.0.1:${proxy.port} answered "SERVER_ERROR object too large for cache".`,
+    );
+    expect(await ask(server.port, 'mg nestjs-limits:somebody s\r\n')).toBe(`HD s${cell.length}\r\n`);
+    expect((await storage.consume(hits('somebody else'))).allowed).toBe(true);
+    expect(proxy.connections).toBe(1);
+  });
+});
+
+describe('a server without compare-and-set', () => {
+  it('is refused, rather than tried in vain', async () => {
+    const without = await startMemcached({ args: ['-C'] });
+    const storage = open(without.uri);
+    await storage.consume(hits());
+    expect((await failureOf(storage.consume(hits()))).error).toHaveProperty(
+      'message',
+      `MemcachedStorage failed: 127.0.0.1:${without.port} runs without compare-and-set (its option -C).`,
+    );
+    await without.stop();
+  });
+});
+
+describe('identities that no key can hold', () => {
+  it('never reach the wire as they are', async () => {
+    const storage = open(proxy);
+    const buckets = ['a b', 'a\r\nflush_all', 'a\0b', '\x7f', 'é', 'x'.repeat(300)];
+    await storage.consume(hits('witness'));
+    for (const bucket of buckets) await storage.consume(hits(bucket));
+    expect(await Promise.all(buckets.map((bucket) => used(storage, bucket)))).toEqual(buckets.map(() => 1));
+    expect(await used(storage, 'witness')).toBe(1);
+    for (const line of proxy.requests.split('\r\n')) {
+      expect(line).toMatch(/^((gets|add) [\x21-\x7e]{1,250}( 0 \d+ \d+)?|\{"[\w-]{8}":\[\d+,\d+,\d+\]\}|)$/);
+    }
+  });
+});
+
+describe('user and password', () => {
+  let protectedServer: Server;
+  let directory: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'memcached-users-'));
+    await writeFile(join(directory, 'users'), 'me@here:p@ss/wörd:\n');
+    protectedServer = await startReserved(['-Y', join(directory, 'users')]);
+  });
+  afterAll(async () => {
+    await protectedServer.stop();
+    await rm(directory, { recursive: true });
+  });
+
+  const at = (credentials: string, to = protectedServer): string =>
+    `memcached://${credentials}127.0.0.1:${to.port}`;
+
+  it('are decoded from the URI and told to the server', async () => {
+    const storage = open(at('me%40here:p%40ss%2Fw%C3%B6rd%3A@'));
+    const results = await Promise.all([1, 2, 3].map(() => storage.consume(hits())));
+    expect(results.map(({ outcomes }) => limit.amount - (outcomes[0]?.remaining ?? 0))).toEqual([1, 2, 3]);
+    expect(await storage.check()).toBe(true);
+  });
+
+  it.each([
+    ['wrong', 'me%40here:guessed@'],
+    ['missing', ''],
+  ])('that are %s make a StorageError that does not show them', async (_what, credentials) => {
+    const storage = open(at(credentials));
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toMatchObject({
+      code: 'ERR_RATE_LIMIT_STORAGE',
+      message: expect.stringMatching(
+        /sent the unexpected answer "CLIENT_ERROR (authentication failure|unauthenticated)"/,
+      ),
+    });
+    expect(`${String(error)}${JSON.stringify(error)}${String((error as Error).cause)}`).not.toMatch(
+      /guessed/,
+    );
+    expect(await storage.check()).toBe(false);
+  });
+
+  it('are not kept by a server that does not ask for them', async () => {
+    const storage = open(at('me:secret@', server));
+    expect((await storage.consume(hits())).allowed).toBe(true);
+    expect(await ask(server.port, 'get auth\r\n')).toBe('END\r\n');
+  });
+});
+
+describe('TLS', () => {
+  let encrypted: Server;
+  let directory: string;
+  let key: Buffer;
+  let certificate: Buffer;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'memcached-tls-'));
+    const [keyFile, file] = [join(directory, 'key.pem'), join(directory, 'certificate.pem')];
+    await promisify(execFile)('openssl', [
+      ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', keyFile, '-out', file],
+      ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost'],
+    ]);
+    [key, certificate] = [await readFile(keyFile), await readFile(file)];
+    encrypted = await startReserved(['-Z', '-o', `ssl_chain_cert=${file},ssl_key=${keyFile}`]);
+  });
+  afterAll(async () => {
+    await encrypted.stop();
+    await rm(directory, { recursive: true });
+  });
+
+  it.each(['127.0.0.1', 'localhost'])('serves at %s by a certificate that is trusted', async (host) => {
+    const storage = open(`memcached://${host}:${encrypted.port}`, {
+      tls: { ca: certificate },
+      timeout: 5000,
+    });
+    await Promise.all([1, 2, 3].map(() => storage.consume(hits(host))));
+    expect(await used(storage, host)).toBe(3);
+  });
+
+  it('tells a server nothing that has no trusted certificate', async () => {
+    let heard = '';
+    const stranger = createTlsServer({ key, cert: certificate }, (socket) => {
+      socket.on('error', () => undefined).on('data', (data: Buffer) => (heard += data.toString()));
+    });
+    await once(stranger.listen(0, '127.0.0.1'), 'listening');
+    const { port } = stranger.address() as AddressInfo;
+    const storage = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: true, timeout: 5000 });
+    const { error } = await failureOf(storage.consume(hits()));
+    expect(error).toHaveProperty(
+      'message',
+      `MemcachedStorage failed: The connection to 127.0.0.1:${port} failed: self-signed certificate.`,
+    );
+    expect(error).toHaveProperty('cause.cause.code', 'DEPTH_ZERO_SELF_SIGNED_CERT');
+    stranger.close();
+    await once(stranger, 'close');
+    expect(heard).toBe('');
+
+    await once(stranger.listen(port, '127.0.0.1'), 'listening');
+    const trusting = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: { ca: certificate } });
+    await failureOf(trusting.consume(hits()));
+    expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:somebody\r\n');
+    await trusting.close();
+    stranger.close();
+  });
+});
+
+describe('a storage that is closed', () => {
+  it('ends what is under way with a StorageError, at once', async () => {
+    const storage = open(proxy, { timeout: 5000 });
+    await storage.consume(hits());
+    proxy.swallows = 'answers';
+    const underWay = failureOf(storage.consume(hits()));
+    const [waiting, look] = [failureOf(storage.consume(hits())), failureOf(storage.peek(hits()))];
+    await sleep(20);
+    await storage.close();
+    for (const { error, elapsed } of await Promise.all([underWay, waiting, look])) {
+      expect(error).toMatchObject({ name: 'StorageError', message: 'MemcachedStorage is closed.' });
+      expect(elapsed).toBeLessThan(1000);
+    }
+    expect(await storage.check()).toBe(false);
+  });
+
+  it.each([
+    ['a server', () => server.uri, 'counted'],
+    ['no server', () => 'memcached://127.0.0.1:1', 'failed'],
+  ])('lets its process end, without unhandled errors, beside %s', async (_name, uri, first) => {
+    const script = `
+      import { MemcachedStorage } from './lib/storages/memcached/index.ts';
+      import { createLimit } from './lib/storages/limit.ts';
+      const storage = new MemcachedStorage('${uri()}');
+      const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: ${HOUR} });
+      const hit = () => storage.consume([{ bucket: 'somebody', limit, cost: 1 }]).then(() => 'counted', () => 'failed');
+      process.stdout.write(await hit() + ' ');
+      const underWay = hit();
+      await storage.close();
+      await underWay;
+      process.stdout.write(await hit());
+    `;
+    const child = spawn(
+      process.execPath,
+      ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+    const [code] = await once(child, 'exit');
+    expect({ code, errors, output }).toEqual({ code: 0, errors: '', output: `${first} failed` });
+  });
+});
+
+/** Starts a server that does not talk to everybody. */
+async function startReserved(args: readonly string[]): Promise<Server> {
+  const port = await freePort();
+  return startServer({
+    name: 'memcached',
+    command: 'memcached',
+    args: ['-u', 'root', '-l', '127.0.0.1', '-p', String(port), '-U', '0', ...args],
+    directory: serverDirectory('memcached'),
+    port,
+    uri: `memcached://127.0.0.1:${port}`,
+    ready: async () => {
+      const socket = connect(port, '127.0.0.1');
+      await once(socket, 'connect');
+      socket.destroy();
+      return true;
+    },
+  });
+}
+
+function open(where: string | number | TcpProxy, options: MemcachedStorageOptions = {}): MemcachedStorage {
+  const port = typeof where === 'object' ? where.port : where;
+  const uri = typeof port === 'string' ? port : `memcached://127.0.0.1:${port}`;
+  const storage = new MemcachedStorage(uri, { timeout: TIMEOUT, ...options });
+  opened.push(storage);
+  return storage;
+}
+
+function hits(bucket = 'somebody', cost = 1): Hit[] {
+  return [{ bucket, limit, cost }];
+}
+
+/** The units that are counted for an identity. */
+async function used(storage: MemcachedStorage, bucket = 'somebody'): Promise<number> {
+  const { outcomes } = await storage.peek(hits(bucket));
+  return limit.amount - (outcomes[0]?.remaining ?? 0);
+}
+
+const isFailure = [() => false, () => true] as const;
+
+async function failureOf(call: Promise<BatchResult>): Promise<{ error: unknown; elapsed: number }> {
+  const start = performance.now();
+  const error = await call.then(
+    () => new Error('It did not fail.'),
+    (reason: unknown) => reason,
+  );
+  return { error, elapsed: performance.now() - start };
+}
+
+/** Hits one identity from several storages without end, and tells what became of it. */
+function hitAllTheTime(storages: readonly MemcachedStorage[]): {
+  allowed: number;
+  failed: number;
+  longest: number;
+  stop(): Promise<unknown>;
+} {
+  const load = {
+    allowed: 0,
+    failed: 0,
+    longest: 0,
+    stopped: false,
+    stop: () => {
+      load.stopped = true;
+      return Promise.all(workers);
+    },
+  };
+  const workers = [...storages, ...storages, ...storages].map(async (storage) => {
+    while (!load.stopped) {
+      const start = performance.now();
+      if (await storage.consume(hits()).then(...isFailure)) load.failed++;
+      else load.allowed++;
+      load.longest = Math.max(load.longest, performance.now() - start);
+      await sleep(1);
+    }
+  });
+  return load;
+}
+
+/** Keeps this process from doing anything else. */
+function block(milliseconds: number): void {
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+}
+
+/** Answers every command with the same text. */
+class Nonsense {
+  answer = '';
+  endless = false;
+  readonly sockets: Socket[] = [];
+  readonly #listener: TcpServer = createServer((socket) => {
+    this.sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.on('data', () => {
+      if (this.endless) this.#pour(socket);
+      else socket.write(this.answer, 'latin1');
+    });
+  });
+
+  static async start(): Promise<Nonsense> {
+    const server = new Nonsense();
+    await once(server.#listener.listen(0, '127.0.0.1'), 'listening');
+    return server;
+  }
+
+  get port(): number {
+    return (this.#listener.address() as AddressInfo).port;
+  }
+
+  stop(): void {
+    this.#listener.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  #pour(socket: Socket): void {
+    const drop = Buffer.alloc(2 ** 20, 'x');
+    const pour = (): void => {
+      while (!socket.destroyed && socket.write(drop));
+    };
+    socket.on('drain', pour);
+    pour();
+  }
+}
