@@ -57,7 +57,7 @@ export class KeyedQueue<Item, Result> {
         }
       }
     }
-    if (entries.length > 0) void this.#finish([...keys], entries);
+    if (entries.length > 0) void this.#runTogether([...keys], entries);
   }
 
   /** Whether it is an entry's turn on all of its keys, in a run that holds some already. */
@@ -70,7 +70,7 @@ export class KeyedQueue<Item, Result> {
     );
   }
 
-  async #finish(keys: readonly string[], entries: readonly Waiting<Item, Result>[]): Promise<void> {
+  async #runTogether(keys: readonly string[], entries: readonly Waiting<Item, Result>[]): Promise<void> {
     for (const key of keys) this.#held.add(key);
     try {
       const results = await this.run(

@@ -32,18 +32,21 @@ export function openEtcd(uri: string, options: EtcdClientOptions, timeout: numbe
   if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1) {
     throw new ConfigurationError(`An EtcdStorage needs at least one server and nothing else: ${FORM}.`);
   }
-  if ((username === undefined) !== (password === undefined)) {
-    throw new ConfigurationError(`An EtcdStorage needs a user and a password, or neither: ${FORM}.`);
-  }
-  const { grpcOptions, ...others } = options;
+  const { auth = authOf(username, password), grpcOptions } = options;
   return new Etcd3({
-    ...(username === undefined || password === undefined ? {} : { auth: { username, password } }),
-    ...others,
+    ...options,
+    ...(auth && { auth }),
     grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
     hosts: hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`),
     defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
     faultHandling: sendOnce(),
   });
+}
+
+function authOf(username: string | undefined, password: string | undefined): IOptions['auth'] {
+  if (username === undefined && password === undefined) return undefined;
+  if (username !== undefined && password !== undefined) return { username, password };
+  throw new ConfigurationError(`An EtcdStorage needs a user and a password, or neither: ${FORM}.`);
 }
 
 /**

@@ -64,6 +64,14 @@ describe('options', () => {
     });
   });
 
+  it('that are undefined erase nothing', () => {
+    const options = { auth: undefined, grpcOptions: undefined } as unknown as EtcdClientOptions;
+    expect(optionsOf('etcd://user:password@localhost', options)).toMatchObject({
+      auth: { username: 'user', password: 'password' },
+      grpcOptions: { 'grpc.initial_reconnect_backoff_ms': 100 },
+    });
+  });
+
   it('cannot make the driver send calls again', () => {
     const faultHandling = { global: 'retry' };
     const options = optionsOf('etcd://localhost', { faultHandling } as EtcdClientOptions);

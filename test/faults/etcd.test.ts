@@ -1,0 +1,338 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Etcd3, type ComparatorBuilder } from 'etcd3';
+import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
+import { base64, EtcdGateway } from '../support/etcd-gateway.js';
+import { startEtcd } from '../support/servers/etcd.js';
+import { until, type Server } from '../support/servers/server-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+
+const TIMEOUT = 1000;
+/** On a busy machine; still less than two calls would take, one after the other. */
+const SURELY_WITHIN = 1.9 * TIMEOUT;
+/** How soon a storage has found a server that is back. */
+const SOON = 3000;
+
+const hourly = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1_000_000, period: 3_600_000 });
+
+let server: Server;
+let gateway: EtcdGateway;
+beforeAll(async () => {
+  server = await startEtcd();
+  gateway = new EtcdGateway(server);
+});
+afterAll(() => server.stop());
+
+const opened: EtcdStorage[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((storage) => storage.close()));
+  await gateway.clear();
+});
+
+describe('a server that is killed', () => {
+  it('makes StorageErrors at once, and serves again by itself when it is back', async () => {
+    const storage = open();
+    await storage.consume(hit());
+    await server.kill();
+    for (let times = 0; times < 3; times++) {
+      const { error, elapsed } = await failureOf(storage.consume(hit()));
+      expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
+      expect(error).toHaveProperty('message', expect.stringMatching(/^EtcdStorage failed: .*UNAVAILABLE/));
+      expect(error).toHaveProperty('cause', expect.any(Error));
+      expect(elapsed).toBeLessThan(SURELY_WITHIN);
+    }
+    expect(await storage.check()).toBe(false);
+    await server.restart();
+    await until(() => storage.check(), 'the storage to find the server', SOON);
+    expect(await used()).toBe(1);
+    await storage.consume(hit());
+    expect(await used()).toBe(2);
+  });
+
+  it('forgets nothing that was counted, and counts nothing twice', async () => {
+    const load = hitAllTheTime(open(), ['a', 'b', 'c']);
+    await until(() => load.allowed > 50, 'hits to be counted');
+    await server.kill();
+    await until(() => load.failed > 5, 'hits to fail');
+    await server.restart();
+    const before = load.allowed;
+    await until(() => load.allowed > before + 50, 'hits to be counted again');
+    await load.stop();
+    const counted = await used('a', 'b', 'c');
+    expect(counted).toBeGreaterThanOrEqual(load.allowed);
+    expect(counted).toBeLessThanOrEqual(load.allowed + load.failed);
+  });
+});
+
+describe('a server that stands still', () => {
+  it('makes StorageErrors within the timeout, of those that wait for their turn, too', async () => {
+    const storage = open();
+    await storage.consume(hit());
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      const buckets = [...Array.from({ length: 100 }, () => 'somebody'), 'other', 'another'];
+      const failures = buckets.map((bucket) => failureOf(storage.consume(hit(bucket))));
+      const start = Date.now();
+      expect(await storage.check()).toBe(false);
+      expect(Date.now() - start).toBeLessThan(SURELY_WITHIN);
+      for (const { error, elapsed } of await Promise.all(failures)) {
+        expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+        expect(elapsed).toBeLessThan(SURELY_WITHIN);
+      }
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await until(() => storage.check(), 'the storage to find the server', SOON);
+    // The first of the hundred was sent, and may have been counted when the server went on.
+    expect([1, 2]).toContain(await used());
+    expect((await storage.consume(hit())).allowed).toBe(true);
+  });
+});
+
+describe('a connection', () => {
+  let proxy: TcpProxy;
+  beforeAll(async () => {
+    proxy = await TcpProxy.to(server.port);
+  });
+  afterAll(() => proxy.close());
+
+  it('that breaks before the answer fails the hit, which was counted, and is not sent again', async () => {
+    const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}` });
+    await storage.consume(hit());
+    const { Txn = 0 } = await gateway.calls();
+    proxy.swallows = 'answers';
+    const failure = failureOf(storage.consume(hit()));
+    await until(async () => (await gateway.calls())['Txn'] === Txn + 1, 'the server to count the hit');
+    proxy.cut();
+    proxy.swallows = 'nothing';
+    expect((await failure).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    await sleep(200);
+    expect(await gateway.calls()).toHaveProperty('Txn', Txn + 1);
+    expect(await used()).toBe(2);
+    await until(() => storage.check(), 'the storage to connect again', SOON);
+    await storage.consume(hit());
+    expect(await used()).toBe(3);
+  });
+
+  it('that went dead in silence is given up after one call', async () => {
+    const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}`, timeout: 300 });
+    await storage.consume(hit());
+    const { connections } = proxy;
+    proxy.swallows = 'requests';
+    expect((await failureOf(storage.consume(hit()))).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    proxy.swallows = 'nothing';
+    expect((await storage.consume(hit())).allowed).toBe(true);
+    expect(proxy.connections).toBe(connections + 1);
+  });
+});
+
+describe('of several servers', () => {
+  it('one that is down is passed over after one call', async () => {
+    const storage = open({ uri: `etcd://127.0.0.1:1,127.0.0.1:${server.port}` });
+    let failed = 0;
+    for (let times = 0; times < 30; times++) {
+      await storage.consume(hit()).catch(() => failed++);
+    }
+    expect(failed).toBeLessThanOrEqual(1);
+    expect(await used()).toBe(30 - failed);
+  });
+
+  it('all that are down are found again at once', async () => {
+    const port = server.port;
+    const storage = open({ uri: `etcd://127.0.0.1:${port},localhost:${port}` });
+    await storage.consume(hit());
+    await server.kill();
+    for (let times = 0; times < 5; times++) await failureOf(storage.consume(hit()));
+    await server.restart();
+    await until(() => storage.check(), 'the storage to find the servers', SOON);
+    expect(await used()).toBe(1);
+  });
+});
+
+describe('leases that were revoked', () => {
+  it('take the records with them, and are granted anew', async () => {
+    const storage = open();
+    await storage.consume(hit());
+    await gateway.revokeAllLeases();
+    await Promise.all(['somebody', 'other', 'somebody'].map((bucket) => storage.consume(hit(bucket))));
+    expect(await used()).toBe(2);
+    expect(await used('other')).toBe(1);
+    expect((await gateway.leases()).map(({ keys }) => keys)).toEqual([
+      ['nestjs-limits:other', 'nestjs-limits:somebody'],
+    ]);
+  });
+});
+
+describe('one who always loses the race', () => {
+  it('gives up with a ConcurrentUpdateError, and counts nothing', async () => {
+    const client = new RacedClient(server.port);
+    await expect(new EtcdStorage(client, { timeout: 20_000 }).consume(hit())).rejects.toMatchObject({
+      name: 'ConcurrentUpdateError',
+      code: 'ERR_RATE_LIMIT_CONCURRENT_UPDATE',
+    });
+    expect(client.races).toBe(32); // 16 attempts, each of which reads before it tries
+    expect(await used()).toBe(0);
+    client.close();
+  });
+
+  it('tries no longer than the timeout', async () => {
+    const client = new RacedClient(server.port);
+    const { error, elapsed } = await failureOf(new EtcdStorage(client, { timeout: 30 }).consume(hit()));
+    expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    expect(elapsed).toBeLessThan(SURELY_WITHIN);
+    expect(await used()).toBe(0);
+    client.close();
+  });
+});
+
+describe('a server that asks for a password', () => {
+  let secured: Server;
+  beforeAll(async () => {
+    secured = await startEtcd();
+    const root = new EtcdGateway(secured);
+    const ours = { key: base64('nestjs-limits:'), range_end: base64('nestjs-limits;') };
+    await root.call('auth/role/add', { name: 'limits' });
+    await root.call('auth/role/grant', { name: 'limits', perm: { permType: 'READWRITE', ...ours } });
+    await root.call('auth/user/add', { name: 'root', password: 'root' });
+    await root.call('auth/user/grant', { user: 'root', role: 'root' });
+    await root.call('auth/user/add', { name: 'limiter', password: 'p@ss/wörd:' });
+    await root.call('auth/user/grant', { user: 'limiter', role: 'limits' });
+    await root.call('auth/enable', {});
+  });
+  afterAll(() => secured.stop());
+
+  const openAs = (credentials: string): EtcdStorage =>
+    open({ uri: `etcd://${credentials}@127.0.0.1:${secured.port}`, timeout: 5 * TIMEOUT });
+
+  it('is given the decoded one, again when it has restarted, and need allow no more than our own keys', async () => {
+    const storage = openAs('limiter:p%40ss%2Fw%C3%B6rd%3A');
+    await storage.consume(hit());
+    await secured.restart();
+    await until(() => storage.check(), 'the storage to find the server', 2 * SOON);
+    await storage.consume(hit());
+    const { outcomes } = await storage.peek(hit());
+    expect(outcomes[0]?.remaining).toBe(999_998);
+    expect(await storage.reset()).toBe(1);
+  });
+
+  it('and is given a wrong one makes a StorageError that does not show it', async () => {
+    const storage = openAs('limiter:guessed');
+    const { error } = await failureOf(storage.consume(hit()));
+    expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    expect(error).toHaveProperty('message', expect.stringContaining('authentication failed'));
+    expect(inspect([error, storage], { depth: Infinity, showHidden: true })).not.toContain('guessed');
+  });
+});
+
+describe('a process', () => {
+  it.each(['a server', 'no server'])(
+    'ends by itself once its storage on %s is closed, without unhandled errors',
+    async (what) => {
+      const script = `
+        import { EtcdStorage } from './lib/storages/etcd/index.ts';
+        import { createLimit } from './lib/storages/limit.ts';
+        const storage = new EtcdStorage('${what === 'a server' ? server.uri : 'etcd://127.0.0.1:1'}');
+        const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: 3600000 });
+        const hit = () =>
+          storage.consume([{ bucket: 'somebody', limit, cost: 1 }]).then(() => 'counted', (error) => error.code);
+        const before = await hit();
+        const underWay = hit();
+        await storage.close();
+        await underWay;
+        const closed = performance.now();
+        const after = await hit();
+        process.on('exit', () => console.log(JSON.stringify({ before, after, lived: performance.now() - closed })));
+      `;
+      const child = spawn(
+        process.execPath,
+        ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      let output = '';
+      let errors = '';
+      child.stdout.on('data', (data) => (output += String(data)));
+      child.stderr.on('data', (data) => (errors += String(data)));
+      const [code] = (await once(child, 'close')) as [number];
+      expect({ code, errors }).toEqual({ code: 0, errors: '' });
+      const { before, after, lived } = JSON.parse(output) as Record<string, unknown>;
+      expect([before, after]).toEqual([
+        what === 'a server' ? 'counted' : 'ERR_RATE_LIMIT_STORAGE',
+        'ERR_RATE_LIMIT_STORAGE',
+      ]);
+      expect(lived).toBeLessThan(2 * TIMEOUT);
+    },
+  );
+});
+
+function hit(bucket = 'somebody'): Hit[] {
+  return [{ bucket, limit: hourly, cost: 1 }];
+}
+
+function open({ uri = server.uri, ...options }: EtcdStorageOptions & { uri?: string } = {}): EtcdStorage {
+  const storage = new EtcdStorage(uri, { timeout: TIMEOUT, ...options });
+  opened.push(storage);
+  return storage;
+}
+
+/** How many hits of some identities are counted, as a process says that has just begun. */
+async function used(...buckets: string[]): Promise<number> {
+  const cells = buckets.length === 0 ? hit() : buckets.flatMap((bucket) => hit(bucket));
+  const { outcomes } = await open({ timeout: 20_000 }).peek(cells);
+  return outcomes.reduce((sum, { limit, remaining }) => sum + limit.amount - remaining, 0);
+}
+
+async function failureOf(call: Promise<BatchResult>): Promise<{ error: unknown; elapsed: number }> {
+  const start = Date.now();
+  const error = await call.then(
+    () => 'It did not fail.',
+    (reason: unknown) => reason,
+  );
+  return { error, elapsed: Date.now() - start };
+}
+
+/** Hits some identities until it is stopped, and tells what became of it. */
+function hitAllTheTime(
+  storage: EtcdStorage,
+  buckets: readonly string[],
+): { allowed: number; failed: number; stop(): Promise<unknown> } {
+  const load = { allowed: 0, failed: 0, stopped: false };
+  const workers = [...buckets, ...buckets].map(async (bucket) => {
+    while (!load.stopped) {
+      await storage.consume(hit(bucket)).then(
+        () => load.allowed++,
+        () => load.failed++,
+      );
+      await sleep(1);
+    }
+  });
+  return Object.assign(load, {
+    stop: () => {
+      load.stopped = true;
+      return Promise.all(workers);
+    },
+  });
+}
+
+/** A client that somebody else is always faster than: right before each of its transactions, they write to the record. */
+class RacedClient extends Etcd3 {
+  races = 0;
+
+  constructor(port: number) {
+    super({ hosts: `127.0.0.1:${port}` });
+  }
+
+  override if(...compared: Parameters<Etcd3['if']>): ComparatorBuilder {
+    const transaction = super.if(...compared);
+    const commit = transaction.commit.bind(transaction);
+    transaction.commit = async () => {
+      this.races++;
+      await this.put(compared[0]).value('{}');
+      return commit();
+    };
+    return transaction;
+  }
+}
