@@ -30,6 +30,24 @@ const backends: readonly Backend[] = [
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisSentinelStorage(uri, options),
   },
+  {
+    schemes: ['memcached'],
+    open: async (uri, options) => new (await import('./memcached/index.js')).MemcachedStorage(uri, options),
+  },
+  {
+    schemes: ['gaememcached'],
+    open: async (uri, options) => new (await import('./memcached/index.js')).GAEMemcachedStorage(uri, options),
+  },
+  {
+    schemes: ['mongodb', 'mongodb+srv'],
+    driver: 'mongodb',
+    open: async (uri, options) => new (await import('./mongodb/index.js')).MongoDBStorage(uri, options),
+  },
+  {
+    schemes: ['etcd'],
+    driver: 'etcd3',
+    open: async (uri, options) => new (await import('./etcd/index.js')).EtcdStorage(uri, options),
+  },
 ];
 
 /**
