@@ -5,6 +5,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { MemoryStorage, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** The HTTP platforms of Nest; whatever the tests expect of one, they expect of the other. */
@@ -84,8 +85,10 @@ export class HttpApp {
     readonly nest: INestApplication,
     readonly log: RecordingLogger,
   ) {
-    const { port } = (nest.getHttpServer() as { address(): AddressInfo }).address();
-    this.#url = `http://127.0.0.1:${port}`;
+    const server = nest.getHttpServer() as Server;
+    // On a busy machine a test may pause for longer than a server keeps idle connections, and then meet one that closes.
+    server.keepAliveTimeout = 0;
+    this.#url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<HttpReply> {
