@@ -36,7 +36,8 @@ const backends: readonly Backend[] = [
   },
   {
     schemes: ['gaememcached'],
-    open: async (uri, options) => new (await import('./memcached/index.js')).GAEMemcachedStorage(uri, options),
+    open: async (uri, options) =>
+      new (await import('./memcached/index.js')).GAEMemcachedStorage(uri, options),
   },
   {
     schemes: ['mongodb', 'mongodb+srv'],
