@@ -10,10 +10,14 @@ const STRANGERS = `declare module '@nestjs/config' {
   export class ConfigService { getOrThrow<T>(name: string): T }
 }`;
 
-const documents = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((name) => `docs/${name}`)];
-const sources = readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts'))
-  .map((name) => `lib/${name}`);
+const documents = ['README.md', ...filesOf('docs', '.md')];
+const sources = filesOf('lib', '.ts');
+
+function filesOf(folder: string, ending: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => `${folder}/${name}`);
+}
 
 function read(name: string): string {
   return readFileSync(join(ROOT, name), 'utf8');
