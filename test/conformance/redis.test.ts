@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Cluster, Redis } from 'ioredis';
+import { createLimit } from 'nestjs-limits';
 import { RedisClusterStorage, RedisSentinelStorage, RedisStorage } from 'nestjs-limits/redis';
 import { describeStorage } from 'nestjs-limits/testing';
 import { parseStorageUri } from '../../lib/storages/storage-uri.js';
@@ -49,11 +50,13 @@ describe.each([true, false])('a given cluster client (duplicate: %s)', (duplicat
   });
   afterAll(() => client.disconnect());
 
-  describeStorage('RedisClusterStorage', {
-    open: (options) => new RedisClusterStorage(client, { ...options, duplicate }),
-  });
-
-  it('goes on serving when the storages on it are closed', async () => {
+  it('counts for a storage, and goes on serving when that is closed', async () => {
+    const storage = new RedisClusterStorage(client, { keyPrefix: `given-${duplicate}`, duplicate });
+    const limit = createLimit({ id: 'given', strategy: 'fixed-window', amount: 2, period: 60_000 });
+    const hit = async (): Promise<boolean> =>
+      (await storage.consume([{ bucket: 'somebody', limit, cost: 1 }])).allowed;
+    expect([await hit(), await hit(), await hit()]).toEqual([true, true, false]);
+    await storage.close();
     expect(await client.ping()).toBe('PONG');
   });
 });

@@ -7,7 +7,7 @@ import {
   type Storage,
   type StrategyName,
 } from 'nestjs-limits';
-import { describeOn, serverUri, type ServerName } from '../support/servers.js';
+import { describeOn, type ServerName } from '../support/servers.js';
 import type { Answer } from './child.js';
 import { Processes } from './processes.js';
 
@@ -24,8 +24,6 @@ const backends = {
   ETCD: { timeout: PATIENCE },
   MONGODB: { timeout: PATIENCE },
 } as const satisfies Partial<Record<ServerName, object>>;
-
-type Backend = keyof typeof backends;
 
 const TIMES = 50;
 const AMOUNT = 100;
@@ -55,24 +53,7 @@ afterAll(async () => {
   await Promise.all([together.end(), apart.end()]);
 });
 
-/** Whether `storageFromString` knows a backend. */
-async function isKnown(backend: Backend): Promise<boolean> {
-  try {
-    await (await storageFromString(serverUri(backend) ?? '')).close();
-    return true;
-  } catch (error) {
-    if (String(error).includes('unknown scheme')) return false;
-    return true; // a test will say what is wrong
-  }
-}
-
-const names = Object.keys(backends) as Backend[];
-const known = await Promise.all(names.map(isKnown));
-const unknown = names.filter((_backend, index) => !known[index]);
-if (unknown.length > 0)
-  it.skip(`on ${unknown.join(', ')} (skipped: storageFromString does not know it)`, () => undefined);
-
-describe.each(names.filter((backend) => !unknown.includes(backend)))('on %s', (backend) => {
+describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (backend) => {
   describeOn(backend, 'four processes', (uri) => {
     const options = { ...backends[backend], keyPrefix: `exactness-${randomBytes(6).toString('hex')}` };
     let storage: Storage;
