@@ -186,17 +186,25 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(await documents.indexes()).toContainEqual(expect.objectContaining(index));
   });
 
-  it('is where the options say, else where the URI does', async () => {
-    const named = uri.replace(/\/[^/?]*(\?|$)/, `/${database}-named$1`);
+  it('is where the options say, else where the URI or the client does', async () => {
+    const [named, other] = [client.db(`${database}-named`), client.db(`${database}-other`)];
+    const uriOfNamed = uri.replace(/\/[^/?]*(\?|$)/, `/${named.databaseName}$1`);
+    const clientOfNamed = new MongoClient(uriOfNamed);
     const storages = [
-      new MongoDBStorage(named, PATIENT),
-      new MongoDBStorage(named, { ...PATIENT, database: `${database}-other`, collection: 'own' }),
+      new MongoDBStorage(uriOfNamed, PATIENT),
+      new MongoDBStorage(clientOfNamed, { ...PATIENT, collection: 'own' }),
+      new MongoDBStorage(uriOfNamed, { ...PATIENT, database: other.databaseName }),
     ];
     for (const storage of storages) await storage.consume(hitsOn([limitOf('fixed-window')]));
-    expect(await client.db(`${database}-named`).collection('rate_limits').countDocuments()).toBe(1);
-    expect(await client.db(`${database}-other`).collection('own').countDocuments()).toBe(1);
-    for (const name of ['named', 'other']) await client.db(`${database}-${name}`).dropDatabase();
-    await Promise.all(storages.map((storage) => storage.close()));
+    expect(await named.collection('rate_limits').countDocuments()).toBe(1);
+    expect(await named.collection('own').countDocuments()).toBe(1);
+    expect(await other.collection('rate_limits').countDocuments()).toBe(1);
+    await Promise.all([
+      named.dropDatabase(),
+      other.dropDatabase(),
+      ...storages.map((storage) => storage.close()),
+    ]);
+    await clientOfNamed.close();
   });
 
   it('remembers the clock: an update that began before another and comes after it does not turn it back', async () => {
@@ -285,6 +293,12 @@ describe('opening a MongoDBStorage', () => {
     const client = new MongoClient('mongodb://localhost');
     expect(() => new MongoDBStorage(client, { maxPoolSize: 5 })).toThrow(
       'A MongoDBStorage on a given client does not know the option "maxPoolSize".',
+    );
+  });
+
+  it('refuses a name that no database can have', () => {
+    expect(() => new MongoDBStorage('mongodb://localhost', { database: 'a.b' })).toThrow(
+      "The options of a MongoDBStorage cannot be used: Database names cannot contain the character '.'",
     );
   });
 

@@ -36,7 +36,7 @@ export interface HitExpressions {
   readonly look: Fields;
   /** Verdict: whether the hit fits. */
   readonly fits: MongoExpression;
-  /** Take: what to store once `$refused` names the limits whose hits do not fit, and `$$allowed` says whether the batch is allowed. */
+  /** Take: what to store. `$refused` names the limits whose hits do not fit, `$$allowed` says whether the batch is allowed. */
   readonly next: Fields;
 }
 

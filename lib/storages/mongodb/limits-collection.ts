@@ -1,4 +1,5 @@
 import type { Collection, Db, MongoClient } from 'mongodb';
+import { ConfigurationError, messageOf } from '../../common/errors.js';
 
 /** An identity's document, of which only its key is of interest outside a pipeline. */
 export interface IdentityDocument {
@@ -16,18 +17,25 @@ export class LimitsCollection {
   #connected = false;
   #indexedAt = -Infinity;
 
-  /** @param timeout ms that a write may take to reach the majority */
+  /**
+   * @param timeout ms that a write may take to reach the majority
+   * @throws ConfigurationError when the driver knows that a name is impossible; others the server refuses
+   */
   constructor(
     private readonly client: MongoClient,
     { database, collection, timeout }: { database: string; collection: string; timeout: number },
   ) {
-    this.#database = client.db(database);
-    this.#collection = this.#database.collection<IdentityDocument>(collection, {
-      readPreference: 'primary',
-      readConcern: { level: 'majority' },
-      writeConcern: { w: 'majority', wtimeoutMS: timeout },
-      promoteValues: true,
-    });
+    try {
+      this.#database = client.db(database);
+      this.#collection = this.#database.collection<IdentityDocument>(collection, {
+        readPreference: 'primary',
+        readConcern: { level: 'majority' },
+        writeConcern: { w: 'majority', wtimeoutMS: timeout },
+        promoteValues: true,
+      });
+    } catch (error) {
+      throw new ConfigurationError(`The options of a MongoDBStorage cannot be used: ${messageOf(error)}`);
+    }
   }
 
   /** The collection, connected and with its index; rejects when it cannot be had now, and tries anew the next time. */

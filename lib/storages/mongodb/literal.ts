@@ -6,7 +6,7 @@ export function literal(value: number | string | readonly number[] | readonly st
   return { $literal: asStored(value) };
 }
 
-/** Numbers are doubles, as in JavaScript; left to the driver, some would become integers, which the server divides and multiplies otherwise. */
+/** Numbers as doubles, which they are in JavaScript: the driver would make integers of some, and those calculate otherwise. */
 function asStored(value: number | string | readonly (number | string)[]): unknown {
   if (typeof value === 'number') return new Double(value);
   return typeof value === 'string' ? value : value.map(asStored);

@@ -5,13 +5,13 @@ import { parseStorageUri } from '../storage-uri.js';
 const FORM =
   'mongodb://user:password@host:27017,host:27017/database or mongodb+srv://user:password@host/database';
 const DEFAULT_PORT = 27017;
+const DEFAULT_DATABASE = 'limits';
 
 /** Long enough to reach any server; how long a hit waits for that is another matter. */
 const LEAST_CONNECT_TIMEOUT = 2000;
 
 /**
- * Opens a client, and says which database the URI names. The driver's options win over what the URI says, and both over
- * our own.
+ * Opens a client, and says which database to use. The driver's options win over what the URI says, and both over our own.
  *
  * @param timeout ms that a call may take
  * @throws ConfigurationError when the URI or an option is malformed
@@ -20,7 +20,7 @@ export function openMongo(
   uri: string,
   timeout: number,
   driverOptions: MongoClientOptions,
-): { client: MongoClient; database: string | undefined } {
+): { client: MongoClient; database: string } {
   const { scheme, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
   if (scheme !== 'mongodb' && scheme !== 'mongodb+srv') {
     throw new ConfigurationError(
@@ -33,7 +33,7 @@ export function openMongo(
   const given = Object.entries(driverOptions).filter(([, value]) => value !== undefined);
   try {
     const client = new MongoClient(url, Object.fromEntries([...ours, ...given]));
-    return { client, database: path.slice(1) || undefined };
+    return { client, database: path.slice(1) || DEFAULT_DATABASE };
   } catch (error) {
     throw new ConfigurationError(
       isReadable(url)

@@ -16,7 +16,7 @@ import { within } from './within.js';
 
 /** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
 export interface MongoDBStorageOptions extends StorageOptions, MongoClientOptions {
-  /** Default: the one that the URI names, else `'limits'`. */
+  /** Default: the one that the URI names, else `'limits'`; that of a given client. */
   database?: string;
   /** Default: `'rate_limits'`. */
   collection?: string;
@@ -25,7 +25,6 @@ export interface MongoDBStorageOptions extends StorageOptions, MongoClientOption
 }
 
 const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
-const DEFAULT_DATABASE = 'limits';
 const DEFAULT_COLLECTION = 'rate_limits';
 const DEFAULT_TIMEOUT = 1000;
 
@@ -76,12 +75,12 @@ export class MongoDBStorage extends Storage {
     assertWholeNumber('The timeout of a MongoDBStorage', timeout, 1);
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', options, OWN_OPTIONS);
-    const { client, database: named } =
+    const opened =
       typeof connection === 'string'
         ? openMongo(connection, timeout, driverOptions)
-        : { client: connection, database: undefined };
-    this.#collection = new LimitsCollection(client, {
-      database: database ?? named ?? DEFAULT_DATABASE,
+        : { client: connection, database: connection.options.dbName };
+    this.#collection = new LimitsCollection(opened.client, {
+      database: database ?? opened.database,
       collection: collection ?? DEFAULT_COLLECTION,
       timeout,
     });
