@@ -10,7 +10,7 @@ import { Rendezvous } from './rendezvous.js';
  * certainty that none is sent twice. Of those tried under load and faults, `memcached` hangs when a server stops (it has no
  * deadline per command), `memcache-client` spreads one key over the servers at random and lets a line break in a key inject
  * a command, `memjs` has no `cas`, `memcache` sends `get` for `gets`, and `memcache-plus` throws where nobody can catch it.
- * Four commands of a text protocol are little code, exact where those were not, and took a quarter of the time.
+ * Four commands of a text protocol are little code; they were seen to be exact, at a quarter of the cost.
  */
 
 export interface MemcachedClientOptions {

@@ -4,10 +4,10 @@
  */
 const TICKS = 2;
 
-/** From here on Memcached takes an expiry for a date, in seconds. */
+/** Beyond this, Memcached takes an expiry for a date, in seconds. */
 const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
 
-/** The last date that it can read; 2038-01-19. */
+/** The last date that it can read: 2038-01-19. */
 const LAST_DATE = 2 ** 31 - 1;
 
 /** Never: until the server needs the room, or the item is written anew. */

@@ -15,6 +15,9 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** Ms of silence after which a connection shows that it is still there, lest something on the way forgets it. */
+const KEEP_ALIVE = 60_000;
+
 /**
  * The life of one connection: commands go out at once, answers come back in the same order. So an answer that is late or
  * makes no sense ends it all, for whatever came next could not be told apart. It ends once, and with it every command that
@@ -40,6 +43,7 @@ export class MemcachedSession {
     private readonly onEnd: () => void,
   ) {
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => this.#receive(chunk));
     socket.on('error', (cause: NodeJS.ErrnoException) =>

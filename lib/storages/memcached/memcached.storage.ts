@@ -16,9 +16,9 @@ export interface MemcachedStorageOptions extends StorageOptions {
 }
 
 /**
- * Counts on one or several Memcached servers: one item per identity, by compare-and-set, with the clock of
- * this process. Every identity has one server, by rendezvous hashing of the servers' names as the URI has them; while that
- * server is down, its identities get a `StorageError`, and the others notice nothing.
+ * Counts on one or several Memcached servers: one item per identity, by compare-and-set, with the clock of this process.
+ * Every identity has one server, by rendezvous hashing of the servers' names as the URI has them; while that server is down,
+ * its identities get a `StorageError`, and the others notice nothing.
  *
  * Memcached forgets what it has no room for, and everything when it restarts. It cannot list keys, so that `reset` always
  * fails.
@@ -73,6 +73,8 @@ export class MemcachedStorage extends CasStorage<string> {
   ): Promise<boolean> {
     const name = memcachedKey(this.keyPrefix, key);
     const expiry = memcachedExpiry(ttl, Date.now());
+    // In the turn of the event loop in which it was read, so by the same connection: a server that has restarted since, and
+    // begun its versions anew, is never told one of before.
     return version === undefined
       ? this.#client.add(name, text, expiry)
       : this.#client.cas(name, text, expiry, version);
