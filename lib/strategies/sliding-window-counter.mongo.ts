@@ -45,7 +45,11 @@ export const slidingWindowCounterMongo: MongoStrategy = {
   take: ({ look, period, cost }) =>
     stored(`${look}.previous`, add(`${look}.current`, cost), `${look}.start`, period),
 
-  refuse: ({ look, period }) => stored(`${look}.previous`, `${look}.current`, `${look}.start`, period),
+  refuse: ({ cell, look, now, period }) =>
+    choose(
+      [[less(now, `${cell}.start`), stored(`${look}.previous`, `${look}.current`, `${look}.start`, period)]],
+      cell,
+    ),
 
   refund: (terms, consumption) => {
     const { look, period, cost } = terms;
