@@ -32,9 +32,9 @@ export const movingWindowMongo: MongoStrategy = {
     };
   },
 
-  refuse: ({ cell, look, now, period }) =>
+  refuse: ({ cell, now, period }) =>
     choose(
-      [[less(now, { $last: `${look}.times` }), { times: noneFromFuture(look, now), end: add(now, period) }]],
+      [[less(now, { $last: `${cell}.times` }), { times: noneFromFuture(cell, now), end: add(now, period) }]],
       cell,
     ),
 
@@ -81,8 +81,8 @@ function counted({ cell, now, period }: MongoTerms): MongoExpression {
 }
 
 /** Times from the future, left by a clock that went back, count as now. */
-function noneFromFuture(look: string, now: MongoExpression): MongoExpression {
-  const times = `${look}.times`;
+function noneFromFuture(state: string, now: MongoExpression): MongoExpression {
+  const times = `${state}.times`;
   return choose([[less(now, { $last: times }), mapped(times, min('$$this', now))]], times);
 }
 
