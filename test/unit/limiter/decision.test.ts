@@ -63,6 +63,14 @@ describe('The binding limit of a decision', () => {
       'b',
     ],
     [
+      'the first of those to wait for longest',
+      [
+        outcome('a', { allowed: false, remaining: 0, retryAfter: 20 }),
+        outcome('b', { allowed: false, remaining: 0, retryAfter: 20 }),
+      ],
+      'a',
+    ],
+    [
       'of those that refuse the one that always will',
       [
         outcome('a', { allowed: false, remaining: 0, retryAfter: 1e12 }),

@@ -15,9 +15,11 @@ const clock = new ManualClock();
 const onePerMinute = parse('1/minute');
 const onePerSecond = new RateLimitItemPerSecond(1, 1);
 
-describe.each([FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter])(
-  'The quickstart of limits, with %p',
-  (Limiter) => {
+const LIMITERS = [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter];
+
+describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))(
+  'The quickstart of limits, with %s',
+  (_name, Limiter) => {
     let limiter: RateLimiter;
     beforeEach(() => {
       limiter = new Limiter(new MemoryStorage({ clock }));

@@ -38,226 +38,229 @@ const LIMITERS = [
   [TokenBucketRateLimiter, 'token-bucket', MINUTE / 5, MINUTE],
 ] as const;
 
-describe.each(LIMITERS)('%p', (Limiter, strategy, untilOne, untilAll) => {
-  let limiter: RateLimiter;
-  beforeEach(() => {
-    limiter = new Limiter(storage);
-  });
-  const limit = parse('5/minute');
-
-  it('knows its strategy and its storage', () => {
-    expect(limiter.strategy).toBe(strategy);
-    expect(limiter.storage).toBe(storage);
-  });
-
-  it('hits until the amount is taken, for each identity on its own', () => {
-    const answers = Array.from({ length: 6 }, () => limiter.hit(limit, 'user', '42'));
-
-    expect(answers).toEqual([true, true, true, true, true, false]);
-    expect(limiter.hit(limit, 'user', '43')).toBe(true);
-    expect(limiter.hit(limit)).toBe(true);
-  });
-
-  it('tests without taking', () => {
-    for (let i = 0; i < 10; i++) expect(limiter.test(limit, 'a')).toBe(true);
-
-    expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(true);
-    expect(limiter.test(limit, ['a'], { cost: 6 })).toBe(false);
-    expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
-  });
-
-  it('tells how much is left and when it grows', async () => {
-    await limiter.hit(limit, ['a'], { cost: 5 });
-
-    expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 0, resetTime: NOW + untilOne });
-    expect(limiter.getWindowStats(limit, 'b')).toEqual({ remaining: 5, resetTime: NOW });
-  });
-
-  it('decides: what is taken, what is left, and when to come back', () => {
-    const taken = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
-    const refused = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
-
-    expect(taken).toBeInstanceOf(Decision);
-    expect(taken).toMatchObject({
-      allowed: true,
-      now: NOW,
-      remaining: 0,
-      resetTime: NOW + untilOne,
-      retryAfter: 0,
+describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
+  '%s',
+  (_name, Limiter, strategy, untilOne, untilAll) => {
+    let limiter: RateLimiter;
+    beforeEach(() => {
+      limiter = new Limiter(storage);
     });
-    expect(refused).toMatchObject({
-      allowed: false,
-      now: NOW,
-      remaining: 0,
-      resetTime: NOW + untilOne,
-      retryAfter: untilAll,
+    const limit = parse('5/minute');
+
+    it('knows its strategy and its storage', () => {
+      expect(limiter.strategy).toBe(strategy);
+      expect(limiter.storage).toBe(storage);
     });
-    expect(taken.receipts).toHaveLength(1);
-    expect(refused.receipts).toEqual([]);
-  });
 
-  it('lets the same hit through exactly retryAfter later', async () => {
-    await limiter.hit(limit, ['a'], { cost: 5 });
-    clock.advance(untilAll - 1);
-    expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(false);
-    clock.advance(1);
-    expect(limiter.hit(limit, ['a'], { cost: 5 })).toBe(true);
-  });
+    it('hits until the amount is taken, for each identity on its own', () => {
+      const answers = Array.from({ length: 6 }, () => limiter.hit(limit, 'user', '42'));
 
-  it('peeks at what it would decide', async () => {
-    await limiter.hit(limit, ['a'], { cost: 3 });
-
-    expect(limiter.peek(limit, 'a')).toMatchObject({
-      allowed: true,
-      remaining: 2,
-      retryAfter: 0,
-      receipts: [],
+      expect(answers).toEqual([true, true, true, true, true, false]);
+      expect(limiter.hit(limit, 'user', '43')).toBe(true);
+      expect(limiter.hit(limit)).toBe(true);
     });
-    expect(limiter.peek(limit, ['a'], { cost: 3 })).toMatchObject({ allowed: false, remaining: 2 });
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
-  });
 
-  it('takes a cost as a whole or not at all', () => {
-    expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(true);
-    expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(false);
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
-    expect(limiter.hit(limit, ['a'], { cost: 2 })).toBe(true);
-  });
+    it('tests without taking', () => {
+      for (let i = 0; i < 10; i++) expect(limiter.test(limit, 'a')).toBe(true);
 
-  it('always allows a cost of 0, and changes nothing by it', async () => {
-    await limiter.hit(limit, ['a'], { cost: 5 });
-    const before = limiter.getWindowStats(limit, 'a');
-    clock.advance(1);
+      expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(true);
+      expect(limiter.test(limit, ['a'], { cost: 6 })).toBe(false);
+      expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
+    });
 
-    const decision = limiter.consume(limit, ['a'], { cost: 0 }) as Decision;
+    it('tells how much is left and when it grows', async () => {
+      await limiter.hit(limit, ['a'], { cost: 5 });
 
-    expect(decision).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0, receipts: [] });
-    expect(limiter.getWindowStats(limit, 'a')).toEqual(before);
-    expect(limiter.hit('0/minute', ['a'], { cost: 0 })).toBe(true);
-  });
+      expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 0, resetTime: NOW + untilOne });
+      expect(limiter.getWindowStats(limit, 'b')).toEqual({ remaining: 5, resetTime: NOW });
+    });
 
-  it('never allows a cost above the capacity', () => {
-    const decision = limiter.consume(limit, ['a'], { cost: 6 }) as Decision;
+    it('decides: what is taken, what is left, and when to come back', () => {
+      const taken = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
+      const refused = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
 
-    expect(decision).toMatchObject({ allowed: false, remaining: 5, resetTime: NOW, retryAfter: Infinity });
-    expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
-  });
+      expect(taken).toBeInstanceOf(Decision);
+      expect(taken).toMatchObject({
+        allowed: true,
+        now: NOW,
+        remaining: 0,
+        resetTime: NOW + untilOne,
+        retryAfter: 0,
+      });
+      expect(refused).toMatchObject({
+        allowed: false,
+        now: NOW,
+        remaining: 0,
+        resetTime: NOW + untilOne,
+        retryAfter: untilAll,
+      });
+      expect(taken.receipts).toHaveLength(1);
+      expect(refused.receipts).toEqual([]);
+    });
 
-  it('refuses every hit on an amount of 0', () => {
-    const decision = limiter.consume('0/minute', 'a') as Decision;
+    it('lets the same hit through exactly retryAfter later', async () => {
+      await limiter.hit(limit, ['a'], { cost: 5 });
+      clock.advance(untilAll - 1);
+      expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(false);
+      clock.advance(1);
+      expect(limiter.hit(limit, ['a'], { cost: 5 })).toBe(true);
+    });
 
-    expect(decision).toMatchObject({ allowed: false, remaining: 0, resetTime: NOW, retryAfter: Infinity });
-    expect(limiter.test('0/minute', 'a')).toBe(false);
-  });
+    it('peeks at what it would decide', async () => {
+      await limiter.hit(limit, ['a'], { cost: 3 });
 
-  it('takes several limits all or none', async () => {
-    const limits = '5/minute; 2/second';
-    await limiter.hit('2/second', ['a'], { cost: 2 });
+      expect(limiter.peek(limit, 'a')).toMatchObject({
+        allowed: true,
+        remaining: 2,
+        retryAfter: 0,
+        receipts: [],
+      });
+      expect(limiter.peek(limit, ['a'], { cost: 3 })).toMatchObject({ allowed: false, remaining: 2 });
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
+    });
 
-    expect(limiter.hit(limits, 'a')).toBe(false);
-    expect(limiter.test(limits, 'a')).toBe(false);
-    expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 5 });
+    it('takes a cost as a whole or not at all', () => {
+      expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(true);
+      expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(false);
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
+      expect(limiter.hit(limit, ['a'], { cost: 2 })).toBe(true);
+    });
 
-    clock.advance(2000);
-    expect(limiter.hit(limits, 'a')).toBe(true);
-    expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
-    expect(limiter.getWindowStats('2/second', 'a')).toMatchObject({ remaining: 1 });
-    expect(limiter.getWindowStats(limits, 'a')).toEqual(limiter.getWindowStats('2/second', 'a'));
-  });
+    it('always allows a cost of 0, and changes nothing by it', async () => {
+      await limiter.hit(limit, ['a'], { cost: 5 });
+      const before = limiter.getWindowStats(limit, 'a');
+      clock.advance(1);
 
-  it('reads a text, an item and a list of items alike', async () => {
-    await limiter.hit('5/minute; 2/second', 'a');
-    await limiter.hit(parseMany('2/second, 5/minute'), 'a');
-    await limiter.hit([parse('5 per 1 minutes')], 'a');
+      const decision = limiter.consume(limit, ['a'], { cost: 0 }) as Decision;
 
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
-    expect(limiter.getWindowStats('2/second', 'a')).toMatchObject({ remaining: 0 });
-  });
+      expect(decision).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0, receipts: [] });
+      expect(limiter.getWindowStats(limit, 'a')).toEqual(before);
+      expect(limiter.hit('0/minute', ['a'], { cost: 0 })).toBe(true);
+    });
 
-  it('refunds a decision once, all its limits alike', async () => {
-    const limits = '5/minute; 9/hour';
-    const decision = limiter.consume(limits, ['a'], { cost: 3 }) as Decision;
-    await limiter.hit(limits, 'a');
+    it('never allows a cost above the capacity', () => {
+      const decision = limiter.consume(limit, ['a'], { cost: 6 }) as Decision;
 
-    await limiter.refund(decision);
-    await limiter.refund(decision);
+      expect(decision).toMatchObject({ allowed: false, remaining: 5, resetTime: NOW, retryAfter: Infinity });
+      expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
+    });
 
-    expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
-    expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
-  });
+    it('refuses every hit on an amount of 0', () => {
+      const decision = limiter.consume('0/minute', 'a') as Decision;
 
-  it('refunds nothing for what took nothing', async () => {
-    await limiter.hit(limit, ['a'], { cost: 4 });
-    await limiter.refund(await limiter.consume(limit, ['a'], { cost: 2 }));
-    await limiter.refund(await limiter.consume(limit, ['a'], { cost: 0 }));
-    await limiter.refund(await limiter.peek(limit, 'a'));
+      expect(decision).toMatchObject({ allowed: false, remaining: 0, resetTime: NOW, retryAfter: Infinity });
+      expect(limiter.test('0/minute', 'a')).toBe(false);
+    });
 
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 1 });
-  });
+    it('takes several limits all or none', async () => {
+      const limits = '5/minute; 2/second';
+      await limiter.hit('2/second', ['a'], { cost: 2 });
 
-  it('refunds nothing to a window that opened after the one it was taken from', async () => {
-    const decision = await limiter.consume(limit, ['a'], { cost: 2 });
-    clock.advance(2 * MINUTE);
-    await limiter.hit(limit, ['a'], { cost: 3 });
+      expect(limiter.hit(limits, 'a')).toBe(false);
+      expect(limiter.test(limits, 'a')).toBe(false);
+      expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 5 });
 
-    await limiter.refund(decision);
+      clock.advance(2000);
+      expect(limiter.hit(limits, 'a')).toBe(true);
+      expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
+      expect(limiter.getWindowStats('2/second', 'a')).toMatchObject({ remaining: 1 });
+      expect(limiter.getWindowStats(limits, 'a')).toEqual(limiter.getWindowStats('2/second', 'a'));
+    });
 
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
-  });
+    it('reads a text, an item and a list of items alike', async () => {
+      await limiter.hit('5/minute; 2/second', 'a');
+      await limiter.hit(parseMany('2/second, 5/minute'), 'a');
+      await limiter.hit([parse('5 per 1 minutes')], 'a');
 
-  it('refunds by hand, never above the capacity', async () => {
-    await limiter.hit(limit, ['a'], { cost: 3 });
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
+      expect(limiter.getWindowStats('2/second', 'a')).toMatchObject({ remaining: 0 });
+    });
 
-    await limiter.refund(limit, 'a');
-    expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 3 });
-    await limiter.refund(limit, ['a'], { cost: 100 });
-    expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
-    await limiter.refund(limit, 'nobody');
-    expect(limiter.getWindowStats(limit, 'nobody')).toEqual({ remaining: 5, resetTime: NOW });
-  });
+    it('refunds a decision once, all its limits alike', async () => {
+      const limits = '5/minute; 9/hour';
+      const decision = limiter.consume(limits, ['a'], { cost: 3 }) as Decision;
+      await limiter.hit(limits, 'a');
 
-  it('clears one identity of one limit', async () => {
-    await limiter.hit('5/minute; 9/hour', 'a');
-    await limiter.hit('5/minute', 'b');
+      await limiter.refund(decision);
+      await limiter.refund(decision);
 
-    await limiter.clear(limit, 'a');
+      expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
+      expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
+    });
 
-    expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 5 });
-    expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
-    expect(limiter.getWindowStats('5/minute', 'b')).toMatchObject({ remaining: 4 });
-  });
+    it('refunds nothing for what took nothing', async () => {
+      await limiter.hit(limit, ['a'], { cost: 4 });
+      await limiter.refund(await limiter.consume(limit, ['a'], { cost: 2 }));
+      await limiter.refund(await limiter.consume(limit, ['a'], { cost: 0 }));
+      await limiter.refund(await limiter.peek(limit, 'a'));
 
-  it('is cleared by the key of its item, too', async () => {
-    await limiter.hit(limit, 'user', 'a/b');
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 1 });
+    });
 
-    await storage.clear(limit.keyFor('user', 'a/b'));
+    it('refunds nothing to a window that opened after the one it was taken from', async () => {
+      const decision = await limiter.consume(limit, ['a'], { cost: 2 });
+      clock.advance(2 * MINUTE);
+      await limiter.hit(limit, ['a'], { cost: 3 });
 
-    expect(limiter.getWindowStats(limit, 'user', 'a/b')).toMatchObject({ remaining: 5 });
-  });
+      await limiter.refund(decision);
 
-  it('shares its count with another limiter of the strategy, and with no other strategy', async () => {
-    await limiter.hit(limit, 'a');
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
+    });
 
-    expect(new Limiter(storage).getWindowStats(limit, 'a')).toMatchObject({ remaining: 4 });
-    for (const [Other] of LIMITERS.filter(([, other]) => other !== strategy)) {
-      expect(new Other(storage).getWindowStats(limit, 'a')).toMatchObject({ remaining: 5 });
-    }
-  });
+    it('refunds by hand, never above the capacity', async () => {
+      await limiter.hit(limit, ['a'], { cost: 3 });
 
-  it('counts namespaces apart', async () => {
-    await limiter.hit(new RateLimitItemPerMinute(1, 1, 'web'), 'a');
+      await limiter.refund(limit, 'a');
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 3 });
+      await limiter.refund(limit, ['a'], { cost: 100 });
+      expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
+      await limiter.refund(limit, 'nobody');
+      expect(limiter.getWindowStats(limit, 'nobody')).toEqual({ remaining: 5, resetTime: NOW });
+    });
 
-    expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'web'), 'a')).toBe(false);
-    expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'api'), 'a')).toBe(true);
-  });
+    it('clears one identity of one limit', async () => {
+      await limiter.hit('5/minute; 9/hour', 'a');
+      await limiter.hit('5/minute', 'b');
 
-  it('starts anew after the storage was reset', async () => {
-    await limiter.hit(limit, ['a'], { cost: 5 });
+      await limiter.clear(limit, 'a');
 
-    expect(storage.reset()).toBe(1);
-    expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(true);
-  });
-});
+      expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 5 });
+      expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
+      expect(limiter.getWindowStats('5/minute', 'b')).toMatchObject({ remaining: 4 });
+    });
+
+    it('is cleared by the key of its item, too', async () => {
+      await limiter.hit(limit, 'user', 'a/b');
+
+      await storage.clear(limit.keyFor('user', 'a/b'));
+
+      expect(limiter.getWindowStats(limit, 'user', 'a/b')).toMatchObject({ remaining: 5 });
+    });
+
+    it('shares its count with another limiter of the strategy, and with no other strategy', async () => {
+      await limiter.hit(limit, 'a');
+
+      expect(new Limiter(storage).getWindowStats(limit, 'a')).toMatchObject({ remaining: 4 });
+      for (const [Other] of LIMITERS.filter(([, other]) => other !== strategy)) {
+        expect(new Other(storage).getWindowStats(limit, 'a')).toMatchObject({ remaining: 5 });
+      }
+    });
+
+    it('counts namespaces apart', async () => {
+      await limiter.hit(new RateLimitItemPerMinute(1, 1, 'web'), 'a');
+
+      expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'web'), 'a')).toBe(false);
+      expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'api'), 'a')).toBe(true);
+    });
+
+    it('starts anew after the storage was reset', async () => {
+      await limiter.hit(limit, ['a'], { cost: 5 });
+
+      expect(storage.reset()).toBe(1);
+      expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(true);
+    });
+  },
+);
 
 describe('Any limiter', () => {
   let limiter: RateLimiter;

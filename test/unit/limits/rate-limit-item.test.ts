@@ -23,7 +23,7 @@ describe('RateLimitItem', () => {
     [RateLimitItemPerWeek, 'week', 1_209_600],
     [RateLimitItemPerMonth, 'month', 5_184_000],
     [RateLimitItemPerYear, 'year', 62_208_000],
-  ])('%p counts in its unit', (itemClass, name, twoUnits) => {
+  ] as const)('counts in its unit where it is made by %p', (itemClass, name, twoUnits) => {
     const item = new itemClass(7, 2);
 
     expect(item).toMatchObject({ amount: 7, multiples: 2, namespace: 'LIMITER' });
