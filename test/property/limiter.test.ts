@@ -39,7 +39,7 @@ const scenarios = fc.record({
       identity: fc.constantFrom('alice', 'bob'),
       cost: fc.integer({ min: 0, max: 7 }),
     }),
-    { maxLength: 25 },
+    { maxLength: 15 },
   ),
 });
 

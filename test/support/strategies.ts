@@ -149,7 +149,7 @@ export function scenarios(
   name: StrategyName,
   {
     quota = quotas(name),
-    maxSteps = 30,
+    maxSteps = 20,
     clockGoesBack = false,
   }: { quota?: fc.Arbitrary<Quota>; maxSteps?: number; clockGoesBack?: boolean } = {},
 ): fc.Arbitrary<Scenario> {

@@ -85,17 +85,17 @@ describe('A token bucket', () => {
     );
   });
 
-  it('drifts by nothing over a million hits', () => {
+  it('drifts by nothing over a hundred thousand hits', () => {
     const subject = new Subject('token-bucket', { amount: 7, period: 1_000_003, burst: 7 });
     subject.hit(7, T);
     let now = T;
-    for (let hits = 0; hits < 1_000_000; hits++) {
+    for (let hits = 0; hits < 100_000; hits++) {
       const waiting = subject.evaluate(1, now).retryAfter;
       now += waiting;
       subject.take(1, now);
     }
 
-    expect(now).toBe(T + Math.ceil((1_000_000 * 1_000_003) / 7));
+    expect(now).toBe(T + Math.ceil((100_000 * 1_000_003) / 7));
   });
 
   it('counts exactly up to 2^53 of burst × period', () => {
