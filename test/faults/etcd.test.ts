@@ -42,7 +42,7 @@ describe('a server that is killed', () => {
       const { error, elapsed } = await failureOf(storage.consume(hit()));
       expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
       expect(error).toHaveProperty('message', expect.stringMatching(/^EtcdStorage failed: .*UNAVAILABLE/));
-      expect(error).toHaveProperty('cause', expect.any(Error));
+      expect(error).toHaveProperty('cause.message', expect.any(String));
       expect(elapsed).toBeLessThan(SURELY_WITHIN);
     }
     expect(await storage.check()).toBe(false);

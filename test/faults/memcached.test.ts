@@ -56,7 +56,7 @@ describe('a server that is killed', () => {
       const { error, elapsed } = await failureOf(storage.consume(hits()));
       expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
       expect(error).toHaveProperty('message', expect.stringContaining(`127.0.0.1:${server.port}`));
-      expect(error).toHaveProperty('cause', expect.any(Error));
+      expect(error).toHaveProperty('cause.message', expect.any(String));
       expect(elapsed).toBeLessThan(SURELY_WITHIN);
     }
     expect(await storage.check()).toBe(false);
@@ -184,7 +184,7 @@ describe('a connection that is cut in the middle of an answer', () => {
         'message',
         `MemcachedStorage failed: 127.0.0.1:${proxy.port} has closed the connection.`,
       );
-      expect(error).toHaveProperty('cause', expect.any(Error));
+      expect(error).toHaveProperty('cause.message', expect.any(String));
       await sleep(PAUSE);
       const now = await used(storage);
       expect([counted, counted + 1]).toContain(now);
@@ -282,7 +282,7 @@ describe('a server that talks nonsense', () => {
     expect(error).toMatchObject({
       code: 'ERR_RATE_LIMIT_STORAGE',
       message: `MemcachedStorage failed: 127.0.0.1:${nonsense.port} sent ${message}.`,
-      cause: expect.any(Error),
+      cause: { message: expect.any(String) },
     });
     nonsense.answer = 'END\r\n';
     await sleep(PAUSE);

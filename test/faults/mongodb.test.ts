@@ -51,7 +51,7 @@ describeWithMongod('MongoDB', () => {
           const { error, elapsed } = await failureOf(storage.consume(hits()));
           expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
           expect(error).toHaveProperty('message', expect.stringMatching(/^MongoDBStorage failed: ./));
-          expect(error).toHaveProperty('cause', expect.any(Error));
+          expect(error).toHaveProperty('cause.message', expect.any(String));
           expect(elapsed).toBeLessThan(SURELY_WITHIN);
           expect(await storage.check()).toBe(false);
         }
@@ -92,7 +92,10 @@ describeWithMongod('MongoDB', () => {
         for (const failures of [1, 150]) {
           const calls = Array.from({ length: failures }, () => failureOf(storage.consume(hits())));
           for (const { error, elapsed } of await Promise.all(calls)) {
-            expect(error).toMatchObject({ code: 'ERR_RATE_LIMIT_STORAGE', cause: expect.any(Error) });
+            expect(error).toMatchObject({
+              code: 'ERR_RATE_LIMIT_STORAGE',
+              cause: { message: expect.any(String) },
+            });
             expect(elapsed).toBeLessThan(SURELY_WITHIN);
           }
         }
@@ -193,7 +196,7 @@ describeWithMongod('MongoDB', () => {
       await documents.insertOne({ _id: 'nestjs-limits:somebody', cells: 'none' });
       expect((await failureOf(storage.consume(hits()))).error).toMatchObject({
         code: 'ERR_RATE_LIMIT_STORAGE',
-        cause: expect.any(Error),
+        cause: { message: expect.any(String) },
       });
       expect((await storage.consume(hits(hourly(), 'somebody else'))).allowed).toBe(true);
     });
