@@ -1,7 +1,13 @@
 export function median(numbers) {
+  return quantile(numbers, 0.5);
+}
+
+/** The value that this part of the numbers lies below, from 0 to 1; between two of them, in proportion. */
+export function quantile(numbers, part) {
   const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const position = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(position)];
+  return below + (sorted[Math.ceil(position)] - below) * (position % 1);
 }
 
 /** The median of the ratios of two series that were measured in the same rounds: noise that lasts longer than a round cancels out. */
