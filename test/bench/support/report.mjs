@@ -14,6 +14,9 @@ const PEERS = [
   '@joint-ops/hitlimit',
   'express-rate-limit',
   'autocannon',
+  'ioredis',
+  '@nest-lab/throttler-storage-redis',
+  'rate-limit-redis',
 ];
 
 export function printMachine() {

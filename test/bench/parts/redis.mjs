@@ -1,0 +1,150 @@
+import '../../support/typescript.mjs';
+import { startChild } from '../support/child.mjs';
+import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
+import { interleave, median, medianRatio } from '../support/statistics.mjs';
+import { DECISIONS, IN_FLIGHT, NEST_LAB, OURS, subjects } from '../redis-subjects.mjs';
+
+const ROUNDS = { least: 3, most: 7, milliseconds: 25_000 };
+const WARM_UP_ROUNDS = 3;
+const LIMIT_COUNTS = [1, 3];
+
+const STRATEGIES = [
+  'fixed-window',
+  'fixed-window-elastic-expiry',
+  'sliding-window-counter',
+  'token-bucket',
+  'moving-window',
+];
+const HITS = 5;
+const MANY_HITS = 1000;
+
+/** Processor time and memory on a Redis server. */
+export async function run() {
+  const { startRedis } = await import('../../support/servers/redis.ts');
+  const server = await startRedis();
+  try {
+    await compareTimes(server.uri);
+    await compareMemory(server.uri);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function compareTimes(uri) {
+  printHeading(
+    'Redis: one decision',
+    `µs of processor time per decision, of the server (INFO cpu) and of the Node process; a private server on the loopback, ${IN_FLIGHT} decisions\n` +
+      `in flight unless the row says otherwise, 1,000 keys, ${DECISIONS.toLocaleString('en')} timed at a time. One process per row, asked in turn; ${WARM_UP_ROUNDS} rounds to\n` +
+      `warm up, then ${ROUNDS.least} to ${ROUNDS.most}; medians. × nest-lab: median over the rounds of the ratio to ${NEST_LAB}.\n` +
+      'Several limits: ours in one call; rate-limiter-flexible by RateLimiterUnion, all at once; bare INCRs all at once; the others one\n' +
+      'after the other, as the guard of @nestjs/throttler and middlewares in a row do. The key is the same for all, which spares\n' +
+      'nest-lab the hash that the guard makes of it.',
+  );
+  const results = new Map();
+  for (const limits of LIMIT_COUNTS) {
+    const times = await timeAll(uri, limits);
+    results.set(limits, times);
+    console.log(`${limits} limit${limits === 1 ? '' : 's'}, ${times.get(OURS).length} rounds`);
+    printTimes(times);
+  }
+  judgeTimes(results);
+}
+
+async function timeAll(uri, limits) {
+  const names = Object.keys(subjects);
+  const children = new Map(names.map((name) => [name, startChild('redis', name, uri, limits)]));
+  try {
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+      for (const child of children.values()) await child.ask('time');
+    }
+    return await interleave(names, ROUNDS, (name) => children.get(name).ask('time'));
+  } finally {
+    await Promise.all([...children.values()].map((child) => child.stop()));
+  }
+}
+
+function printTimes(times) {
+  printTable(
+    ['', 'Redis CPU µs', '× nest-lab', 'Node CPU µs', '× nest-lab', 'decisions/s'],
+    [...times].map(([name, rounds]) => [
+      name,
+      formatNumber(median(pick(rounds, 'redis'))),
+      formatNumber(ratio(times, name, NEST_LAB, 'redis')),
+      formatNumber(median(pick(rounds, 'node'))),
+      formatNumber(ratio(times, name, NEST_LAB, 'node')),
+      formatNumber(median(pick(rounds, 'rate'))),
+    ]),
+  );
+  console.log();
+}
+
+function judgeTimes(results) {
+  const [one, three] = LIMIT_COUNTS.map((limits) => results.get(limits));
+  const saved = (side) => ratio(one, NEST_LAB, OURS, side);
+  const left = (side) => ratio(three, OURS, NEST_LAB, side);
+  printTarget('1 limit, Node CPU of nest-lab to ours', saved('node'), 'at least', 2.5, '×');
+  printTarget('1 limit, Redis CPU of nest-lab to ours', saved('redis'), 'at least', 1.4, '×');
+  printTarget('3 limits, Redis CPU of ours to nest-lab', left('redis'), 'at most', 0.6, '×');
+  printTarget('3 limits, Node CPU of ours to nest-lab', left('node'), 'at most', 0.5, '×');
+}
+
+function ratio(times, numerator, denominator, side) {
+  return medianRatio(pick(times.get(numerator), side), pick(times.get(denominator), side));
+}
+
+function pick(rounds, side) {
+  return rounds.map((round) => round[side]);
+}
+
+async function compareMemory(uri) {
+  printHeading(
+    'Redis: bytes per identity',
+    `MEMORY USAGE of all keys of one identity after ${HITS} hits, each in a ms of its own; our key has 30 bytes. Limits: a minute; or a\n` +
+      'minute, an hour, a day and a week.',
+  );
+  const child = startChild('redis-memory', uri);
+  const rows = [];
+  try {
+    for (const strategy of STRATEGIES) {
+      const one = await child.ask('weighOurs', strategy, 1, HITS);
+      const four = await child.ask('weighOurs', strategy, 4, HITS);
+      rows.push({ name: `nestjs-limits, ${strategy}`, one, four });
+    }
+    for (const hashed of [true, false]) {
+      const one = await child.ask('weighNestLab', 1, HITS, hashed);
+      const four = await child.ask('weighNestLab', 4, HITS, hashed);
+      rows.push({ name: `${NEST_LAB}, ${hashed ? 'key as its guard hashes it' : 'bare key'}`, one, four });
+    }
+    const log = await child.ask('weighOurs', 'moving-window', 1, MANY_HITS);
+    printMemory(rows, log);
+    judgeMemory(rows, log);
+  } finally {
+    await child.stop();
+  }
+}
+
+function printMemory(rows, log) {
+  printTable(
+    ['', '1 limit', 'keys', '4 limits', 'keys'],
+    rows.map(({ name, one, four }) => [
+      name,
+      formatNumber(one.bytes),
+      one.keys,
+      formatNumber(four.bytes),
+      four.keys,
+    ]),
+  );
+  console.log(
+    `\nA moving window of ${MANY_HITS.toLocaleString('en')} hits: ${formatNumber(log.bytes)} bytes in ${log.keys} keys.\n`,
+  );
+}
+
+function judgeMemory(rows, log) {
+  for (const { name, one, four } of rows.slice(0, STRATEGIES.length)) {
+    // A moving window has a log beside the hash: its target is the one of many hits.
+    if (name.endsWith('moving-window')) continue;
+    printTarget(`${name}, 1 limit`, one.bytes, 'at most', 140, ' B');
+    printTarget(`${name}, 4 limits`, four.bytes, 'at most', 250, ' B');
+  }
+  printTarget(`moving window of ${MANY_HITS.toLocaleString('en')} hits`, log.bytes, 'at most', 11_000, ' B');
+}
