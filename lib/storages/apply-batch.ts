@@ -93,14 +93,27 @@ function take(cells: Cells, draft: Draft, state: object | undefined, now: number
 
 /** What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block. */
 function leave(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
-  const { bucket, limit, cost, allowed } = draft;
-  if (cost > 0 && !isBlocked(cells, bucket, limit, now)) {
-    if (state !== undefined) strategies[limit.strategy].refuse?.(state, limit, now);
-    if (!allowed && limit.block.length > 0 && cost <= limit.burst) {
-      cells.setBlock(bucket, limit, block.commit(cells.getBlock(bucket, limit), limit.block, now));
-    }
+  if (draft.cost > 0) {
+    const blocked = isBlocked(cells, draft.bucket, draft.limit, now);
+    if (state !== undefined && (!blocked || shortenBlock(cells, draft, now)))
+      strategies[draft.limit.strategy].refuse(state, draft.limit, now);
+    if (!blocked && !draft.allowed) penalize(cells, draft, now);
   }
   report(cells, draft, state, now);
+}
+
+/** Shortens a block from the future; returns whether it was one. */
+function shortenBlock(cells: Cells, { bucket, limit }: Draft, now: number): boolean {
+  const state = cells.getBlock(bucket, limit);
+  if (state === undefined || !block.shorten(state, limit.block, now)) return false;
+  cells.setBlock(bucket, limit, state);
+  return true;
+}
+
+/** Blocks a limit that refuses, if that is what it does, and not for a cost that it could never allow. */
+function penalize(cells: Cells, { bucket, limit, cost }: Draft, now: number): void {
+  if (limit.block.length === 0 || cost > limit.burst) return;
+  cells.setBlock(bucket, limit, block.commit(cells.getBlock(bucket, limit), limit.block, now));
 }
 
 /** Fills in the times of a hit that took nothing. */

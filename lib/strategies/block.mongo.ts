@@ -1,4 +1,4 @@
-import { add, choose, less, min, withValues, type MongoExpression } from './mongo-strategy.js';
+import { add, choose, less, merged, min, withValues, type MongoExpression } from './mongo-strategy.js';
 
 /** What the expressions of a block are made of. */
 export interface MongoBlockTerms {
@@ -15,6 +15,10 @@ export interface MongoBlockTerms {
 export const blockMongo = {
   blockedUntil: ({ cell, now, longest }: MongoBlockTerms): MongoExpression =>
     choose([[less(now, `${cell}.until`), min(`${cell}.until`, add(now, longest))]], now),
+
+  /** A block from the future that ends at `until`, as {@link blockMongo.blockedUntil} would have it. */
+  shortened: ({ cell, longest }: MongoBlockTerms, until: MongoExpression): MongoExpression =>
+    merged(cell, { until, end: add(until, longest) }),
 
   commit: ({ cell, now, durations, longest }: MongoBlockTerms): MongoExpression => {
     const next = min(add(`${cell}.level`, 1), { $subtract: [{ $size: durations }, 1] });

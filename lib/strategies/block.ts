@@ -23,6 +23,14 @@ export const block = {
     return { until: now + (durations[level] ?? 0), level };
   },
 
+  /** Shortens in place a block from the future, left by a clock that went back; returns whether it was one. */
+  shorten(state: BlockState, durations: readonly number[], now: number): boolean {
+    const latest = now + longest(durations);
+    if (state.until <= latest) return false;
+    state.until = latest;
+    return true;
+  },
+
   expiresAt: (state: BlockState, durations: readonly number[]): number => state.until + longest(durations),
   encode: (state: BlockState): number[] => [state.until, state.level],
   decode: ([until = 0, level = 0]: readonly number[]): BlockState => ({ until, level }),

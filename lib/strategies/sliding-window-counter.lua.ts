@@ -1,6 +1,6 @@
 import type { LuaStrategy } from './lua-strategy.js';
 
-/** Text: expiry, start, current, previous. */
+/** Text: expiry, ms from start to expiry, current, previous. */
 export const slidingWindowCounterLua: LuaStrategy = {
   functions: `
 local function weigh(count, left, period)
@@ -17,18 +17,20 @@ local function sliding_time(previous, current, start, period, now, target)
   return max(now, start + period + elapsed_until(current, target, period))
 end
 local function sliding_text(previous, current, start, period)
-  return format('%.0f %.0f %.0f %.0f', start + (current > 0 and 2 * period or period), start, current, previous)
+  local left = current > 0 and 2 * period or period
+  return format('%.0f %.0f %.0f %.0f', start + left, left, current, previous)
 end`,
 
   look: `
 local previous$, current$, start$ = 0, 0, now
 if state$ then
-  local start, current, previous = match(state$, '%d+ (%d+) (%d+) (%d+)')
+  local expiry, left, current, previous = match(state$, '(%d+) (%d+) (%d+) (%d+)')
+  local start = expiry - left
   local elapsed = now - start
   if elapsed < 0 then
     previous$, current$ = previous + 0, current + 0
   elseif elapsed < period$ then
-    previous$, current$, start$ = previous + 0, current + 0, start + 0
+    previous$, current$, start$ = previous + 0, current + 0, start
   elseif elapsed < 2 * period$ and current + 0 > 0 then
     previous$, start$ = current + 0, start + period$
   end
@@ -41,7 +43,7 @@ current$, used$ = current$ + cost$, used$ + cost$
 next$, window$ = sliding_text(previous$, current$, start$, period$), start$`,
 
   refuse: `
-if state$ and start$ < match(state$, '%d+ (%d+)') + 0 then
+if state$ and start$ < match(state$, '%d+') - match(state$, '%d+ (%d+)') then
   next$ = sliding_text(previous$, current$, start$, period$)
 end`,
 

@@ -1,5 +1,6 @@
 import {
   add,
+  atMost,
   choose,
   divideDown,
   divideUp,
@@ -10,10 +11,12 @@ import {
   multiply,
   subtract,
   withValues,
+  type MongoConsumption,
+  type MongoExpression,
   type MongoStrategy,
 } from './mongo-strategy.js';
 
-/** Fields: level, at, end. */
+/** Fields: level, at, since, consumed, end. */
 export const tokenBucketMongo: MongoStrategy = {
   look: ({ cell, now, amount }) => ({
     level: max(0, subtract(`${cell}.level`, multiply(max(0, subtract(now, `${cell}.at`)), amount))),
@@ -24,25 +27,54 @@ export const tokenBucketMongo: MongoStrategy = {
 
   take: ({ cell, look, now, amount, period, cost }) =>
     withValues(
-      { level: add(`${look}.level`, multiply(cost, period)) },
+      { full: atMost(`${look}.level`, 0), level: add(`${look}.level`, multiply(cost, period)) },
       {
         level: '$$level',
         at: now,
-        // Never sooner than it was kept for: a smaller plan, which refills slower, may have said so.
+        since: choose([['$$full', now]], min(`${cell}.since`, now)),
+        consumed: add(choose([['$$full', 0]], `${cell}.consumed`), cost),
+        // Kept no shorter than before: a smaller plan, which refills slower, may have said so.
         end: max(`${cell}.end`, add(now, divideUp('$$level', max(1, amount)))),
       },
     ),
 
-  refuse: ({ cell, now }) => choose([[less(now, `${cell}.at`), merged(cell, { at: now })]], cell),
+  refuse: ({ cell, now }) =>
+    choose([[less(now, `${cell}.at`), merged(cell, { at: now, since: min(`${cell}.since`, now) })]], cell),
 
-  refund: ({ cell, look, now, amount, period, cost }, consumption) => {
-    const unfilled =
-      consumption === undefined
-        ? `${look}.level`
-        : max(0, subtract(consumption.window, multiply(subtract(now, consumption.at), amount)));
-    return withValues(
-      { level: subtract(`${look}.level`, min(`${look}.level`, multiply(cost, period), unfilled)) },
-      choose([[less(0, '$$level'), { level: '$$level', at: now, end: `${cell}.end` }]], null),
-    );
-  },
+  refund: ({ cell, look, now, period, cost }, consumption) =>
+    withValues(
+      { whole: multiply(cost, period), left: left(cell, look, period, consumption) },
+      withValues(
+        { level: subtract(`${look}.level`, max(0, min(`${look}.level`, '$$whole', '$$left'))) },
+        choose(
+          [
+            [
+              less(0, '$$level'),
+              merged(cell, {
+                level: '$$level',
+                at: now,
+                since: min(`${cell}.since`, now),
+                consumed:
+                  consumption === undefined
+                    ? `${cell}.consumed`
+                    : subtract(`${cell}.consumed`, choose([[less('$$whole', '$$left'), cost]], 0)),
+              }),
+            ],
+          ],
+          null,
+        ),
+      ),
+    ),
 };
+
+/** The twin of `leftSince`. */
+function left(
+  cell: string,
+  look: string,
+  period: MongoExpression,
+  consumption?: MongoConsumption,
+): MongoExpression {
+  if (consumption === undefined) return `${look}.level`;
+  const later = multiply(subtract(`${cell}.consumed`, consumption.window), period);
+  return choose([[less(consumption.at, `${cell}.since`), 0]], subtract(`${look}.level`, later));
+}

@@ -1,23 +1,28 @@
 import { divideDown, divideUp } from './arithmetic.js';
-import type { Quota, Strategy } from './strategy.js';
+import type { Consumption, Quota, Strategy } from './strategy.js';
 
 export interface TokenBucketState {
   /** What has been consumed and not yet refilled, in unit·ms: one unit is `period`, and `amount` refills per ms. */
   level: number;
   /** Epoch ms at which the level was true. */
   at: number;
+  /** Epoch ms since which the bucket has not been full. */
+  since: number;
+  /** Units consumed since then, so that a receipt can name a hit's place among them. */
+  consumed: number;
 }
 
 /**
  * Token bucket: holds up to `burst` tokens, starts full and refills `amount` tokens per `period`, evenly.
  *
- * - State: level, at. `level = max(0, level − (now − at) × amount)`; a hit is allowed iff
+ * - State: level, at, since, consumed. `level = max(0, level − (now − at) × amount)`; a hit is allowed iff
  *   `level + cost × period ≤ burst × period`, and then adds `cost × period`. Whole numbers only, so nothing drifts.
  * - Bound: never more than `burst + amount / period × T` in any span T.
  * - `resetTime` is when the next whole token is there.
  * - A raised amount keeps what was consumed; `burst` defaults to `amount`.
  * - A refund gives back what of the hit's own tokens has not been refilled since, first consumed first refilled, so it
- *   never leaves more tokens than if the hit had not been made.
+ *   never leaves more tokens than if the hit had not been made. Of several refunds that holds for the oldest hit or the
+ *   newest first; in another order, what was refilled between them may be given back too.
  *
  * Source: the token bucket of Limify; the level counts down as in a leaky bucket used as a meter (ITU-T I.371).
  */
@@ -41,31 +46,47 @@ export const tokenBucket: Strategy<TokenBucketState> = {
   },
 
   commit(state, { amount, period }, cost, now) {
-    if (state === undefined) return { level: cost * period, at: now };
-    state.level = levelAt(state, amount, now) + cost * period;
+    if (state === undefined) return { level: cost * period, at: now, since: now, consumed: cost };
+    const level = levelAt(state, amount, now);
+    state.since = level > 0 ? Math.min(state.since, now) : now;
+    state.consumed = level > 0 ? state.consumed + cost : cost;
+    state.level = level + cost * period;
     state.at = now;
     return state;
   },
 
   refuse(state, _quota, now) {
     state.at = Math.min(state.at, now);
+    state.since = Math.min(state.since, now);
   },
 
-  window: (state) => state.level,
+  window: (state) => state.consumed,
 
-  refund(state, quota, cost, now, consumption) {
-    const { amount, period } = quota;
+  refund(state, { amount, period }, cost, now, consumption) {
     const level = levelAt(state, amount, now);
-    const unfilled = consumption === undefined ? level : consumption.window - (now - consumption.at) * amount;
-    state.level = level - Math.min(level, cost * period, Math.max(0, unfilled));
+    const left = consumption === undefined ? level : leftSince(state, level, period, consumption);
+    // More is left than the hit took: what others took before it is refilled first, and what they took after it moves up.
+    if (consumption !== undefined && left > cost * period) state.consumed -= cost;
+    state.level = level - Math.max(0, Math.min(level, cost * period, left));
     state.at = now;
+    state.since = Math.min(state.since, now);
     return state.level > 0 ? state : undefined;
   },
 
   expiresAt: (state, { amount }) => state.at + divideUp(state.level, Math.max(1, amount)),
-  encode: (state) => [state.level, state.at],
-  decode: ([level = 0, at = 0]) => ({ level, at }),
+  encode: (state) => [state.level, state.at, state.since, state.consumed],
+  decode: ([level = 0, at = 0, since = 0, consumed = 0]) => ({ level, at, since, consumed }),
 };
+
+/** What of the level a hit and those before it took, in unit·ms: not above 0 once all of that is refilled. */
+function leftSince(
+  state: TokenBucketState,
+  level: number,
+  period: number,
+  { at, window }: Consumption,
+): number {
+  return at < state.since ? 0 : level - (state.consumed - window) * period;
+}
 
 /** The level now: what has been refilled since is gone, and a time from the future counts as now. */
 function levelAt(state: TokenBucketState, amount: Quota['amount'], now: number): number {

@@ -90,13 +90,13 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     const { expireAt, ...document } = await stored();
     expect(expireAt).toBeInstanceOf(Date);
     expect(document).toEqual({
-      _id: 'nestjs-limits:user/42',
+      _id: 'nestjs-limits:{user/42}',
       cells: {
         [fixed.digest]: { count: 3, end: now + HOUR },
         [elastic.digest]: { count: 2, start: now, end: now + HOUR },
         [moving.digest]: { times: [now, now, now + SECOND], end: now + SECOND + HOUR },
         [sliding.digest]: { previous: 0, current: 2, start: now, end: now + 2 * HOUR },
-        [bucket.digest]: { level: 2 * HOUR, at: now, end: now + HOUR / 5 },
+        [bucket.digest]: { level: 2 * HOUR, at: now, since: now, consumed: 2, end: now + HOUR / 5 },
       },
       refused: [],
       at: now + SECOND,
@@ -115,7 +115,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
       await open().consume(hitsOn(strategies.map((strategy) => limitOf(strategy))));
       sizes.push(BSON.calculateObjectSize(await stored()));
     }
-    expect(sizes).toEqual([131, 306]);
+    expect(sizes).toEqual([131, 335]);
   });
 
   it('names a block, and the limits that refused the newest hits', async () => {

@@ -58,7 +58,7 @@ export const usedByDefinition: Readonly<
 
   /** The most that any run of hits up to now took above what was refilled meanwhile; tokens are whole. */
   'token-bucket'(history, quota, now) {
-    return Math.ceil(Math.max(0, ...aboveRefill(history, quota, now)) / quota.period);
+    return Math.ceil(levelByDefinition(history, quota, now) / quota.period);
   },
 };
 
@@ -86,14 +86,18 @@ export function mostWithin(history: readonly Attempt[], length: number): number 
 export function mostAboveRefill(history: readonly Attempt[], quota: Quota): number {
   return Math.max(
     0,
-    ...history.flatMap(({ at }, index) => aboveRefill(history.slice(0, index + 1), quota, at)),
+    ...history.map(({ at }, index) => levelByDefinition(history.slice(0, index + 1), quota, at)),
   );
 }
 
-/** What each run of hits up to now took above what was refilled since its first, in unit·ms. */
-function aboveRefill(history: readonly Attempt[], { amount, period }: Quota, now: number): number[] {
+/** The most that any run of hits up to now took above what was refilled since its first, in unit·ms. */
+export function levelByDefinition(
+  history: readonly Attempt[],
+  { amount, period }: Quota,
+  now: number,
+): number {
   const taken = history.filter((attempt) => attempt.taken);
-  return taken.map(({ at }, index) => sum(taken.slice(index)) * period - (now - at) * amount);
+  return Math.max(0, ...taken.map(({ at }, index) => sum(taken.slice(index)) * period - (now - at) * amount));
 }
 
 function sum(attempts: readonly Attempt[]): number {

@@ -7,6 +7,7 @@ import {
   choose,
   less,
   not,
+  or,
   type MongoExpression,
   type MongoStrategy,
   type MongoTerms,
@@ -70,11 +71,12 @@ function compile(limit: Limit): HitExpressions {
   const remaining = strategy.remaining(terms);
   const fits = not({ $in: [literal(state), '$refused'] });
   const takes = less(0, cost);
-  const next = (blocked: MongoExpression): MongoExpression =>
+  /** @param refuses whether a hit that takes nothing reaches the state, which it does not behind a block */
+  const next = (refuses: MongoExpression): MongoExpression =>
     choose(
       [
         [and('$$allowed', fits, takes), strategy.take(terms)],
-        [and(takes, not(blocked)), strategy.refuse(terms)],
+        [and(takes, refuses), strategy.refuse(terms)],
       ],
       terms.cell,
     );
@@ -82,7 +84,7 @@ function compile(limit: Limit): HitExpressions {
     return {
       look: { [state]: strategy.look(terms) },
       fits: atMost(cost, remaining),
-      next: { [state]: next(false) },
+      next: { [state]: next(true) },
     };
   }
 
@@ -93,13 +95,20 @@ function compile(limit: Limit): HitExpressions {
     longest: literal(Math.max(...limit.block)),
   };
   const blocked = less(now, `$look.${block}`);
+  const shortened = less(`$look.${block}`, `${blockTerms.cell}.until`);
   const blocks = and(not(fits), not(blocked), atMost(cost, terms.burst));
   return {
     look: { [state]: strategy.look(terms), [block]: blockMongo.blockedUntil(blockTerms) },
     fits: atMost(cost, choose([[blocked, 0]], remaining)),
     next: {
-      [state]: next(blocked),
-      [block]: choose([[blocks, blockMongo.commit(blockTerms)]], blockTerms.cell),
+      [state]: next(or(not(blocked), shortened)),
+      [block]: choose(
+        [
+          [blocks, blockMongo.commit(blockTerms)],
+          [and(takes, blocked, shortened), blockMongo.shortened(blockTerms, `$look.${block}`)],
+        ],
+        blockTerms.cell,
+      ),
     },
   };
 }

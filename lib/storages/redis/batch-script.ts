@@ -107,6 +107,11 @@ local function blocked_until(text, longest)
   if not text then return now end
   return max(now, min(match(text, '%d+ (%d+)') + 0, now + longest))
 end
+-- A block from the future, left by a clock that went back, ends in time.
+local function shortened_block(text, stop, longest)
+  local before, level = match(text, '%d+ (%d+) (%d+)')
+  return stop < before + 0 and format('%.0f %.0f %s', stop + longest, stop, level)
+end
 local function next_block(text, longest, durations)
   local level = 0
   if text then
@@ -231,6 +236,13 @@ left$ = remaining$
 elseif cost$ > 0 and until$ <= now then
 ${refuse}
 ${blocks ? 'if not fits$ and cost$ <= burst$ then until$, penalty$ = next_block(block$, longest$, durations$) end' : ''}
+${
+  blocks
+    ? `elseif cost$ > 0 then
+penalty$ = shortened_block(block$, until$, longest$)
+if penalty$ then ${refuse} end`
+    : ''
+}
 end`;
 }
 

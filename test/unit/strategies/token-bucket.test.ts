@@ -50,7 +50,7 @@ describe('A token bucket', () => {
     subject.hit(10, T);
     subject.hit(1, T + 199);
 
-    expect(subject.numbers).toEqual([10_000 - 1990 + 1000, T + 199]);
+    expect(subject.numbers).toEqual([10_000 - 1990 + 1000, T + 199, T, 11]);
     expect(subject.remaining(T + 199)).toBe(0);
     expect(subject.remaining(T + 200)).toBe(1);
   });
@@ -118,7 +118,7 @@ describe('A token bucket', () => {
 
     subject.hit(10, T);
     subject.hit(1, T + 50);
-    expect(subject.numbers).toEqual([10_000, T]);
+    expect(subject.numbers).toEqual([10_000, T, T, 10]);
   });
 
   it('keeps what was consumed when the amount or the burst changes', () => {
@@ -152,7 +152,7 @@ describe('A token bucket', () => {
       retryAfter: 100,
     });
     subject.hit(1, back);
-    expect(subject.numbers).toEqual([10_000, back]);
+    expect(subject.numbers).toEqual([10_000, back, back, 10]);
     expect(subject.remaining(back + 100)).toBe(1);
   });
 
@@ -160,10 +160,10 @@ describe('A token bucket', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     const taken = subject.take(5, T + 50);
-    expect(taken.window).toBe(7500);
+    expect(taken.window).toBe(8);
     subject.refund(taken, T + 50);
 
-    expect(subject.numbers).toEqual([2500, T + 50]);
+    expect(subject.numbers).toEqual([2500, T + 50, T, 3]);
   });
 
   it('gives back later what has not been refilled of it: the oldest hit is refilled first', () => {
@@ -173,9 +173,9 @@ describe('A token bucket', () => {
 
     const early = subject.copy();
     early.refund(first, T + 100);
-    expect(early.numbers).toEqual([8000 - 1000 - 2000, T + 100]);
+    expect(early.numbers).toEqual([8000 - 1000 - 2000, T + 100, T, 8]);
     early.refund(first, T + 300);
-    expect(early.numbers).toEqual([5000 - 2000, T + 300]);
+    expect(early.numbers).toEqual([5000 - 2000, T + 300, T, 8]);
 
     subject.refund(second, T + 600);
     expect(subject.numbers).toBeUndefined();
@@ -190,11 +190,35 @@ describe('A token bucket', () => {
     expect(subject.remaining(T + 600)).toBe(3);
   });
 
+  it('gives back nothing of a hit made before the bucket was last full, whatever was given back meanwhile', () => {
+    const subject = subjectOf();
+    const first = subject.take(5, T);
+    const second = subject.take(5, T);
+    subject.refund(first, T);
+    subject.take(5, T + 500);
+    expect(subject.numbers).toEqual([5000, T + 500, T + 500, 5]);
+
+    subject.refund(second, T + 500);
+    expect(subject.numbers).toEqual([5000, T + 500, T + 500, 5]);
+  });
+
+  it('gives back no token of a hit that another hit took after an earlier refund', () => {
+    const subject = subjectOf();
+    const first = subject.take(5, T);
+    const second = subject.take(5, T);
+    subject.refund(first, T);
+    subject.take(5, T + 300);
+    expect(subject.remaining(T + 300)).toBe(3);
+
+    subject.refund(second, T + 300);
+    expect(subject.remaining(T + 300)).toBe(5);
+  });
+
   it('gives back by hand, and is full at most', () => {
     const subject = subjectOf();
     subject.hit(8, T);
     subject.refundByHand(3, T + 50);
-    expect(subject.numbers).toEqual([4500, T + 50]);
+    expect(subject.numbers).toEqual([4500, T + 50, T, 8]);
     subject.refundByHand(100, T + 50);
     expect(subject.numbers).toBeUndefined();
   });

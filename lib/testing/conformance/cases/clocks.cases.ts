@@ -85,6 +85,21 @@ topic.add(
   },
 );
 
+topic.addPerStrategy(
+  'a block left by a clock that went back ends, from the next hit on, after the time it tells',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { amount: 1, period: SECOND, block: [60 * SECOND] });
+    await scenario.hit(limit);
+    await scenario.hit(limit);
+    scenario.at(-DAY);
+    deepEqual(await scenario.hit(limit), refused(0, 60 * SECOND, 60 * SECOND));
+    scenario.clock.advance(59 * SECOND);
+    deepEqual(await scenario.hit(limit), refused(0, SECOND, SECOND));
+    scenario.clock.advance(SECOND);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
+
 topic.add(
   'every clock reading comes from the clock it was given',
   ['fixed-window', 'fixed-window-elastic-expiry'],
