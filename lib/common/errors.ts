@@ -1,3 +1,5 @@
+import { describeValue } from './identifier.js';
+
 /** Codes of every error this library throws; each is explained, with its mend, in `docs/errors.md`. */
 export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_PARSE'
@@ -59,7 +61,8 @@ export class ResolverError extends RateLimitError {
 
 /** What an unknown thrown value has to say, for use inside a message. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (typeof error !== 'object' || error === null) return String(error);
+  return 'message' in error && typeof error.message === 'string' ? error.message : describeValue(error);
 }
 
 /** Keeps an over-long input from flooding a message or a log. */

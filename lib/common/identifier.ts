@@ -1,9 +1,9 @@
-const UNSAFE = /[%/{}\p{Cc}]/u;
-const EVERY_UNSAFE = /[%/{}\p{Cc}]/gu;
+const UNSAFE = /[%/{}\p{Cc}\p{Cs}]/u;
+const EVERY_UNSAFE = /[%/{}\p{Cc}\p{Cs}]/gu;
 
 /**
- * Makes an identifier safe to stand inside a key: `%`, `/`, `{`, `}` and control characters are percent-encoded, so two
- * different identities never share a key and none can choose its cluster slot.
+ * Makes an identifier safe to stand inside a key: `%`, `/`, `{`, `}`, control characters and lone surrogates are
+ * percent-encoded, so two different identities never share a key and none can choose its cluster slot.
  *
  * @throws TypeError when the identifier is not a string.
  */

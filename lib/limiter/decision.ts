@@ -18,7 +18,10 @@ export class Decision {
     this.limits = result.outcomes;
   }
 
-  /** The limit that matters most: of the refused ones the one with the longest `retryAfter`, else the one with the least remaining. */
+  /**
+   * The limit that matters most: of those that refuse the one with the longest `retryAfter`, else the one with the least
+   * remaining; a limit in shadow only if there is no other.
+   */
   get binding(): Outcome {
     return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
   }
@@ -45,11 +48,14 @@ export class Decision {
 }
 
 function binds(outcome: Outcome, binding: Outcome): boolean {
-  const refuses = isRefused(outcome);
-  if (refuses !== isRefused(binding)) return refuses;
-  return refuses ? outcome.retryAfter > binding.retryAfter : outcome.remaining < binding.remaining;
+  const weight = weightOf(outcome);
+  if (weight !== weightOf(binding)) return weight > weightOf(binding);
+  return weight === REFUSES ? outcome.retryAfter > binding.retryAfter : outcome.remaining < binding.remaining;
 }
 
-function isRefused({ allowed, limit }: Outcome): boolean {
-  return !allowed && limit.mode === 'enforce';
+const [SHADOW, ALLOWS, REFUSES] = [0, 1, 2];
+
+function weightOf({ allowed, limit }: Outcome): number {
+  if (limit.mode === 'shadow') return SHADOW;
+  return allowed ? ALLOWS : REFUSES;
 }

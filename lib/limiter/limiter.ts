@@ -20,6 +20,9 @@ export interface WindowStats {
   remaining: number;
 }
 
+/** Of all limiters: what one has given back no other gives back again. */
+const refunded = new WeakSet<Decision>();
+
 /**
  * What can be done with limits in a storage, whatever names them. Answers at once over memory storage and with a promise
  * elsewhere; `await` reads both.
@@ -28,8 +31,6 @@ export interface WindowStats {
  * string, and `StorageError` when the store fails.
  */
 export abstract class Limiter<Limits> {
-  readonly #refunded = new WeakSet<Decision>();
-
   protected constructor(readonly storage: Storage) {}
 
   /** The hits that limits and identifiers mean. */
@@ -76,8 +77,8 @@ export abstract class Limiter<Limits> {
         this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const })),
       );
     }
-    if (this.#refunded.has(given)) return;
-    this.#refunded.add(given);
+    if (refunded.has(given)) return;
+    refunded.add(given);
     return this.storage.refund(given.receipts);
   }
 

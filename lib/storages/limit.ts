@@ -60,6 +60,11 @@ export function createLimit(options: CreateLimitOptions): Limit {
       `${where('strategy')} must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,
     );
   }
+  if (mode !== 'enforce' && mode !== 'shadow') {
+    throw new ConfigurationError(
+      `${where('mode')} must be "enforce" or "shadow"; got ${describeValue(mode)}.`,
+    );
+  }
   assertWholeNumber(where('amount'), amount, 0);
   assertWholeNumber(where('period in ms'), period, 1);
   if (strategy === 'moving-window' && amount > LARGEST_MOVING_WINDOW) {

@@ -10,6 +10,9 @@ const LOOKS_PER_NEWCOMER = 16;
 const LOOKS_PER_SWEEP = 10_000;
 const SWEEP_INTERVAL = 1000;
 
+const END_OF_ROUND = Symbol('end of round');
+type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
+
 type Tables<State extends object> = Map<string, MemoryTable<State>>;
 
 /**
@@ -24,7 +27,7 @@ export class MemoryCells implements Cells {
   #size = 0;
   readonly #states: Tables<object> = new Map();
   readonly #blocks: Tables<BlockState> = new Map();
-  #examination = this.#examine();
+  #examination: Examination = this.#examine();
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(
@@ -106,7 +109,9 @@ export class MemoryCells implements Cells {
   }
 
   #sweep(): void {
-    for (let looks = 0; looks < LOOKS_PER_SWEEP; looks++) this.#examination.next();
+    for (let looks = 0; looks < LOOKS_PER_SWEEP; looks++) {
+      if (this.#examination.next().value === END_OF_ROUND) break;
+    }
     dropEmpty(this.#states);
     dropEmpty(this.#blocks);
     if (this.#states.size > 0 || this.#blocks.size > 0) return;
@@ -115,15 +120,15 @@ export class MemoryCells implements Cells {
   }
 
   /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
-  *#examine(): Generator<void, never> {
+  *#examine(): Examination {
     for (;;) {
       yield* this.#examineTables(this.#states);
       yield* this.#examineTables(this.#blocks);
-      yield;
+      yield END_OF_ROUND;
     }
   }
 
-  *#examineTables<State extends object>(tables: Tables<State>): Generator<void> {
+  *#examineTables<State extends object>(tables: Tables<State>): Generator<undefined> {
     for (const table of tables.values()) {
       for (const [cell, state] of table.overflow) {
         if (table.isExpired(state, this.now())) table.overflow.delete(cell);

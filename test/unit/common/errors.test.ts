@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import {
   ConcurrentUpdateError,
@@ -54,7 +55,10 @@ describe('messageOf', () => {
     [null, 'null'],
     [42, '42'],
     [Symbol('lost'), 'Symbol(lost)'],
-  ])('of %p is %j', (thrown, message) => {
+    [runInNewContext('new Error("Lost elsewhere.")'), 'Lost elsewhere.'],
+    [{ message: 5 }, 'an object (Object)'],
+    [Object.create(null), 'an object (Object)'],
+  ] as [unknown, string][])('of %p is %j', (thrown, message) => {
     expect(messageOf(thrown)).toBe(message);
   });
 });

@@ -86,6 +86,16 @@ describe('The binding limit of a decision', () => {
       ],
       'b',
     ],
+    [
+      'an enforced one, whatever is left of a shadow limit',
+      [outcome('a', { mode: 'shadow', allowed: false, remaining: 0 }), outcome('b', { remaining: 3 })],
+      'b',
+    ],
+    [
+      'of shadow limits alone the one with the least left',
+      [outcome('a', { mode: 'shadow', remaining: 1 }), outcome('b', { mode: 'shadow', remaining: 0 })],
+      'b',
+    ],
   ])('is %s', (_which, outcomes, name) => {
     const decision = decisionOf(...outcomes);
 

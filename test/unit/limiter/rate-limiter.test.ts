@@ -188,6 +188,16 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
     });
 
+    it('refunds a decision once, though another limiter is asked too', async () => {
+      const decision = await limiter.consume(limit, ['a'], { cost: 2 });
+      await limiter.hit(limit, ['a'], { cost: 3 });
+
+      await limiter.refund(decision);
+      await new FixedWindowRateLimiter(storage).refund(decision);
+
+      expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
+    });
+
     it('refunds nothing for what took nothing', async () => {
       await limiter.hit(limit, ['a'], { cost: 4 });
       await limiter.refund(await limiter.consume(limit, ['a'], { cost: 2 }));

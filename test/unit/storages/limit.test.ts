@@ -80,6 +80,10 @@ describe('createLimit', () => {
       'The period in ms of the limit "logins" must be a whole number, at least 1; got the number 0.',
     ],
     [
+      { mode: 'report' },
+      'The mode of the limit "logins" must be "enforce" or "shadow"; got the string "report".',
+    ],
+    [
       { block: [1000, 0] },
       'The block in ms of the limit "logins" must be a whole number, at least 1; got the number 0.',
     ],
