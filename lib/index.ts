@@ -29,7 +29,7 @@ export { registerGranularity, type RateLimitItemClass } from './limits/registry.
 export type { Evaluation } from './strategies/evaluate.js';
 export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
 
-export { CasStorage, type VersionedText } from './storages/cas/cas.storage.js';
+export { CasStorage, type CasStorageOptions, type VersionedText } from './storages/cas/cas.storage.js';
 export type {
   BatchResult,
   Cell,

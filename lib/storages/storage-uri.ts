@@ -1,5 +1,11 @@
 import { ConfigurationError } from '../common/errors.js';
 
+/** A server on the network; an IPv6 address stands here without brackets. */
+export interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** The parts of a storage URI: `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`. */
 export interface StorageUri {
   /** Lower case, without the `async+` that the Python library knows. */
@@ -7,27 +13,30 @@ export interface StorageUri {
   /** Percent-decoded, like the password. */
   readonly username: string | undefined;
   readonly password: string | undefined;
-  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly hosts: readonly HostAndPort[];
   /** Percent-decoded, with its leading slash; empty when there is none. */
   readonly path: string;
   readonly query: URLSearchParams;
 }
 
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
 const PARTS = /^(?:async\+)?([a-z][a-z0-9+.-]*):\/\/(?:([^@/]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/is;
+const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i;
 
 /**
  * Takes a storage URI apart.
  *
- * @param form what the URI should look like, for the error
+ * @param form what the URI should look like, for errors
  * @param defaultPort for hosts that name none
  * @throws ConfigurationError when it is malformed; shows nothing of it, for it may hold credentials
  */
 export function parseStorageUri(uri: string, form: string, defaultPort: number): StorageUri {
   const [matched, scheme = '', credentials, hosts = '', path = '', query = ''] = PARTS.exec(uri) ?? [];
-  const malformed = (what: string): ConfigurationError =>
-    new ConfigurationError(
-      `The storage URI ${what}. It should look like ${form}, with reserved characters percent-encoded.`,
-    );
+  const malformed = (what: string): ConfigurationError => malformedUri(what, form);
   if (matched === undefined) throw malformed('cannot be read');
   const decode = (text: string): string => {
     try {
@@ -36,24 +45,42 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
       throw malformed('has a "%" that encodes nothing');
     }
   };
+  const readHost = (text: string): HostAndPort => {
+    const [found, bracketed, plain, digits] = HOST.exec(text.trim()) ?? [];
+    const port = digits === undefined ? defaultPort : Number(digits);
+    if (found === undefined || port < 1 || port > 65_535) throw malformed('has a host that cannot be read');
+    return { host: bracketed ?? decode(plain ?? ''), port };
+  };
   const [username, ...password] = credentials?.split(':') ?? [];
   return {
     scheme: scheme.toLowerCase(),
     username: username ? decode(username) : undefined,
     password: password.length > 0 ? decode(password.join(':')) : undefined,
-    hosts:
-      hosts === ''
-        ? []
-        : hosts.split(',').map((one) => {
-            const [found, bracketed, plain, port] =
-              /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i.exec(one.trim()) ?? [];
-            if (found === undefined) throw malformed('has a host that cannot be read');
-            return {
-              host: bracketed ?? decode(plain ?? ''),
-              port: port === undefined ? defaultPort : Number(port),
-            };
-          }),
+    hosts: hosts === '' ? [] : hosts.split(',').map(readHost),
     path: decode(path),
     query: new URLSearchParams(query),
   };
+}
+
+/**
+ * User and password of a URI whose servers want both or neither.
+ *
+ * @throws ConfigurationError when it has one of them only
+ */
+export function credentialsOf({ username, password }: StorageUri, form: string): Credentials | undefined {
+  if (username === undefined && password === undefined) return undefined;
+  if (username === undefined || password === undefined)
+    throw malformedUri('has half of its credentials', form);
+  return { username, password };
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function hostName({ host, port }: HostAndPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+export function malformedUri(what: string, form: string): ConfigurationError {
+  return new ConfigurationError(
+    `The storage URI ${what}. It should look like ${form}, with reserved characters percent-encoded.`,
+  );
 }

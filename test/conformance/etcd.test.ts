@@ -132,8 +132,8 @@ describe('on a server of its own', () => {
       await sleep(2100);
       await storage.consume(hits(lasting(1000), 'a'));
       expect((await gateway.leases()).map(({ keys }) => keys).sort()).toEqual([
-        ['nestjs-limits:a'],
-        ['nestjs-limits:b'],
+        ['nestjs-limits:{a}'],
+        ['nestjs-limits:{b}'],
       ]);
     });
 
@@ -157,6 +157,14 @@ describe('on a server of its own', () => {
       expect((await storage.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(39);
     });
 
+    it('of key prefixes that begin alike are none of each other, and reset one by one', async () => {
+      const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
+      await short.consume(hits(hourly(), 'api:somebody'));
+      expect((await long.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(39);
+      expect(await short.reset()).toBe(1);
+      expect((await long.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(38);
+    });
+
     it('count on when the history has been compacted', async () => {
       await storage.consume(hits(hourly()));
       const { header } = await gateway.call<{ header: { revision: string } }>('kv/put', { key: base64('x') });
@@ -166,7 +174,7 @@ describe('on a server of its own', () => {
     });
 
     it('that cannot be read fail those who need them, and nobody who is combined with them', async () => {
-      await gateway.call('kv/put', { key: base64('nestjs-limits:broken'), value: base64('5') });
+      await gateway.call('kv/put', { key: base64('nestjs-limits:{broken}'), value: base64('5') });
       const hit = (own: string): Promise<unknown> =>
         storage.consume([...hits(hourly(), 'common'), ...hits(hourly(), own)]).then(
           ({ outcomes }) => outcomes.map(({ remaining }) => remaining),
@@ -188,7 +196,7 @@ describe('on a server of its own', () => {
     expect(await given.check()).toBe(true);
     await given.close();
     expect(await given.check()).toBe(false);
-    expect(await client.get('nestjs-limits:somebody')).toMatch(/^\{".{8}":\[\d+,1,\d+\]\}$/);
+    expect(await client.get('nestjs-limits:{somebody}')).toMatch(/^\{".{8}":\[\d+,1,\d+\]\}$/);
     client.close();
   });
 

@@ -66,14 +66,22 @@ describe('an item', () => {
     const limit = limitOf('fixed-window', HOUR);
     const { now } = await storage.consume([hit(limit, 'user/42')]);
     const text = JSON.stringify({ [limit.digest]: [now + HOUR, 1, now + HOUR] });
-    expect(await ask(server.port, 'mg limits:user/42 v\r\n')).toBe(`VA ${text.length}\r\n${text}\r\n`);
+    expect(await ask(server.port, 'mg limits:{user/42} v\r\n')).toBe(`VA ${text.length}\r\n${text}\r\n`);
+  });
+
+  it('of one key prefix is none of another that begins alike', async () => {
+    const other = new MemcachedStorage(server.uri, { keyPrefix: 'limits:api' });
+    const limit = limitOf('fixed-window', HOUR);
+    await storage.consume([hit(limit, 'api:somebody')]);
+    expect((await other.consume([hit(limit, 'somebody')])).outcomes[0]?.remaining).toBe(999);
+    await other.close();
   });
 
   it.each([1, SECOND, 90 * SECOND, HOUR, 30 * DAY - 2 * SECOND, 30 * DAY, 360 * DAY])(
     'of a window of %d ms is kept for as long, and a few seconds more',
     async (period) => {
       await storage.consume([hit(limitOf('fixed-window', period), `window/${period}`)]);
-      const seconds = await timeToLive(`limits:window/${period}`);
+      const seconds = await timeToLive(`limits:{window/${period}}`);
       expect(seconds).toBeGreaterThan(period / SECOND);
       expect(seconds).toBeLessThanOrEqual(period / SECOND + 4);
     },
@@ -83,18 +91,18 @@ describe('an item', () => {
     const batch = [hit(limitOf('fixed-window', HOUR), 'returned')];
     await storage.consume(batch);
     await storage.refund(batch.map((each) => ({ ...each, window: 'current' })));
-    expect(await timeToLive('limits:returned')).toBeLessThanOrEqual(2);
+    expect(await timeToLive('limits:{returned}')).toBeLessThanOrEqual(2);
   });
 
   it.each([
-    [1, 131],
-    [4, 260],
-  ])('of %d fixed windows under a key of 28 bytes takes %d bytes', async (limits, bytes) => {
+    [1, 133],
+    [4, 262],
+  ])('of %d fixed windows under a key of 30 bytes takes %d bytes', async (limits, bytes) => {
     const bucket = `user/1234567890abcde${limits}`;
     await storage.consume(
       Array.from({ length: limits }, (_, index) => hit(limitOf('fixed-window', HOUR, 1000, index), bucket)),
     );
-    expect(await ask(server.port, `me limits:${bucket}\r\n`)).toMatch(new RegExp(`size=${bytes}\r\n$`));
+    expect(await ask(server.port, `me limits:{${bucket}}\r\n`)).toMatch(new RegExp(`size=${bytes}\r\n$`));
   });
 
   async function timeToLive(key: string): Promise<number> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { BSON, MongoClient, type Collection } from 'mongodb';
 import { createLimit, type CreateLimitOptions, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
 import { MongoDBStorage, type MongoDBStorageOptions } from 'nestjs-limits/mongodb';
@@ -115,7 +115,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
       await open().consume(hitsOn(strategies.map((strategy) => limitOf(strategy))));
       sizes.push(BSON.calculateObjectSize(await stored()));
     }
-    expect(sizes).toEqual([131, 335]);
+    expect(sizes).toEqual([133, 337]);
   });
 
   it('names a block, and the limits that refused the newest hits', async () => {
@@ -175,6 +175,25 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     clock.advance(HOUR / 2);
     await storage.consume(hitsOn([limit]));
     expect((await stored()).expireAt).toEqual(expireAt);
+  });
+
+  it('is of one key prefix only, though another begins alike', async () => {
+    const limit = limitOf('fixed-window');
+    const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
+    await short.consume([{ bucket: 'api:user/42', limit, cost: 1 }]);
+    expect(await long.consume(hitsOn([limit]))).toMatchObject({ outcomes: [{ remaining: 9 }] });
+    expect(await short.reset()).toBe(1);
+    expect(await long.reset()).toBe(1);
+  });
+
+  it('is looked for by the clock of the server, also where there is nothing', async () => {
+    const storage = open();
+    const now = Date.now();
+    jest.spyOn(Date, 'now').mockReturnValue(now - HOUR);
+    const result = await storage.peek(hitsOn([limitOf('fixed-window')]));
+    jest.restoreAllMocks();
+    expect(result.now).toBeGreaterThanOrEqual(now - SECOND);
+    expect(result.outcomes).toMatchObject([{ remaining: 10, resetTime: result.now }]);
   });
 
   it('is deleted by an index of the server, which is there after reset, too', async () => {
@@ -304,7 +323,7 @@ describe('opening a MongoDBStorage', () => {
 
   it('refuses a timeout that is none', () => {
     expect(() => new MongoDBStorage('mongodb://localhost', { timeout: 0 })).toThrow(
-      'The timeout of a MongoDBStorage must be a whole number, at least 1; got the number 0.',
+      'The timeout of MongoDBStorage in ms must be a whole number from 1 to 2147483647; got the number 0.',
     );
   });
 

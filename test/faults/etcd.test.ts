@@ -162,7 +162,7 @@ describe('leases that were revoked', () => {
     expect(await used()).toBe(2);
     expect(await used('other')).toBe(1);
     expect((await gateway.leases()).map(({ keys }) => keys)).toEqual([
-      ['nestjs-limits:other', 'nestjs-limits:somebody'],
+      ['nestjs-limits:{other}', 'nestjs-limits:{somebody}'],
     ]);
   });
 });

@@ -11,18 +11,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
 import { MemcachedStorage, type MemcachedStorageOptions } from 'nestjs-limits/memcached';
 import { startMemcached } from '../support/servers/memcached.js';
-import {
-  ask,
-  freePort,
-  serverDirectory,
-  startServer,
-  until,
-  type Server,
-} from '../support/servers/server-process.js';
+import { ask, until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
 const TIMEOUT = 400;
+/** How long a server has for a command, which is a part of a call. */
+const COMMAND_TIMEOUT = 0.9 * TIMEOUT;
 /** On a busy machine; still less than two commands would take, one after the other. */
 const SURELY_WITHIN = 1.9 * TIMEOUT;
 /** Longer than a server is left alone after its first failure. */
@@ -137,9 +132,9 @@ describe('a server that is stopped', () => {
       const { error, elapsed } = await failureOf(other.consume(hits('somebody else')));
       expect(error).toHaveProperty(
         'message',
-        `MemcachedStorage failed: 127.0.0.1:${server.port} did not answer within ${TIMEOUT} ms.`,
+        `MemcachedStorage failed: 127.0.0.1:${server.port} did not answer within ${COMMAND_TIMEOUT} ms.`,
       );
-      expect(elapsed).toBeGreaterThan(0.9 * TIMEOUT);
+      expect(elapsed).toBeGreaterThan(0.9 * COMMAND_TIMEOUT);
       expect(elapsed).toBeLessThan(SURELY_WITHIN);
       const next = await failureOf(other.consume(hits('somebody else')));
       expect(next.error).toHaveProperty('message', expect.stringContaining('is left alone for a moment'));
@@ -155,7 +150,26 @@ describe('a server that is stopped', () => {
     const count = await used(storage);
     expect(count).toBeGreaterThanOrEqual(load.allowed);
     expect(count).toBeLessThanOrEqual(load.allowed + load.failed);
-    expect(load.longest).toBeLessThan(2 * SURELY_WITHIN); // a hit is two commands
+    expect(load.longest).toBeLessThan(SURELY_WITHIN);
+  });
+
+  it('fails all who wait for their turn on one identity within the timeout', async () => {
+    const storage = open(server.uri);
+    await storage.consume(hits());
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      const failures = await Promise.all(
+        Array.from({ length: 300 }, () => failureOf(storage.consume(hits()))),
+      );
+      for (const { error, elapsed } of failures) {
+        expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+        expect(elapsed).toBeLessThan(SURELY_WITHIN);
+      }
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    expect(await used(storage)).toBe(1); // none got beyond a look
   });
 
   it('is not called late when it was this process that was busy', async () => {
@@ -213,6 +227,17 @@ describe('a connection that is cut in the middle of an answer', () => {
   });
 });
 
+describe('a connection that is cut while nothing is under way', () => {
+  it('costs nobody anything', async () => {
+    const storage = open(proxy);
+    await storage.consume(hits());
+    proxy.cut();
+    await sleep(10); // much less than a server is left alone after a failure
+    expect((await storage.consume(hits())).outcomes[0]?.remaining).toBe(1e6 - 2);
+    expect(proxy.connections).toBe(2);
+  });
+});
+
 describe('answers on bad lines', () => {
   it.each([1, 2, 7])('that come in pieces of %d bytes are put together', async (pieceSize) => {
     const storage = open(proxy, { timeout: 5000 });
@@ -232,7 +257,10 @@ describe('answers on bad lines', () => {
       await storage.consume(hits());
       proxy.swallows = direction;
       const { error, elapsed } = await failureOf(storage.consume(hits()));
-      expect(error).toHaveProperty('message', expect.stringContaining(`not answer within ${TIMEOUT} ms`));
+      expect(error).toHaveProperty(
+        'message',
+        expect.stringContaining(`not answer within ${COMMAND_TIMEOUT} ms`),
+      );
       expect(elapsed).toBeLessThan(SURELY_WITHIN);
       proxy.swallows = 'nothing';
       await sleep(PAUSE);
@@ -272,8 +300,8 @@ describe('a server that talks nonsense', () => {
     ['\r\n', 'the unexpected answer ""'],
     ['\x16\x03\x01\r\n', String.raw`the unexpected answer "\u0016\u0003\u0001"`],
     ['VALUE other 0 2 1\r\n{}\r\nEND\r\n', 'the unexpected answer "VALUE other 0 2 1"'],
-    ['VALUE nestjs-limits:somebody 0 1 1\r\n{}\r\nEND\r\n', 'a value of another length than announced'],
-    ['VALUE nestjs-limits:somebody\r\n{}\r\nEND\r\n', 'a malformed VALUE line'],
+    ['VALUE nestjs-limits:{somebody} 0 1 1\r\n{}\r\nEND\r\n', 'a value of another length than announced'],
+    ['VALUE nestjs-limits:{somebody}\r\n{}\r\nEND\r\n', 'a malformed VALUE line'],
     [`${'x'.repeat(100)}\r\n`, `the unexpected answer "${'x'.repeat(80)}"`],
   ])('%j makes a StorageError, and the connection is not used again', async (answer, message) => {
     const storage = open(nonsense.port);
@@ -336,13 +364,13 @@ describe('a server that talks nonsense', () => {
   });
 
   it('that is a record of somebody else is left as it is', async () => {
-    await ask(server.port, 'set nestjs-limits:somebody 0 0 5\r\nhello\r\n');
+    await ask(server.port, 'set nestjs-limits:{somebody} 0 0 5\r\nhello\r\n');
     const { error } = await failureOf(open(server.uri).consume(hits()));
     expect(error).toHaveProperty(
       'message',
       'A stored record cannot be read: does something else write under our keyPrefix?',
     );
-    expect(await ask(server.port, 'get nestjs-limits:somebody\r\n')).toContain('hello');
+    expect(await ask(server.port, 'get nestjs-limits:{somebody}\r\n')).toContain('hello');
   });
 });
 
@@ -350,14 +378,14 @@ describe('a record that is too large for the server', () => {
   it('makes a StorageError, is left as it was, and hurts nobody else', async () => {
     const end = Date.now() + HOUR;
     const cell = `{"AAAAAAAA":[${end}${',0'.repeat(2 ** 19 - 60)}]}`;
-    await ask(server.port, `set nestjs-limits:somebody 0 60 ${cell.length}\r\n${cell}\r\n`);
+    await ask(server.port, `set nestjs-limits:{somebody} 0 60 ${cell.length}\r\n${cell}\r\n`);
     const storage = open(proxy, { timeout: 5000 });
     const { error } = await failureOf(storage.consume(hits()));
     expect(error).toHaveProperty(
       'message',
       `MemcachedStorage failed: 127.0.0.1:${proxy.port} answered "SERVER_ERROR object too large for cache".`,
     );
-    expect(await ask(server.port, 'mg nestjs-limits:somebody s\r\n')).toBe(`HD s${cell.length}\r\n`);
+    expect(await ask(server.port, 'mg nestjs-limits:{somebody} s\r\n')).toBe(`HD s${cell.length}\r\n`);
     expect((await storage.consume(hits('somebody else'))).allowed).toBe(true);
     expect(proxy.connections).toBe(1);
   });
@@ -488,7 +516,7 @@ describe('TLS', () => {
     await once(stranger.listen(port, '127.0.0.1'), 'listening');
     const trusting = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: { ca: certificate } });
     await failureOf(trusting.consume(hits()));
-    expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:somebody\r\n');
+    expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
     await trusting.close();
     stranger.close();
   });
@@ -541,22 +569,14 @@ describe('a storage that is closed', () => {
 });
 
 /** Starts a server that does not talk to everybody. */
-async function startReserved(args: readonly string[]): Promise<Server> {
-  const port = await freePort();
-  return startServer({
-    name: 'memcached',
-    command: 'memcached',
-    args: ['-u', 'root', '-l', '127.0.0.1', '-p', String(port), '-U', '0', ...args],
-    directory: serverDirectory('memcached'),
-    port,
-    uri: `memcached://127.0.0.1:${port}`,
-    ready: async () => {
-      const socket = connect(port, '127.0.0.1');
-      await once(socket, 'connect');
-      socket.destroy();
-      return true;
-    },
-  });
+function startReserved(args: readonly string[]): Promise<Server> {
+  const ready = async (address: number | string): Promise<boolean> => {
+    const socket = connect(Number(address), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+    return true;
+  };
+  return startMemcached({ args, ready });
 }
 
 function open(where: string | number | TcpProxy, options: MemcachedStorageOptions = {}): MemcachedStorage {

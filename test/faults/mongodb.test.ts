@@ -163,6 +163,24 @@ describeWithMongod('MongoDB', () => {
     });
   });
 
+  describe('on which everybody hits one identity', () => {
+    it('keeps no other identity waiting', async () => {
+      const storage = open(server.uri, { timeout: 20_000 });
+      await storage.consume(hits(roomy, 'busy'));
+      let served = 0;
+      const busy = Promise.all(
+        Array.from({ length: 400 }, async () => {
+          await storage.consume(hits(roomy, 'busy'));
+          served++;
+        }),
+      );
+      await storage.consume(hits(roomy, 'somebody else'));
+      expect(served).toBeLessThan(100);
+      await busy;
+      expect(await used(storage, roomy, 'busy')).toBe(401);
+    });
+  });
+
   describe('that loses the collection', () => {
     let documents: Collection;
     beforeEach(() => {
@@ -193,7 +211,7 @@ describeWithMongod('MongoDB', () => {
     it('makes StorageErrors for those identities', async () => {
       const storage = open(server.uri);
       const documents = admin.db().collection<{ _id: string; cells: unknown }>('rate_limits');
-      await documents.insertOne({ _id: 'nestjs-limits:somebody', cells: 'none' });
+      await documents.insertOne({ _id: 'nestjs-limits:{somebody}', cells: 'none' });
       expect((await failureOf(storage.consume(hits()))).error).toMatchObject({
         code: 'ERR_RATE_LIMIT_STORAGE',
         cause: { message: expect.any(String) },
@@ -223,8 +241,8 @@ function uses(storage: MongoDBStorage): (() => Promise<unknown>)[] {
   ];
 }
 
-async function used(storage: MongoDBStorage, limit = hourly()): Promise<number> {
-  const { outcomes } = await storage.peek(hits(limit));
+async function used(storage: MongoDBStorage, limit = hourly(), bucket = 'somebody'): Promise<number> {
+  const { outcomes } = await storage.peek(hits(limit, bucket));
   return limit.amount - (outcomes[0]?.remaining ?? 0);
 }
 

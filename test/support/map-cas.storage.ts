@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { CasStorage, type StorageOptions, type VersionedText } from 'nestjs-limits';
+import { CasStorage, type CasStorageOptions, type VersionedText } from 'nestjs-limits';
 
 interface Entry extends VersionedText<number> {
   /** Epoch ms from which the text is forgotten. */
@@ -11,8 +11,8 @@ export class MapCasServer {
   readonly entries = new Map<string, Entry>();
   /** Every call in order: what was asked of which key. */
   readonly calls: { method: 'read' | 'compareAndSet'; key: string; won?: boolean; ttl?: number }[] = [];
-  /** Called before every answer; may throw, as a store that is down. */
-  interfere: (method: 'read' | 'compareAndSet', key: string) => void = () => undefined;
+  /** Called before every answer; may throw, as a store that is down, or keep it waiting. */
+  interfere: (method: 'read' | 'compareAndSet', key: string) => void | Promise<void> = () => undefined;
   #versions = 0;
 
   async read(key: string, now: number): Promise<Entry | undefined> {
@@ -57,7 +57,7 @@ export class MapCasServer {
 
   async #travel(method: 'read' | 'compareAndSet', key: string): Promise<void> {
     await setImmediate();
-    this.interfere(method, key);
+    await this.interfere(method, key);
   }
 }
 
@@ -67,7 +67,7 @@ export class MapCasStorage extends CasStorage<number> {
 
   constructor(
     readonly server: MapCasServer,
-    options: StorageOptions = {},
+    options: CasStorageOptions = {},
   ) {
     super(options);
   }
@@ -85,9 +85,9 @@ export class MapCasStorage extends CasStorage<number> {
     return this.server.compareAndSet(key, text, version, ttl, this.clock.now());
   }
 
-  protected async removeAll(): Promise<number> {
+  protected async removeAll(beginning: string): Promise<number> {
     await setImmediate();
-    return this.server.removeAll(`${this.keyPrefix}:`);
+    return this.server.removeAll(beginning);
   }
 
   check(): boolean {

@@ -2,9 +2,17 @@ import type { Awaitable } from '../../common/awaitable.js';
 import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
-import { closedError, Storage } from '../storage.js';
+import { identityKey, identityKeys } from '../identity-key.js';
+import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT, noTurnError, within } from '../timeout.js';
 import { RecordBatches, type Decide } from './record-batches.js';
 import { untilWon } from './until-won.js';
+
+/** Options of every {@link CasStorage}. */
+export interface CasStorageOptions extends StorageOptions {
+  /** Ms within which a call is answered or fails, waiting for its turn and all attempts included. Default: 1000. */
+  timeout?: number | undefined;
+}
 
 /** A stored text, and what its store calls its version. */
 export interface VersionedText<Version> {
@@ -17,7 +25,8 @@ export interface VersionedText<Version> {
  * every strategy in this process, on all limits of one identity at once, and writes the outcome if nobody was faster.
  *
  * Concurrent calls of this process on one identity are combined into one compare-and-set, so that only processes contend.
- * A lost race is run again up to 16 times, with growing random pauses; then `ConcurrentUpdateError`.
+ * A lost race is run again up to 16 times, with growing random pauses; then `ConcurrentUpdateError`. What the store has not
+ * answered within the timeout fails with a `StorageError`; it may still be counted, but is never tried again.
  *
  * @example
  * ```ts
@@ -52,10 +61,19 @@ export abstract class CasStorage<Version> extends Storage {
     strategies: strategyNames,
     largestMovingWindow: 10_000,
   };
-  readonly #batches = new RecordBatches(this.clock, 1, ([bucket = ''], decide) =>
-    this.#transact(`${this.keyPrefix}:${bucket}`, decide),
+  /** Ms that a call may take. */
+  protected readonly timeout: number;
+  readonly #batches = new RecordBatches(this.clock, 1, ([bucket = ''], decide, since) =>
+    this.#transact(identityKey(this.keyPrefix, bucket), decide, since),
   );
   #closed = false;
+
+  /** @throws ConfigurationError when an option is impossible */
+  constructor({ timeout = DEFAULT_TIMEOUT, ...options }: CasStorageOptions = {}) {
+    super(options);
+    assertTimeout(this, timeout);
+    this.timeout = timeout;
+  }
 
   /** The text stored under a key; `undefined` when there is none. */
   protected abstract read(key: string): Awaitable<VersionedText<Version> | undefined>;
@@ -73,8 +91,11 @@ export abstract class CasStorage<Version> extends Storage {
     ttl: number,
   ): Awaitable<boolean>;
 
-  /** Removes every text whose key begins with our prefix; returns how many. */
-  protected abstract removeAll(): Awaitable<number>;
+  /**
+   * Removes every text whose key begins so; returns how many. May take longer than the timeout, since there may be many: see to
+   * it that it ends.
+   */
+  protected abstract removeAll(beginning: string): Awaitable<number>;
 
   /** Lets go of what this storage opened. Called once. */
   protected release(): Awaitable<void> {}
@@ -96,7 +117,7 @@ export abstract class CasStorage<Version> extends Storage {
   }
 
   override async reset(): Promise<number> {
-    return this.#call(() => this.removeAll());
+    return this.#call(async () => this.removeAll(identityKeys(this.keyPrefix)));
   }
 
   override async close(): Promise<void> {
@@ -110,17 +131,31 @@ export abstract class CasStorage<Version> extends Storage {
     return this.#closed;
   }
 
-  async #transact(key: string, decide: Decide): Promise<void> {
-    await untilWon(this, async () => {
-      const stored = await this.#call(() => this.read(key));
-      const [write] = decide([stored?.text]);
-      if (write === undefined) return true;
-      return this.#call(() => this.compareAndSet(key, write.text, stored?.version, write.ttl));
-    });
+  async #transact(key: string, decide: Decide, since: number): Promise<void> {
+    if (performance.now() >= since + this.timeout) throw noTurnError(this, this.timeout);
+    await this.#call(() =>
+      within(this.timeout, (late) => untilWon(this, () => this.#attempt(key, decide, late)), since),
+    );
+  }
+
+  /** Answers whether nobody else was faster. */
+  async #attempt(key: string, decide: Decide, late: AbortSignal): Promise<boolean> {
+    this.#assertWanted(late);
+    const stored = await this.read(key);
+    const [write] = decide([stored?.text]);
+    if (write === undefined) return true;
+    this.#assertWanted(late);
+    return this.compareAndSet(key, write.text, stored?.version, write.ttl);
+  }
+
+  /** Ends what nobody waits for any more. */
+  #assertWanted(late: AbortSignal): void {
+    late.throwIfAborted();
+    if (this.#closed) throw closedError(this);
   }
 
   /** Calls the store, and turns what it throws into a `StorageError`. Never calls twice: the first call may have counted. */
-  async #call<T>(call: () => Awaitable<T>): Promise<T> {
+  async #call<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError(this);
     try {
       return await call();

@@ -104,7 +104,7 @@ export class RecordBatches {
         outcomes = steps.map(({ step }) => outcomeOf(() => step(records, now)));
         return mode === 'read only' ? [] : records.write(now);
       },
-      steps[0]?.since ?? performance.now(),
+      Math.min(...steps.map(({ since }) => since)),
     );
     return outcomes;
   }

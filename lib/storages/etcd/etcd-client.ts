@@ -1,6 +1,5 @@
 import { Etcd3, isRecoverableError, type IOptions } from 'etcd3';
-import { ConfigurationError } from '../../common/errors.js';
-import { parseStorageUri } from '../storage-uri.js';
+import { credentialsOf, hostName, malformedUri, parseStorageUri } from '../storage-uri.js';
 import { endingAt } from './deadline.js';
 
 /** Options of `etcd3`, but for those that decide what is sent twice, and how long it may take. */
@@ -27,26 +26,21 @@ const CHANNEL_OPTIONS = {
  *
  * @param timeout ms that logging in may take; each call brings a deadline of its own
  */
-export function openEtcd(uri: string, options: EtcdClientOptions, timeout: number): Etcd3 {
-  const { scheme, username, password, hosts, path } = parseStorageUri(uri, FORM, DEFAULT_PORT);
-  if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1) {
-    throw new ConfigurationError(`An EtcdStorage needs at least one server and nothing else: ${FORM}.`);
+export function openEtcd(text: string, options: EtcdClientOptions, timeout: number): Etcd3 {
+  const uri = parseStorageUri(text, FORM, DEFAULT_PORT);
+  const { scheme, hosts, path, query } = uri;
+  if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1 || query.size > 0) {
+    throw malformedUri('does not name etcd servers and nothing else', FORM);
   }
-  const { auth = authOf(username, password), grpcOptions } = options;
+  const { auth = credentialsOf(uri, FORM), grpcOptions } = options;
   return new Etcd3({
     ...options,
     ...(auth && { auth }),
     grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
-    hosts: hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`),
+    hosts: hosts.map(hostName),
     defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
     faultHandling: sendOnce(),
   });
-}
-
-function authOf(username: string | undefined, password: string | undefined): IOptions['auth'] {
-  if (username === undefined && password === undefined) return undefined;
-  if (username !== undefined && password !== undefined) return { username, password };
-  throw new ConfigurationError(`An EtcdStorage needs a user and a password, or neither: ${FORM}.`);
 }
 
 /**

@@ -1,11 +1,12 @@
 import type { Etcd3 } from 'etcd3';
 import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
-import { assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
 import { endingAt } from './deadline.js';
 import { openEtcd, type EtcdClientOptions } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
@@ -15,8 +16,6 @@ export interface EtcdStorageOptions extends StorageOptions, EtcdClientOptions {
   /** Ms within which a call is answered or fails, all its attempts and waiting included. Default: 1000. */
   timeout?: number;
 }
-
-const DEFAULT_TIMEOUT = 1000;
 
 /** How many identities one transaction takes: half of what a server allows by itself (`--max-txn-ops`). */
 const IDENTITIES_TOGETHER = 64;
@@ -61,7 +60,7 @@ export class EtcdStorage extends Storage {
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
     const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
     super({ keyPrefix, clock });
-    assertWholeNumber('The timeout of EtcdStorage in ms', timeout, 1);
+    assertTimeout(this, timeout);
     this.#timeout = timeout;
     this.#ownsClient = typeof connection === 'string';
     this.#client = typeof connection === 'string' ? openEtcd(connection, driverOptions, timeout) : connection;
@@ -87,7 +86,7 @@ export class EtcdStorage extends Storage {
   override async check(): Promise<boolean> {
     const options = endingAt(performance.now() + this.#timeout);
     try {
-      await this.#call(() => this.#client.get(this.#keyOf('')).options(options).exec());
+      await this.#call(() => this.#client.get(identityKeys(this.keyPrefix)).options(options).exec());
       return true;
     } catch {
       return false;
@@ -95,7 +94,7 @@ export class EtcdStorage extends Storage {
   }
 
   override async reset(): Promise<number> {
-    return this.#call(() => this.#records.removeAll(this.#keyOf(''), this.#timeout));
+    return this.#call(() => this.#records.removeAll(identityKeys(this.keyPrefix), this.#timeout));
   }
 
   override async close(): Promise<void> {
@@ -106,14 +105,12 @@ export class EtcdStorage extends Storage {
 
   async #transact(buckets: readonly string[], decide: Decide, since: number): Promise<void> {
     const end = since + this.#timeout;
-    let records = this.#records.recall(buckets.map((bucket) => this.#keyOf(bucket)));
+    let records = this.#records.recall(buckets.map((bucket) => identityKey(this.keyPrefix, bucket)));
     let justRead = false;
     const attempt = async (): Promise<boolean> => {
       const writes = decide(records.map(({ text }) => text));
       if (justRead && writes.every((write) => write === undefined)) return true;
-      if (performance.now() >= end) {
-        throw new StorageError(`${this} found no turn within ${this.#timeout} ms and counted nothing.`);
-      }
+      if (performance.now() >= end) throw noTurnError(this, this.#timeout);
       const changed = await this.#call(() => this.#records.replace(records, writes, end));
       if (changed === undefined) return true;
       records = changed;
@@ -133,9 +130,5 @@ export class EtcdStorage extends Storage {
       if (cause instanceof RateLimitError) throw cause;
       throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
     }
-  }
-
-  #keyOf(bucket: string): string {
-    return `${this.keyPrefix}:${bucket}`;
   }
 }

@@ -1,6 +1,7 @@
 import { isIP, connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import type { VersionedText } from '../cas/cas.storage.js';
+import type { Credentials } from '../storage-uri.js';
 import { MemcachedConnection } from './memcached-connection.js';
 import type { MemcachedServer, MemcachedTarget } from './memcached-uri.js';
 import { Rendezvous } from './rendezvous.js';
@@ -99,7 +100,7 @@ function open({ address }: MemcachedServer, tls: TlsOptions | undefined): Socket
 const NEVER_KEPT = -1;
 
 /** What logs in to a server that runs with `--auth-file`: it takes the first `set` for user name and password. */
-function authentication({ username, password }: { username: string; password: string }): string {
+function authentication({ username, password }: Credentials): string {
   const words = Buffer.from(`${username} ${password}`).toString('latin1');
   return `set auth 0 ${NEVER_KEPT} ${words.length}\r\n${words}\r\n`;
 }

@@ -58,6 +58,8 @@ export class MemcachedConnection {
   }
 
   #pause(session: MemcachedSession): void {
+    // Whoever ends a connection on which nothing is under way has not failed anybody: an idle one, for example.
+    if (session.answered && session.idle) return;
     this.#failures = session.answered ? 1 : this.#failures + 1;
     this.#pauseEnd = performance.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1));
   }

@@ -58,6 +58,11 @@ export class MemcachedSession {
     return this.#answered;
   }
 
+  /** Whether no command waits for its answer. */
+  get idle(): boolean {
+    return this.#pending.length === 0;
+  }
+
   /** What ended it, if it has ended. */
   get failure(): Error | undefined {
     return this.#failure;

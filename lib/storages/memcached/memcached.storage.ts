@@ -1,16 +1,14 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { StorageError } from '../../common/errors.js';
-import { assertKnownOptions, assertWholeNumber } from '../../common/options.js';
-import { CasStorage, type VersionedText } from '../cas/cas.storage.js';
-import { closedError, type StorageOptions } from '../storage.js';
+import { assertKnownOptions } from '../../common/options.js';
+import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
+import { closedError } from '../storage.js';
 import { MemcachedClient } from './memcached-client.js';
 import { memcachedExpiry } from './memcached-expiry.js';
 import { assertMemcachedPrefix, memcachedKey } from './memcached-key.js';
 import { parseMemcachedUri } from './memcached-uri.js';
 
-export interface MemcachedStorageOptions extends StorageOptions {
-  /** Ms within which a server must answer each command; connecting counts. Default: 1000. */
-  timeout?: number;
+export interface MemcachedStorageOptions extends CasStorageOptions {
   /** Whether to encrypt, or how: options of `tls.connect` in Node, such as `ca`. Default: false. */
   tls?: boolean | TlsOptions;
 }
@@ -43,11 +41,10 @@ export class MemcachedStorage extends CasStorage<string> {
   constructor(uri: string, options: MemcachedStorageOptions = {}) {
     assertKnownOptions('MemcachedStorage', options, ['clock', 'keyPrefix', 'timeout', 'tls']);
     super(options);
-    const { timeout = 1000, tls = false } = options;
+    const { tls = false } = options;
     assertMemcachedPrefix(this.keyPrefix);
-    assertWholeNumber('The timeout of MemcachedStorage in ms', timeout, 1);
     this.#client = new MemcachedClient(parseMemcachedUri(uri), {
-      timeout,
+      timeout: Math.ceil(this.timeout * 0.9), // sooner than the call itself, for it knows which server it was
       tls: typeof tls === 'boolean' ? (tls ? {} : undefined) : tls,
     });
   }

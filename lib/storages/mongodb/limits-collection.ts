@@ -52,6 +52,11 @@ export class LimitsCollection {
     return (await this.#database.command({ ping: 1 }))['ok'] === 1;
   }
 
+  /** The server's time in epoch ms; a document that is read tells it as well. */
+  async time(): Promise<number> {
+    return ((await this.#database.command({ hello: 1 }))['localTime'] as Date).getTime();
+  }
+
   /** Closes the client; not while it connects, which it would go on with. */
   async close(): Promise<void> {
     await this.#ready?.catch(() => undefined);

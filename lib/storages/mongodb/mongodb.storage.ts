@@ -1,18 +1,21 @@
 import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
+import type { Clock } from '../../common/clock.js';
 import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
-import { assertKnownOptions, assertWholeNumber } from '../../common/options.js';
+import { assertKnownOptions } from '../../common/options.js';
 import type { MongoExpression } from '../../strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT, within } from '../timeout.js';
 import { consumed, looked, type BatchAnswer } from './batch-answer.js';
 import { consumePipeline, readProjection, refundPipeline, serverClock, variables } from './batch-pipeline.js';
 import { blockField, stateField } from './limit-expressions.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { literal } from './literal.js';
 import { openMongo } from './mongodb-client.js';
-import { within } from './within.js';
+import { Turnstile } from './turnstile.js';
 
 /** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
 export interface MongoDBStorageOptions extends StorageOptions, MongoClientOptions {
@@ -26,10 +29,15 @@ export interface MongoDBStorageOptions extends StorageOptions, MongoClientOption
 
 const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
 const DEFAULT_COLLECTION = 'rate_limits';
-const DEFAULT_TIMEOUT = 1000;
 
 /** How many documents one step of `reset` deletes. */
 const DOCUMENTS_PER_STEP = 1000;
+
+/**
+ * How many updates of one document are sent at once. They come one after the other anyway, and with more of them, those of one
+ * busy identity would take all connections and keep everybody else waiting.
+ */
+const UPDATES_AT_ONCE = 8;
 
 /** How often the creation of a document is tried while others create it too. */
 const MOST_ATTEMPTS = 8;
@@ -61,8 +69,10 @@ export class MongoDBStorage extends Storage {
   readonly #collection: LimitsCollection;
   readonly #ownsClient: boolean;
   readonly #timeout: number;
-  /** The reading of the clock, for one call. */
-  readonly #now: () => MongoExpression;
+  readonly #turnstile = new Turnstile(UPDATES_AT_ONCE);
+  /** Tells the time instead of the server. */
+  readonly #givenClock: Clock | undefined;
+  readonly #serverClock: MongoExpression;
   #closed = false;
 
   /**
@@ -71,8 +81,8 @@ export class MongoDBStorage extends Storage {
    */
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
     const { keyPrefix, clock, database, collection, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
-    super({ ...(keyPrefix === undefined ? {} : { keyPrefix }), ...(clock === undefined ? {} : { clock }) });
-    assertWholeNumber('The timeout of a MongoDBStorage', timeout, 1);
+    super({ keyPrefix, clock });
+    assertTimeout(this, timeout);
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', options, OWN_OPTIONS);
     const opened =
@@ -86,8 +96,8 @@ export class MongoDBStorage extends Storage {
     });
     this.#ownsClient = typeof connection === 'string';
     this.#timeout = timeout;
-    const onServer = serverClock(timeout);
-    this.#now = clock === undefined ? () => onServer : () => literal(clock.now());
+    this.#givenClock = clock;
+    this.#serverClock = serverClock(timeout);
     this.#collection.ready().catch(() => undefined); // the first call will say what is wrong
   }
 
@@ -146,10 +156,11 @@ export class MongoDBStorage extends Storage {
 
   async #consumePart(part: readonly Hit[]): Promise<BatchResult> {
     const now = this.#now();
-    const answer = await this.#call(async (collection, late) =>
+    const _id = this.#keyOf(part);
+    const answer = await this.#update(_id, async (collection, late) =>
       asAnswer(
         await untilNotDuplicate(late, () =>
-          collection.findOneAndUpdate({ _id: this.#keyOf(part) }, consumePipeline(part, now), {
+          collection.findOneAndUpdate({ _id }, consumePipeline(part, now), {
             ...this.#bounded,
             upsert: true,
             returnDocument: 'after',
@@ -163,13 +174,16 @@ export class MongoDBStorage extends Storage {
   }
 
   async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
-    const answer = await this.#call((collection) =>
-      collection.findOne<BatchAnswer>(
-        { _id: this.#keyOf(part) },
-        { ...this.#bounded, projection: readProjection(part, this.#now()), let: variables(part) },
-      ),
-    );
-    return looked(part, answer ?? { now: this.clock.now() });
+    const answer = await this.#call(async (collection) => {
+      const options = {
+        ...this.#bounded,
+        projection: readProjection(part, this.#now()),
+        let: variables(part),
+      };
+      const found = await collection.findOne<BatchAnswer>({ _id: this.#keyOf(part) }, options);
+      return found ?? { now: this.#givenClock?.now() ?? (await this.#collection.time()) };
+    });
+    return looked(part, answer);
   }
 
   /** Updates the document of each identity, if there is one. */
@@ -177,17 +191,24 @@ export class MongoDBStorage extends Storage {
     cells: readonly C[],
     pipeline: (part: readonly C[]) => Record<string, object>[],
   ): Promise<void> {
-    const updates = partition(cells, bucketOf).map((part) =>
-      this.#call((collection) =>
-        collection.updateOne({ _id: this.#keyOf(part) }, pipeline(part), this.#bounded),
-      ),
-    );
+    const updates = partition(cells, bucketOf).map((part) => {
+      const _id = this.#keyOf(part);
+      return this.#update(_id, (collection) => collection.updateOne({ _id }, pipeline(part), this.#bounded));
+    });
     await Promise.all(updates);
+  }
+
+  /** Calls the server to update a document, when its turn has come. */
+  #update<T>(
+    key: string,
+    call: (collection: Collection<IdentityDocument>, late: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#call((collection, late) => this.#turnstile.pass(key, late, () => call(collection, late)));
   }
 
   /** The first of our keys after a given one. */
   async #keysAfter(key: string): Promise<string[]> {
-    const prefix = this.#keyOf([]).replace(/[^\w\u0080-\uffff]/g, '\\$&');
+    const prefix = identityKeys(this.keyPrefix).replace(/[^\w\u0080-\uffff]/g, '\\$&');
     const documents = await this.#call((collection) =>
       collection
         .find({ _id: { $regex: `^${prefix}`, $gt: key } }, this.#bounded)
@@ -216,13 +237,18 @@ export class MongoDBStorage extends Storage {
     }
   }
 
+  /** The reading of the clock, for one call. */
+  #now(): MongoExpression {
+    return this.#givenClock === undefined ? this.#serverClock : literal(this.#givenClock.now());
+  }
+
   /** The server gives up what takes too long, so that no update is later than `serverClock` takes into account. */
   get #bounded(): { maxTimeMS: number } {
     return { maxTimeMS: this.#timeout };
   }
 
   #keyOf([first]: readonly Cell[]): string {
-    return `${this.keyPrefix}:${first?.bucket ?? ''}`;
+    return identityKey(this.keyPrefix, first?.bucket ?? '');
   }
 }
 

@@ -1,11 +1,20 @@
 import { join } from 'node:path';
 import { ask, freePort, serverDirectory, startServer, type Server } from './server-process.js';
 
-/** @param options.socket whether it listens on a socket file instead of a port */
+export interface StartMemcachedOptions {
+  /** Whether it listens on a socket file instead of a port. */
+  readonly socket?: boolean;
+  /** More arguments of `memcached`. */
+  readonly args?: readonly string[];
+  /** Whether it serves, at a port or socket file. Default: whether it tells its version to whoever asks. */
+  readonly ready?: (address: number | string) => Promise<boolean>;
+}
+
 export async function startMemcached({
   socket = false,
   args = [],
-}: { socket?: boolean; args?: readonly string[] } = {}): Promise<Server> {
+  ready = tellsVersion,
+}: StartMemcachedOptions = {}): Promise<Server> {
   const directory = serverDirectory('memcached');
   const path = join(directory, 'socket');
   const port = socket ? 0 : await freePort();
@@ -21,6 +30,10 @@ export async function startMemcached({
     directory,
     port,
     uri: socket ? `memcached://${path}` : `memcached://127.0.0.1:${port}`,
-    ready: async () => (await ask(socket ? path : port, 'version\r\n')).startsWith('VERSION'),
+    ready: () => ready(socket ? path : port),
   });
+}
+
+async function tellsVersion(address: number | string): Promise<boolean> {
+  return (await ask(address, 'version\r\n')).startsWith('VERSION');
 }

@@ -177,7 +177,7 @@ describe('a store that fails', () => {
 
   it('for one identity gives back what a batch took of another', async () => {
     server.interfere = (_method, key) => {
-      if (key.endsWith(':b')) throw new Error('b is down');
+      if (key.endsWith('{b}')) throw new Error('b is down');
     };
     const batch = [...hits([hourly()], 'a'), ...hits([hourly()], 'b')];
     await expect(storage.consume(batch)).rejects.toMatchObject(
@@ -189,13 +189,82 @@ describe('a store that fails', () => {
   it.each(['no JSON', '"text"', '5', 'null', '{"abc":5}', '{"abc":[]}', '{"abc":["x"]}', '[1,2]'])(
     'that holds the text %s is a StorageError that says so',
     async (text) => {
-      server.entries.set('nestjs-limits:somebody', { text, version: 1, end: Infinity });
+      server.entries.set('nestjs-limits:{somebody}', { text, version: 1, end: Infinity });
       const message = 'A stored record cannot be read: does something else write under our keyPrefix?';
       await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(storageError(message));
       await expect(storage.peek(hits([hourly()]))).rejects.toMatchObject(storageError(message));
-      expect(server.entries.get('nestjs-limits:somebody')?.text).toBe(text);
+      expect(server.entries.get('nestjs-limits:{somebody}')?.text).toBe(text);
     },
   );
+});
+
+describe('a store that stands still', () => {
+  const TIMEOUT = 200;
+  let goOn: () => void;
+  let standsStill: Promise<void>;
+  beforeEach(() => {
+    standsStill = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    storage = open('nestjs-limits', TIMEOUT);
+  });
+
+  it.each([1, 200])('fails each of %d calls on one identity within the timeout', async (calls) => {
+    server.interfere = () => standsStill;
+    const start = performance.now();
+    const settled = await Promise.allSettled([
+      ...Array.from({ length: calls }, () => storage.consume(hits([hourly()]))),
+      storage.peek(hits([hourly()])),
+      storage.remove(hits([hourly()], 'another')),
+    ]);
+    expect(performance.now() - start).toBeLessThan(2 * TIMEOUT);
+    for (const each of settled) {
+      expect(each).toMatchObject({
+        status: 'rejected',
+        reason: storageError(
+          expect.stringMatching(
+            /^MapCasStorage (failed: no answer within 200 ms|found no turn within 200 ms and counted nothing\.)$/,
+          ),
+        ),
+      });
+    }
+    expect(settled[0]).toHaveProperty('reason.cause.message', 'no answer within 200 ms');
+  });
+
+  it('is told nothing any more of what has failed when it goes on, and serves what comes then', async () => {
+    server.interfere = () => standsStill;
+    const calls = Array.from({ length: 3 }, () => storage.consume(hits([hourly()])));
+    await Promise.allSettled(calls);
+    goOn();
+    expect((await storage.consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(39);
+    expect(server.count('compareAndSet')).toBe(1);
+  });
+
+  it('may count once what it was told before', async () => {
+    server.interfere = (method) => (method === 'compareAndSet' ? standsStill : undefined);
+    await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(
+      storageError('MapCasStorage failed: no answer within 200 ms'),
+    );
+    goOn();
+    expect((await storage.consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(38);
+  });
+
+  it.each([0, 2 ** 31, Infinity])('is waited for no other time than a timer can tell: %p ms', (timeout) => {
+    expect(() => open('nestjs-limits', timeout)).toThrow(
+      'The timeout of MapCasStorage in ms must be a whole number from 1 to 2147483647; got the number ',
+    );
+  });
+});
+
+describe('key prefixes that begin alike', () => {
+  it('share no records, and are reset one by one', async () => {
+    const [short, long] = [open('app'), open('app:api')];
+    await short.consume(hits([hourly()], 'api:somebody'));
+    await long.consume(hits([hourly()]));
+    expect([...server.entries.keys()]).toEqual(['app:{api:somebody}', 'app:api:{somebody}']);
+    expect(await short.reset()).toBe(1);
+    expect([...server.entries.keys()]).toEqual(['app:api:{somebody}']);
+  });
 });
 
 describe('the stored text', () => {
@@ -217,7 +286,7 @@ describe('the stored text', () => {
       [digest(1)]: [end, 1, now, end],
       [digest(2)]: [end + SECOND, now, 1, now + SECOND, 2],
       [digest(3)]: [now + 2 * HOUR, 0, 1, now],
-      [digest(4)]: [now + HOUR / 40, HOUR, now],
+      [digest(4)]: [now + HOUR / 40, HOUR, now, now, 1],
     });
 
     function digest(index: number): string {
@@ -238,7 +307,7 @@ describe('the stored text', () => {
 
   it('stands under the prefix and the identity', async () => {
     await open('mine').consume(hits([hourly()], 'user/42'));
-    expect([...server.entries.keys()]).toEqual(['mine:user/42']);
+    expect([...server.entries.keys()]).toEqual(['mine:{user/42}']);
   });
 
   it('loses what has expired when it is written', async () => {
@@ -389,12 +458,12 @@ class LosingStorage extends MapCasStorage {
   }
 }
 
-function storageError(message: string): Record<string, string> {
+function storageError(message: unknown): Record<string, unknown> {
   return { name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE', message };
 }
 
-function open(keyPrefix = 'nestjs-limits'): MapCasStorage {
-  return new MapCasStorage(server, { clock, keyPrefix });
+function open(keyPrefix = 'nestjs-limits', timeout?: number): MapCasStorage {
+  return new MapCasStorage(server, { clock, keyPrefix, timeout });
 }
 
 function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
@@ -410,7 +479,7 @@ async function left(limit: Limit, bucket = 'somebody'): Promise<number | undefin
 }
 
 function stored(): Record<string, number[]> {
-  return JSON.parse(server.entries.get('nestjs-limits:somebody')?.text ?? '') as Record<string, number[]>;
+  return JSON.parse(server.entries.get('nestjs-limits:{somebody}')?.text ?? '') as Record<string, number[]>;
 }
 
 function atOnce<T>(times: number, call: (index: number) => Promise<T>): Promise<T[]> {

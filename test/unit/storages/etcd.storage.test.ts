@@ -28,6 +28,8 @@ describe('the URI', () => {
     'etcd:///path',
     'etcd://localhost/path',
     'etcd://localhost:port',
+    'etcd://localhost:65536',
+    'etcd://localhost?timeout=5',
     'etcd://a,,b',
     'etcds://localhost',
     'redis://localhost',
@@ -78,11 +80,14 @@ describe('options', () => {
     expect(options).not.toMatchObject({ faultHandling });
   });
 
-  it.each([0, -1, 1.5, NaN, Infinity, '1000'])('with a timeout of %p are a ConfigurationError', (timeout) => {
-    expect(() => new EtcdStorage('etcd://localhost', { timeout: timeout as number })).toThrow(
-      'The timeout of EtcdStorage in ms must be a whole number, at least 1',
-    );
-  });
+  it.each([0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000'])(
+    'with a timeout of %p are a ConfigurationError',
+    (timeout) => {
+      expect(() => new EtcdStorage('etcd://localhost', { timeout: timeout as number })).toThrow(
+        'The timeout of EtcdStorage in ms must be a whole number from 1 to 2147483647; got',
+      );
+    },
+  );
 });
 
 describe('an EtcdStorage', () => {

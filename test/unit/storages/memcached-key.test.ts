@@ -21,11 +21,11 @@ describe('a key on a Memcached server', () => {
     `limits:${'x'.repeat(244)}`,
     `limits:${'x'.repeat(5000)}`,
   ])('is the prefix and a digest otherwise: %j', (key) => {
-    expect(memcachedKey('limits', key)).toMatch(/^limits\{[\w-]{43}\}$/);
+    expect(memcachedKey('limits', key)).toMatch(/^limits#\{[\w-]{43}\}$/);
   });
 
   it('is the same digest in every process', () => {
-    expect(memcachedKey('limits', 'limits:é')).toBe('limits{HbvPKkniX5YPuH_yjHC7sWnrQM8fhiEUIRlEgON1P-s}');
+    expect(memcachedKey('limits', 'limits:é')).toBe('limits#{HbvPKkniX5YPuH_yjHC7sWnrQM8fhiEUIRlEgON1P-s}');
   });
 
   it('tells apart what differs in any character, also in half of one', () => {
@@ -42,7 +42,7 @@ describe('a key on a Memcached server', () => {
   it('fits whatever the prefix', () => {
     const prefix = 'x'.repeat(200);
     assertMemcachedPrefix(prefix);
-    expect(memcachedKey(prefix, `${prefix}:${'y'.repeat(300)}`)).toHaveLength(245);
+    expect(memcachedKey(prefix, `${prefix}:${'y'.repeat(300)}`)).toHaveLength(246);
   });
 
   it.each(['préfixe', 'x'.repeat(201)])('has no prefix such as %s', (prefix) => {

@@ -24,8 +24,14 @@ describe.each([MemcachedStorage, GAEMemcachedStorage])('%p', (Class) => {
 
 describe('the options of a MemcachedStorage', () => {
   it.each<[Record<string, unknown>, RegExp]>([
-    [{ timeout: 0 }, /^The timeout of MemcachedStorage in ms must be a whole number, at least 1; got/],
-    [{ timeout: 0.5 }, /^The timeout of MemcachedStorage in ms must be a whole number, at least 1; got/],
+    [
+      { timeout: 0 },
+      /^The timeout of MemcachedStorage in ms must be a whole number from 1 to 2147483647; got/,
+    ],
+    [
+      { timeout: 2 ** 31 },
+      /^The timeout of MemcachedStorage in ms must be a whole number from 1 to 2147483647; got/,
+    ],
     [{ maxKeys: 5 }, /^MemcachedStorage does not know the option "maxKeys"\. Known options: /],
     [{ keyPrefix: 'préfixe' }, /^The keyPrefix of a Memcached storage must be up to 200 visible ASCII/],
   ])('are refused when they make no sense: %j', (options, message) => {
