@@ -39,9 +39,20 @@ export function providePrograms(): void {
   }
   process.stderr.write(`Installing what the tests run against and is not there (${programs}): ${command}\n`);
   withoutStartingServices(() => {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-    execFileSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
-    execFileSync('apt-get', command.split(' ').slice(1), { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    try {
+      aptGet('update', '-qq');
+    } catch {
+      // A source of other packages may be broken; if it is one of ours, the installation says so.
+    }
+    aptGet(...command.split(' ').slice(1));
+  });
+}
+
+/** Waits while another run, or the machine itself, installs something. */
+function aptGet(...args: string[]): void {
+  execFileSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
 }
 

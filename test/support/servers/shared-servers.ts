@@ -1,7 +1,9 @@
+import { messageOf } from '../../../lib/common/errors.js';
 import { startEtcd, etcdVersion } from './etcd.js';
 import { startMemcached } from './memcached.js';
 import { startMongo, withMongo } from './mongo.js';
-import { findProgram, isExecutable, providePrograms } from './programs.js';
+import { downloadMongod, findMongod } from './mongod-program.js';
+import { providePrograms } from './programs.js';
 import { redisVersion, startRedisCluster, startRedisSentinel, startRedisWithSocketAndTls } from './redis.js';
 import { ask } from './server-process.js';
 
@@ -69,40 +71,53 @@ async function etcd(): Promise<SharedServers> {
   return { env: { TEST_ETCD_URI: server.uri }, report: [`etcd ${await etcdVersion(server)}`] };
 }
 
+/** From MONGODB_URI, else of a program that is here or can be downloaded; else there is none. */
 async function mongo(): Promise<SharedServers> {
   const given = process.env['MONGODB_URI'];
   const program = findMongod();
-  const env = program === undefined ? {} : { TEST_MONGOD_BIN: program };
-  if (given) return { ...(await givenMongo(given, env)) };
-  if (program === undefined) {
-    const how = 'Set MONGODB_URI or MONGOD_BIN, or put mongod on the PATH.';
-    if (process.env['REQUIRE_SERVERS'] === '1')
-      throw new Error(`There is no MongoDB to test against. ${how}`);
-    return { env, report: [`No MongoDB: there is none to be had, and its cases were skipped. ${how}`] };
+  if (given) return givenMongo(given, program);
+  if (program !== undefined) return ownMongo(program);
+  try {
+    return await ownMongo(await downloadMongod());
+  } catch (cause) {
+    const why =
+      'There is no MongoDB to test against: set MONGODB_URI or MONGOD_BIN, or put mongod on the PATH. ' +
+      `None could be downloaded and started either: ${messageOf(cause).replace(/\s+/g, ' ')}`;
+    if (process.env['REQUIRE_SERVERS'] === '1') throw new Error(why, { cause });
+    return { env: {}, report: [`No MongoDB, its cases were skipped. ${why}`] };
   }
-  Object.assign(process.env, env);
+}
+
+async function ownMongo(program: string): Promise<SharedServers> {
+  process.env['TEST_MONGOD_BIN'] = program;
   const [alone, replica] = await Promise.all([startMongo(), startMongo({ replica: true })]);
   return {
-    env: { ...env, TEST_MONGODB_URI: alone.uri, TEST_MONGODB_REPLICA_URI: replica.uri },
+    env: {
+      TEST_MONGOD_BIN: program,
+      TEST_MONGODB_URI: alone.uri,
+      TEST_MONGODB_REPLICA_URI: replica.uri,
+    },
     report: [`MongoDB ${await mongoVersion(alone.uri)}`],
   };
 }
 
-/** A server that was there before us: the tests keep to a database of their own. */
-async function givenMongo(given: string, env: Readonly<Record<string, string>>): Promise<SharedServers> {
+/** A server that was there before us: the tests keep to a database of their own. A program, if there is one, starts others. */
+async function givenMongo(given: string, program: string | undefined): Promise<SharedServers> {
   const database = `nestjs-limits-test-${process.pid}`;
-  const uri = given.replace(
-    /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/[^?]*)?/,
-    (_all, server: string) => `${server}/${database}`,
-  );
-  const hello = await withMongo(uri, (client) => client.db('admin').command({ hello: 1 }));
-  const uris =
-    hello['setName'] === undefined
-      ? { TEST_MONGODB_URI: uri }
-      : { TEST_MONGODB_URI: uri, TEST_MONGODB_REPLICA_URI: uri };
+  const uri = withDatabase(given, database);
+  const { setName } = await withMongo(uri, (client) => client.db('admin').command({ hello: 1 }));
+  const report = [`MongoDB ${await mongoVersion(uri)} at MONGODB_URI`];
+  const env: Record<string, string> = { TEST_MONGODB_URI: uri };
+  if (setName !== undefined) env['TEST_MONGODB_REPLICA_URI'] = uri;
+  if (program === undefined) {
+    report.push('  No mongod (MONGOD_BIN): the cases on MongoDB servers of their own were skipped.');
+  } else {
+    env['TEST_MONGOD_BIN'] = process.env['TEST_MONGOD_BIN'] = program;
+    env['TEST_MONGODB_REPLICA_URI'] ??= (await startMongo({ replica: true })).uri;
+  }
   return {
-    env: { ...env, ...uris },
-    report: [`MongoDB ${await mongoVersion(uri)} at MONGODB_URI`],
+    env,
+    report,
     forget: () =>
       withMongo(uri, async (client) => {
         await client.db(database).dropDatabase();
@@ -110,11 +125,14 @@ async function givenMongo(given: string, env: Readonly<Record<string, string>>):
   };
 }
 
-function findMongod(): string | undefined {
-  const named = process.env['MONGOD_BIN'];
-  if (!named) return findProgram('mongod');
-  if (!isExecutable(named)) throw new Error(`MONGOD_BIN names no program: ${named}`);
-  return named;
+/** Names another database; who logs in still does so where the URI said. */
+function withDatabase(given: string, database: string): string {
+  const [, servers = '', path = '', query = ''] =
+    /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(given) ?? [];
+  if (servers === '') throw new Error('MONGODB_URI is no URI of MongoDB.');
+  const options = new URLSearchParams(query);
+  if (servers.includes('@') && !options.has('authSource')) options.set('authSource', path || 'admin');
+  return `${servers}/${database}?${options.toString()}`;
 }
 
 function mongoVersion(uri: string): Promise<string> {

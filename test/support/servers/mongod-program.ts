@@ -1,0 +1,36 @@
+import { findProgram, isExecutable } from './programs.js';
+
+/** What is downloaded where there is no other. */
+const VERSION = '7.0.15';
+
+/** Longer than a download of 100 MB should take; a network that swallows everything must not hold up the tests for ever. */
+const PATIENCE = 300_000;
+
+/** The mongod that MONGOD_BIN names, else the one on the PATH. */
+export function findMongod(): string | undefined {
+  const named = process.env['MONGOD_BIN'];
+  if (!named) return findProgram('mongod');
+  if (!isExecutable(named)) throw new Error(`MONGOD_BIN names no program: ${named}`);
+  return named;
+}
+
+/** What we use of `mongodb-memory-server-core`. */
+interface MongoDownloader {
+  readonly MongoBinary: { getPath(options: { version: string }): Promise<string> };
+}
+
+const DOWNLOADER: string = 'mongodb-memory-server-core';
+
+/** A mongod that was downloaded, which is done once; rejects where it cannot be had. */
+export async function downloadMongod(): Promise<string> {
+  const { MongoBinary } = (await import(DOWNLOADER)) as MongoDownloader;
+  let timer: NodeJS.Timeout | undefined;
+  const givenUp = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`the download took more than ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    return await Promise.race([MongoBinary.getPath({ version: VERSION }), givenUp]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
