@@ -1,5 +1,5 @@
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { StorageError } from '../../common/errors.js';
+import { createSecureContext, type ConnectionOptions as TlsOptions } from 'node:tls';
+import { ConfigurationError, messageOf, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
 import { closedError } from '../storage.js';
@@ -45,7 +45,7 @@ export class MemcachedStorage extends CasStorage<string> {
     assertMemcachedPrefix(this.keyPrefix);
     this.#client = new MemcachedClient(parseMemcachedUri(uri), {
       timeout: Math.ceil(this.timeout * 0.9), // sooner than the call itself, for it knows which server it was
-      tls: typeof tls === 'boolean' ? (tls ? {} : undefined) : tls,
+      tls: tls === false ? undefined : securedBy(tls === true ? {} : tls),
     });
   }
 
@@ -91,3 +91,12 @@ export class MemcachedStorage extends CasStorage<string> {
 
 /** {@link MemcachedStorage} by the name that it has on App Engine, whose cache is served by Memorystore for Memcached today. */
 export class GAEMemcachedStorage extends MemcachedStorage {}
+
+/** Reads keys and certificates once, so that those which cannot be read stop the start. */
+function securedBy(options: TlsOptions): TlsOptions {
+  try {
+    return { secureContext: createSecureContext(options), ...options };
+  } catch (cause) {
+    throw new ConfigurationError(`The tls options of a MemcachedStorage cannot be used: ${messageOf(cause)}`);
+  }
+}

@@ -32,6 +32,7 @@ describe('the options of a MemcachedStorage', () => {
       { timeout: 2 ** 31 },
       /^The timeout of MemcachedStorage in ms must be a whole number from 1 to 2147483647; got/,
     ],
+    [{ tls: { key: 'none' } }, /^The tls options of a MemcachedStorage cannot be used: ./],
     [{ maxKeys: 5 }, /^MemcachedStorage does not know the option "maxKeys"\. Known options: /],
     [{ keyPrefix: 'préfixe' }, /^The keyPrefix of a Memcached storage must be up to 200 visible ASCII/],
   ])('are refused when they make no sense: %j', (options, message) => {
