@@ -21,11 +21,16 @@ export class ItemHits {
   ) {}
 
   hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    const batch = this.#itemsOf(limits).map((item) => ({
-      bucket: item.bucketFor(identifiers),
-      limit: this.#limitOf(item),
-      cost,
-    }));
+    // One string for all limits of an identity: each new one would have to be hashed by whatever looks it up.
+    let bucket: string | undefined;
+    let namespace: string | undefined;
+    const batch = this.#itemsOf(limits).map((item) => {
+      if (bucket === undefined || item.namespace !== namespace) {
+        bucket = item.bucketFor(identifiers);
+        namespace = item.namespace;
+      }
+      return { bucket, limit: this.#limitOf(item), cost };
+    });
     if (batch.length > 1) assertDistinct(batch);
     return batch;
   }
@@ -60,8 +65,9 @@ export class ItemHits {
 }
 
 function assertDistinct(batch: readonly Hit[]): void {
-  const ids = new Set(batch.map((hit) => `${hit.bucket} ${hit.limit.id}`));
-  if (ids.size < batch.length) {
+  const isRepeated = ({ bucket, limit }: Hit, index: number): boolean =>
+    batch.findIndex((other) => other.limit.id === limit.id && other.bucket === bucket) < index;
+  if (batch.some(isRepeated)) {
     throw new ConfigurationError(
       `The limits "${batch.map((hit) => hit.limit.name).join('; ')}" name one of them twice. Remove the repetition.`,
     );

@@ -15,6 +15,8 @@ export interface Cells {
 
 /** Decides a batch and takes it, all or none. */
 export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): BatchResult {
+  const only = batch[0];
+  if (batch.length === 1 && only !== undefined) return consumeOne(cells, only, now);
   const states = new Array<object | undefined>(batch.length);
   const outcomes = new Array<Draft>(batch.length);
   let allowed = true;
@@ -32,6 +34,15 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
     else leave(cells, draft, states[index], now);
   }
   return { allowed, now, outcomes };
+}
+
+/** What most batches are, without the lists that several hits take. */
+function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
+  const state = cells.get(hit.bucket, hit.limit);
+  const draft = look(cells, hit, state, now);
+  if (draft.allowed && draft.cost > 0) take(cells, draft, state, now);
+  else leave(cells, draft, state, now);
+  return { allowed: draft.allowed || hit.limit.mode === 'shadow', now, outcomes: [draft] };
 }
 
 /** Says what a batch would meet; changes nothing. */

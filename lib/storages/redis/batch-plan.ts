@@ -17,12 +17,12 @@ export class BatchPlan {
   readonly #scripts = new Map<BatchStep, BatchScript>();
   readonly #shape: readonly LimitShape[];
   readonly #fixed: readonly string[];
+  /** Of each limit, whether it is the first of its identity. */
+  readonly #isFirst: readonly boolean[];
 
   /** @param identities which of the batch's identities each limit counts, from 0 in order of appearance */
-  constructor(
-    limits: readonly Limit[],
-    private readonly identities: readonly number[],
-  ) {
+  constructor(limits: readonly Limit[], identities: readonly number[]) {
+    this.#isFirst = identities.map((identity, index) => identities.indexOf(identity) === index);
     this.#shape = limits.map(({ strategy, mode, block }, index) => ({
       strategy,
       mode,
@@ -57,19 +57,25 @@ export class BatchPlan {
     keyOf: (bucket: string) => string,
     now: string,
   ): (string | number)[] {
-    const keys = batches.flatMap((batch) => this.#keys(batch, keyOf));
-    const varying = batches.flatMap((batch) => batch.flatMap(varyingArguments));
-    return [keys.length, ...keys, now, String(batches.length), ...this.#fixed, ...varying];
+    const args: (string | number)[] = [0];
+    for (const batch of batches) this.#addKeys(args, batch, keyOf);
+    args[0] = args.length - 1;
+    args.push(now, String(batches.length), ...this.#fixed);
+    for (const batch of batches) for (const hit of batch) addVaryingArguments(args, hit);
+    return args;
   }
 
   /** What a reply says, in the terms of the contract. */
   result(batch: PlannedBatch, reply: readonly number[]): BatchResult {
     const [now = 0, allowed] = reply;
     const outcomes = batch.map(({ bucket, limit, cost }, index): Outcome => {
-      const [remaining = 0, resetTime = now, wait = 0, window = 0] = reply.slice(
-        2 + 4 * index,
-        6 + 4 * index,
-      );
+      const start = 2 + 4 * index;
+      const {
+        [start]: remaining = 0,
+        [start + 1]: resetTime = now,
+        [start + 2]: wait = 0,
+        [start + 3]: window = 0,
+      } = reply;
       const retryAfter = wait < 0 ? Infinity : wait;
       return {
         bucket,
@@ -85,14 +91,13 @@ export class BatchPlan {
     return { allowed: allowed === 1, now, outcomes };
   }
 
-  #keys(batch: PlannedBatch, keyOf: (bucket: string) => string): string[] {
-    const hashes = batch
-      .filter((_hit, index) => this.identities.indexOf(this.identities[index] ?? 0) === index)
-      .map(({ bucket }) => keyOf(bucket));
-    const logs = batch
-      .filter(({ limit }) => limit.strategy === 'moving-window')
-      .map(({ bucket, limit }) => logKey(keyOf(bucket), limit));
-    return [...hashes, ...logs];
+  #addKeys(args: (string | number)[], batch: PlannedBatch, keyOf: (bucket: string) => string): void {
+    batch.forEach(({ bucket }, index) => {
+      if (this.#isFirst[index] === true) args.push(keyOf(bucket));
+    });
+    for (const { bucket, limit } of batch) {
+      if (limit.strategy === 'moving-window') args.push(logKey(keyOf(bucket), limit));
+    }
   }
 }
 
@@ -139,9 +144,9 @@ export function logKey(key: string, limit: Limit): string {
   return `${key}:${limit.digest}`;
 }
 
-function varyingArguments(hit: Hit | Refund): string[] {
-  if (!('window' in hit)) return [String(hit.cost)];
-  return hit.window === 'current'
-    ? [String(hit.cost), '', '']
-    : [String(hit.cost), String(hit.window), String(hit.at)];
+function addVaryingArguments(args: (string | number)[], hit: Hit | Refund): void {
+  args.push(String(hit.cost));
+  if (!('window' in hit)) return;
+  if (hit.window === 'current') args.push('', '');
+  else args.push(String(hit.window), String(hit.at));
 }
