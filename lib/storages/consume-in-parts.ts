@@ -27,8 +27,12 @@ export async function consumeInParts(
   const results = settled.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
   const failure = settled.find((part) => part.status === 'rejected');
   const allowed = failure === undefined && results.every((result) => result.allowed);
-  if (!allowed) await refund(results.flatMap(receiptsOf));
-  if (failure !== undefined) throw failure.reason;
+  const givingBack = allowed ? undefined : refund(results.flatMap(receiptsOf));
+  if (failure !== undefined) {
+    await Promise.allSettled([givingBack]); // what failed first says more than what fails now
+    throw failure.reason;
+  }
+  await givingBack;
   return joinResults(batch, results.map(allowed ? (result) => result : withoutConsumption));
 }
 

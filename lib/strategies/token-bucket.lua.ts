@@ -24,9 +24,13 @@ level$, consumed$ = level$ + cost$ * period$, consumed$ + cost$
 expiry$ = max(expiry$, now + divide_up(level$, max(1, amount$)))
 next$, window$ = bucket_text(expiry$, level$, since$, consumed$, now), consumed$`,
 
+  // A smaller plan, which refills slower, needs it longer; and a time from the future becomes one of now.
   refuse: `
-if level$ > 0 and now < match(state$, '%d+') - match(state$, '%d+ %d+ (%d+)') then
-  next$ = bucket_text(expiry$, level$, since$, consumed$, now)
+if level$ > 0 then
+  local needed = now + divide_up(level$, max(1, amount$))
+  if expiry$ < needed or now < match(state$, '%d+') - match(state$, '%d+ %d+ (%d+)') then
+    next$ = bucket_text(max(expiry$, needed), level$, since$, consumed$, now)
+  end
 end`,
 
   reset: `

@@ -1,5 +1,6 @@
 import {
   add,
+  and,
   atMost,
   choose,
   divideDown,
@@ -38,8 +39,18 @@ export const tokenBucketMongo: MongoStrategy = {
       },
     ),
 
-  refuse: ({ cell, now }) =>
-    choose([[less(now, `${cell}.at`), merged(cell, { at: now, since: min(`${cell}.since`, now) })]], cell),
+  refuse: ({ cell, look, now, amount }) =>
+    withValues(
+      { end: add(now, divideUp(`${look}.level`, max(1, amount))) },
+      choose(
+        [
+          [less(now, `${cell}.at`), merged(cell, { at: now, since: min(`${cell}.since`, now) })],
+          // A smaller plan, which refills slower, needs it longer.
+          [and(less(0, `${look}.level`), less(`${cell}.end`, '$$end')), merged(cell, { end: '$$end' })],
+        ],
+        cell,
+      ),
+    ),
 
   refund: ({ cell, look, now, period, cost }, consumption) =>
     withValues(

@@ -117,7 +117,7 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   async #resetServer(server: Redis): Promise<number> {
-    const pattern = `${this.keyPrefix.replace(/[\\*?[\]^-]/g, '\\$&')}:*`;
+    const pattern = `${this.keyPrefix.replace(/[\\*?[\]^-]/g, '\\$&')}:{*`;
     let removed = 0;
     let cursor = '0';
     do {

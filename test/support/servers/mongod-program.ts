@@ -14,16 +14,9 @@ export function findMongod(): string | undefined {
   return named;
 }
 
-/** What we use of `mongodb-memory-server-core`. */
-interface MongoDownloader {
-  readonly MongoBinary: { getPath(options: { version: string }): Promise<string> };
-}
-
-const DOWNLOADER: string = 'mongodb-memory-server-core';
-
 /** A mongod that was downloaded, which is done once; rejects where it cannot be had. */
 export async function downloadMongod(): Promise<string> {
-  const { MongoBinary } = (await import(DOWNLOADER)) as MongoDownloader;
+  const { MongoBinary } = await import('mongodb-memory-server-core');
   let timer: NodeJS.Timeout | undefined;
   const givenUp = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`the download took more than ${PATIENCE} ms`)), PATIENCE);

@@ -50,6 +50,20 @@ describe('consumeInParts', () => {
     expect((await result).outcomes.map(bucketOf)).toEqual(['a', 'b']);
   });
 
+  it('throws what failed first, also when giving back fails too', async () => {
+    const batch = [hit('a'), hit('b')];
+    const result = consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) => {
+        if (part[0]?.bucket === 'b') throw new Error('b is down');
+        return consumeBatch(new ReferenceCells(), part, NOW);
+      },
+      () => Promise.reject(new Error('a is down by now')),
+    );
+    await expect(result).rejects.toThrow(/^b is down$/);
+  });
+
   it('answers in the order of the batch, with the latest reading of the clock', async () => {
     const batch = ['b', 'a', 'b', 'a'].map((bucket, index) => hit(bucket, hourly({ id: `${index}` }), index));
     const cells = new ReferenceCells();

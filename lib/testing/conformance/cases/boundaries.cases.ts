@@ -2,7 +2,18 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
 import type { Limit } from '../../../storages/limit.js';
-import { hit, limitOf, look, MINUTE, passes, refused, type Scenario, type Step } from '../scenario.js';
+import {
+  hit,
+  HOUR,
+  limitOf,
+  look,
+  MINUTE,
+  passes,
+  refused,
+  SECOND,
+  type Scenario,
+  type Step,
+} from '../scenario.js';
 
 const topic = new CasesOf('boundaries');
 
@@ -181,5 +192,19 @@ async function spendFive(scenario: Scenario, limit: Limit): Promise<void> {
   scenario.at(1300);
   await scenario.hit(limit, 2);
 }
+
+topic.add(
+  'token-bucket: a refused hit keeps the bucket as long as its smaller plan needs it',
+  ['token-bucket', 'fixed-window'],
+  async (scenario) => {
+    const pro = limitOf('token-bucket', { id: 'plan', amount: 100, burst: 10 });
+    const free = limitOf('token-bucket', { id: 'plan', amount: 1, burst: 10 });
+    await scenario.hit(pro, 10); // full again after 6 s
+    deepEqual(await scenario.hit(free), refused(0, MINUTE, MINUTE));
+    scenario.at(15 * SECOND);
+    await scenario.hit(limitOf('fixed-window', { id: 'other', period: HOUR })); // writes, and drops what has expired
+    deepEqual(await scenario.look(free), refused(0, 45 * SECOND, 45 * SECOND));
+  },
+);
 
 export const boundariesCases = topic.cases;

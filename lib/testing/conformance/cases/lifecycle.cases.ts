@@ -23,6 +23,13 @@ topic.add('keeps to the key prefix it was given', [], async ({ storage, context 
   equal(other.keyPrefix, `${storage.keyPrefix}-other`);
 });
 
+topic.add('counts apart from a key prefix that begins with its own', ['fixed-window'], async (scenario) => {
+  const { storage, context } = scenario;
+  const longer = await context.open(`${storage.keyPrefix}:a`);
+  await longer.consume(hitsOn([hourly], 1, 'b'));
+  equal(await scenario.left(hourly, 'a:b'), 3);
+});
+
 topic.add('forgets the cells that are removed, and only those', strategyNames, async (scenario) => {
   const limits = strategyNames.map((strategy) => limitOf(strategy, { period: HOUR }));
   await scenario.consume([...hitsOn(limits), ...hitsOn(limits, 1, 'conformance/other')]);
@@ -80,7 +87,7 @@ topic.add('reset lifts blocks', ['fixed-window'], async (scenario) => {
 topic.add('reset leaves other key prefixes alone, however alike', ['fixed-window'], async (scenario) => {
   const { storage, context } = scenario;
   const prefix = storage.keyPrefix;
-  const others = [`${prefix}2`, `${prefix}-`, `x${prefix}`, prefix.toUpperCase()];
+  const others = [`${prefix}2`, `${prefix}-`, `${prefix}:2`, `x${prefix}`, prefix.toUpperCase()];
   const neighbours = await Promise.all(others.map((keyPrefix) => context.open(keyPrefix)));
   for (const neighbour of [storage, ...neighbours]) await neighbour.consume(hitsOn([hourly]));
   await storage.reset();
