@@ -55,25 +55,46 @@ export {
   TokenBucketRateLimiter,
 } from './limiter/rate-limiters.js';
 
-export type { KeyFunction, PolicyDeclaration, PolicyOptions } from './policies/policy.js';
+export type {
+  CountFunction,
+  KeyFunction,
+  LimitsFunction,
+  PlanLimits,
+  PolicyDeclaration,
+  PolicyOptions,
+  RequestOutcome,
+} from './policies/policy.js';
+export type { Rule } from './policies/rules.js';
 
 export { InjectRateLimitStorage } from './nest/decorators/inject-rate-limit-storage.decorator.js';
 export { RateLimitInfo } from './nest/decorators/rate-limit-info.decorator.js';
 export { RateLimit } from './nest/decorators/rate-limit.decorator.js';
 export { SkipRateLimit } from './nest/decorators/skip-rate-limit.decorator.js';
-export { RateLimitExceededException } from './nest/rate-limit-exceeded.exception.js';
+export {
+  firstOf,
+  type BuiltInKey,
+  type FirstOf,
+  type IdentityResolver,
+  type RateLimitKey,
+} from './nest/identities/rate-limit-key.js';
+export type { PolicyReference } from './nest/policy-directory.js';
+export { RateLimitExceededException, type RefusalBody } from './nest/rate-limit-exceeded.exception.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
+export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
+export { RateLimitMiddleware } from './nest/rate-limit.middleware.js';
 export { RateLimitModule, type RateLimitModuleAsyncOptions } from './nest/rate-limit.module.js';
 export type {
-  IdentityResolver,
+  PlanFunction,
+  PlanResolver,
   RateLimitDeclaration,
   RateLimitHeaders,
-  RateLimitKey,
+  RateLimitInput,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
   RateLimitOptions,
   RateLimitOptionsFactory,
+  RateLimitRule,
 } from './nest/rate-limit.options.js';
 export { RATE_LIMIT_STORAGE } from './nest/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
-export type { PolicyReference } from './nest/route-policies.js';
+export type { RequestLike } from './nest/transports/transport.js';

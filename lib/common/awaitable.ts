@@ -7,7 +7,7 @@ export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
 
 /** Goes on with `next` at once when the value is there, and when it arrives otherwise. */
 export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
-  return isPromise(value) ? value.then(next) : next(value);
+  return isPromise(value) ? Promise.resolve(value).then(next) : next(value);
 }
 
 /** `Promise.all` that stays synchronous while every value is there. */

@@ -8,7 +8,8 @@ export type HeaderField = readonly [name: string, value: string];
 const LARGEST_INTEGER = 999_999_999_999_999;
 
 /**
- * `RateLimit-Policy` and `RateLimit`: one member per limit, seconds rounded up; no time where no wait would help.
+ * `RateLimit-Policy` and `RateLimit`: one member per enforced limit, seconds rounded up; no time where no wait would
+ * help.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651. A limit's name holds no character
  * that a quoted string would have to escape.
@@ -17,14 +18,17 @@ export function standardFields(decision: Decision): HeaderField[] {
   const policies: string[] = [];
   const limits: string[] = [];
   for (const { limit, remaining, resetTime, retryAfter } of decision.limits) {
+    if (limit.mode === 'shadow') continue;
     policies.push(policyMember(limit));
     const time = Number.isFinite(retryAfter) ? `;t=${toSeconds(resetTime - decision.now)}` : '';
     limits.push(`"${limit.name}";r=${Math.min(remaining, LARGEST_INTEGER)}${time}`);
   }
-  return [
-    ['RateLimit-Policy', policies.join(', ')],
-    ['RateLimit', limits.join(', ')],
-  ];
+  return limits.length === 0
+    ? []
+    : [
+        ['RateLimit-Policy', policies.join(', ')],
+        ['RateLimit', limits.join(', ')],
+      ];
 }
 
 /** `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends them. */

@@ -12,10 +12,14 @@ export class Decision {
   /** One outcome per limit. */
   readonly limits: readonly Outcome[];
 
-  constructor(result: BatchResult) {
-    this.allowed = result.allowed;
+  /** @param earlier what was decided of other limits of the same hit before */
+  constructor(
+    private readonly result: BatchResult,
+    private readonly earlier?: Decision,
+  ) {
+    this.allowed = result.allowed && (earlier?.allowed ?? true);
     this.now = result.now;
-    this.limits = result.outcomes;
+    this.limits = earlier === undefined ? result.outcomes : [...earlier.limits, ...result.outcomes];
   }
 
   /**
@@ -43,7 +47,7 @@ export class Decision {
 
   /** Proof of what was consumed. */
   get receipts(): Receipt[] {
-    return receiptsOf({ allowed: this.allowed, now: this.now, outcomes: this.limits });
+    return [...(this.earlier?.receipts ?? []), ...receiptsOf(this.result)];
   }
 }
 

@@ -1,14 +1,22 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { ConfigurationError } from '../common/errors.js';
-import type { KeyFunction, Policy } from '../policies/policy.js';
+import type { BuiltInKey } from './identities/rate-limit-key.js';
+import type { Policy } from '../policies/policy.js';
+import type { Identity } from './identities/identity.js';
 
-/** A policy of a route, ready for requests: its key is a function, or absent for the client's address. */
-export type RoutePolicy = Policy<ExecutionContext, KeyFunction<ExecutionContext>>;
+/** A policy of a route, ready for requests. */
+export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
+  readonly identity: Identity;
+}
 
-/** A route and its policies. */
+/** A handler, and what is declared for it. */
 export interface CompiledRoute {
   readonly id: string;
   readonly policies: readonly RoutePolicy[];
+  /** Those of the policies that count before authentication. */
+  readonly beforeAuth: readonly RoutePolicy[];
+  /** Policies of rules that it does without: all, or those of these names. */
+  readonly skips: 'all' | ReadonlySet<string>;
 }
 
 /** A policy by its name, for the calls of {@link RateLimiterService}. */
@@ -17,6 +25,13 @@ export interface PolicyReference {
   policy: string;
   /** Which route's, where several routes count a policy of this name apart: `'POST /login'`. */
   route?: string;
+  /**
+   * What kind of identity is meant, where requests have several: `'ip'` for those that were counted by their address because
+   * they had no other. Default: the kind of the policy's key.
+   */
+  as?: BuiltInKey | 'key';
+  /** Whose limits, where the policy has plans. Default: those of whoever has none. */
+  plan?: string;
 }
 
 /** Finds the policies of all known routes by name. */
@@ -49,7 +64,7 @@ export class PolicyDirectory {
   #search({ policy: name, route }: PolicyReference): RoutePolicy {
     const known = [...this.#routes.values()];
     const found = known
-      .filter(({ id }) => route === undefined || id === `http ${route}`)
+      .filter(({ id }) => route === undefined || id === route || id === `http ${route}`)
       .flatMap(({ id, policies }) =>
         policies.filter((policy) => policy.name === name).map((policy) => ({ id, policy })),
       );
@@ -75,7 +90,7 @@ export class PolicyDirectory {
 }
 
 /** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
-function countedAs({ key, limits }: RoutePolicy): string {
-  const cells = limits.map(({ id, amount, burst }) => `${id} ${amount} ${burst}`);
-  return [key === undefined ? 'ip' : 'key', ...cells].join();
+function countedAs({ id, identity, limits }: RoutePolicy): string {
+  const cells = limits.map((limit) => `${limit.id} ${limit.amount} ${limit.burst}`);
+  return [id, ...identity.types, ...cells].join();
 }

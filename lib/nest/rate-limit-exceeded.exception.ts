@@ -2,6 +2,20 @@ import { HttpException, HttpStatus } from '@nestjs/common';
 import type { Decision } from '../limiter/decision.js';
 import { describePeriod } from '../limits/describe-period.js';
 
+/** What a client gets to know of a refusal. Times are in seconds; `retryAfter` is `null` when no wait would help. */
+export interface RefusalBody {
+  readonly statusCode: number;
+  readonly error: string;
+  readonly message: string;
+  readonly limit: {
+    readonly name: string;
+    readonly amount: number;
+    readonly period: number;
+    readonly remaining: number;
+  };
+  readonly retryAfter: number | null;
+}
+
 /**
  * A request was refused: 429 Too Many Requests. Carries the decision; the body names the limit that refused.
  *
@@ -18,9 +32,14 @@ import { describePeriod } from '../limits/describe-period.js';
  * Periods and `retryAfter` are in seconds; `retryAfter` is `null` when no wait would help.
  */
 export class RateLimitExceededException extends HttpException {
+  /** What clients are told, whatever the transport. */
+  readonly body: RefusalBody;
+
+  /** @param toResponse what an HTTP response says in place of the body: problem details, for example */
   constructor(
     readonly decision: Decision,
     message = describeRefusal(decision),
+    toResponse: (body: RefusalBody) => object = (body) => body,
   ) {
     const { limit, remaining } = decision.binding;
     const body = {
@@ -30,7 +49,8 @@ export class RateLimitExceededException extends HttpException {
       limit: { name: limit.name, amount: limit.amount, period: limit.period / 1000, remaining },
       retryAfter: retryAfterSeconds(decision),
     };
-    super(body, HttpStatus.TOO_MANY_REQUESTS);
+    super(toResponse(body), HttpStatus.TOO_MANY_REQUESTS);
+    this.body = body;
     this.message = message;
   }
 }

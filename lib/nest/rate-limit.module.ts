@@ -13,14 +13,23 @@ import { describeValue } from '../common/identifier.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import { storageFromString } from '../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../storages/storage.js';
-import { IdentityResolvers } from './identity-resolvers.js';
-import { RateLimitGuard } from './rate-limit.guard.js';
+import { ClientAddresses } from './identities/client-addresses.js';
+import { IdentityResolvers } from './identities/identity-resolvers.js';
+import { LateUserDetector } from './identities/late-user-detector.js';
+import { InjectedFunctions } from './injected-functions.js';
+import { Plans } from './plans.js';
+import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request-hits.js';
+import { RequestLimiter } from './request-limiter.js';
+import { Reservations } from './reservations.js';
 import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
+import { RouteRules } from './route-rules.js';
+import { HttpTransport } from './transports/http.transport.js';
+import { Transports } from './transports/transports.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
   new ConfigurableModuleBuilder<RateLimitModuleOptions>({ moduleName: 'RateLimit' })
@@ -33,7 +42,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
     }))
     .build();
 
-const GUARD_OF_ALL_ROUTES: Provider = { provide: APP_GUARD, useExisting: RateLimitGuard };
+const GUARD_OF_ALL_ROUTES: Provider = { provide: APP_GUARD, useExisting: GlobalRateLimitGuard };
 
 /** The argument of `forRootAsync`. */
 export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
@@ -64,20 +73,24 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
       useFactory: openStorage,
       inject: [RATE_LIMIT_OPTIONS],
     },
+    ClientAddresses,
+    HttpTransport,
     IdentityResolvers,
-    RoutePolicies,
+    InjectedFunctions,
+    LateUserDetector,
+    Plans,
     RequestHits,
+    RequestLimiter,
+    Reservations,
+    RoutePolicies,
+    RouteRules,
+    Transports,
+    GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,
   ],
-  exports: [
-    RATE_LIMIT_OPTIONS,
-    RATE_LIMIT_STORAGE,
-    RoutePolicies,
-    RequestHits,
-    RateLimitGuard,
-    RateLimiterService,
-  ],
+  // What the guard, the middleware and the interceptor inject, which are made in the modules that bind them, is exported too.
+  exports: [RATE_LIMIT_STORAGE, RequestLimiter, Reservations, Transports, RateLimitGuard, RateLimiterService],
 })
 export class RateLimitModule extends ConfigurableModuleClass implements OnApplicationShutdown {
   constructor(

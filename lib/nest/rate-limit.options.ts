@@ -2,24 +2,33 @@ import type { ExecutionContext, Type } from '@nestjs/common';
 import type { Awaitable } from '../common/awaitable.js';
 import type { Decision } from '../limiter/decision.js';
 import type { LimitInput } from '../limits/limit-input.js';
-import type { KeyFunction, PolicyDeclaration, PolicyOptions } from '../policies/policy.js';
+import type { LimitsFunction, PlanLimits, PolicyDeclaration, PolicyOptions } from '../policies/policy.js';
+import type { Rule } from '../policies/rules.js';
 import type { Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import type { RateLimitKey } from './identities/rate-limit-key.js';
+import type { RequestLike } from './transports/transport.js';
 
-/** Finds out whom a request is counted for, as an injectable class. It must not be request-scoped. */
-export interface IdentityResolver {
-  /** The identity; nothing (`undefined`, `null` or `''`) falls back to the client's address. */
+/** Finds out the plan of a request; nothing for none. */
+export type PlanFunction = (context: ExecutionContext) => Awaitable<string | null | undefined>;
+
+/** Finds out the plan of a request, as an injectable class. It must not be request-scoped. */
+export interface PlanResolver {
+  /** The plan; nothing (`undefined` or `null`) means none. */
   resolve(context: ExecutionContext): Awaitable<string | null | undefined>;
 }
-
-/** A function, or an injectable class, that finds out whom a request is counted for. */
-export type RateLimitKey = KeyFunction<ExecutionContext> | Type<IdentityResolver>;
 
 /** Options of `@RateLimit`. */
 export type RateLimitOptions = PolicyOptions<ExecutionContext, RateLimitKey>;
 
 /** Limits with the options of `@RateLimit`, for `limits` of the module. */
 export type RateLimitDeclaration = PolicyDeclaration<ExecutionContext, RateLimitKey>;
+
+/** Limits of all requests of some methods and paths. */
+export type RateLimitRule = Rule<ExecutionContext, RateLimitKey>;
+
+/** What `@RateLimit` takes: limits, limits by plan, or a function that finds them out. */
+export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | PlanLimits;
 
 /** Which header fields a response gets. */
 export interface RateLimitHeaders {
@@ -39,8 +48,26 @@ export interface RateLimitModuleOptions {
   strategy?: StrategyName;
   /** Limits of every route. Default: none; only decorated routes are limited. */
   limits?: LimitInput | readonly RateLimitDeclaration[];
+  /** Limits of requests by method and path, beside those of routes. Default: none. */
+  rules?: readonly RateLimitRule[];
   /** Whom to count for where a limit does not say it itself. Default: the client's address. */
   key?: RateLimitKey;
+  /** Finds out the plan of a request, where limits have plans: a function, or an injectable class. Default: no plan. */
+  plan?: PlanFunction | Type<PlanResolver>;
+  /** The address of a client. Default: the adapter's `request.ip`, which its trust proxy setting decides. */
+  clientIp?: (context: ExecutionContext) => Awaitable<string | null | undefined>;
+  /** Bits of an IPv6 address that count as one client, 32 to 128. Default: 64, what a provider gives to one subscriber. */
+  ipv6Prefix?: number;
+  /** What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`. */
+  user?: (request: RequestLike | undefined) => unknown;
+  /** The header that holds an `'api-key'`. Default: `'x-api-key'`. */
+  apiKeyHeader?: string;
+  /** Networks whose requests are not counted: `['10.0.0.0/8']`. Default: none. */
+  allow?: readonly string[];
+  /** Networks whose requests are refused with 403. Wins over `allow`. Default: none. */
+  deny?: readonly string[];
+  /** Types of contexts to limit: `['http', 'ws']`. Default: all. */
+  transports?: readonly string[];
   /** Begins every key on a shared server. For a storage given as a URI; yours takes it in its constructor. Default: `'nestjs-limits'`. */
   keyPrefix?: string;
   /** Which header fields a response gets; `false` for none. Default: standard ones and `Retry-After`. */
@@ -49,7 +76,9 @@ export interface RateLimitModuleOptions {
   skip?: (context: ExecutionContext) => Awaitable<boolean>;
   /** The message of a refusal's body. Default: names the limit and when to try again. */
   errorMessage?: string | ((decision: Decision, context: ExecutionContext) => string);
-  /** Makes what a refusal throws. Default: a `RateLimitExceededException`. Excludes `errorMessage`. */
+  /** The body of a refusal on HTTP: as Nest's own errors, or problem details (RFC 9457). Default: `'nest'`. */
+  errorFormat?: 'nest' | 'problem';
+  /** Makes what a refusal throws. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
   errorFactory?: (decision: Decision, context: ExecutionContext) => Error;
 }
 

@@ -1,15 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { clientNetwork } from '../http/client-address.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import { bucketOf } from '../policies/identity.js';
 import type { Hit } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
+import { theOnly } from './identities/identity.js';
+import { IdentityResolvers } from './identities/identity-resolvers.js';
+import { Plans } from './plans.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { PolicyReference } from './policy-directory.js';
-import { RoutePolicies } from './route-policies.js';
+import { RouteRules } from './route-rules.js';
 
 /**
  * Limits by hand: what the guard does for routes, for anything else, and a look at what it has counted.
@@ -45,7 +47,9 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) storage: Storage,
-    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(RouteRules) private readonly routeRules: RouteRules,
+    @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
+    @Inject(Plans) private readonly plans: Plans,
   ) {
     super(storage);
     this.#items = new ItemHits(storage, options.strategy);
@@ -62,14 +66,15 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   }
 
   #hitsOnPolicy(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
-    const [identity, ...others] = identifiers;
-    if (identity === undefined || others.length > 0) {
-      throw new TypeError(
-        `The policy "${reference.policy}" is counted for one identity; got ${identifiers.length} identifiers.`,
-      );
-    }
-    const { key, limits } = this.routes.find(reference);
-    const bucket = key === undefined ? bucketOf('ip', clientNetwork(identity)) : bucketOf('key', identity);
+    const policy = this.routeRules.find(reference);
+    const limits = this.plans.limitsOf(policy, reference.plan);
+    const bucket =
+      reference.as === 'key'
+        ? bucketOf('key', theOnly(identifiers))
+        : (reference.as === undefined
+            ? policy.identity
+            : this.identities.identityOf(reference.as, 'RateLimiterService')
+          ).bucketFor(identifiers);
     return limits.map((limit) => ({ bucket, limit, cost }));
   }
 }

@@ -1,15 +1,17 @@
-import { HttpException, Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { HttpException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { all, chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import { assertCost } from '../common/cost.js';
 import { messageOf, ResolverError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
-import { clientNetwork } from '../http/client-address.js';
-import { bucketOf } from '../policies/identity.js';
-import type { KeyFunction } from '../policies/policy.js';
 import type { Hit } from '../storages/contract.js';
+import type { Limit } from '../storages/limit.js';
+import { ClientAddresses } from './identities/client-addresses.js';
+import type { IdentifiedRequest, Identity } from './identities/identity.js';
+import { LateUserDetector } from './identities/late-user-detector.js';
+import { Plans } from './plans.js';
+import type { RoutePolicy } from './policy-directory.js';
 import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import type { RoutePolicy } from './policy-directory.js';
+import type { Transport } from './transports/transport.js';
 
 /**
  * Finds out what a request hits: which of its route's policies count it, for whom, and at what cost. Stays synchronous while
@@ -17,103 +19,124 @@ import type { RoutePolicy } from './policy-directory.js';
  */
 @Injectable()
 export class RequestHits {
-  readonly #logger = new Logger('RateLimit');
-  #warnedOfMissingAddress = false;
-
-  constructor(@Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions) {}
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(ClientAddresses) readonly addresses: ClientAddresses,
+    @Inject(Plans) readonly plans: Plans,
+    @Inject(LateUserDetector) readonly lateUsers: LateUserDetector,
+  ) {}
 
   /**
+   * @param address the client's, if it is known already
    * @throws ResolverError when a function of the application throws or returns something unusable; an `HttpException` that
    * one throws is passed on
    */
-  of(policies: readonly RoutePolicy[], context: ExecutionContext): Awaitable<Hit[]> {
+  of(
+    policies: readonly RoutePolicy[],
+    context: ExecutionContext,
+    transport: Transport,
+    address?: string,
+  ): Awaitable<Hit[]> {
     const { skip } = this.options;
-    if (skip === undefined) return this.#collect(policies, context);
+    const request = new CountedRequest(this, context, transport, address);
+    if (skip === undefined) return request.hitsOnAll(policies);
     return chain(
       ask('RateLimitModule', 'skip', () => skip(context)),
-      (skipped) => (skipped ? [] : this.#collect(policies, context)),
+      (skipped) => (skipped ? [] : request.hitsOnAll(policies)),
     );
   }
+}
 
-  #collect(policies: readonly RoutePolicy[], context: ExecutionContext): Awaitable<Hit[]> {
-    const buckets = new Map<KeyFunction<ExecutionContext> | undefined, Awaitable<string>>();
-    const bucketFor = (policy: RoutePolicy): Awaitable<string> => {
-      let bucket = buckets.get(policy.key);
-      if (bucket === undefined) {
-        bucket = this.#bucketOf(policy, context);
-        buckets.set(policy.key, bucket);
-      }
-      return bucket;
-    };
-    const [first, ...others] = policies.map((policy) => hitsOn(policy, context, bucketFor));
-    return first === undefined
-      ? []
-      : others.length === 0
-        ? first
-        : chain(all([first, ...others]), (hits) => hits.flat());
+/** One request, while it is found out what it hits: everything that several policies want to know is asked for once. */
+class CountedRequest implements IdentifiedRequest {
+  #addressBucket: Awaitable<string> | undefined;
+  #plan: Awaitable<string | null | undefined> | false = false;
+  #buckets: Map<Identity, Awaitable<string>> | undefined;
+
+  constructor(
+    private readonly hits: RequestHits,
+    readonly context: ExecutionContext,
+    readonly transport: Transport,
+    private readonly address?: string,
+  ) {}
+
+  hitsOnAll(policies: readonly RoutePolicy[]): Awaitable<Hit[]> {
+    const [first, ...others] = policies;
+    if (first === undefined) return [];
+    if (others.length === 0) return this.#hitsOn(first);
+    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => hits.flat());
   }
 
-  #bucketOf({ key, where }: RoutePolicy, context: ExecutionContext): Awaitable<string> {
-    if (key === undefined) return this.#addressBucket(context);
+  addressBucket(): Awaitable<string> {
+    this.#addressBucket ??= chain(
+      this.address ??
+        ask('RateLimitModule', 'clientIp', () => this.hits.addresses.of(this.context, this.transport)),
+      (address) => this.hits.addresses.bucketOf(address, this.context),
+    );
+    return this.#addressBucket;
+  }
+
+  #hitsOn(policy: RoutePolicy): Awaitable<Hit[]> {
+    const { skip, where } = policy;
+    if (skip === undefined) return this.#count(policy);
     return chain(
-      ask(where, 'key', () => key(context)),
-      (identity) => {
-        if (identity === undefined || identity === null || identity === '')
-          return this.#addressBucket(context);
-        if (typeof identity !== 'string') {
-          return Promise.reject(
-            new ResolverError(
-              `${where}: the function "key" must return a string; got ${describeValue(identity)}. Convert it, for example with String(id).`,
-            ),
-          );
-        }
-        return bucketOf('key', identity);
-      },
+      ask(where, 'skip', () => skip(this.context)),
+      (skipped) => (skipped ? [] : this.#count(policy)),
     );
   }
 
-  #addressBucket(context: ExecutionContext): string {
-    const { ip } = context.switchToHttp().getRequest<{ ip?: unknown }>();
-    if (typeof ip === 'string') return bucketOf('ip', clientNetwork(ip));
-    if (!this.#warnedOfMissingAddress) {
-      this.#warnedOfMissingAddress = true;
-      this.#logger.warn(
-        'A request has no client address (request.ip): all such requests share one count. Behind a proxy on a unix socket, ' +
-          "set the adapter's trust proxy, or give a key.",
-      );
+  #count(policy: RoutePolicy): Awaitable<Hit[]> {
+    return chain(this.#limitsOf(policy), (limits) =>
+      limits.length === 0
+        ? []
+        : chain(this.#bucketOf(policy), (bucket) =>
+            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ bucket, limit, cost }))),
+          ),
+    );
+  }
+
+  #limitsOf(policy: RoutePolicy): Awaitable<readonly Limit[]> {
+    const { plans, limitsFor, limits, where } = policy;
+    if (plans !== undefined) {
+      this.#plan ||= ask('RateLimitModule', 'plan', () => this.hits.plans.resolver()(this.context));
+      return chain(this.#plan, (plan) => {
+        const known = this.hits.plans.limitsOf(policy, plan);
+        return known === limits && limitsFor ? ask(where, 'limits', () => limitsFor(this.context)) : known;
+      });
     }
-    return bucketOf('ip', 'unknown');
+    return limitsFor === undefined ? limits : ask(where, 'limits', () => limitsFor(this.context));
   }
-}
 
-function hitsOn(
-  policy: RoutePolicy,
-  context: ExecutionContext,
-  bucketFor: (policy: RoutePolicy) => Awaitable<string>,
-): Awaitable<Hit[]> {
-  const { skip, where } = policy;
-  const count = (): Awaitable<Hit[]> =>
-    chain(bucketFor(policy), (bucket) =>
-      chain(costOf(policy, context), (cost) => policy.limits.map((limit) => ({ bucket, limit, cost }))),
-    );
-  return skip === undefined
-    ? count()
-    : chain(
-        ask(where, 'skip', () => skip(context)),
-        (skipped) => (skipped ? [] : count()),
+  #bucketOf(policy: RoutePolicy): Awaitable<string> {
+    const { identity } = policy;
+    let bucket = this.#buckets?.get(identity);
+    if (bucket === undefined) {
+      bucket = chain(
+        ask(policy.where, 'key', () => identity.bucketOf(this)),
+        (found) => found ?? this.#bucketOfNobody(policy),
       );
-}
+      this.#buckets ??= new Map();
+      this.#buckets.set(identity, bucket);
+    }
+    return bucket;
+  }
 
-function costOf({ cost, where }: RoutePolicy, context: ExecutionContext): Awaitable<number> {
-  if (typeof cost === 'number') return cost;
-  return chain(
-    ask(where, 'cost', () => cost(context)),
-    (units) =>
-      ask(where, 'cost', () => {
-        assertCost(units);
-        return units;
-      }),
-  );
+  #bucketOfNobody({ identity, phase, where }: RoutePolicy): Awaitable<string> {
+    if (phase === 'beforeAuth' && identity.types.includes('user')) this.hits.lateUsers.watch(this, where);
+    return this.addressBucket();
+  }
+
+  #costOf({ cost, where }: RoutePolicy): Awaitable<number> {
+    if (typeof cost === 'number') return cost;
+    return chain(
+      ask(where, 'cost', () => cost(this.context)),
+      (units) =>
+        ask(where, 'cost', () => {
+          assertCost(units);
+          return units;
+        }),
+    );
+  }
 }
 
 /**
@@ -123,7 +146,7 @@ function costOf({ cost, where }: RoutePolicy, context: ExecutionContext): Awaita
 function ask<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
   const fail = (cause: unknown): Promise<never> =>
     Promise.reject(
-      cause instanceof HttpException
+      cause instanceof HttpException || cause instanceof ResolverError
         ? cause
         : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
     );

@@ -1,19 +1,28 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import { DEFAULT_IPV6_PREFIX } from '../http/client-address.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import type { RateLimitKey } from './identities/rate-limit-key.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitRule,
 } from './rate-limit.options.js';
+import type { RequestLike } from './transports/transport.js';
 
 /** The module's options, validated and completed. */
 export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers'> {
   readonly strategy: StrategyName;
   readonly limits: readonly RateLimitDeclaration[];
+  readonly rules: readonly RateLimitRule[];
+  readonly key: RateLimitKey;
+  readonly user: NonNullable<RateLimitModuleOptions['user']>;
+  readonly apiKeyHeader: string;
+  readonly ipv6Prefix: number;
   readonly headers: Required<RateLimitHeaders>;
 }
 
@@ -21,11 +30,21 @@ const OPTIONS = [
   'storage',
   'strategy',
   'limits',
+  'rules',
   'key',
+  'plan',
+  'clientIp',
+  'ipv6Prefix',
+  'user',
+  'apiKeyHeader',
+  'allow',
+  'deny',
+  'transports',
   'keyPrefix',
   'headers',
   'skip',
   'errorMessage',
+  'errorFormat',
   'errorFactory',
 ] as const satisfies readonly (keyof RateLimitModuleOptions)[];
 
@@ -77,21 +96,41 @@ export function resolveOptions(options: unknown): ResolvedOptions {
       `The strategy of RateLimitModule must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,
     );
   }
-  assertType('key', given.key, 'function');
-  assertType('skip', given.skip, 'function');
-  assertType('errorFactory', errorFactory, 'function');
+  for (const option of ['skip', 'errorFactory', 'plan', 'clientIp', 'user'] as const)
+    assertType(option, given[option], 'function');
   assertType('errorMessage', errorMessage, 'string', 'function');
-  if (errorMessage !== undefined && errorFactory !== undefined) {
+  for (const option of ['rules', 'allow', 'deny', 'transports'] as const) assertList(option, given[option]);
+  const { ipv6Prefix = DEFAULT_IPV6_PREFIX, apiKeyHeader = 'x-api-key', errorFormat = 'nest' } = given;
+  assertType('apiKeyHeader', apiKeyHeader, 'string');
+  if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128)
     throw new ConfigurationError(
-      'RateLimitModule takes errorMessage or errorFactory, not both: the factory makes the message too.',
+      `The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got ${describeValue(ipv6Prefix)}.`,
+    );
+  if (errorFormat !== 'nest' && errorFormat !== 'problem')
+    throw new ConfigurationError(
+      `The option "errorFormat" of RateLimitModule must be "nest" or "problem"; got ${describeValue(errorFormat)}.`,
+    );
+  if (errorFactory !== undefined && (errorMessage !== undefined || given.errorFormat !== undefined)) {
+    throw new ConfigurationError(
+      'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
     );
   }
   return Object.freeze({
     ...given,
     strategy,
     limits: resolveLimits(given.limits),
+    rules: given.rules ?? [],
+    key: given.key ?? 'ip',
+    user: given.user ?? idOfUser,
+    apiKeyHeader: apiKeyHeader.toLowerCase(),
+    ipv6Prefix,
     headers: resolveHeaders(given.headers),
   });
+}
+
+function idOfUser(request: RequestLike | undefined): unknown {
+  const { id, sub } = (request?.user ?? {}) as { id?: unknown; sub?: unknown };
+  return id ?? sub;
 }
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {
@@ -120,6 +159,14 @@ function assertType(option: string, value: unknown, ...types: string[]): void {
   if (value !== undefined && !types.includes(typeof value)) {
     throw new ConfigurationError(
       `The option "${option}" of RateLimitModule must be a ${types.join(' or a ')}; got ${describeValue(value)}.`,
+    );
+  }
+}
+
+function assertList(option: string, value: unknown): void {
+  if (value !== undefined && !Array.isArray(value)) {
+    throw new ConfigurationError(
+      `The option "${option}" of RateLimitModule must be a list; got ${describeValue(value)}.`,
     );
   }
 }

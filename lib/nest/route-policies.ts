@@ -1,22 +1,24 @@
 import {
   Inject,
   Injectable,
+  Logger,
   type ExecutionContext,
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { compilePolicies } from '../policies/compile-policies.js';
+import { compilePolicies, type PolicyScopes } from '../policies/compile-policies.js';
 import type { PolicyLevel } from '../policies/policy.js';
 import { assertSupported, type Storage } from '../storages/storage.js';
-import { IdentityResolvers } from './identity-resolvers.js';
+import { IdentityResolvers } from './identities/identity-resolvers.js';
 import {
   PolicyDirectory,
   type CompiledRoute,
   type PolicyReference,
   type RoutePolicy,
 } from './policy-directory.js';
-import type { RateLimitDeclaration, RateLimitKey } from './rate-limit.options.js';
+import type { RateLimitKey } from './identities/rate-limit-key.js';
+import type { RateLimitDeclaration } from './rate-limit.options.js';
 import {
   LIMITS_METADATA,
   RATE_LIMIT_OPTIONS,
@@ -25,8 +27,6 @@ import {
 } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { isRouteHandler, routeId, type RouteHandler } from './route-id.js';
-
-export type { PolicyReference } from './policy-directory.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
@@ -40,9 +40,10 @@ interface ControllerRoutes {
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
 }
 
-/** The policies of every route: compiled when the application starts, looked up by handler afterwards. */
+/** What is declared for every handler: compiled when the application starts, looked up by handler afterwards. */
 @Injectable()
 export class RoutePolicies implements OnApplicationBootstrap {
+  readonly #logger = new Logger('RateLimit');
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #directory = new PolicyDirectory();
   readonly #scanner = new MetadataScanner();
@@ -54,18 +55,18 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
-  /** Compiles every route that is there, so that a mistake stops the start. */
+  /** Compiles every handler that is there, so that a mistake stops the start. */
   onApplicationBootstrap(): void {
-    this.#compile([this.#moduleLevel()], { route: '', controller: '' });
-    for (const controller of this.#knownControllers()) {
+    this.identities.identityOf(this.options.key, 'RateLimitModule');
+    this.compile([this.#moduleLevel()], { route: '', controller: '' });
+    for (const controller of this.#knownClasses()) {
       for (const handler of this.#handlersOf(controller)) this.of(controller, handler);
     }
   }
 
-  /** The policies of a route. A handler that was not there at the start is compiled at its first request. */
-  of(controller: Type, handler: RouteHandler): readonly RoutePolicy[] {
-    const route = this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
-    return route.policies;
+  /** A route and its policies. A handler that was not there at the start is compiled at its first request. */
+  of(controller: Type, handler: RouteHandler): CompiledRoute {
+    return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
   }
 
   /**
@@ -77,14 +78,49 @@ export class RoutePolicies implements OnApplicationBootstrap {
     return this.#directory.find(reference);
   }
 
+  /**
+   * Compiles what is declared on levels, from the outermost to the innermost.
+   *
+   * @throws ConfigurationError naming the place of a mistake
+   */
+  compile(levels: readonly Level[], scopes: PolicyScopes): readonly RoutePolicy[] {
+    const policies = compilePolicies<ExecutionContext, RateLimitKey>({
+      levels,
+      scopes,
+      defaultStrategy: this.options.strategy,
+      otherNames: this.options.rules.map(({ name, id }) => name ?? id),
+      assertSupported: (limit) => assertSupported(this.storage, limit),
+    });
+    return policies.map(({ key = this.options.key, ...policy }) =>
+      Object.freeze({ ...policy, identity: this.identities.identityOf(key, policy.where) }),
+    );
+  }
+
   #add(controller: Type, handler: RouteHandler): CompiledRoute {
     const routes = this.#routesOf(controller);
     const id = routeId(controller, handler, routes.modulePath);
     const levels = [this.#moduleLevel(), ...classLevels(controller), handlerLevel(controller, handler)];
-    const route = { id, policies: this.#compile(levels, { route: id, controller: routes.id }) };
+    const policies = this.compile(levels, { route: id, controller: routes.id });
+    const route: CompiledRoute = {
+      id,
+      policies,
+      beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth'),
+      skips: skipsOf(levels),
+    };
+    this.#warnOfAssertions(route);
     routes.compiled.set(handler, route);
     this.#directory.add(route);
     return route;
+  }
+
+  #warnOfAssertions({ beforeAuth }: CompiledRoute): void {
+    const asserted = beforeAuth.find(({ identity }) => identity.isAsserted);
+    const byAddress = ({ identity }: RoutePolicy): boolean => identity.types.join() === 'ip';
+    if (asserted === undefined || beforeAuth.some(byAddress)) return;
+    this.#logger.warn(
+      `${asserted.where}: the key "${asserted.identity.types.join(', ')}" is what a client says, and before authentication each new one ` +
+        "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.",
+    );
   }
 
   #routesOf(controller: Type): ControllerRoutes {
@@ -96,21 +132,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
       this.#controllers.set(controller, routes);
     }
     return routes;
-  }
-
-  #compile(levels: readonly Level[], scopes: { route: string; controller: string }): readonly RoutePolicy[] {
-    const policies = compilePolicies<ExecutionContext, RateLimitKey>({
-      levels,
-      scopes,
-      defaultStrategy: this.options.strategy,
-      assertSupported: (limit) => assertSupported(this.storage, limit),
-    });
-    return policies.map((policy) =>
-      Object.freeze({
-        ...policy,
-        key: this.identities.resolverOf(policy.key ?? this.options.key, policy.where),
-      }),
-    );
   }
 
   #moduleLevel(): Level {
@@ -125,9 +146,12 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .filter(isRouteHandler);
   }
 
-  *#knownControllers(): Iterable<Type> {
-    for (const module of this.modules.values()) {
-      for (const { metatype } of module.controllers.values()) if (isClass(metatype)) yield metatype;
+  /** Controllers, and providers: gateways and resolvers are some of them. */
+  *#knownClasses(): Iterable<Type> {
+    for (const { controllers, providers } of this.modules.values()) {
+      for (const { metatype } of controllers.values()) if (isClass(metatype)) yield metatype;
+      for (const { metatype, inject } of providers.values())
+        if (isClass(metatype) && inject === undefined) yield metatype;
     }
   }
 
@@ -169,6 +193,10 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
     declarations: read(LIMITS_METADATA) as readonly RateLimitDeclaration[],
     skips: read(SKIP_METADATA) as 'all' | readonly string[],
   };
+}
+
+function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
+  return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
 }
 
 function isClass(value: unknown): value is Type {

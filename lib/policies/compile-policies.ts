@@ -1,33 +1,43 @@
-import { assertCost } from '../common/cost.js';
+import { chain } from '../common/awaitable.js';
 import { ConfigurationError, messageOf } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
-import { assertKnownOptions } from '../common/options.js';
-import { itemsOf } from '../limits/limit-input.js';
+import { itemsOf, type LimitInput } from '../limits/limit-input.js';
+import { parseDuration } from '../limits/parse-duration.js';
 import type { RateLimitItem } from '../limits/rate-limit-item.js';
 import { createLimit, type Limit } from '../storages/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import type { Policy, PolicyDeclaration, PolicyLevel } from './policy.js';
+import { LimitNames, type CountedItem } from './limit-names.js';
+import { assertPolicyOptions } from './policy-options.js';
+import {
+  UNLIMITED,
+  type CountFunction,
+  type LimitsFunction,
+  type Policy,
+  type PolicyDeclaration,
+  type PolicyLevel,
+} from './policy.js';
 
 /** What the compilation of a route's policies needs to know of the route and its module. */
 export interface PolicyCompilation<Context, Key> {
   /** From the outermost level to the innermost: module, classes, handler. */
   readonly levels: readonly PolicyLevel<Context, Key>[];
   /** Ids of the route and of its controller, the same in every process. */
-  readonly scopes: { readonly route: string; readonly controller: string };
+  readonly scopes: PolicyScopes;
   readonly defaultStrategy: StrategyName;
+  /** Names of policies that do not stand on a level, so that a level may skip them all the same. */
+  readonly otherNames?: readonly string[];
   /** Throws for a limit that the storage cannot keep. */
   readonly assertSupported: (limit: Limit) => void;
 }
 
-interface Declared<Context, Key> {
-  readonly level: PolicyLevel<Context, Key>;
-  readonly declaration: PolicyDeclaration<Context, Key>;
-  readonly items: readonly RateLimitItem[];
-  readonly strategy: StrategyName;
+export interface PolicyScopes {
+  readonly route: string;
+  readonly controller: string;
 }
 
-const OPTIONS = ['limits', 'name', 'strategy', 'burst', 'key', 'cost', 'scope', 'skip'];
 const DEFAULT_NAME = 'default';
+
+/** How many different answers of a function that finds limits out are kept compiled. */
+const MOST_COMPILED_ANSWERS = 1000;
 
 /**
  * Compiles what is declared for a route. Per name, an inner level replaces an outer one; different names add up.
@@ -37,45 +47,57 @@ const DEFAULT_NAME = 'default';
 export function compilePolicies<Context, Key>(
   compilation: PolicyCompilation<Context, Key>,
 ): Policy<Context, Key>[] {
-  const policies: Policy<Context, Key>[] = [];
-  for (const [name, declared] of combine(compilation)) {
-    const nameOf = limitNames(name, declared);
-    for (const one of declared) {
-      policies.push(at(one.level.where, () => compilePolicy(compilation, name, one, nameOf)));
-    }
-  }
-  return policies;
+  return [...combine(compilation)].flatMap(([name, declared]) =>
+    declared.map((one) =>
+      at(one.level.where, () => compilePolicy(compilation, name, one, besides(one, declared))),
+    ),
+  );
+}
+
+/** A declaration, and the level that it stands on. */
+interface Declared<Context, Key> {
+  readonly level: PolicyLevel<Context, Key>;
+  readonly declaration: PolicyDeclaration<Context, Key>;
+  readonly strategy: StrategyName;
+  /** What applies to whoever has no plan of its own; none where a function finds it out. */
+  readonly items: readonly CountedItem[];
 }
 
 /** The declarations that hold in the end, by policy name. */
-function combine<Context, Key>(
-  compilation: PolicyCompilation<Context, Key>,
-): Map<string, Declared<Context, Key>[]> {
+function combine<Context, Key>({
+  levels,
+  defaultStrategy,
+  otherNames = [],
+}: PolicyCompilation<Context, Key>): Map<string, Declared<Context, Key>[]> {
   const byName = new Map<string, Declared<Context, Key>[]>();
-  for (const level of compilation.levels) {
+  for (const level of levels) {
     const own = new Map<string, Declared<Context, Key>[]>();
     for (const declaration of level.declarations) {
       at(level.where, () => {
-        assertOptions(declaration);
-        const { name = DEFAULT_NAME, strategy = compilation.defaultStrategy } = declaration;
-        const items = itemsOf(declaration.limits);
-        own.set(name, [...(own.get(name) ?? []), { level, declaration, items, strategy }]);
+        assertPolicyOptions(declaration);
+        const { name = DEFAULT_NAME, strategy = defaultStrategy } = declaration;
+        const items = counted(itemsOfAnybody(declaration), strategy);
+        own.set(name, [...(own.get(name) ?? []), { level, declaration, strategy, items }]);
       });
     }
     for (const [name, declared] of own) byName.set(name, declared);
-    at(level.where, () => skip(byName, level.skips));
+    at(level.where, () => skip(byName, level.skips, otherNames));
   }
   return byName;
 }
 
-function skip(byName: Map<string, unknown>, skips: 'all' | readonly string[]): void {
+function skip(
+  byName: Map<string, unknown>,
+  skips: 'all' | readonly string[],
+  otherNames: readonly string[],
+): void {
   if (skips === 'all') {
     byName.clear();
     return;
   }
-  const known = [...byName.keys()];
+  const known = [...byName.keys(), ...otherNames];
   for (const name of skips) {
-    if (!byName.delete(name)) {
+    if (!byName.delete(name) && !otherNames.includes(name)) {
       throw new ConfigurationError(
         `@SkipRateLimit names the policy "${name}", which does not apply there. ` +
           (known.length > 0 ? `Policies that do: ${known.join(', ')}.` : 'No policy does.'),
@@ -84,61 +106,127 @@ function skip(byName: Map<string, unknown>, skips: 'all' | readonly string[]): v
   }
 }
 
-/** What each limit of a policy is called: as the policy, told apart by unit where it has several. */
-function limitNames<Context, Key>(
-  name: string,
+/** The limits that apply beside those of a declaration under the same name. */
+function besides<Context, Key>(
+  one: Declared<Context, Key>,
   declared: readonly Declared<Context, Key>[],
-): (item: RateLimitItem, strategy: StrategyName) => string {
-  const all = declared.flatMap(({ items, strategy, level }) =>
-    items.map((item) => ({ item, strategy, level })),
-  );
-  const seen = new Set<string>();
-  for (const { item, strategy, level } of all) {
-    const cell = `${item.period}:${strategy}`;
-    if (seen.has(cell)) {
-      throw new ConfigurationError(
-        `${level.where}: the policy "${name}" has two limits per ${windowOf(item)} with the strategy "${strategy}", which would ` +
-          'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
-      );
-    }
-    seen.add(cell);
-  }
-  const isAmbiguous = (unit: string): boolean => all.filter(({ item }) => windowOf(item) === unit).length > 1;
-  return (item, strategy) => {
-    if (all.length === 1) return name;
-    const unit = windowOf(item);
-    return `${name}/${unit}${isAmbiguous(unit) ? `/${strategy}` : ''}`;
-  };
-}
-
-function windowOf({ multiples, granularity }: RateLimitItem): string {
-  return multiples === 1 ? granularity.name : `${multiples}-${granularity.name}`;
+): CountedItem[] {
+  return declared.filter((other) => other !== one).flatMap(({ items }) => items);
 }
 
 function compilePolicy<Context, Key>(
   { scopes, assertSupported }: PolicyCompilation<Context, Key>,
   name: string,
   { level, declaration, items, strategy }: Declared<Context, Key>,
-  nameOf: (item: RateLimitItem, strategy: StrategyName) => string,
+  others: readonly CountedItem[],
 ): Policy<Context, Key> {
-  const { key, cost = 1, skip: skipIf, burst } = declaration;
-  const scope = scopeId(declaration.scope ?? level.scope, scopes);
-  if (burst !== undefined && items.length > 1) {
-    throw new ConfigurationError(
-      'A burst needs a single limit. Declare each limit with its own burst and name.',
-    );
-  }
-  const limits = items.map((item) => {
-    const { amount, period } = item;
-    const id = `${name}@${scope}:${period}:${strategy}`;
-    const limit = createLimit({ id, name: nameOf(item, strategy), strategy, amount, period, burst });
-    assertSupported(limit);
-    return limit;
+  const { limits, plans, burst, mode, block, key, cost = 1, skip: skipIf, phase, count } = declaration;
+  const id = `${name}@${scopeId(declaration.scope ?? level.scope, scopes)}`;
+  const durations = (block === undefined ? [] : [block].flat()).map(parseDuration);
+  const compile = (own: readonly CountedItem[]): readonly Limit[] => {
+    if (burst !== undefined && own.length > 1) {
+      throw new ConfigurationError(
+        'A burst needs a single limit. Declare each limit with its own burst and name.',
+      );
+    }
+    const names = new LimitNames(name, [...own, ...others]);
+    const compiled = own.map((one) => {
+      const { amount, period } = one.item;
+      const limit = createLimit({
+        id: `${id}:${period}:${strategy}`,
+        name: names.of(one),
+        strategy,
+        amount,
+        period,
+        burst,
+        ...(mode === undefined ? {} : { mode }),
+        block: durations,
+      });
+      assertSupported(limit);
+      return limit;
+    });
+    return Object.freeze(compiled);
+  };
+  const compileInput = (input: LimitInput): readonly Limit[] =>
+    compile(counted(itemsOrNone(input), strategy));
+  return Object.freeze({
+    id,
+    name,
+    where: level.where,
+    limits: compile(items),
+    plans:
+      plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, compileInput(input)] as const)),
+    limitsFor: typeof limits === 'function' ? compiledAnswers(limits, compileInput) : undefined,
+    key,
+    cost,
+    skip: skipIf,
+    phase: phase ?? 'beforeAuth',
+    count: countFunction(count),
+    errorMessage: declaration.errorMessage,
   });
-  return Object.freeze({ name, where: level.where, limits: Object.freeze(limits), key, cost, skip: skipIf });
 }
 
-function scopeId(scope: string, scopes: { readonly route: string; readonly controller: string }): string {
+/** What applies to whoever has no plan that the policy knows: `limits`, or else the strictest of the plans. */
+function itemsOfAnybody<Context, Key>({
+  limits,
+  plans = {},
+}: PolicyDeclaration<Context, Key>): readonly RateLimitItem[] {
+  if (typeof limits === 'function') return [];
+  if (limits !== undefined) return itemsOf(limits);
+  const limited = Object.values(plans)
+    .map(itemsOrNone)
+    .filter((items) => items.length > 0);
+  return limited.sort((one, other) => rateOf(one) - rateOf(other))[0] ?? [];
+}
+
+/** Units per ms in the long run. */
+function rateOf(items: readonly RateLimitItem[]): number {
+  return Math.min(...items.map(({ amount, period }) => amount / period));
+}
+
+function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
+  return input === UNLIMITED ? [] : itemsOf(input);
+}
+
+function counted(items: readonly RateLimitItem[], strategy: StrategyName): CountedItem[] {
+  return items.map((item) => ({ item, strategy }));
+}
+
+/** A function's answers, compiled: those that are texts once only, as long as there are not too many different ones. */
+function compiledAnswers<Context>(
+  find: LimitsFunction<Context>,
+  compile: (input: LimitInput) => readonly Limit[],
+): Policy<Context, unknown>['limitsFor'] {
+  const known = new Map<string, readonly Limit[]>();
+  return (context) =>
+    chain(find(context), (input) => {
+      if (typeof input !== 'string') return compile(input);
+      let limits = known.get(input);
+      if (limits === undefined) {
+        limits = compile(input);
+        if (known.size >= MOST_COMPILED_ANSWERS) known.clear();
+        known.set(input, limits);
+      }
+      return limits;
+    });
+}
+
+function countFunction<Context>(
+  count: PolicyDeclaration<Context>['count'] = 'all',
+): CountFunction<Context> | undefined {
+  switch (count) {
+    case 'all':
+      return undefined;
+    case 'success':
+      return (_context, { success }) => success;
+    case 'failure':
+      return (_context, { success }) => !success;
+    default:
+      return count;
+  }
+}
+
+function scopeId(scope: string, scopes: PolicyScopes): string {
   switch (scope) {
     case 'route':
       return `route ${scopes.route}`;
@@ -148,33 +236,6 @@ function scopeId(scope: string, scopes: { readonly route: string; readonly contr
       return 'global';
     default:
       return `shared ${scope}`;
-  }
-}
-
-function assertOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
-  assertKnownOptions('A rate limit', declaration, OPTIONS, {
-    storage: 'The storage is an option of RateLimitModule.forRoot.',
-    limit: 'Give the limits as "limits".',
-  });
-  const { name, key, cost, scope, skip: skipIf } = declaration;
-  if (name !== undefined && !(typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name))) {
-    throw new ConfigurationError(
-      `The name of a policy must begin with a letter and hold letters, digits, "_", "." and "-" only; got ${describeValue(name)}.`,
-    );
-  }
-  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
-    throw new ConfigurationError(
-      `The scope must be "route", "controller", "global" or another non-empty name; got ${describeValue(scope)}.`,
-    );
-  }
-  if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
-  assertFunction('key', key);
-  assertFunction('skip', skipIf);
-}
-
-function assertFunction(option: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'function') {
-    throw new ConfigurationError(`The option "${option}" must be a function; got ${describeValue(value)}.`);
   }
 }
 

@@ -4,14 +4,28 @@ import { encodeIdentifier } from '../common/identifier.js';
 /** Identities longer than this are hashed, so that no client can make keys long. */
 const LONGEST_IDENTITY = 128;
 
+/** Joins the parts of an identity of several; no part holds it. */
+const SEPARATOR = '/';
+
 /**
  * The bucket of an identity. Its type is part of it, so that the user `1.2.3.4` is not the address 1.2.3.4.
  *
+ * @param type such as `'ip'` or `'user'`
  * @throws TypeError when the value is not a string
  */
-export function bucketOf(type: 'ip' | 'key', value: string): string {
+export function bucketOf(type: string, value: string): string {
   const encoded = encodeIdentifier(value);
-  return encoded.length <= LONGEST_IDENTITY ? `${type}:${encoded}` : `${type}#:${digest(value)}`;
+  return encoded.length <= LONGEST_IDENTITY ? `${type}:${encoded}` : secretBucketOf(type, value);
+}
+
+/** The bucket of an identity that no store may get to know. */
+export function secretBucketOf(type: string, value: string): string {
+  return `${type}#:${digest(value)}`;
+}
+
+/** The bucket of an identity of several parts: of a user within a tenant, for example. */
+export function joinBuckets(buckets: readonly string[]): string {
+  return buckets.join(SEPARATOR);
 }
 
 /** Of UTF-16, since UTF-8 has one replacement for every lone surrogate. */

@@ -42,7 +42,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, limits, key, keyPrefix, headers, skip, errorMessage, errorFactory.';
+  'Known options: storage, strategy, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
@@ -108,7 +108,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'two limits of one period',
       ['5/minute; 10/60 seconds'],
-      'the policy "default" has two limits per 60-second with the strategy "fixed-window", which would ' +
+      'The policy "default" has two limits per 60-second with the strategy "fixed-window", which would ' +
         'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
     ],
     [
@@ -136,9 +136,14 @@ describeOverHttp('A mistake', (start) => {
     ['an empty scope', ['5/minute', { scope: '' }], `${SCOPE} the string "".`],
     ['a scope that is a number', ['5/minute', { scope: untyped(1) }], `${SCOPE} the number 1.`],
     [
-      'a key that is a text',
-      ['5/minute', { key: untyped('ip') }],
-      'The option "key" must be a function; got the string "ip".',
+      'a key that names no identity',
+      ['5/minute', { key: untyped('address') }],
+      'there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, or a function.',
+    ],
+    [
+      'a key that is a number',
+      ['5/minute', { key: untyped(1) }],
+      'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got the number 1.',
     ],
     [
       'a skip that is a boolean',
@@ -148,12 +153,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, burst, key, cost, scope, skip.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, errorMessage.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, burst, key, cost, scope, skip.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, errorMessage.',
     ],
     [
       'a storage',
@@ -166,7 +171,7 @@ describeOverHttp('A mistake', (start) => {
 
   it('in one of several decorators of a handler stops the start', async () => {
     const message =
-      '@RateLimit on UsersController.find: the policy "default" has two limits per minute with the strategy "fixed-window", which would ' +
+      '@RateLimit on UsersController.find: The policy "default" has two limits per minute with the strategy "fixed-window", which would ' +
       'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).';
     await expectRefusal(withDecorator(['5/minute'], ['10/minute']), message);
     await expectRefusal(
@@ -213,7 +218,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'declarations of one period',
       { limits: [{ limits: '5/minute' }, { limits: parse('10/minute') }] },
-      'RateLimitModule: the policy "default" has two limits per minute with the strategy "fixed-window", which would ' +
+      'RateLimitModule: The policy "default" has two limits per minute with the strategy "fixed-window", which would ' +
         'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
     ],
     [
@@ -257,9 +262,9 @@ describeOverHttp('A mistake', (start) => {
       'The option "headers" of RateLimitModule must be an object; got the boolean true.',
     ],
     [
-      'a key that is a text',
-      { key: untyped('ip') },
-      'The option "key" of RateLimitModule must be a function; got the string "ip".',
+      'a key that names no identity',
+      { key: untyped('address') },
+      'RateLimitModule: there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, or a function.',
     ],
     [
       'a skip that is a list',
@@ -279,7 +284,32 @@ describeOverHttp('A mistake', (start) => {
     [
       'both a message and a factory of errors',
       { errorMessage: 'Too fast.', errorFactory: () => new Error('Too fast.') },
-      'RateLimitModule takes errorMessage or errorFactory, not both: the factory makes the message too.',
+      'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
+    ],
+    [
+      'both a format and a factory of errors',
+      { errorFormat: 'problem', errorFactory: () => new Error('Too fast.') },
+      'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
+    ],
+    [
+      'an unknown format of errors',
+      { errorFormat: untyped('xml') },
+      'The option "errorFormat" of RateLimitModule must be "nest" or "problem"; got the string "xml".',
+    ],
+    [
+      'rules that are no list',
+      { rules: untyped({ id: 'all', path: '/**', limits: '5/minute' }) },
+      'The option "rules" of RateLimitModule must be a list; got an object (Object).',
+    ],
+    [
+      'a prefix of IPv6 that is too long',
+      { ipv6Prefix: 129 },
+      'The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got the number 129.',
+    ],
+    [
+      'an allow list with something that is no network',
+      { allow: ['10.0.0.0/33'] },
+      'The option "allow" lists networks such as "10.0.0.0/8" or "2001:db8::/32"; got the string "10.0.0.0/33".',
     ],
     [
       'a keyPrefix with a given storage',

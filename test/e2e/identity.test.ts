@@ -355,7 +355,7 @@ describeOverHttp('A key class', (start) => {
     await expect(
       start({ ...limited([PlainController], { key }), providers: [MisspeltResolver] }),
     ).rejects.toThrow(
-      '@RateLimit on PlainController.plain: the key MisspeltResolver has no method "resolve". Implement IdentityResolver.',
+      'RateLimitModule: the key MisspeltResolver has no method "resolve". Implement IdentityResolver.',
     );
   });
 
@@ -364,7 +364,7 @@ describeOverHttp('A key class', (start) => {
       '@RateLimit on TenantController.get: the key TenantResolver is not a provider. Add it to the providers of a module.',
     );
     await expect(start(limited([PlainController], { key: TenantResolver }))).rejects.toThrow(
-      '@RateLimit on PlainController.plain: the key TenantResolver is not a provider.',
+      'RateLimitModule: the key TenantResolver is not a provider.',
     );
   });
 

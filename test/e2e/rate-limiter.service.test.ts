@@ -229,10 +229,10 @@ describeOverHttp('The service, by policy', (start) => {
   it('wants one identity', async () => {
     const { service } = await startService(start);
     expect(() => service.peek(login)).toThrow(
-      new TypeError('The policy "login" is counted for one identity; got 0 identifiers.'),
+      new TypeError('The policy is counted for one identity; got 0 identifiers.'),
     );
     expect(() => service.peek(login, 'ann', 'bob')).toThrow(
-      new TypeError('The policy "login" is counted for one identity; got 2 identifiers.'),
+      new TypeError('The policy is counted for one identity; got 2 identifiers.'),
     );
     expect(() => service.peek(login, untyped(undefined))).toThrow(TypeError);
     expect(() => service.peek(login, untyped(7))).toThrow(TypeError);

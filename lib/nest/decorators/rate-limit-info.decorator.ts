@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Decision } from '../../limiter/decision.js';
-import { decisionOn } from '../request-decision.js';
+import { stateOf } from '../request-state.js';
+import { carrierOf } from '../transports/transports.js';
 
 /**
  * The decision on this request, as a handler's argument; `undefined` when no limit applied.
@@ -21,6 +22,5 @@ import { decisionOn } from '../request-decision.js';
  * ```
  */
 export const RateLimitInfo: () => ParameterDecorator = createParamDecorator(
-  (_data: unknown, context: ExecutionContext): Decision | undefined =>
-    decisionOn(context.switchToHttp().getRequest<object>()),
+  (_data: unknown, context: ExecutionContext): Decision | undefined => stateOf(carrierOf(context))?.decision,
 );

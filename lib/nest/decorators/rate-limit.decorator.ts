@@ -1,5 +1,5 @@
-import type { LimitInput } from '../../limits/limit-input.js';
-import type { RateLimitDeclaration, RateLimitOptions } from '../rate-limit.options.js';
+import type { PlanLimits } from '../../policies/policy.js';
+import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from '../rate-limit.options.js';
 import { LIMITS_METADATA } from '../rate-limit.tokens.js';
 import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
@@ -7,7 +7,8 @@ import { declaredOn, targetOf, type Decorated } from './decorated.js';
  * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and all are taken together or
  * none. Per name, a handler's limit replaces its class's, which replaces the module's; different names add up.
  *
- * @param limits one or several, for example `'10/minute; 100/hour'`
+ * @param limits one or several, for example `'10/minute; 100/hour'`; by plan, `{ free: '5/minute', pro: '100/minute' }`; or a
+ * function that finds them out
  * @throws ConfigurationError while the application starts, naming the class and the handler, when a limit or option is wrong
  * @example
  * ```ts
@@ -28,11 +29,23 @@ import { declaredOn, targetOf, type Decorated } from './decorated.js';
  * ```
  */
 export function RateLimit(
-  limits: LimitInput,
+  limits: RateLimitInput,
   options: RateLimitOptions = {},
 ): ClassDecorator & MethodDecorator {
+  const declaration: RateLimitDeclaration = isPlans(limits)
+    ? { ...options, plans: { ...limits, ...options.plans } }
+    : { ...options, limits };
   return (...decorated: Decorated) => {
     const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
-    Reflect.defineMetadata(LIMITS_METADATA, [{ ...options, limits }, ...inner], targetOf(decorated));
+    Reflect.defineMetadata(LIMITS_METADATA, [declaration, ...inner], targetOf(decorated));
   };
+}
+
+/** A plain object is neither a text nor an item nor a list of items. */
+function isPlans(limits: RateLimitInput): limits is PlanLimits {
+  return (
+    typeof limits === 'object' &&
+    limits !== null &&
+    [Object.prototype, null].includes(Object.getPrototypeOf(limits) as object | null)
+  );
 }

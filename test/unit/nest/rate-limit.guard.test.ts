@@ -148,23 +148,26 @@ describe('The guard', () => {
     for (const ip of [undefined, null]) expect(guard.canActivate(contextOf('get', { ip }))).toBe(true);
     expect(() => guard.canActivate(contextOf('get', {}))).toThrow(RateLimitExceededException);
     expect(log.warnings).toEqual([
-      'A request has no client address (request.ip): all such requests share one count. Behind a proxy on a unix socket, ' +
-        "set the adapter's trust proxy, or give a key.",
+      'A request by "http" has no client address: all such requests share one count. Give a key or "clientIp"; ' +
+        "behind a proxy on a unix socket, set the adapter's trust proxy.",
     ]);
   });
 
-  it('lets other transports pass, and says so once for each', async () => {
-    const { guard, log } = await compile({ limits: '1/minute' });
-    const context = new ExecutionContextHost([{}, {}], ProbeController, ProbeController.prototype.get);
-    for (const transport of ['rpc', 'ws', 'rpc', 'graphql', 'ws', 'rpc']) {
-      context.setType(transport);
-      expect(guard.canActivate(context)).toBe(true);
-    }
-    expect(log.warnings).toEqual(
-      ['rpc', 'ws', 'graphql'].map(
-        (transport) =>
-          `RateLimitGuard limits HTTP requests only: those of the transport "${transport}" pass uncounted.`,
-      ),
-    );
+  it('limits other transports too, unknown ones by handler, or lets them pass where it is told to', async () => {
+    const telegram = (): ExecutionContext => {
+      const context = new ExecutionContextHost([{}, {}], ProbeController, ProbeController.prototype.get);
+      context.setType('telegraph');
+      return context;
+    };
+    const { guard, log } = await compile({});
+    for (let times = 0; times < 2; times++) expect(guard.canActivate(telegram())).toBe(true);
+    expect(() => guard.canActivate(telegram())).toThrow(RateLimitExceededException);
+    expect(log.warnings).toEqual([
+      'A request by "telegraph" has no client address: all such requests share one count. Give a key or "clientIp"; ' +
+        "behind a proxy on a unix socket, set the adapter's trust proxy.",
+    ]);
+
+    const { guard: ofHttp } = await compile({ transports: ['http'] });
+    for (let times = 0; times < 9; times++) expect(ofHttp.canActivate(telegram())).toBe(true);
   });
 });

@@ -1,0 +1,39 @@
+import { BlockList, isIP } from 'node:net';
+import { ConfigurationError } from '../common/errors.js';
+import { describeValue } from '../common/identifier.js';
+
+/** Addresses and networks. An IPv4 address is found also where it is mapped into IPv6. */
+export class AddressList {
+  readonly #list = new BlockList();
+
+  /**
+   * @param option names the list in errors
+   * @param networks such as `'10.0.0.0/8'`, `'2001:db8::/32'` or `'203.0.113.7'`
+   * @throws ConfigurationError naming what is no address or network
+   */
+  constructor(option: string, networks: readonly string[]) {
+    for (const network of networks) {
+      try {
+        this.#add(network);
+      } catch (cause) {
+        throw new ConfigurationError(
+          `The option "${option}" lists networks such as "10.0.0.0/8" or "2001:db8::/32"; got ${describeValue(network)}.`,
+          { cause },
+        );
+      }
+    }
+  }
+
+  /** @param address as a socket or a proxy gives it; what is no address is in no list */
+  has(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+  }
+
+  #add(network: string): void {
+    const [, address = '', prefix] = /^([^/]+)(?:\/(\d+))?$/.exec(network) ?? [];
+    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6';
+    if (prefix === undefined) this.#list.addAddress(address, family);
+    else this.#list.addSubnet(address, Number(prefix), family);
+  }
+}

@@ -1,0 +1,88 @@
+import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { AddressList } from '../../http/address-list.js';
+import { bareAddress, clientNetwork } from '../../http/client-address.js';
+import { bucketOf } from '../../policies/identity.js';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import type { HttpRequest } from '../transports/http.transport.js';
+import type { Transport } from '../transports/transport.js';
+
+/** What an Express application says of its proxies. */
+interface ExpressRequest extends HttpRequest {
+  readonly app?: { get?(setting: string): unknown };
+  /** Fastify: all addresses on the way; absent where no proxy is trusted. */
+  readonly ips?: unknown;
+}
+
+/** Finds out clients' addresses, and warns once of what makes them untrue. */
+@Injectable()
+export class ClientAddresses {
+  readonly #logger = new Logger('RateLimit');
+  readonly #warned = new Set<string>();
+  readonly #allowed: AddressList | undefined;
+  readonly #denied: AddressList | undefined;
+
+  constructor(@Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions) {
+    const { allow, deny } = options;
+    this.#allowed = allow && new AddressList('allow', allow);
+    this.#denied = deny && new AddressList('deny', deny);
+  }
+
+  /** Whether some addresses are never limited, or never let in. */
+  get hasLists(): boolean {
+    return this.#allowed !== undefined || this.#denied !== undefined;
+  }
+
+  /** The address that a request comes from, as the adapter or the application's hook has it. */
+  of(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
+    const { clientIp } = this.options;
+    if (clientIp !== undefined) return chain(clientIp(context), (address) => address ?? undefined);
+    if (context.getType() === 'http') this.#warnOfProxies(transport.requestOf(context));
+    return transport.addressOf(context);
+  }
+
+  bucketOf(address: string | undefined, context: ExecutionContext): string {
+    if (address !== undefined && address !== '')
+      return bucketOf('ip', clientNetwork(address, this.options.ipv6Prefix));
+    this.#warn(
+      `missing ${context.getType()}`,
+      `A request by "${context.getType()}" has no client address: all such requests share one count. Give a key or "clientIp"; ` +
+        "behind a proxy on a unix socket, set the adapter's trust proxy.",
+    );
+    return bucketOf('ip', 'unknown');
+  }
+
+  /** What the lists say of an address; `undefined` for one that is in neither. */
+  verdict(address: string | undefined): 'allow' | 'deny' | undefined {
+    if (address === undefined) return undefined;
+    const bare = bareAddress(address);
+    if (this.#denied?.has(bare) === true) return 'deny';
+    return this.#allowed?.has(bare) === true ? 'allow' : undefined;
+  }
+
+  #warnOfProxies(request: ExpressRequest | undefined): void {
+    if (request?.headers?.['x-forwarded-for'] === undefined || this.#warned.has('proxy')) return;
+    const trusted =
+      request.app?.get === undefined ? request.ips !== undefined : request.app.get('trust proxy');
+    if (trusted === true && request.app !== undefined) {
+      this.#warn(
+        'proxy',
+        'The adapter trusts every proxy ("trust proxy" is true), so that clients choose their address by a header. Set it to the ' +
+          'number of your proxies, or to their addresses.',
+      );
+    } else if (trusted === false || trusted === undefined) {
+      this.#warn(
+        'proxy',
+        'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
+          'of that proxy: set "trust proxy" to the number of your proxies. If there is none, ignore this.',
+      );
+    }
+  }
+
+  #warn(what: string, message: string): void {
+    if (this.#warned.has(what)) return;
+    this.#warned.add(what);
+    this.#logger.warn(message);
+  }
+}

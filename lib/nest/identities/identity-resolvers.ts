@@ -1,0 +1,107 @@
+import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
+import { all, chain } from '../../common/awaitable.js';
+import { ConfigurationError, ResolverError } from '../../common/errors.js';
+import { describeValue } from '../../common/identifier.js';
+import { bucketOf, joinBuckets } from '../../policies/identity.js';
+import type { KeyFunction } from '../../policies/policy.js';
+import { InjectedFunctions } from '../injected-functions.js';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import { builtInIdentity } from './built-in-identities.js';
+import { FirstOf, type IdentityResolver, type RateLimitKey } from './rate-limit-key.js';
+import { theOnly, type Identity } from './identity.js';
+
+/** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
+@Injectable()
+export class IdentityResolvers {
+  readonly #identities = new Map<RateLimitKey, Identity>();
+
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+  ) {}
+
+  /**
+   * The identity that a key means; the same for the same key, so that it is found out once per request.
+   *
+   * @throws ConfigurationError when it means none
+   */
+  identityOf(key: RateLimitKey, where: string): Identity {
+    let identity = this.#identities.get(key);
+    if (identity === undefined) {
+      identity = this.#make(key, where);
+      this.#identities.set(key, identity);
+    }
+    return identity;
+  }
+
+  #make(key: RateLimitKey, where: string): Identity {
+    if (typeof key === 'string') return builtInIdentity(key, where, this.options);
+    if (typeof key === 'function') return this.#ofFunction(key, where);
+    const keys = key instanceof FirstOf ? key.keys : key;
+    if (!Array.isArray(keys) || keys.length === 0)
+      throw new ConfigurationError(
+        `${where}: a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got ${describeValue(key)}.`,
+      );
+    const parts = keys.map((part: RateLimitKey) => this.identityOf(part, where));
+    return key instanceof FirstOf ? firstOfParts(parts) : composite(parts);
+  }
+
+  #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): Identity {
+    const find = this.functions.of<KeyFunction<ExecutionContext>>(key, where, 'key', 'IdentityResolver');
+    return {
+      types: ['key'],
+      isAsserted: false,
+      bucketOf: ({ context }) =>
+        chain(find(context), (value) => {
+          if (value === undefined || value === null || value === '') return undefined;
+          if (typeof value === 'string') return bucketOf('key', value);
+          throw new ResolverError(
+            `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
+          );
+        }),
+      bucketFor: (values) => bucketOf('key', theOnly(values)),
+    };
+  }
+}
+
+/** An identity of several parts. A part that is missing is the client's address. */
+function composite(parts: readonly Identity[]): Identity {
+  return {
+    types: [parts.map(({ types }) => types.join('|')).join('+')],
+    isAsserted: parts.some(({ isAsserted }) => isAsserted),
+    bucketOf: (request) =>
+      chain(
+        all(
+          parts.map((part) => chain(part.bucketOf(request), (bucket) => bucket ?? request.addressBucket())),
+        ),
+        joinBuckets,
+      ),
+    bucketFor(values) {
+      if (values.length !== parts.length)
+        throw new TypeError(
+          `The policy is counted for an identity of ${parts.length} parts; got ${values.length} identifiers.`,
+        );
+      return joinBuckets(parts.map((part, index) => part.bucketFor([values[index] as string])));
+    },
+  };
+}
+
+function firstOfParts(parts: readonly Identity[]): Identity {
+  return {
+    types: parts.flatMap(({ types }) => types),
+    isAsserted: parts.some(({ isAsserted }) => isAsserted),
+    bucketOf: (request) => {
+      const from = (index: number): ReturnType<Identity['bucketOf']> => {
+        const part = parts[index];
+        return part && chain(part.bucketOf(request), (bucket) => bucket ?? from(index + 1));
+      };
+      return from(0);
+    },
+    bucketFor() {
+      throw new ConfigurationError(
+        "The policy is counted for the first of several identities. Say which: { policy, as: 'user' }.",
+      );
+    },
+  };
+}

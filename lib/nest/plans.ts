@@ -1,0 +1,51 @@
+import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import type { Limit } from '../storages/limit.js';
+import { InjectedFunctions } from './injected-functions.js';
+import type { RoutePolicy } from './policy-directory.js';
+import type { PlanFunction } from './rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
+import type { ResolvedOptions } from './resolve-options.js';
+
+/** Finds out requests' plans, and the limits of each. */
+@Injectable()
+export class Plans implements OnApplicationBootstrap {
+  readonly #logger = new Logger('RateLimit');
+  readonly #warned = new Set<string>();
+  #resolve: PlanFunction | undefined;
+
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.resolver();
+  }
+
+  /** @throws ConfigurationError when the option `plan` is no provider, or is made anew per request */
+  resolver(): PlanFunction {
+    const { plan } = this.options;
+    this.#resolve ??=
+      plan === undefined
+        ? () => undefined
+        : this.functions.of<PlanFunction>(plan, 'RateLimitModule', 'plan', 'PlanResolver');
+    return this.#resolve;
+  }
+
+  /** The limits of a policy under a plan; of one that it does not know, its default, with a warning. */
+  limitsOf(policy: RoutePolicy, plan: string | null | undefined): readonly Limit[] {
+    if (plan === undefined || plan === null) return policy.limits;
+    const limits = policy.plans?.get(plan);
+    if (limits === undefined) this.#warnOf(plan, policy);
+    return limits ?? policy.limits;
+  }
+
+  #warnOf(plan: string, { plans, where }: RoutePolicy): void {
+    if (this.#warned.has(where)) return;
+    this.#warned.add(where);
+    const known = [...(plans?.keys() ?? [])].join(', ');
+    this.#logger.warn(
+      `${where}: there are no limits for the plan ${JSON.stringify(plan)}, so the default ones hold. Plans: ${known}.`,
+    );
+  }
+}

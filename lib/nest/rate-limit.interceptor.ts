@@ -1,0 +1,46 @@
+import {
+  Inject,
+  Injectable,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { tap, type Observable } from 'rxjs';
+import { Reservations } from './reservations.js';
+import { Transports } from './transports/transports.js';
+
+/**
+ * Tells limits that count by outcome how a request ended, where no HTTP response does: bind it to the resolvers, gateways and
+ * message handlers that have such limits.
+ *
+ * @example
+ * ```ts
+ * import { UseInterceptors } from '@nestjs/common';
+ * import { RateLimit, RateLimitInterceptor } from 'nestjs-limits';
+ *
+ * @UseInterceptors(RateLimitInterceptor)
+ * class LoginResolver {
+ *   @RateLimit('5/minute', { count: 'failure' })
+ *   login() {}
+ * }
+ * ```
+ */
+@Injectable()
+export class RateLimitInterceptor implements NestInterceptor {
+  constructor(
+    @Inject(Transports) private readonly transports: Transports,
+    @Inject(Reservations) private readonly reservations: Reservations,
+  ) {}
+
+  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    const transport = this.transports.of(context.getType());
+    if (transport === undefined || transport.onAnswer !== undefined) return next.handle();
+    return next.handle().pipe(
+      tap({
+        complete: () => void this.reservations.settle(context, transport, { success: true }),
+        error: (error: unknown) =>
+          void this.reservations.settle(context, transport, { success: false, error }),
+      }),
+    );
+  }
+}

@@ -1,0 +1,37 @@
+import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
+import { HandlerContext } from './handler-context.js';
+import { RequestLimiter } from './request-limiter.js';
+
+/**
+ * Applies the module's rules before guards, and to requests that reach no handler, such as those that end with 404. A request
+ * that the guard sees later counts once.
+ *
+ * @example
+ * ```ts
+ * import { Module, type MiddlewareConsumer, type NestModule } from '@nestjs/common';
+ * import { RateLimitMiddleware, RateLimitModule } from 'nestjs-limits';
+ *
+ * @Module({
+ *   imports: [RateLimitModule.forRoot({ rules: [{ id: 'all', path: '/**', limits: '600/minute' }] })],
+ * })
+ * class AppModule implements NestModule {
+ *   configure(consumer: MiddlewareConsumer) {
+ *     consumer.apply(RateLimitMiddleware).forRoutes('*path');
+ *   }
+ * }
+ * ```
+ */
+@Injectable()
+export class RateLimitMiddleware implements NestMiddleware {
+  constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
+
+  async use(request: unknown, response: unknown, next: () => void): Promise<void> {
+    const context = new HandlerContext(
+      'http',
+      [request, response, next],
+      RateLimitMiddleware,
+      () => undefined,
+    );
+    if (await this.limiter.checkPath(context)) next();
+  }
+}

@@ -1,0 +1,169 @@
+import { ForbiddenException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { chain, type Awaitable } from '../common/awaitable.js';
+import { legacyFields, retryAfterFields, standardFields, type HeaderField } from '../http/header-fields.js';
+import { problemDetails, PROBLEM_MEDIA_TYPE } from '../http/problem-details.js';
+import { Decision } from '../limiter/decision.js';
+import { receiptsOf, type BatchResult } from '../storages/contract.js';
+import type { Storage } from '../storages/storage.js';
+import { ClientAddresses } from './identities/client-addresses.js';
+import { Reservations } from './reservations.js';
+import type { RoutePolicy } from './policy-directory.js';
+import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
+import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { RequestHits } from './request-hits.js';
+import { keepState, stateFor, type Reservation } from './request-state.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import type { RouteHandler } from './route-id.js';
+import { RoutePolicies } from './route-policies.js';
+import { RouteRules } from './route-rules.js';
+import type { Transport } from './transports/transport.js';
+import { Transports } from './transports/transports.js';
+
+/** A request on its way through {@link RequestLimiter}. */
+interface LimitedRequest {
+  readonly context: ExecutionContext;
+  readonly transport: Transport;
+  /** What it is counted for; absent before it has reached a handler. */
+  readonly handler: RouteHandler | undefined;
+  readonly policies: readonly RoutePolicy[];
+}
+
+/**
+ * Counts a request, all its limits in one call of the storage, and refuses it when one of them does. A request counts once per
+ * policy, however often it is asked about. Answers synchronously over memory storage.
+ */
+@Injectable()
+export class RequestLimiter {
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
+    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(RouteRules) private readonly rules: RouteRules,
+    @Inject(RequestHits) private readonly hits: RequestHits,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(Transports) private readonly transports: Transports,
+    @Inject(Reservations) private readonly reservations: Reservations,
+  ) {}
+
+  /**
+   * Counts a request that has reached its handler.
+   *
+   * @param phase the latest phase whose policies count
+   * @throws what the refusal of the transport is
+   */
+  check(context: ExecutionContext, phase: RoutePolicy['phase']): Awaitable<boolean> {
+    const transport = this.transports.of(context.getType());
+    if (transport === undefined) return true;
+    const handler = context.getHandler();
+    const route = this.routes.of(context.getClass(), handler);
+    const { policies, beforeAuth } =
+      transport === this.transports.http
+        ? this.rules.of(route, this.transports.http.requestOf(context))
+        : route;
+    return this.#admit({
+      context,
+      transport,
+      handler,
+      policies: phase === 'afterAuth' ? policies : beforeAuth,
+    });
+  }
+
+  /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
+  checkPath(context: ExecutionContext): Awaitable<boolean> {
+    const transport = this.transports.http;
+    const policies = this.rules
+      .forRequest(transport.requestOf(context))
+      .filter(({ phase }) => phase === 'beforeAuth');
+    return this.#admit({ context, transport, handler: undefined, policies });
+  }
+
+  /** Looks at the client's address, where there are lists of them, before anything is counted. */
+  #admit(request: LimitedRequest): Awaitable<boolean> {
+    const { context, transport, policies } = request;
+    if (!this.addresses.hasLists) return policies.length === 0 || this.#count(request);
+    return chain(this.addresses.of(context, transport), (address) => {
+      switch (this.addresses.verdict(address)) {
+        case 'allow':
+          return true;
+        case 'deny': {
+          const exception = new ForbiddenException();
+          return chain(transport.refusal(exception, exception.getResponse() as object), raise);
+        }
+        case undefined:
+          return policies.length === 0 || this.#count(request, address);
+      }
+    });
+  }
+
+  #count(request: LimitedRequest, address?: string): Awaitable<boolean> {
+    const { context, transport, handler, policies } = request;
+    const before = stateFor(transport.carrierOf(context), handler);
+    const open =
+      before === undefined ? policies : policies.filter((policy) => !before.counted.includes(markOf(policy)));
+    if (open.length === 0) return true;
+    return chain(this.hits.of(open, context, transport, address), (hits) =>
+      hits.length === 0
+        ? true
+        : chain(this.storage.consume(hits), (result) => this.#answer({ ...request, policies: open }, result)),
+    );
+  }
+
+  #answer(request: LimitedRequest, result: BatchResult): Awaitable<boolean> {
+    const { context, transport, handler, policies } = request;
+    const carrier = transport.carrierOf(context);
+    const before = stateFor(carrier, handler);
+    const decision = new Decision(result, before?.decision);
+    const reserved = reservationsOf(policies, result);
+    keepState(carrier, {
+      handler,
+      counted: [...(before?.counted ?? []), ...policies.map(markOf)],
+      decision,
+      reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
+    });
+    transport.setFields?.(context, this.#fieldsOf(decision));
+    if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
+    return result.allowed ? true : this.#refuse(request, decision);
+  }
+
+  #fieldsOf(decision: Decision): HeaderField[] {
+    const { standard, legacy, retryAfter } = this.options.headers;
+    return [
+      ...(standard ? standardFields(decision) : []),
+      ...(legacy ? legacyFields(decision) : []),
+      ...(retryAfter ? retryAfterFields(decision) : []),
+    ];
+  }
+
+  #refuse({ context, transport, policies }: LimitedRequest, decision: Decision): Awaitable<never> {
+    const { errorFactory, errorMessage, errorFormat } = this.options;
+    if (errorFactory !== undefined) throw errorFactory(decision, context);
+    const { id } = decision.binding.limit;
+    const own = policies.find((policy) => id.startsWith(`${policy.id}:`))?.errorMessage ?? errorMessage;
+    const message = typeof own === 'function' ? own(decision, context) : own;
+    const isProblem = errorFormat === 'problem';
+    const exception = new RateLimitExceededException(decision, message, (body) =>
+      isProblem ? problemDetails(decision, body.message) : body,
+    );
+    if (isProblem) transport.setFields?.(context, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+    return chain(transport.refusal(exception, exception.body), raise);
+  }
+}
+
+/** What tells a policy that has counted a request, to another copy of this library too. */
+function markOf({ id, phase }: RoutePolicy): string {
+  return `${phase} ${id}`;
+}
+
+/** What was taken for policies that count by outcome. */
+function reservationsOf(policies: readonly RoutePolicy[], result: BatchResult): readonly Reservation[] {
+  if (policies.every(({ count }) => count === undefined)) return [];
+  const receipts = receiptsOf(result);
+  return policies.flatMap((policy) => {
+    const own = receipts.filter(({ limit }) => limit.id.startsWith(`${policy.id}:`));
+    return policy.count === undefined || own.length === 0 ? [] : [{ policy, receipts: own }];
+  });
+}
+
+function raise(error: Error): never {
+  throw error;
+}

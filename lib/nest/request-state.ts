@@ -1,0 +1,44 @@
+import type { Decision } from '../limiter/decision.js';
+import type { Receipt } from '../storages/contract.js';
+import type { RoutePolicy } from './policy-directory.js';
+import type { RouteHandler } from './route-id.js';
+
+/** Where a request keeps what was decided on it; the same for every copy of this library. */
+const STATE = Symbol.for('nestjs-limits:request');
+
+/** What was taken for a policy that counts by outcome, before the outcome is known. */
+export interface Reservation {
+  readonly policy: RoutePolicy;
+  readonly receipts: readonly Receipt[];
+}
+
+/** What was decided on a request. */
+export interface RequestState {
+  /** The handler that it was counted for; absent before it has reached one. */
+  readonly handler: RouteHandler | undefined;
+  /** What tells the policies that have counted it. */
+  readonly counted: readonly string[];
+  /** All decisions on it, as one. */
+  readonly decision: Decision | undefined;
+  /** What is given back if the request does not count in the end. */
+  readonly reservations: readonly Reservation[];
+}
+
+interface Carrier {
+  [STATE]?: RequestState;
+}
+
+/** What was decided on a request. */
+export function stateOf(carrier: Carrier): RequestState | undefined {
+  return carrier[STATE];
+}
+
+/** What was decided on a request for a handler: another one, which the request was passed on to, counts it anew. */
+export function stateFor(carrier: Carrier, handler: RouteHandler | undefined): RequestState | undefined {
+  const state = carrier[STATE];
+  return state?.handler === handler || state?.handler === undefined ? state : undefined;
+}
+
+export function keepState(carrier: Carrier, state: RequestState): void {
+  if (Object.isExtensible(carrier)) carrier[STATE] = state;
+}

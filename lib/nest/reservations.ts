@@ -1,0 +1,44 @@
+import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { messageOf } from '../common/errors.js';
+import type { RequestOutcome } from '../policies/policy.js';
+import type { Storage } from '../storages/storage.js';
+import { RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { stateOf, type Reservation } from './request-state.js';
+import type { Transport } from './transports/transport.js';
+
+/** Gives back what was reserved for requests that do not count in the end. */
+@Injectable()
+export class Reservations {
+  readonly #logger = new Logger('RateLimit');
+
+  constructor(@Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage) {}
+
+  /** Waits for the answer, where the transport can tell of it. A request that its client gives up stays counted. */
+  settleOnAnswer(reserved: readonly Reservation[], context: ExecutionContext, transport: Transport): void {
+    transport.onAnswer?.(context, (outcome) => void this.#settle(reserved, context, transport, outcome));
+  }
+
+  /** Settles all of a request, where an interceptor has seen how it ended. */
+  async settle(context: ExecutionContext, transport: Transport, outcome: RequestOutcome): Promise<void> {
+    const { reservations = [] } = stateOf(transport.carrierOf(context)) ?? {};
+    await this.#settle(reservations, context, transport, outcome);
+  }
+
+  async #settle(
+    reserved: readonly Reservation[],
+    context: ExecutionContext,
+    transport: Transport,
+    outcome: RequestOutcome,
+  ): Promise<void> {
+    try {
+      // What another limit refused has not been tried.
+      const isRefused = stateOf(transport.carrierOf(context))?.decision?.allowed === false;
+      const unwanted = reserved.filter(
+        ({ policy }) => isRefused || policy.count?.(context, outcome) === false,
+      );
+      if (unwanted.length > 0) await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
+    } catch (error) {
+      this.#logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+    }
+  }
+}

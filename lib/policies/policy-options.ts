@@ -1,0 +1,84 @@
+import { assertCost } from '../common/cost.js';
+import { ConfigurationError } from '../common/errors.js';
+import { describeValue } from '../common/identifier.js';
+import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import type { PolicyDeclaration } from './policy.js';
+
+const OPTIONS = [
+  'limits',
+  'name',
+  'strategy',
+  'burst',
+  'key',
+  'cost',
+  'scope',
+  'skip',
+  'plans',
+  'block',
+  'mode',
+  'phase',
+  'count',
+  'errorMessage',
+] as const satisfies readonly (keyof PolicyDeclaration<unknown>)[];
+
+const HINTS = {
+  storage: 'The storage is an option of RateLimitModule.forRoot.',
+  limit: 'Give the limits as "limits".',
+  rate: 'Give the limits as "limits".',
+  identity: 'Give the identity as "key".',
+};
+
+/**
+ * Refuses options of a policy that are unknown or of the wrong type. Strategy, burst, mode and block are the limit's to check.
+ *
+ * @throws ConfigurationError naming the option; RangeError for a cost
+ */
+export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
+  assertKnownOptions('A rate limit', declaration, OPTIONS, HINTS);
+  const { limits, plans, name, cost, scope, skip, phase, count, errorMessage } = declaration;
+  if (name !== undefined) assertName('name of a policy', name);
+  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
+    throw new ConfigurationError(
+      `The scope must be "route", "controller", "global" or another non-empty name; got ${describeValue(scope)}.`,
+    );
+  }
+  if (plans !== undefined) {
+    assertOptionsObject('The option "plans"', plans);
+    if (Object.keys(plans).length === 0)
+      throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
+  } else if (limits === undefined) {
+    throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');
+  }
+  if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
+  assertFunction('skip', skip);
+  assertOneOf('phase', phase, ['beforeAuth', 'afterAuth']);
+  if (typeof count !== 'function') assertOneOf('count', count, ['all', 'failure', 'success']);
+  if (errorMessage !== undefined && typeof errorMessage !== 'string') {
+    throw new ConfigurationError(
+      `The option "errorMessage" must be a string; got ${describeValue(errorMessage)}.`,
+    );
+  }
+}
+
+/** Names go into header fields, where other characters would have to be escaped. */
+export function assertName(what: string, name: unknown): asserts name is string {
+  if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) return;
+  throw new ConfigurationError(
+    `The ${what} must begin with a letter and hold letters, digits, "_", "." and "-" only; got ${describeValue(name)}.`,
+  );
+}
+
+function assertFunction(option: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') {
+    throw new ConfigurationError(`The option "${option}" must be a function; got ${describeValue(value)}.`);
+  }
+}
+
+function assertOneOf(option: string, value: unknown, known: readonly string[]): void {
+  if (value !== undefined && !known.includes(value as string)) {
+    const names = known.map((name) => `"${name}"`).join(', ');
+    throw new ConfigurationError(
+      `The option "${option}" must be one of ${names}; got ${describeValue(value)}.`,
+    );
+  }
+}

@@ -1,0 +1,155 @@
+import { ConfigurationError } from '../common/errors.js';
+import { describeValue } from '../common/identifier.js';
+import { assertOptionsObject } from '../common/options.js';
+import { PathPattern } from './path-pattern.js';
+import { assertName } from './policy-options.js';
+import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
+
+/** Limits for all requests of some methods and paths, whatever route answers them, or none. */
+export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclaration<Context, Key> {
+  /** Names the rule, and its limits if they have no `name`: letters, digits, `_`, `.` and `-`. */
+  id: string;
+  /** `'GET'`, a list of methods, or `'*'` for all. `GET` is also `HEAD`. Default: all. */
+  method?: string | readonly string[];
+  /** The path of a request, global prefix and version included: `*` or `:name` is one segment, `**` any number. */
+  path: string;
+  /** Rules of a higher priority are tried first; of the same, the one with the more specific path. Default: 0. */
+  priority?: number;
+  /** Whether further rules are tried when this one matches. Default: false. */
+  continue?: boolean;
+}
+
+/** A rule, ready to be matched; `P` is what its limits were compiled to. */
+export interface CompiledRule<P> {
+  readonly path: PathPattern;
+  /** In capitals; absent for all. */
+  readonly methods: ReadonlySet<string> | undefined;
+  readonly priority: number;
+  /** Whether further rules are tried. */
+  readonly continues: boolean;
+  readonly policies: readonly P[];
+}
+
+/** A rule that may apply to a route. */
+export interface RuleOfRoute<P> {
+  readonly rule: CompiledRule<P>;
+  /** Whether it applies to all of the route's requests. */
+  readonly always: boolean;
+}
+
+/** The rules of a module in the order in which they are tried. */
+export class RuleBook<Context, Key, P> {
+  readonly #compiled: readonly CompiledRule<P>[];
+
+  /**
+   * @param compile compiles what a rule declares
+   * @throws ConfigurationError naming the rule that is wrong
+   */
+  constructor(
+    readonly rules: readonly Rule<Context, Key>[],
+    compile: (level: PolicyLevel<Context, Key>) => readonly P[],
+  ) {
+    const ids = new Set<string>();
+    this.#compiled = rules
+      .map((rule, index) => {
+        assertRule(rule, index);
+        const { id, method, path, priority = 0, continue: continues = false, ...declaration } = rule;
+        if (ids.has(id))
+          throw new ConfigurationError(`There are two rules "${id}". Give each an id of its own.`);
+        ids.add(id);
+        return {
+          path: new PathPattern(path),
+          methods: methodsOf(id, method),
+          priority,
+          continues,
+          policies: compile({
+            where: `The rule "${id}"`,
+            scope: `rule ${id}`,
+            declarations: [{ name: id, ...declaration }],
+            skips: [],
+          }),
+        };
+      })
+      .sort((one, other) => other.priority - one.priority || one.path.compareTo(other.path));
+  }
+
+  /** All policies of all rules. */
+  get policies(): readonly P[] {
+    return this.#compiled.flatMap(({ policies }) => policies);
+  }
+
+  /**
+   * The rules that apply to a route, or may, in the order in which they are tried.
+   *
+   * @param method in capitals
+   * @param template the path as Express or Fastify have it
+   */
+  forRoute(method: string, template: string): RuleOfRoute<P>[] {
+    const found: RuleOfRoute<P>[] = [];
+    for (const rule of this.#compiled) {
+      const matches = answers(rule, method) ? rule.path.matchesOf(template) : 'none';
+      if (matches === 'none') continue;
+      const always = matches === 'all';
+      found.push({ rule, always });
+      if (always && !rule.continues) break;
+    }
+    return found;
+  }
+
+  /** The policies of the rules that apply to a request. */
+  forRequest(method: string, path: string): readonly P[] {
+    const rules = this.#compiled.filter((rule) => answers(rule, method));
+    return policiesFor(
+      rules.map((rule) => ({ rule, always: false })),
+      path,
+    );
+  }
+}
+
+/** The policies of those of a route's rules that apply to one of its requests. */
+export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: string): readonly P[] {
+  const policies: P[] = [];
+  for (const { rule, always } of rules) {
+    if (!always && !rule.path.matches(path)) continue;
+    policies.push(...rule.policies);
+    if (!rule.continues) break;
+  }
+  return policies;
+}
+
+function answers(
+  { methods }: { readonly methods: ReadonlySet<string> | undefined },
+  method: string,
+): boolean {
+  return methods === undefined || methods.has(method);
+}
+
+function assertRule<Context, Key>(rule: Rule<Context, Key>, index: number): void {
+  assertOptionsObject(`The rule at ${index}`, rule);
+  const { id, priority, continue: continues, scope } = rule;
+  assertName(`id of the rule at ${index}`, id);
+  const where = `The rule "${id}"`;
+  if (priority !== undefined && !Number.isFinite(priority))
+    throw new ConfigurationError(`${where}: the priority must be a number; got ${describeValue(priority)}.`);
+  if (continues !== undefined && typeof continues !== 'boolean')
+    throw new ConfigurationError(
+      `${where}: "continue" must be true or false; got ${describeValue(continues)}.`,
+    );
+  if (scope === 'route' || scope === 'controller')
+    throw new ConfigurationError(
+      `${where}: a rule has no ${scope}. Its scope is "global" or another name; by default all it matches share one count.`,
+    );
+}
+
+function methodsOf(id: string, method: Rule<unknown>['method'] = '*'): ReadonlySet<string> | undefined {
+  const given = [method].flat();
+  const wrong = given.find((one) => typeof one !== 'string' || !/^(\*|[A-Za-z-]+)$/.test(one));
+  if (given.length === 0 || wrong !== undefined)
+    throw new ConfigurationError(
+      `The rule "${id}": a method is "GET", "POST" or another, or "*" for all; got ${given.length === 0 ? 'none' : describeValue(wrong)}.`,
+    );
+  if (given.includes('*')) return undefined;
+  const methods = new Set(given.map((one) => one.toUpperCase()));
+  if (methods.has('GET')) methods.add('HEAD');
+  return methods;
+}
