@@ -1,18 +1,19 @@
+import type { BatchResult } from '../contract.js';
 import type { BatchStep } from './batch-script.js';
-import type { BatchPlan, BatchReply, PlannedBatch } from './batch-plan.js';
+import type { BatchPlan, PlannedBatch } from './batch-plan.js';
 
 interface Waiting {
   readonly batch: PlannedBatch;
-  readonly resolve: (reply: readonly number[]) => void;
+  readonly resolve: (result: BatchResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Calls the server once for several batches of one plan; answers with a reply per batch, in order. */
+/** Calls the server once for several batches of one plan; answers with a result per batch, in order. */
 export type GatheredCall = (
   plan: BatchPlan,
   step: BatchStep,
   batches: readonly PlannedBatch[],
-) => Promise<readonly BatchReply[]>;
+) => Promise<readonly (BatchResult | Error)[]>;
 
 /** Most batches in one call: enough to make the call's own cost small, few enough not to keep the server from others. */
 const MOST_GATHERED = 64;
@@ -25,7 +26,7 @@ export class BatchGatherer {
   constructor(private readonly call: GatheredCall) {}
 
   /** @param together batches with different texts here never share a call */
-  add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, together: string): Promise<readonly number[]> {
+  add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, together: string): Promise<BatchResult> {
     return new Promise((resolve, reject) => {
       const name = `${plan.id} ${step} ${together}`;
       let queue = this.#queues.get(name);
@@ -53,15 +54,15 @@ export class BatchGatherer {
 
   async #send(plan: BatchPlan, step: BatchStep, waiting: readonly Waiting[]): Promise<void> {
     try {
-      const replies = await this.call(
+      const results = await this.call(
         plan,
         step,
         waiting.map(({ batch }) => batch),
       );
       waiting.forEach(({ resolve, reject }, index) => {
-        const reply = replies[index];
-        if (Array.isArray(reply)) resolve(reply as readonly number[]);
-        else reject(reply);
+        const result = results[index];
+        if (result === undefined || result instanceof Error) reject(result);
+        else resolve(result);
       });
     } catch (error) {
       for (const { reject } of waiting) reject(error);

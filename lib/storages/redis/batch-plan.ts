@@ -5,9 +5,6 @@ import { batchScript, type BatchScript, type BatchStep, type LimitShape } from '
 /** One batch in a gathered call. */
 export type PlannedBatch = readonly (Hit | Refund)[];
 
-/** What a reply tells of a batch: now, 1 if allowed, and four numbers per limit; or the error that befell it. */
-export type BatchReply = readonly number[] | Error;
-
 /** Everything about batches of the same limits that does not change from batch to batch: their scripts and fixed arguments. */
 export class BatchPlan {
   static #count = 0;
@@ -65,30 +62,13 @@ export class BatchPlan {
     return args;
   }
 
-  /** What a reply says, in the terms of the contract. */
-  result(batch: PlannedBatch, reply: readonly number[]): BatchResult {
-    const [now = 0, allowed] = reply;
-    const outcomes = batch.map(({ bucket, limit, cost }, index): Outcome => {
-      const start = 2 + 4 * index;
-      const {
-        [start]: remaining = 0,
-        [start + 1]: resetTime = now,
-        [start + 2]: wait = 0,
-        [start + 3]: window = 0,
-      } = reply;
-      const retryAfter = wait < 0 ? Infinity : wait;
-      return {
-        bucket,
-        limit,
-        cost,
-        allowed: window !== 0 || retryAfter === 0,
-        remaining,
-        resetTime,
-        retryAfter,
-        window: window === 0 ? undefined : window,
-      };
+  /** What a reply says of each batch, in the terms of the contract; after a refund, its outcomes mean nothing. */
+  results(batches: readonly PlannedBatch[], reply: string): (BatchResult | Error)[] {
+    const [now, ...lines] = reply.split('\n');
+    return batches.map((batch, index) => {
+      const line = lines[index] ?? '-no answer';
+      return line.startsWith('-') ? new Error(line.slice(1)) : resultOf(batch, Number(now), line);
     });
-    return { allowed: allowed === 1, now, outcomes };
   }
 
   #addKeys(args: (string | number)[], batch: PlannedBatch, keyOf: (bucket: string) => string): void {
@@ -149,4 +129,28 @@ function addVaryingArguments(args: (string | number)[], hit: Hit | Refund): void
   if (!('window' in hit)) return;
   if (hit.window === 'current') args.push('', '');
   else args.push(String(hit.window), String(hit.at));
+}
+
+function resultOf(batch: PlannedBatch, now: number, line: string): BatchResult {
+  const numbers = line.split(' ');
+  const outcomes = batch.map(({ bucket, limit, cost }, index): Outcome => {
+    const start = 4 * index;
+    const wait = Number(numbers[start + 2]);
+    const window = Number(numbers[start + 3]);
+    return {
+      bucket,
+      limit,
+      cost,
+      allowed: wait === 0,
+      remaining: Number(numbers[start]),
+      resetTime: now + Number(numbers[start + 1]),
+      retryAfter: wait < 0 ? Infinity : wait,
+      window: window < 0 ? undefined : window,
+    };
+  });
+  return {
+    allowed: outcomes.every(({ allowed, limit }) => allowed || limit.mode === 'shadow'),
+    now,
+    outcomes,
+  };
 }

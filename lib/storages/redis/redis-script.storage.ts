@@ -5,7 +5,7 @@ import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
-import { BatchPlans, logKey, type BatchPlan, type BatchReply, type PlannedBatch } from './batch-plan.js';
+import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, type RedisClient } from './redis-client.js';
 
@@ -58,25 +58,25 @@ export abstract class RedisScriptStorage extends Storage {
   /** The servers that hold keys. */
   protected abstract primaries(): readonly Redis[];
 
-  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+  override consume(batch: readonly Hit[]): Promise<BatchResult> {
     const parts = this.#partsOf(batch);
     return parts.length === 1
-      ? this.#decide('consume', batch)
+      ? this.#gather('consume', batch)
       : consumeInParts(
           batch,
           parts,
-          (part) => this.#decide('consume', part),
+          (part) => this.#gather('consume', part),
           (refunds) => this.refund(refunds),
         );
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    const results = this.#partsOf(batch).map((part) => this.#decide('peek', part));
+    const results = this.#partsOf(batch).map((part) => this.#gather('peek', part));
     return joinResults(batch, await Promise.all(results));
   }
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
-    await Promise.all(this.#partsOf(refunds).map((part) => this.#step('refund', part)));
+    await Promise.all(this.#partsOf(refunds).map((part) => this.#gather('refund', part)));
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {
@@ -132,36 +132,27 @@ export abstract class RedisScriptStorage extends Storage {
     return removed;
   }
 
-  async #decide(step: 'consume' | 'peek', batch: readonly Hit[]): Promise<BatchResult> {
-    const plan = this.#plans.of(batch);
-    return plan.result(batch, await this.#gather(plan, step, batch));
-  }
-
-  async #step(step: BatchStep, batch: PlannedBatch): Promise<void> {
-    await this.#gather(this.#plans.of(batch), step, batch);
-  }
-
-  #gather(plan: BatchPlan, step: BatchStep, batch: PlannedBatch): Promise<readonly number[]> {
-    return this.#gatherer.add(plan, step, batch, this.slotted ? (batch[0]?.bucket ?? '') : '');
+  #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
+    const together = this.slotted ? (batch[0]?.bucket ?? '') : '';
+    return this.#gatherer.add(this.#plans.of(batch), step, batch, together);
   }
 
   async #run(
     plan: BatchPlan,
     step: BatchStep,
     batches: readonly PlannedBatch[],
-  ): Promise<readonly BatchReply[]> {
+  ): Promise<readonly (BatchResult | Error)[]> {
     const { name, lua } = plan.script(step);
     if (!this.#defined.has(name)) {
       this.client.defineCommand(name, { lua });
       this.#defined.add(name);
     }
     const args = plan.args(batches, (bucket) => this.#keyOf(bucket), this.#now());
-    const commands = this.client as unknown as Record<
-      string,
-      (...args: unknown[]) => Promise<readonly BatchReply[]>
-    >;
-    const replies = await this.#call(() => commands[name]?.(...args));
-    return (replies ?? []).map((reply) => (reply instanceof Error ? this.#failure(reply) : reply));
+    const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<string>>;
+    const reply = await this.#call(() => commands[name]?.(...args));
+    return plan
+      .results(batches, reply)
+      .map((result) => (result instanceof Error ? this.#failure(result) : result));
   }
 
   /** Calls the server once; what fails becomes a `StorageError`. Waits only for the very first connection. */
