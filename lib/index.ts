@@ -32,6 +32,7 @@ export type { Consumption, Quota, StrategyName } from './strategies/strategy.js'
 export { CasStorage, type CasStorageOptions, type VersionedText } from './storages/cas/cas.storage.js';
 export type {
   BatchResult,
+  Block,
   Cell,
   Hit,
   Outcome,

@@ -1,7 +1,7 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
 import { retryAfter } from '../strategies/evaluate.js';
-import type { BatchResult, Hit, Outcome, Refund } from './contract.js';
+import type { BatchResult, Block, Hit, Outcome, Refund } from './contract.js';
 import type { Limit } from './limit.js';
 
 /** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
@@ -10,7 +10,7 @@ export interface Cells {
   /** Stores a state that `get` did not return, or forgets the cell. A state that `get` returned may have changed in place. */
   set(bucket: string, limit: Limit, state: object | undefined): void;
   getBlock(bucket: string, limit: Limit): BlockState | undefined;
-  setBlock(bucket: string, limit: Limit, state: BlockState): void;
+  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void;
 }
 
 /** Decides a batch and takes it, all or none. */
@@ -70,6 +70,12 @@ export function refundBatch(cells: Cells, refunds: readonly Refund[], now: numbe
     const next = strategies[limit.strategy].refund(state, limit, cost, now, consumption);
     if (next !== state) cells.set(bucket, limit, next);
   }
+}
+
+/** Sets and lifts blocks. */
+export function blockBatch(cells: Cells, blocks: readonly Block[], now: number): void {
+  for (const { bucket, limit, duration } of blocks)
+    cells.setBlock(bucket, limit, duration > 0 ? block.byHand(duration, now) : undefined);
 }
 
 /** An outcome in the making. */

@@ -27,6 +27,12 @@ export type Refund = Receipt | (Hit & { readonly window: 'current' });
 /** Proof of one consumption. Good for one refund. */
 export interface Receipt extends Hit, Consumption {}
 
+/** A block made by hand. */
+export interface Block extends Cell {
+  /** Ms from now, at most the longest duration of the limit's own blocks; 0 lifts the block. */
+  readonly duration: number;
+}
+
 /** What became of a batch. */
 export interface BatchResult {
   /** Whether every enforced limit allowed its hit; only then were the allowed costs taken. */

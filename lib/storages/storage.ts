@@ -4,7 +4,7 @@ import { ConfigurationError, StorageError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import type { BatchResult, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
 
 /** Options of every storage. */
@@ -70,6 +70,8 @@ export abstract class Storage implements MovingWindowSupport {
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
   /** Gives back what was consumed, where the window or entry it was taken from still counts. */
   abstract refund(refunds: readonly Refund[]): Awaitable<void>;
+  /** Sets and lifts blocks of limits that have some; what was counted stays. */
+  abstract block(blocks: readonly Block[]): Awaitable<void>;
   /** Forgets cells, their blocks included. */
   abstract remove(cells: readonly Cell[]): Awaitable<void>;
   /** Whether the store answers, within its deadline. Never throws. */

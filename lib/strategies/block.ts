@@ -23,6 +23,9 @@ export const block = {
     return { until: now + (durations[level] ?? 0), level };
   },
 
+  /** The state that a block made by hand begins with: the next refusal takes the second duration. */
+  byHand: (duration: number, now: number): BlockState => ({ until: now + duration, level: 0 }),
+
   /** Shortens in place a block from the future, left by a clock that went back; returns whether it was one. */
   shorten(state: BlockState, durations: readonly number[], now: number): boolean {
     const latest = now + longest(durations);

@@ -50,8 +50,9 @@ export class CasRecord {
     return stored && block.decode(stored.slice(1));
   }
 
-  setBlock(limit: Limit, state: BlockState): void {
-    this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit.block), ...block.encode(state)];
+  setBlock(limit: Limit, state: BlockState | undefined): void {
+    if (state === undefined) delete this.#stored[blockDigest(limit)];
+    else this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit.block), ...block.encode(state)];
   }
 
   /** Forgets a cell; its block too, if asked. */

@@ -25,7 +25,7 @@ export class CasRecords implements Cells {
     return this.#of(bucket).getBlock(limit);
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState): void {
+  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
     this.#of(bucket).setBlock(limit, state);
   }
 

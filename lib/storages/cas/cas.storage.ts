@@ -1,7 +1,7 @@
 import type { Awaitable } from '../../common/awaitable.js';
 import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError, within } from '../timeout.js';
@@ -110,6 +110,10 @@ export abstract class CasStorage<Version> extends Storage {
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
     await this.#batches.refund(refunds);
+  }
+
+  override async block(blocks: readonly Block[]): Promise<void> {
+    await this.#batches.block(blocks);
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../common/clock.js';
-import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
+import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Cell, Hit, Refund } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund } from '../contract.js';
 import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
 import { KeyedQueue } from './keyed-queue.js';
@@ -60,6 +60,13 @@ export class RecordBatches {
   async refund(refunds: readonly Refund[]): Promise<void> {
     const done = this.#partsOf(refunds).map((part) =>
       this.#take(part, (records, now) => refundBatch(records, part, now)),
+    );
+    await Promise.all(done);
+  }
+
+  async block(blocks: readonly Block[]): Promise<void> {
+    const done = this.#partsOf(blocks).map((part) =>
+      this.#take(part, (records, now) => blockBatch(records, part, now)),
     );
     await Promise.all(done);
   }

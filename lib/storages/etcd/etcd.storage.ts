@@ -3,7 +3,7 @@ import { messageOf, RateLimitError, StorageError } from '../../common/errors.js'
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';
-import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
@@ -77,6 +77,10 @@ export class EtcdStorage extends Storage {
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
     await this.#batches.refund(refunds);
+  }
+
+  override async block(blocks: readonly Block[]): Promise<void> {
+    await this.#batches.block(blocks);
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {

@@ -48,8 +48,9 @@ export class MemoryCells implements Cells {
     return this.#blocks.get(limit.id)?.get(bucket);
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState): void {
-    this.#put(tableOf(this.#blocks, limit, expiryOfBlock), bucket, state);
+  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
+    if (state === undefined) this.#delete(this.#blocks, bucket, limit);
+    else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), bucket, state);
   }
 
   /** Forgets a cell and its block. */

@@ -1,7 +1,7 @@
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { MemoryCells } from './memory-cells.js';
 
@@ -56,6 +56,10 @@ export class MemoryStorage extends Storage {
 
   override refund(refunds: readonly Refund[]): void {
     refundBatch(this.#open(), refunds, this.clock.now());
+  }
+
+  override block(blocks: readonly Block[]): void {
+    blockBatch(this.#open(), blocks, this.clock.now());
   }
 
   override remove(cells: readonly Cell[]): void {

@@ -14,8 +14,9 @@ import {
   withValues,
   type MongoExpression,
 } from '../../strategies/mongo-strategy.js';
-import type { Hit, Refund } from '../contract.js';
+import type { Block, Hit, Refund } from '../contract.js';
 import {
+  blockField,
   hitExpressions,
   readFields,
   refundExpressions,
@@ -91,6 +92,16 @@ export function refundPipeline(refunds: readonly Refund[], now: MongoExpression)
       { $set: { next: living(merged('$next', next)) } },
     ]);
   return [{ $set: { reading: now, next: '$cells' } }, ...stages, expiry()];
+}
+
+/** Sets and lifts blocks of one identity. */
+export function blockPipeline(blocks: readonly Block[], now: MongoExpression): Stage[] {
+  const fields = blocks.map(({ limit, duration }): Fields => {
+    const until = add('$reading', literal(duration));
+    const state = { until, level: 0, end: add(until, literal(Math.max(...limit.block))) };
+    return { [blockField(limit)]: duration > 0 ? state : null };
+  });
+  return [{ $set: { reading: now } }, { $set: { next: living(merged('$cells', allOf(fields))) } }, expiry()];
 }
 
 /** What to read of a document to tell of a batch, which needs the same `$$cost` as the pipeline. */

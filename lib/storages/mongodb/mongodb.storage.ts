@@ -5,12 +5,19 @@ import { assertKnownOptions } from '../../common/options.js';
 import type { MongoExpression } from '../../strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, within } from '../timeout.js';
 import { consumed, looked, type BatchAnswer } from './batch-answer.js';
-import { consumePipeline, readProjection, refundPipeline, serverClock, variables } from './batch-pipeline.js';
+import {
+  blockPipeline,
+  consumePipeline,
+  readProjection,
+  refundPipeline,
+  serverClock,
+  variables,
+} from './batch-pipeline.js';
 import { blockField, stateField } from './limit-expressions.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { literal } from './literal.js';
@@ -120,6 +127,19 @@ export class MongoDBStorage extends Storage {
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
     await this.#updateEach(refunds, (part) => refundPipeline(part, this.#now()));
+  }
+
+  override async block(blocks: readonly Block[]): Promise<void> {
+    const updates = partition(blocks, bucketOf).map((part) => {
+      const _id = this.#keyOf(part);
+      const options = { ...this.#bounded, upsert: part.some(({ duration }) => duration > 0) };
+      return this.#update(_id, (collection, late) =>
+        untilNotDuplicate(late, () =>
+          collection.updateOne({ _id }, blockPipeline(part, this.#now()), options),
+        ),
+      );
+    });
+    await Promise.all(updates);
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {

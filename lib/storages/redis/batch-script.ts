@@ -24,7 +24,7 @@ export interface LimitShape {
   readonly identity: number;
 }
 
-export type BatchStep = 'consume' | 'peek' | 'refund';
+export type BatchStep = 'consume' | 'peek' | 'refund' | 'block';
 
 /** A script for all batches of one shape. */
 export interface BatchScript {
@@ -39,8 +39,8 @@ export interface BatchScript {
  *
  * - KEYS, per batch: the hash of each identity, then the log of each moving window, in the limits' order.
  * - ARGV: now in epoch ms, or '' for the server's clock; the number of batches; per limit: field, amount, period, burst, and
- *   where it blocks the longest duration and all durations; per batch and limit: cost, and for a refund window and at ('' for
- *   the current window).
+ *   where it blocks the longest duration and all durations; per batch and limit: cost, for a block its duration, and for a
+ *   refund window and at ('' for the current window).
  * - Reply: lines in one text, which drivers read several times faster than a list of integers. The first is now in epoch ms;
  *   then one per batch: `-` and an error, or per limit: remaining, ms to the reset, ms to wait (-1: no wait helps), window
  *   (-1: nothing taken). A hit is allowed that need not wait.
@@ -65,7 +65,7 @@ export function batchScript(shape: readonly LimitShape[], step: BatchStep): Batc
     ...identities.map((identity) => readStates(shape, identity)),
     each(shape, look),
     "if failure then lines[batch + 2] = '-' .. failure.err else",
-    step === 'refund' ? refund(shape, identities) : decide(shape, identities, step),
+    stepLines(shape, identities, step),
     'end',
     'end',
     "return table.concat(lines, '\\n')",
@@ -208,6 +208,18 @@ local left$ = until$ > now and 0 or remaining$
 local fits$, taken$, penalty$ = cost$ <= left$, false, false`;
 }
 
+function stepLines(shape: readonly LimitShape[], identities: readonly number[], step: BatchStep): string {
+  switch (step) {
+    case 'refund':
+      return refund(shape, identities);
+    case 'block':
+      return blockByHand(shape, identities);
+    case 'consume':
+    case 'peek':
+      return decide(shape, identities, step);
+  }
+}
+
 function decide(
   shape: readonly LimitShape[],
   identities: readonly number[],
@@ -286,6 +298,19 @@ fields[#fields + 1] = ${next}
 local expiry = match(${next}, '^%d+')
 if not ${before} or expiry ~= match(${before}, '^%d+') then expires = max(expires, expiry + 0) end
 end`;
+}
+
+function blockByHand(shape: readonly LimitShape[], identities: readonly number[]): string {
+  return [
+    each(
+      shape,
+      ({ identity }) => `
+if cost$ > 0 then penalty$ = format('%.0f %.0f 0', now + cost$ + longest$, now + cost$)
+else call('HDEL', ${keyOf(identity)}, field$ .. '!') end`,
+    ),
+    ...identities.map((identity) => writeStates(shape, identity)),
+    `lines[batch + 2] = ''`,
+  ].join('\n');
 }
 
 function refund(shape: readonly LimitShape[], identities: readonly number[]): string {

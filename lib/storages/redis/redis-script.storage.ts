@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
@@ -77,6 +77,11 @@ export abstract class RedisScriptStorage extends Storage {
 
   override async refund(refunds: readonly Refund[]): Promise<void> {
     await Promise.all(this.#partsOf(refunds).map((part) => this.#gather('refund', part)));
+  }
+
+  override async block(blocks: readonly Block[]): Promise<void> {
+    const hits = blocks.map(({ bucket, limit, duration }) => ({ bucket, limit, cost: duration }));
+    await Promise.all(this.#partsOf(hits).map((part) => this.#gather('block', part)));
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {

@@ -26,8 +26,9 @@ export class ReferenceCells implements Cells {
     return this.#blocks.get(nameOf(bucket, limit))?.state;
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState): void {
-    this.#blocks.set(nameOf(bucket, limit), { limit, state });
+  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
+    if (state === undefined) this.#blocks.delete(nameOf(bucket, limit));
+    else this.#blocks.set(nameOf(bucket, limit), { limit, state });
   }
 
   remove(bucket: string, limit: Limit): void {

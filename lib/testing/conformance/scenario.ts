@@ -91,6 +91,10 @@ export class Scenario {
     await this.storage.refund(refunds);
   }
 
+  async block(limit: Limit, duration: number, bucket = SOMEBODY): Promise<void> {
+    await this.storage.block([{ bucket, limit, duration }]);
+  }
+
   async remove(limits: readonly Limit[], bucket = SOMEBODY): Promise<void> {
     await this.storage.remove(limits.map((limit) => ({ bucket, limit })));
   }

@@ -1,7 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import type { Limit } from '../../../storages/limit.js';
 import { CasesOf } from '../define-cases.js';
-import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, seen } from '../scenario.js';
+import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, SECOND, seen } from '../scenario.js';
 
 const topic = new CasesOf('blocks');
 
@@ -174,6 +174,42 @@ topic.addPerStrategy('remove lifts a block and forgets its level', async (scenar
     await scenario.remove([limit]);
   }
   deepEqual((await scenario.look(limit)).remaining, 1);
+});
+
+topic.addPerStrategy(
+  'a block by hand closes the limit, and keeps what was counted',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { block: [MINUTE, HOUR] });
+    await scenario.block(limit, 10 * SECOND);
+    deepEqual(await scenario.hit(limit), refused(0, 10 * SECOND, 10 * SECOND));
+    scenario.at(10 * SECOND);
+    equal((await scenario.hit(limit)).remaining, 2);
+    await scenario.block(limit, 20 * SECOND);
+    deepEqual((await scenario.look(limit)).retryAfter, 20 * SECOND);
+    await scenario.block(limit, 0);
+    equal(await scenario.left(limit), 2);
+  },
+);
+
+topic.add(
+  'a block by hand is the first of its kind: the next refusal takes the second duration',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = oncePerMinute([MINUTE, HOUR]);
+    await scenario.block(limit, SECOND);
+    scenario.at(SECOND);
+    equal((await scenario.hit(limit)).allowed, true);
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
+
+topic.add('blocks of several identities are set and lifted at once', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([HOUR]);
+  const buckets = ['conformance/a', 'conformance/b', 'conformance/c'];
+  const blocks = buckets.map((bucket) => ({ bucket, limit, duration: MINUTE }));
+  await scenario.storage.block(blocks);
+  await scenario.storage.block(blocks.slice(1).map((block) => ({ ...block, duration: 0 })));
+  deepEqual(await Promise.all(buckets.map((bucket) => scenario.left(limit, bucket))), [0, 1, 1]);
 });
 
 topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario) => {
