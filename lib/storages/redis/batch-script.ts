@@ -292,7 +292,7 @@ function writeStates(shape: readonly LimitShape[], identity: number): string {
 
 function collect(field: string, next: string, before: string): string {
   return `
-if ${next} then
+if ${next} and ${next} ~= ${before} then
 fields[#fields + 1] = ${field}
 fields[#fields + 1] = ${next}
 local expiry = match(${next}, '^%d+')
