@@ -7,6 +7,7 @@ export {
   RateLimitParseError,
   ResolverError,
   StorageError,
+  WaitTimeoutError,
   type RateLimitErrorCode,
 } from './common/errors.js';
 
@@ -48,6 +49,7 @@ export { Storage, type MovingWindowSupport, type StorageOptions } from './storag
 export { Decision } from './limiter/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
+export type { Patience } from './limiter/waiting-lines.js';
 export {
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
@@ -96,6 +98,11 @@ export type {
   RateLimitOptionsFactory,
   RateLimitRule,
 } from './nest/rate-limit.options.js';
+export {
+  toThrottlerStorage,
+  type ThrottlerStorage,
+  type ThrottlerStorageRecord,
+} from './nest/throttler-storage.js';
 export { RATE_LIMIT_STORAGE } from './nest/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
 export type { RequestLike } from './nest/transports/transport.js';

@@ -6,7 +6,8 @@ export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_CONFIGURATION'
   | 'ERR_RATE_LIMIT_STORAGE'
   | 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'
-  | 'ERR_RATE_LIMIT_RESOLVER';
+  | 'ERR_RATE_LIMIT_RESOLVER'
+  | 'ERR_RATE_LIMIT_WAIT';
 
 /** Base of every error this library throws on its own account. A refused request is not one: see `RateLimitExceededException`. */
 export abstract class RateLimitError extends Error {
@@ -57,6 +58,27 @@ export class ConcurrentUpdateError extends RateLimitError {
 /** A function of the application (`key`, `cost`, `skip`, …) threw or returned something unusable; `cause` holds what it threw. */
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
+}
+
+/** What was waited for would not have come in time; nothing was taken. */
+export class WaitTimeoutError extends RateLimitError {
+  override readonly code = 'ERR_RATE_LIMIT_WAIT';
+
+  /**
+   * @param retryAfter ms until it would have come; `Infinity` when it never would, `undefined` when others wait ahead
+   * @param maxWait ms
+   */
+  constructor(
+    readonly retryAfter: number | undefined,
+    maxWait: number,
+  ) {
+    super(
+      retryAfter === Infinity
+        ? 'The cost is more than the limit ever allows, so that no wait would help. Take a smaller cost or a larger burst.'
+        : `A rate limit would have kept this waiting for longer than its maxWait of ${maxWait} ms` +
+            `${retryAfter === undefined ? ', behind others who wait' : `: another ${retryAfter} ms`}.`,
+    );
+  }
 }
 
 /** What an unknown thrown value has to say, for use inside a message. */

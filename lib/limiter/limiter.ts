@@ -3,6 +3,7 @@ import { assertCost } from '../common/cost.js';
 import type { Hit } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { Decision } from './decision.js';
+import { WaitingLines, type Patience } from './waiting-lines.js';
 
 /** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
@@ -31,6 +32,8 @@ const refunded = new WeakSet<Decision>();
  * string, and `StorageError` when the store fails.
  */
 export abstract class Limiter<Limits> {
+  readonly #lines = new WaitingLines();
+
   protected constructor(readonly storage: Storage) {}
 
   /** The hits that limits and identifiers mean. */
@@ -54,6 +57,32 @@ export abstract class Limiter<Limits> {
   /** Answers what `consume` would; takes nothing. */
   peek(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
     return chain(this.storage.peek(this.#batch(limits, args)), (result) => new Decision(result));
+  }
+
+  /**
+   * Takes a hit as soon as it is allowed. Within this process those who wait for the same come in the order in which they
+   * asked, and only the first of them asks the store.
+   *
+   * @throws WaitTimeoutError as soon as it is known that `maxWait` would not be enough; the reason of `signal` when it is aborted
+   * @example
+   * ```ts
+   * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
+   *
+   * const limiter = new TokenBucketRateLimiter(new MemoryStorage());
+   * await limiter.waitFor('10/second', ['mails'], { cost: 2, maxWait: 5000 });
+   * ```
+   */
+  async waitFor(
+    limits: Limits,
+    identifiers: readonly string[],
+    { cost = 1, ...patience }: HitOptions & Patience = {},
+  ): Promise<Decision> {
+    const batch = this.#batch(limits, [identifiers, { cost }]);
+    const name = batch.map(({ bucket, limit }) => `${bucket} ${limit.id}`).join('\n');
+    return this.#lines.wait(name, patience, async () => {
+      const decision = new Decision(await this.storage.consume(batch));
+      return [decision, decision.retryAfter];
+    });
   }
 
   /** How much is left; of several limits, of the one with the least. */

@@ -1,13 +1,20 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { Awaitable } from '../common/awaitable.js';
+import { ConfigurationError } from '../common/errors.js';
+import { describeValue } from '../common/identifier.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
+import { describePeriod } from '../limits/describe-period.js';
 import type { LimitInput } from '../limits/limit-input.js';
+import { parseDuration } from '../limits/parse-duration.js';
 import { bucketOf } from '../policies/identity.js';
 import type { Hit } from '../storages/contract.js';
+import type { Limit } from '../storages/limit.js';
 import type { Storage } from '../storages/storage.js';
 import { theOnly } from './identities/identity.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
 import { Plans } from './plans.js';
+import type { RateLimitRule } from './rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { PolicyReference } from './policy-directory.js';
@@ -55,6 +62,51 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     this.#items = new ItemHits(storage, options.strategy);
   }
 
+  /** The rules in force, in the order in which they were given. */
+  rules(): readonly RateLimitRule[] {
+    return this.routeRules.rules;
+  }
+
+  /**
+   * Replaces all rules at once, from the next request on. What was counted stays where id, window and strategy are the same.
+   *
+   * @throws ConfigurationError naming the rule that is wrong; then the rules stay as they are
+   */
+  setRules(rules: readonly RateLimitRule[]): void {
+    this.routeRules.set(rules);
+  }
+
+  /**
+   * Blocks an identity, as a refusal by the policy does.
+   *
+   * @param identity what the policy's `key` returns; of several parts, all of them
+   * @param duration such as `'1 hour'`, at most the longest of the policy's own. Default: the first of those
+   * @throws ConfigurationError when the policy has no `block`; RangeError when the duration is too long
+   */
+  block(
+    reference: PolicyReference,
+    identity: string | readonly string[],
+    duration?: string,
+  ): Awaitable<void> {
+    return this.storage.block(
+      this.#cellsOf(reference, identity).map(({ bucket, limit }) => ({
+        bucket,
+        limit,
+        duration: blockDuration(limit, reference, duration),
+      })),
+    );
+  }
+
+  /** Lifts the block of an identity. What was counted stays; `clear` forgets that too. */
+  unblock(reference: PolicyReference, identity: string | readonly string[]): Awaitable<void> {
+    const blocked = this.#cellsOf(reference, identity).filter(({ limit }) => limit.block.length > 0);
+    return this.storage.block(blocked.map(({ bucket, limit }) => ({ bucket, limit, duration: 0 })));
+  }
+
+  #cellsOf(reference: PolicyReference, identity: string | readonly string[]): Hit[] {
+    return this.#hitsOnPolicy(reference, typeof identity === 'string' ? [identity] : identity, 0);
+  }
+
   protected override hitsOf(
     limits: LimitInput | PolicyReference,
     identifiers: readonly string[],
@@ -77,6 +129,20 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
           ).bucketFor(identifiers);
     return limits.map((limit) => ({ bucket, limit, cost }));
   }
+}
+
+function blockDuration({ block }: Limit, { policy }: PolicyReference, text?: string): number {
+  const [first] = block;
+  if (first === undefined)
+    throw new ConfigurationError(
+      `The policy "${policy}" blocks nobody. Give it the option block, such as '15 minutes'.`,
+    );
+  const duration = text === undefined ? first : parseDuration(text);
+  if (duration > Math.max(...block))
+    throw new RangeError(
+      `The policy "${policy}" blocks for ${describePeriod(Math.max(...block))} at most; got ${describeValue(text)}.`,
+    );
+  return duration;
 }
 
 function isReference(limits: LimitInput | PolicyReference): limits is PolicyReference {

@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WaitTimeoutError } from '../common/errors.js';
+
+/** How long somebody is ready to wait. */
+export interface Patience {
+  /** Gives up when it is aborted, with its reason. Default: never. */
+  signal?: AbortSignal;
+  /** Ms. Default: as long as it takes. */
+  maxWait?: number;
+}
+
+/** Timers hold no more. */
+const LONGEST_SLEEP = 2 ** 31 - 1;
+
+/** Lines that whoever waits for the same thing stands in: first come, first served, and only the first one asks. */
+export class WaitingLines {
+  /** By what is waited for: settles when everybody who stands in the line has left it. */
+  readonly #ends = new Map<string, Promise<void>>();
+
+  /**
+   * Asks, when its turn has come, until nothing is to be waited for any more.
+   *
+   * @param ask an answer, and the ms until it is worth asking again: 0 when it is the last one
+   * @throws WaitTimeoutError as soon as it is known that it would take longer than `maxWait`; the signal's reason when it is aborted
+   */
+  async wait<Answer>(
+    name: string,
+    { signal, maxWait = Infinity }: Patience,
+    ask: () => Promise<readonly [answer: Answer, wait: number]>,
+  ): Promise<Answer> {
+    const deadline = performance.now() + maxWait;
+    const ahead = this.#ends.get(name);
+    const leave = this.#standIn(name, ahead);
+    try {
+      if (ahead !== undefined) await comesBefore(ahead, deadline, maxWait, signal);
+      for (;;) {
+        signal?.throwIfAborted();
+        const [answer, wait] = await ask();
+        if (wait === 0) return answer;
+        if (!Number.isFinite(wait) || performance.now() + wait > deadline)
+          throw new WaitTimeoutError(wait, maxWait);
+        await sleep(Math.min(wait, LONGEST_SLEEP), undefined, signal === undefined ? {} : { signal });
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** Takes the last place of a line; returns how to leave it. Whoever comes later waits for those ahead in any case. */
+  #standIn(name: string, ahead: Promise<void> | undefined): () => void {
+    let leave = (): void => undefined;
+    const gone = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    const end = Promise.all([ahead, gone]).then(() => {
+      if (this.#ends.get(name) === end) this.#ends.delete(name);
+    });
+    this.#ends.set(name, end);
+    return leave;
+  }
+}
+
+/** Waits until those ahead have left, or until it is too late. */
+async function comesBefore(
+  ahead: Promise<void>,
+  deadline: number,
+  maxWait: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const tooLate = new AbortController();
+  const giveUp = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
+  const timer =
+    deadline === Infinity
+      ? undefined
+      : setTimeout(
+          () => tooLate.abort(new WaitTimeoutError(undefined, maxWait)),
+          Math.min(LONGEST_SLEEP, deadline - performance.now()),
+        );
+  try {
+    giveUp.throwIfAborted();
+    await Promise.race([
+      ahead,
+      new Promise<never>((_resolve, reject) => {
+        giveUp.addEventListener('abort', () => reject(giveUp.reason as Error), { once: true });
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,79 @@
+import { bucketOf } from '../policies/identity.js';
+import { createLimit, type Limit } from '../storages/limit.js';
+import { assertSupported, type Storage } from '../storages/storage.js';
+import type { StrategyName } from '../strategies/strategy.js';
+
+/** What `@nestjs/throttler` asks of its storage. */
+export interface ThrottlerStorage {
+  /**
+   * @param ttl ms
+   * @param blockDuration ms
+   */
+  increment(
+    key: string,
+    ttl: number,
+    limit: number,
+    blockDuration: number,
+    throttlerName: string,
+  ): Promise<ThrottlerStorageRecord>;
+}
+
+/** What `@nestjs/throttler` wants to know of a hit. Times are in whole seconds from now. */
+export interface ThrottlerStorageRecord {
+  totalHits: number;
+  timeToExpire: number;
+  isBlocked: boolean;
+  timeToBlockExpire: number;
+}
+
+/** How many different limits are kept compiled. */
+const MOST_LIMITS = 1000;
+
+/**
+ * Lets `@nestjs/throttler` count in any storage of this library: for a change in steps, or to share one.
+ *
+ * @example
+ * ```ts
+ * import { ThrottlerModule } from '@nestjs/throttler';
+ * import { toThrottlerStorage } from 'nestjs-limits';
+ * import { RedisStorage } from 'nestjs-limits/redis';
+ *
+ * ThrottlerModule.forRoot({
+ *   throttlers: [{ ttl: 60_000, limit: 10 }],
+ *   storage: toThrottlerStorage(new RedisStorage('redis://localhost:6379')),
+ * });
+ * ```
+ */
+export function toThrottlerStorage(
+  storage: Storage,
+  { strategy = 'fixed-window' }: { strategy?: StrategyName } = {},
+): ThrottlerStorage {
+  const limits = new Map<string, Limit>();
+  const limitOf = (name: string, amount: number, period: number, block: number): Limit => {
+    const key = `${name} ${amount} ${period} ${block}`;
+    let limit = limits.get(key);
+    if (limit === undefined) {
+      const id = `throttler ${name}:${period}:${strategy}`;
+      limit = createLimit({ id, name, strategy, amount, period, block: block > 0 ? [block] : [] });
+      assertSupported(storage, limit);
+      if (limits.size >= MOST_LIMITS) limits.clear();
+      limits.set(key, limit);
+    }
+    return limit;
+  };
+  return {
+    async increment(key, ttl, amount, blockDuration, throttlerName) {
+      const limit = limitOf(throttlerName, amount, ttl, blockDuration);
+      const bucket = bucketOf('throttler', key);
+      const { now, outcomes } = await storage.consume([{ bucket, limit, cost: 1 }]);
+      const { allowed = false, remaining = 0, resetTime = now, retryAfter = 0 } = outcomes[0] ?? {};
+      const wait = Number.isFinite(retryAfter) ? retryAfter : blockDuration;
+      return {
+        totalHits: allowed ? amount - remaining : amount + 1,
+        timeToExpire: Math.ceil((resetTime - now) / 1000),
+        isBlocked: !allowed,
+        timeToBlockExpire: allowed ? 0 : Math.ceil(wait / 1000),
+      };
+    },
+  };
+}

@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { MemoryStorage, toThrottlerStorage } from 'nestjs-limits';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { platforms } from '../support/http-app.js';
+
+const SECOND = 1000;
+
+const running: ChildProcess[] = [];
+
+afterEach(() => {
+  for (const child of running.splice(0)) child.kill();
+});
+
+/** An application limited by @nestjs/throttler. */
+class ThrottledApp {
+  static async start(platform: string): Promise<ThrottledApp> {
+    const child = spawn(
+      process.execPath,
+      ['--import', './test/support/typescript.mjs', 'test/support/throttled-app.ts', platform],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    running.push(child);
+    for await (const url of createInterface({ input: child.stdout })) return new ThrottledApp(url);
+    throw new Error('The application has ended.');
+  }
+
+  private constructor(private readonly url: string) {}
+
+  get(path: string): Promise<Response> {
+    return fetch(this.url + path);
+  }
+
+  async statuses(count: number, path: string): Promise<number[]> {
+    const statuses: number[] = [];
+    for (let request = 0; request < count; request++) statuses.push((await this.get(path)).status);
+    return statuses;
+  }
+
+  async advance(ms: number): Promise<void> {
+    await fetch(`${this.url}/clock/${ms}`, { method: 'POST' });
+  }
+}
+
+describe.each(platforms)('@nestjs/throttler over a storage of ours, on %s', (platform) => {
+  it('allows up to the limit, says what is left, and then answers 429 with the time to wait', async () => {
+    const app = await ThrottledApp.start(platform);
+    const fieldsOf = ({ headers }: Response): unknown[] =>
+      ['limit', 'remaining', 'reset'].map((name) => headers.get(`x-ratelimit-${name}`));
+    expect(fieldsOf(await app.get('/'))).toEqual(['2', '1', '10']);
+    await app.advance(4 * SECOND);
+    expect(fieldsOf(await app.get('/'))).toEqual(['2', '0', '6']);
+    const refused = await app.get('/');
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toBe('10');
+  });
+
+  it('blocks for as long as the window lasts, unless a route says how long', async () => {
+    const app = await ThrottledApp.start(platform);
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    expect(await app.statuses(2, '/strict')).toEqual([200, 429]);
+    await app.advance(10 * SECOND - 1);
+    expect(await app.statuses(1, '/')).toEqual([429]);
+    await app.advance(1);
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    expect(await app.statuses(1, '/strict')).toEqual([429]);
+    await app.advance(20 * SECOND);
+    expect(await app.statuses(2, '/strict')).toEqual([200, 429]);
+  });
+
+  it('counts routes apart, and skips those that are skipped', async () => {
+    const app = await ThrottledApp.start(platform);
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    expect(await app.statuses(1, '/strict')).toEqual([200]);
+    expect(await app.statuses(5, '/open')).toEqual([200, 200, 200, 200, 200]);
+  });
+});
+
+describe('A storage of @nestjs/throttler made of ours', () => {
+  it('says of each hit how often there was one, and when the next window opens', async () => {
+    const storage = toThrottlerStorage(new MemoryStorage());
+    const hit = (): unknown => storage.increment('somebody', 10 * SECOND, 2, 30 * SECOND, 'default');
+    expect(await hit()).toEqual({ totalHits: 1, timeToExpire: 10, isBlocked: false, timeToBlockExpire: 0 });
+    expect(await hit()).toEqual({ totalHits: 2, timeToExpire: 10, isBlocked: false, timeToBlockExpire: 0 });
+    expect(await hit()).toEqual({ totalHits: 3, timeToExpire: 30, isBlocked: true, timeToBlockExpire: 30 });
+    expect(await hit()).toEqual({ totalHits: 3, timeToExpire: 30, isBlocked: true, timeToBlockExpire: 30 });
+  });
+
+  it('counts throttlers, keys and windows apart', async () => {
+    const storage = toThrottlerStorage(new MemoryStorage());
+    const hits = [
+      await storage.increment('ann', SECOND, 2, 0, 'short'),
+      await storage.increment('bob', SECOND, 2, 0, 'short'),
+      await storage.increment('ann', SECOND, 2, 0, 'long'),
+      await storage.increment('ann', 9 * SECOND, 2, 0, 'short'),
+    ];
+    expect(hits.map(({ totalHits }) => totalHits)).toEqual([1, 1, 1, 1]);
+  });
+
+  it('never admits more than the limit at once', async () => {
+    const storage = toThrottlerStorage(new MemoryStorage());
+    const hits = await Promise.all(
+      Array.from({ length: 50 }, () => storage.increment('somebody', 60 * SECOND, 20, 0, 'default')),
+    );
+    expect(hits.filter(({ isBlocked }) => !isBlocked)).toHaveLength(20);
+  });
+
+  it('refuses everything under a limit of 0', async () => {
+    const storage = toThrottlerStorage(new MemoryStorage());
+    expect(await storage.increment('somebody', SECOND, 0, 5 * SECOND, 'default')).toEqual({
+      totalHits: 1,
+      timeToExpire: 0,
+      isBlocked: true,
+      timeToBlockExpire: 5,
+    });
+  });
+
+  it('counts by any strategy', async () => {
+    const storage = toThrottlerStorage(new MemoryStorage(), { strategy: 'token-bucket' });
+    await storage.increment('somebody', 10 * SECOND, 2, 0, 'default');
+    expect(await storage.increment('somebody', 10 * SECOND, 2, 0, 'default')).toMatchObject({
+      totalHits: 2,
+      timeToExpire: 5,
+    });
+  });
+});

@@ -1,0 +1,111 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  FixedWindowRateLimiter,
+  MemoryStorage,
+  TokenBucketRateLimiter,
+  WaitTimeoutError,
+} from 'nestjs-limits';
+
+/** Times of a real clock, since it is real time that is waited for; generous upwards, for busy machines. */
+const SOON = 2000;
+
+async function elapsedOf(call: Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  await call.catch(() => undefined);
+  return performance.now() - begin;
+}
+
+/** A storage that counts how often it is asked. */
+class CountingStorage extends MemoryStorage {
+  asked = 0;
+
+  override consume(...args: Parameters<MemoryStorage['consume']>): ReturnType<MemoryStorage['consume']> {
+    this.asked++;
+    return super.consume(...args);
+  }
+}
+
+describe('Waiting for a limit', () => {
+  it('takes at once what is allowed', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    const decision = await limiter.waitFor('2/minute', ['a'], { cost: 2 });
+    expect(decision).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
+  it('takes what is not allowed yet as soon as it is', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('1 per 300 ms', 'a');
+    const elapsed = await elapsedOf(limiter.waitFor('1 per 300 ms', ['a']));
+    expect(elapsed).toBeGreaterThan(290);
+    expect(elapsed).toBeLessThan(SOON);
+    expect(limiter.test('1 per 300 ms', 'a')).toBe(false);
+  });
+
+  it('serves those who wait for the same in the order in which they came, and asks for the first only', async () => {
+    const storage = new CountingStorage();
+    const limiter = new TokenBucketRateLimiter(storage, { burst: 1 });
+    const served: number[] = [];
+    const waiting = Array.from({ length: 6 }, async (_, index) => {
+      await limiter.waitFor('1 per 20 ms', ['a']);
+      served.push(index);
+    });
+    await Promise.all(waiting);
+    expect(served).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(storage.asked).toBeLessThanOrEqual(6 + 2 * 5); // timers may fire up to a ms early
+  });
+
+  it('lets those who wait for something else pass', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('1/hour', 'a');
+    const controller = new AbortController();
+    const blocked = limiter.waitFor('1/hour', ['a'], { signal: controller.signal });
+    expect((await limiter.waitFor('1/hour', ['b'])).allowed).toBe(true);
+    controller.abort(new Error('no longer wanted'));
+    await expect(blocked).rejects.toThrow('aborted');
+  });
+
+  it('gives up at once when it is known that maxWait would not be enough, and takes nothing', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('2/hour', ['a'], { cost: 1 });
+    const call = limiter.waitFor('2/hour', ['a'], { cost: 2, maxWait: 60_000 });
+    await expect(call).rejects.toThrow(WaitTimeoutError);
+    await expect(call).rejects.toThrow(
+      /^A rate limit would have kept this waiting for longer than its maxWait of 60000 ms: another \d+ ms\.$/,
+    );
+    expect(limiter.getWindowStats('2/hour', 'a')).toMatchObject({ remaining: 1 });
+  });
+
+  it('gives up when others ahead take longer than maxWait, and they are served all the same', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('1 per 400 ms', 'a');
+    const first = limiter.waitFor('1 per 400 ms', ['a']);
+    const second = limiter.waitFor('1 per 400 ms', ['a'], { maxWait: 50 });
+    await expect(second).rejects.toThrow(
+      'A rate limit would have kept this waiting for longer than its maxWait of 50 ms, behind others who wait.',
+    );
+    expect((await first).allowed).toBe(true);
+  });
+
+  it('gives up when its signal is aborted, before and while it waits, and whoever is behind comes next', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('1 per 300 ms', 'a');
+    const aborted = AbortSignal.abort(new Error('never wanted'));
+    await expect(limiter.waitFor('1 per 300 ms', ['a'], { signal: aborted })).rejects.toThrow('never wanted');
+
+    const controller = new AbortController();
+    const first = limiter.waitFor('1 per 300 ms', ['a'], { signal: controller.signal });
+    const second = limiter.waitFor('1 per 300 ms', ['a']);
+    const third = limiter.waitFor('1 per 300 ms', ['a'], { signal: controller.signal });
+    const given = Promise.allSettled([first, third]);
+    controller.abort(new Error('no longer wanted'));
+    expect((await second).allowed).toBe(true);
+    expect((await given).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
+
+  it('never waits for a cost that is more than the limit', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await expect(limiter.waitFor('2/hour', ['a'], { cost: 3 })).rejects.toThrow(
+      'The cost is more than the limit ever allows, so that no wait would help. Take a smaller cost or a larger burst.',
+    );
+  });
+});
