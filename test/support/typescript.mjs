@@ -10,10 +10,17 @@ import { isMainThread } from 'node:worker_threads';
 // This file is its own hooks: Node loads it a second time for them, on another thread.
 if (isMainThread) register(import.meta.url);
 
-/** Finds `x.ts` where the sources say `x.js`, as TypeScript does. */
+/** Finds `x.ts` where the sources say `x.js`, as TypeScript does, and the library by the name of its package. */
 export async function resolve(specifier, context, next) {
-  const isOurs = /^\.{1,2}\/.*\.js$/.test(specifier) && context.parentURL?.endsWith('.ts');
-  return next(isOurs ? specifier.replace(/\.js$/, '.ts') : specifier, context);
+  if (!context.parentURL?.endsWith('.ts')) return next(specifier, context);
+  const [, entry] = /^nestjs-limits(?:\/(\w+))?$/.exec(specifier) ?? [];
+  if (specifier === 'nestjs-limits' || entry !== undefined) return next(libraryEntry(entry), context);
+  return next(specifier.replace(/^(\.{1,2}\/.*)\.js$/, '$1.ts'), context);
+}
+
+function libraryEntry(name) {
+  const folder = { undefined: '', testing: 'testing/' }[name] ?? `storages/${name}/`;
+  return new URL(`../../lib/${folder}index.ts`, import.meta.url).href;
 }
 
 export async function load(url, context, next) {

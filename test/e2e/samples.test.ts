@@ -1,0 +1,93 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { freePort } from '../support/servers/server-process.js';
+import { serverUri } from '../support/servers.js';
+
+/** The samples as `npm run sample` starts them, but compiled by the loader of the tests. */
+
+const LOADER = new URL('../support/typescript.mjs', import.meta.url).href;
+
+/** A database of their own on the shared server: samples use the key prefix that everybody gets. */
+const redisUrl = `${serverUri('REDIS')}/7`;
+
+let running: ChildProcess | undefined;
+
+afterEach(async () => {
+  if (running === undefined) return;
+  const exit = once(running, 'exit');
+  running.kill('SIGTERM');
+  expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process as it was asked to
+  running = undefined;
+});
+
+/** Starts a sample; answers the addresses that it tells to try. */
+async function start(name: string, env: Record<string, string> = {}): Promise<string[]> {
+  const script = `sample/${name}/src/main.ts`;
+  const child = spawn(process.execPath, ['--import', LOADER, script], {
+    env: { ...process.env, PORT: String(await freePort()), ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  running = child;
+  child.stdout.setEncoding('utf8');
+  let text = '';
+  for await (const piece of child.stdout as AsyncIterable<string>) {
+    text += piece;
+    const [, told] = /Try:\n\n(.*\n)\n/s.exec(text) ?? [];
+    if (told !== undefined) return addressesIn(told);
+  }
+  throw new Error(`The sample ended before it listened: ${text}`);
+}
+
+function addressesIn(text: string): string[] {
+  // By name, a client may come over IPv6 the one time and IPv4 the other.
+  return [...text.matchAll(/http:\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
+}
+
+async function statusesOf(urls: readonly string[], method = 'GET'): Promise<number[]> {
+  const statuses: number[] = [];
+  for (const url of urls) statuses.push((await fetch(url, { method })).status);
+  return statuses;
+}
+
+function times<T>(count: number, value: T): T[] {
+  return new Array<T>(count).fill(value);
+}
+
+describe('Sample 01-quick-start', () => {
+  it('limits what it tells to try', async () => {
+    const [hello = '', login = '', free = '', report = ''] = await start('01-quick-start');
+    expect(await statusesOf(times(6, hello))).toEqual([...times(5, 200), 429]);
+    expect(await statusesOf(times(4, login), 'POST')).toEqual([...times(3, 200), 429]);
+    expect(await statusesOf(times(12, free))).toEqual(times(12, 200));
+    expect((await statusesOf(times(12, report))).slice(0, 10)).toEqual(times(10, 200));
+  });
+});
+
+describe('Sample 02-redis', () => {
+  beforeAll(async () => {
+    const client = new Redis(redisUrl);
+    await client.flushdb();
+    client.disconnect();
+  });
+
+  it('shares five requests a minute between two instances', async () => {
+    const [one = '', other = ''] = await start('02-redis', { REDIS_URL: redisUrl });
+    expect(one).not.toBe(other);
+
+    const replies = [];
+    for (const url of [one, other, one, other, one]) {
+      replies.push(await (await fetch(url)).json());
+    }
+    expect(replies).toEqual([4, 3, 2, 1, 0].map((remaining) => ({ message: 'Hello!', remaining })));
+    expect(await statusesOf([other, one])).toEqual([429, 429]);
+  });
+});
+
+describe('Sample 03-custom-storage', () => {
+  it('counts ten requests a minute in a storage of its own', async () => {
+    const [hello = ''] = await start('03-custom-storage');
+    expect(await statusesOf(times(12, hello))).toEqual([...times(10, 200), 429, 429]);
+  });
+});
