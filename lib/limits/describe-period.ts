@@ -10,3 +10,9 @@ export function describePeriod(milliseconds: number): string {
   const { name, milliseconds: length } = unit ?? itemClasses.RateLimitItemPerMillisecond.granularity;
   return milliseconds === length ? name : `${milliseconds / length} ${name}s`;
 }
+
+/** A length of time in words: `'1 minute'`, `'90 seconds'`. */
+export function describeDuration(milliseconds: number): string {
+  const period = describePeriod(milliseconds);
+  return /^\d/.test(period) ? period : `1 ${period}`;
+}

@@ -4,7 +4,7 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
-import { describePeriod } from '../limits/describe-period.js';
+import { describeDuration } from '../limits/describe-period.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
 import { bucketOf } from '../policies/identity.js';
@@ -140,7 +140,7 @@ function blockDuration({ block }: Limit, { policy }: PolicyReference, text?: str
   const duration = text === undefined ? first : parseDuration(text);
   if (duration > Math.max(...block))
     throw new RangeError(
-      `The policy "${policy}" blocks for ${describePeriod(Math.max(...block))} at most; got ${describeValue(text)}.`,
+      `The policy "${policy}" blocks for ${describeDuration(Math.max(...block))} at most; got ${describeValue(text)}.`,
     );
   return duration;
 }

@@ -1,0 +1,139 @@
+import { expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import {
+  ConfigurationError,
+  MemoryStorage,
+  RateLimit,
+  RateLimiterService,
+  SkipRateLimit,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
+
+const MINUTE = 60_000;
+const CLIENT = '127.0.0.1';
+
+@Controller()
+class ShopController {
+  @Get('login')
+  @RateLimit('2/minute', { name: 'login', block: ['15 minutes', '1 hour'] })
+  login() {
+    return '';
+  }
+
+  @Get('catalogue')
+  catalogue() {
+    return '';
+  }
+
+  @Get('health')
+  @SkipRateLimit()
+  health() {
+    return '';
+  }
+}
+
+interface Shop {
+  readonly app: HttpApp;
+  readonly clock: ManualClock;
+  readonly service: RateLimiterService;
+}
+
+async function open(start: StartHttpApp, options: RateLimitModuleOptions = {}): Promise<Shop> {
+  const clock = new ManualClock();
+  const app = await start(
+    limited([ShopController], { storage: new MemoryStorage({ clock }), ...options }, clock),
+  );
+  return { app, clock, service: app.nest.get(RateLimiterService) };
+}
+
+describeOverHttp('A block', (start) => {
+  it('made by hand refuses the routes of the policy until it is over', async () => {
+    const { app, clock, service } = await open(start);
+    await service.block({ policy: 'login' }, CLIENT);
+    const refused = await app.get('/login');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '900']);
+    expect((await app.get('/catalogue')).status).toBe(200);
+    clock.advance(15 * MINUTE);
+    expect(await app.statuses(2, '/login')).toEqual([200, 200]);
+  });
+
+  it('made by hand lasts as long as is said, up to the longest of the policy', async () => {
+    const { app, service } = await open(start);
+    await service.block({ policy: 'login' }, CLIENT, '40 minutes');
+    expect((await app.get('/login')).headers.get('retry-after')).toBe('2400');
+    expect(() => service.block({ policy: 'login' }, CLIENT, '2 hours')).toThrow(
+      new RangeError('The policy "login" blocks for 1 hour at most; got the string "2 hours".'),
+    );
+    expect(() => service.block({ policy: 'login' }, CLIENT, 'soon')).toThrow(
+      /^A length of time is written as "15 minutes" or "1 hour"; got the string "soon"\.$/,
+    );
+  });
+
+  it('is lifted by hand, whoever made it, and what was counted stays', async () => {
+    const { app, service } = await open(start);
+    expect(await app.statuses(3, '/login')).toEqual([200, 200, 429]);
+    await service.unblock({ policy: 'login' }, CLIENT);
+    const refused = await app.get('/login');
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '900']);
+    await service.clear({ policy: 'login' }, CLIENT);
+    expect((await app.get('/login')).status).toBe(200);
+  });
+
+  it('by a policy that blocks nobody is refused with the mend', async () => {
+    const { service } = await open(start, { limits: [{ name: 'all', limits: '9/minute' }] });
+    expect(() => service.block({ policy: 'all' }, CLIENT)).toThrow(
+      new ConfigurationError(
+        'The policy "all" blocks nobody. Give it the option block, such as \'15 minutes\'.',
+      ),
+    );
+    await service.unblock({ policy: 'all' }, CLIENT);
+  });
+});
+
+describeOverHttp('Rules that change while the application runs', (start) => {
+  const rule = { id: 'shop', path: '/**', limits: '3/minute' };
+
+  it('hold from the next request on, and keep what was counted', async () => {
+    const { app, service } = await open(start, { rules: [rule] });
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+    service.setRules([{ ...rule, limits: '10/minute' }]);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=8');
+    expect(service.rules()).toEqual([{ ...rule, limits: '10/minute' }]);
+    service.setRules([]);
+    expect((await app.get('/catalogue')).remaining).toBeNull();
+  });
+
+  it('are known to the service by name, as policies are', async () => {
+    const { app, service } = await open(start, { rules: [rule] });
+    await app.get('/catalogue');
+    expect((await service.peek({ policy: 'shop' }, CLIENT)).remaining).toBe(2);
+    await service.clear({ policy: 'shop' }, CLIENT);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+  });
+
+  it('stay as they are when the new ones are wrong', async () => {
+    const { app, service } = await open(start, { rules: [rule] });
+    const wrong = [rule, { id: 'broken', path: '/a', limits: '3/minuet' }];
+    expect(() => service.setRules(wrong)).toThrow(
+      /^The rule "broken": Cannot read the rate limit "3\/minuet"/,
+    );
+    expect(service.rules()).toEqual([rule]);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+  });
+
+  it('are not changed by who changes the list afterwards', async () => {
+    const rules = [rule];
+    const { app, service } = await open(start, { rules });
+    rules.pop();
+    expect(service.rules()).toEqual([rule]);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+  });
+
+  it('leave routes alone that are skipped', async () => {
+    const { app, service } = await open(start);
+    service.setRules([rule]);
+    expect((await app.get('/health')).remaining).toBeNull();
+  });
+});
