@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createLimit, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
 import { RedisStorage } from 'nestjs-limits/redis';
+import { receiptsOf } from '../../lib/storages/contract.js';
 import { startRedis } from '../support/servers/redis.js';
 import type { Server } from '../support/servers/server-process.js';
 
@@ -120,6 +122,27 @@ describe('bytes of a key with a time to live, its name 30 bytes long', () => {
 
   it('a moving window of 1,000 hits takes at most 11,000', async () => {
     expect(await bytesAfter([limitOf('moving-window')], 1000)).toBeLessThanOrEqual(11_000);
+  });
+});
+
+describe('permissions', () => {
+  it('that the documentation names are enough for all that a storage does', async () => {
+    const [, commands = '', keys = ''] =
+      /^`(\+eval [^`]+)`\non `(~[^`]+)`/m.exec(readFileSync('docs/storages/redis.md', 'utf8')) ?? [];
+    await client.call('ACL', 'SETUSER', 'limits', 'on', '>secret', '-@all', ...commands.split(' '), keys);
+    const permitted = new RedisStorage(server.uri.replace('//', '//limits:secret@'));
+    const batch = strategies.map((strategy) => hit(limitOf(strategy, strategy, 2), 'permitted'));
+
+    expect((await permitted.consume(batch)).allowed).toBe(true);
+    const result = await permitted.consume(batch);
+    expect(result.allowed).toBe(true);
+    expect((await permitted.consume(batch)).allowed).toBe(false);
+    await permitted.refund(receiptsOf(result));
+    expect((await permitted.peek(batch)).allowed).toBe(true);
+    await permitted.remove(batch.slice(1));
+    expect(await permitted.check()).toBe(true);
+    expect(await permitted.reset()).toBe(1);
+    await permitted.close();
   });
 });
 
