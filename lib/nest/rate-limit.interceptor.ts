@@ -6,8 +6,12 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { tap, type Observable } from 'rxjs';
+import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './reservations.js';
 import { Transports } from './transports/transports.js';
+
+/** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */
+const settled = new WeakSet();
 
 /**
  * Tells limits that count by outcome how a request ended, where no HTTP response does: bind it to the resolvers, gateways and
@@ -35,11 +39,16 @@ export class RateLimitInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const transport = this.transports.of(context.getType());
     if (transport === undefined || transport.onAnswer !== undefined) return next.handle();
+    const settle = (outcome: RequestOutcome): void => {
+      const call = transport.carrierOf(context);
+      if (settled.has(call)) return;
+      settled.add(call);
+      void this.reservations.settle(context, transport, outcome);
+    };
     return next.handle().pipe(
       tap({
-        complete: () => void this.reservations.settle(context, transport, { success: true }),
-        error: (error: unknown) =>
-          void this.reservations.settle(context, transport, { success: false, error }),
+        complete: () => settle({ success: true }),
+        error: (error: unknown) => settle({ success: false, error }),
       }),
     );
   }

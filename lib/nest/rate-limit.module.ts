@@ -13,6 +13,7 @@ import { describeValue } from '../common/identifier.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import { storageFromString } from '../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../storages/storage.js';
+import { ConnectionLimits } from './connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
 import { LateUserDetector } from './identities/late-user-detector.js';
@@ -20,7 +21,7 @@ import { InjectedFunctions } from './injected-functions.js';
 import { Plans } from './plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { CONNECTION_LIMITS, RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request-hits.js';
 import { RequestLimiter } from './request-limiter.js';
@@ -85,12 +86,21 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     RoutePolicies,
     RouteRules,
     Transports,
+    { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,
   ],
-  // What the guard, the middleware and the interceptor inject, which are made in the modules that bind them, is exported too.
-  exports: [RATE_LIMIT_STORAGE, RequestLimiter, Reservations, Transports, RateLimitGuard, RateLimiterService],
+  // What guard, middleware, interceptor and gateways inject, which are made in the modules that bind them, is exported too.
+  exports: [
+    RATE_LIMIT_STORAGE,
+    CONNECTION_LIMITS,
+    RequestLimiter,
+    Reservations,
+    Transports,
+    RateLimitGuard,
+    RateLimiterService,
+  ],
 })
 export class RateLimitModule extends ConfigurableModuleClass implements OnApplicationShutdown {
   constructor(

@@ -9,3 +9,9 @@ export const LIMITS_METADATA = 'nestjs-limits:limits';
 
 /** Metadata of `@SkipRateLimit`: `'all'`, or the names of the policies. */
 export const SKIP_METADATA = 'nestjs-limits:skip';
+
+/** Injection token of what limits connections, for gateways. */
+export const CONNECTION_LIMITS = Symbol.for('nestjs-limits:connections');
+
+/** Metadata of the method of a gateway that is called for each connection and asks for limits itself. */
+export const CONNECTION_METADATA = 'nestjs-limits:connection';

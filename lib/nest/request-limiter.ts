@@ -54,6 +54,16 @@ export class RequestLimiter {
   check(context: ExecutionContext, phase: RoutePolicy['phase']): Awaitable<boolean> {
     const transport = this.transports.of(context.getType());
     if (transport === undefined) return true;
+    const isAdmitted = transport.isAdmitted?.(context) ?? true;
+    if (isAdmitted === true) return this.#checkRoute(context, phase, transport);
+    return chain(isAdmitted, (admitted) => admitted && this.#checkRoute(context, phase, transport));
+  }
+
+  #checkRoute(
+    context: ExecutionContext,
+    phase: RoutePolicy['phase'],
+    transport: Transport,
+  ): Awaitable<boolean> {
     const handler = context.getHandler();
     const route = this.routes.of(context.getClass(), handler);
     const { policies, beforeAuth } =

@@ -1,4 +1,5 @@
 import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext, type Type } from '@nestjs/common';
+import { CONNECTION_METADATA } from './rate-limit.tokens.js';
 
 /** Nest's own metadata of handlers: the keys are part of how its decorators work, but it exports no names for most. */
 const PATH_METADATA = 'path';
@@ -7,10 +8,24 @@ const VERSION_METADATA = '__version__';
 const HOST_METADATA = 'host';
 const MESSAGE_METADATA = 'message';
 const GATEWAY_OPTIONS_METADATA = 'websockets:gateway_options';
+const PORT_METADATA = 'port';
 const PATTERN_METADATA = 'microservices:pattern';
+const PATTERN_HANDLER_METADATA = 'microservices:handler_type';
+const PATTERN_TRANSPORT_METADATA = 'microservices:transport';
+const EVENT_HANDLER = 2;
 const RESOLVER_TYPE_METADATA = 'graphql:resolver_type';
 const RESOLVER_NAME_METADATA = 'graphql:resolver_name';
-const GUARDED = [PATH_METADATA, MESSAGE_METADATA, PATTERN_METADATA, RESOLVER_TYPE_METADATA];
+const RESOLVER_PROPERTY_METADATA = 'graphql:resolve_property';
+const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
+const GUARDED = [
+  PATH_METADATA,
+  MESSAGE_METADATA,
+  PATTERN_METADATA,
+  RESOLVER_TYPE_METADATA,
+  RESOLVER_PROPERTY_METADATA,
+  RESOLVER_REFERENCE_METADATA,
+  CONNECTION_METADATA,
+];
 
 /** A method that answers a route, a message, a pattern or a field. */
 export type RouteHandler = ReturnType<ExecutionContext['getHandler']>;
@@ -22,27 +37,64 @@ export function isRouteHandler(handler: unknown): handler is RouteHandler {
 
 /**
  * What names a handler in every process and release, whatever its class is called: an HTTP route by transport, method, path
- * template, version and host; a field, a message or a pattern by its name. The application's global prefix is not part of it.
- * Only a handler of an unknown kind is named after its class.
+ * template, version and host; a field, a message, a pattern or the connections of a gateway by their names. The application's
+ * global prefix is not part of it. Only a handler of an unknown kind is named after its class.
  *
  * @param modulePath path of the controller's module, as `RouterModule` gave it
  */
 export function routeId(controller: Type, handler: RouteHandler, modulePath = ''): string {
-  const read = (key: string, target: object = handler): unknown => Reflect.getMetadata(key, target);
-  if (Reflect.hasMetadata(PATH_METADATA, handler)) return httpRouteId(controller, handler, modulePath);
-  if (Reflect.hasMetadata(RESOLVER_TYPE_METADATA, handler)) {
-    const name = (read(RESOLVER_NAME_METADATA) as string | undefined) ?? handler.name;
-    return `graphql ${String(read(RESOLVER_TYPE_METADATA))}.${name}`;
+  const has = (key: string): boolean => Reflect.hasMetadata(key, handler);
+  if (has(PATH_METADATA)) return httpRouteId(controller, handler, modulePath);
+  if ([RESOLVER_TYPE_METADATA, RESOLVER_PROPERTY_METADATA, RESOLVER_REFERENCE_METADATA].some(has))
+    return `graphql ${fieldOf(controller, handler)}`;
+  if (has(PATTERN_METADATA)) return `rpc ${patternOf(handler)}`;
+  if (has(MESSAGE_METADATA)) {
+    const message: unknown = Reflect.getMetadata(MESSAGE_METADATA, handler);
+    return `ws ${placeOf(controller)} ${typeof message === 'string' ? message : JSON.stringify(message)}`;
   }
-  if (Reflect.hasMetadata(PATTERN_METADATA, handler)) return `rpc ${JSON.stringify(read(PATTERN_METADATA))}`;
-  if (Reflect.hasMetadata(MESSAGE_METADATA, handler)) {
-    const { namespace, path } = (read(GATEWAY_OPTIONS_METADATA, controller) ?? {}) as {
-      namespace?: unknown;
-      path?: unknown;
-    };
-    return ['ws', namespace ?? path, read(MESSAGE_METADATA)].filter(Boolean).map(String).join(' ');
-  }
+  if (has(CONNECTION_METADATA)) return `ws-connection ${placeOf(controller)}`;
   return `${controller.name}.${handler.name}`;
+}
+
+function fieldOf(resolver: Type, handler: RouteHandler): string {
+  const type: unknown =
+    Reflect.getMetadata(RESOLVER_TYPE_METADATA, handler) ??
+    Reflect.getMetadata(RESOLVER_TYPE_METADATA, resolver) ??
+    resolver.name;
+  const name: unknown = Reflect.hasMetadata(RESOLVER_REFERENCE_METADATA, handler)
+    ? '__resolveReference'
+    : (Reflect.getMetadata(RESOLVER_NAME_METADATA, handler) ?? handler.name);
+  return `${String(type)}.${String(name)}`;
+}
+
+/** Kind, transport and patterns: one pattern may have a handler of messages and one of events, or one for each transport. */
+function patternOf(handler: RouteHandler): string {
+  const patterns = Reflect.getMetadata(PATTERN_METADATA, handler) as readonly unknown[];
+  const isEvent = Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
+  const transport = Reflect.getMetadata(PATTERN_TRANSPORT_METADATA, handler) as number | symbol | undefined;
+  return [
+    isEvent ? 'event' : 'message',
+    patterns
+      .map((pattern) => (pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern)))
+      .join('|'),
+    transport === undefined ? '' : `over ${String(transport)}`,
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+/** Where a gateway listens: port, path and namespace, without spaces. */
+function placeOf(gateway: Type): string {
+  const port = Reflect.getMetadata(PORT_METADATA, gateway) as number | undefined;
+  const { path, namespace } = (Reflect.getMetadata(GATEWAY_OPTIONS_METADATA, gateway) ?? {}) as {
+    path?: unknown;
+    namespace?: unknown;
+  };
+  const place = [path, namespace]
+    .filter(Boolean)
+    .map((part) => (part instanceof RegExp ? String(part) : join(String(part))))
+    .join('#');
+  return (port ? `:${port}` : '') + (place || '/').replaceAll(/\s/g, '%20');
 }
 
 function httpRouteId(controller: Type, handler: RouteHandler, modulePath: string): string {

@@ -1,7 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { Decision } from '../../limiter/decision.js';
-import { stateOf } from '../request-state.js';
-import { carrierOf } from '../transports/transports.js';
+import { stateSeenBy } from '../transports/transports.js';
 
 /**
  * The decision on this request, as a handler's argument; `undefined` when no limit applied.
@@ -22,5 +21,5 @@ import { carrierOf } from '../transports/transports.js';
  * ```
  */
 export const RateLimitInfo: () => ParameterDecorator = createParamDecorator(
-  (_data: unknown, context: ExecutionContext): Decision | undefined => stateOf(carrierOf(context))?.decision,
+  (_data: unknown, context: ExecutionContext): Decision | undefined => stateSeenBy(context)?.decision,
 );

@@ -1,11 +1,13 @@
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from '../rate-limit.options.js';
 import { LIMITS_METADATA } from '../rate-limit.tokens.js';
+import { limitConnections } from './connection-handler.js';
 import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
 /**
  * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and all are taken together or
- * none. Per name, a handler's limit replaces its class's, which replaces the module's; different names add up.
+ * none. Per name, a handler's limit replaces its class's, which replaces the module's; different names add up. On
+ * `handleConnection` of a gateway it limits connections, and ends those that it refuses.
  *
  * @param limits one or several, for example `'10/minute; 100/hour'`; by plan, `{ free: '5/minute', pro: '100/minute' }`; or a
  * function that finds them out
@@ -36,6 +38,8 @@ export function RateLimit(
     ? { ...options, plans: { ...limits, ...options.plans } }
     : { ...options, limits };
   return (...decorated: Decorated) => {
+    const [target, property, descriptor] = decorated;
+    if (property === 'handleConnection' && descriptor !== undefined) limitConnections(target, descriptor);
     const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
     Reflect.defineMetadata(LIMITS_METADATA, [declaration, ...inner], targetOf(decorated));
   };

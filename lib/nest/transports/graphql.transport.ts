@@ -1,40 +1,61 @@
 import { HttpStatus, type ExecutionContext, type HttpException } from '@nestjs/common';
+import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
+import { callOf, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 
-/** What Apollo and Mercurius put into the context of an operation, as far as it leads to the HTTP request. */
+/** What leads to the request: that of Express or Fastify, or the one that opened a WebSocket. */
+interface OperationRequest extends RequestLike {
+  readonly socket?: { readonly remoteAddress?: unknown };
+}
+
+/** What GraphQL servers put into the context of an operation, as far as it leads to a request. */
 interface OperationContext {
-  readonly req?: RequestLike;
-  readonly request?: RequestLike;
-  readonly reply?: { readonly request?: RequestLike };
+  readonly req?: OperationRequest & { readonly extra?: { readonly request?: OperationRequest } };
+  readonly request?: OperationRequest;
+  readonly reply?: { readonly request?: OperationRequest };
+  /** Of `graphql-ws`. */
+  readonly extra?: { readonly request?: OperationRequest };
 }
 
 /**
- * Fields of GraphQL operations: each invocation of a resolver counts, so that aliases and batches are as many requests as they
- * look like. A response is of many fields, so that none of them sets header fields.
+ * Fields of GraphQL operations: each call of a resolver counts, so that aliases and batches are as many requests as they look
+ * like. A response is of many fields, so that none of them sets header fields.
  */
 export const graphqlTransport: Transport = {
-  carrierOf: (context) => infoOf(context) ?? context.getArgs(),
+  carrierOf: (context) => callOf(context, infoOf(context)),
 
-  requestOf: (context) => requestOf(context),
+  witnessOf: infoOf,
+
+  requestOf,
 
   addressOf(context) {
-    const ip = requestOf(context)?.ip;
+    const request = requestOf(context);
+    const ip = request?.ip ?? request?.socket?.remoteAddress;
     return typeof ip === 'string' ? ip : undefined;
   },
 
-  /** GraphQL servers put the `extensions` of what was thrown into the error that the client sees. */
+  /**
+   * GraphQL servers put the `extensions` of what was thrown into the error that the client sees. Apollo's driver gives exceptions
+   * whose response has a status a code of its own choice, so this one's has none.
+   */
   refusal(exception: HttpException, body: object): Error {
-    const code = HttpStatus[exception.getStatus()];
-    return Object.assign(exception, { extensions: { code, ...body } });
+    const { error, message, ...details } = body as { error?: unknown; message?: unknown };
+    const thrown =
+      exception instanceof RateLimitExceededException
+        ? new RateLimitExceededException(exception.decision, exception.message, () => ({ error, message }))
+        : exception;
+    return Object.assign(thrown, { extensions: { code: HttpStatus[exception.getStatus()], ...details } });
   },
 };
 
-function requestOf(context: ExecutionContext): RequestLike | undefined {
-  const { req, request, reply } = context.getArgByIndex<OperationContext | undefined>(2) ?? {};
-  return req ?? request ?? reply?.request;
+function requestOf(context: ExecutionContext): OperationRequest | undefined {
+  // Resolvers of references have no arguments of their own.
+  const position = context.getArgs().length === 3 ? 1 : 2;
+  const { req, request, reply, extra } = context.getArgByIndex<OperationContext | undefined>(position) ?? {};
+  return req?.extra?.request ?? req ?? request ?? reply?.request ?? extra?.request;
 }
 
 /** GraphQL.js makes one for each field of each operation that it resolves. */
 function infoOf(context: ExecutionContext): object | undefined {
-  return context.getArgByIndex<object | undefined>(3);
+  return objectIn(context.getArgs().at(-1));
 }

@@ -1,23 +1,23 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
-import type { Transport } from './transport.js';
+import { callOf, objectIn } from './calls.js';
+import type { RequestLike, Transport } from './transport.js';
 
 /** The context of a message over TCP; those of brokers know no client. */
 interface TcpMessage {
-  getSocketRef?(): {
-    readonly remoteAddress?: unknown;
-    readonly socket?: { readonly remoteAddress?: unknown };
-  };
+  getSocketRef?(): { readonly netSocket?: { readonly remoteAddress?: unknown } } | undefined;
 }
 
 /** Messages and events of microservices. */
 export const rpcTransport: Transport = {
-  carrierOf: (context) => messageOf(context) ?? context.getArgs(),
+  carrierOf: (context) => callOf(context, witnessOf(context)),
 
-  requestOf: () => undefined,
+  witnessOf,
+
+  requestOf: (): RequestLike | undefined => undefined,
 
   addressOf(context) {
-    const socket = messageOf(context)?.getSocketRef?.();
-    const address = socket?.remoteAddress ?? socket?.socket?.remoteAddress;
+    const message = context.switchToRpc().getContext<TcpMessage | undefined>();
+    const address = message?.getSocketRef?.()?.netSocket?.remoteAddress;
     return typeof address === 'string' ? address : undefined;
   },
 
@@ -27,8 +27,8 @@ export const rpcTransport: Transport = {
   },
 };
 
-/** Made for each message. */
-function messageOf(context: ExecutionContext): TcpMessage | undefined {
-  const message = context.switchToRpc().getContext<TcpMessage | undefined>();
-  return typeof message === 'object' && message !== null ? message : undefined;
+/** The context is made for each message. */
+function witnessOf(context: ExecutionContext): object | undefined {
+  const rpc = context.switchToRpc();
+  return objectIn(rpc.getContext()) ?? objectIn(rpc.getData());
 }

@@ -13,8 +13,11 @@ export interface RequestLike {
 
 /** What has to be known of the requests of one kind of context: `http`, `graphql`, `ws`, `rpc` or another. */
 export interface Transport {
-  /** An object that lives as long as one invocation of a handler and is the same for all guards: its state is kept there. */
+  /** An object that lives as long as one call of a handler and is the same for all its guards and interceptors: its state is kept there. */
   carrierOf(context: ExecutionContext): object;
+
+  /** Something of a call by which decorators of parameters find its carrier, where they are given a copy of the arguments. */
+  witnessOf?(context: ExecutionContext): object | undefined;
 
   /** The request, if there is one. */
   requestOf(context: ExecutionContext): RequestLike | undefined;
@@ -24,6 +27,9 @@ export interface Transport {
 
   /** The connection that brought a message, where several messages come by one. */
   connectionOf?(context: ExecutionContext): object;
+
+  /** Whether that connection may send messages at all. */
+  isAdmitted?(context: ExecutionContext): Awaitable<boolean>;
 
   /** Sends header fields, where there is a response to have them. */
   setFields?(context: ExecutionContext, fields: readonly HeaderField[]): void;

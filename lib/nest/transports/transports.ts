@@ -1,6 +1,8 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import { stateOf, type RequestState } from '../request-state.js';
 import type { ResolvedOptions } from '../resolve-options.js';
+import { callOf, objectIn, witnessedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';
 import { carrierOfHttp, HttpTransport } from './http.transport.js';
 import { rpcTransport } from './rpc.transport.js';
@@ -9,7 +11,8 @@ import { wsTransport } from './ws.transport.js';
 
 /** A kind of context that nobody has heard of: its handlers are limited all the same, by key or for all clients together. */
 const unknownTransport: Transport = {
-  carrierOf: (context): unknown[] => context.getArgs(),
+  carrierOf: (context) => callOf(context, firstObject(context)),
+  witnessOf: firstObject,
   requestOf: () => undefined,
   addressOf: () => undefined,
   refusal: (exception) => exception,
@@ -21,12 +24,17 @@ const transports: ReadonlyMap<string, Transport> = new Map([
   ['rpc', rpcTransport],
 ]);
 
-/** Where the state of a request is kept. */
-export function carrierOf(context: ExecutionContext): object {
+/** The state of a call, as decorators of its parameters see it. */
+export function stateSeenBy(context: ExecutionContext): RequestState | undefined {
   const type: string = context.getType();
-  return type === 'http'
-    ? carrierOfHttp(context)
-    : (transports.get(type) ?? unknownTransport).carrierOf(context);
+  if (type === 'http') return stateOf(carrierOfHttp(context));
+  const witness = (transports.get(type) ?? unknownTransport).witnessOf?.(context);
+  const call = witnessedCall(context, witness);
+  return call && stateOf(call);
+}
+
+function firstObject(context: ExecutionContext): object | undefined {
+  return context.getArgs<unknown[]>().map(objectIn).find(Boolean);
 }
 
 /** The transports by type of context. */

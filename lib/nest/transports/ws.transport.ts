@@ -1,34 +1,56 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
+import type { Awaitable } from '../../common/awaitable.js';
+import { HandlerContext } from '../handler-context.js';
+import { callOf, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
+
+/** The request that opens a connection. */
+interface UpgradeRequest {
+  readonly headers?: NonNullable<RequestLike['headers']>;
+  readonly socket?: { readonly remoteAddress?: unknown };
+}
 
 /** A connection of Socket.IO or of `ws`. */
 interface Connection extends RequestLike {
+  /** Of Socket.IO. */
   readonly handshake?: RequestLike & { readonly address?: unknown };
+  /** Of Socket.IO: what the application keeps with it. */
+  readonly data?: RequestLike;
+  /** Of Socket.IO: what its middleware for HTTP has seen. */
+  readonly request?: RequestLike;
   /** Of `ws`, which shows the address only to whoever listens to its server. */
   readonly _socket?: { readonly remoteAddress?: unknown };
 }
 
+/** Connections that are not let in, or of which it is not known yet. */
+const admissions = new WeakMap<object, Awaitable<boolean>>();
+
 /** Messages to gateways, and connections to them. */
 export const wsTransport: Transport = {
-  /** The data of a message is the same object for all; where it is none, guards at least share the arguments. */
-  carrierOf(context) {
-    const data: unknown = context.switchToWs().getData();
-    return typeof data === 'object' && data !== null ? data : context.getArgs();
-  },
+  carrierOf: (context) => callOf(context, witnessOf(context)),
 
+  witnessOf,
+
+  /** Of connections by `ws`, only the request that opens them has headers. */
   requestOf(context) {
-    const client = connectionOf(context);
-    const { headers = client.handshake?.headers, user, session = client.handshake?.session } = client;
-    return { user, session, ...(headers === undefined ? {} : { headers }) };
+    const { headers: own, user, session, handshake, data, request } = connectionOf(context);
+    const headers = own ?? handshake?.headers ?? upgradeOf(context)?.headers;
+    return {
+      user: user ?? data?.user ?? request?.user,
+      session: session ?? handshake?.session ?? request?.session,
+      ...(headers === undefined ? {} : { headers }),
+    };
   },
 
   addressOf(context) {
     const { handshake, _socket } = connectionOf(context);
-    const address = handshake?.address ?? _socket?.remoteAddress;
+    const address = handshake?.address ?? upgradeOf(context)?.socket?.remoteAddress ?? _socket?.remoteAddress;
     return typeof address === 'string' ? address : undefined;
   },
 
   connectionOf,
+
+  isAdmitted: (context) => admissions.get(connectionOf(context)) ?? true,
 
   async refusal(cause: HttpException, body: object): Promise<Error> {
     const { WsException } = await import('@nestjs/websockets');
@@ -36,6 +58,22 @@ export const wsTransport: Transport = {
   },
 };
 
+/** Lets no message of a connection through before it is let in, and none at all if it is not. */
+export function admit(connection: object, isAdmitted: Awaitable<boolean>): void {
+  admissions.set(connection, isAdmitted);
+}
+
 function connectionOf(context: ExecutionContext): Connection {
   return context.switchToWs().getClient<Connection>();
+}
+
+/** The request that opens a connection, where it is that what is asked about: a message may look like anything. */
+function upgradeOf(context: ExecutionContext): UpgradeRequest | undefined {
+  return context instanceof HandlerContext ? context.getArgByIndex<UpgradeRequest | undefined>(1) : undefined;
+}
+
+/** The data of a message are made for it, if they are an object; else its connection has to do. */
+function witnessOf(context: ExecutionContext): object {
+  const data = objectIn(context.switchToWs().getData());
+  return data !== undefined && Object.isExtensible(data) ? data : connectionOf(context);
 }
