@@ -1,0 +1,413 @@
+import { expect, it } from '@jest/globals';
+import {
+  Injectable,
+  UseGuards,
+  UseInterceptors,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import {
+  Args,
+  Field,
+  GraphQLSchemaHost,
+  Int,
+  Mutation,
+  ObjectType,
+  Parent,
+  Query,
+  ResolveField,
+  Resolver,
+  Subscription,
+} from '@nestjs/graphql';
+import { parse, subscribe } from 'graphql';
+import {
+  RateLimit,
+  RateLimiterService,
+  RateLimitGuard,
+  RateLimitInfo,
+  RateLimitInterceptor,
+  SkipRateLimit,
+  type Decision,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverGraphql, outcomeOf, type Result } from '../support/graphql-app.js';
+
+const REFUSED = 'TOO_MANY_REQUESTS';
+
+const aliases = (count: number, field: string): string =>
+  `{ ${Array.from({ length: count }, (_, index) => `f${index}: ${field}`).join(' ')} }`;
+
+const answered = ({ data }: Result): number =>
+  Object.values(data ?? {}).filter((value) => value !== null).length;
+
+@Resolver()
+class GreetingResolver {
+  @Query(() => String, { nullable: true })
+  @RateLimit('3/minute')
+  hello() {
+    return 'Hello';
+  }
+
+  @Query(() => String, { nullable: true })
+  free() {
+    return 'free';
+  }
+
+  @Mutation(() => String, { nullable: true, name: 'sendGreeting' })
+  @RateLimit('2/minute')
+  send() {
+    return 'sent';
+  }
+}
+
+describeOverGraphql('A limited field', (start) => {
+  it('is refused with an error that says which limit and how long to wait', async () => {
+    const app = await start([GreetingResolver]);
+    expect(await app.outcomes(3, '{ hello }')).toEqual(['Hello', 'Hello', 'Hello']);
+
+    const { data, errors = [] } = await app.ask('{ hello }');
+    expect(data).toEqual({ hello: null });
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatchObject({
+      message: 'Rate limit "default" exceeded: 3 per minute. Try again in 60 s.',
+      path: ['hello'],
+    });
+    const { code, statusCode, limit, retryAfter } = errors[0]?.extensions ?? {};
+    expect({ code, statusCode, limit, retryAfter }).toEqual({
+      code: REFUSED,
+      statusCode: 429,
+      limit: { name: 'default', amount: 3, period: 60, remaining: 0 },
+      retryAfter: 60,
+    });
+    expect(app.http.log.errors).toEqual([]);
+  });
+
+  it('is answered again when the error said so', async () => {
+    const clock = new ManualClock();
+    const app = await start([GreetingResolver], { clock });
+    await app.outcomes(4, '{ hello }');
+    clock.advance(59_999);
+    expect(await app.outcomes(1, '{ hello }')).toEqual([REFUSED]);
+    clock.advance(1);
+    expect(await app.outcomes(1, '{ hello }')).toEqual(['Hello']);
+  });
+
+  it('leaves the rest of its operation alone', async () => {
+    const app = await start([GreetingResolver]);
+    await app.outcomes(3, '{ hello }');
+    const { data, errors } = await app.ask('{ free hello other: free }');
+    expect(data).toEqual({ free: 'free', hello: null, other: 'free' });
+    expect(errors?.map(({ path }) => path)).toEqual([['hello']]);
+  });
+
+  it('is counted apart from other fields, queries and mutations alike', async () => {
+    const app = await start([GreetingResolver]);
+    expect(await app.outcomes(3, 'mutation { sendGreeting }')).toEqual(['sent', 'sent', REFUSED]);
+    expect(await app.outcomes(4, '{ hello }')).toEqual(['Hello', 'Hello', 'Hello', REFUSED]);
+    expect(await app.outcomes(10, '{ free }')).toEqual(new Array(10).fill('free'));
+  });
+
+  it('counts each alias: a thousand of them are a thousand hits', async () => {
+    @Resolver()
+    class ManyResolver {
+      @Query(() => String, { nullable: true })
+      @RateLimit('600/minute')
+      cheap() {
+        return 'x';
+      }
+    }
+    const app = await start([ManyResolver]);
+    const result = await app.ask(aliases(1000, 'cheap'));
+    expect(answered(result)).toBe(600);
+    expect(result.errors).toHaveLength(400);
+    expect(await app.outcomes(1, '{ cheap }')).toEqual([REFUSED]);
+  });
+
+  it('counts each alias of a mutation, in order', async () => {
+    const app = await start([GreetingResolver]);
+    const { data } = await app.ask('mutation { a: sendGreeting b: sendGreeting c: sendGreeting }');
+    expect(data).toEqual({ a: 'sent', b: 'sent', c: null });
+  });
+
+  it('counts each operation of a batch', async () => {
+    const app = await start([GreetingResolver]);
+    const results = await app.askAll(new Array<string>(5).fill('{ hello }'));
+    expect(results.map(answered).sort()).toEqual([0, 0, 1, 1, 1]);
+  });
+
+  it('is known to the service by its route', async () => {
+    const app = await start([GreetingResolver]);
+    await app.outcomes(2, '{ hello }');
+    await app.outcomes(1, 'mutation { sendGreeting }');
+    const limiter = app.http.nest.get(RateLimiterService);
+    const peek = (route: string): number =>
+      (limiter.peek({ policy: 'default', route }, '127.0.0.1') as Decision).remaining;
+    expect(peek('graphql Query.hello')).toBe(1);
+    expect(peek('graphql Mutation.sendGreeting')).toBe(1);
+  });
+});
+
+describeOverGraphql('Limits of a class and of the module', (start) => {
+  it('hold for all fields of a class together, and a field may replace them or do without', async () => {
+    @Resolver()
+    @RateLimit('2/minute')
+    class ClassResolver {
+      @Query(() => String, { nullable: true })
+      one() {
+        return '1';
+      }
+
+      @Query(() => String, { nullable: true })
+      two() {
+        return '2';
+      }
+
+      @Query(() => String, { nullable: true })
+      @RateLimit('1/minute')
+      own() {
+        return 'own';
+      }
+
+      @Query(() => String, { nullable: true })
+      @SkipRateLimit()
+      none() {
+        return 'none';
+      }
+    }
+    const app = await start([ClassResolver]);
+    expect(await app.outcomes(1, '{ one two }')).toEqual(['1,2']);
+    expect(await app.outcomes(1, '{ one }')).toEqual([REFUSED]);
+    expect(await app.outcomes(2, '{ own }')).toEqual(['own', REFUSED]);
+    expect(await app.outcomes(9, '{ none }')).toEqual(new Array(9).fill('none'));
+  });
+
+  it('hold for all root fields together', async () => {
+    const app = await start([GreetingResolver], { limits: { limits: '4/minute' } });
+    expect(answered(await app.ask(aliases(6, 'free')))).toBe(4);
+  });
+});
+
+describeOverGraphql('A guard that is bound besides', (start) => {
+  it('counts once', async () => {
+    @Resolver()
+    @UseGuards(RateLimitGuard)
+    class TwiceResolver {
+      @Query(() => String, { nullable: true })
+      @UseGuards(RateLimitGuard)
+      @RateLimit('3/minute')
+      twice() {
+        return 'twice';
+      }
+    }
+    const app = await start([TwiceResolver]);
+    expect(await app.outcomes(4, '{ twice }')).toEqual(['twice', 'twice', 'twice', REFUSED]);
+    expect(answered(await app.ask(aliases(3, 'twice')))).toBe(0);
+  });
+});
+
+@Injectable()
+class UserGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { req } = context.getArgByIndex<{ req: { headers: Record<string, string>; user?: object } }>(2);
+    req.user = { id: req.headers['x-user'] };
+    return true;
+  }
+}
+
+describeOverGraphql('The identity', (start) => {
+  it('is the address of the client', async () => {
+    const app = await start([GreetingResolver], { trustProxy: true });
+    const from = (address: string): Promise<unknown[]> =>
+      app.outcomes(4, '{ hello }', { 'x-forwarded-for': address });
+    expect(await from('198.51.100.1')).toEqual(['Hello', 'Hello', 'Hello', REFUSED]);
+    expect(await from('198.51.100.2')).toEqual(['Hello', 'Hello', 'Hello', REFUSED]);
+  });
+
+  it('is never what a header says that the adapter does not trust', async () => {
+    const app = await start([GreetingResolver]);
+    for (const address of ['198.51.100.1', '198.51.100.2', '198.51.100.3'])
+      expect(await app.outcomes(1, '{ hello }', { 'x-forwarded-for': address })).toEqual(['Hello']);
+    expect(await app.outcomes(1, '{ hello }', { 'x-forwarded-for': '198.51.100.4' })).toEqual([REFUSED]);
+  });
+
+  it('may be a header, a user that a guard found, or what a function makes of the arguments', async () => {
+    @Resolver()
+    class IdentifiedResolver {
+      @Query(() => String, { nullable: true })
+      @RateLimit('1/minute', { key: 'header:x-tenant' })
+      byHeader() {
+        return 'header';
+      }
+
+      @Query(() => String, { nullable: true })
+      @UseGuards(UserGuard, RateLimitGuard)
+      @RateLimit('1/minute', { key: 'user', phase: 'afterAuth' })
+      byUser() {
+        return 'user';
+      }
+
+      @Query(() => String, { nullable: true })
+      @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ id: string }>(1).id })
+      byArgument(@Args('id') id: string) {
+        return id;
+      }
+    }
+    const app = await start([IdentifiedResolver]);
+    for (const tenant of ['a', 'b'])
+      expect(await app.outcomes(2, '{ byHeader }', { 'x-tenant': tenant })).toEqual(['header', REFUSED]);
+    for (const user of ['a', 'b'])
+      expect(await app.outcomes(2, '{ byUser }', { 'x-user': user })).toEqual(['user', REFUSED]);
+    const { data } = await app.ask(
+      '{ a: byArgument(id: "a") b: byArgument(id: "b") c: byArgument(id: "a") }',
+    );
+    expect(Object.values(data ?? {}).sort()).toEqual(['a', 'b', null]);
+  });
+
+  it('is refused with 403 where its network is denied', async () => {
+    const app = await start([GreetingResolver], { limits: { deny: ['127.0.0.0/8'] } });
+    expect(await app.outcomes(1, '{ free }')).toEqual(['FORBIDDEN']);
+  });
+});
+
+describeOverGraphql('@RateLimitInfo()', (start) => {
+  it('hands each field its own decision', async () => {
+    @Resolver()
+    class QuotaResolver {
+      @Query(() => Int, { nullable: true })
+      @RateLimit('5/minute')
+      quota(@RateLimitInfo() decision?: Decision) {
+        return decision?.remaining;
+      }
+
+      @Query(() => Int, { nullable: true })
+      unlimited(@RateLimitInfo() decision?: Decision) {
+        return decision?.remaining;
+      }
+    }
+    const app = await start([QuotaResolver]);
+    const { data } = await app.ask('{ a: quota unlimited b: quota }');
+    expect(data).toEqual({ a: 4, unlimited: null, b: 3 });
+  });
+});
+
+@Resolver()
+@UseInterceptors(RateLimitInterceptor)
+class LoginResolver {
+  @Query(() => Boolean)
+  isUp() {
+    return true;
+  }
+
+  @Mutation(() => Boolean, { nullable: true })
+  @RateLimit('2/minute', { count: 'failure' })
+  login(@Args('password') password: string) {
+    if (password !== 'right') throw new Error('wrong password');
+    return true;
+  }
+}
+
+describeOverGraphql('Counting by outcome', (start) => {
+  const login = (password: string): string => `mutation { login(password: "${password}") }`;
+
+  it('gives back what succeeded', async () => {
+    const app = await start([LoginResolver]);
+    expect(await app.outcomes(5, login('right'))).toEqual(new Array(5).fill('true'));
+    for (let attempt = 0; attempt < 2; attempt++)
+      expect((await app.ask(login('wrong'))).errors).toMatchObject([{ message: 'wrong password' }]);
+    expect(await app.outcomes(1, login('right'))).toEqual([REFUSED]);
+  });
+
+  it('gives back once, where the interceptor is bound twice', async () => {
+    const app = await start([LoginResolver], {
+      module: { providers: [{ provide: APP_INTERCEPTOR, useClass: RateLimitInterceptor }] },
+    });
+    await app.ask(login('wrong'));
+    await app.outcomes(3, login('right'));
+    await app.ask(login('wrong'));
+    expect(await app.outcomes(1, login('right'))).toEqual([REFUSED]);
+  });
+});
+
+describeOverGraphql('A subscription', (start) => {
+  it('is counted when it begins', async () => {
+    @Resolver()
+    class NewsResolver {
+      @Query(() => Boolean)
+      isUp() {
+        return true;
+      }
+
+      @Subscription(() => String)
+      @RateLimit('2/minute')
+      async *news() {
+        yield await Promise.resolve({ news: 'first' });
+        yield { news: 'second' };
+        yield { news: 'third' };
+      }
+    }
+    const app = await start([NewsResolver]);
+    const { schema } = app.http.nest.get(GraphQLSchemaHost);
+    const begin = async (ip: string): Promise<unknown[]> => {
+      const result = await subscribe({
+        schema,
+        document: parse('subscription { news }'),
+        contextValue: { req: { extra: { request: { headers: {}, socket: { remoteAddress: ip } } } } },
+      });
+      if (!(Symbol.asyncIterator in result)) return [outcomeOf(result as Result)];
+      const news: unknown[] = [];
+      for await (const piece of result) news.push(outcomeOf(piece as Result));
+      return news;
+    };
+    const all = ['first', 'second', 'third'];
+    expect([await begin('192.0.2.1'), await begin('192.0.2.1'), await begin('192.0.2.1')]).toEqual([
+      all,
+      all,
+      [REFUSED],
+    ]);
+    expect(await begin('192.0.2.2')).toEqual(all);
+  });
+});
+
+@ObjectType()
+class Book {
+  @Field(() => String)
+  title = '';
+}
+
+@Resolver(() => Book)
+@RateLimit('3/minute')
+class BookResolver {
+  @Query(() => [Book], { nullable: true })
+  books() {
+    return [{ title: 'one' }, { title: 'two' }];
+  }
+
+  @ResolveField(() => String, { nullable: true })
+  shout(@Parent() book: Book) {
+    return book.title.toUpperCase();
+  }
+}
+
+describeOverGraphql('A field resolver', (start) => {
+  const query = '{ books { title shout } }';
+
+  it('is not counted, since no guards run for it', async () => {
+    const app = await start([BookResolver]);
+    for (let operation = 0; operation < 3; operation++) {
+      const { data, errors } = await app.ask(query);
+      expect(errors).toBeUndefined();
+      expect(data?.['books']).toEqual([
+        { title: 'one', shout: 'ONE' },
+        { title: 'two', shout: 'TWO' },
+      ]);
+    }
+    expect(await app.outcomes(1, query)).toEqual([REFUSED]);
+  });
+
+  it('is counted where guards run for it', async () => {
+    const app = await start([BookResolver], { graphql: { fieldResolverEnhancers: ['guards'] } });
+    expect((await app.ask(query)).errors).toBeUndefined();
+    expect(await app.outcomes(1, query)).toEqual([REFUSED]);
+  });
+});

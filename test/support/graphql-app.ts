@@ -1,0 +1,136 @@
+import { afterEach, describe, jest } from '@jest/globals';
+import type { DynamicModule, ModuleMetadata, Provider } from '@nestjs/common';
+import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
+import { GraphQLModule, type GqlModuleOptions } from '@nestjs/graphql';
+import type { MercuriusDriverConfig } from '@nestjs/mercurius';
+import { MemoryStorage, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { startHttpApp, type HttpApp, type HttpAppOptions, type Platform } from './http-app.js';
+
+// Mercurius shows GraphiQL by it. It requires an ES module, which Jest cannot do on Node.js 20.
+jest.mock('@fastify/static', () => () => undefined);
+const { MercuriusDriver } = await import('@nestjs/mercurius');
+
+/** The GraphQL servers of Nest, and what they run on. */
+const servers = [
+  ['Apollo on express', 'express', 'apollo'],
+  ['Apollo on fastify', 'fastify', 'apollo'],
+  ['Mercurius on fastify', 'fastify', 'mercurius'],
+] as const;
+
+/** What GraphQL servers answer to one operation. */
+export interface Result {
+  readonly data?: Readonly<Record<string, unknown>> | null;
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions?: Readonly<Record<string, unknown>>;
+  }[];
+}
+
+export interface GraphqlAppOptions extends HttpAppOptions {
+  /** Options of the library's module. */
+  limits?: RateLimitModuleOptions;
+  clock?: ManualClock;
+  /** Options of `GraphQLModule`. */
+  graphql?: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>;
+  /** What else the application's module has. */
+  module?: ModuleMetadata;
+}
+
+/** Starts an application of some resolvers, which is closed after the test. */
+export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOptions) => Promise<GraphqlApp>;
+
+/** Describes a subject once per GraphQL server. */
+export function describeOverGraphql(subject: string, define: (start: StartGraphqlApp) => void): void {
+  describe.each(servers)(`${subject}, over %s`, (_name, platform, server) => {
+    const running: HttpApp[] = [];
+    afterEach(async () => {
+      await Promise.all(running.splice(0).map((app) => app.close()));
+    });
+
+    define(async (resolvers, options = {}) => {
+      const app = await startApp(platform, server, resolvers, options);
+      running.push(app);
+      return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
+    });
+  });
+}
+
+function startApp(
+  platform: Platform,
+  server: 'apollo' | 'mercurius',
+  resolvers: Provider[],
+  { limits = {}, clock = new ManualClock(), graphql = {}, module = {}, ...options }: GraphqlAppOptions,
+): Promise<HttpApp> {
+  const metadata: ModuleMetadata = {
+    ...module,
+    imports: [
+      RateLimitModule.forRoot({ storage: new MemoryStorage({ clock }), ...limits }),
+      graphqlModule(server, graphql),
+      ...(module.imports ?? []),
+    ],
+    providers: [...resolvers, ...(module.providers ?? [])],
+  };
+  return startHttpApp(platform, metadata, options);
+}
+
+function graphqlModule(
+  server: 'apollo' | 'mercurius',
+  options: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>,
+): DynamicModule {
+  const schema = { autoSchemaFile: true as const, ...options };
+  return server === 'apollo'
+    ? GraphQLModule.forRoot<ApolloDriverConfig>({
+        driver: ApolloDriver,
+        graphiql: false,
+        allowBatchedHttpRequests: true,
+        ...schema,
+      })
+    : GraphQLModule.forRoot<MercuriusDriverConfig>({
+        driver: MercuriusDriver,
+        allowBatchedQueries: true,
+        ...schema,
+      });
+}
+
+/** An application that answers GraphQL, and a client of it. */
+export class GraphqlApp {
+  constructor(
+    readonly http: HttpApp,
+    private readonly url: string,
+  ) {}
+
+  /** What one operation answers. */
+  async ask(query: string, headers: Record<string, string> = {}): Promise<Result> {
+    return (await this.#post({ query }, headers)) as Result;
+  }
+
+  /** What the operations of one request answer. */
+  async askAll(queries: readonly string[]): Promise<Result[]> {
+    return (await this.#post(queries.map((query) => ({ query })))) as Result[];
+  }
+
+  /** What so many equal operations answer one after the other: their data, or the code of their first error. */
+  async outcomes(count: number, query: string, headers: Record<string, string> = {}): Promise<unknown[]> {
+    const outcomes: unknown[] = [];
+    for (let operation = 0; operation < count; operation++)
+      outcomes.push(outcomeOf(await this.ask(query, headers)));
+    return outcomes;
+  }
+
+  async #post(body: unknown, headers: Record<string, string> = {}): Promise<unknown> {
+    const response = await fetch(this.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+    return response.json();
+  }
+}
+
+/** The values of an operation's fields, or the code of its first error. */
+export function outcomeOf({ data, errors }: Result): unknown {
+  const [error] = errors ?? [];
+  return error === undefined ? Object.values(data ?? {}).join() : error.extensions?.['code'];
+}
