@@ -3,13 +3,15 @@ import { describeValue } from '../common/identifier.js';
 import { parse } from './parse.js';
 
 /**
- * Reads a length of time in the units of the notation of limits: `'15 minutes'`, `'1 hour'`, `'day'`.
+ * Reads a length of time in the units of the notation of limits: `'15 minutes'`, `'1 hour'`, `'day'`. At least
+ * one of them.
  *
  * @returns whole ms
  * @throws ConfigurationError naming what was given
  */
 export function parseDuration(text: string): number {
   try {
+    if (/^\s*0+(?!\d)/.test(text)) throw new RangeError('No time at all is none.');
     return parse(`1 per ${text}`).period;
   } catch (cause) {
     throw new ConfigurationError(

@@ -34,8 +34,8 @@ export class Plans implements OnApplicationBootstrap {
 
   /** The limits of a policy under a plan; of one that it does not know, its default, with a warning. */
   limitsOf(policy: RoutePolicy, plan: string | null | undefined): readonly Limit[] {
-    if (plan === undefined || plan === null) return policy.limits;
-    const limits = policy.plans?.get(plan);
+    if (policy.plans === undefined || plan === undefined || plan === null) return policy.limits;
+    const limits = policy.plans.get(plan);
     if (limits === undefined) this.#warnOf(plan, policy);
     return limits ?? policy.limits;
   }

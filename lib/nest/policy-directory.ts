@@ -7,6 +7,8 @@ import type { Identity } from './identities/identity.js';
 /** A policy of a route, ready for requests. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
   readonly identity: Identity;
+  /** The same for policies that count the same cells of one identity, also in another copy of this library. */
+  readonly mark: string;
 }
 
 /** A handler, and what is declared for it. */
@@ -34,15 +36,22 @@ export interface PolicyReference {
   plan?: string;
 }
 
-/** Finds the policies of all known routes by name. */
+/** Finds the policies of all known routes and rules by name. */
 export class PolicyDirectory {
   readonly #routes = new Map<string, CompiledRoute>();
+  #rules: readonly CompiledRoute[] = [];
   readonly #found = new Map<string, RoutePolicy>();
 
   /** Makes a route known; of several with one id the first. */
   add(route: CompiledRoute): void {
     if (this.#routes.has(route.id)) return;
     this.#routes.set(route.id, route);
+    this.#found.clear();
+  }
+
+  /** Makes rules known, in place of those before: each like a route. */
+  setRules(rules: readonly CompiledRoute[]): void {
+    this.#rules = rules;
     this.#found.clear();
   }
 
@@ -62,7 +71,7 @@ export class PolicyDirectory {
   }
 
   #search({ policy: name, route }: PolicyReference): RoutePolicy {
-    const known = [...this.#routes.values()];
+    const known = [...this.#routes.values(), ...this.#rules];
     const found = known
       .filter(({ id }) => route === undefined || id === route || id === `http ${route}`)
       .flatMap(({ id, policies }) =>

@@ -1,4 +1,5 @@
 import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
+import { chain, type Awaitable } from '../common/awaitable.js';
 import { HandlerContext } from './handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 
@@ -25,13 +26,13 @@ import { RequestLimiter } from './request-limiter.js';
 export class RateLimitMiddleware implements NestMiddleware {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
-  async use(request: unknown, response: unknown, next: () => void): Promise<void> {
+  use(request: unknown, response: unknown, next: () => void): Awaitable<void> {
     const context = new HandlerContext(
       'http',
       [request, response, next],
       RateLimitMiddleware,
       () => undefined,
     );
-    if (await this.limiter.checkPath(context)) next();
+    return chain(this.limiter.checkPath(context), () => next());
   }
 }

@@ -1,9 +1,9 @@
-import { HttpException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
-import { all, chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { all, chain, type Awaitable } from '../common/awaitable.js';
 import { assertCost } from '../common/cost.js';
-import { messageOf, ResolverError } from '../common/errors.js';
 import type { Hit } from '../storages/contract.js';
 import type { Limit } from '../storages/limit.js';
+import { askApplication } from './ask-application.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import type { IdentifiedRequest, Identity } from './identities/identity.js';
 import { LateUserDetector } from './identities/late-user-detector.js';
@@ -12,6 +12,11 @@ import type { RoutePolicy } from './policy-directory.js';
 import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { Transport } from './transports/transport.js';
+
+/** A hit, and the policy that it is for. */
+export interface PolicyHit extends Hit {
+  readonly policy: RoutePolicy;
+}
 
 /**
  * Finds out what a request hits: which of its route's policies count it, for whom, and at what cost. Stays synchronous while
@@ -36,12 +41,12 @@ export class RequestHits {
     context: ExecutionContext,
     transport: Transport,
     address?: string,
-  ): Awaitable<Hit[]> {
+  ): Awaitable<PolicyHit[]> {
     const { skip } = this.options;
     const request = new CountedRequest(this, context, transport, address);
     if (skip === undefined) return request.hitsOnAll(policies);
     return chain(
-      ask('RateLimitModule', 'skip', () => skip(context)),
+      askApplication('RateLimitModule', 'skip', () => skip(context)),
       (skipped) => (skipped ? [] : request.hitsOnAll(policies)),
     );
   }
@@ -50,7 +55,7 @@ export class RequestHits {
 /** One request, while it is found out what it hits: everything that several policies want to know is asked for once. */
 class CountedRequest implements IdentifiedRequest {
   #addressBucket: Awaitable<string> | undefined;
-  #plan: Awaitable<string | null | undefined> | false = false;
+  #plan: { readonly found: Awaitable<string | null | undefined> } | undefined;
   #buckets: Map<Identity, Awaitable<string>> | undefined;
 
   constructor(
@@ -60,37 +65,36 @@ class CountedRequest implements IdentifiedRequest {
     private readonly address?: string,
   ) {}
 
-  hitsOnAll(policies: readonly RoutePolicy[]): Awaitable<Hit[]> {
-    const [first, ...others] = policies;
+  hitsOnAll(policies: readonly RoutePolicy[]): Awaitable<PolicyHit[]> {
+    const [first] = policies;
     if (first === undefined) return [];
-    if (others.length === 0) return this.#hitsOn(first);
-    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => hits.flat());
+    if (policies.length === 1) return this.#hitsOn(first);
+    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => onePerCell(hits.flat()));
   }
 
   addressBucket(): Awaitable<string> {
     this.#addressBucket ??= chain(
-      this.address ??
-        ask('RateLimitModule', 'clientIp', () => this.hits.addresses.of(this.context, this.transport)),
+      this.address ?? this.hits.addresses.of(this.context, this.transport),
       (address) => this.hits.addresses.bucketOf(address, this.context),
     );
     return this.#addressBucket;
   }
 
-  #hitsOn(policy: RoutePolicy): Awaitable<Hit[]> {
+  #hitsOn(policy: RoutePolicy): Awaitable<PolicyHit[]> {
     const { skip, where } = policy;
     if (skip === undefined) return this.#count(policy);
     return chain(
-      ask(where, 'skip', () => skip(this.context)),
+      askApplication(where, 'skip', () => skip(this.context)),
       (skipped) => (skipped ? [] : this.#count(policy)),
     );
   }
 
-  #count(policy: RoutePolicy): Awaitable<Hit[]> {
+  #count(policy: RoutePolicy): Awaitable<PolicyHit[]> {
     return chain(this.#limitsOf(policy), (limits) =>
       limits.length === 0
         ? []
         : chain(this.#bucketOf(policy), (bucket) =>
-            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ bucket, limit, cost }))),
+            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ bucket, limit, cost, policy }))),
           ),
     );
   }
@@ -98,22 +102,26 @@ class CountedRequest implements IdentifiedRequest {
   #limitsOf(policy: RoutePolicy): Awaitable<readonly Limit[]> {
     const { plans, limitsFor, limits, where } = policy;
     if (plans !== undefined) {
-      this.#plan ||= ask('RateLimitModule', 'plan', () => this.hits.plans.resolver()(this.context));
-      return chain(this.#plan, (plan) => {
+      this.#plan ??= {
+        found: askApplication('RateLimitModule', 'plan', () => this.hits.plans.resolver()(this.context)),
+      };
+      return chain(this.#plan.found, (plan) => {
         const known = this.hits.plans.limitsOf(policy, plan);
-        return known === limits && limitsFor ? ask(where, 'limits', () => limitsFor(this.context)) : known;
+        return known === limits && limitsFor
+          ? askApplication(where, 'limits', () => limitsFor(this.context))
+          : known;
       });
     }
-    return limitsFor === undefined ? limits : ask(where, 'limits', () => limitsFor(this.context));
+    return limitsFor === undefined ? limits : askApplication(where, 'limits', () => limitsFor(this.context));
   }
 
-  #bucketOf(policy: RoutePolicy): Awaitable<string> {
-    const { identity } = policy;
+  #bucketOf({ identity, phase, where }: RoutePolicy): Awaitable<string> {
     let bucket = this.#buckets?.get(identity);
     if (bucket === undefined) {
+      if (phase === 'beforeAuth' && identity.isOfUser) this.hits.lateUsers.watch(this, where);
       bucket = chain(
-        ask(policy.where, 'key', () => identity.bucketOf(this)),
-        (found) => found ?? this.#bucketOfNobody(policy),
+        askApplication(where, 'key', () => identity.bucketOf(this)),
+        (found) => found ?? this.addressBucket(),
       );
       this.#buckets ??= new Map();
       this.#buckets.set(identity, bucket);
@@ -121,17 +129,12 @@ class CountedRequest implements IdentifiedRequest {
     return bucket;
   }
 
-  #bucketOfNobody({ identity, phase, where }: RoutePolicy): Awaitable<string> {
-    if (phase === 'beforeAuth' && identity.types.includes('user')) this.hits.lateUsers.watch(this, where);
-    return this.addressBucket();
-  }
-
   #costOf({ cost, where }: RoutePolicy): Awaitable<number> {
     if (typeof cost === 'number') return cost;
     return chain(
-      ask(where, 'cost', () => cost(this.context)),
+      askApplication(where, 'cost', () => cost(this.context)),
       (units) =>
-        ask(where, 'cost', () => {
+        askApplication(where, 'cost', () => {
           assertCost(units);
           return units;
         }),
@@ -139,21 +142,10 @@ class CountedRequest implements IdentifiedRequest {
   }
 }
 
-/**
- * Calls a function of the application so that what it throws says which function of which route that was. The failure is
- * always a rejection, never thrown at once: what the functions of other policies have begun is awaited all the same.
- */
-function ask<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
-  const fail = (cause: unknown): Promise<never> =>
-    Promise.reject(
-      cause instanceof HttpException || cause instanceof ResolverError
-        ? cause
-        : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
-    );
-  try {
-    const answer = call();
-    return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
-  } catch (cause) {
-    return fail(cause);
-  }
+/** A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it. */
+function onePerCell(hits: readonly PolicyHit[]): PolicyHit[] {
+  return hits.filter(
+    ({ bucket, limit }, index) =>
+      hits.findIndex((other) => other.limit.id === limit.id && other.bucket === bucket) === index,
+  );
 }

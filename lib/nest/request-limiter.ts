@@ -10,7 +10,7 @@ import { Reservations } from './reservations.js';
 import type { RoutePolicy } from './policy-directory.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
-import { RequestHits } from './request-hits.js';
+import { RequestHits, type PolicyHit } from './request-hits.js';
 import { keepState, stateFor, type Reservation } from './request-state.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { RouteHandler } from './route-id.js';
@@ -18,6 +18,7 @@ import { RoutePolicies } from './route-policies.js';
 import { RouteRules } from './route-rules.js';
 import type { Transport } from './transports/transport.js';
 import { Transports } from './transports/transports.js';
+import { UnboundGuardDetector } from './unbound-guard-detector.js';
 
 /** A request on its way through {@link RequestLimiter}. */
 interface LimitedRequest {
@@ -34,6 +35,8 @@ interface LimitedRequest {
  */
 @Injectable()
 export class RequestLimiter {
+  readonly #unboundGuards = new UnboundGuardDetector();
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
@@ -70,6 +73,10 @@ export class RequestLimiter {
       transport === this.transports.http
         ? this.rules.of(route, this.transports.http.requestOf(context))
         : route;
+    if (policies.length > beforeAuth.length) {
+      if (phase === 'afterAuth') this.#unboundGuards.see(route);
+      else this.#unboundGuards.watch(route, policies, context, transport);
+    }
     return this.#admit({
       context,
       transport,
@@ -109,30 +116,34 @@ export class RequestLimiter {
     const { context, transport, handler, policies } = request;
     const before = stateFor(transport.carrierOf(context), handler);
     const open =
-      before === undefined ? policies : policies.filter((policy) => !before.counted.includes(markOf(policy)));
+      before === undefined ? policies : policies.filter(({ mark }) => !before.counted.includes(mark));
     if (open.length === 0) return true;
     return chain(this.hits.of(open, context, transport, address), (hits) =>
       hits.length === 0
         ? true
-        : chain(this.storage.consume(hits), (result) => this.#answer({ ...request, policies: open }, result)),
+        : chain(this.storage.consume(hits), (result) =>
+            this.#answer({ ...request, policies: open }, hits, result),
+          ),
     );
   }
 
-  #answer(request: LimitedRequest, result: BatchResult): Awaitable<boolean> {
+  #answer(request: LimitedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<boolean> {
     const { context, transport, handler, policies } = request;
     const carrier = transport.carrierOf(context);
     const before = stateFor(carrier, handler);
     const decision = new Decision(result, before?.decision);
-    const reserved = reservationsOf(policies, result);
+    const reserved = reservationsOf(hits, result);
     keepState(carrier, {
       handler,
-      counted: [...(before?.counted ?? []), ...policies.map(markOf)],
+      counted: [...(before?.counted ?? []), ...policies.map(({ mark }) => mark)],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
     });
     transport.setFields?.(context, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
-    return result.allowed ? true : this.#refuse(request, decision);
+    if (result.allowed) return true;
+    const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
+    return this.#refuse(request, decision, policy);
   }
 
   #fieldsOf(decision: Decision): HeaderField[] {
@@ -144,11 +155,14 @@ export class RequestLimiter {
     ];
   }
 
-  #refuse({ context, transport, policies }: LimitedRequest, decision: Decision): Awaitable<never> {
+  #refuse(
+    { context, transport }: LimitedRequest,
+    decision: Decision,
+    policy?: RoutePolicy,
+  ): Awaitable<never> {
     const { errorFactory, errorMessage, errorFormat } = this.options;
     if (errorFactory !== undefined) throw errorFactory(decision, context);
-    const { id } = decision.binding.limit;
-    const own = policies.find((policy) => id.startsWith(`${policy.id}:`))?.errorMessage ?? errorMessage;
+    const own = policy?.errorMessage ?? errorMessage;
     const message = typeof own === 'function' ? own(decision, context) : own;
     const isProblem = errorFormat === 'problem';
     const exception = new RateLimitExceededException(decision, message, (body) =>
@@ -159,18 +173,14 @@ export class RequestLimiter {
   }
 }
 
-/** What tells a policy that has counted a request, to another copy of this library too. */
-function markOf({ id, phase }: RoutePolicy): string {
-  return `${phase} ${id}`;
-}
-
 /** What was taken for policies that count by outcome. */
-function reservationsOf(policies: readonly RoutePolicy[], result: BatchResult): readonly Reservation[] {
-  if (policies.every(({ count }) => count === undefined)) return [];
-  const receipts = receiptsOf(result);
-  return policies.flatMap((policy) => {
-    const own = receipts.filter(({ limit }) => limit.id.startsWith(`${policy.id}:`));
-    return policy.count === undefined || own.length === 0 ? [] : [{ policy, receipts: own }];
+function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
+  if (hits.every(({ policy }) => policy.count === undefined)) return [];
+  const policies = new Set(hits.map(({ policy }) => policy).filter(({ count }) => count !== undefined));
+  return [...policies].flatMap((policy) => {
+    const outcomes = result.outcomes.filter((_outcome, index) => hits[index]?.policy === policy);
+    const receipts = receiptsOf({ ...result, outcomes });
+    return receipts.length === 0 ? [] : [{ policy, receipts }];
   });
 }
 

@@ -143,7 +143,9 @@ function isDeclarations(
 ): limits is readonly RateLimitDeclaration[] {
   return (
     Array.isArray(limits) &&
-    limits.every((one: unknown) => typeof one === 'object' && one !== null && 'limits' in one)
+    limits.every(
+      (one: unknown) => typeof one === 'object' && one !== null && ('limits' in one || 'plans' in one),
+    )
   );
 }
 

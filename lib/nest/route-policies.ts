@@ -8,8 +8,9 @@ import {
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { compilePolicies, type PolicyScopes } from '../policies/compile-policies.js';
-import type { PolicyLevel } from '../policies/policy.js';
+import type { Policy, PolicyLevel } from '../policies/policy.js';
 import { assertSupported, type Storage } from '../storages/storage.js';
+import { warnOfAssertions } from './identities/asserted-identities.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
 import {
   PolicyDirectory,
@@ -17,6 +18,7 @@ import {
   type PolicyReference,
   type RoutePolicy,
 } from './policy-directory.js';
+import type { Identity } from './identities/identity.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
 import type { RateLimitDeclaration } from './rate-limit.options.js';
 import {
@@ -58,7 +60,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /** Compiles every handler that is there, so that a mistake stops the start. */
   onApplicationBootstrap(): void {
     this.identities.identityOf(this.options.key, 'RateLimitModule');
-    this.compile([this.#moduleLevel()], { route: '', controller: '' });
+    this.ofModule();
     for (const controller of this.#knownClasses()) {
       for (const handler of this.#handlersOf(controller)) this.of(controller, handler);
     }
@@ -69,8 +71,18 @@ export class RoutePolicies implements OnApplicationBootstrap {
     return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
   }
 
+  /** What the module declares for every route. */
+  ofModule(): readonly RoutePolicy[] {
+    return this.compile([this.#moduleLevel()], { route: '', controller: '' });
+  }
+
+  /** Makes rules known by the names of their policies, in place of those before. */
+  setRules(rules: readonly CompiledRoute[]): void {
+    this.#directory.setRules(rules);
+  }
+
   /**
-   * The policy that a reference means.
+   * The policy that a reference means, of a route or of a rule.
    *
    * @throws ConfigurationError when there is none, or several that differ
    */
@@ -84,16 +96,17 @@ export class RoutePolicies implements OnApplicationBootstrap {
    * @throws ConfigurationError naming the place of a mistake
    */
   compile(levels: readonly Level[], scopes: PolicyScopes): readonly RoutePolicy[] {
-    const policies = compilePolicies<ExecutionContext, RateLimitKey>({
+    const compiled = compilePolicies<ExecutionContext, RateLimitKey>({
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
       otherNames: this.options.rules.map(({ name, id }) => name ?? id),
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
-    return policies.map(({ key = this.options.key, ...policy }) =>
-      Object.freeze({ ...policy, identity: this.identities.identityOf(key, policy.where) }),
-    );
+    return compiled.map(({ key = this.options.key, ...policy }) => {
+      const identity = this.identities.identityOf(key, policy.where);
+      return Object.freeze({ ...policy, identity, mark: markOf(policy, identity) });
+    });
   }
 
   #add(controller: Type, handler: RouteHandler): CompiledRoute {
@@ -107,20 +120,10 @@ export class RoutePolicies implements OnApplicationBootstrap {
       beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth'),
       skips: skipsOf(levels),
     };
-    this.#warnOfAssertions(route);
+    warnOfAssertions(policies, (message) => this.#logger.warn(message));
     routes.compiled.set(handler, route);
     this.#directory.add(route);
     return route;
-  }
-
-  #warnOfAssertions({ beforeAuth }: CompiledRoute): void {
-    const asserted = beforeAuth.find(({ identity }) => identity.isAsserted);
-    const byAddress = ({ identity }: RoutePolicy): boolean => identity.types.join() === 'ip';
-    if (asserted === undefined || beforeAuth.some(byAddress)) return;
-    this.#logger.warn(
-      `${asserted.where}: the key "${asserted.identity.types.join(', ')}" is what a client says, and before authentication each new one ` +
-        "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.",
-    );
   }
 
   #routesOf(controller: Type): ControllerRoutes {
@@ -193,6 +196,11 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
     declarations: read(LIMITS_METADATA) as readonly RateLimitDeclaration[],
     skips: read(SKIP_METADATA) as 'all' | readonly string[],
   };
+}
+
+function markOf({ id, limits, plans }: Omit<Policy<never, unknown>, 'key'>, { types }: Identity): string {
+  const cells = new Set([limits, ...(plans?.values() ?? [])].flat().map((limit) => limit.id));
+  return [id, ...cells, ...types].join(' ');
 }
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {

@@ -1,6 +1,7 @@
-import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, Logger, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
 import { requestPath } from '../http/request-path.js';
 import { policiesFor, RuleBook, type RuleOfRoute } from '../policies/rules.js';
+import { warnOfAssertions } from './identities/asserted-identities.js';
 import type { CompiledRoute, PolicyReference, RoutePolicy } from './policy-directory.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
 import type { RateLimitRule } from './rate-limit.options.js';
@@ -18,8 +19,18 @@ export interface RequestPolicies {
   readonly beforeAuth: readonly RoutePolicy[];
 }
 
-/** What rules make of the requests of a route by one method. */
+/** What Express says of the path that it has routed. */
+interface RoutedRequest extends HttpRequest {
+  /** Where the application is mounted within another; as the client has spelt it. */
+  readonly baseUrl?: string;
+  readonly path?: unknown;
+}
+
+/** What rules make of the requests of a route by one method and template. */
 interface RuledRoute {
+  readonly method: string | undefined;
+  /** Absent where it cannot be told: then the route may be of any path. */
+  readonly template: string | undefined;
   /** What holds for each of them; absent where that has to be found out by its path. */
   readonly always: RequestPolicies | undefined;
   readonly rules: readonly RuleOfRoute<RoutePolicy>[];
@@ -28,9 +39,10 @@ interface RuledRoute {
 /** The rules: what they add to routes, and what they make of requests that reach none. */
 @Injectable()
 export class RouteRules implements OnModuleInit {
+  readonly #logger = new Logger('RateLimit');
   #book: Rules | undefined;
-  /** By method and template, which Express and Fastify tell with the first request. */
-  #ruled = new WeakMap<CompiledRoute, Map<string, RuledRoute>>();
+  /** Few per route: Express and Fastify tell the template with the first request, and methods are those that Node.js knows. */
+  #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -52,9 +64,7 @@ export class RouteRules implements OnModuleInit {
    * @throws ConfigurationError when there is none, or several that differ
    */
   find(reference: PolicyReference): RoutePolicy {
-    const { policy, route } = reference;
-    const ruled = route === undefined ? this.#book?.policies.find(({ name }) => name === policy) : undefined;
-    return ruled ?? this.routes.find(reference);
+    return this.routes.find(reference);
   }
 
   /**
@@ -68,6 +78,20 @@ export class RouteRules implements OnModuleInit {
     );
     this.#book = rules.length > 0 ? book : undefined;
     this.#ruled = new WeakMap();
+    this.routes.setRules(
+      book.compiled.map(({ id, policies }) => ({
+        id: `rule ${id}`,
+        policies,
+        beforeAuth: policies,
+        skips: NONE,
+      })),
+    );
+    for (const rule of book.compiled) {
+      if (!rule.policies.some(({ identity }) => identity.isAsserted)) continue;
+      const beside = book.beside(rule).flatMap(({ policies }) => policies);
+      const together = [...rule.policies, ...beside, ...this.routes.ofModule()];
+      warnOfAssertions(together, (message) => this.#logger.warn(message));
+    }
   }
 
   /** The policies of a request to a route: first its own, then those of its rules. */
@@ -83,36 +107,38 @@ export class RouteRules implements OnModuleInit {
   }
 
   #ruledRoute(book: Rules, route: CompiledRoute, request: HttpRequest): RuledRoute {
+    const { method } = request;
     const template = templateOf(request);
-    // A route whose template cannot be told may be of any path.
-    const key = `${request.method} ${template ?? '/*'}`;
-    const byKey = this.#ruled.get(route) ?? new Map<string, RuledRoute>();
-    let ruled = byKey.get(key);
-    if (ruled === undefined) {
-      const rules = book.forRoute(request.method ?? '', template ?? '/*');
-      const isCertain = rules.every(({ always }) => always);
-      ruled = { rules, always: isCertain ? withRules(route, policiesFor(rules, '')) : undefined };
-      this.#ruled.set(route, byKey.set(key, ruled));
-    }
+    const known = this.#ruled.get(route);
+    const found = known?.find((ruled) => ruled.method === method && ruled.template === template);
+    if (found !== undefined) return found;
+    const rules = book.forRoute(method ?? '', template ?? '/*any');
+    const isCertain = rules.every(({ always }) => always);
+    const always = isCertain ? withRules(route, policiesFor(rules, '')) : undefined;
+    const ruled: RuledRoute = { method, template, always, rules };
+    if (known === undefined) this.#ruled.set(route, [ruled]);
+    else known.push(ruled);
     return ruled;
   }
 }
 
+const NONE: ReadonlySet<string> = new Set();
+
 function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): RequestPolicies {
   const { skips } = route;
-  const added = ruled.filter(
-    ({ id, name }) =>
-      !(skips instanceof Set && skips.has(name)) && !route.policies.some((policy) => policy.id === id),
-  );
+  const added = skips === 'all' ? [] : ruled.filter(({ name }) => !skips.has(name));
   const policies = [...route.policies, ...added];
   return { policies, beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth') };
 }
 
-function templateOf({ route, routeOptions }: HttpRequest): string | undefined {
+/** The template of the path; a mounted application knows only its part of it. */
+function templateOf({ route, routeOptions, baseUrl }: RoutedRequest): string | undefined {
   const template = route?.path ?? routeOptions?.url;
-  return typeof template === 'string' ? template : undefined;
+  return typeof template === 'string' && !baseUrl ? template : undefined;
 }
 
-function pathOf({ originalUrl, url }: HttpRequest): string {
-  return requestPath(originalUrl ?? url ?? '/');
+/** The path as it has been routed: Express reads some URLs in a way of its own, and middleware sees a part of them. */
+function pathOf({ baseUrl, path, originalUrl, url }: RoutedRequest): string {
+  const routed = baseUrl !== undefined && typeof path === 'string' ? baseUrl + path : originalUrl;
+  return requestPath(routed ?? url ?? '/');
 }

@@ -1,27 +1,41 @@
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
+import { decodeSegment } from '../common/path-segment.js';
 
-/** How much a segment of a pattern leaves open, the most definite first. */
+/** How much a segment of a path leaves open, the most definite first: `users`, `*.json`, `*` and `**`. */
 const [STATIC, PART, ONE, MANY] = [0, 1, 2, 3];
 
-/** A path with placeholders: `*` or `:name` for one segment, `**` for any number of them. Letters' case does not matter. */
-export class PathPattern {
-  readonly #matches: (path: string) => boolean;
-  readonly #segments: readonly string[];
+/** Where a path ends, less is open than where it goes on anyhow, and more than where it goes on in some way. */
+const END = 2.5;
 
-  /** @throws ConfigurationError when the text is no path */
+/** One segment of a pattern, or of the template of a route. */
+interface Segment {
+  readonly openness: number;
+  /** As it is compared; of a static one the text itself. */
+  readonly text: string;
+  /** Whether a segment of a request's path, spelt as ours are, is one of those that it stands for. */
+  readonly matches: (segment: string) => boolean;
+}
+
+/**
+ * A path with placeholders: `*` or `:name` for one segment, `**` for any number of them, and within a segment what globs have:
+ * `*.json`, `{users,orders}`, `v[12]`. Letters' case does not matter. To match a path takes time in proportion to its length.
+ */
+export class PathPattern {
+  readonly #segments: readonly Segment[];
+
+  /** @throws ConfigurationError when the text is no path, or would take long to match */
   constructor(readonly text: string) {
     if (typeof text !== 'string' || !text.startsWith('/')) {
       throw new ConfigurationError(`A path begins with "/", such as "/api/**"; got ${describeValue(text)}.`);
     }
-    this.#segments = segmentsOf(text).map((segment) => (isParameter(segment) ? '*' : segment.toLowerCase()));
-    this.#matches = picomatch(`/${this.#segments.join('/')}`, { nocase: true, dot: true });
+    this.#segments = segmentsOf(text).map(segmentOfPattern);
   }
 
   /** @param path as `requestPath` gives it */
   matches(path: string): boolean {
-    return this.#matches(path);
+    return matchesAll(this.#segments, segmentsOf(path).map(fold));
   }
 
   /**
@@ -29,24 +43,24 @@ export class PathPattern {
    * takes a look at each of them.
    */
   matchesOf(template: string): 'all' | 'some' | 'none' {
-    if (/[{}()|]/.test(template)) return 'some'; // optional parts and regular expressions
-    const segments = segmentsOf(template).map((segment) => segment.toLowerCase());
+    const segments = segmentsOf(template).map(segmentOfTemplate);
+    if (!segments.every((segment) => segment !== undefined)) return 'some';
     if (!overlap(this.#segments, segments)) return 'none';
-    return this.#segments.every((segment) => opennessOf(segment) !== PART) && covers(this.#segments, segments)
-      ? 'all'
-      : 'some';
+    return covers(this.#segments, segments) ? 'all' : 'some';
+  }
+
+  /** Whether every path that the other pattern matches is one of this one's, as far as that can be told. */
+  covers(other: PathPattern): boolean {
+    return covers(this.#segments, other.#segments);
   }
 
   /** Negative when this pattern is the more specific one: where they first differ, it leaves less open. */
   compareTo(other: PathPattern): number {
     const length = Math.max(this.#segments.length, other.#segments.length);
     for (let index = 0; index < length; index++) {
-      const [one, two] = [this.#segments[index], other.#segments[index]];
-      // A path that ends is more specific than one that goes on anyhow, and less than one that goes on in some way.
-      if (one === undefined) return two === '**' ? -1 : 1;
-      if (two === undefined) return one === '**' ? 1 : -1;
-      const difference = opennessOf(one) - opennessOf(two);
-      if (difference !== 0) return difference;
+      const { openness: one } = this.#segments[index] ?? { openness: END };
+      const { openness: two } = other.#segments[index] ?? { openness: END };
+      if (one !== two) return one - two;
     }
     return 0;
   }
@@ -56,43 +70,87 @@ function segmentsOf(path: string): string[] {
   return path.split('/').filter(Boolean);
 }
 
-function isParameter(segment: string): boolean {
-  return /^:\w+$/.test(segment);
+/** One spelling for all that some router takes for the same: Fastify may ignore letters' case, and does so in Unicode. */
+function fold(segment: string): string {
+  return segment.toLowerCase().toUpperCase();
 }
 
-function opennessOf(segment: string): number {
-  if (segment === '**') return MANY;
-  if (segment === '*') return ONE;
-  return /[*?[\]{}()!+@\\]/.test(segment) ? PART : STATIC;
+const any = (): boolean => true;
+const one: Segment = { openness: ONE, text: '*', matches: any };
+const many: Segment = { openness: MANY, text: '**', matches: any };
+
+function segmentOfPattern(given: string): Segment {
+  if (given === '**') return many;
+  const text = fold(decodeSegment(given).replaceAll(/:\w+/g, '*'));
+  if (text === '*') return one;
+  if (!/[*?[\]{}()|\\]/.test(text)) return staticSegment(text);
+  // Two stars, or what may repeat, would be tried in every combination at the will of whoever sends a long path.
+  if (text.split('*').length > 2 || /[+()|\\]/.test(text)) {
+    throw new ConfigurationError(
+      'A segment of a path is "*", ":name" or "**", or text with at most one "*", and with "?", "[…]" and "{a,b}"; ' +
+        `got ${describeValue(given)}.`,
+    );
+  }
+  const options = { dot: true, flags: 's', noextglob: true, nonegate: true, windows: false };
+  return { openness: PART, text, matches: picomatch(text, options) };
 }
 
-/** What a segment of a route's template stands for. */
-function isWildcard(segment: string): boolean {
-  return segment.startsWith('*');
+function staticSegment(text: string): Segment {
+  return { openness: STATIC, text, matches: (segment) => segment === text };
 }
 
-function isVariable(segment: string): boolean {
-  return segment.includes(':') || segment.includes('*');
+/** What a segment of a route's template stands for; `undefined` where that may be more than this knows. */
+function segmentOfTemplate(given: string): Segment | undefined {
+  if (/[{}()|?\\]|.\*/.test(given)) return undefined; // optional parts, regular expressions, prefixes of wildcards
+  if (given.startsWith('*')) return many;
+  return given.includes(':') ? one : staticSegment(fold(decodeSegment(given)));
 }
 
-/** Whether some path is one of the pattern's and one of the template's. */
-function overlap(pattern: readonly string[], template: readonly string[]): boolean {
+/** By trying `**` with ever more segments; only the last of several has to be tried again. */
+function matchesAll(pattern: readonly Segment[], path: readonly string[]): boolean {
+  let [at, next] = [0, 0];
+  let retry: { readonly pattern: number; path: number } | undefined;
+  while (at < path.length) {
+    const segment = pattern[next];
+    if (segment?.openness === MANY) {
+      retry = { pattern: ++next, path: at };
+    } else if (segment?.matches(path[at] as string)) {
+      next++;
+      at++;
+    } else if (retry !== undefined) {
+      next = retry.pattern;
+      at = ++retry.path;
+    } else {
+      return false;
+    }
+  }
+  return pattern.slice(next).every(({ openness }) => openness === MANY);
+}
+
+/** Whether some path may be one of the pattern's and one of the template's. */
+function overlap(pattern: readonly Segment[], template: readonly Segment[]): boolean {
   const [first, ...rest] = pattern;
   const [head, ...tail] = template;
-  if (first === '**') return overlap(rest, template) || (head !== undefined && overlap(pattern, tail));
-  if (head !== undefined && isWildcard(head))
+  if (first?.openness === MANY)
+    return overlap(rest, template) || (head !== undefined && overlap(pattern, tail));
+  if (head?.openness === MANY)
     return overlap(pattern, tail) || (first !== undefined && overlap(rest, template));
   if (first === undefined || head === undefined) return first === head;
-  const fits = opennessOf(first) !== STATIC || isVariable(head) || first === head;
-  return fits && overlap(rest, tail);
+  return (head.openness !== STATIC || first.matches(head.text)) && overlap(rest, tail);
 }
 
-/** Whether every path of the template is one of the pattern's. */
-function covers(pattern: readonly string[], template: readonly string[]): boolean {
+/** Whether every path of the template is one of the pattern's, as far as segments tell one by one. */
+function covers(pattern: readonly Segment[], template: readonly Segment[]): boolean {
   const [first, ...rest] = pattern;
   const [head, ...tail] = template;
-  if (first === '**') return covers(rest, template) || (head !== undefined && covers(pattern, tail));
+  if (first?.openness === MANY)
+    return covers(rest, template) || (head !== undefined && covers(pattern, tail));
   if (first === undefined || head === undefined) return first === head;
-  if (isWildcard(head)) return false;
-  return (first === '*' || (first === head && !isVariable(head))) && covers(rest, tail);
+  return coversOne(first, head) && covers(rest, tail);
+}
+
+function coversOne(segment: Segment, other: Segment): boolean {
+  if (other.openness === MANY) return false;
+  if (other.openness === STATIC) return segment.matches(other.text);
+  return segment.openness === ONE || (segment.openness === PART && segment.text === other.text);
 }

@@ -2,9 +2,9 @@ import { assertCost } from '../common/cost.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
-import type { PolicyDeclaration } from './policy.js';
+import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 
-const OPTIONS = [
+export const POLICY_OPTIONS = [
   'limits',
   'name',
   'strategy',
@@ -21,7 +21,8 @@ const OPTIONS = [
   'errorMessage',
 ] as const satisfies readonly (keyof PolicyDeclaration<unknown>)[];
 
-const HINTS = {
+/** What to say of options that are known elsewhere, or under another name. */
+export const POLICY_HINTS = {
   storage: 'The storage is an option of RateLimitModule.forRoot.',
   limit: 'Give the limits as "limits".',
   rate: 'Give the limits as "limits".',
@@ -34,7 +35,7 @@ const HINTS = {
  * @throws ConfigurationError naming the option; RangeError for a cost
  */
 export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
-  assertKnownOptions('A rate limit', declaration, OPTIONS, HINTS);
+  assertKnownOptions('A rate limit', declaration, POLICY_OPTIONS, POLICY_HINTS);
   const { limits, plans, name, cost, scope, skip, phase, count, errorMessage } = declaration;
   if (name !== undefined) assertName('name of a policy', name);
   if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
@@ -46,6 +47,10 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
     assertOptionsObject('The option "plans"', plans);
     if (Object.keys(plans).length === 0)
       throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
+    if (limits === undefined && Object.values(plans).every((plan) => plan === UNLIMITED))
+      throw new ConfigurationError(
+        'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+      );
   } else if (limits === undefined) {
     throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');
   }

@@ -1,8 +1,8 @@
-import { ConfigurationError } from '../common/errors.js';
+import { ConfigurationError, messageOf } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
-import { assertOptionsObject } from '../common/options.js';
+import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { PathPattern } from './path-pattern.js';
-import { assertName } from './policy-options.js';
+import { assertName, POLICY_HINTS, POLICY_OPTIONS } from './policy-options.js';
 import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
 
 /** Limits for all requests of some methods and paths, whatever route answers them, or none. */
@@ -19,8 +19,11 @@ export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclara
   continue?: boolean;
 }
 
+const RULE_OPTIONS = ['id', 'method', 'path', 'priority', 'continue', ...POLICY_OPTIONS];
+
 /** A rule, ready to be matched; `P` is what its limits were compiled to. */
 export interface CompiledRule<P> {
+  readonly id: string;
   readonly path: PathPattern;
   /** In capitals; absent for all. */
   readonly methods: ReadonlySet<string> | undefined;
@@ -39,7 +42,8 @@ export interface RuleOfRoute<P> {
 
 /** The rules of a module in the order in which they are tried. */
 export class RuleBook<Context, Key, P> {
-  readonly #compiled: readonly CompiledRule<P>[];
+  /** Ready to be matched, in the order in which they are tried. */
+  readonly compiled: readonly CompiledRule<P>[];
 
   /**
    * @param compile compiles what a rule declares
@@ -50,32 +54,30 @@ export class RuleBook<Context, Key, P> {
     compile: (level: PolicyLevel<Context, Key>) => readonly P[],
   ) {
     const ids = new Set<string>();
-    this.#compiled = rules
-      .map((rule, index) => {
-        assertRule(rule, index);
-        const { id, method, path, priority = 0, continue: continues = false, ...declaration } = rule;
-        if (ids.has(id))
-          throw new ConfigurationError(`There are two rules "${id}". Give each an id of its own.`);
-        ids.add(id);
+    rules.forEach((rule, index) => {
+      assertRule(rule, index);
+      if (ids.has(rule.id))
+        throw new ConfigurationError(`There are two rules "${rule.id}". Give each an id of its own.`);
+      ids.add(rule.id);
+    });
+    this.compiled = rules
+      .map(({ id, method, path, priority = 0, continue: continues = false, ...declaration }) => {
+        const where = `The rule "${id}"`;
         return {
-          path: new PathPattern(path),
-          methods: methodsOf(id, method),
+          id,
+          path: patternOf(where, path),
+          methods: methodsOf(where, method),
           priority,
           continues,
           policies: compile({
-            where: `The rule "${id}"`,
+            where,
             scope: `rule ${id}`,
-            declarations: [{ name: id, ...declaration }],
+            declarations: [{ ...declaration, name: declaration.name ?? id }],
             skips: [],
           }),
         };
       })
       .sort((one, other) => other.priority - one.priority || one.path.compareTo(other.path));
-  }
-
-  /** All policies of all rules. */
-  get policies(): readonly P[] {
-    return this.#compiled.flatMap(({ policies }) => policies);
   }
 
   /**
@@ -86,7 +88,7 @@ export class RuleBook<Context, Key, P> {
    */
   forRoute(method: string, template: string): RuleOfRoute<P>[] {
     const found: RuleOfRoute<P>[] = [];
-    for (const rule of this.#compiled) {
+    for (const rule of this.compiled) {
       const matches = answers(rule, method) ? rule.path.matchesOf(template) : 'none';
       if (matches === 'none') continue;
       const always = matches === 'all';
@@ -98,11 +100,23 @@ export class RuleBook<Context, Key, P> {
 
   /** The policies of the rules that apply to a request. */
   forRequest(method: string, path: string): readonly P[] {
-    const rules = this.#compiled.filter((rule) => answers(rule, method));
+    const rules = this.compiled.filter((rule) => answers(rule, method));
     return policiesFor(
       rules.map((rule) => ({ rule, always: false })),
       path,
     );
+  }
+
+  /** The rules that apply to every request that a rule applies to, as far as that can be told. */
+  beside(rule: CompiledRule<P>): CompiledRule<P>[] {
+    const found: CompiledRule<P>[] = [];
+    let isPast = false;
+    for (const other of this.compiled) {
+      if (other === rule) isPast = true;
+      else if (coversRule(other, rule)) found.push(other);
+      if (isPast && !other.continues) break;
+    }
+    return found;
   }
 }
 
@@ -124,11 +138,17 @@ function answers(
   return methods === undefined || methods.has(method);
 }
 
+function coversRule<P>(rule: CompiledRule<P>, other: CompiledRule<P>): boolean {
+  const methods = [...(other.methods ?? ['*'])];
+  return methods.every((method) => answers(rule, method)) && rule.path.covers(other.path);
+}
+
 function assertRule<Context, Key>(rule: Rule<Context, Key>, index: number): void {
   assertOptionsObject(`The rule at ${index}`, rule);
   const { id, priority, continue: continues, scope } = rule;
   assertName(`id of the rule at ${index}`, id);
   const where = `The rule "${id}"`;
+  assertKnownOptions(where, rule, RULE_OPTIONS, POLICY_HINTS);
   if (priority !== undefined && !Number.isFinite(priority))
     throw new ConfigurationError(`${where}: the priority must be a number; got ${describeValue(priority)}.`);
   if (continues !== undefined && typeof continues !== 'boolean')
@@ -141,12 +161,20 @@ function assertRule<Context, Key>(rule: Rule<Context, Key>, index: number): void
     );
 }
 
-function methodsOf(id: string, method: Rule<unknown>['method'] = '*'): ReadonlySet<string> | undefined {
+function patternOf(where: string, path: string): PathPattern {
+  try {
+    return new PathPattern(path);
+  } catch (cause) {
+    throw new ConfigurationError(`${where}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function methodsOf(where: string, method: Rule<unknown>['method'] = '*'): ReadonlySet<string> | undefined {
   const given = [method].flat();
   const wrong = given.find((one) => typeof one !== 'string' || !/^(\*|[A-Za-z-]+)$/.test(one));
   if (given.length === 0 || wrong !== undefined)
     throw new ConfigurationError(
-      `The rule "${id}": a method is "GET", "POST" or another, or "*" for all; got ${given.length === 0 ? 'none' : describeValue(wrong)}.`,
+      `${where}: a method is "GET", "POST" or another, or "*" for all; got ${given.length === 0 ? 'none' : describeValue(wrong)}.`,
     );
   if (given.includes('*')) return undefined;
   const methods = new Set(given.map((one) => one.toUpperCase()));

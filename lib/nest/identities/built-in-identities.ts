@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { ConfigurationError } from '../../common/errors.js';
+import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/identifier.js';
 import { clientNetwork } from '../../http/client-address.js';
 import { bucketOf, secretBucketOf } from '../../policies/identity.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { theOnly, type IdentifiedRequest, type Identity } from './identity.js';
+
+/** Headers that let in whoever has them: no store gets to know them. */
+const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
 const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>';
 
@@ -18,8 +21,10 @@ export function builtInIdentity(name: string, where: string, options: ResolvedOp
     case 'ip':
       return addressIdentity(options);
     case 'user':
-      return identityOf('user', (request) =>
-        text(options.user(request.transport.requestOf(request.context))),
+      return identityOf(
+        'user',
+        (request) => userOf(options.user(request.transport.requestOf(request.context))),
+        { isOfUser: true },
       );
     case 'api-key':
       return identityOf('api-key', (request) => headerOf(request, options.apiKeyHeader), {
@@ -27,16 +32,19 @@ export function builtInIdentity(name: string, where: string, options: ResolvedOp
         bucket: secretBucketOf,
       });
     case 'session':
-      return identityOf('session', sessionOf, { isAsserted: true });
+      return identityOf('session', sessionOf, { isAsserted: true, bucket: secretBucketOf });
     case 'socket':
       return identityOf('socket', socketOf);
     default: {
-      const header = /^header:([\w!#$%&'*+.^`|~-]+)$/.exec(name)?.[1]?.toLowerCase();
+      const header = /^header:([\w.-]+)$/.exec(name)?.[1]?.toLowerCase();
       if (header === undefined)
         throw new ConfigurationError(
           `${where}: there is no key ${describeValue(name)}. Known: ${BUILT_IN}, or a function.`,
         );
-      return identityOf(`header:${header}`, (request) => headerOf(request, header), { isAsserted: true });
+      return identityOf(`header:${header}`, (request) => headerOf(request, header), {
+        isAsserted: true,
+        bucket: SECRET_HEADERS.has(header) ? secretBucketOf : bucketOf,
+      });
     }
   }
 }
@@ -45,6 +53,7 @@ function addressIdentity({ ipv6Prefix }: ResolvedOptions): Identity {
   return {
     types: ['ip'],
     isAsserted: false,
+    isOfUser: false,
     bucketOf: (request) => request.addressBucket(),
     bucketFor: (values) => bucketOf('ip', clientNetwork(theOnly(values), ipv6Prefix)),
   };
@@ -53,17 +62,28 @@ function addressIdentity({ ipv6Prefix }: ResolvedOptions): Identity {
 function identityOf(
   type: string,
   find: (request: IdentifiedRequest) => string | undefined,
-  { isAsserted = false, bucket = bucketOf } = {},
+  { isAsserted = false, isOfUser = false, bucket = bucketOf } = {},
 ): Identity {
   return {
     types: [type],
     isAsserted,
+    isOfUser,
     bucketOf(request) {
       const value = find(request);
       return value === undefined || value === '' ? undefined : bucket(type, value);
     },
     bucketFor: (values) => bucket(type, theOnly(values)),
   };
+}
+
+/** @throws ResolverError for what would make one user of all, as most objects do when they become texts */
+function userOf(user: unknown): string | undefined {
+  const found = text(user);
+  if (found !== undefined || user === undefined || user === null) return found;
+  throw new ResolverError(
+    `The key "user" must be a string or a number; got ${describeValue(user)}. Say what it is in the module's option "user": ` +
+      '(request) => String(request.user._id), for example.',
+  );
 }
 
 function text(value: unknown): string | undefined {

@@ -1,8 +1,11 @@
 import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
+import { ResolverError } from '../../common/errors.js';
+import { describeValue } from '../../common/identifier.js';
 import { AddressList } from '../../http/address-list.js';
 import { bareAddress, clientNetwork } from '../../http/client-address.js';
 import { bucketOf } from '../../policies/identity.js';
+import { askApplication } from '../ask-application.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { HttpRequest } from '../transports/http.transport.js';
@@ -37,7 +40,9 @@ export class ClientAddresses {
   /** The address that a request comes from, as the adapter or the application's hook has it. */
   of(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
     const { clientIp } = this.options;
-    if (clientIp !== undefined) return chain(clientIp(context), (address) => address ?? undefined);
+    if (clientIp !== undefined) {
+      return askApplication('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
+    }
     if (context.getType() === 'http') this.#warnOfProxies(transport.requestOf(context));
     return transport.addressOf(context);
   }
@@ -85,4 +90,11 @@ export class ClientAddresses {
     this.#warned.add(what);
     this.#logger.warn(message);
   }
+}
+
+function givenAddress(address: string | null | undefined): string | undefined {
+  if (address === undefined || address === null || typeof address === 'string') return address ?? undefined;
+  throw new ResolverError(
+    `RateLimitModule: the function "clientIp" must return a string; got ${describeValue(address)}.`,
+  );
 }

@@ -43,8 +43,9 @@ export class IdentityResolvers {
       throw new ConfigurationError(
         `${where}: a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got ${describeValue(key)}.`,
       );
-    const parts = keys.map((part: RateLimitKey) => this.identityOf(part, where));
-    return key instanceof FirstOf ? firstOfParts(parts) : composite(parts);
+    const identitiesOf = (parts: readonly RateLimitKey[]): Identity[] =>
+      parts.map((part) => this.identityOf(part, where));
+    return key instanceof FirstOf ? firstOfParts(identitiesOf(keys)) : composite(identitiesOf(flatten(keys)));
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): Identity {
@@ -52,6 +53,7 @@ export class IdentityResolvers {
     return {
       types: ['key'],
       isAsserted: false,
+      isOfUser: false,
       bucketOf: ({ context }) =>
         chain(find(context), (value) => {
           if (value === undefined || value === null || value === '') return undefined;
@@ -65,11 +67,16 @@ export class IdentityResolvers {
   }
 }
 
+/** A list within a list is more parts of it. */
+function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
+  return keys.flatMap((key) => (Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key]));
+}
+
 /** An identity of several parts. A part that is missing is the client's address. */
 function composite(parts: readonly Identity[]): Identity {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
-    isAsserted: parts.some(({ isAsserted }) => isAsserted),
+    ...traitsOf(parts),
     bucketOf: (request) =>
       chain(
         all(
@@ -87,10 +94,17 @@ function composite(parts: readonly Identity[]): Identity {
   };
 }
 
+function traitsOf(parts: readonly Identity[]): Pick<Identity, 'isAsserted' | 'isOfUser'> {
+  return {
+    isAsserted: parts.some(({ isAsserted }) => isAsserted),
+    isOfUser: parts.some(({ isOfUser }) => isOfUser),
+  };
+}
+
 function firstOfParts(parts: readonly Identity[]): Identity {
   return {
     types: parts.flatMap(({ types }) => types),
-    isAsserted: parts.some(({ isAsserted }) => isAsserted),
+    ...traitsOf(parts),
     bucketOf: (request) => {
       const from = (index: number): ReturnType<Identity['bucketOf']> => {
         const part = parts[index];

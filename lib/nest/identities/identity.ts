@@ -16,6 +16,8 @@ export interface Identity {
   readonly types: readonly string[];
   /** Whether clients tell it themselves, unchecked, so that each could be as many as it likes. */
   readonly isAsserted: boolean;
+  /** Whether the authenticated user is it, or a part of it. */
+  readonly isOfUser: boolean;
   /** The bucket of a request; `undefined` when it has no such identity. */
   bucketOf(request: IdentifiedRequest): Awaitable<string | undefined>;
   /**

@@ -1,4 +1,6 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 import type { IdentifiedRequest } from './identity.js';
 
 /** So many requests without a user are looked at again once they are answered. */
@@ -10,18 +12,25 @@ export class LateUserDetector {
   readonly #logger = new Logger('RateLimit');
   #looks = 0;
 
-  /** A request had no user when it was counted. */
-  watch({ context, transport }: IdentifiedRequest, where: string): void {
-    if (transport.onAnswer === undefined || this.#looks >= MOST_LOOKS) return;
+  constructor(@Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions) {}
+
+  /** A request is counted by its user, if it has one. */
+  watch(request: IdentifiedRequest, where: string): void {
+    const { context, transport } = request;
+    if (transport.onAnswer === undefined || this.#looks >= MOST_LOOKS || this.#hasUser(request)) return;
     this.#looks++;
     transport.onAnswer(context, () => {
-      const { user } = transport.requestOf(context) ?? {};
-      if (user === undefined || user === null || this.#looks > MOST_LOOKS) return;
+      if (this.#looks > MOST_LOOKS || !this.#hasUser(request)) return;
       this.#looks = MOST_LOOKS + 1;
       this.#logger.warn(
         `${where}: the key "user" was looked up before the user was known, so the address was counted instead. Give the limit ` +
           "phase: 'afterAuth', and bind RateLimitGuard after your own guard.",
       );
     });
+  }
+
+  #hasUser({ context, transport }: IdentifiedRequest): boolean {
+    const user = this.options.user(transport.requestOf(context));
+    return user !== undefined && user !== null && user !== '';
   }
 }
