@@ -141,6 +141,7 @@ function compilePolicy<Context, Key>(
         burst,
         ...(mode === undefined ? {} : { mode }),
         block: durations,
+        provisional: count !== undefined && count !== 'all',
       });
       assertSupported(limit);
       return limit;

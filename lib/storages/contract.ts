@@ -41,6 +41,8 @@ export interface BatchResult {
   readonly now: number;
   /** One per hit, in the batch's order. */
   readonly outcomes: readonly Outcome[];
+  /** What decided while the store could not: nothing, or a count of this process alone. */
+  readonly degraded?: 'allow' | 'fallback';
 }
 
 /** What a storage can do. */

@@ -21,6 +21,8 @@ export interface Limit extends Quota {
   readonly mode: 'enforce' | 'shadow';
   /** How long refusals block the limit, in ms: the first time, the second, …; empty for not at all. */
   readonly block: readonly number[];
+  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. */
+  readonly provisional: boolean;
 }
 
 export interface CreateLimitOptions {
@@ -38,6 +40,8 @@ export interface CreateLimitOptions {
   mode?: 'enforce' | 'shadow';
   /** Whole ms. Default: none. */
   block?: readonly number[];
+  /** Default: false. */
+  provisional?: boolean;
 }
 
 /**
@@ -53,7 +57,17 @@ export interface CreateLimitOptions {
  * ```
  */
 export function createLimit(options: CreateLimitOptions): Limit {
-  const { id, name = id, strategy, amount, period, burst, mode = 'enforce', block = [] } = options;
+  const {
+    id,
+    name = id,
+    strategy,
+    amount,
+    period,
+    burst,
+    mode = 'enforce',
+    block = [],
+    provisional = false,
+  } = options;
   const where = (what: string): string => `The ${what} of the limit "${name}"`;
   if (!isStrategyName(strategy)) {
     throw new ConfigurationError(
@@ -86,6 +100,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     burst: burst ?? amount,
     mode,
     block: Object.freeze([...block]),
+    provisional,
   });
 }
 

@@ -81,6 +81,9 @@ export abstract class Storage implements MovingWindowSupport {
   /** Lets go of what this storage opened itself. Idempotent. */
   abstract close(): Awaitable<void>;
 
+  /** Begins its connection anew, where it has opened one itself: called while the store does not answer. Never throws. */
+  reconnect(): void {}
+
   /** Forgets what is counted under a key that `RateLimitItem.keyFor` made, or that `incr` or `acquireEntry` was given. */
   clear(key: string): Awaitable<void> {
     return this.remove(strategyNames.map((strategy) => cellOf(key, strategy, 1, LONGEST_PERIOD)));

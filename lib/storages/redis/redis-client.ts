@@ -19,7 +19,7 @@ const SAFE_OPTIONS = {
   autoResendUnfulfilledCommands: false,
   commandTimeout: 1000,
   connectTimeout: 2000,
-  retryStrategy: (attempt: number): number => Math.min(50 * attempt, 1000),
+  retryStrategy: (attempt: number): number => Math.min(50 * attempt, 500),
   reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
 } as const satisfies RedisOptions;
 

@@ -121,6 +121,10 @@ export abstract class RedisScriptStorage extends Storage {
     if (this.#ownsClient) this.client.disconnect();
   }
 
+  override reconnect(): void {
+    if (this.#ownsClient && !this.#closed) this.client.disconnect(true);
+  }
+
   async #resetServer(server: Redis): Promise<number> {
     const pattern = `${this.keyPrefix.replace(/[\\*?[\]^-]/g, '\\$&')}:{*`;
     let removed = 0;

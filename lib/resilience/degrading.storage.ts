@@ -1,0 +1,155 @@
+import { isPromise, type Awaitable } from '../common/awaitable.js';
+import { StorageError } from '../common/errors.js';
+import { receiptsOf, type BatchResult, type Cell, type Hit, type Refund } from '../storages/contract.js';
+import { createLimit, type Limit } from '../storages/limit.js';
+import { MemoryStorage } from '../storages/memory/memory.storage.js';
+import type { Storage } from '../storages/storage.js';
+import { LateAnswerError } from './guarded.storage.js';
+import { WrappedStorage } from './wrapped.storage.js';
+
+/** What becomes of a hit that the store cannot decide: it passes, fails, or is counted by this process alone. */
+export type OnError = 'allow' | 'fallback' | 'deny';
+
+const FROM_LENIENT_TO_STRICT: readonly OnError[] = ['allow', 'fallback', 'deny'];
+
+/** Of several the strictest. */
+export function strictest(modes: readonly OnError[]): OnError | undefined {
+  return FROM_LENIENT_TO_STRICT.findLast((mode) => modes.includes(mode));
+}
+
+export interface DegradingStorageOptions {
+  /** For whoever does not say it for a batch. */
+  readonly onError: OnError;
+  /** Over how many processes a limit is spread, of which each counts its share. */
+  readonly instances: number;
+}
+
+/** Decides batches that the store could not decide. */
+export class DegradingStorage extends WrappedStorage {
+  readonly #local = new MemoryStorage();
+  /** Limits by those that they are a share of. */
+  readonly #shares = new WeakMap<Limit, Limit>();
+  readonly #isShare = new WeakSet<Limit>();
+
+  constructor(
+    inner: Storage,
+    private readonly options: DegradingStorageOptions,
+  ) {
+    super(inner);
+  }
+
+  /** Forgets what was counted while the store could not. */
+  recover(): void {
+    this.#local.reset();
+  }
+
+  override consume(batch: readonly Hit[], onError = this.options.onError): Awaitable<BatchResult> {
+    return recovered(
+      () => this.inner.consume(batch),
+      (error) => this.#decide(batch, onError, error),
+    );
+  }
+
+  override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
+    const { onError } = this.options;
+    return recovered(
+      () => this.inner.peek(batch),
+      (error) => {
+        if (onError === 'deny') throw error;
+        return onError === 'allow'
+          ? allowed(batch, this.clock.now())
+          : this.#local.peek(this.#sharesOf(batch));
+      },
+    );
+  }
+
+  /** What was taken here is given back here. */
+  override refund(refunds: readonly Refund[]): Awaitable<void> {
+    const local = refunds.filter(({ limit }) => this.#isShare.has(limit));
+    if (local.length > 0) this.#local.refund(local);
+    return local.length < refunds.length
+      ? this.inner.refund(refunds.filter(({ limit }) => !this.#isShare.has(limit)))
+      : undefined;
+  }
+
+  override remove(cells: readonly Cell[]): Awaitable<void> {
+    this.#local.remove(this.#sharesOf(cells));
+    return this.inner.remove(cells);
+  }
+
+  override close(): Awaitable<void> {
+    this.#local.close();
+    return this.inner.close();
+  }
+
+  #decide(batch: readonly Hit[], onError: OnError, error: StorageError): BatchResult {
+    if (onError === 'allow') return allowed(batch, this.clock.now());
+    if (onError === 'deny') {
+      this.#giveBackLater(error);
+      throw error;
+    }
+    const result = this.#local.consume(this.#sharesOf(batch));
+    if (!result.allowed) this.#giveBackLater(error);
+    return { ...result, degraded: 'fallback' };
+  }
+
+  /** What a store counts for a request that has been refused meanwhile. */
+  #giveBackLater(error: StorageError): void {
+    if (!(error instanceof LateAnswerError)) return;
+    const giveBack = async (): Promise<void> => {
+      const receipts = receiptsOf((await error.answer) as BatchResult);
+      if (receipts.length > 0) await this.inner.refund(receipts);
+    };
+    giveBack().catch(() => undefined); // then it counts, as a hit whose answer is lost always may
+  }
+
+  #sharesOf<C extends Cell>(cells: readonly C[]): C[] {
+    return cells.map((cell) => ({ ...cell, limit: this.#shareOf(cell.limit) }));
+  }
+
+  #shareOf(limit: Limit): Limit {
+    let share = this.#shares.get(limit);
+    if (share === undefined) {
+      const { amount, burst, strategy, ...rest } = limit;
+      share = createLimit({
+        ...rest,
+        strategy,
+        amount: this.#part(amount),
+        burst: strategy === 'token-bucket' && amount > 0 ? this.#part(burst) : undefined,
+      });
+      this.#shares.set(limit, share);
+      this.#isShare.add(share);
+    }
+    return share;
+  }
+
+  #part(amount: number): number {
+    return amount === 0 ? 0 : Math.max(1, Math.floor(amount / this.options.instances));
+  }
+}
+
+function allowed(batch: readonly Hit[], now: number): BatchResult {
+  const outcomes = batch.map((hit) => ({
+    ...hit,
+    allowed: true,
+    remaining: Math.max(0, hit.limit.burst - hit.cost),
+    resetTime: now,
+    retryAfter: 0,
+    window: undefined,
+  }));
+  return { allowed: true, now, outcomes, degraded: 'allow' };
+}
+
+/** Answers otherwise where a store fails; nothing else that is thrown is the store's fault. */
+function recovered<T>(call: () => Awaitable<T>, otherwise: (error: StorageError) => T): Awaitable<T> {
+  const recover = (error: unknown): T => {
+    if (error instanceof StorageError) return otherwise(error);
+    throw error;
+  };
+  try {
+    const answer = call();
+    return isPromise(answer) ? answer.catch(recover) : answer;
+  } catch (error) {
+    return recover(error);
+  }
+}

@@ -1,0 +1,126 @@
+import { chain, type Awaitable } from '../common/awaitable.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
+import type { Storage } from '../storages/storage.js';
+import { WrappedStorage } from './wrapped.storage.js';
+
+/** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
+const LONGEST_MEMORY = 2000;
+
+/** How many identities are remembered. */
+const MOST_IDENTITIES = 10_000;
+
+/** A batch that was refused. */
+interface Denial {
+  readonly batch: readonly Hit[];
+  readonly result: BatchResult;
+  /** By `performance.now()`, which no clock that is set changes. */
+  readonly since: number;
+  readonly until: number;
+}
+
+/**
+ * Remembers refusals, so that an identity that is refused again and again costs the store one call in two seconds. Limits whose
+ * refusals change something (elastic windows) or may end at any time (those that count by outcome) are always asked about.
+ */
+export class DenialCacheStorage extends WrappedStorage {
+  /** By the first bucket of the batch; the oldest first. */
+  readonly #denials = new Map<string, readonly Denial[]>();
+
+  constructor(
+    inner: Storage,
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    super(inner);
+  }
+
+  override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
+    const bucket = batch[0]?.bucket ?? '';
+    const known = this.#denials.get(bucket);
+    if (known !== undefined) {
+      const now = this.now();
+      const denial = known.find((one) => one.until > now && isSame(one.batch, batch));
+      if (denial !== undefined) return later(denial, batch, Math.floor(now - denial.since));
+    }
+    return chain(this.inner.consume(batch), (result) => {
+      if (!result.allowed && result.degraded === undefined) this.#remember(bucket, batch, result);
+      return result;
+    });
+  }
+
+  override refund(refunds: readonly Refund[]): Awaitable<void> {
+    this.#forget(refunds);
+    return this.inner.refund(refunds);
+  }
+
+  override block(blocks: readonly Block[]): Awaitable<void> {
+    this.#forget(blocks);
+    return this.inner.block(blocks);
+  }
+
+  override remove(cells: readonly Cell[]): Awaitable<void> {
+    this.#forget(cells);
+    return this.inner.remove(cells);
+  }
+
+  override reset(): Awaitable<number> {
+    this.#denials.clear();
+    return this.inner.reset();
+  }
+
+  #remember(bucket: string, batch: readonly Hit[], result: BatchResult): void {
+    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.provisional))
+      return;
+    const since = this.now();
+    const wait = Math.min(LONGEST_MEMORY, ...[Math.max(...result.outcomes.map(waitOf))]);
+    const others = (this.#denials.get(bucket) ?? []).filter(
+      (one) => one.until > since && !isSame(one.batch, batch),
+    );
+    this.#denials.delete(bucket); // to be the newest
+    this.#denials.set(bucket, [...others, { batch, result, since, until: since + wait }]);
+    if (this.#denials.size > MOST_IDENTITIES) {
+      const [oldest] = this.#denials.keys();
+      if (oldest !== undefined) this.#denials.delete(oldest);
+    }
+  }
+
+  #forget(cells: readonly Cell[]): void {
+    for (const { bucket } of cells) this.#denials.delete(bucket);
+  }
+}
+
+function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((hit, index) => {
+      const { bucket, limit, cost } = other[index] as Hit;
+      return (
+        hit.bucket === bucket &&
+        hit.cost === cost &&
+        (hit.limit === limit ||
+          (hit.limit.id === limit.id &&
+            hit.limit.amount === limit.amount &&
+            hit.limit.burst === limit.burst &&
+            hit.limit.mode === limit.mode))
+      );
+    })
+  );
+}
+
+/** Ms for which an outcome keeps its batch from passing. */
+function waitOf({ allowed, limit, retryAfter }: Outcome): number {
+  return allowed || limit.mode === 'shadow' ? 0 : retryAfter;
+}
+
+/** The same refusal, so many ms later. */
+function later({ result }: Denial, batch: readonly Hit[], elapsed: number): BatchResult {
+  return {
+    allowed: false,
+    now: result.now + elapsed,
+    outcomes: result.outcomes.map((outcome, index) => ({
+      ...outcome,
+      limit: batch[index]?.limit ?? outcome.limit,
+      resetTime: Math.max(outcome.resetTime, result.now + elapsed),
+      retryAfter: Math.max(outcome.allowed ? 0 : 1, outcome.retryAfter - elapsed),
+    })),
+  };
+}

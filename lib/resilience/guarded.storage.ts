@@ -1,0 +1,166 @@
+import type { Awaitable } from '../common/awaitable.js';
+import { StorageError } from '../common/errors.js';
+import type { BatchResult, Block, Cell, Hit, Refund } from '../storages/contract.js';
+import type { Storage } from '../storages/storage.js';
+import { Deadlines } from './deadlines.js';
+import { WrappedStorage } from './wrapped.storage.js';
+
+export interface GuardedStorageOptions {
+  /** Ms that a call may take. */
+  readonly timeout: number;
+  /** So many failures in a row open the circuit. */
+  readonly failures: number;
+  /** Ms between probes of a store that fails, about. */
+  readonly probeInterval: number;
+}
+
+/** What is told when a store begins to fail, and when it is back. */
+export interface HealthListener {
+  degraded(error: StorageError): void;
+  recovered(): void;
+}
+
+/** No answer in time. The answer may come all the same. */
+export class LateAnswerError extends StorageError {
+  constructor(
+    message: string,
+    /** What is answered too late, if anything is. */
+    readonly answer: Promise<unknown>,
+  ) {
+    super(message);
+  }
+}
+
+/** Whether calls reach the store. While they do not, probes of our own do. */
+type Circuit =
+  | { readonly state: 'closed'; failures: number }
+  | { readonly state: 'open'; readonly error: StorageError; probe: NodeJS.Timeout };
+
+/**
+ * Lets nobody wait for a store that does not answer: every call has a deadline, and after some failures in a row no call
+ * reaches the store any more until a probe finds it well. What cannot be answered is a `StorageError`, at once.
+ *
+ * Source: the circuit breaker of M. Nygard, "Release It!". The half-open state is a probe of our own, so that no request has to be
+ * the one that finds out.
+ */
+export class GuardedStorage extends WrappedStorage {
+  #circuit: Circuit = { state: 'closed', failures: 0 };
+  #closed = false;
+  readonly #deadlines: Deadlines;
+
+  constructor(
+    inner: Storage,
+    private readonly options: GuardedStorageOptions,
+    private readonly listener: HealthListener,
+  ) {
+    super(inner);
+    this.#deadlines = new Deadlines(options.timeout);
+  }
+
+  /** Whether calls reach the store. */
+  get isOpen(): boolean {
+    return this.#circuit.state === 'open';
+  }
+
+  override consume(batch: readonly Hit[]): Promise<BatchResult> {
+    return this.#call(() => this.inner.consume(batch));
+  }
+
+  override peek(batch: readonly Hit[]): Promise<BatchResult> {
+    return this.#call(() => this.inner.peek(batch));
+  }
+
+  override refund(refunds: readonly Refund[]): Promise<void> {
+    return this.#call(() => this.inner.refund(refunds));
+  }
+
+  override block(blocks: readonly Block[]): Promise<void> {
+    return this.#call(() => this.inner.block(blocks));
+  }
+
+  override remove(cells: readonly Cell[]): Promise<void> {
+    return this.#call(() => this.inner.remove(cells));
+  }
+
+  override async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#circuit.state === 'open') clearTimeout(this.#circuit.probe);
+    await this.inner.close();
+  }
+
+  #call<T>(call: () => Awaitable<T>): Promise<T> {
+    if (this.#circuit.state === 'open') return Promise.reject(this.#circuit.error);
+    return new Promise((resolve, reject) => {
+      const answer = promiseOf(call);
+      const isInTime = this.#deadlines.begin(() => {
+        const error = new LateAnswerError(
+          `${this} has not answered within ${this.options.timeout} ms.`,
+          answer,
+        );
+        this.#failed(error);
+        reject(error);
+      });
+      answer.then(
+        (value) => {
+          if (!isInTime()) return;
+          this.#succeeded();
+          resolve(value);
+        },
+        (error: unknown) => {
+          if (!isInTime()) return;
+          if (error instanceof StorageError) this.#failed(error);
+          else this.#succeeded(); // the store is well: what was asked of it was wrong
+          reject(error instanceof Error ? error : new StorageError(String(error)));
+        },
+      );
+    });
+  }
+
+  #succeeded(): void {
+    if (this.#circuit.state === 'closed') this.#circuit.failures = 0;
+  }
+
+  #failed(error: StorageError): void {
+    if (this.#circuit.state === 'open' || this.#closed) return;
+    if (++this.#circuit.failures < this.options.failures) return;
+    const unasked = new StorageError(`${this} is not asked while it fails: ${error.message}`, {
+      cause: error,
+    });
+    this.#circuit = { state: 'open', error: unasked, probe: this.#probeSoon() };
+    this.listener.degraded(error);
+    this.inner.reconnect();
+  }
+
+  /** At times that differ from process to process, so that a store that comes back is not met by all at once. */
+  #probeSoon(): NodeJS.Timeout {
+    const { probeInterval } = this.options;
+    return setTimeout(() => void this.#probe(), probeInterval * (0.5 + Math.random())).unref();
+  }
+
+  async #probe(): Promise<void> {
+    const isWell = await this.#isWell();
+    if (this.#circuit.state === 'closed' || this.#closed) return;
+    if (isWell) {
+      this.#circuit = { state: 'closed', failures: 0 };
+      this.listener.recovered();
+    } else {
+      this.inner.reconnect();
+      this.#circuit.probe = this.#probeSoon();
+    }
+  }
+
+  #isWell(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const isInTime = this.#deadlines.begin(() => resolve(false));
+      promiseOf(() => this.inner.check()).then(
+        (isWell) => resolve(isInTime() && isWell),
+        () => resolve(false),
+      );
+    });
+  }
+}
+
+/** What a call answers; what it throws at once is a rejection too. */
+async function promiseOf<T>(call: () => Awaitable<T>): Promise<T> {
+  return call();
+}

@@ -1,0 +1,54 @@
+import type { Awaitable } from '../common/awaitable.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../storages/contract.js';
+import { Storage } from '../storages/storage.js';
+
+/** A storage in front of another one, which answers whatever this one does not answer itself. */
+export abstract class WrappedStorage extends Storage {
+  override readonly capabilities: StorageCapabilities;
+
+  constructor(readonly inner: Storage) {
+    super({ keyPrefix: inner.keyPrefix });
+    this.capabilities = inner.capabilities;
+  }
+
+  override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
+    return this.inner.consume(batch);
+  }
+
+  override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
+    return this.inner.peek(batch);
+  }
+
+  override refund(refunds: readonly Refund[]): Awaitable<void> {
+    return this.inner.refund(refunds);
+  }
+
+  override block(blocks: readonly Block[]): Awaitable<void> {
+    return this.inner.block(blocks);
+  }
+
+  override remove(cells: readonly Cell[]): Awaitable<void> {
+    return this.inner.remove(cells);
+  }
+
+  override check(): Awaitable<boolean> {
+    return this.inner.check();
+  }
+
+  override reset(): Awaitable<number> {
+    return this.inner.reset();
+  }
+
+  override close(): Awaitable<void> {
+    return this.inner.close();
+  }
+
+  override reconnect(): void {
+    this.inner.reconnect();
+  }
+
+  /** What is wrapped is what people know. */
+  override toString(): string {
+    return String(this.inner);
+  }
+}

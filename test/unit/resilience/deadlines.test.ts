@@ -1,0 +1,50 @@
+import { describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Deadlines } from '../../../lib/resilience/deadlines.js';
+
+describe('A deadline', () => {
+  it('that is met is not missed, and one that is missed is not met', async () => {
+    const deadlines = new Deadlines(20);
+    const missed: string[] = [];
+    const meetFirst = deadlines.begin(() => missed.push('first'));
+    const meetSecond = deadlines.begin(() => missed.push('second'));
+    expect(meetFirst()).toBe(true);
+    expect(meetFirst()).toBe(false);
+    await sleep(60);
+    expect(missed).toEqual(['second']);
+    expect(meetSecond()).toBe(false);
+  });
+
+  it('is missed no earlier than it ends, whenever others began', async () => {
+    const deadlines = new Deadlines(40);
+    const elapsed: number[] = [];
+    for (let index = 0; index < 4; index++) {
+      const begin = performance.now();
+      const meet = deadlines.begin(() => elapsed.push(performance.now() - begin));
+      if (index % 2 === 1) meet();
+      await sleep(10);
+    }
+    await sleep(100);
+    expect(elapsed).toHaveLength(2);
+    expect(Math.min(...elapsed)).toBeGreaterThanOrEqual(39);
+  });
+
+  it('of many is missed in the order in which they began', async () => {
+    const deadlines = new Deadlines(5);
+    const missed: number[] = [];
+    for (let index = 0; index < 1000; index++) deadlines.begin(() => missed.push(index));
+    await sleep(50);
+    expect(missed).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+  });
+
+  it('may begin while others are missed', async () => {
+    const deadlines = new Deadlines(5);
+    const missed: string[] = [];
+    deadlines.begin(() => {
+      missed.push('first');
+      deadlines.begin(() => missed.push('second'));
+    });
+    await sleep(60);
+    expect(missed).toEqual(['first', 'second']);
+  });
+});

@@ -1,0 +1,175 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { createLimit, type BatchResult, type CreateLimitOptions, type Hit, type Limit } from 'nestjs-limits';
+import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
+import { ManualClock } from '../../../lib/testing/manual-clock.js';
+import { ScriptedStorage } from './scripted.storage.js';
+
+const MINUTE = 60_000;
+
+let clock: ManualClock;
+let inner: ScriptedStorage;
+let storage: DenialCacheStorage;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  inner = new ScriptedStorage({ clock });
+  storage = new DenialCacheStorage(inner, () => clock.now());
+});
+
+function limitOf(options: Partial<CreateLimitOptions> = {}): Limit {
+  return createLimit({ id: 'cached', strategy: 'fixed-window', amount: 1, period: MINUTE, ...options });
+}
+
+function hit(limit: Limit, cost = 1, bucket = 'somebody'): BatchResult {
+  return storage.consume([{ bucket, limit, cost }]) as BatchResult;
+}
+
+describe('A refusal', () => {
+  it('is remembered: for two seconds the store is not asked again', () => {
+    const limit = limitOf();
+    expect([hit(limit).allowed, hit(limit).allowed]).toEqual([true, false]);
+    expect(inner.asked).toBe(2);
+    for (let time = 0; time < 100; time++) {
+      clock.advance(19);
+      expect(hit(limit).allowed).toBe(false);
+    }
+    expect(inner.asked).toBe(2);
+    clock.advance(100);
+    expect(hit(limit).allowed).toBe(false);
+    expect(inner.asked).toBe(3);
+  });
+
+  it('says at each time how much longer it lasts', () => {
+    const limit = limitOf();
+    hit(limit);
+    const first = hit(limit);
+    clock.advance(1500);
+    const again = hit(limit);
+    expect(again.now - first.now).toBe(1500);
+    expect(again.outcomes[0]).toEqual({
+      ...first.outcomes[0],
+      retryAfter: MINUTE - 1500,
+    });
+  });
+
+  it('is remembered no longer than it lasts', () => {
+    const limit = limitOf({ period: 500 });
+    hit(limit);
+    hit(limit);
+    clock.advance(499);
+    expect(hit(limit).outcomes[0]).toMatchObject({ allowed: false, retryAfter: 1 });
+    clock.advance(1);
+    expect(hit(limit).allowed).toBe(true);
+  });
+
+  it('of one identity, limit, amount or cost is none of another', () => {
+    const limit = limitOf({ amount: 2 });
+    hit(limit, 2);
+    expect(hit(limit).allowed).toBe(false);
+    expect(hit(limit, 1, 'somebody else').allowed).toBe(true);
+    expect(hit(limitOf({ id: 'other' })).allowed).toBe(true);
+    expect(hit(limitOf({ amount: 5 })).allowed).toBe(true);
+    expect(hit(limit, 0).allowed).toBe(true);
+  });
+
+  it.each<[string, Partial<CreateLimitOptions>]>([
+    ['a window that every hit prolongs', { strategy: 'fixed-window-elastic-expiry' }],
+    ['a limit whose hits may be given back', { provisional: true }],
+  ])('by %s is not remembered', (_which, options) => {
+    const limit = limitOf(options);
+    for (let time = 0; time < 5; time++) hit(limit);
+    expect(inner.asked).toBe(5);
+  });
+
+  it('by a limit in shadow is none', () => {
+    const limit = limitOf({ mode: 'shadow' });
+    for (let time = 0; time < 5; time++) expect(hit(limit).allowed).toBe(true);
+    expect(inner.asked).toBe(5);
+  });
+
+  it.each<[string, (limit: Limit) => unknown]>([
+    ['is removed', (limit) => storage.remove([{ bucket: 'somebody', limit }])],
+    ['is refunded', (limit) => storage.refund([{ bucket: 'somebody', limit, cost: 1, window: 'current' }])],
+    ['is unblocked', (limit) => storage.block([{ bucket: 'somebody', limit, duration: 0 }])],
+  ])('is forgotten when its identity %s', (_what, act) => {
+    const limit = limitOf({ block: [MINUTE] });
+    hit(limit);
+    hit(limit);
+    act(limit);
+    hit(limit);
+    expect(inner.asked).toBe(3);
+  });
+
+  it('is forgotten when everything is', () => {
+    const limit = limitOf();
+    hit(limit);
+    hit(limit);
+    void storage.reset();
+    expect(hit(limit).allowed).toBe(true);
+  });
+
+  it('of a store that fails is not remembered', () => {
+    inner.does = 'fail';
+    expect(() => hit(limitOf())).toThrow();
+    inner.does = 'answer';
+    expect(hit(limitOf()).allowed).toBe(true);
+  });
+
+  it('takes no more room than for ten thousand identities, and the oldest goes first', () => {
+    const limit = limitOf({ amount: 0 });
+    for (let index = 0; index <= 10_000; index++) hit(limit, 1, `somebody ${index}`);
+    expect(inner.asked).toBe(10_001);
+    hit(limit, 1, 'somebody 1');
+    expect(inner.asked).toBe(10_001);
+    hit(limit, 1, 'somebody 0');
+    expect(inner.asked).toBe(10_002);
+  });
+});
+
+describe('Whatever is hit when, a storage that remembers refusals', () => {
+  it('answers as one that does not', () => {
+    const limits = [
+      limitOf({ amount: 3, period: 1000 }),
+      limitOf({ id: 'bucket', strategy: 'token-bucket', amount: 2, period: 700 }),
+      limitOf({ id: 'moving', strategy: 'moving-window', amount: 3, period: 900 }),
+      limitOf({ id: 'sliding', strategy: 'sliding-window-counter', amount: 3, period: 800 }),
+      limitOf({ id: 'elastic', strategy: 'fixed-window-elastic-expiry', amount: 3, period: 800 }),
+      limitOf({ id: 'blocking', amount: 2, period: 300, block: [500, 2500] }),
+    ];
+    const step = fc.record({
+      wait: fc.oneof(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 1500 })),
+      which: fc.subarray([0, 1, 2, 3, 4, 5], { minLength: 1, maxLength: 2 }),
+      cost: fc.integer({ min: 0, max: 3 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const plain = new ScriptedStorage({ clock });
+        const cached = new DenialCacheStorage(new ScriptedStorage({ clock }), () => clock.now());
+        for (const { wait, which, cost } of steps) {
+          clock.advance(wait);
+          const batch = which.map((index): Hit => ({
+            bucket: 'somebody',
+            limit: limits[index] as Limit,
+            cost,
+          }));
+          const [one, other] = [plain.consume(batch), cached.consume(batch) as BatchResult];
+          expect(other.allowed).toBe(one.allowed);
+          expect(new Decisive(other)).toEqual(new Decisive(one));
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+/** What a client gets to know of a refusal. */
+class Decisive {
+  readonly now: number;
+  readonly retryAfter: number[];
+
+  constructor({ now, outcomes }: BatchResult) {
+    this.now = now;
+    this.retryAfter = outcomes.filter(({ allowed }) => !allowed).map(({ retryAfter }) => retryAfter);
+  }
+}

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GuardedStorage, LateAnswerError } from '../../../lib/resilience/guarded.storage.js';
+import { ScriptedStorage } from './scripted.storage.js';
+
+const TIMEOUT = 20;
+const limit = createLimit({ id: 'guarded', strategy: 'fixed-window', amount: 100, period: 60_000 });
+const batch: Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+
+let inner: ScriptedStorage;
+let guarded: GuardedStorage;
+let told: string[];
+
+beforeEach(() => {
+  told = [];
+  inner = new ScriptedStorage();
+  guarded = new GuardedStorage(
+    inner,
+    { timeout: TIMEOUT, failures: 3, probeInterval: 20 },
+    { degraded: (error) => told.push(error.message), recovered: () => told.push('recovered') },
+  );
+});
+
+afterEach(() => guarded.close());
+
+async function failureOf(call: Promise<unknown>): Promise<StorageError> {
+  const error: unknown = await call.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(StorageError);
+  return error as StorageError;
+}
+
+async function fail(times: number): Promise<void> {
+  inner.does = 'fail';
+  for (let time = 0; time < times; time++) await failureOf(guarded.consume(batch));
+}
+
+describe('A guarded storage', () => {
+  it('answers what the store answers', async () => {
+    expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+    expect(String(guarded)).toBe('ScriptedStorage');
+    expect(guarded.capabilities).toEqual(inner.capabilities);
+  });
+
+  it('waits for no answer longer than the timeout, and knows of what comes later', async () => {
+    inner.does = 'hang';
+    const begin = performance.now();
+    const error = await failureOf(guarded.consume(batch));
+    expect(error).toBeInstanceOf(LateAnswerError);
+    expect(error.message).toBe('ScriptedStorage has not answered within 20 ms.');
+    expect(performance.now() - begin).toBeGreaterThanOrEqual(TIMEOUT - 1);
+    inner.release();
+    expect(await (error as LateAnswerError).answer).toMatchObject({ allowed: true });
+  });
+
+  it('asks the store no more after so many failures in a row, and says why at once', async () => {
+    await fail(3);
+    expect(guarded.isOpen).toBe(true);
+    expect(inner.asked).toBe(3);
+    const error = await failureOf(guarded.consume(batch));
+    expect(error.message).toBe(
+      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+    );
+    expect(inner.asked).toBe(3);
+    expect(told).toEqual(['ScriptedStorage failed: no power']);
+    expect(inner.reconnected).toBe(1);
+  });
+
+  it('begins to count failures anew when the store answers', async () => {
+    for (let round = 0; round < 3; round++) {
+      await fail(2);
+      inner.does = 'answer';
+      await guarded.consume(batch);
+    }
+    expect(guarded.isOpen).toBe(false);
+    expect(told).toEqual([]);
+  });
+
+  it('does not count what is not the failure of the store', async () => {
+    inner.does = 'answer';
+    const wrong: Hit[] = [{ bucket: 'somebody', limit: undefined as never, cost: 1 }];
+    for (let time = 0; time < 9; time++)
+      await expect(guarded.consume(wrong)).rejects.not.toBeInstanceOf(RateLimitError);
+    expect(guarded.isOpen).toBe(false);
+  });
+
+  it('finds out by itself when the store is back', async () => {
+    await fail(3);
+    await sleep(80);
+    expect(guarded.isOpen).toBe(true);
+    expect(inner.reconnected).toBeGreaterThan(1);
+    inner.does = 'answer';
+    await sleep(120);
+    expect(guarded.isOpen).toBe(false);
+    expect(told.at(-1)).toBe('recovered');
+    expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
+    expect(inner.asked).toBe(4);
+  });
+
+  it('goes on probing a store that hangs', async () => {
+    await fail(3);
+    inner.does = 'hang';
+    await sleep(150);
+    expect(guarded.isOpen).toBe(true);
+    inner.does = 'answer';
+    await sleep(150);
+    expect(guarded.isOpen).toBe(false);
+  });
+
+  it('opens once, however many calls are in flight', async () => {
+    inner.does = 'hang';
+    const errors = await Promise.all(Array.from({ length: 50 }, () => failureOf(guarded.consume(batch))));
+    expect(errors.every((error) => error instanceof LateAnswerError)).toBe(true);
+    expect(told).toHaveLength(1);
+  });
+
+  it('leaves nothing behind when it is closed while the store fails', async () => {
+    await fail(3);
+    await guarded.close();
+    const { reconnected } = inner;
+    await sleep(80);
+    expect(inner.reconnected).toBe(reconnected);
+    expect(told).toHaveLength(1);
+  });
+});

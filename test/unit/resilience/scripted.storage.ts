@@ -1,0 +1,48 @@
+import { MemoryStorage, StorageError, type BatchResult, type Hit, type Refund } from 'nestjs-limits';
+
+/** A storage that fails, or answers late, when it is told to. */
+export class ScriptedStorage extends MemoryStorage {
+  /** What the store does now. */
+  does: 'answer' | 'fail' | 'hang' = 'answer';
+  /** How often it was asked to consume. */
+  asked = 0;
+  reconnected = 0;
+  readonly refunded: Refund[] = [];
+  readonly #hanging: (() => void)[] = [];
+
+  /** Lets everything answer that hangs. */
+  release(): void {
+    for (const go of this.#hanging.splice(0)) go();
+  }
+
+  override consume(batch: readonly Hit[]): BatchResult {
+    this.asked++;
+    return this.#do(() => super.consume(batch)) as BatchResult;
+  }
+
+  override peek(batch: readonly Hit[]): BatchResult {
+    return this.#do(() => super.peek(batch)) as BatchResult;
+  }
+
+  override refund(refunds: readonly Refund[]): void {
+    this.refunded.push(...refunds);
+    super.refund(refunds);
+  }
+
+  override check(): boolean {
+    return this.#do(() => true) as boolean;
+  }
+
+  override reconnect(): void {
+    this.reconnected++;
+  }
+
+  /** Synchronous by its type, for that of its base; what hangs is a promise. */
+  #do(call: () => unknown): unknown {
+    if (this.does === 'fail') throw new StorageError('ScriptedStorage failed: no power');
+    if (this.does === 'answer') return call();
+    return new Promise((resolve) => {
+      this.#hanging.push(() => resolve(call()));
+    });
+  }
+}
