@@ -11,7 +11,7 @@ import { parse } from './parse.js';
  */
 export function parseDuration(text: string): number {
   try {
-    if (/^\s*0+(?!\d)/.test(text)) throw new RangeError('No time at all is none.');
+    if (typeof text !== 'string' || /^\s*0+(?!\d)/.test(text)) throw new RangeError('That is no time.');
     return parse(`1 per ${text}`).period;
   } catch (cause) {
     throw new ConfigurationError(

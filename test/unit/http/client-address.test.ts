@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { clientNetwork } from '../../../lib/http/client-address.js';
+import fc from 'fast-check';
+import { bareAddress, clientNetwork } from '../../../lib/http/client-address.js';
 
 describe('The network of a client', () => {
   it.each([
@@ -52,5 +53,63 @@ describe('The network of a client', () => {
   it('tells networks apart that differ in one bit', () => {
     expect(clientNetwork('2001:db8:1:2::1')).not.toBe(clientNetwork('2001:db8:1:3::1'));
     expect(clientNetwork('203.0.113.6')).not.toBe(clientNetwork('203.0.113.7'));
+  });
+});
+
+describe('The network of a client, of another length', () => {
+  it.each<[number, string]>([
+    [32, 'ffff:ffff::/32'],
+    [33, 'ffff:ffff:8000::/33'],
+    [47, 'ffff:ffff:fffe::/47'],
+    [48, 'ffff:ffff:ffff::/48'],
+    [56, 'ffff:ffff:ffff:ff00::/56'],
+    [64, 'ffff:ffff:ffff:ffff::/64'],
+    [65, 'ffff:ffff:ffff:ffff:8000::/65'],
+    [112, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff::/112'],
+    [127, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127'],
+    [128, 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128'],
+  ])('has its first %i bits', (prefix, network) => {
+    expect(clientNetwork('ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', prefix)).toBe(network);
+  });
+
+  it('is of IPv4 the address, whatever the length', () => {
+    expect(clientNetwork('203.0.113.7', 32)).toBe('203.0.113.7');
+    expect(clientNetwork('::ffff:203.0.113.7', 32)).toBe('203.0.113.7');
+  });
+
+  it('is one for two addresses exactly when they share those bits', () => {
+    const addresses = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n });
+    const textOf = (address: bigint): string =>
+      (address.toString(16).padStart(32, '0').match(/.{4}/g) ?? []).join(':');
+    const isMapped = (address: bigint): boolean => address >> 32n === 0xffffn;
+    fc.assert(
+      fc.property(
+        addresses,
+        fc.integer({ min: 0, max: 127 }),
+        fc.integer({ min: 32, max: 128 }),
+        (one, bit, prefix) => {
+          const other = one ^ (1n << BigInt(127 - bit));
+          fc.pre(!isMapped(one) && !isMapped(other));
+          expect(clientNetwork(textOf(one), prefix) === clientNetwork(textOf(other), prefix)).toBe(
+            bit >= prefix,
+          );
+        },
+      ),
+    );
+  });
+});
+
+describe('A bare address', () => {
+  it.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['203.0.113.7:80', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['[2001:db8::1]:80', '2001:db8:0:0:0:0:0:1'],
+    ['2001:DB8::1', '2001:db8:0:0:0:0:0:1'],
+    ['fe80::1%eth0', 'fe80:0:0:0:0:0:0:1'],
+    ['unknown', 'unknown'],
+    ['', ''],
+  ])('is without what does not belong to it: %s', (address, bare) => {
+    expect(bareAddress(address)).toBe(bare);
   });
 });

@@ -213,3 +213,202 @@ describe('The policies of a route', () => {
     expect(cause).toBeInstanceOf(RangeError);
   });
 });
+
+describe('What a policy asks for', () => {
+  it('is by default: every request counts, before authentication, and none is blocked', () => {
+    const [policy] = compileAt({ limits: '5/minute' });
+    expect(policy).toMatchObject({
+      phase: 'beforeAuth',
+      plans: undefined,
+      limitsFor: undefined,
+      count: undefined,
+      errorMessage: undefined,
+    });
+    expect(policy?.limits[0]).toMatchObject({ mode: 'enforce', block: [] });
+  });
+
+  it('is kept, or handed to its limits', () => {
+    const [policy] = compileAt({
+      limits: '5/minute; 50/hour',
+      block: ['1 minute', '1 hour'],
+      mode: 'shadow',
+      phase: 'afterAuth',
+      errorMessage: 'Slow down.',
+    });
+    expect(policy).toMatchObject({ phase: 'afterAuth', errorMessage: 'Slow down.' });
+    expect(policy?.limits.map(({ mode, block }) => [mode, block])).toEqual([
+      ['shadow', [60_000, 3_600_000]],
+      ['shadow', [60_000, 3_600_000]],
+    ]);
+    expect(compileAt({ limits: '5/minute', block: '15 minutes' })[0]?.limits[0]?.block).toEqual([900_000]);
+  });
+
+  it('is which outcomes count, as a function of them', () => {
+    const countOf = (count: Declaration['count']): boolean[] | undefined => {
+      const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
+      return policy?.count && [true, false].map((success) => policy.count?.('context', { success }) ?? false);
+    };
+    expect(countOf(undefined)).toBeUndefined();
+    expect(countOf('all')).toBeUndefined();
+    expect(countOf('success')).toEqual([true, false]);
+    expect(countOf('failure')).toEqual([false, true]);
+    expect(countOf((context, { success }) => success && context === 'context')).toEqual([true, false]);
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'a phase',
+      { phase: 'before' },
+      'The option "phase" must be one of "beforeAuth", "afterAuth"; got the string "before".',
+    ],
+    [
+      'a count',
+      { count: 'failures' },
+      'The option "count" must be one of "all", "failure", "success"; got the string "failures".',
+    ],
+    [
+      'a mode',
+      { mode: 'dry' },
+      'The mode of the limit "default" must be "enforce" or "shadow"; got the string "dry".',
+    ],
+    [
+      'a block',
+      { block: 'long' },
+      'A length of time is written as "15 minutes" or "1 hour"; got the string "long".',
+    ],
+    [
+      'one of several blocks',
+      { block: ['1 hour', 5] },
+      'A length of time is written as "15 minutes" or "1 hour"; got the number 5.',
+    ],
+    [
+      'a message',
+      { errorMessage: () => '' },
+      'The option "errorMessage" must be a string; got a function (errorMessage).',
+    ],
+    [
+      'limits and no plans',
+      { limits: undefined },
+      'A rate limit needs "limits", such as "10/minute", or "plans".',
+    ],
+    ['plans', { plans: {} }, 'The option "plans" is empty. Name at least one plan.'],
+    ['plans in a list', { plans: ['5/minute'] }, 'The option "plans" must be an object; got an array.'],
+    ['a plan', { plans: { pro: '5/minuet' } }, 'Cannot read the rate limit "5/minuet"'],
+    [
+      'plans that are all unlimited',
+      { limits: undefined, plans: { a: 'unlimited', b: 'unlimited' } },
+      'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+    ],
+  ])('is refused where it is wrong, with the place: %s', (_what, options, message) => {
+    const call = (): unknown => compileAt({ limits: '5/minute', ...(options as Partial<Declaration>) });
+    expect(call).toThrow(ConfigurationError);
+    expect(call).toThrow(`@RateLimit on A.a: ${message}`);
+  });
+});
+
+describe('The limits of plans', () => {
+  const amounts = (limits: readonly Limit[] | undefined): [number, number][] | undefined =>
+    limits?.map(({ amount, period }) => [amount, period]);
+
+  it('are compiled beside those of whoever has none', () => {
+    const [policy] = compileAt({
+      limits: '1/minute',
+      plans: { free: '5/minute', pro: '100/minute; 1000/day', internal: 'unlimited' },
+    });
+    expect(amounts(policy?.limits)).toEqual([[1, 60_000]]);
+    expect([...(policy?.plans ?? [])].map(([plan, limits]) => [plan, amounts(limits)])).toEqual([
+      ['free', [[5, 60_000]]],
+      [
+        'pro',
+        [
+          [100, 60_000],
+          [1000, 86_400_000],
+        ],
+      ],
+      ['internal', []],
+    ]);
+  });
+
+  it.each<[Declaration['plans'], [number, number][]]>([
+    [{ pro: '100/minute', free: '5/minute' }, [[5, 60_000]]],
+    [{ day: '500/day', minute: '5/minute' }, [[500, 86_400_000]]],
+    [{ internal: 'unlimited', pro: '100/minute' }, [[100, 60_000]]],
+    [{ a: '100/second; 200/hour', b: '1/minute' }, [[1, 60_000]]],
+    [{ none: '0/minute', free: '5/minute' }, [[0, 60_000]]],
+  ])('are, of the strictest, those of whoever has none: %j', (plans, limits) => {
+    const [policy] = compileAt({ ...(plans === undefined ? {} : { plans }) });
+    expect(amounts(policy?.limits)).toEqual(limits);
+  });
+
+  it('share a cell where their windows and strategies are the same', () => {
+    const [policy] = compileAt({ plans: { free: '5/minute', pro: '100/60 seconds', day: '9000000/day' } });
+    const ids = [...(policy?.plans?.values() ?? [])].flat().map(({ id }) => id);
+    expect(ids[0]).toBe(ids[1]);
+    expect(ids[0]).toBe(policy?.limits[0]?.id);
+    expect(ids[2]).not.toBe(ids[0]);
+  });
+
+  it('may be named like anything that objects have by nature', () => {
+    const plans = Object.fromEntries([
+      ['__proto__', '5/minute'],
+      ['constructor', '6/minute'],
+    ]);
+    const [policy] = compileAt({ limits: '1/minute', plans });
+    expect(amounts(policy?.plans?.get('__proto__'))).toEqual([[5, 60_000]]);
+    expect(amounts(policy?.plans?.get('constructor'))).toEqual([[6, 60_000]]);
+    expect(policy?.plans?.get('toString')).toBeUndefined();
+  });
+
+  it('must not share a cell with another declaration of the name', () => {
+    expect(() => compileAt({ limits: '9/hour' }, { plans: { free: '1/minute', pro: '5/hour' } })).toThrow(
+      '@RateLimit on A.a: The policy "default" has two limits per hour with the strategy "fixed-window"',
+    );
+  });
+});
+
+describe('Limits that a function finds out', () => {
+  const policyOf = (limits: Declaration['limits']): Policy<string, Declaration['key']> => {
+    const [policy] = compileAt(limits === undefined ? {} : { limits, strategy: 'token-bucket' });
+    if (policy === undefined) throw new Error('no policy');
+    return policy;
+  };
+
+  it('are compiled, once per text', () => {
+    const { limitsFor, limits } = policyOf((context) => context);
+    expect(limits).toEqual([]);
+    const found = limitsFor?.('7/minute');
+    expect(found).toMatchObject([
+      {
+        id: 'default@route http GET /a:60000:token-bucket',
+        name: 'default',
+        amount: 7,
+        strategy: 'token-bucket',
+      },
+    ]);
+    expect(limitsFor?.('7/minute')).toBe(found);
+    expect(limitsFor?.('8/minute')).toMatchObject([{ amount: 8 }]);
+    expect(limitsFor?.('unlimited')).toEqual([]);
+  });
+
+  it('are compiled anew when there have been too many different ones', () => {
+    const { limitsFor } = policyOf((context) => context);
+    const first = limitsFor?.('7/minute');
+    for (let amount = 1; amount <= 1001; amount++) limitsFor?.(`${amount}/hour`);
+    expect(limitsFor?.('7/minute')).not.toBe(first);
+    expect(limitsFor?.('7/minute')).toEqual(first);
+  });
+
+  it('may be items, and come later', async () => {
+    expect(await policyOf(async () => Promise.resolve(parse('7/minute'))).limitsFor?.('')).toMatchObject([
+      { amount: 7 },
+    ]);
+    expect(policyOf(() => [parse('7/minute'), parse('8/hour')]).limitsFor?.('')).toMatchObject([
+      { amount: 7, name: 'default/minute' },
+      { amount: 8, name: 'default/hour' },
+    ]);
+  });
+
+  it.each([undefined, null, '', '5/minuet', 5, [], {}])('are refused where they are none: %p', (found) => {
+    expect(() => void policyOf(() => found as never).limitsFor?.('')).toThrow();
+  });
+});

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { bucketOf } from '../../../lib/policies/identity.js';
+import { bucketOf, joinBuckets, secretBucketOf } from '../../../lib/policies/identity.js';
 
 const digest = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
 
@@ -69,4 +69,57 @@ describe('The bucket of an identity', () => {
       expect(() => bucketOf('key', identity as never)).toThrow(TypeError);
     },
   );
+});
+
+describe('The bucket of a secret', () => {
+  it('is a digest, however short it is', () => {
+    expect(secretBucketOf('api-key', 'k')).toBe(`api-key#:${digest('k')}`);
+    expect(secretBucketOf('api-key', 'k')).not.toBe(bucketOf('api-key', 'k'));
+    expect(secretBucketOf('api-key', 'k')).not.toBe(secretBucketOf('session', 'k'));
+    expect(secretBucketOf('api-key', 'k')).not.toBe(bucketOf('api-key', `#:${digest('k')}`));
+  });
+});
+
+describe('The bucket of several parts', () => {
+  const join = (parts: readonly (readonly [type: string, value: string])[]): string =>
+    joinBuckets(parts.map(([type, value]) => bucketOf(type, value)));
+
+  it('is one for two identities exactly when all their parts are the same', () => {
+    const values = fc.oneof(
+      fc.string({ unit: fc.constantFrom('a', '/', '%', '2F', ':', '#', 'ip:', 'user:'), maxLength: 4 }),
+      fc.string({ unit: 'binary', minLength: 120, maxLength: 140 }),
+    );
+    const parts = fc.array(fc.tuple(fc.constantFrom('ip', 'user', 'header:x'), values), {
+      minLength: 1,
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(parts, parts, (one, other) => {
+        expect(join(one) === join(other)).toBe(JSON.stringify(one) === JSON.stringify(other));
+      }),
+    );
+  });
+
+  it('tells apart what would be one text', () => {
+    const distinct = [
+      [['user', 'a/user:b']],
+      [
+        ['user', 'a'],
+        ['user', 'b'],
+      ],
+      [
+        ['user', 'a'],
+        ['key', 'b/c'],
+      ],
+      [
+        ['user', 'a/b'],
+        ['key', 'c'],
+      ],
+      [
+        ['key', 'b/c'],
+        ['user', 'a'],
+      ],
+    ] as const;
+    expect(new Set(distinct.map(join)).size).toBe(distinct.length);
+  });
 });
