@@ -1,0 +1,588 @@
+import type { Server } from 'node:http';
+import { promisify } from 'node:util';
+import { expect, it } from '@jest/globals';
+import {
+  Injectable,
+  Scope,
+  UseGuards,
+  UseInterceptors,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import {
+  ConnectedSocket,
+  MessageBody,
+  SubscribeMessage,
+  WebSocketGateway,
+  WsException,
+} from '@nestjs/websockets';
+import {
+  RateLimit,
+  RateLimiterService,
+  RateLimitGuard,
+  RateLimitInfo,
+  RateLimitInterceptor,
+  SkipRateLimit,
+  type Decision,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { delay, of } from 'rxjs';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+import { describeOverWebSockets } from '../support/ws-app.js';
+
+const answer = (data: unknown = 'ok'): { event: string; data: unknown } => ({ event: 'answer', data });
+
+@WebSocketGateway()
+class ChatGateway {
+  @SubscribeMessage('say')
+  @RateLimit('3/minute')
+  say() {
+    return answer();
+  }
+
+  @SubscribeMessage('later')
+  @RateLimit('1/minute')
+  async later() {
+    return Promise.resolve(answer('later'));
+  }
+
+  @SubscribeMessage('stream')
+  @RateLimit('1/minute')
+  stream() {
+    return of(answer('stream')).pipe(delay(1));
+  }
+
+  @SubscribeMessage('free')
+  free() {
+    return answer('free');
+  }
+}
+
+describeOverWebSockets('A limited message', (start) => {
+  it('is refused with an exception that says which limit and how long to wait', async () => {
+    const app = await start([ChatGateway]);
+    const client = await app.connect();
+    expect(await client.outcomes(3, 'say', 'hi')).toEqual(['ok', 'ok', 'ok']);
+    expect(await client.ask('say', 'hi')).toEqual({
+      event: 'exception',
+      data: {
+        status: 'error',
+        statusCode: 429,
+        error: 'Too Many Requests',
+        message: 'Rate limit "default" exceeded: 3 per minute. Try again in 60 s.',
+        limit: { name: 'default', amount: 3, period: 60, remaining: 0 },
+        retryAfter: 60,
+      },
+    });
+    expect(app.http.log.entries).toEqual([]);
+  });
+
+  it('is heard again when the exception said so', async () => {
+    const clock = new ManualClock();
+    const client = await (await start([ChatGateway], { clock })).connect();
+    await client.outcomes(4, 'say', 'hi');
+    clock.advance(59_999);
+    expect(await client.outcomes(1, 'say', 'hi')).toEqual(['refused']);
+    clock.advance(1);
+    expect(await client.outcomes(1, 'say', 'hi')).toEqual(['ok']);
+  });
+
+  it('is counted by its event, whatever kind of answer it has', async () => {
+    const client = await (await start([ChatGateway])).connect();
+    expect(await client.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
+    expect(await client.outcomes(2, 'later')).toEqual(['later', 'refused']);
+    expect(await client.outcomes(2, 'stream')).toEqual(['stream', 'refused']);
+    expect(await client.outcomes(9, 'free')).toEqual(new Array(9).fill('free'));
+  });
+
+  it('is counted by the address of its client, over all its connections', async () => {
+    const app = await start([ChatGateway]);
+    const [one, two] = [await app.connect(), await app.connect()];
+    expect(await one.outcomes(2, 'say')).toEqual(['ok', 'ok']);
+    expect(await two.outcomes(2, 'say')).toEqual(['ok', 'refused']);
+    const other = await app.connect({ from: '127.0.0.2' });
+    expect(await other.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
+  });
+
+  it('is counted by its connection where the key is "socket"', async () => {
+    @WebSocketGateway()
+    class SocketGateway {
+      @SubscribeMessage('say')
+      @RateLimit('2/minute', { key: 'socket' })
+      say() {
+        return answer();
+      }
+    }
+    const app = await start([SocketGateway]);
+    for (const client of [await app.connect(), await app.connect()])
+      expect(await client.outcomes(3, 'say')).toEqual(['ok', 'ok', 'refused']);
+  });
+
+  it('is counted by whom the application found the connection to be', async () => {
+    @WebSocketGateway()
+    class UserGateway {
+      handleConnection(client: { user?: object }, request?: { headers: object }) {
+        const { headers } = request ?? (client as { handshake: { headers: object } }).handshake;
+        client.user = { id: (headers as Record<string, string>)['x-user'] };
+      }
+
+      @SubscribeMessage('say')
+      @RateLimit('1/minute', { key: 'user' })
+      say() {
+        return answer();
+      }
+    }
+    const app = await start([UserGateway]);
+    for (const user of ['a', 'b']) {
+      const client = await app.connect({ headers: { 'x-user': user } });
+      expect(await client.outcomes(2, 'say')).toEqual(['ok', 'refused']);
+    }
+  });
+
+  it('counts each message, however fast they come', async () => {
+    const client = await (await start([ChatGateway])).connect();
+    for (let message = 0; message < 50; message++) client.send('say', 'the same');
+    const events: string[] = [];
+    while (events.length < 50) events.push((await client.next()).event);
+    expect(events.filter((event) => event === 'answer')).toHaveLength(3);
+  });
+
+  it('is known to the service by its route', async () => {
+    const app = await start([ChatGateway]);
+    await (await app.connect()).outcomes(2, 'say');
+    const limiter = app.http.nest.get(RateLimiterService);
+    const peeked = limiter.peek({ policy: 'default', route: 'ws / say' }, '127.0.0.1') as Decision;
+    expect(peeked.remaining).toBe(1);
+  });
+
+  it('may be left out, with all of its kind', async () => {
+    const client = await (await start([ChatGateway], { limits: { transports: ['http'] } })).connect();
+    expect(await client.outcomes(9, 'say')).toEqual(new Array(9).fill('ok'));
+  });
+
+  it('is refused with 403 where its network is denied', async () => {
+    const client = await (
+      await start([ChatGateway], { limits: { deny: ['127.0.0.2'] } })
+    ).connect({
+      from: '127.0.0.2',
+    });
+    expect(await client.ask('free')).toEqual({
+      event: 'exception',
+      data: { status: 'error', statusCode: 403, message: 'Forbidden' },
+    });
+  });
+
+  it('is answered with an error where the store is down, and the next as well', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const app = await start([ChatGateway], { limits: { storage } });
+    const client = await app.connect();
+    expect(await client.outcomes(1, 'say')).toEqual(['ok']);
+    server.interfere = () => {
+      throw new Error('down');
+    };
+    for (let message = 0; message < 2; message++)
+      expect(await client.ask('say')).toMatchObject({
+        event: 'exception',
+        data: { message: 'Internal server error' },
+      });
+    server.interfere = () => undefined;
+    expect(await client.outcomes(1, 'say')).toEqual(['ok']);
+  });
+});
+
+describeOverWebSockets('The data of a message', (start) => {
+  @WebSocketGateway()
+  @UseGuards(RateLimitGuard)
+  class AnyGateway {
+    @SubscribeMessage('any')
+    @UseGuards(RateLimitGuard)
+    @RateLimit('3/minute')
+    any(@MessageBody() data: unknown, @RateLimitInfo() decision?: Decision) {
+      return answer({ data: data ?? null, remaining: decision?.remaining });
+    }
+
+    @SubscribeMessage('free')
+    free(@RateLimitInfo() decision?: Decision) {
+      return answer({ decision });
+    }
+  }
+
+  it.each([
+    ['a text', ['hi']],
+    ['a number', [42]],
+    ['nothing', []],
+    ['null', [null]],
+    ['an object', [{ text: 'hi' }]],
+    ['a list', [['a', 'b']]],
+  ])('may be %s: each message counts once, and its handler gets the decision', async (_kind, data) => {
+    const client = await (await start([AnyGateway])).connect();
+    const [sent = null] = data;
+    for (const remaining of [2, 1, 0])
+      expect(await client.ask('any', ...data)).toEqual(answer({ data: sent, remaining }));
+    expect(await client.outcomes(1, 'any', ...data)).toEqual(['refused']);
+    expect(await client.ask('free', ...data)).toEqual(answer({}));
+  });
+});
+
+describeOverWebSockets('Limits of a gateway and of the module', (start) => {
+  @WebSocketGateway()
+  @RateLimit('2/minute')
+  class LevelsGateway {
+    @SubscribeMessage('one')
+    one() {
+      return answer();
+    }
+
+    @SubscribeMessage('two')
+    two() {
+      return answer();
+    }
+
+    @SubscribeMessage('none')
+    @SkipRateLimit()
+    none() {
+      return answer();
+    }
+  }
+
+  it('hold for all its messages together', async () => {
+    const client = await (await start([LevelsGateway])).connect();
+    expect(await client.outcomes(1, 'one')).toEqual(['ok']);
+    expect(await client.outcomes(2, 'two')).toEqual(['ok', 'refused']);
+    expect(await client.outcomes(9, 'none')).toEqual(new Array(9).fill('ok'));
+  });
+
+  it('add up under different names', async () => {
+    const limits = { limits: [{ name: 'all', limits: '1/minute' }] };
+    const client = await (await start([LevelsGateway], { limits })).connect();
+    expect(await client.ask('one')).toEqual(answer());
+    expect(await client.ask('one')).toMatchObject({ data: { limit: { name: 'all' } } });
+  });
+});
+
+@WebSocketGateway()
+@UseInterceptors(RateLimitInterceptor)
+class LoginGateway {
+  @SubscribeMessage('login')
+  @RateLimit('2/minute', { count: 'failure' })
+  login(@MessageBody() password: string) {
+    if (password !== 'right') throw new WsException('wrong password');
+    return answer();
+  }
+}
+
+describeOverWebSockets('Counting by outcome', (start) => {
+  it('gives back what succeeded', async () => {
+    const client = await (await start([LoginGateway])).connect();
+    expect(await client.outcomes(5, 'login', 'right')).toEqual(new Array(5).fill('ok'));
+    for (let attempt = 0; attempt < 2; attempt++)
+      expect(await client.ask('login', 'wrong')).toMatchObject({ data: { message: 'wrong password' } });
+    expect(await client.outcomes(1, 'login', 'right')).toEqual(['refused']);
+  });
+});
+
+@WebSocketGateway()
+class LimitedGateway {
+  readonly connected: unknown[] = [];
+  readonly ended: unknown[] = [];
+
+  @RateLimit('2/minute', { name: 'connections' })
+  handleConnection(client: object) {
+    this.connected.push(client);
+  }
+
+  handleDisconnect(client: object) {
+    this.ended.push(client);
+  }
+
+  @SubscribeMessage('say')
+  say() {
+    return answer();
+  }
+}
+
+const refusal = {
+  status: 'error',
+  statusCode: 429,
+  error: 'Too Many Requests',
+  message: 'Rate limit "connections" exceeded: 2 per minute. Try again in 60 s.',
+  limit: { name: 'connections', amount: 2, period: 60, remaining: 0 },
+  retryAfter: 60,
+};
+
+describeOverWebSockets('A limit of connections', (start, sockets) => {
+  it('ends a connection that is too many, with the reason', async () => {
+    const app = await start([LimitedGateway]);
+    for (const client of [await app.connect(), await app.connect()])
+      expect(await client.outcomes(1, 'say')).toEqual(['ok']);
+
+    const refused = await app.connect();
+    expect(await refused.next()).toEqual({ event: 'exception', data: refusal });
+    expect(await refused.ended()).toEqual(sockets === 'ws' ? { code: 1013, reason: refusal.message } : {});
+    expect(app.http.log.entries).toEqual([]);
+    const other = await app.connect({ from: '127.0.0.2' });
+    expect(await other.outcomes(1, 'say')).toEqual(['ok']);
+  });
+
+  it('lets connections in again when it said so', async () => {
+    const clock = new ManualClock();
+    const app = await start([LimitedGateway], { clock });
+    for (const end of [false, false, true]) {
+      const client = await app.connect();
+      if (end) await client.ended();
+      else await client.outcomes(1, 'say');
+    }
+    clock.advance(60_000);
+    expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+  });
+
+  it('keeps a refused connection from the gateway: its beginning, its messages and its end', async () => {
+    const app = await start([LimitedGateway]);
+    const gateway = app.http.nest.get(LimitedGateway);
+    const clients = [await app.connect(), await app.connect()];
+    const refused = await app.connect();
+    for (let message = 0; message < 10; message++) refused.send('say');
+    await refused.ended();
+    for (const client of clients) expect(await client.outcomes(1, 'say')).toEqual(['ok']);
+    expect(refused.received.filter(({ event }) => event === 'answer')).toEqual([]);
+    for (const client of clients) client.close();
+    while (gateway.ended.length < 2) await new Promise(setImmediate);
+    expect(gateway.connected).toHaveLength(2);
+    expect(new Set(gateway.ended)).toEqual(new Set(gateway.connected));
+  });
+
+  it('keeps messages waiting until the store has answered', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const app = await start([LimitedGateway], { limits: { storage } });
+    const gateway = app.http.nest.get(LimitedGateway);
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    server.interfere = () => gate;
+    const client = await app.connect();
+    const answered = client.ask('say');
+    while (server.calls.length === 0) await new Promise(setImmediate);
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    expect([gateway.connected.length, client.received.length]).toEqual([0, 0]);
+    release();
+    expect(await answered).toEqual(answer());
+    expect(gateway.connected).toHaveLength(1);
+  });
+
+  it('never shows the gateway a connection that ended before the store has answered', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const app = await start([LimitedGateway], { limits: { storage } });
+    const gateway = app.http.nest.get(LimitedGateway);
+    let release: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    server.interfere = () => gate;
+    const gone = await app.connect();
+    while (server.calls.length === 0) await new Promise(setImmediate);
+    gone.close();
+    const http = app.http.nest.getHttpServer() as Server;
+    const open = (): Promise<number> => promisify<number>((callback) => http.getConnections(callback))();
+    while ((await open()) > 0) await new Promise(setImmediate);
+    release();
+    expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+    const last = await app.connect();
+    expect(await last.next()).toMatchObject({ event: 'exception' });
+    await last.ended();
+    expect([gateway.connected.length, gateway.ended.length]).toEqual([1, 0]);
+  });
+
+  it('ends a connection that cannot be counted, and says so in the log only', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const app = await start([LimitedGateway], { limits: { storage } });
+    server.interfere = () => {
+      throw new Error('the secret name of a server');
+    };
+    const client = await app.connect();
+    expect(await client.next()).toEqual({
+      event: 'exception',
+      data: { status: 'error', message: 'Internal server error' },
+    });
+    expect(await client.ended()).toEqual(
+      sockets === 'ws' ? { code: 1011, reason: 'Internal server error' } : {},
+    );
+    expect(app.http.log.errors).toEqual([
+      expect.stringContaining('A connection was ended, because counting it failed:'),
+    ]);
+    expect(app.http.nest.get(LimitedGateway).connected).toEqual([]);
+    server.interfere = () => undefined;
+    expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+  });
+
+  it('counts by what only the request that opens a connection says', async () => {
+    @WebSocketGateway()
+    class KeyGateway {
+      @RateLimit('1/minute', { key: 'api-key' })
+      handleConnection() {
+        return undefined;
+      }
+
+      @SubscribeMessage('say')
+      say() {
+        return answer();
+      }
+    }
+    const app = await start([KeyGateway]);
+    for (const key of ['a', 'b']) {
+      const headers = { 'x-api-key': key };
+      expect(await (await app.connect({ headers })).outcomes(1, 'say')).toEqual(['ok']);
+      expect(await (await app.connect({ headers })).next()).toMatchObject({ event: 'exception' });
+    }
+  });
+
+  it('tells the client what the application makes of a refusal', async () => {
+    const limits = { errorFactory: () => new WsException('Come back later. '.repeat(20)) };
+    const app = await start([LimitedGateway], { limits });
+    await app.connect();
+    await app.connect();
+    const refused = await app.connect();
+    expect(await refused.next()).toEqual({
+      event: 'exception',
+      data: { status: 'error', message: 'Come back later. '.repeat(20) },
+    });
+    const reason = 'Come back later. '.repeat(20).slice(0, 123);
+    expect(await refused.ended()).toEqual(sockets === 'ws' ? { code: 1013, reason } : {});
+  });
+
+  it('is known to the service by its route', async () => {
+    const app = await start([LimitedGateway]);
+    await (await app.connect()).outcomes(1, 'say');
+    const limiter = app.http.nest.get(RateLimiterService);
+    const peeked = limiter.peek({ policy: 'connections', route: 'ws-connection /' }, '127.0.0.1') as Decision;
+    expect(peeked.remaining).toBe(1);
+  });
+
+  it('may be several, and may be inherited', async () => {
+    @Injectable()
+    class BaseGateway {
+      @RateLimit('3/minute', { name: 'slow' })
+      @RateLimit('1/second', { name: 'fast' })
+      handleConnection(client: { emit(event: string, data: unknown): void; send(text: string): void }) {
+        if (sockets === 'ws') client.send(JSON.stringify(answer()));
+        else client.emit('answer', 'ok');
+      }
+    }
+    @WebSocketGateway()
+    class DerivedGateway extends BaseGateway {}
+    const clock = new ManualClock();
+    const app = await start([DerivedGateway], { clock });
+    const seen: unknown[] = [];
+    for (let connection = 0; connection < 5; connection++) {
+      const { data } = await (await app.connect()).next();
+      seen.push((data as { limit?: { name: string } }).limit?.name ?? data);
+      if (connection > 0) clock.advance(1000);
+    }
+    expect(seen).toEqual(['ok', 'fast', 'ok', 'ok', 'slow']);
+  });
+
+  it('stops the start where it is wrong', async () => {
+    @WebSocketGateway()
+    class WrongGateway {
+      @RateLimit('often')
+      handleConnection() {
+        return undefined;
+      }
+    }
+    await expect(start([WrongGateway])).rejects.toThrow('@RateLimit on WrongGateway.handleConnection');
+  });
+
+  it('holds for a gateway that is made anew for each connection', async () => {
+    let made = 0;
+    @WebSocketGateway()
+    @Injectable({ scope: Scope.REQUEST })
+    class ScopedGateway {
+      readonly number = ++made;
+
+      @RateLimit('2/minute', { name: 'connections' })
+      handleConnection() {
+        return undefined;
+      }
+
+      @SubscribeMessage('say')
+      @RateLimit('3/minute')
+      say(@RateLimitInfo() decision?: Decision) {
+        return answer(decision?.remaining);
+      }
+    }
+    const app = await start([ScopedGateway]);
+    expect(await (await app.connect()).outcomes(1, 'say')).toEqual([2]);
+    expect(await (await app.connect()).outcomes(3, 'say')).toEqual([1, 0, 'refused']);
+    expect(await (await app.connect()).next()).toEqual({ event: 'exception', data: refusal });
+    expect(made).toBeGreaterThan(1);
+  });
+
+  it('keeps a connection from all gateways that share it', async () => {
+    @WebSocketGateway()
+    class OtherGateway {
+      @SubscribeMessage('other')
+      other() {
+        return answer();
+      }
+    }
+    const app = await start([OtherGateway, LimitedGateway]);
+    for (let connection = 0; connection < 2; connection++)
+      expect(await (await app.connect()).outcomes(1, 'other')).toEqual(['ok']);
+    const refused = await app.connect();
+    for (let message = 0; message < 10; message++) refused.send('other');
+    await refused.ended();
+    expect(refused.received.filter(({ event }) => event === 'answer')).toEqual([]);
+  });
+
+  it('leaves a gateway alone that is made by hand', () => {
+    const gateway = new LimitedGateway();
+    for (let connection = 0; connection < 3; connection++) gateway.handleConnection({});
+    gateway.handleDisconnect({});
+    expect([gateway.connected.length, gateway.ended.length]).toEqual([3, 1]);
+  });
+});
+
+@Injectable()
+class TokenGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const client = context.switchToWs().getClient<{ user?: object }>();
+    client.user = { id: context.switchToWs().getData<{ token: string }>().token };
+    return true;
+  }
+}
+
+describeOverWebSockets('Without the guard of the module', (start) => {
+  const guardless = { limits: { guard: false } };
+
+  it('no message is limited', async () => {
+    const client = await (await start([ChatGateway], guardless)).connect();
+    expect(await client.outcomes(5, 'say')).toEqual(new Array(5).fill('ok'));
+  });
+
+  it('messages are limited where RateLimitGuard is bound', async () => {
+    const module = { providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }] };
+    const client = await (await start([ChatGateway], { ...guardless, module })).connect();
+    expect(await client.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
+  });
+
+  it('messages are limited by whom a guard before it found', async () => {
+    @WebSocketGateway()
+    class GuardedGateway {
+      @SubscribeMessage('say')
+      @UseGuards(TokenGuard, RateLimitGuard)
+      @RateLimit('1/minute', { key: 'user', phase: 'afterAuth' })
+      say(@ConnectedSocket() client: { user: { id: string } }) {
+        return answer(client.user.id);
+      }
+    }
+    const client = await (await start([GuardedGateway], guardless)).connect();
+    expect(await client.outcomes(1, 'say', { token: 'a' })).toEqual(['a']);
+    expect(await client.outcomes(2, 'say', { token: 'b' })).toEqual(['b', 'refused']);
+    expect(await client.outcomes(1, 'say', { token: 'a' })).toEqual(['refused']);
+  });
+});
