@@ -18,7 +18,7 @@ const layers = {
   limiter: [...core, storages],
   policies: [...core, storageContract],
   http: ['^lib/common/', '^lib/limiter/', storageContract],
-  resilience: [...core, storages],
+  resilience: [...core, storages, '^lib/storages/memory/'],
   observability: [...core, '^lib/limiter/', storageContract],
   nest: ['^lib/(?!testing/|index[.]ts$)'],
   testing: ['^lib/(?!nest/|index[.]ts$)'],

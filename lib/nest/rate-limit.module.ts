@@ -4,15 +4,20 @@ import {
   Logger,
   Module,
   type DynamicModule,
+  type OnApplicationBootstrap,
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { ConfigurationError, messageOf } from '../common/errors.js';
+import { ConfigurationError, messageOf, StorageError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
+import type { OnError } from '../resilience/on-error.js';
+import { resilient, type DecidingStorage } from '../resilience/resilient-storage.js';
+import { BorrowedStorage } from '../resilience/wrapped.storage.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import { storageFromString } from '../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../storages/storage.js';
+import { within } from '../storages/timeout.js';
 import { ConnectionLimits } from './connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
@@ -21,7 +26,12 @@ import { InjectedFunctions } from './injected-functions.js';
 import { Plans } from './plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
-import { CONNECTION_LIMITS, RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import {
+  CONNECTION_LIMITS,
+  DECIDING_STORAGE,
+  RATE_LIMIT_OPTIONS,
+  RATE_LIMIT_STORAGE,
+} from './rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request-hits.js';
 import { RequestLimiter } from './request-limiter.js';
@@ -44,6 +54,11 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
     .build();
 
 const GUARD_OF_ALL_ROUTES: Provider = { provide: APP_GUARD, useExisting: GlobalRateLimitGuard };
+
+const logger = new Logger('RateLimit');
+
+/** Ms that closing the store may hold up the end of the application. */
+const LONGEST_SHUTDOWN = 2000;
 
 /** The argument of `forRootAsync`. */
 export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
@@ -74,6 +89,11 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
       useFactory: openStorage,
       inject: [RATE_LIMIT_OPTIONS],
     },
+    {
+      provide: DECIDING_STORAGE,
+      useFactory: decidingStorage,
+      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS],
+    },
     ClientAddresses,
     HttpTransport,
     IdentityResolvers,
@@ -102,10 +122,13 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     RateLimiterService,
   ],
 })
-export class RateLimitModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+export class RateLimitModule
+  extends ConfigurableModuleClass
+  implements OnApplicationBootstrap, OnApplicationShutdown
+{
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
   ) {
     super();
   }
@@ -127,15 +150,49 @@ export class RateLimitModule extends ConfigurableModuleClass implements OnApplic
     return super.forRootAsync(options);
   }
 
-  /** Closes the storage, if this module opened it. Never throws: the application is going down in good order. */
+  /**
+   * Asks the store whether it is there, where that matters; else says that it is not, and goes on.
+   *
+   * @throws StorageError when the application must not start without the store, and it does not answer
+   */
+  async onApplicationBootstrap(): Promise<void> {
+    const { resilience } = this.options;
+    if (resilience === false) return;
+    const check = async (): Promise<void> => {
+      if (!(await this.storage.check())) throw new StorageError(`${this.storage} does not answer.`);
+    };
+    if (!resilience.startWithoutStore) await check();
+    else
+      check().catch((error: unknown) =>
+        logger.warn(`${messageOf(error)} The application starts without it.`),
+      );
+  }
+
+  /** Closes what this module opened. Never throws: the application is going down in good order. */
   async onApplicationShutdown(): Promise<void> {
-    if (isStorage(this.options.storage)) return;
     try {
-      await this.storage.close();
+      await within(LONGEST_SHUTDOWN, async () => this.storage.close());
     } catch (error) {
-      new Logger('RateLimit').error(`Closing ${this.storage} failed: ${messageOf(error)}`);
+      logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
     }
   }
+}
+
+const MEANWHILE: Readonly<Record<OnError, string>> = {
+  allow: 'requests are let through',
+  fallback: 'this process counts alone',
+  deny: 'requests fail',
+};
+
+/** What decides; a storage that was given stays open when this is closed. */
+function decidingStorage(storage: Storage, options: ResolvedOptions): DecidingStorage {
+  const { resilience } = options;
+  const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
+  if (resilience === false) return owned;
+  return resilient(owned, resilience, {
+    degraded: (error) => logger.warn(`${error.message} Until it is back, ${MEANWHILE[resilience.onError]}.`),
+    recovered: () => logger.log(`${storage} is back.`),
+  });
 }
 
 async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {

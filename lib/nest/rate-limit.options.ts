@@ -4,6 +4,7 @@ import type { Decision } from '../limiter/decision.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import type { LimitsFunction, PlanLimits, PolicyDeclaration, PolicyOptions } from '../policies/policy.js';
 import type { Rule } from '../policies/rules.js';
+import type { ResilienceOptions } from '../resilience/resilience.options.js';
 import type { Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
@@ -68,6 +69,8 @@ export interface RateLimitModuleOptions {
   deny?: readonly string[];
   /** Types of contexts to limit: `['http', 'ws']`. Default: all. */
   transports?: readonly string[];
+  /** What happens while the store does not answer; `false` for errors. Not for memory. Default: counted by this process alone. */
+  resilience?: ResilienceOptions | false;
   /** Begins every key on a shared server. For a storage given as a URI; yours takes it in its constructor. Default: `'nestjs-limits'`. */
   keyPrefix?: string;
   /** Which header fields a response gets; `false` for none. Default: standard ones and `Retry-After`. */

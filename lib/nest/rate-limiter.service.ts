@@ -8,14 +8,14 @@ import { describeDuration } from '../limits/describe-period.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
 import { bucketOf } from '../policies/identity.js';
+import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Hit } from '../storages/contract.js';
 import type { Limit } from '../storages/limit.js';
-import type { Storage } from '../storages/storage.js';
 import { theOnly } from './identities/identity.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
 import { Plans } from './plans.js';
 import type { RateLimitRule } from './rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { PolicyReference } from './policy-directory.js';
 import { RouteRules } from './route-rules.js';
@@ -53,7 +53,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) options: ResolvedOptions,
-    @Inject(RATE_LIMIT_STORAGE) storage: Storage,
+    @Inject(DECIDING_STORAGE) storage: DecidingStorage,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
     @Inject(Plans) private readonly plans: Plans,

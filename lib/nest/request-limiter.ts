@@ -1,15 +1,23 @@
-import { ForbiddenException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
-import { chain, type Awaitable } from '../common/awaitable.js';
+import {
+  ForbiddenException,
+  Inject,
+  Injectable,
+  ServiceUnavailableException,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { StorageError } from '../common/errors.js';
 import { legacyFields, retryAfterFields, standardFields, type HeaderField } from '../http/header-fields.js';
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../http/problem-details.js';
 import { Decision } from '../limiter/decision.js';
 import { receiptsOf, type BatchResult } from '../storages/contract.js';
-import type { Storage } from '../storages/storage.js';
+import { strictest } from '../resilience/on-error.js';
+import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { Reservations } from './reservations.js';
 import type { RoutePolicy } from './policy-directory.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
-import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import { RequestHits, type PolicyHit } from './request-hits.js';
 import { keepState, stateFor, type Reservation } from './request-state.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -19,6 +27,9 @@ import { RouteRules } from './route-rules.js';
 import type { Transport } from './transports/transport.js';
 import { Transports } from './transports/transports.js';
 import { UnboundGuardDetector } from './unbound-guard-detector.js';
+
+/** Seconds after which a store that did not answer may be back. */
+const RETRY_AFTER_FAILURE = 1;
 
 /** A request on its way through {@link RequestLimiter}. */
 interface LimitedRequest {
@@ -39,7 +50,7 @@ export class RequestLimiter {
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
     @Inject(RoutePolicies) private readonly routes: RoutePolicies,
     @Inject(RouteRules) private readonly rules: RouteRules,
     @Inject(RequestHits) private readonly hits: RequestHits,
@@ -121,10 +132,26 @@ export class RequestLimiter {
     return chain(this.hits.of(open, context, transport, address), (hits) =>
       hits.length === 0
         ? true
-        : chain(this.storage.consume(hits), (result) =>
+        : chain(this.#consume(request, hits), (result) =>
             this.#answer({ ...request, policies: open }, hits, result),
           ),
     );
+  }
+
+  #consume({ context, transport }: LimitedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
+    const { resilience } = this.options;
+    if (resilience === false) return this.storage.consume(hits);
+    const onError = strictest(hits.map(({ policy }) => policy.onError ?? resilience.onError));
+    const result = this.storage.consume(hits, onError);
+    if (!isPromise(result)) return result;
+    return result.catch((error: unknown) => {
+      if (!(error instanceof StorageError)) throw error;
+      transport.setFields?.(context, [['Retry-After', String(RETRY_AFTER_FAILURE)]]);
+      const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
+        cause: error,
+      });
+      return chain(transport.refusal(exception, exception.getResponse() as object), raise);
+    });
   }
 
   #answer(request: LimitedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<boolean> {

@@ -1,8 +1,8 @@
 import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
 import { messageOf } from '../common/errors.js';
 import type { RequestOutcome } from '../policies/policy.js';
-import type { Storage } from '../storages/storage.js';
-import { RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
+import type { DecidingStorage } from '../resilience/resilient-storage.js';
+import { DECIDING_STORAGE } from './rate-limit.tokens.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from './transports/transport.js';
 
@@ -11,7 +11,7 @@ import type { Transport } from './transports/transport.js';
 export class Reservations {
   readonly #logger = new Logger('RateLimit');
 
-  constructor(@Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage) {}
+  constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
 
   /** Waits for the answer, where the transport can tell of it. A request that its client gives up stays counted. */
   settleOnAnswer(reserved: readonly Reservation[], context: ExecutionContext, transport: Transport): void {

@@ -2,6 +2,7 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../http/client-address.js';
+import { resolveResilience, type ResolvedResilience } from '../resilience/resilience.options.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
@@ -15,7 +16,7 @@ import type {
 import type { RequestLike } from './transports/transport.js';
 
 /** The module's options, validated and completed. */
-export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers'> {
+export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers' | 'resilience'> {
   readonly strategy: StrategyName;
   readonly limits: readonly RateLimitDeclaration[];
   readonly rules: readonly RateLimitRule[];
@@ -24,6 +25,7 @@ export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' |
   readonly apiKeyHeader: string;
   readonly ipv6Prefix: number;
   readonly headers: Required<RateLimitHeaders>;
+  readonly resilience: ResolvedResilience | false;
 }
 
 const OPTIONS = [
@@ -40,6 +42,7 @@ const OPTIONS = [
   'allow',
   'deny',
   'transports',
+  'resilience',
   'keyPrefix',
   'headers',
   'skip',
@@ -125,6 +128,7 @@ export function resolveOptions(options: unknown): ResolvedOptions {
     apiKeyHeader: apiKeyHeader.toLowerCase(),
     ipv6Prefix,
     headers: resolveHeaders(given.headers),
+    resilience: resolveResilience(given.resilience),
   });
 }
 

@@ -163,6 +163,7 @@ function compilePolicy<Context, Key>(
     skip: skipIf,
     phase: phase ?? 'beforeAuth',
     count: countFunction(count),
+    onError: declaration.onError,
     errorMessage: declaration.errorMessage,
   });
 }

@@ -18,6 +18,7 @@ export const POLICY_OPTIONS = [
   'mode',
   'phase',
   'count',
+  'onError',
   'errorMessage',
 ] as const satisfies readonly (keyof PolicyDeclaration<unknown>)[];
 
@@ -57,6 +58,7 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
   if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
   assertFunction('skip', skip);
   assertOneOf('phase', phase, ['beforeAuth', 'afterAuth']);
+  assertOneOf('onError', declaration.onError, ['allow', 'fallback', 'deny']);
   if (typeof count !== 'function') assertOneOf('count', count, ['all', 'failure', 'success']);
   if (errorMessage !== undefined && typeof errorMessage !== 'string') {
     throw new ConfigurationError(

@@ -66,6 +66,8 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * so that none slips through meanwhile, and given back afterwards. Default: all.
    */
   count?: 'all' | 'failure' | 'success' | CountFunction<Context>;
+  /** What becomes of a request when the store cannot decide it; of several policies' the strictest. Default: the module's. */
+  onError?: 'allow' | 'fallback' | 'deny';
   /** The message of a refusal by this policy. Default: the module's. */
   errorMessage?: string;
 }
@@ -109,5 +111,6 @@ export interface Policy<Context, Key> {
   readonly phase: 'beforeAuth' | 'afterAuth';
   /** Whether a request counts, by how it ended; absent for all. */
   readonly count: CountFunction<Context> | undefined;
+  readonly onError: 'allow' | 'fallback' | 'deny' | undefined;
   readonly errorMessage: string | undefined;
 }

@@ -5,17 +5,8 @@ import { createLimit, type Limit } from '../storages/limit.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
 import { LateAnswerError } from './guarded.storage.js';
+import type { OnError } from './on-error.js';
 import { WrappedStorage } from './wrapped.storage.js';
-
-/** What becomes of a hit that the store cannot decide: it passes, fails, or is counted by this process alone. */
-export type OnError = 'allow' | 'fallback' | 'deny';
-
-const FROM_LENIENT_TO_STRICT: readonly OnError[] = ['allow', 'fallback', 'deny'];
-
-/** Of several the strictest. */
-export function strictest(modes: readonly OnError[]): OnError | undefined {
-  return FROM_LENIENT_TO_STRICT.findLast((mode) => modes.includes(mode));
-}
 
 export interface DegradingStorageOptions {
   /** For whoever does not say it for a batch. */

@@ -111,16 +111,23 @@ function waitOf({ allowed, limit, retryAfter }: Outcome): number {
   return allowed || limit.mode === 'shadow' ? 0 : retryAfter;
 }
 
-/** The same refusal, so many ms later. */
+/** The same refusal, so many ms later. Limits that would have allowed their hit by then do so. */
 function later({ result }: Denial, batch: readonly Hit[], elapsed: number): BatchResult {
+  const now = result.now + elapsed;
   return {
     allowed: false,
-    now: result.now + elapsed,
-    outcomes: result.outcomes.map((outcome, index) => ({
-      ...outcome,
-      limit: batch[index]?.limit ?? outcome.limit,
-      resetTime: Math.max(outcome.resetTime, result.now + elapsed),
-      retryAfter: Math.max(outcome.allowed ? 0 : 1, outcome.retryAfter - elapsed),
-    })),
+    now,
+    outcomes: result.outcomes.map((outcome, index) => {
+      const { cost, remaining, retryAfter } = outcome;
+      const allowed = retryAfter <= elapsed;
+      return {
+        ...outcome,
+        limit: batch[index]?.limit ?? outcome.limit,
+        allowed,
+        remaining: allowed ? Math.max(cost, remaining) : remaining,
+        resetTime: Math.max(outcome.resetTime, now),
+        retryAfter: allowed ? 0 : retryAfter - elapsed,
+      };
+    }),
   };
 }

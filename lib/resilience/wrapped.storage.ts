@@ -52,3 +52,8 @@ export abstract class WrappedStorage extends Storage {
     return String(this.inner);
   }
 }
+
+/** A storage of somebody else's, who closes it. */
+export class BorrowedStorage extends WrappedStorage {
+  override close(): void {}
+}

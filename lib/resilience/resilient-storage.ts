@@ -1,0 +1,44 @@
+import type { Awaitable } from '../common/awaitable.js';
+import type { BatchResult, Hit } from '../storages/contract.js';
+import { MemoryStorage } from '../storages/memory/memory.storage.js';
+import type { Storage } from '../storages/storage.js';
+import { DegradingStorage } from './degrading.storage.js';
+import { DenialCacheStorage } from './denial-cache.storage.js';
+import { GuardedStorage, type HealthListener } from './guarded.storage.js';
+import type { OnError } from './on-error.js';
+import type { ResolvedResilience } from './resilience.options.js';
+import { WrappedStorage } from './wrapped.storage.js';
+
+/** A storage that limits are decided by. */
+export type DecidingStorage = Storage & {
+  /** @param onError what becomes of the batch if the store cannot decide it; default: as configured */
+  consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult>;
+};
+
+/**
+ * Puts what keeps an application working without its store in front of it: what decides instead, refusals remembered, deadlines
+ * and circuit. Memory needs none of it.
+ */
+export function resilient(
+  storage: Storage,
+  options: ResolvedResilience,
+  listener: HealthListener,
+): DecidingStorage {
+  if (isLocal(storage)) return storage;
+  const guarded = new GuardedStorage(storage, options, {
+    degraded: (error) => listener.degraded(error),
+    recovered: () => {
+      degrading.recover();
+      listener.recovered();
+    },
+  });
+  const degrading = new DegradingStorage(
+    options.denialCache ? new DenialCacheStorage(guarded) : guarded,
+    options,
+  );
+  return degrading;
+}
+
+function isLocal(storage: Storage): boolean {
+  return storage instanceof WrappedStorage ? isLocal(storage.inner) : storage instanceof MemoryStorage;
+}
