@@ -72,7 +72,10 @@ module.exports = {
       comment: 'Only a backend knows its driver, and only lib/nest the packages of a transport.',
       severity: 'error',
       from: { path: '^lib/', pathNot: ['^lib/storages/[^/]+/', '^lib/nest/'] },
-      to: { path: 'node_modules/', pathNot: 'node_modules/(ipaddr[.]js|picomatch|@nestjs|rxjs|reflect-metadata)/' },
+      to: {
+        path: 'node_modules/',
+        pathNot: 'node_modules/(ipaddr[.]js|picomatch|@nestjs|rxjs|reflect-metadata)/',
+      },
     },
     {
       name: 'backends-on-demand',
