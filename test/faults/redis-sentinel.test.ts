@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createLimit, type Hit } from 'nestjs-limits';
@@ -75,3 +77,20 @@ it('a primary that is killed is replaced', async () => {
   expect(await counted()).toBe(already + 1);
   expect(await storage.check()).toBe(true);
 }, 60_000);
+
+it.each([
+  ['refuse connections', true],
+  ['never answer', false],
+])('sentinels that %s make StorageErrors in time', async (_what, refuse) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  if (refuse) silent.close();
+  const lost = new RedisSentinelStorage(`redis+sentinel://127.0.0.1:${port}/limits`);
+  await expect(lost.consume(hits)).rejects.toThrow(
+    /^RedisSentinelStorage is not connected: All sentinels are unreachable/,
+  );
+  expect(await lost.check()).toBe(false);
+  await lost.close();
+  silent.close();
+});

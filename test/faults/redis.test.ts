@@ -1,7 +1,8 @@
+import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
-import { RedisStorage } from 'nestjs-limits/redis';
+import { createLimit, StorageError, type BatchResult, type Hit } from 'nestjs-limits';
+import { RedisClusterStorage, RedisStorage } from 'nestjs-limits/redis';
 import { expectStorageErrors, untilServed } from '../support/failures.js';
 import { startRedis } from '../support/servers/redis.js';
 import { ask, type Server } from '../support/servers/server-process.js';
@@ -198,5 +199,37 @@ describe('a server that refuses', () => {
     const [mine] = await Promise.all([hit(), expectStorageErrors(other)]);
     expect(mine.allowed).toBe(true);
     expect(await counted()).toBe(1);
+  });
+});
+
+describe('a server that asks for a password', () => {
+  beforeAll(async () => {
+    await ask(server.port, 'ACL SETUSER limits on >p@ss:w/rd allkeys +@all\r\n');
+  });
+
+  const uriWith = (password: string): string =>
+    server.uri.replace('//', `//limits:${encodeURIComponent(password)}@`);
+
+  it('is given the decoded one', async () => {
+    const permitted = new RedisStorage(uriWith('p@ss:w/rd'));
+    expect((await permitted.consume(hits())).allowed).toBe(true);
+    await permitted.close();
+  });
+
+  it.each([
+    ['RedisStorage', (uri: string) => new RedisStorage(uri)],
+    ['RedisClusterStorage', (uri: string) => new RedisClusterStorage(uri.replace('redis', 'redis+cluster'))],
+  ])('and is given a wrong one makes a StorageError of %s that does not show it', async (name, open) => {
+    const refused = open(uriWith('hunter2'));
+    const error: unknown = await refused.consume(hits()).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(StorageError);
+    expect(String(error)).toContain(`${name} is not connected: `);
+    const shown = inspect([error, String(refused)], { depth: 10, showHidden: true });
+    expect(shown).toContain('WRONGPASS');
+    expect(shown).not.toContain('hunter2');
+    await refused.close();
   });
 });

@@ -94,19 +94,31 @@ export function openSentinel(
     );
   }
   const credentials = { username, password, db: databaseOf(db) } as Partial<RedisOptions>;
-  return new Redis(safe({ sentinels: [...hosts], name }, credentials, options));
+  const sentinelCommandTimeout = SAFE_OPTIONS.commandTimeout;
+  return new Redis(safe({ sentinels: [...hosts], name, sentinelCommandTimeout }, credentials, options));
 }
+
+/** One of these comes when a connection is there, or is not; where no sentinel answers, it is only an error. */
+const FIRST_EVENTS = ['ready', 'error', 'close', 'end'];
 
 /** Settles when a client has connected for the first time, or has failed to. */
 export function firstConnection(client: RedisClient): Promise<void> {
   if (client.status === 'ready') return Promise.resolve();
   return new Promise((resolve) => {
     const settle = (): void => {
-      for (const event of ['ready', 'close', 'end']) client.off(event, settle);
+      for (const event of FIRST_EVENTS) client.off(event, settle);
       resolve();
     };
-    for (const event of ['ready', 'close', 'end']) client.on(event, settle);
+    for (const event of FIRST_EVENTS) client.on(event, settle);
   });
+}
+
+/** Takes the command off an error, where the driver notes it with its arguments: it may be the one that logs in. */
+export function forgetCommand(error: unknown): void {
+  if (!(error instanceof Error)) return;
+  const noted = error as Error & { command?: unknown; lastNodeError?: unknown };
+  delete noted.command;
+  forgetCommand(noted.lastNodeError);
 }
 
 function databaseOf(text: string | null): number | undefined {

@@ -7,7 +7,7 @@ import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
-import { firstConnection, type RedisClient } from './redis-client.js';
+import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
 
 /** How many keys one step of `reset` looks at. */
 const KEYS_PER_SCAN = 1000;
@@ -49,7 +49,11 @@ export abstract class RedisScriptStorage extends Storage {
       largestMovingWindow: 1_000_000,
     };
     if (owned) {
-      client.on('error', (error: Error) => (this.#lastError = error)); // unheard, the event would end the process
+      // Unheard, the event would end the process.
+      client.on('error', (error: Error) => {
+        forgetCommand(error);
+        this.#lastError = error;
+      });
       client.on('ready', () => (this.#lastError = undefined));
     }
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
@@ -181,6 +185,7 @@ export abstract class RedisScriptStorage extends Storage {
 
   #failure(cause: unknown): RateLimitError {
     if (cause instanceof RateLimitError) return cause;
+    forgetCommand(cause);
     return new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
   }
 
