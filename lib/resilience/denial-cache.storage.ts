@@ -42,7 +42,8 @@ export class DenialCacheStorage extends WrappedStorage {
       if (denial !== undefined) return later(denial, batch, Math.floor(now - denial.since));
     }
     return chain(this.inner.consume(batch), (result) => {
-      if (!result.allowed && result.degraded === undefined) this.#remember(bucket, batch, result);
+      if (result.allowed) this.#denials.delete(bucket); // whatever was taken, others may have to wait longer now
+      else if (result.degraded === undefined) this.#remember(bucket, batch, result);
       return result;
     });
   }
