@@ -115,7 +115,7 @@ export class RequestLimiter {
           return true;
         case 'deny': {
           const exception = new ForbiddenException();
-          return chain(transport.refusal(exception, exception.getResponse() as object), raise);
+          return chain(transport.refusal(exception, exception.getResponse() as object, context), raise);
         }
         case undefined:
           return policies.length === 0 || this.#count(request, address);
@@ -150,7 +150,7 @@ export class RequestLimiter {
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });
-      return chain(transport.refusal(exception, exception.getResponse() as object), raise);
+      return chain(transport.refusal(exception, exception.getResponse() as object, context), raise);
     });
   }
 
@@ -196,7 +196,7 @@ export class RequestLimiter {
       isProblem ? problemDetails(decision, body.message) : body,
     );
     if (isProblem) transport.setFields?.(context, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
-    return chain(transport.refusal(exception, exception.body), raise);
+    return chain(transport.refusal(exception, exception.body, context), raise);
   }
 }
 

@@ -35,6 +35,11 @@ export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && GUARDED.some((key) => Reflect.hasMetadata(key, handler));
 }
 
+/** Whether a handler of a microservice answers nobody. */
+export function isEventHandler(handler: RouteHandler): boolean {
+  return Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
+}
+
 /**
  * What names a handler in every process and release, whatever its class is called: an HTTP route by transport, method, path
  * template, version and host; a field, a message, a pattern or the connections of a gateway by their names. The application's
@@ -70,10 +75,9 @@ function fieldOf(resolver: Type, handler: RouteHandler): string {
 /** Kind, transport and patterns: one pattern may have a handler of messages and one of events, or one for each transport. */
 function patternOf(handler: RouteHandler): string {
   const patterns = Reflect.getMetadata(PATTERN_METADATA, handler) as readonly unknown[];
-  const isEvent = Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
   const transport = Reflect.getMetadata(PATTERN_TRANSPORT_METADATA, handler) as number | symbol | undefined;
   return [
-    isEvent ? 'event' : 'message',
+    isEventHandler(handler) ? 'event' : 'message',
     patterns
       .map((pattern) => (pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern)))
       .join('|'),

@@ -176,7 +176,7 @@ describeOverWebSockets('A limited message', (start) => {
   it('is answered with an error where the store is down, and the next as well', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
-    const app = await start([ChatGateway], { limits: { storage } });
+    const app = await start([ChatGateway], { limits: { storage, resilience: false } });
     const client = await app.connect();
     expect(await client.outcomes(1, 'say')).toEqual(['ok']);
     server.interfere = () => {
@@ -356,7 +356,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
   it('keeps messages waiting until the store has answered', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
-    const app = await start([LimitedGateway], { limits: { storage } });
+    const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
     const gateway = app.http.nest.get(LimitedGateway);
     let release: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => {
@@ -376,7 +376,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
   it('never shows the gateway a connection that ended before the store has answered', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
-    const app = await start([LimitedGateway], { limits: { storage } });
+    const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
     const gateway = app.http.nest.get(LimitedGateway);
     let release: () => void = () => undefined;
     const gate = new Promise<void>((resolve) => {
@@ -400,7 +400,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
   it('ends a connection that cannot be counted, and says so in the log only', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
-    const app = await start([LimitedGateway], { limits: { storage } });
+    const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
     server.interfere = () => {
       throw new Error('the secret name of a server');
     };
@@ -418,6 +418,22 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(app.http.nest.get(LimitedGateway).connected).toEqual([]);
     server.interfere = () => undefined;
     expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+  });
+
+  it('ends a connection while the store is down, where the application says so', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const app = await start([LimitedGateway], { limits: { storage, resilience: { onError: 'deny' } } });
+    server.interfere = () => {
+      throw new Error('down');
+    };
+    const client = await app.connect();
+    const message = 'Rate limits cannot be checked at the moment.';
+    expect(await client.next()).toEqual({
+      event: 'exception',
+      data: { status: 'error', statusCode: 503, error: 'Service Unavailable', message },
+    });
+    expect(await client.ended()).toEqual(sockets === 'ws' ? { code: 1013, reason: message } : {});
   });
 
   it('counts by what only the request that opens a connection says', async () => {

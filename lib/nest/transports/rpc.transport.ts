@@ -1,4 +1,5 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
+import { isEventHandler } from '../route-id.js';
 import { callOf, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 
@@ -21,7 +22,9 @@ export const rpcTransport: Transport = {
     return typeof address === 'string' ? address : undefined;
   },
 
-  async refusal(cause: HttpException, body: object): Promise<Error> {
+  /** Nest has nobody to tell that an event failed but the log, which a flood of events must not fill. */
+  async refusal(cause: HttpException, body: object, context: ExecutionContext): Promise<Error> {
+    if (isEventHandler(context.getHandler())) return cause;
     const { RpcException } = await import('@nestjs/microservices');
     return Object.assign(new RpcException({ status: 'error', ...body }), { cause });
   },

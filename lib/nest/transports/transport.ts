@@ -45,5 +45,5 @@ export interface Transport {
    *
    * @param body what the client is told
    */
-  refusal(exception: HttpException, body: object): Awaitable<Error>;
+  refusal(exception: HttpException, body: object, context: ExecutionContext): Awaitable<Error>;
 }

@@ -1,0 +1,417 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import {
+  Controller,
+  Get,
+  Inject,
+  Injectable,
+  UseGuards,
+  UseInterceptors,
+  type CanActivate,
+  type ExecutionContext,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
+import { ExternalContextCreator } from '@nestjs/core';
+import { EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
+import {
+  RateLimit,
+  RateLimiterService,
+  RateLimitGuard,
+  RateLimitInfo,
+  RateLimitInterceptor,
+  SkipRateLimit,
+  type Decision,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { of } from 'rxjs';
+import { describeOverHttp, limited } from '../support/http-app.js';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+import { startRpcApp, type RpcApp, type RpcAppOptions } from '../support/rpc-app.js';
+
+const running: RpcApp[] = [];
+
+async function start(controllers: Type[], options?: RpcAppOptions): Promise<RpcApp> {
+  const app = await startRpcApp(controllers, options);
+  running.push(app);
+  return app;
+}
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((app) => app.close()));
+});
+
+/** What messages of these tests have in them. */
+interface Task {
+  tenant?: string;
+  units: number;
+  token: string;
+  user?: string;
+}
+
+const taskOf = (context: ExecutionContext): Task => context.switchToRpc().getData<Task>();
+
+@Controller()
+class SumController {
+  readonly events: unknown[] = [];
+
+  @MessagePattern('sum')
+  @RateLimit('3/minute')
+  sum(@Payload() numbers: number[]) {
+    return numbers.reduce((sum, number) => sum + number, 0);
+  }
+
+  @MessagePattern({ cmd: 'later' })
+  @RateLimit('1/minute')
+  async later() {
+    return Promise.resolve('later');
+  }
+
+  @MessagePattern('stream')
+  @RateLimit('1/minute')
+  stream() {
+    return of('stream');
+  }
+
+  @MessagePattern('free')
+  free() {
+    return 'free';
+  }
+
+  @EventPattern('sum.done')
+  @RateLimit('2/minute')
+  onSum(@Payload() event: unknown) {
+    this.events.push(event);
+  }
+}
+
+describe('A limited message of a microservice over TCP', () => {
+  it('is refused with an error that says which limit and how long to wait', async () => {
+    const app = await start([SumController]);
+    const client = app.connect();
+    expect(await client.outcomes(3, 'sum', [1, 2])).toEqual([3, 3, 3]);
+    expect(await client.ask('sum', [1, 2])).toEqual({
+      status: 'error',
+      statusCode: 429,
+      error: 'Too Many Requests',
+      message: 'Rate limit "default" exceeded: 3 per minute. Try again in 60 s.',
+      limit: { name: 'default', amount: 3, period: 60, remaining: 0 },
+      retryAfter: 60,
+    });
+    expect(app.log.entries).toEqual([]);
+  });
+
+  it('is answered again when the error said so', async () => {
+    const clock = new ManualClock();
+    const client = (await start([SumController], { clock })).connect();
+    await client.outcomes(4, 'sum', [1]);
+    clock.advance(59_999);
+    expect(await client.outcomes(1, 'sum', [1])).toEqual(['refused']);
+    clock.advance(1);
+    expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
+  });
+
+  it('is counted by its pattern, whatever kind of answer it has', async () => {
+    const client = (await start([SumController])).connect();
+    expect(await client.outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
+    expect(await client.outcomes(2, { cmd: 'later' })).toEqual(['later', 'refused']);
+    expect(await client.outcomes(2, 'stream')).toEqual(['stream', 'refused']);
+    expect(await client.outcomes(9, 'free')).toEqual(new Array(9).fill('free'));
+  });
+
+  it('is counted by the address of its client, over all its connections', async () => {
+    const app = await start([SumController]);
+    expect(await app.connect().outcomes(2, 'sum', [1])).toEqual([1, 1]);
+    expect(await app.connect().outcomes(2, 'sum', [1])).toEqual([1, 'refused']);
+    expect(await app.connect('127.0.0.2').outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
+  });
+
+  it('is counted by what a function makes of its payload, and at that cost', async () => {
+    @Controller()
+    class TenantController {
+      @MessagePattern('work')
+      @RateLimit('5/minute', {
+        key: (context) => taskOf(context).tenant,
+        cost: (context) => taskOf(context).units,
+      })
+      work() {
+        return 'done';
+      }
+    }
+    const client = (await start([TenantController])).connect();
+    for (const tenant of ['a', 'b'])
+      expect(await client.outcomes(3, 'work', { tenant, units: 2 })).toEqual(['done', 'done', 'refused']);
+    expect(await client.outcomes(1, 'work', { tenant: 'a', units: 1 })).toEqual(['done']);
+  });
+
+  it.each([
+    ['a text', 'hi'],
+    ['a number', 42],
+    ['an empty text', ''],
+    ['an object', { text: 'hi' }],
+    ['a list', ['a']],
+  ])('counts once under several guards and hands its handler the decision: %s', async (_kind, data) => {
+    @Controller()
+    @UseGuards(RateLimitGuard)
+    class AnyController {
+      @MessagePattern('any')
+      @UseGuards(RateLimitGuard)
+      @RateLimit('3/minute')
+      any(@Payload() payload: unknown, @RateLimitInfo() decision?: Decision) {
+        return { payload, remaining: decision?.remaining };
+      }
+    }
+    const client = (await start([AnyController])).connect();
+    for (const remaining of [2, 1, 0])
+      expect(await client.ask('any', data)).toEqual({ payload: data, remaining });
+    expect(await client.outcomes(1, 'any', data)).toEqual(['refused']);
+  });
+
+  it('is known to the service by its route', async () => {
+    const app = await start([SumController]);
+    const client = app.connect();
+    await client.outcomes(2, 'sum', [1]);
+    await client.emit('sum.done');
+    await client.ask('free');
+    const limiter = app.nest.get(RateLimiterService);
+    const peek = (route: string): number =>
+      (limiter.peek({ policy: 'default', route }, '127.0.0.1') as Decision).remaining;
+    expect(peek('rpc message "sum"')).toBe(1);
+    expect(peek('rpc event "sum.done"')).toBe(1);
+    expect(peek('rpc message {"cmd":"later"}')).toBe(1);
+  });
+
+  it('may be left out, with all of its kind', async () => {
+    const client = (await start([SumController], { limits: { transports: ['http', 'ws'] } })).connect();
+    expect(await client.outcomes(5, 'sum', [1])).toEqual(new Array(5).fill(1));
+  });
+
+  it('is refused with 403 where its network is denied', async () => {
+    const client = (await start([SumController], { limits: { deny: ['127.0.0.2'] } })).connect('127.0.0.2');
+    expect(await client.ask('free')).toEqual({ status: 'error', statusCode: 403, message: 'Forbidden' });
+  });
+
+  it('is answered with an error where the store is down, and the next as well', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock: new ManualClock() });
+    const client = (await start([SumController], { limits: { storage, resilience: false } })).connect();
+    expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
+    server.interfere = () => {
+      throw new Error('down');
+    };
+    for (let message = 0; message < 2; message++)
+      expect(await client.ask('sum', [1])).toEqual({ status: 'error', message: 'Internal server error' });
+    server.interfere = () => undefined;
+    expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
+  });
+
+  it('shares its count with all of its controller and of the module, by their names', async () => {
+    @Controller()
+    @RateLimit('2/minute', { name: 'class' })
+    class LevelsController {
+      @MessagePattern('one')
+      one() {
+        return 1;
+      }
+
+      @MessagePattern('two')
+      two() {
+        return 2;
+      }
+
+      @MessagePattern('none')
+      @SkipRateLimit()
+      none() {
+        return 0;
+      }
+    }
+    const client = (await start([LevelsController], { limits: { limits: '9/minute' } })).connect();
+    expect(await client.outcomes(1, 'one')).toEqual([1]);
+    expect(await client.outcomes(1, 'two')).toEqual([2]);
+    expect(await client.ask('two')).toMatchObject({ limit: { name: 'class' } });
+    expect(await client.outcomes(9, 'none')).toEqual(new Array(9).fill(0));
+  });
+});
+
+describe('A limited event of a microservice over TCP', () => {
+  it('is dropped when it is too many, and the service goes on', async () => {
+    const app = await start([SumController]);
+    const client = app.connect();
+    for (const event of [1, 2, 3, 4]) await client.emit('sum.done', event);
+    expect(await client.outcomes(1, 'free')).toEqual(['free']);
+    expect(app.nest.get(SumController).events).toEqual([1, 2]);
+    expect(app.log.entries).toEqual([]);
+    expect(await client.outcomes(1, 'sum', [1, 2])).toEqual([3]);
+  });
+
+  it('is counted for each of its handlers', async () => {
+    const seen: string[] = [];
+    @Controller()
+    class FirstController {
+      @EventPattern('both')
+      @UseGuards(RateLimitGuard)
+      @RateLimit('1/minute', { scope: 'first' })
+      first(@RateLimitInfo() decision?: Decision) {
+        seen.push(`first ${decision?.limits.length} ${decision?.remaining}`);
+      }
+    }
+    @Controller()
+    class SecondController {
+      @EventPattern('both')
+      @UseGuards(RateLimitGuard)
+      @RateLimit('2/minute', { scope: 'second' })
+      second(@RateLimitInfo() decision?: Decision) {
+        seen.push(`second ${decision?.limits.length} ${decision?.remaining}`);
+      }
+
+      @MessagePattern('free')
+      free() {
+        return 'free';
+      }
+    }
+    const client = (await start([FirstController, SecondController])).connect();
+    for (let event = 0; event < 3; event++) await client.emit('both');
+    await client.ask('free');
+    expect(seen.sort()).toEqual(['first 1 0', 'second 1 0', 'second 1 1']);
+  });
+});
+
+describe('Counting messages by outcome', () => {
+  it('gives back what succeeded', async () => {
+    @Controller()
+    @UseInterceptors(RateLimitInterceptor)
+    class LoginController {
+      @MessagePattern('login')
+      @RateLimit('2/minute', { count: 'failure' })
+      login(@Payload() password: string) {
+        if (password !== 'right') throw new RpcException('wrong password');
+        return 'welcome';
+      }
+    }
+    const client = (await start([LoginController])).connect();
+    expect(await client.outcomes(5, 'login', 'right')).toEqual(new Array(5).fill('welcome'));
+    for (let attempt = 0; attempt < 2; attempt++)
+      expect(await client.ask('login', 'wrong')).toEqual({ status: 'error', message: 'wrong password' });
+    expect(await client.outcomes(1, 'login', 'right')).toEqual(['refused']);
+  });
+});
+
+describe('A hybrid application', () => {
+  @Controller()
+  @RateLimit('3/minute')
+  class HybridController {
+    @Get()
+    get() {
+      return 'get';
+    }
+
+    @MessagePattern('get')
+    message() {
+      return 'message';
+    }
+  }
+
+  async function statuses(app: RpcApp, count: number): Promise<number[]> {
+    const url = await (app.nest as INestApplication).getUrl();
+    const seen: number[] = [];
+    for (let request = 0; request < count; request++) seen.push((await fetch(url)).status);
+    return seen;
+  }
+
+  it('limits messages where they inherit what is bound for all of the application', async () => {
+    const app = await start([HybridController], { hybrid: { inheritAppConfig: true } });
+    expect(await app.connect().outcomes(2, 'get')).toEqual(['message', 'message']);
+    expect(await statuses(app, 2)).toEqual([200, 429]);
+    expect(await app.connect().outcomes(1, 'get')).toEqual(['refused']);
+  });
+
+  it('limits them by a guard of their own where they do not', async () => {
+    @Controller()
+    class OwnGuardController {
+      @MessagePattern('own')
+      @UseGuards(RateLimitGuard)
+      @RateLimit('1/minute')
+      own() {
+        return 'own';
+      }
+    }
+    const app = await start([HybridController, OwnGuardController], { hybrid: { inheritAppConfig: false } });
+    expect(await app.connect().outcomes(4, 'get')).toEqual(new Array(4).fill('message'));
+    expect(await app.connect().outcomes(2, 'own')).toEqual(['own', 'refused']);
+    expect(await statuses(app, 4)).toEqual([200, 200, 200, 429]);
+  });
+});
+
+describe('Messages by whom a guard found', () => {
+  @Injectable()
+  class TokenGuard implements CanActivate {
+    canActivate(context: ExecutionContext): boolean {
+      const payload = taskOf(context);
+      payload.user = `user ${payload.token}`;
+      return true;
+    }
+  }
+
+  it('are limited after it', async () => {
+    @Controller()
+    class GuardedController {
+      @MessagePattern('work')
+      @UseGuards(TokenGuard, RateLimitGuard)
+      @RateLimit('1/minute', {
+        key: (context) => taskOf(context).user,
+        phase: 'afterAuth',
+      })
+      work() {
+        return 'done';
+      }
+    }
+    const client = (await start([GuardedController])).connect();
+    for (const token of ['a', 'b'])
+      expect(await client.outcomes(2, 'work', { token })).toEqual(['done', 'refused']);
+  });
+});
+
+/** As libraries for other kinds of messages call handlers. */
+@Controller()
+class BotController {
+  constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
+
+  @RateLimit('2/minute')
+  greet() {
+    return 'Hello';
+  }
+
+  @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ from: string }>(0).from })
+  byKey() {
+    return 'Hello';
+  }
+
+  handlerOf(name: 'greet' | 'byKey'): (...args: unknown[]) => Promise<unknown> {
+    const nothing = [undefined, undefined, undefined, undefined, undefined] as const;
+    return this.contexts.create(this, BotController.prototype[name], name, ...nothing, 'telegram');
+  }
+}
+
+describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
+  it('is limited for all clients together, or by its key, and never fails otherwise', async () => {
+    const app = await start(limited([BotController]));
+    const bot = app.nest.get(BotController);
+    const greet = bot.handlerOf('greet');
+    for (const args of [[{ from: 'a' }], []]) expect(await greet(...args)).toBe('Hello');
+    await expect(greet({ from: 'c' })).rejects.toMatchObject({ status: 429 });
+    expect(app.log.warnings).toEqual([
+      expect.stringContaining('A request by "telegram" has no client address'),
+    ]);
+
+    const byKey = bot.handlerOf('byKey');
+    for (const from of ['a', 'b']) {
+      expect(await byKey({ from })).toBe('Hello');
+      await expect(byKey({ from })).rejects.toMatchObject({ status: 429 });
+    }
+  });
+
+  it('may be left out', async () => {
+    const app = await start(limited([BotController], { transports: ['http'] }));
+    const greet = app.nest.get(BotController).handlerOf('greet');
+    for (let call = 0; call < 5; call++) expect(await greet({})).toBe('Hello');
+  });
+});
