@@ -169,6 +169,9 @@ export class RequestLimiter {
     transport.setFields?.(context, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     if (result.allowed) return true;
+    // An interceptor, which would have seen how it ended elsewhere, never gets to see a refusal.
+    if (transport.onAnswer === undefined)
+      void this.reservations.settle(context, transport, { success: false });
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
   }

@@ -295,6 +295,27 @@ describe('Counting messages by outcome', () => {
   });
 });
 
+describe('A message that a later limit refuses', () => {
+  it('takes nothing of the earlier ones that count by outcome', async () => {
+    @Controller()
+    class PhasesController {
+      @MessagePattern('try')
+      @UseGuards(RateLimitGuard)
+      @RateLimit('4/minute', { name: 'tries', count: 'success' })
+      @RateLimit('1/minute', { name: 'late', phase: 'afterAuth' })
+      try() {
+        return 'done';
+      }
+    }
+    const app = await start([PhasesController]);
+    const client = app.connect();
+    expect(await client.outcomes(9, 'try')).toEqual(['done', ...new Array<string>(8).fill('refused')]);
+    expect(await client.ask('try')).toMatchObject({ limit: { name: 'late' } });
+    const limiter = app.nest.get(RateLimiterService);
+    expect((limiter.peek({ policy: 'tries' }, '127.0.0.1') as Decision).remaining).toBe(3);
+  });
+});
+
 describe('A hybrid application', () => {
   @Controller()
   @RateLimit('3/minute')
