@@ -46,6 +46,9 @@ export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memo
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
 export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
 
+export type { OnError } from './resilience/on-error.js';
+export type { ResilienceOptions } from './resilience/resilience.options.js';
+
 export { Decision } from './limiter/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';

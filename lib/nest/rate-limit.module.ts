@@ -190,7 +190,10 @@ function decidingStorage(storage: Storage, options: ResolvedOptions): DecidingSt
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return owned;
   return resilient(owned, resilience, {
-    degraded: (error) => logger.warn(`${error.message} Until it is back, ${MEANWHILE[resilience.onError]}.`),
+    degraded: ({ message }) => {
+      const sentence = message.endsWith('.') ? message : `${message}.`;
+      logger.warn(`${sentence} Until it is back, ${MEANWHILE[resilience.onError]}.`);
+    },
     recovered: () => logger.log(`${storage} is back.`),
   });
 }

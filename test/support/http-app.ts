@@ -141,11 +141,16 @@ export class HttpReply {
 
 /** Keeps what the application logs. */
 export class RecordingLogger implements LoggerService {
+  /** What is wrong. */
   readonly entries: { level: LogLevel; message: unknown }[] = [];
+  readonly infos: unknown[] = [];
 
-  log = (): void => undefined;
   debug = (): void => undefined;
   verbose = (): void => undefined;
+
+  log(message: unknown): void {
+    this.infos.push(message);
+  }
 
   warn(message: unknown): void {
     this.entries.push({ level: 'warn', message });

@@ -1,0 +1,184 @@
+import { expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import {
+  RateLimit,
+  RateLimiterService,
+  StorageError,
+  type RateLimitModuleOptions,
+  type ResilienceOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+
+@Controller()
+class ShopController {
+  @Get()
+  @RateLimit('2/minute')
+  shop() {
+    return '';
+  }
+
+  @Get('pay')
+  @RateLimit('2/minute', { onError: 'deny' })
+  pay() {
+    return '';
+  }
+
+  @Get('browse')
+  @RateLimit('2/minute', { onError: 'allow' })
+  browse() {
+    return '';
+  }
+
+  @Get('both')
+  @RateLimit('9/minute', { name: 'lenient', onError: 'allow' })
+  @RateLimit('1/minute', { name: 'strict', onError: 'fallback' })
+  both() {
+    return '';
+  }
+}
+
+interface Shop {
+  readonly app: HttpApp;
+  readonly server: MapCasServer;
+  /** Makes the store fail, or hang. */
+  down(how?: 'fails' | 'hangs'): void;
+  up(): Promise<void>;
+}
+
+async function open(
+  start: StartHttpApp,
+  resilience: ResilienceOptions | false = {},
+  options: RateLimitModuleOptions = {},
+): Promise<Shop> {
+  const server = new MapCasServer();
+  const storage = new MapCasStorage(server, { clock: new ManualClock() });
+  const app = await start(
+    limited([ShopController], {
+      storage,
+      resilience: resilience && { probeInterval: 20, ...resilience },
+      ...options,
+    }),
+  );
+  return {
+    app,
+    server,
+    down(how = 'fails') {
+      storage.check = () => false;
+      server.interfere =
+        how === 'hangs'
+          ? () => new Promise<void>(() => {})
+          : () => {
+              throw new Error('connection lost');
+            };
+    },
+    async up() {
+      storage.check = () => true;
+      server.interfere = () => undefined;
+      await sleep(100);
+    },
+  };
+}
+
+describeOverHttp('While the store is down, a request', (start) => {
+  it('is counted by this process alone, unless it is told otherwise', async () => {
+    const { app, down, up } = await open(start);
+    expect(await app.statuses(1, '/')).toEqual([200]);
+    down();
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    for (let request = 0; request < 9; request++) await app.get('/');
+    await up();
+    expect(await app.statuses(2, '/')).toEqual([200, 429]);
+  });
+
+  it('is answered with 503 and the time to try again where its limit denies', async () => {
+    const { app, down } = await open(start);
+    down();
+    const reply = await app.get('/pay');
+    expect(reply.status).toBe(503);
+    expect(reply.headers.get('retry-after')).toBe('1');
+    expect(reply.body).toEqual({
+      statusCode: 503,
+      error: 'Service Unavailable',
+      message: 'Rate limits cannot be checked at the moment.',
+    });
+  });
+
+  it('passes where its limit allows', async () => {
+    const { app, down } = await open(start);
+    down();
+    expect(await app.statuses(9, '/browse')).toEqual(Array(9).fill(200));
+  });
+
+  it('is treated as the strictest of its limits says', async () => {
+    const { app, down } = await open(start);
+    down();
+    expect(await app.statuses(2, '/both')).toEqual([200, 429]);
+  });
+
+  it('is treated as the module says where no limit does', async () => {
+    const { app, down } = await open(start, { onError: 'deny' });
+    down();
+    expect(await app.statuses(1, '/')).toEqual([503]);
+    expect(await app.statuses(1, '/browse')).toEqual([200]);
+  });
+
+  it('waits for the store no longer than the timeout', async () => {
+    const { app, down } = await open(start, { timeout: 30 });
+    down('hangs');
+    const begin = performance.now();
+    expect(await app.statuses(1, '/')).toEqual([200]);
+    expect(performance.now() - begin).toBeLessThan(1000);
+  });
+
+  it('fails with 500 where nobody wants any of this', async () => {
+    const { app, down } = await open(start, false);
+    down();
+    expect(await app.statuses(1, '/')).toEqual([500]);
+  });
+
+  it('counts its share of the limit where there are several processes', async () => {
+    const { app, down } = await open(start, { instances: 2 });
+    down();
+    expect(await app.statuses(2, '/')).toEqual([200, 429]);
+  });
+});
+
+describeOverHttp('A store that is down', (start) => {
+  it('is told of once, and once more when it is back', async () => {
+    const { app, down, up } = await open(start, { failures: 2 });
+    down();
+    for (let request = 0; request < 9; request++) await app.get('/');
+    await up();
+    expect(app.log.warnings).toEqual([
+      'MapCasStorage failed: connection lost. Until it is back, this process counts alone.',
+    ]);
+    expect(app.log.infos).toContain('MapCasStorage is back.');
+    expect(app.log.errors).toEqual([]);
+  });
+
+  it('does not keep the application from starting, unless it has to be there', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server);
+    storage.check = () => false;
+    const app = await start(limited([ShopController], { storage }));
+    expect(app.log.warnings).toEqual(['MapCasStorage does not answer. The application starts without it.']);
+    await expect(
+      start(limited([ShopController], { storage, resilience: { startWithoutStore: false } })),
+    ).rejects.toThrow(new StorageError('MapCasStorage does not answer.'));
+  });
+
+  it('is no matter for the service either, which counts on its own as well', async () => {
+    const { app, down } = await open(start);
+    down();
+    const service = app.nest.get(RateLimiterService);
+    const hits = [
+      await service.hit('2/minute', 'mails'),
+      await service.hit('2/minute', 'mails'),
+      await service.hit('2/minute', 'mails'),
+    ];
+    expect(hits).toEqual([true, true, false]);
+  });
+});
