@@ -17,6 +17,10 @@ import {
   type ControllerOptions,
   type Type,
 } from '@nestjs/common';
+import { Mutation, Query, ResolveField, ResolveReference, Resolver, Subscription } from '@nestjs/graphql';
+import { EventPattern, GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { RateLimit } from 'nestjs-limits';
 import { isRouteHandler, routeId } from '../../../lib/nest/route-id.js';
 
 type Handler = Parameters<typeof routeId>[1];
@@ -120,6 +124,134 @@ describe('The id of a route', () => {
       }
     }
     expect(routeId(First, First.prototype.one)).toBe(routeId(Second, Second.prototype.two));
+  });
+});
+
+/** The id of the method `handle` of a class. */
+function idIn(controller: Type): string {
+  const { handle } = controller.prototype as { handle: Handler };
+  expect(isRouteHandler(handle)).toBe(true);
+  return routeId(controller, handle);
+}
+
+/** A class with one method, whatever its decorators make of it. */
+function classWith(decorateClass: ClassDecorator, decorateMethod: MethodDecorator): Type {
+  @decorateClass
+  class SomeClass {
+    @decorateMethod
+    handle() {
+      return '';
+    }
+  }
+  return SomeClass;
+}
+
+describe('The id of a field', () => {
+  const field = (decorator: MethodDecorator, type = Resolver()): string => idIn(classWith(type, decorator));
+
+  it.each([
+    ['Query', Query(() => String)],
+    ['Mutation', Mutation(() => String)],
+    ['Subscription', Subscription(() => String)],
+  ])('has the operation and the name: %s', (operation, decorator) => {
+    expect(field(decorator)).toBe(`graphql ${operation}.handle`);
+  });
+
+  it('has the name that the schema gives it', () => {
+    expect(field(Query(() => String, { name: 'users' }))).toBe('graphql Query.users');
+    expect(field(Query('users'))).toBe('graphql Query.users');
+  });
+
+  it('has the type that the field belongs to', () => {
+    class Book {}
+    expect(
+      field(
+        ResolveField(() => String),
+        Resolver('Author'),
+      ),
+    ).toBe('graphql Author.handle');
+    expect(
+      field(
+        ResolveField('title', () => String),
+        Resolver(() => Book),
+      ),
+    ).toBe('graphql Book.title');
+    expect(field(ResolveReference(), Resolver('Author'))).toBe('graphql Author.__resolveReference');
+  });
+});
+
+describe('The id of a message to a gateway', () => {
+  const message = (gateway: ClassDecorator, event: unknown = 'say'): string =>
+    idIn(classWith(gateway, SubscribeMessage(event)));
+
+  it.each([
+    ['nothing', WebSocketGateway(), '/'],
+    ['a namespace', WebSocketGateway({ namespace: 'chat' }), '/chat'],
+    ['a path', WebSocketGateway({ path: '/ws/' }), '/ws'],
+    ['a path and a namespace', WebSocketGateway({ path: '/ws', namespace: '/chat' }), '/ws#/chat'],
+    ['a port', WebSocketGateway(8080), ':8080/'],
+    ['a port and a namespace', WebSocketGateway(8080, { namespace: 'chat' }), ':8080/chat'],
+    ['a pattern of namespaces', WebSocketGateway({ namespace: /^room \d+$/ }), '/^room%20\\d+$/'],
+  ])('has the place where it listens, and the event: %s', (_place, gateway, place) => {
+    expect(message(gateway)).toBe(`ws ${place} say`);
+  });
+
+  it('takes no event in one place for one in another', () => {
+    expect(message(WebSocketGateway(), '/chat say')).not.toBe(
+      message(WebSocketGateway({ namespace: 'chat' })),
+    );
+    expect(message(WebSocketGateway({ namespace: 'a b' }), 'c')).not.toBe(
+      message(WebSocketGateway({ namespace: 'a' }), 'b c'),
+    );
+  });
+
+  it('has an event that is no text as JSON', () => {
+    expect(message(WebSocketGateway(), { cmd: 'say' })).toBe('ws / {"cmd":"say"}');
+  });
+});
+
+describe('The id of the connections to a gateway', () => {
+  it('has the place where it listens', () => {
+    @WebSocketGateway({ namespace: 'chat' })
+    class ChatGateway {
+      @RateLimit('1/minute')
+      handleConnection() {
+        return undefined;
+      }
+    }
+    const { handleConnection } = ChatGateway.prototype;
+    expect(isRouteHandler(handleConnection)).toBe(true);
+    expect(routeId(ChatGateway, handleConnection)).toBe('ws-connection /chat');
+  });
+});
+
+describe('The id of a pattern', () => {
+  const pattern = (decorator: MethodDecorator): string => idIn(classWith(Controller(), decorator));
+
+  it.each([
+    ['a message', MessagePattern('sum'), 'rpc message "sum"'],
+    ['an event', EventPattern('done') as MethodDecorator, 'rpc event "done"'],
+    ['an object', MessagePattern({ cmd: 'sum', v: 1 }), 'rpc message {"cmd":"sum","v":1}'],
+    ['several', MessagePattern(['a', 'b']), 'rpc message "a"|"b"'],
+    ['a regular expression', EventPattern(/^user\./), 'rpc event /^user\\./'],
+    ['of one transport', MessagePattern('sum', Transport.REDIS), 'rpc message "sum" over 1'],
+    [
+      'gRPC',
+      GrpcMethod('Users', 'FindOne'),
+      'rpc message {"service":"Users","rpc":"FindOne","streaming":"no_stream"} over 4',
+    ],
+  ])('has its kind and what it is written as: %s', (_kind, decorator, id) => {
+    expect(pattern(decorator)).toBe(id);
+  });
+});
+
+describe('The id of a handler of another kind', () => {
+  it('is that of its class and method', () => {
+    const { handler } = makeController({}, () => undefined);
+    class BotUpdate {
+      onText = handler;
+    }
+    expect(routeId(BotUpdate, handler)).toBe('BotUpdate.handle');
   });
 });
 
