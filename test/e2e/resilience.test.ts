@@ -12,6 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 
+const BACK = 'MapCasStorage is back.';
+
 @Controller()
 class ShopController {
   @Get()
@@ -45,6 +47,7 @@ interface Shop {
   readonly server: MapCasServer;
   /** Makes the store fail, or hang. */
   down(how?: 'fails' | 'hangs'): void;
+  /** Makes it answer, and waits until that is noticed. */
   up(): Promise<void>;
 }
 
@@ -77,7 +80,7 @@ async function open(
     async up() {
       storage.check = () => true;
       server.interfere = () => undefined;
-      await sleep(100);
+      for (let waited = 0; !app.log.infos.includes(BACK) && waited < 10_000; waited += 10) await sleep(10);
     },
   };
 }
@@ -155,7 +158,7 @@ describeOverHttp('A store that is down', (start) => {
     expect(app.log.warnings).toEqual([
       'MapCasStorage failed: connection lost. Until it is back, this process counts alone.',
     ]);
-    expect(app.log.infos).toContain('MapCasStorage is back.');
+    expect(app.log.infos).toContain(BACK);
     expect(app.log.errors).toEqual([]);
   });
 
