@@ -59,7 +59,7 @@ export interface RateLimitModuleOptions {
   clientIp?: (context: ExecutionContext) => Awaitable<string | null | undefined>;
   /** Bits of an IPv6 address that count as one client, 32 to 128. Default: 64, what a provider gives to one subscriber. */
   ipv6Prefix?: number;
-  /** What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`. */
+  /** What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a user that is a text. */
   user?: (request: RequestLike | undefined) => unknown;
   /** The header that holds an `'api-key'`. Default: `'x-api-key'`. */
   apiKeyHeader?: string;

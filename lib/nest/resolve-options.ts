@@ -133,7 +133,9 @@ export function resolveOptions(options: unknown): ResolvedOptions {
 }
 
 function idOfUser(request: RequestLike | undefined): unknown {
-  const { id, sub } = (request?.user ?? {}) as { id?: unknown; sub?: unknown };
+  const user = request?.user;
+  if (typeof user !== 'object' || user === null) return user;
+  const { id, sub } = user as { id?: unknown; sub?: unknown };
   return id ?? sub;
 }
 

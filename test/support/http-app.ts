@@ -13,7 +13,7 @@ export const platforms = ['express', 'fastify'] as const;
 export type Platform = (typeof platforms)[number];
 
 export interface HttpAppOptions {
-  /** Whether the client's address is what one proxy says in X-Forwarded-For. Default: false. */
+  /** Whether the client's address is what the proxy on this machine says in X-Forwarded-For. Default: false. */
   trustProxy?: boolean;
   /** Prepares the application before it listens: versioning, filters, … */
   configure?: (app: INestApplication) => void;
@@ -64,7 +64,9 @@ export async function startHttpApp(
   const log = new RecordingLogger();
   const module = await override(Test.createTestingModule(metadata).setLogger(log)).compile();
   const app = module.createNestApplication(
-    platform === 'fastify' ? new FastifyAdapter({ trustProxy }) : new ExpressAdapter(),
+    platform === 'fastify'
+      ? new FastifyAdapter({ trustProxy: trustProxy ? '127.0.0.1' : false })
+      : new ExpressAdapter(),
   );
   if (platform === 'express' && trustProxy) (app as NestExpressApplication).set('trust proxy', 1);
   configure?.(app);

@@ -14,7 +14,7 @@ import type { Transport } from '../transports/transport.js';
 /** What an Express application says of its proxies. */
 interface ExpressRequest extends HttpRequest {
   readonly app?: { get?(setting: string): unknown };
-  /** Fastify: all addresses on the way; absent where no proxy is trusted. */
+  /** Fastify: the addresses on the way, as far as they are trusted; absent where none is. */
   readonly ips?: unknown;
 }
 
@@ -67,22 +67,31 @@ export class ClientAddresses {
   }
 
   #warnOfProxies(request: ExpressRequest | undefined): void {
-    if (request?.headers?.['x-forwarded-for'] === undefined || this.#warned.has('proxy')) return;
-    const trusted =
-      request.app?.get === undefined ? request.ips !== undefined : request.app.get('trust proxy');
-    if (trusted === true && request.app !== undefined) {
+    if (this.#warned.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
+    const { app, ips } = request;
+    if (app?.get === undefined) {
+      // Fastify: the connection's address is the first, and those follow that trusted proxies have told.
+      if (!Array.isArray(ips) || ips.length < 2) this.#warnOfUntrusted();
+      return;
+    }
+    const trusted = app.get('trust proxy');
+    if (trusted === true) {
       this.#warn(
         'proxy',
         'The adapter trusts every proxy ("trust proxy" is true), so that clients choose their address by a header. Set it to the ' +
           'number of your proxies, or to their addresses.',
       );
     } else if (trusted === false || trusted === undefined) {
-      this.#warn(
-        'proxy',
-        'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
-          'of that proxy: set "trust proxy" to the number of your proxies. If there is none, ignore this.',
-      );
+      this.#warnOfUntrusted();
     }
+  }
+
+  #warnOfUntrusted(): void {
+    this.#warn(
+      'proxy',
+      'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
+        'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.',
+    );
   }
 
   #warn(what: string, message: string): void {

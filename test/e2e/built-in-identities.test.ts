@@ -1,0 +1,369 @@
+import { expect, it } from '@jest/globals';
+import { Controller, Get, type INestApplication, type Type } from '@nestjs/common';
+import {
+  firstOf,
+  MemoryStorage,
+  RateLimit,
+  RateLimiterService,
+  type BatchResult,
+  type Hit,
+  type RateLimitKey,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
+
+/** Shows the buckets that it is asked for: what a store gets to know. */
+class SeenStorage extends MemoryStorage {
+  readonly buckets: string[] = [];
+
+  override consume(batch: readonly Hit[]): BatchResult {
+    this.buckets.push(...batch.map(({ bucket }) => bucket));
+    return super.consume(batch);
+  }
+}
+
+/** Puts what headers say where authentication and sessions would. */
+const configure = (app: INestApplication): void => {
+  const prepare = (request: {
+    headers: Record<string, string | undefined>;
+    [name: string]: unknown;
+  }): void => {
+    for (const name of ['user', 'session', 'sessionID']) {
+      const text = request.headers[`x-test-${name.toLowerCase()}`];
+      if (text !== undefined) request[name] = JSON.parse(decodeURIComponent(text));
+    }
+  };
+  const instance: unknown = app.getHttpAdapter().getInstance();
+  if (hasHooks(instance)) {
+    instance.addHook('onRequest', (request, _reply, done) => {
+      prepare(request);
+      done();
+    });
+  } else {
+    app.use((request: never, _response: unknown, next: () => void) => {
+      prepare(request);
+      next();
+    });
+  }
+};
+
+interface Hooks {
+  addHook(name: 'onRequest', hook: (request: never, reply: unknown, done: () => void) => void): void;
+}
+
+function hasHooks(instance: unknown): instance is Hooks {
+  return typeof (instance as Partial<Hooks>).addHook === 'function';
+}
+
+const json = (value: unknown): string => encodeURIComponent(JSON.stringify(value));
+const user = (value: unknown): Record<string, string> => ({ 'x-test-user': json(value) });
+
+function controllerWith(key: RateLimitKey): Type {
+  @Controller()
+  class KeyedController {
+    @Get()
+    @RateLimit('2/minute', { key })
+    @RateLimit('99/minute', { name: 'address' })
+    get() {
+      return '';
+    }
+  }
+  return KeyedController;
+}
+
+interface Keyed {
+  readonly app: HttpApp;
+  /** The buckets of a request. */
+  readonly bucketsOf: (headers?: Record<string, string>) => Promise<string>;
+}
+
+async function open(
+  start: StartHttpApp,
+  key: RateLimitKey,
+  options: RateLimitModuleOptions = {},
+): Promise<Keyed> {
+  const storage = new SeenStorage({ clock: new ManualClock() });
+  const app = await start(limited([controllerWith(key)], { storage, ...options }), {
+    configure,
+    trustProxy: true,
+  });
+  return {
+    app,
+    async bucketsOf(headers = {}) {
+      storage.buckets.length = 0;
+      const { status } = await app.get('/', headers);
+      return status === 500 ? '500' : (storage.buckets[0] ?? '');
+    },
+  };
+}
+
+const ADDRESS = 'ip:127.0.0.1';
+
+describeOverHttp('The identity', (start) => {
+  it('"ip" is the address of the client', async () => {
+    const { bucketsOf } = await open(start, 'ip');
+    expect(await bucketsOf()).toBe(ADDRESS);
+    expect(await bucketsOf({ 'x-forwarded-for': '203.0.113.7' })).toBe('ip:203.0.113.7');
+    expect(await bucketsOf({ 'x-forwarded-for': '2001:db8:1:2::3' })).toBe('ip:2001:db8:1:2::%2F64');
+  });
+
+  it.each<[unknown, string]>([
+    [{ id: 'ann' }, 'user:ann'],
+    [{ id: 42 }, 'user:42'],
+    [{ id: 0 }, 'user:0'],
+    [{ sub: 'auth0|1' }, 'user:auth0|1'],
+    [{ id: 'ann', sub: 'other' }, 'user:ann'],
+    [{ id: null, sub: 'ann' }, 'user:ann'],
+    [{ name: 'ann' }, ADDRESS],
+    [{ id: '' }, ADDRESS],
+    [{}, ADDRESS],
+    [null, ADDRESS],
+    ['ann', 'user:ann'],
+  ])('"user" is the id or the subject of the user, else the address: %j', async (value, bucket) => {
+    const { bucketsOf } = await open(start, 'user');
+    expect(await bucketsOf(user(value))).toBe(bucket);
+    expect(await bucketsOf()).toBe(ADDRESS);
+  });
+
+  it('"user" is what the application says it is', async () => {
+    const { bucketsOf } = await open(start, 'user', {
+      user: (request) => (request?.user as { account?: unknown } | undefined)?.account,
+    });
+    expect(await bucketsOf(user({ id: 'ann', account: 'acme' }))).toBe('user:acme');
+    expect(await bucketsOf(user({ id: 'ann' }))).toBe(ADDRESS);
+  });
+
+  it('"user" is never what all objects are as texts', async () => {
+    const { app, bucketsOf } = await open(start, 'user');
+    expect(await bucketsOf(user({ id: { oid: 1 } }))).toBe('500');
+    expect(await bucketsOf(user({ id: true }))).toBe('500');
+    expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
+      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+        '(request) => String(request.user._id), for example.',
+      'The key "user" must be a string or a number; got the boolean true. Say what it is in the module\'s option "user": ' +
+        '(request) => String(request.user._id), for example.',
+    ]);
+  });
+
+  it('"user" is not the address of the same spelling', async () => {
+    const { app } = await open(start, 'user');
+    const address = { 'x-forwarded-for': '1.2.3.4' };
+    expect(await app.statuses(3, '/', address)).toEqual([200, 200, 429]);
+    expect(await app.statuses(3, '/', { ...address, ...user({ id: '1.2.3.4' }) })).toEqual([200, 200, 429]);
+  });
+
+  it('may be any text: none is another one’s, none is long in the store', async () => {
+    const { app, bucketsOf } = await open(start, 'user');
+    const ids = [
+      'a/b',
+      'a%2Fb',
+      'a b',
+      'a\tb',
+      '{a}',
+      'ä',
+      'a\u0308',
+      '😀',
+      '名前',
+      'a:b',
+      '#:a',
+      'ip:127.0.0.1',
+    ];
+    ids.push('x'.repeat(4096), `${'x'.repeat(4095)}y`, '😀'.repeat(200));
+    const buckets: string[] = [];
+    for (const id of ids) buckets.push(await bucketsOf(user({ id })));
+    expect(new Set(buckets).size).toBe(ids.length);
+    expect(Math.max(...buckets.map((bucket) => bucket.length))).toBeLessThan(140);
+    for (const id of ids) expect(await app.statuses(2, '/', user({ id }))).toEqual([200, 429]);
+    const service = app.nest.get(RateLimiterService);
+    for (const id of ids) expect((await service.peek({ policy: 'default' }, id)).remaining).toBe(0);
+  });
+
+  it('"api-key" is the key of the header, which the store never gets to know', async () => {
+    const { app, bucketsOf } = await open(start, 'api-key');
+    const bucket = await bucketsOf({ 'x-api-key': 'secret' });
+    expect(bucket).toMatch(/^api-key#:[\w-]{43}$/);
+    expect(await bucketsOf({ 'x-api-key': 'secret' })).toBe(bucket);
+    expect(await bucketsOf({ 'x-api-key': 'Secret' })).not.toBe(bucket);
+    expect(await bucketsOf()).toBe(ADDRESS);
+    expect((await app.nest.get(RateLimiterService).peek({ policy: 'default' }, 'secret')).remaining).toBe(0);
+  });
+
+  it('"api-key" is that of another header, where the application says so', async () => {
+    const { bucketsOf } = await open(start, 'api-key', { apiKeyHeader: 'X-Token' });
+    expect(await bucketsOf({ 'x-token': 'secret' })).toMatch(/^api-key#:/);
+    expect(await bucketsOf({ 'x-api-key': 'secret' })).toBe(ADDRESS);
+  });
+
+  it('"header:x" is what the header says, in whatever case it is named', async () => {
+    const { bucketsOf } = await open(start, 'header:X-Tenant');
+    expect(await bucketsOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme');
+    expect(await bucketsOf({ 'X-TENANT': 'a/b' })).toBe('header:x-tenant:a%2Fb');
+    expect(await bucketsOf({ 'x-tenant': '' })).toBe(ADDRESS);
+    expect(await bucketsOf()).toBe(ADDRESS);
+  });
+
+  it.each(['authorization', 'cookie'] as const)(
+    '"header:%s" lets in whoever has it: no store gets to know it',
+    async (name) => {
+      const { bucketsOf } = await open(start, `header:${name}`);
+      expect(await bucketsOf({ [name]: 'secret' })).toMatch(new RegExp(`^header:${name}#:[\\w-]{43}$`));
+    },
+  );
+
+  it.each<[string, unknown]>([
+    ['session', { id: 's1' }],
+    ['session', { sessionId: 's1' }],
+    ['sessionid', 's1'],
+  ])('"session" is the id of the session, which no store gets to know: %s %j', async (where, value) => {
+    const { bucketsOf } = await open(start, 'session');
+    const bucket = await bucketsOf({ [`x-test-${where}`]: json(value) });
+    expect(bucket).toMatch(/^session#:[\w-]{43}$/);
+    expect(await bucketsOf()).toBe(ADDRESS);
+  });
+
+  it('of several parts is all of them, and the address where one is missing', async () => {
+    const { app, bucketsOf } = await open(start, ['header:x-tenant', 'user']);
+    expect(await bucketsOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
+      'header:x-tenant:acme/user:ann',
+    );
+    expect(await bucketsOf({ 'x-tenant': 'acme/user:ann' })).toBe(
+      'header:x-tenant:acme%2Fuser:ann/ip:127.0.0.1',
+    );
+    expect(await bucketsOf()).toBe('ip:127.0.0.1/ip:127.0.0.1');
+    const service = app.nest.get(RateLimiterService);
+    expect((await service.peek({ policy: 'default' }, 'acme', 'ann')).remaining).toBe(1);
+    expect(() => service.peek({ policy: 'default' }, 'acme')).toThrow(
+      'The policy is counted for an identity of 2 parts; got 1 identifiers.',
+    );
+  });
+
+  it('of several parts may have parts of several', async () => {
+    const { app, bucketsOf } = await open(start, ['ip', ['header:x-tenant', ['user']]]);
+    expect(await bucketsOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
+      'ip:127.0.0.1/header:x-tenant:acme/user:ann',
+    );
+    const service = app.nest.get(RateLimiterService);
+    expect((await service.peek({ policy: 'default' }, '127.0.0.1', 'acme', 'ann')).remaining).toBe(1);
+  });
+
+  it('that is the first of several is the first that there is', async () => {
+    const { app, bucketsOf } = await open(start, firstOf('user', 'api-key', ['header:x-tenant', 'ip'], 'ip'));
+    expect(await bucketsOf({ 'x-api-key': 'k', ...user({ id: 'ann' }) })).toBe('user:ann');
+    expect(await bucketsOf({ 'x-api-key': 'k' })).toMatch(/^api-key#:/);
+    expect(await bucketsOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme/ip:127.0.0.1');
+    const service = app.nest.get(RateLimiterService);
+    expect((await service.peek({ policy: 'default', as: 'user' }, 'ann')).remaining).toBe(1);
+    expect((await service.peek({ policy: 'default', as: 'api-key' }, 'k')).remaining).toBe(1);
+    expect(() => service.peek({ policy: 'default' }, 'ann')).toThrow(
+      "The policy is counted for the first of several identities. Say which: { policy, as: 'user' }.",
+    );
+  });
+
+  it('that is the first of several, of which there is none, is the address', async () => {
+    const { bucketsOf } = await open(
+      start,
+      firstOf('user', () => undefined),
+    );
+    expect(await bucketsOf()).toBe(ADDRESS);
+  });
+
+  it.each<[unknown, string]>([
+    ['tenant', 'there is no key the string "tenant".'],
+    ['header:', 'there is no key the string "header:".'],
+    ['header:a b', 'there is no key the string "header:a b".'],
+    [
+      [],
+      'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got an array.',
+    ],
+    [
+      {},
+      'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got an object (Object).',
+    ],
+    [
+      ['ip', 7],
+      'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got the number 7.',
+    ],
+  ])('that is none stops the start: %j', async (key, message) => {
+    await expect(open(start, key as RateLimitKey)).rejects.toThrow(
+      `@RateLimit on KeyedController.get: ${message}`,
+    );
+  });
+});
+
+describeOverHttp('What a client merely asserts', (start) => {
+  const WARNING = (where: string, key: string): string =>
+    `${where}: the key "${key}" is what a client says, and before authentication each new one ` +
+    "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.";
+
+  function alone(key: RateLimitKey, phase: 'beforeAuth' | 'afterAuth' = 'beforeAuth'): Type {
+    @Controller()
+    class AssertedController {
+      @Get()
+      @RateLimit('2/minute', { key, phase })
+      get() {
+        return '';
+      }
+    }
+    return AssertedController;
+  }
+
+  it.each<[RateLimitKey, string]>([
+    ['api-key', 'api-key'],
+    ['header:x-tenant', 'header:x-tenant'],
+    ['session', 'session'],
+    [firstOf('user', 'api-key'), 'user, api-key'],
+    [['api-key', 'ip'], 'api-key+ip'],
+  ])('is told of at the start, once, where it stands alone before authentication: %p', async (key, name) => {
+    const app = await start(limited([alone(key)]));
+    await app.get('/');
+    expect(app.log.warnings).toEqual([WARNING('@RateLimit on AssertedController.get', name)]);
+  });
+
+  it.each<[string, Type, RateLimitModuleOptions]>([
+    ['beside a limit by address', controllerWith('api-key'), {}],
+    ['beside one of the module', alone('api-key'), { limits: [{ name: 'all', limits: '9/minute' }] }],
+    ['after authentication', alone('api-key', 'afterAuth'), {}],
+    ['what a server has found out', alone('user'), {}],
+    ['what a function has found out', alone(() => 'all'), {}],
+  ])('is not told of %s', async (_where, controller, options) => {
+    const app = await start(limited([controller], options));
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  const byKey = { id: 'key', path: '/api/**', limits: '9/minute', key: 'api-key' } as const;
+
+  it.each<[string, NonNullable<RateLimitModuleOptions['rules']>, number]>([
+    ['alone', [byKey], 1],
+    [
+      'beside one by address that is never tried with it',
+      [byKey, { id: 'all', path: '/**', limits: '9/minute' }],
+      1,
+    ],
+    [
+      'beside one by address that is tried before',
+      [byKey, { id: 'all', path: '/**', limits: '9/minute', priority: 1, continue: true }],
+      0,
+    ],
+    [
+      'beside one by address that is tried after',
+      [
+        { ...byKey, continue: true },
+        { id: 'all', path: '/**', limits: '9/minute' },
+      ],
+      0,
+    ],
+    [
+      'beside one by address that is narrower',
+      [
+        { ...byKey, continue: true },
+        { id: 'all', path: '/api/x', limits: '9/minute' },
+      ],
+      1,
+    ],
+    ['after authentication', [{ ...byKey, phase: 'afterAuth' }], 0],
+  ])('is told of in rules, too: %s', async (_where, rules, count) => {
+    const app = await start(limited([controllerWith('ip')], { rules }));
+    expect(app.log.warnings).toEqual(Array(count).fill(WARNING('The rule "key"', 'api-key')));
+  });
+});

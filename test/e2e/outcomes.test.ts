@@ -1,0 +1,278 @@
+import { expect, it } from '@jest/globals';
+import {
+  Controller,
+  Get,
+  HttpCode,
+  Post,
+  Req,
+  UnauthorizedException,
+  UseGuards,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
+import { MemoryStorage, RateLimit, RateLimiterService, type RequestOutcome } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { request } from 'node:http';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
+
+interface WithHeaders {
+  readonly headers: Record<string, string | undefined>;
+}
+
+const password = (word: string): Record<string, string> => ({ 'x-password': word });
+const isRight = (req: WithHeaders): boolean => req.headers['x-password'] === 'right';
+
+class PasswordGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    if (isRight(context.switchToHttp().getRequest<WithHeaders>())) return true;
+    throw new UnauthorizedException();
+  }
+}
+
+/** What a handler waits for. */
+let gate: Promise<void> = Promise.resolve();
+
+const outcomes: RequestOutcome[] = [];
+
+@Controller()
+class LoginController {
+  tries = 0;
+
+  @Post('login')
+  @HttpCode(200)
+  @RateLimit('5/minute', { name: 'login', count: 'failure' })
+  login(@Req() req: WithHeaders) {
+    this.tries++;
+    if (!isRight(req)) throw new UnauthorizedException();
+    return '';
+  }
+
+  @Get('guarded')
+  @UseGuards(PasswordGuard)
+  @RateLimit('2/minute', { name: 'guarded', count: 'failure' })
+  guarded() {
+    return '';
+  }
+
+  @Get('success')
+  @RateLimit('2/minute', { name: 'success', count: 'success' })
+  success(@Req() req: WithHeaders) {
+    if (!isRight(req)) throw new UnauthorizedException();
+    return '';
+  }
+
+  @Get('function')
+  @RateLimit('2/minute', {
+    name: 'function',
+    count: (_context, outcome) => {
+      outcomes.push(outcome);
+      return outcome.statusCode === 401;
+    },
+  })
+  byFunction(@Req() req: WithHeaders) {
+    if (req.headers['x-password'] === undefined) throw new Error('broken');
+    if (!isRight(req)) throw new UnauthorizedException();
+    return '';
+  }
+
+  @Get('failing')
+  @RateLimit('2/minute', {
+    name: 'failing',
+    count: () => {
+      throw new Error('no outcome');
+    },
+  })
+  failing() {
+    return '';
+  }
+
+  @Get('both')
+  @RateLimit('5/minute', { count: 'failure' })
+  @RateLimit('9/hour')
+  both() {
+    return '';
+  }
+
+  @Get('beside')
+  @RateLimit('5/minute', { name: 'failures', count: 'failure' })
+  @RateLimit('1/minute', { name: 'all' })
+  beside() {
+    return '';
+  }
+
+  @Get('slow')
+  @RateLimit('2/minute', { name: 'slow', count: 'failure' })
+  async slow() {
+    await gate;
+    return '';
+  }
+
+  @Get('slow-success')
+  @RateLimit('2/minute', { name: 'slow-success', count: 'success' })
+  async slowSuccess() {
+    await gate;
+    throw new UnauthorizedException();
+  }
+
+  @Get('weighted')
+  @RateLimit('10/minute', { name: 'weighted', count: 'failure', cost: 4, strategy: 'token-bucket' })
+  weighted() {
+    return '';
+  }
+
+  @Get('blocking')
+  @RateLimit('1/minute', { name: 'blocking', count: 'failure', block: '1 hour' })
+  blocking(@Req() req: WithHeaders) {
+    if (!isRight(req)) throw new UnauthorizedException();
+    return '';
+  }
+}
+
+/** What is left of a policy, once the answer has been settled. */
+async function left(app: HttpApp, policy: string): Promise<number> {
+  for (let turn = 0; turn < 3; turn++) await immediate();
+  return (await app.nest.get(RateLimiterService).peek({ policy }, '127.0.0.1')).remaining;
+}
+
+describeOverHttp('A limit that counts failures only', (start) => {
+  it('gives a success back, and keeps a failure', async () => {
+    const app = await start(limited([LoginController]));
+    expect((await app.post('/login', password('right'))).remaining).toBe('"login";r=4');
+    expect(await left(app, 'login')).toBe(5);
+    expect((await app.post('/login')).status).toBe(401);
+    expect(await left(app, 'login')).toBe(4);
+    for (let success = 0; success < 20; success++) {
+      expect((await app.post('/login', password('right'))).status).toBe(200);
+      await left(app, 'login');
+    }
+    expect(await left(app, 'login')).toBe(4);
+  });
+
+  it('lets exactly five of 200 parallel wrong passwords be tried against 5/minute', async () => {
+    const app = await start(limited([LoginController]));
+    const replies = await Promise.all(
+      Array.from({ length: 200 }, () => app.post('/login', password('wrong'))),
+    );
+    expect(app.nest.get(LoginController).tries).toBe(5);
+    expect(replies.filter(({ status }) => status === 401)).toHaveLength(5);
+    expect(replies.filter(({ status }) => status === 429)).toHaveLength(195);
+    expect((await app.post('/login', password('right'))).status).toBe(429);
+    expect(await left(app, 'login')).toBe(0);
+  });
+
+  it('sees what a guard behind it refuses', async () => {
+    const app = await start(limited([LoginController]));
+    expect((await app.get('/guarded', password('right'))).status).toBe(200);
+    expect(await left(app, 'guarded')).toBe(2);
+    expect(await app.statuses(3, '/guarded')).toEqual([401, 401, 429]);
+    expect(await left(app, 'guarded')).toBe(0);
+  });
+
+  it('keeps what a client gives up, or aborting each guess would be free', async () => {
+    const app = await start(limited([LoginController]));
+    let open: () => void = () => undefined;
+    gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const url = await app.nest.getUrl();
+    for (const path of ['/slow', '/slow-success']) {
+      const policy = path.slice(1);
+      const aborted = request(url.replace('[::1]', '127.0.0.1') + path, { agent: false });
+      aborted.on('error', () => undefined).end();
+      while ((await left(app, policy)) === 2) await immediate();
+      aborted.destroy();
+      await new Promise<void>((resolve) => {
+        aborted.once('close', () => {
+          resolve();
+        });
+      });
+    }
+    await immediate();
+    open();
+    for (let turn = 0; turn < 20; turn++) await immediate();
+    expect(await left(app, 'slow')).toBe(1);
+    expect(await left(app, 'slow-success')).toBe(1);
+    expect((await app.get('/slow')).status).toBe(200);
+    expect(await left(app, 'slow')).toBe(1);
+  });
+
+  it('gives back nothing of another limit of its name', async () => {
+    const app = await start(limited([LoginController]));
+    expect((await app.get('/both')).remaining).toBe('"default/minute";r=4, "default/hour";r=8');
+    await left(app, 'login');
+    expect((await app.get('/both')).remaining).toBe('"default/minute";r=4, "default/hour";r=7');
+  });
+
+  it('takes nothing for what another limit refuses', async () => {
+    const app = await start(limited([LoginController]));
+    expect(await app.statuses(3, '/beside')).toEqual([200, 429, 429]);
+    expect(await left(app, 'failures')).toBe(5);
+  });
+
+  it('gives back what a request has cost', async () => {
+    const app = await start(limited([LoginController]));
+    expect((await app.get('/weighted')).remaining).toBe('"weighted";r=6');
+    expect(await left(app, 'weighted')).toBe(10);
+  });
+
+  it('blocks once there are too many', async () => {
+    const clock = new ManualClock();
+    const app = await start(limited([LoginController], { storage: new MemoryStorage({ clock }) }, clock));
+    expect((await app.get('/blocking', password('right'))).status).toBe(200);
+    await left(app, 'blocking');
+    expect(await app.statuses(2, '/blocking')).toEqual([401, 429]);
+    expect((await app.get('/blocking', password('right'))).headers.get('retry-after')).toBe('3600');
+    clock.advance(3_600_000);
+    expect((await app.get('/blocking', password('right'))).status).toBe(200);
+  });
+
+  it('is a rule’s, too', async () => {
+    const app = await start(
+      limited([LoginController], {
+        rules: [{ id: 'any-failure', path: '/**', limits: '2/minute', count: 'failure' }],
+      }),
+    );
+    expect(await app.statuses(3, '/success', password('wrong'))).toEqual([401, 401, 429]);
+    const other = await start(
+      limited([LoginController], {
+        rules: [{ id: 'any-failure', path: '/**', limits: '2/minute', count: 'failure' }],
+      }),
+    );
+    await other.get('/weighted');
+    expect(await left(other, 'any-failure')).toBe(2);
+  });
+});
+
+describeOverHttp('A limit that counts by outcome', (start) => {
+  it('may count successes only', async () => {
+    const app = await start(limited([LoginController]));
+    for (let failure = 0; failure < 5; failure++) {
+      expect((await app.get('/success')).status).toBe(401);
+      expect(await left(app, 'success')).toBe(2);
+    }
+    expect(await app.statuses(3, '/success', password('right'))).toEqual([200, 200, 429]);
+  });
+
+  it('may have a function say so, which is told the status', async () => {
+    outcomes.length = 0;
+    const app = await start(limited([LoginController]));
+    expect((await app.get('/function', password('right'))).status).toBe(200);
+    expect(await left(app, 'function')).toBe(2);
+    expect((await app.get('/function')).status).toBe(500);
+    expect(await left(app, 'function')).toBe(2);
+    expect((await app.get('/function', password('wrong'))).status).toBe(401);
+    expect(await left(app, 'function')).toBe(1);
+    expect(outcomes).toEqual([
+      { success: true, statusCode: 200 },
+      { success: false, statusCode: 500 },
+      { success: false, statusCode: 401 },
+    ]);
+  });
+
+  it('counts where that function fails, and says so in the log', async () => {
+    const app = await start(limited([LoginController]));
+    expect(await app.statuses(3, '/failing')).toEqual([200, 200, 429]);
+    expect(app.log.errors[0]).toBe('Giving back what does not count failed: no outcome');
+  });
+});

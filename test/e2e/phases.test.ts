@@ -1,0 +1,268 @@
+import { expect, it } from '@jest/globals';
+import {
+  Controller,
+  Get,
+  Module,
+  UnauthorizedException,
+  UseGuards,
+  type CanActivate,
+  type ExecutionContext,
+  type MiddlewareConsumer,
+} from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import {
+  firstOf,
+  MemoryStorage,
+  RateLimit,
+  RateLimitGuard,
+  RateLimitInfo,
+  RateLimitMiddleware,
+  RateLimitModule,
+  type Decision,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverHttp, limited } from '../support/http-app.js';
+
+interface Request {
+  readonly headers: Record<string, string | undefined>;
+  user?: { id: string };
+}
+
+/** Takes the token for the user's name. */
+class AuthGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest<Request>();
+    const token = request.headers['authorization'];
+    if (token === undefined) throw new UnauthorizedException();
+    request.user = { id: token };
+    return true;
+  }
+}
+
+const as = (name: string): Record<string, string> => ({ authorization: name });
+
+@Controller()
+@UseGuards(AuthGuard, RateLimitGuard)
+class AccountController {
+  @Get('account')
+  @RateLimit('4/minute', { name: 'address' })
+  @RateLimit('2/minute', { name: 'user', key: 'user', phase: 'afterAuth' })
+  account(@RateLimitInfo() decision?: Decision) {
+    return { limits: decision?.limits.map(({ limit }) => limit.name) };
+  }
+
+  @Get('late')
+  @RateLimit('2/minute', { name: 'late', key: 'user', phase: 'afterAuth' })
+  late() {
+    return '';
+  }
+}
+
+describeOverHttp('Two phases', (start) => {
+  it('count addresses before authentication and users after it, each once', async () => {
+    const app = await start(limited([AccountController]));
+    const first = await app.get('/account', as('ann'));
+    expect(first.remaining).toBe('"address";r=3, "user";r=1');
+    expect(first.headers.get('ratelimit-policy')).toBe('"address";q=4;w=60, "user";q=2;w=60');
+    expect(first.body).toEqual({ limits: ['address', 'user'] });
+    expect((await app.get('/account', as('bob'))).remaining).toBe('"address";r=2, "user";r=1');
+    expect((await app.get('/account', as('ann'))).remaining).toBe('"address";r=1, "user";r=0');
+    const refused = await app.get('/account', as('ann'));
+    expect(refused.status).toBe(429);
+    expect(refused.remaining).toBe('"address";r=0, "user";r=0');
+    expect(refused.body).toMatchObject({ limit: { name: 'user' } });
+    expect((await app.get('/account', as('cid'))).body).toMatchObject({ limit: { name: 'address' } });
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  it('limit whoever fails to log in by address', async () => {
+    const app = await start(limited([AccountController]));
+    expect(await app.statuses(5, '/account')).toEqual([401, 401, 401, 401, 429]);
+    expect((await app.get('/account')).remaining).toBe('"address";r=0');
+  });
+
+  it('may be those of one rule each', async () => {
+    const rules: RateLimitModuleOptions['rules'] = [
+      { id: 'address', path: '/**', limits: '9/minute', priority: 1, continue: true },
+      { id: 'user', path: '/late', limits: '5/minute', key: 'user', phase: 'afterAuth' },
+    ];
+    const app = await start(limited([AccountController], { rules }));
+    expect((await app.get('/late', as('ann'))).remaining).toBe('"address";r=8, "late";r=1, "user";r=4');
+    expect((await app.get('/late', as('bob'))).remaining).toBe('"address";r=7, "late";r=1, "user";r=4');
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  it('may be told by a plan that is known after authentication', async () => {
+    @Controller()
+    @UseGuards(AuthGuard, RateLimitGuard)
+    class PlanController {
+      @Get()
+      @RateLimit({ free: '1/minute', pro: '9/minute' }, { key: 'user', phase: 'afterAuth' })
+      get() {
+        return '';
+      }
+    }
+    const plan = (context: ExecutionContext): string =>
+      context.switchToHttp().getRequest<Request>().user?.id === 'ann' ? 'pro' : 'free';
+    const app = await start(limited([PlanController], { plan }));
+    expect((await app.get('/', as('ann'))).remaining).toBe('"default";r=8');
+    expect((await app.get('/', as('bob'))).remaining).toBe('"default";r=0');
+  });
+});
+
+describeOverHttp('Without the guard of all routes', (start) => {
+  const module = (options: RateLimitModuleOptions = {}) => ({
+    imports: [
+      RateLimitModule.forRoot({
+        guard: false,
+        storage: new MemoryStorage({ clock: new ManualClock() }),
+        ...options,
+      }),
+    ],
+  });
+
+  it('only routes count where the guard is bound, and both phases there', async () => {
+    @Controller()
+    class OpenController {
+      @Get('open')
+      @RateLimit('1/minute')
+      open() {
+        return '';
+      }
+    }
+    const app = await start({ ...module(), controllers: [AccountController, OpenController] });
+    expect(await app.statuses(3, '/open')).toEqual([200, 200, 200]);
+    expect((await app.get('/account', as('ann'))).remaining).toBe('"address";r=3, "user";r=1');
+    expect(await app.statuses(9, '/account')).toEqual(Array(9).fill(401));
+    expect((await app.get('/account', as('ann'))).remaining).toBe('"address";r=2, "user";r=0');
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  it('the guard may be bound for the whole application, after one’s own', async () => {
+    const app = await start({
+      ...module({ key: 'user' }),
+      controllers: [AccountController],
+      providers: [
+        { provide: APP_GUARD, useClass: AuthGuard },
+        { provide: APP_GUARD, useExisting: RateLimitGuard },
+      ],
+    });
+    expect((await app.get('/account', as('ann'))).remaining).toBe('"address";r=3, "user";r=1');
+    expect((await app.get('/account', as('bob'))).remaining).toBe('"address";r=3, "user";r=1');
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  it('the middleware and a bound guard count a request once', async () => {
+    @Module({
+      ...module({ rules: [{ id: 'all', path: '/**', limits: '9/minute' }] }),
+      controllers: [AccountController],
+    })
+    class MiddlewareModule {
+      configure(consumer: MiddlewareConsumer): void {
+        consumer.apply(RateLimitMiddleware).forRoutes('*path');
+      }
+    }
+    const app = await start({ imports: [MiddlewareModule] });
+    expect((await app.get('/account', as('ann'))).remaining).toBe('"all";r=8, "address";r=3, "user";r=1');
+    expect((await app.get('/account')).status).toBe(401);
+    expect((await app.get('/nothing')).remaining).toBe('"all";r=6');
+  });
+});
+
+describeOverHttp('A limit for after authentication that nothing counts', (start) => {
+  @Controller()
+  @UseGuards(AuthGuard)
+  class ForgetfulController {
+    @Get('forgotten')
+    @RateLimit('1/minute', { name: 'user', key: 'user', phase: 'afterAuth' })
+    forgotten() {
+      return '';
+    }
+
+    @Get('bound')
+    @UseGuards(RateLimitGuard)
+    @RateLimit('9/minute', { name: 'bound', key: 'user', phase: 'afterAuth' })
+    bound() {
+      return '';
+    }
+  }
+
+  it('is told of once, at the first good answer', async () => {
+    const app = await start(limited([ForgetfulController]));
+    expect(await app.statuses(2, '/forgotten')).toEqual([401, 401]);
+    expect(app.log.warnings).toEqual([]);
+    expect(await app.statuses(3, '/forgotten', as('ann'))).toEqual([200, 200, 200]);
+    expect(await app.statuses(3, '/bound', as('ann'))).toEqual([200, 200, 200]);
+    expect(app.log.warnings).toEqual([
+      `@RateLimit on ForgetfulController.forgotten: the limit "user" of the phase 'afterAuth' is not counted on the route "GET /forgotten", ` +
+        'where RateLimitGuard is not bound. Bind it after your own guard: @UseGuards(YourGuard, RateLimitGuard).',
+    ]);
+  });
+
+  it('is told of where it is a rule’s', async () => {
+    @Controller()
+    class FreeController {
+      @Get('free')
+      free() {
+        return '';
+      }
+    }
+    const rules = [{ id: 'late', path: '/**', limits: '1/minute', phase: 'afterAuth' as const }];
+    const app = await start(limited([FreeController], { rules }));
+    expect(await app.statuses(3, '/free')).toEqual([200, 200, 200]);
+    expect(app.log.warnings).toEqual([
+      `The rule "late": the limit "late" of the phase 'afterAuth' is not counted on the route "GET /free", ` +
+        'where RateLimitGuard is not bound. Bind it after your own guard: @UseGuards(YourGuard, RateLimitGuard).',
+    ]);
+  });
+});
+
+describeOverHttp('A limit per user that counts before the user is known', (start) => {
+  @Controller()
+  @UseGuards(AuthGuard)
+  class EarlyController {
+    @Get('user')
+    @RateLimit('9/minute', { key: 'user' })
+    user() {
+      return '';
+    }
+
+    @Get('composite')
+    @RateLimit('9/minute', { key: ['user', 'ip'] })
+    composite() {
+      return '';
+    }
+
+    @Get('first')
+    @RateLimit('9/minute', { key: firstOf('user', 'ip') })
+    first() {
+      return '';
+    }
+  }
+
+  it.each(['user', 'composite', 'first'])('is told of once: %s', async (path) => {
+    const app = await start(limited([EarlyController]));
+    expect((await app.get(`/${path}`)).status).toBe(401);
+    expect(app.log.warnings).toEqual([]);
+    expect(await app.statuses(3, `/${path}`, as('ann'))).toEqual([200, 200, 200]);
+    expect(app.log.warnings).toEqual([
+      `@RateLimit on EarlyController.${path}: the key "user" was looked up before the user was known, so the address was counted instead. ` +
+        "Give the limit phase: 'afterAuth', and bind RateLimitGuard after your own guard.",
+    ]);
+  });
+
+  it('is not told of where there is no user', async () => {
+    @Controller()
+    class AnonymousController {
+      @Get()
+      @RateLimit('9/minute', { key: 'user' })
+      get() {
+        return '';
+      }
+    }
+    const app = await start(limited([AnonymousController]));
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 200]);
+    expect(app.log.warnings).toEqual([]);
+  });
+});
