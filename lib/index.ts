@@ -46,6 +46,7 @@ export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memo
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
 export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
 
+export type { RateLimitEvent } from './observability/rate-limit-events.js';
 export type { OnError } from './resilience/on-error.js';
 export type { ResilienceOptions } from './resilience/resilience.options.js';
 

@@ -11,9 +11,11 @@ import {
 import { APP_GUARD } from '@nestjs/core';
 import { ConfigurationError, messageOf, StorageError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
+import { ObservedStorage } from '../observability/observed.storage.js';
+import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { OnError } from '../resilience/on-error.js';
 import { resilient, type DecidingStorage } from '../resilience/resilient-storage.js';
-import { BorrowedStorage } from '../resilience/wrapped.storage.js';
+import { BorrowedStorage } from '../storages/wrapped.storage.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import { storageFromString } from '../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../storages/storage.js';
@@ -92,7 +94,7 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     {
       provide: DECIDING_STORAGE,
       useFactory: decidingStorage,
-      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS],
+      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents],
     },
     ClientAddresses,
     HttpTransport,
@@ -100,6 +102,7 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     InjectedFunctions,
     LateUserDetector,
     Plans,
+    RateLimitEvents,
     RequestHits,
     RequestLimiter,
     Reservations,
@@ -185,17 +188,27 @@ const MEANWHILE: Readonly<Record<OnError, string>> = {
 };
 
 /** What decides; a storage that was given stays open when this is closed. */
-function decidingStorage(storage: Storage, options: ResolvedOptions): DecidingStorage {
+function decidingStorage(
+  storage: Storage,
+  options: ResolvedOptions,
+  events: RateLimitEvents,
+): DecidingStorage {
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
-  if (resilience === false) return owned;
-  return resilient(owned, resilience, {
-    degraded: ({ message }) => {
+  if (resilience === false) return new ObservedStorage(owned, events);
+  const deciding = resilient(owned, resilience, {
+    degraded: (error) => {
+      const { message } = error;
+      events.tell({ type: 'degraded', error });
       const sentence = message.endsWith('.') ? message : `${message}.`;
       logger.warn(`${sentence} Until it is back, ${MEANWHILE[resilience.onError]}.`);
     },
-    recovered: () => logger.log(`${storage} is back.`),
+    recovered: () => {
+      events.tell({ type: 'recovered' });
+      logger.log(`${storage} is back.`);
+    },
   });
+  return new ObservedStorage(deciding, events);
 }
 
 async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {

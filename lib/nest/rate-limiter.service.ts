@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { Observable } from 'rxjs';
 import type { Awaitable } from '../common/awaitable.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/identifier.js';
@@ -7,6 +8,7 @@ import { Limiter } from '../limiter/limiter.js';
 import { describeDuration } from '../limits/describe-period.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
+import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
 import { bucketOf } from '../policies/identity.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Hit } from '../storages/contract.js';
@@ -57,9 +59,15 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
     @Inject(Plans) private readonly plans: Plans,
+    @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
   ) {
     super(storage);
     this.#items = new ItemHits(storage, options.strategy);
+  }
+
+  /** Everything that happens to limits from now on: decisions, refusals, limits nearly used up, a store lost and found. */
+  get events$(): Observable<RateLimitEvent> {
+    return this.events.events$;
   }
 
   /** The rules in force, in the order in which they were given. */

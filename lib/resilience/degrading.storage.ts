@@ -6,7 +6,7 @@ import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
 import { LateAnswerError } from './guarded.storage.js';
 import type { OnError } from './on-error.js';
-import { WrappedStorage } from './wrapped.storage.js';
+import { WrappedStorage } from '../storages/wrapped.storage.js';
 
 export interface DegradingStorageOptions {
   /** For whoever does not say it for a batch. */

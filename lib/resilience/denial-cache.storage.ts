@@ -1,7 +1,7 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
-import { WrappedStorage } from './wrapped.storage.js';
+import { WrappedStorage } from '../storages/wrapped.storage.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
 const LONGEST_MEMORY = 2000;
@@ -42,7 +42,8 @@ export class DenialCacheStorage extends WrappedStorage {
       if (denial !== undefined) return later(denial, batch, Math.floor(now - denial.since));
     }
     return chain(this.inner.consume(batch), (result) => {
-      if (result.allowed) this.#denials.delete(bucket); // whatever was taken, others may have to wait longer now
+      if (result.allowed)
+        this.#denials.delete(bucket); // whatever was taken, others may have to wait longer now
       else if (result.degraded === undefined) this.#remember(bucket, batch, result);
       return result;
     });

@@ -3,7 +3,7 @@ import { StorageError } from '../common/errors.js';
 import type { BatchResult, Block, Cell, Hit, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { Deadlines } from './deadlines.js';
-import { WrappedStorage } from './wrapped.storage.js';
+import { WrappedStorage } from '../storages/wrapped.storage.js';
 
 export interface GuardedStorageOptions {
   /** Ms that a call may take. */

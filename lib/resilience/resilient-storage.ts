@@ -7,7 +7,7 @@ import { DenialCacheStorage } from './denial-cache.storage.js';
 import { GuardedStorage, type HealthListener } from './guarded.storage.js';
 import type { OnError } from './on-error.js';
 import type { ResolvedResilience } from './resilience.options.js';
-import { WrappedStorage } from './wrapped.storage.js';
+import { WrappedStorage } from '../storages/wrapped.storage.js';
 
 /** A storage that limits are decided by. */
 export type DecidingStorage = Storage & {

@@ -1,6 +1,6 @@
 import type { Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../storages/contract.js';
-import { Storage } from '../storages/storage.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from './contract.js';
+import { Storage } from './storage.js';
 
 /** A storage in front of another one, which answers whatever this one does not answer itself. */
 export abstract class WrappedStorage extends Storage {

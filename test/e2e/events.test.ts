@@ -1,0 +1,87 @@
+import { expect, it } from '@jest/globals';
+import { Controller, Get } from '@nestjs/common';
+import { RateLimit, RateLimiterService, type RateLimitEvent } from 'nestjs-limits';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { describeOverHttp, limited } from '../support/http-app.js';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+
+@Controller()
+class ShopController {
+  @Get()
+  @RateLimit('2/minute')
+  shop() {
+    return '';
+  }
+}
+
+describeOverHttp('Events', (start) => {
+  it('tell of each decision, of refusals and of limits nearly used up', async () => {
+    const app = await start(limited([ShopController]));
+    const service = app.nest.get(RateLimiterService);
+    const told: string[] = [];
+    const subscription = service.events$.subscribe((event) => {
+      if (!('decision' in event)) return;
+      const { binding } = event.decision;
+      told.push(`${event.type} ${binding.bucket} ${binding.limit.name} ${binding.remaining}`);
+    });
+    await app.statuses(3, '/');
+    expect(told).toEqual([
+      'decision ip:127.0.0.1 default 1',
+      'decision ip:127.0.0.1 default 0',
+      'near-limit ip:127.0.0.1 default 0',
+      'decision ip:127.0.0.1 default 0',
+      'refused ip:127.0.0.1 default 0',
+    ]);
+    subscription.unsubscribe();
+    await app.get('/');
+    expect(told).toHaveLength(5);
+  });
+
+  it('tell of decisions by hand, too', async () => {
+    const app = await start(limited([ShopController]));
+    const service = app.nest.get(RateLimiterService);
+    const told: RateLimitEvent['type'][] = [];
+    service.events$.subscribe(({ type }) => told.push(type));
+    await service.hit('1/minute', 'mails');
+    await service.hit('1/minute', 'mails');
+    await service.test('1/minute', 'mails');
+    expect(told).toEqual(['decision', 'near-limit', 'decision', 'refused']);
+  });
+
+  it('go to the diagnostics channels of Node as well', async () => {
+    const app = await start(limited([ShopController]));
+    const refused: unknown[] = [];
+    const listen = (event: unknown): void => void refused.push(event);
+    subscribe('nestjs-limits:refused', listen);
+    try {
+      await app.statuses(3, '/');
+    } finally {
+      unsubscribe('nestjs-limits:refused', listen);
+    }
+    await app.get('/');
+    expect(refused).toEqual([
+      { type: 'refused', decision: expect.objectContaining({ allowed: false, remaining: 0 }) },
+    ]);
+  });
+
+  it('tell when the store is lost and when it is back', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server);
+    const resilience = { failures: 1, probeInterval: 10 };
+    const app = await start(limited([ShopController], { storage, resilience }));
+    const told: string[] = [];
+    const back = new Promise<void>((resolve) => {
+      app.nest.get(RateLimiterService).events$.subscribe((event) => {
+        told.push(event.type === 'degraded' ? `degraded: ${event.error.message}` : event.type);
+        if (event.type === 'recovered') resolve();
+      });
+    });
+    server.interfere = () => {
+      throw new Error('connection lost');
+    };
+    await app.get('/');
+    server.interfere = () => undefined;
+    await back;
+    expect(told).toEqual(['degraded: MapCasStorage failed: connection lost', 'decision', 'recovered']);
+  });
+});
