@@ -1,0 +1,32 @@
+import { Module } from '@nestjs/common';
+import { RateLimitModule } from 'nestjs-limits';
+import { AdminController } from './admin.controller.js';
+import { ApiKeyGuard } from './api-key.guard.js';
+import { CustomerPlanResolver } from './customer-plan.resolver.js';
+import { CustomersService } from './customers.service.js';
+import { ReportsController } from './reports.controller.js';
+
+@Module({
+  imports: [
+    RateLimitModule.forRoot({
+      plan: CustomerPlanResolver,
+      rules: [
+        // Before anybody is known, each address; further rules are tried.
+        { id: 'address', path: '/**', limits: '300/minute', priority: 1, continue: true },
+        // Once the guard knows the customer: what the plan allows.
+        {
+          id: 'api',
+          path: '/api/**',
+          plans: { free: '5/minute', pro: '50/minute', internal: 'unlimited' },
+          key: 'user',
+          phase: 'afterAuth',
+        },
+        // Whoever guesses at the administrator's key waits.
+        { id: 'admin', path: '/admin/**', limits: '3/minute', count: 'failure', block: '15 minutes' },
+      ],
+    }),
+  ],
+  controllers: [ReportsController, AdminController],
+  providers: [ApiKeyGuard, CustomerPlanResolver, CustomersService],
+})
+export class AppModule {}
