@@ -85,6 +85,19 @@ describe('Sample 02-redis', () => {
   });
 });
 
+describe('Sample 04-rules-and-plans', () => {
+  it('limits customers by their plans, and whoever guesses', async () => {
+    const [reports = '', change = '', , , guess = ''] = await start('04-rules-and-plans');
+    const ask = async (): Promise<number> =>
+      (await fetch(reports, { headers: { 'x-api-key': 'ann-key' } })).status;
+    for (const status of [...times(5, 200), 429]) expect(await ask()).toBe(status);
+    const changed = await fetch(change, { method: 'PUT', headers: { 'x-admin-key': 'admin-key' } });
+    expect(changed.status).toBe(200);
+    expect(await ask()).toBe(200);
+    expect(await statusesOf(times(4, guess), 'PUT')).toEqual([...times(3, 403), 429]);
+  });
+});
+
 describe('Sample 03-custom-storage', () => {
   it('counts ten requests a minute in a storage of its own', async () => {
     const [hello = ''] = await start('03-custom-storage');
