@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { WebSocket } from 'ws';
 import { freePort } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
 
@@ -42,7 +43,7 @@ async function start(name: string, env: Record<string, string> = {}): Promise<st
 
 function addressesIn(text: string): string[] {
   // By name, a client may come over IPv6 the one time and IPv4 the other.
-  return [...text.matchAll(/http:\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
+  return [...text.matchAll(/(?:http|ws):\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
 }
 
 async function statusesOf(urls: readonly string[], method = 'GET'): Promise<number[]> {
@@ -102,5 +103,73 @@ describe('Sample 03-custom-storage', () => {
   it('counts ten requests a minute in a storage of its own', async () => {
     const [hello = ''] = await start('03-custom-storage');
     expect(await statusesOf(times(12, hello))).toEqual([...times(10, 200), 429, 429]);
+  });
+});
+
+describe('Sample 05-graphql', () => {
+  const ask = async (url: string, query: string): Promise<{ data: unknown; errors?: Thrown[] }> => {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+    return (await response.json()) as { data: unknown; errors?: Thrown[] };
+  };
+  interface Thrown {
+    path: string[];
+    extensions: { code: string };
+  }
+
+  it('counts each alias, and only wrong passwords', async () => {
+    const [url = ''] = await start('05-graphql');
+    const { data, errors = [] } = await ask(url, '{ a: book b: book c: book d: book e: book f: book }');
+    const book = 'Moby-Dick';
+    expect(data).toEqual({ a: book, b: book, c: book, d: book, e: book, f: null });
+    expect(errors.map(({ path, extensions: { code } }) => [path, code])).toEqual([
+      [['f'], 'TOO_MANY_REQUESTS'],
+    ]);
+    expect(await ask(url, '{ remaining }')).toEqual({ data: { remaining: 59 } });
+
+    const login = (password: string): string => `mutation { login(password: "${password}") }`;
+    const codes = [];
+    for (const password of ['a', 'open sesame', 'b', 'open sesame', 'c', 'open sesame'])
+      codes.push((await ask(url, login(password))).errors?.[0]?.extensions.code ?? 'welcome');
+    const wrong = 'UNAUTHENTICATED';
+    expect(codes).toEqual([wrong, 'welcome', wrong, 'welcome', wrong, 'TOO_MANY_REQUESTS']);
+  });
+});
+
+describe('Sample 06-websockets', () => {
+  async function say(url: string, times: number): Promise<unknown[]> {
+    const socket = new WebSocket(url);
+    await once(socket, 'open');
+    const answers: unknown[] = [];
+    for (let message = 0; message < times; message++) {
+      socket.send(JSON.stringify({ event: 'say', data: 'hi' }));
+      const [text] = (await once(socket, 'message')) as [Buffer];
+      const { data } = JSON.parse(text.toString()) as {
+        data: { remaining?: number; limit?: { name: string } };
+      };
+      answers.push(data.limit?.name ?? data.remaining);
+    }
+    socket.terminate();
+    return answers;
+  }
+
+  it('counts by connection, by address, and the connections themselves', async () => {
+    const [url = ''] = await start('06-websockets');
+    expect(await say(url, 4)).toEqual([2, 1, 0, 'connection']);
+    expect(await say(url, 3)).toEqual([1, 0, 'address']);
+    for (let connection = 2; connection < 10; connection++) expect(await say(url, 0)).toEqual([]);
+    const [code] = (await once(new WebSocket(url), 'close')) as [number];
+    expect(code).toBe(1013);
+  });
+});
+
+describe('Sample 07-microservice', () => {
+  it('counts by customer, and tells those who ask over HTTP', async () => {
+    const [alice = '', bob = ''] = await start('07-microservice');
+    expect(await statusesOf(times(4, alice), 'POST')).toEqual([201, 201, 201, 429]);
+    const replies = await Promise.all([fetch(alice, { method: 'POST' }), fetch(bob, { method: 'POST' })]);
+    const [refused, order] = await Promise.all(replies.map((reply) => reply.json() as Promise<unknown>));
+    expect(refused).toMatchObject({ statusCode: 429, limit: { name: 'default', amount: 3, period: 60 } });
+    expect(order).toEqual({ customer: 'bob', remaining: 2 });
   });
 });
