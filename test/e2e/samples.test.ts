@@ -168,7 +168,7 @@ describe('Sample 07-microservice', () => {
     const [alice = '', bob = ''] = await start('07-microservice');
     expect(await statusesOf(times(4, alice), 'POST')).toEqual([201, 201, 201, 429]);
     const replies = await Promise.all([fetch(alice, { method: 'POST' }), fetch(bob, { method: 'POST' })]);
-    const [refused, order] = await Promise.all(replies.map((reply) => reply.json() as Promise<unknown>));
+    const [refused, order] = await Promise.all(replies.map((reply) => reply.json()));
     expect(refused).toMatchObject({ statusCode: 429, limit: { name: 'default', amount: 3, period: 60 } });
     expect(order).toEqual({ customer: 'bob', remaining: 2 });
   });
