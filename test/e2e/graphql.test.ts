@@ -1,10 +1,13 @@
 import { expect, it } from '@jest/globals';
 import {
   Injectable,
+  Module,
   UseGuards,
   UseInterceptors,
   type CanActivate,
   type ExecutionContext,
+  type MiddlewareConsumer,
+  type NestModule,
 } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import {
@@ -27,6 +30,7 @@ import {
   RateLimitGuard,
   RateLimitInfo,
   RateLimitInterceptor,
+  RateLimitMiddleware,
   SkipRateLimit,
   type Decision,
 } from 'nestjs-limits';
@@ -203,6 +207,25 @@ describeOverGraphql('A guard that is bound besides', (start) => {
     const app = await start([TwiceResolver]);
     expect(await app.outcomes(4, '{ twice }')).toEqual(['twice', 'twice', 'twice', REFUSED]);
     expect(answered(await app.ask(aliases(3, 'twice')))).toBe(0);
+  });
+});
+
+@Module({})
+class MiddlewareModule implements NestModule {
+  configure(consumer: MiddlewareConsumer) {
+    consumer.apply(RateLimitMiddleware).forRoutes('*path');
+  }
+}
+
+describeOverGraphql('A rule for the path of GraphQL', (start) => {
+  it('limits whole requests by the middleware, whatever is in them', async () => {
+    const app = await start([GreetingResolver], {
+      limits: { rules: [{ id: 'graphql', path: '/graphql', limits: '2/minute' }] },
+      module: { imports: [MiddlewareModule] },
+    });
+    expect(await app.outcomes(1, '{ free }')).toEqual(['free']);
+    expect(await app.ask('{ nonsense')).toHaveProperty('errors');
+    expect(await app.ask('{ free }')).toMatchObject({ statusCode: 429, limit: { name: 'graphql' } });
   });
 });
 

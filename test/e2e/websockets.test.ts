@@ -2,7 +2,10 @@ import type { Server } from 'node:http';
 import { promisify } from 'node:util';
 import { expect, it } from '@jest/globals';
 import {
+  Controller,
+  Get,
   Injectable,
+  Param,
   Scope,
   UseGuards,
   UseInterceptors,
@@ -28,6 +31,7 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { delay, of } from 'rxjs';
+import { describeOverHttp, limited } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { describeOverWebSockets } from '../support/ws-app.js';
 
@@ -571,6 +575,22 @@ class TokenGuard implements CanActivate {
     return true;
   }
 }
+
+describeOverHttp("A controller's method called handleConnection", (start) => {
+  it('is a route like any other', async () => {
+    @Controller()
+    class CablesController {
+      @Get('cables/:id')
+      @RateLimit('2/minute')
+      handleConnection(@Param('id') id: string, @RateLimitInfo() decision?: Decision) {
+        return { id, remaining: decision?.remaining };
+      }
+    }
+    const app = await start(limited([CablesController]));
+    expect((await app.get('/cables/1')).body).toEqual({ id: '1', remaining: 1 });
+    expect(await app.statuses(2, '/cables/2')).toEqual([200, 429]);
+  });
+});
 
 describeOverWebSockets('Without the guard of the module', (start) => {
   const guardless = { limits: { guard: false } };
