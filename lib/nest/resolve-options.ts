@@ -104,7 +104,10 @@ export function resolveOptions(options: unknown): ResolvedOptions {
   assertType('errorMessage', errorMessage, 'string', 'function');
   for (const option of ['rules', 'allow', 'deny', 'transports'] as const) assertList(option, given[option]);
   const { ipv6Prefix = DEFAULT_IPV6_PREFIX, apiKeyHeader = 'x-api-key', errorFormat = 'nest' } = given;
-  assertType('apiKeyHeader', apiKeyHeader, 'string');
+  if (typeof apiKeyHeader !== 'string' || !/^[\w.-]+$/.test(apiKeyHeader))
+    throw new ConfigurationError(
+      `The option "apiKeyHeader" of RateLimitModule must be the name of a header; got ${describeValue(apiKeyHeader)}.`,
+    );
   if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128)
     throw new ConfigurationError(
       `The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got ${describeValue(ipv6Prefix)}.`,

@@ -302,6 +302,36 @@ describeOverHttp('A mistake', (start) => {
       'The option "rules" of RateLimitModule must be a list; got an object (Object).',
     ],
     [
+      'a plan that is a name',
+      { plan: untyped('pro') },
+      'The option "plan" of RateLimitModule must be a function; got the string "pro".',
+    ],
+    [
+      'an address instead of what finds it out',
+      { clientIp: untyped('127.0.0.1') },
+      'The option "clientIp" of RateLimitModule must be a function; got the string "127.0.0.1".',
+    ],
+    [
+      'a user instead of what finds it out',
+      { user: untyped('sub') },
+      'The option "user" of RateLimitModule must be a function; got the string "sub".',
+    ],
+    [
+      'a header that can be none',
+      { apiKeyHeader: 'x api key' },
+      'The option "apiKeyHeader" of RateLimitModule must be the name of a header; got the string "x api key".',
+    ],
+    [
+      'networks that are no list',
+      { deny: untyped('10.0.0.0/8') },
+      'The option "deny" of RateLimitModule must be a list; got the string "10.0.0.0/8".',
+    ],
+    [
+      'limits by plan that are all unlimited',
+      { limits: [{ name: 'all', plans: { internal: 'unlimited' } }] },
+      'RateLimitModule: Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+    ],
+    [
       'a prefix of IPv6 that is too long',
       { ipv6Prefix: 129 },
       'The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got the number 129.',

@@ -1,0 +1,117 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Controller, Get, Injectable, type INestApplication } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { RateLimiterService, SkipRateLimit, type IdentityResolver, type RateLimitRule } from 'nestjs-limits';
+import { RoutePolicies } from '../../../lib/nest/route-policies.js';
+import { RouteRules } from '../../../lib/nest/route-rules.js';
+import { limited } from '../../support/http-app.js';
+
+@Controller('users')
+class UsersController {
+  @Get(':id')
+  find() {
+    return '';
+  }
+
+  @Get('free')
+  @SkipRateLimit()
+  free() {
+    return '';
+  }
+}
+
+@Injectable()
+class EverybodyResolver implements IdentityResolver {
+  resolve(): string {
+    return 'everybody';
+  }
+}
+
+const running: INestApplication[] = [];
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((app) => app.close()));
+});
+
+type Find = (request: object, handler?: 'find' | 'free') => ReturnType<RouteRules['of']>;
+
+async function compile(...rules: RateLimitRule[]): Promise<{ find: Find; app: INestApplication }> {
+  const metadata = { ...limited([UsersController], { rules }), providers: [EverybodyResolver] };
+  const app = await (await Test.createTestingModule(metadata).compile()).createNestApplication().init();
+  running.push(app);
+  const [routes, routeRules] = [app.get(RoutePolicies), app.get(RouteRules)];
+  return {
+    app,
+    find: (request, handler = 'find') =>
+      routeRules.of(routes.of(UsersController, UsersController.prototype[handler]), request),
+  };
+}
+
+const express = (path: string, method = 'GET'): object => ({
+  method,
+  originalUrl: path,
+  baseUrl: '',
+  path,
+  route: { path: '/users/:id' },
+});
+
+const namesOf = ({ policies }: ReturnType<Find>): string[] => policies.map(({ name }) => name);
+
+const users: RateLimitRule = { id: 'users', path: '/users/**', limits: '5/minute' };
+const me: RateLimitRule = { id: 'me', path: '/users/me', limits: '5/minute' };
+
+describe('The rules of a route', () => {
+  it('are looked up, and not made anew, where they hold for all of its requests', async () => {
+    const { find } = await compile(users);
+    const found = find(express('/users/1'));
+    expect(namesOf(found)).toEqual(['users']);
+    expect(find(express('/users/2'))).toBe(found);
+    expect(find({ method: 'GET', url: '/users/3', routeOptions: { url: '/users/:id' } })).toBe(found);
+    expect(find(express('/users/1', 'HEAD'))).not.toBe(found);
+    expect(find(express('/users/1', 'HEAD'))).toEqual(found);
+  });
+
+  it('are matched with each path where one is narrower than the route', async () => {
+    const { find } = await compile(me, users);
+    expect(namesOf(find(express('/users/me')))).toEqual(['me']);
+    expect(namesOf(find(express('/users/you')))).toEqual(['users']);
+    expect(namesOf(find(express('/USERS/%6de/')))).toEqual(['me']);
+  });
+
+  it('are matched with each path where the template cannot be told, or is only a part of it', async () => {
+    const { find } = await compile({ ...me, path: '/shop/users/me' }, { ...users, path: '/shop/**' });
+    const mounted = (baseUrl: string, path: string): object => ({
+      ...express(path),
+      originalUrl: '/rewritten',
+      baseUrl,
+    });
+    expect(namesOf(find(mounted('/shop', '/users/me')))).toEqual(['me']);
+    expect(namesOf(find(mounted('/SHOP', '/users/you')))).toEqual(['users']);
+    expect(namesOf(find(mounted('', '/users/me')))).toEqual([]);
+    expect(namesOf(find({ method: 'GET', url: '/shop/users/me?a', route: { path: /^\/shop/ } }))).toEqual([
+      'me',
+    ]);
+    expect(namesOf(find({ method: 'GET', url: '/shop' }))).toEqual(['users']);
+    expect(namesOf(find({}))).toEqual([]);
+  });
+
+  it('are none where the route skips all', async () => {
+    const { find } = await compile(users);
+    expect(namesOf(find(express('/users/free'), 'free'))).toEqual([]);
+  });
+
+  it('are the new ones from the next request on', async () => {
+    const { find, app } = await compile(users);
+    expect(namesOf(find(express('/users/me')))).toEqual(['users']);
+    app.get(RateLimiterService).setRules([me]);
+    expect(namesOf(find(express('/users/me')))).toEqual(['me']);
+    expect(() => app.get(RateLimiterService).peek({ policy: 'users' }, '127.0.0.1')).toThrow(
+      'There is no policy "users". Known policies: me.',
+    );
+  });
+
+  it('may count for what an injectable class finds out', async () => {
+    const { find } = await compile({ ...users, key: EverybodyResolver });
+    expect(find(express('/users/1')).policies[0]?.identity.types).toEqual(['key']);
+  });
+});
