@@ -11,6 +11,9 @@ import type { ResolvedOptions } from '../resolve-options.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 
+/** What comes by HTTP, and perhaps through a proxy. */
+const BY_HTTP: readonly string[] = ['http', 'graphql'];
+
 /** What an Express application says of its proxies. */
 interface ExpressRequest extends HttpRequest {
   readonly app?: { get?(setting: string): unknown };
@@ -43,7 +46,7 @@ export class ClientAddresses {
     if (clientIp !== undefined) {
       return askApplication('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
     }
-    if (context.getType() === 'http') this.#warnOfProxies(transport.requestOf(context));
+    if (BY_HTTP.includes(context.getType())) this.#warnOfProxies(transport.requestOf(context));
     return transport.addressOf(context);
   }
 
