@@ -128,6 +128,12 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   #hitsOnPolicy(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
     const policy = this.routeRules.find(reference);
     const limits = this.plans.limitsOf(policy, reference.plan);
+    if (limits.length === 0)
+      throw new ConfigurationError(
+        policy.limitsFor === undefined
+          ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
+          : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
+      );
     const bucket =
       reference.as === 'key'
         ? bucketOf('key', theOnly(identifiers))
