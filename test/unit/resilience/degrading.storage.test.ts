@@ -108,7 +108,9 @@ describe('While the store fails, a degrading storage', () => {
 
   it('passes on what is not the failure of the store', async () => {
     inner.does = 'answer';
-    await expect(async () => degrading('allow').consume([{ bucket: 'a', limit: null as never, cost: 1 }])).rejects.toThrow();
+    await expect(async () =>
+      degrading('allow').consume([{ bucket: 'a', limit: null as never, cost: 1 }]),
+    ).rejects.toThrow();
   });
 });
 

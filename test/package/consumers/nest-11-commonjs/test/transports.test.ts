@@ -35,7 +35,9 @@ describe('a gateway', () => {
   }
 
   function next(socket: Socket, event: string): Promise<unknown> {
-    return new Promise((resolve) => socket.once(event, resolve));
+    return new Promise((resolve) => {
+      socket.once(event, resolve);
+    });
   }
 
   it('refuses messages and connections that are too many', async () => {
