@@ -34,7 +34,7 @@ export class HttpTransport implements Transport {
   }
 
   requestOf(context: ExecutionContext): HttpRequest {
-    return context.switchToHttp().getRequest<HttpRequest>();
+    return context.getArgByIndex<HttpRequest>(0); // switchToHttp makes four functions at each call
   }
 
   addressOf(context: ExecutionContext): string | undefined {
@@ -44,7 +44,7 @@ export class HttpTransport implements Transport {
 
   setFields(context: ExecutionContext, fields: readonly HeaderField[]): void {
     const { httpAdapter } = this.adapterHost;
-    const response = context.switchToHttp().getResponse<HttpResponse>();
+    const response = context.getArgByIndex<HttpResponse>(1);
     for (const [name, value] of fields) {
       if (response.setHeader === undefined) httpAdapter.setHeader(response, name, value);
       else response.setHeader(name, value);
@@ -52,7 +52,7 @@ export class HttpTransport implements Transport {
   }
 
   onAnswer(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void {
-    const given = context.switchToHttp().getResponse<HttpResponse>();
+    const given = context.getArgByIndex<HttpResponse>(1);
     const response = given.raw ?? given;
     response.once('finish', () => {
       tell({ success: response.statusCode < 400, statusCode: response.statusCode });
@@ -66,6 +66,6 @@ export class HttpTransport implements Transport {
 
 /** Middleware sees the raw request, also on Fastify. */
 export function carrierOfHttp(context: ExecutionContext): object {
-  const request = context.switchToHttp().getRequest<HttpRequest>();
+  const request = context.getArgByIndex<HttpRequest>(0);
   return request.raw ?? request;
 }
