@@ -11,7 +11,7 @@ import { legacyFields, retryAfterFields, standardFields, type HeaderField } from
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../http/problem-details.js';
 import { Decision } from '../limiter/decision.js';
 import { receiptsOf, type BatchResult } from '../storages/contract.js';
-import { strictest } from '../resilience/on-error.js';
+import { strictest, type OnError } from '../resilience/on-error.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { Reservations } from './reservations.js';
@@ -141,8 +141,7 @@ export class RequestLimiter {
   #consume({ context, transport }: LimitedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
     const { resilience } = this.options;
     if (resilience === false) return this.storage.consume(hits);
-    const onError = strictest(hits.map(({ policy }) => policy.onError ?? resilience.onError));
-    const result = this.storage.consume(hits, onError);
+    const result = this.storage.consume(hits, strictestOf(hits, resilience.onError));
     if (!isPromise(result)) return result;
     return result.catch((error: unknown) => {
       if (!(error instanceof StorageError)) throw error;
@@ -212,6 +211,13 @@ function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readon
     const receipts = receiptsOf({ ...result, outcomes });
     return receipts.length === 0 ? [] : [{ policy, receipts }];
   });
+}
+
+/** What becomes of hits that cannot be decided, where one of their policies says it; most say nothing. */
+function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
+  return hits.some(({ policy }) => policy.onError !== undefined)
+    ? strictest(hits.map(({ policy }) => policy.onError ?? otherwise))
+    : undefined;
 }
 
 function raise(error: Error): never {

@@ -60,11 +60,6 @@ export class RateLimitEvents {
     if (this.#subject.observed) this.#subject.next(event);
   }
 
-  /** Nobody will hear of anything any more. */
-  complete(): void {
-    this.#subject.complete();
-  }
-
   #channelOf(type: EventType): Channel {
     return this.#channels.get(type) as Channel;
   }
