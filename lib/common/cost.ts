@@ -1,4 +1,4 @@
-import { describeValue } from './identifier.js';
+import { describeValue } from './describe.js';
 
 /**
  * Refuses a cost that is not a whole number from 0.

@@ -1,4 +1,4 @@
-import { describeValue } from './identifier.js';
+import { quote } from './describe.js';
 
 /** Codes of every error this library throws; each is explained, with its mend, in `docs/errors.md`. */
 export type RateLimitErrorCode =
@@ -34,7 +34,7 @@ export class RateLimitParseError extends RateLimitError {
     readonly expected: string,
   ) {
     super(
-      `Cannot read the rate limit ${JSON.stringify(excerpt(input))}: expected ${expected} at position ${position}. ` +
+      `Cannot read the rate limit ${quote(input)}: expected ${expected} at position ${position}. ` +
         'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".',
     );
   }
@@ -79,15 +79,4 @@ export class WaitTimeoutError extends RateLimitError {
             `${retryAfter === undefined ? ', behind others who wait' : `: another ${retryAfter} ms`}.`,
     );
   }
-}
-
-/** What an unknown thrown value has to say, for use inside a message. */
-export function messageOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return String(error);
-  return 'message' in error && typeof error.message === 'string' ? error.message : describeValue(error);
-}
-
-/** Keeps an over-long input from flooding a message or a log. */
-function excerpt(text: string): string {
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }

@@ -1,3 +1,5 @@
+import { describeValue } from './describe.js';
+
 const UNSAFE = /[%/{}\p{Cc}\p{Cs}]/u;
 const EVERY_UNSAFE = /[%/{}\p{Cc}\p{Cs}]/gu;
 
@@ -19,15 +21,4 @@ export function encodeIdentifier(identifier: string): string {
         (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
       )
     : identifier;
-}
-
-/** Names a value's type and, where it is short, the value, for use inside a message. */
-export function describeValue(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value === 'object')
-    return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'Object'})`;
-  if (typeof value === 'function') return `a function (${value.name || 'anonymous'})`;
-  if (typeof value === 'number' || typeof value === 'boolean') return `the ${typeof value} ${value}`;
-  const text = typeof value === 'string' ? value : (value as bigint | symbol).toString();
-  return `the ${typeof value} ${JSON.stringify(text)}`;
 }

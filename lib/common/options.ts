@@ -1,5 +1,5 @@
+import { describeValue, quote } from './describe.js';
 import { ConfigurationError } from './errors.js';
-import { describeValue } from './identifier.js';
 
 /**
  * Refuses options that are not known, so that a misspelt or misplaced one never passes in silence.
@@ -15,7 +15,7 @@ export function assertKnownOptions(
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue;
     const hint = Object.hasOwn(hints, name) ? hints[name] : `Known options: ${known.join(', ')}.`;
-    throw new ConfigurationError(`${where} does not know the option "${name}". ${hint}`);
+    throw new ConfigurationError(`${where} does not know the option ${quote(name)}. ${hint}`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 
 /** Addresses and networks. An IPv4 address is found also where it is mapped into IPv6. */
 export class AddressList {

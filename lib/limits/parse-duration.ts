@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { parse } from './parse.js';
 
 /**

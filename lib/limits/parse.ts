@@ -1,5 +1,5 @@
 import { RateLimitParseError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import type { RateLimitItem } from './rate-limit-item.js';
 import { findItemClass, knownGranularities } from './registry.js';
 

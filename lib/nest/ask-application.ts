@@ -1,6 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { isPromise, type Awaitable } from '../common/awaitable.js';
-import { messageOf, ResolverError } from '../common/errors.js';
+import { messageOf } from '../common/describe.js';
+import { ResolverError } from '../common/errors.js';
 
 /**
  * Calls a function of the application so that what it throws says which function of which place that was; an `HttpException`

@@ -1,6 +1,6 @@
 import { HttpException, Inject, Injectable, Logger, type Type } from '@nestjs/common';
 import { isPromise, type Awaitable } from '../common/awaitable.js';
-import { messageOf } from '../common/errors.js';
+import { messageOf } from '../common/describe.js';
 import { HandlerContext } from './handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from './route-id.js';

@@ -9,8 +9,8 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { ConfigurationError, messageOf, StorageError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue, messageOf } from '../common/describe.js';
+import { ConfigurationError, StorageError } from '../common/errors.js';
 import { ObservedStorage } from '../observability/observed.storage.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { OnError } from '../resilience/on-error.js';

@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
-import { messageOf } from '../common/errors.js';
+import { messageOf } from '../common/describe.js';
 import type { RequestOutcome } from '../policies/policy.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { DECIDING_STORAGE } from './rate-limit.tokens.js';

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../http/client-address.js';
 import { resolveResilience, type ResolvedResilience } from '../resilience/resilience.options.js';

@@ -1,5 +1,6 @@
 import { chain } from '../common/awaitable.js';
-import { ConfigurationError, messageOf } from '../common/errors.js';
+import { messageOf } from '../common/describe.js';
+import { ConfigurationError } from '../common/errors.js';
 import { itemsOf, type LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
 import type { RateLimitItem } from '../limits/rate-limit-item.js';

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { decodeSegment } from '../common/path-segment.js';
 
 /** How much a segment of a path leaves open, the most definite first: `users`, `*.json`, `*` and `**`. */

@@ -1,6 +1,6 @@
 import { assertCost } from '../common/cost.js';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 

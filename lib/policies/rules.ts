@@ -1,5 +1,5 @@
-import { ConfigurationError, messageOf } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue, messageOf } from '../common/describe.js';
+import { ConfigurationError } from '../common/errors.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { PathPattern } from './path-pattern.js';
 import { assertName, POLICY_HINTS, POLICY_OPTIONS } from './policy-options.js';

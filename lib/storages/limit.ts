@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { assertWholeNumber } from '../common/options.js';
 import type { Quota, StrategyName } from '../strategies/strategy.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';

@@ -1,7 +1,7 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/clock.js';
 import { ConfigurationError, StorageError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';

@@ -1,5 +1,5 @@
 import { ConfigurationError, StorageError } from '../common/errors.js';
-import { describeValue } from '../common/identifier.js';
+import { describeValue } from '../common/describe.js';
 import type { Storage } from './storage.js';
 
 /** Ms that a call may take unless the options say otherwise: long for a store that is well, short for whoever waits. */

@@ -129,7 +129,7 @@ describe('The notation', () => {
   ])('refuses a million characters of %s in one pass, and with a short message', (_what, text) => {
     expect(() => parseMany(text)).toThrow(RateLimitParseError);
     expect(() => parseMany(text)).toThrow(
-      /^Cannot read the rate limit ".{77}\.\.\.": expected .{1,99} at position \d+\./,
+      /^Cannot read the rate limit ".{77,160}\.\.\." \(10000\d\d characters\): expected .{1,99} at position \d+\./,
     );
   });
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
-import { describeValue } from '../../common/identifier.js';
+import { describeValue } from '../../common/describe.js';
 import { clientNetwork } from '../../http/client-address.js';
 import { bucketOf, secretBucketOf } from '../../policies/identity.js';
 import type { ResolvedOptions } from '../resolve-options.js';

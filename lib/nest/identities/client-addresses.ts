@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { ResolverError } from '../../common/errors.js';
-import { describeValue } from '../../common/identifier.js';
+import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
 import { bareAddress, clientNetwork } from '../../http/client-address.js';
 import { bucketOf } from '../../policies/identity.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
 import { all, chain } from '../../common/awaitable.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
-import { describeValue } from '../../common/identifier.js';
+import { describeValue } from '../../common/describe.js';
 import { bucketOf, joinBuckets } from '../../policies/identity.js';
 import type { KeyFunction } from '../../policies/policy.js';
 import { InjectedFunctions } from '../injected-functions.js';

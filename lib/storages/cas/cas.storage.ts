@@ -1,5 +1,6 @@
 import type { Awaitable } from '../../common/awaitable.js';
-import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';

@@ -1,5 +1,6 @@
 import type { Etcd3 } from 'etcd3';
-import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';

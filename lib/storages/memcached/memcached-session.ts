@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Socket } from 'node:net';
-import { messageOf } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
 import { readReply, type MemcachedReply } from './memcached-reply.js';
 
 /** Whether a line can be the answer to a command. */
@@ -28,6 +28,7 @@ export class MemcachedSession {
   #outgoing = '';
   #input = '';
   #timer: NodeJS.Timeout | undefined;
+  readonly #begin = performance.now();
   #answered = false;
   #failure: Error | undefined;
 
@@ -51,6 +52,11 @@ export class MemcachedSession {
       this.end(new Error(`The connection to ${server} failed: ${cause.message || cause.code}.`, { cause })),
     );
     socket.on('close', () => this.end(new Error(`${server} has closed the connection.`)));
+  }
+
+  /** Ms since it began. */
+  get age(): number {
+    return performance.now() - this.#begin;
   }
 
   /** Whether a command has ever been answered. */

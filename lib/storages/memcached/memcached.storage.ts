@@ -1,5 +1,6 @@
 import { createSecureContext, type ConnectionOptions as TlsOptions } from 'node:tls';
-import { ConfigurationError, messageOf, StorageError } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { ConfigurationError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
 import { closedError } from '../storage.js';
@@ -12,6 +13,9 @@ export interface MemcachedStorageOptions extends CasStorageOptions {
   /** Whether to encrypt, or how: options of `tls.connect` in Node, such as `ca`. Default: false. */
   tls?: boolean | TlsOptions;
 }
+
+/** As long as the record of an identity with one limit: what is out of room may still have some for less. */
+const PROBE = 'x'.repeat(48);
 
 /**
  * Counts on one or several Memcached servers: one item per identity, by compare-and-set, with the clock of this process.
@@ -49,13 +53,18 @@ export class MemcachedStorage extends CasStorage<string> {
     });
   }
 
-  /** Whether every server answers, within the deadline. */
+  /** Whether every server answers, within the deadline, and stores what it is given. */
   override async check(): Promise<boolean> {
     if (this.closed) return false;
-    return this.#client.ping().then(
+    // No brace: nobody's key.
+    return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now())).then(
       () => true,
       () => false,
     );
+  }
+
+  override reconnect(): void {
+    if (!this.closed) this.#client.reconnect();
   }
 
   protected override async read(key: string): Promise<VersionedText<string> | undefined> {

@@ -1,5 +1,6 @@
 import type { Collection, Db, MongoClient } from 'mongodb';
-import { ConfigurationError, messageOf } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { ConfigurationError } from '../../common/errors.js';
 
 /** An identity's document, of which only its key is of interest outside a pipeline. */
 export interface IdentityDocument {

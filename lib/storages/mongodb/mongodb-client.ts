@@ -1,5 +1,6 @@
 import { MongoClient, type MongoClientOptions } from 'mongodb';
-import { ConfigurationError, messageOf } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { ConfigurationError } from '../../common/errors.js';
 import { parseStorageUri } from '../storage-uri.js';
 
 const FORM =

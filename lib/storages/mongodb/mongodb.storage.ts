@@ -1,6 +1,7 @@
 import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
 import type { Clock } from '../../common/clock.js';
-import { messageOf, RateLimitError, StorageError } from '../../common/errors.js';
+import { messageOf } from '../../common/describe.js';
+import { RateLimitError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import type { MongoExpression } from '../../strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';

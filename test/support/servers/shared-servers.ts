@@ -1,4 +1,4 @@
-import { messageOf } from '../../../lib/common/errors.js';
+import { messageOf } from '../../../lib/common/describe.js';
 import { startEtcd, etcdVersion } from './etcd.js';
 import { startMemcached } from './memcached.js';
 import { startMongo, withMongo } from './mongo.js';

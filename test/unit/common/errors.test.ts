@@ -1,4 +1,3 @@
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import {
   ConcurrentUpdateError,
@@ -8,7 +7,6 @@ import {
   ResolverError,
   StorageError,
 } from 'nestjs-limits';
-import { messageOf } from '../../../lib/common/errors.js';
 
 describe('Every error of the library', () => {
   it.each([
@@ -43,22 +41,5 @@ describe('RateLimitParseError', () => {
       String.raw`Cannot read the rate limit "1/\nminute\u0000\"": expected a unit at position 2.`,
     );
     expect(message).not.toContain('\n');
-  });
-});
-
-describe('messageOf', () => {
-  it.each([
-    [new Error('Lost.'), 'Lost.'],
-    [new TypeError(''), ''],
-    ['Lost.', 'Lost.'],
-    [undefined, 'undefined'],
-    [null, 'null'],
-    [42, '42'],
-    [Symbol('lost'), 'Symbol(lost)'],
-    [runInNewContext('new Error("Lost elsewhere.")'), 'Lost elsewhere.'],
-    [{ message: 5 }, 'an object (Object)'],
-    [Object.create(null), 'an object (Object)'],
-  ] as [unknown, string][])('of %p is %j', (thrown, message) => {
-    expect(messageOf(thrown)).toBe(message);
   });
 });

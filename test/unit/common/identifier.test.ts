@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { describeValue, encodeIdentifier } from '../../../lib/common/identifier.js';
+import { encodeIdentifier } from '../../../lib/common/identifier.js';
 
 describe('encodeIdentifier', () => {
   it.each([
@@ -46,27 +46,5 @@ describe('encodeIdentifier', () => {
         'A rate limit identifier must be a string, got an object (Date). Convert it yourself, for example with String(id).',
       ),
     );
-  });
-});
-
-describe('describeValue', () => {
-  it.each<[unknown, string]>([
-    [undefined, 'undefined'],
-    [null, 'null'],
-    ['a "b"', String.raw`the string "a \"b\""`],
-    [1.5, 'the number 1.5'],
-    [-0, 'the number 0'],
-    [10n, 'the bigint "10"'],
-    [false, 'the boolean false'],
-    [Symbol('s'), 'the symbol "Symbol(s)"'],
-    [[1], 'an array'],
-    [{}, 'an object (Object)'],
-    [Object.create(null), 'an object (Object)'],
-    [new Map(), 'an object (Map)'],
-    [function key() {}, 'a function (key)'],
-    [() => undefined, 'a function (anonymous)'],
-    [class Limits {}, 'a function (Limits)'],
-  ])('says what %p is', (value, description) => {
-    expect(describeValue(value)).toBe(description);
   });
 });

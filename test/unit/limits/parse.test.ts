@@ -144,12 +144,14 @@ describe('parseMany', () => {
     }
   });
 
-  it('shows no more than 80 characters of a long input, and keeps all of it in the error', () => {
+  it('shows 80 characters of a long input and how many there were, and keeps all of it in the error', () => {
     const input = `10/minutes and ${'so on '.repeat(1000)}`;
     const error = errorOf(() => parseMany(input));
 
     expect(error).toMatchObject({ input, position: 11 });
-    expect(error.message).toContain(`Cannot read the rate limit "${input.slice(0, 77)}...": expected`);
+    expect(error.message).toContain(
+      `Cannot read the rate limit "${input.slice(0, 77)}..." (${input.length} characters): expected`,
+    );
   });
 
   it('shows an input of 80 characters whole', () => {

@@ -1,0 +1,113 @@
+/** Characters of a value that a message shows. */
+const LONGEST_VALUE = 80;
+/** Characters of a message that is shown within another. */
+const LONGEST_MESSAGE = 2000;
+/** Characters of the name of a class or a function that are shown. */
+const LONGEST_NAME = 60;
+
+/**
+ * What would begin a new line of a log, colour it or turn it around, or be seen by nobody: control characters, separators of
+ * lines, marks of direction and other invisible formats, lone surrogates.
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+/** Options of a URI that are secrets. */
+const SECRET_OPTION = /([?&](?:pass(?:word|wd|phrase)?|pwd|secret|token|auth)=)[^&#\s]*/gi;
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/** Names a value's type and, where there is one, the value itself, for use inside a message. Never throws. */
+export function describeValue(value: unknown): string {
+  switch (typeof value) {
+    case 'undefined':
+      return 'undefined';
+    case 'string':
+      return `the string ${quote(value)}`;
+    case 'number':
+    case 'boolean':
+      return `the ${typeof value} ${value}`;
+    case 'bigint':
+    case 'symbol':
+      return `the ${typeof value} ${quote(value.toString())}`;
+    case 'function':
+      return `a function (${nameOf(() => value.name) || 'anonymous'})`;
+    case 'object':
+      return value === null ? 'null' : describeObject(value);
+  }
+}
+
+/**
+ * A text as a message may show it: in quotes and on one line, without credentials of URIs, and shortened with a word on how
+ * long it was.
+ */
+export function quote(text: string): string {
+  const shown = withoutCredentials(text);
+  if (shown.length <= LONGEST_VALUE) return `"${escape(shown)}"`;
+  return `"${escape(shown.slice(0, LONGEST_VALUE - 3))}..." (${text.length} characters)`;
+}
+
+/** What an unknown thrown value has to say, for use inside a message. Never throws. */
+export function messageOf(error: unknown): string {
+  switch (typeof error) {
+    case 'string':
+      return oneLine(error);
+    case 'object':
+    case 'function': {
+      const message = attempt(() => (error as { message?: unknown } | null)?.message);
+      return typeof message === 'string' ? oneLine(message) : describeValue(error);
+    }
+    default:
+      return oneLine(String(error));
+  }
+}
+
+function describeObject(value: object): string {
+  const isArray = attempt(() => Array.isArray(value));
+  return isArray === true ? 'an array' : `an object (${nameOf(() => value.constructor.name) || 'Object'})`;
+}
+
+/** A name that whoever made the value may have made anything of. */
+function nameOf(read: () => unknown): string {
+  const name = attempt(read);
+  if (typeof name !== 'string') return '';
+  return unseenEscaped(name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 3)}...`);
+}
+
+/** Getters and proxies may throw. */
+function attempt(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function oneLine(message: string): string {
+  const shown = message.replace(/\S+/g, withoutCredentials);
+  if (shown.length <= LONGEST_MESSAGE) return unseenEscaped(shown);
+  return `${unseenEscaped(shown.slice(0, LONGEST_MESSAGE))}... (${message.length} characters)`;
+}
+
+/** Up to the last `@`: whoever forgets to encode a password may have any character in it. */
+function withoutCredentials(text: string): string {
+  const start = text.indexOf('://');
+  if (start < 0) return text;
+  const end = text.lastIndexOf('@');
+  const shown = end < start ? text : `${text.slice(0, start)}://***${text.slice(end)}`;
+  return shown.replace(SECRET_OPTION, '$1***');
+}
+
+function escape(text: string): string {
+  return unseenEscaped(text.replace(/["\\]/g, '\\$&'));
+}
+
+function unseenEscaped(text: string): string {
+  return text.replace(
+    UNSEEN,
+    (character) => SHORT_ESCAPES[character] ?? `\\u${hexOf(character.codePointAt(0) as number)}`,
+  );
+}
+
+/** As in a literal of JavaScript: four digits, or as many as it takes in braces. */
+function hexOf(codePoint: number): string {
+  const hex = codePoint.toString(16);
+  return codePoint > 0xffff ? `{${hex}}` : hex.padStart(4, '0');
+}
