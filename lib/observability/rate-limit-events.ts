@@ -7,22 +7,26 @@ import type { BatchResult, Outcome } from '../storages/contract.js';
  * What happens to limits, as it happens:
  *
  * - `decision`: a hit was decided; `refused`, that it was refused, and `near-limit`, that less than a tenth of a limit is left, follow it
+ * - `error`: a call that reached the store failed, or was not answered in time
  * - `degraded`: the store has stopped answering; `recovered`: it is back
  */
 export type RateLimitEvent =
   | { readonly type: 'decision' | 'refused' | 'near-limit'; readonly decision: Decision }
-  | { readonly type: 'degraded'; readonly error: Error }
+  | { readonly type: 'error' | 'degraded'; readonly error: Error }
   | { readonly type: 'recovered' };
 
 type EventType = RateLimitEvent['type'];
 
-const TYPES: readonly EventType[] = ['decision', 'refused', 'near-limit', 'degraded', 'recovered'];
+const TYPES: readonly EventType[] = ['decision', 'refused', 'near-limit', 'error', 'degraded', 'recovered'];
 
 /** The share of a limit below which it is nearly used up. */
 const NEAR = 0.1;
 
 /**
  * Tells whoever listens, by RxJS or by the diagnostics channels `nestjs-limits:<type>`. Nothing is made for nobody.
+ *
+ * A listener that throws breaks neither the request nor other listeners: RxJS and Node report its error later, as an uncaught
+ * exception, which ends the process unless somebody handles it.
  *
  * @example
  * ```ts

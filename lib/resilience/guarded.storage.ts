@@ -14,8 +14,10 @@ export interface GuardedStorageOptions {
   readonly probeInterval: number;
 }
 
-/** What is told when a store begins to fail, and when it is back. */
+/** What is told of calls that fail, when a store begins to fail, and when it is back. */
 export interface HealthListener {
+  /** A call that reached the store failed, or was not answered in time. */
+  failed?(error: StorageError): void;
   degraded(error: StorageError): void;
   recovered(): void;
 }
@@ -121,7 +123,9 @@ export class GuardedStorage extends WrappedStorage {
   }
 
   #failed(error: StorageError): void {
-    if (this.#circuit.state === 'open' || this.#closed) return;
+    if (this.#closed) return;
+    this.listener.failed?.(error);
+    if (this.#circuit.state === 'open') return;
     if (++this.#circuit.failures < this.options.failures) return;
     const unasked = new StorageError(`${this} is not asked while it fails: ${error.message}`, {
       cause: error,

@@ -11,14 +11,24 @@ const batch: Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
 let inner: ScriptedStorage;
 let guarded: GuardedStorage;
 let told: string[];
+/** Of calls that failed. */
+let failures: string[];
 
 beforeEach(() => {
   told = [];
+  failures = [];
   inner = new ScriptedStorage();
   guarded = new GuardedStorage(
     inner,
     { timeout: TIMEOUT, failures: 3, probeInterval: 20 },
-    { degraded: (error) => told.push(error.message), recovered: () => told.push('recovered') },
+    {
+      failed: (error) => {
+        failures.push(error.message);
+        told.push('failed');
+      },
+      degraded: (error) => told.push(error.message),
+      recovered: () => told.push('recovered'),
+    },
   );
 });
 
@@ -63,7 +73,7 @@ describe('A guarded storage', () => {
       'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
     );
     expect(inner.asked).toBe(3);
-    expect(told).toEqual(['ScriptedStorage failed: no power']);
+    expect(told).toEqual(['failed', 'failed', 'failed', 'ScriptedStorage failed: no power']);
     expect(inner.reconnected).toBe(1);
   });
 
@@ -74,7 +84,7 @@ describe('A guarded storage', () => {
       await guarded.consume(batch);
     }
     expect(guarded.isOpen).toBe(false);
-    expect(told).toEqual([]);
+    expect(new Set(told)).toEqual(new Set(['failed']));
   });
 
   it('does not count what is not the failure of the store', async () => {
@@ -83,6 +93,7 @@ describe('A guarded storage', () => {
     for (let time = 0; time < 9; time++)
       await expect(guarded.consume(wrong)).rejects.not.toBeInstanceOf(RateLimitError);
     expect(guarded.isOpen).toBe(false);
+    expect(told).toEqual([]);
   });
 
   it('finds out by itself when the store is back', async () => {
@@ -112,7 +123,29 @@ describe('A guarded storage', () => {
     inner.does = 'hang';
     const errors = await Promise.all(Array.from({ length: 50 }, () => failureOf(guarded.consume(batch))));
     expect(errors.every((error) => error instanceof LateAnswerError)).toBe(true);
-    expect(told).toHaveLength(1);
+    expect(told.filter((what) => what !== 'failed')).toEqual([
+      'ScriptedStorage has not answered within 20 ms.',
+    ]);
+  });
+
+  it('tells of every call that failed, one that is answered too late once, and of none that it did not make', async () => {
+    inner.does = 'hang';
+    await failureOf(guarded.consume(batch));
+    inner.release();
+    await fail(2);
+    await failureOf(guarded.consume(batch));
+    expect(failures).toEqual([
+      'ScriptedStorage has not answered within 20 ms.',
+      'ScriptedStorage failed: no power',
+      'ScriptedStorage failed: no power',
+    ]);
+  });
+
+  it('tells of calls that were in flight when it gave the store up', async () => {
+    inner.does = 'hang';
+    await Promise.all(Array.from({ length: 5 }, () => failureOf(guarded.consume(batch))));
+    expect(failures).toEqual(Array(5).fill('ScriptedStorage has not answered within 20 ms.'));
+    expect(told.indexOf('ScriptedStorage has not answered within 20 ms.')).toBe(3);
   });
 
   it('leaves nothing behind when it is closed while the store fails', async () => {
@@ -121,6 +154,6 @@ describe('A guarded storage', () => {
     const { reconnected } = inner;
     await sleep(80);
     expect(inner.reconnected).toBe(reconnected);
-    expect(told).toHaveLength(1);
+    expect(told).toHaveLength(4);
   });
 });
