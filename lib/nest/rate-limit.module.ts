@@ -13,7 +13,6 @@ import { describeValue, messageOf } from '../common/describe.js';
 import { ConfigurationError, StorageError } from '../common/errors.js';
 import { ObservedStorage } from '../observability/observed.storage.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
-import type { OnError } from '../resilience/on-error.js';
 import { resilient, type DecidingStorage } from '../resilience/resilient-storage.js';
 import { BorrowedStorage } from '../storages/wrapped.storage.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
@@ -33,6 +32,7 @@ import {
   DECIDING_STORAGE,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
+  STORE_HEALTH,
 } from './rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request-hits.js';
@@ -41,6 +41,8 @@ import { Reservations } from './reservations.js';
 import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
 import { RouteRules } from './route-rules.js';
+import { StoreHealth } from './store-health.js';
+import { StoreLog } from './store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
 import { Transports } from './transports/transports.js';
 
@@ -94,7 +96,7 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     {
       provide: DECIDING_STORAGE,
       useFactory: decidingStorage,
-      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents],
+      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
     HttpTransport,
@@ -108,16 +110,20 @@ export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
     Reservations,
     RoutePolicies,
     RouteRules,
+    StoreLog,
     Transports,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
+    { provide: STORE_HEALTH, useClass: StoreHealth },
     GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,
   ],
-  // What guard, middleware, interceptor and gateways inject, which are made in the modules that bind them, is exported too.
+  // What guard, middleware, interceptor, gateways and health checks inject, which are made in the modules that bind them, is
+  // exported too.
   exports: [
     RATE_LIMIT_STORAGE,
     CONNECTION_LIMITS,
+    STORE_HEALTH,
     RequestLimiter,
     Reservations,
     Transports,
@@ -181,31 +187,28 @@ export class RateLimitModule
   }
 }
 
-const MEANWHILE: Readonly<Record<OnError, string>> = {
-  allow: 'requests are let through',
-  fallback: 'this process counts alone',
-  deny: 'requests fail',
-};
-
 /** What decides; a storage that was given stays open when this is closed. */
 function decidingStorage(
   storage: Storage,
   options: ResolvedOptions,
   events: RateLimitEvents,
+  health: StoreHealth,
+  log: StoreLog,
 ): DecidingStorage {
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return new ObservedStorage(owned, events);
   const deciding = resilient(owned, resilience, {
+    failed: (error) => events.tell({ type: 'error', error }),
     degraded: (error) => {
-      const { message } = error;
+      health.lost();
       events.tell({ type: 'degraded', error });
-      const sentence = message.endsWith('.') ? message : `${message}.`;
-      logger.warn(`${sentence} Until it is back, ${MEANWHILE[resilience.onError]}.`);
+      log.lost(error);
     },
     recovered: () => {
+      health.found();
       events.tell({ type: 'recovered' });
-      logger.log(`${storage} is back.`);
+      log.found();
     },
   });
   return new ObservedStorage(deciding, events);

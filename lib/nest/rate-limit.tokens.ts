@@ -4,6 +4,9 @@ export const RATE_LIMIT_STORAGE = Symbol.for('nestjs-limits:storage');
 /** Injection token of what decides: the storage, and what stands before it while it does not answer. */
 export const DECIDING_STORAGE = Symbol.for('nestjs-limits:deciding-storage');
 
+/** Injection token of how the store is, for health checks. */
+export const STORE_HEALTH = Symbol.for('nestjs-limits:store-health');
+
 /** Injection token of the module's options, validated and completed. */
 export const RATE_LIMIT_OPTIONS = Symbol.for('nestjs-limits:options');
 
