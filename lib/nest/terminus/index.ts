@@ -1,0 +1,1 @@
+export { RateLimitHealthIndicator, type RateLimitHealthOptions } from './rate-limit.health.js';

@@ -1,0 +1,154 @@
+import { expect, it } from '@jest/globals';
+import { Controller, Get, Query, type ModuleMetadata } from '@nestjs/common';
+import { HealthCheck, HealthCheckService, HealthIndicatorService, TerminusModule } from '@nestjs/terminus';
+import {
+  RateLimit,
+  RateLimitModule,
+  SkipRateLimit,
+  type RateLimitModuleExtras,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { RateLimitHealthIndicator } from 'nestjs-limits/terminus';
+import { describeOverHttp } from '../support/http-app.js';
+import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+import { freePort } from '../support/servers/server-process.js';
+
+@Controller()
+@SkipRateLimit()
+class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly rateLimit: RateLimitHealthIndicator,
+  ) {}
+
+  @Get('health')
+  @HealthCheck()
+  check(@Query('strict') strict?: string) {
+    return this.health.check([
+      () =>
+        strict === undefined
+          ? this.rateLimit.isHealthy()
+          : this.rateLimit.isHealthy('limits', { failWhenDegraded: true }),
+    ]);
+  }
+}
+
+@Controller()
+class ShopController {
+  @Get()
+  @RateLimit('2/minute')
+  shop() {
+    return '';
+  }
+}
+
+function withHealth(options: RateLimitModuleOptions & RateLimitModuleExtras): ModuleMetadata {
+  return {
+    imports: [RateLimitModule.forRoot(options), TerminusModule.forRoot({ logger: false })],
+    controllers: [HealthController, ShopController],
+    providers: [RateLimitHealthIndicator],
+  };
+}
+
+function checked(status: string, detail: Record<string, unknown>, key = 'rate-limit'): unknown {
+  const [info, error] = detail['status'] === 'down' ? [{}, { [key]: detail }] : [{ [key]: detail }, {}];
+  return { status, info, error, details: { [key]: detail } };
+}
+
+const DEGRADED = { status: 'degraded', degraded: true, onError: 'fallback' };
+
+describeOverHttp('The health check of limits', (start) => {
+  it('is up while the store answers', async () => {
+    const storage = new MapCasStorage(new MapCasServer());
+    const app = await start(withHealth({ storage }));
+    const reply = await app.get('/health');
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual(checked('ok', { status: 'up', store: 'MapCasStorage', degraded: false }));
+  });
+
+  it('is always up over memory, and needs no module that is global', async () => {
+    const app = await start(withHealth({ isGlobal: false }));
+    for (const path of ['/health', '/health?strict']) {
+      const reply = await app.get(path);
+      expect(reply.status).toBe(200);
+      expect(JSON.stringify(reply.body)).toContain('"store":"MemoryStorage","degraded":false');
+    }
+  });
+
+  it('is degraded, and passes, while nobody listens where the store should be; says no credentials', async () => {
+    const storage = `redis://:secret@127.0.0.1:${await freePort()}`;
+    const app = await start(withHealth({ storage }));
+    const reply = await app.get('/health');
+    expect(reply.status).toBe(200);
+    expect(reply.body).toEqual(checked('degraded', { ...DEGRADED, store: 'RedisStorage' }));
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+  });
+
+  it('fails while the store is down where it is told to', async () => {
+    const storage = `redis://127.0.0.1:${await freePort()}`;
+    const app = await start(withHealth({ storage, resilience: { onError: 'allow' } }));
+    const reply = await app.get('/health?strict');
+    expect(reply.status).toBe(503);
+    const detail = { status: 'down', store: 'RedisStorage', degraded: true, onError: 'allow' };
+    expect(reply.body).toEqual(checked('error', detail, 'limits'));
+  });
+
+  it('fails while the store is down and nothing decides meanwhile', async () => {
+    const storage = new MapCasStorage(new MapCasServer());
+    storage.check = () => {
+      throw new Error('a check that breaks its contract');
+    };
+    const app = await start(withHealth({ storage, resilience: false }));
+    const reply = await app.get('/health');
+    expect(reply.status).toBe(503);
+    expect(reply.body).toEqual(checked('error', { status: 'down', store: 'MapCasStorage', degraded: false }));
+  });
+
+  it('waits for a store that hangs no longer than a decision does', async () => {
+    const storage = new MapCasStorage(new MapCasServer());
+    storage.check = () => new Promise<boolean>(() => {});
+    const app = await start(withHealth({ storage, resilience: { timeout: 20 } }));
+    const begin = performance.now();
+    expect((await app.get('/health')).body).toEqual(
+      checked('degraded', { ...DEGRADED, store: 'MapCasStorage' }),
+    );
+    expect(performance.now() - begin).toBeLessThan(1000);
+  });
+
+  it('asks a store no more that was given up, until it is back', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server);
+    let checks = 0;
+    const resilience = { failures: 1, probeInterval: 3_600_000 };
+    const app = await start(withHealth({ storage, resilience }));
+    storage.check = () => {
+      checks++;
+      return true;
+    };
+    server.interfere = () => {
+      throw new Error('connection lost');
+    };
+    expect(await app.statuses(1, '/')).toEqual([200]);
+    expect((await app.get('/health')).body).toEqual(
+      checked('degraded', { ...DEGRADED, store: 'MapCasStorage' }),
+    );
+    expect(checks).toBe(0);
+  });
+
+  it('tells terminus 11, which knows no degraded, that the application is up', async () => {
+    const app = await start(withHealth({ storage: `redis://127.0.0.1:${await freePort()}` }), {
+      override: (builder) =>
+        builder.overrideProvider(HealthIndicatorService).useValue({
+          check: (key: string) => ({
+            up: (details: object) => ({ [key]: { ...details, status: 'up' } }),
+            down: (details: object) => ({ [key]: { ...details, status: 'down' } }),
+          }),
+        }),
+    });
+    const reply = await app.get('/health');
+    expect(reply.status).toBe(200);
+    const detail = { status: 'up', store: 'RedisStorage', degraded: true, onError: 'fallback' };
+    expect(reply.body).toEqual(checked('ok', detail));
+    expect((await app.get('/health?strict')).status).toBe(503);
+  });
+});
