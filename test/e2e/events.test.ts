@@ -2,6 +2,8 @@ import { expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { RateLimit, RateLimiterService, type RateLimitEvent } from 'nestjs-limits';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { config } from 'rxjs';
 import { describeOverHttp, limited } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 
@@ -64,15 +66,47 @@ describeOverHttp('Events', (start) => {
     ]);
   });
 
+  it('tell of answers that come too late', async () => {
+    const server = new MapCasServer();
+    const app = await start(
+      limited([ShopController], { storage: new MapCasStorage(server), resilience: { timeout: 20 } }),
+    );
+    const errors: string[] = [];
+    app.nest.get(RateLimiterService).events$.subscribe((event) => {
+      if (event.type === 'error') errors.push(event.error.message);
+    });
+    server.interfere = () => sleep(60);
+    expect(await app.statuses(1, '/')).toEqual([200]);
+    await sleep(100);
+    expect(errors).toEqual(['MapCasStorage has not answered within 20 ms.']);
+  });
+
+  it('break no request when who listens throws', async () => {
+    const app = await start(limited([ShopController]));
+    const bugs: unknown[] = [];
+    config.onUnhandledError = (error) => bugs.push(error);
+    try {
+      const bug = new Error('a bug of the subscriber');
+      app.nest.get(RateLimiterService).events$.subscribe(() => {
+        throw bug;
+      });
+      expect(await app.statuses(1, '/')).toEqual([200]);
+      await sleep(0);
+      expect(bugs).toEqual([bug]);
+    } finally {
+      config.onUnhandledError = null;
+    }
+  });
+
   it('tell when the store is lost and when it is back', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
-    const resilience = { failures: 1, probeInterval: 10 };
+    const resilience = { failures: 2, probeInterval: 10 };
     const app = await start(limited([ShopController], { storage, resilience }));
     const told: string[] = [];
     const back = new Promise<void>((resolve) => {
       app.nest.get(RateLimiterService).events$.subscribe((event) => {
-        told.push(event.type === 'degraded' ? `degraded: ${event.error.message}` : event.type);
+        told.push('error' in event ? `${event.type}: ${event.error.message}` : event.type);
         if (event.type === 'recovered') resolve();
       });
     });
@@ -80,8 +114,17 @@ describeOverHttp('Events', (start) => {
       throw new Error('connection lost');
     };
     await app.get('/');
+    await app.get('/');
     server.interfere = () => undefined;
     await back;
-    expect(told).toEqual(['degraded: MapCasStorage failed: connection lost', 'decision', 'recovered']);
+    expect(told).toEqual([
+      'error: MapCasStorage failed: connection lost',
+      'decision',
+      'error: MapCasStorage failed: connection lost',
+      'degraded: MapCasStorage failed: connection lost',
+      'decision',
+      'near-limit',
+      'recovered',
+    ]);
   });
 });

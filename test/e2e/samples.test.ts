@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
-import { freePort } from '../support/servers/server-process.js';
+import { startRedis } from '../support/servers/redis.js';
+import { freePort, until } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
 
 /** The samples as `npm run sample` starts them, but compiled by the loader of the tests. */
@@ -14,6 +15,8 @@ const LOADER = new URL('../support/typescript.mjs', import.meta.url).href;
 const redisUrl = `${serverUri('REDIS')}/7`;
 
 let running: ChildProcess | undefined;
+/** What it has written so far. */
+let output = '';
 
 afterEach(async () => {
   if (running === undefined) return;
@@ -31,15 +34,18 @@ async function start(name: string, env: Record<string, string> = {}): Promise<st
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   running = child;
-  child.stdout.setEncoding('utf8');
-  let text = '';
-  for await (const piece of child.stdout as AsyncIterable<string>) {
-    text += piece;
-    const [, told] = /Try:\n\n(.*\n)\n/s.exec(text) ?? [];
-    if (told !== undefined) return addressesIn(told);
-  }
-  throw new Error(`The sample ended before it listened: ${text}`);
+  output = '';
+  child.stdout.setEncoding('utf8').on('data', (piece: string) => (output += piece));
+  const end = once(child.stdout, 'end').then(() => {
+    throw new Error(`The sample ended before it listened: ${output}`);
+  });
+  await Promise.race([until(() => LINES_TO_TRY.test(output), 'the sample to listen'), end]);
+  end.catch(() => undefined); // it may end now
+  return addressesIn(LINES_TO_TRY.exec(output)?.[1] ?? '');
 }
+
+/** What a sample tells to try, which ends with an empty line. */
+const LINES_TO_TRY = /try:\n\n(.*\n)\n/is;
 
 function addressesIn(text: string): string[] {
   // By name, a client may come over IPv6 the one time and IPv4 the other.
@@ -173,3 +179,43 @@ describe('Sample 07-microservice', () => {
     expect(order).toEqual({ customer: 'bob', remaining: 2 });
   });
 });
+
+describe('Sample 08-resilient', () => {
+  const health = async (url: string): Promise<[number, string]> => {
+    const response = await fetch(url);
+    return [response.status, ((await response.json()) as { status: string }).status];
+  };
+
+  it('goes on while its Redis is gone, and says so', async () => {
+    const redis = await startRedis();
+    try {
+      const urls = await start('08-resilient', { REDIS_URL: redis.uri });
+      const [healthUrl = '', hello = ''] = urls;
+      expect(urls).toEqual([healthUrl, hello, hello, healthUrl]);
+      await until(async () => (await health(healthUrl))[1] === 'ok', 'Redis to be connected');
+      expect(await statusesOf(times(3, hello))).toEqual([200, 200, 200]);
+
+      await redis.kill();
+      expect(await statusesOf(times(7, hello))).toEqual([...times(5, 200), 429, 429]);
+      expect(await health(healthUrl)).toEqual([200, 'degraded']);
+
+      await redis.restart();
+      await until(async () => (await health(healthUrl))[1] === 'ok', 'Redis to be found again');
+      expect(await statusesOf(times(6, hello))).toEqual([...times(5, 200), 429]);
+      expect(await clientsCountedIn(redis.uri)).toBe(1);
+    } finally {
+      await redis.stop();
+    }
+    const told = [...output.matchAll(/^event (error|degraded|recovered)/gm)].map(([, type]) => type);
+    expect(told).toEqual([...times(5, 'error'), 'degraded', 'recovered']);
+  });
+});
+
+async function clientsCountedIn(uri: string): Promise<number> {
+  const client = new Redis(uri);
+  try {
+    return (await client.keys('*127.0.0.1*')).length;
+  } finally {
+    client.disconnect();
+  }
+}

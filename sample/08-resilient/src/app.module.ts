@@ -1,0 +1,24 @@
+import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { RateLimitModule } from 'nestjs-limits';
+import { RateLimitHealthIndicator } from 'nestjs-limits/terminus';
+import { AppController } from './app.controller.js';
+import { EventLog } from './event-log.js';
+import { HealthController } from './health.controller.js';
+
+/** Not where Redis usually is: this one is there to be stopped. */
+export const redisUrl = process.env['REDIS_URL'] ?? 'redis://localhost:6380';
+
+@Module({
+  imports: [
+    RateLimitModule.forRoot({
+      storage: redisUrl,
+      // The defaults, but for the probes: a decision takes 50 ms at most, and without Redis this process counts alone.
+      resilience: { timeout: 50, onError: 'fallback', failures: 5, probeInterval: 250 },
+    }),
+    TerminusModule.forRoot({ logger: false }),
+  ],
+  controllers: [AppController, HealthController],
+  providers: [EventLog, RateLimitHealthIndicator],
+})
+export class AppModule {}
