@@ -57,6 +57,18 @@ describe('the tarball', () => {
     expect(problems ?? {}).toEqual({});
     expect(Object.keys(analysis.entrypoints)).toEqual(Object.keys(exports));
   });
+  it('names terminus, which not everybody has, in its own entry only', async () => {
+    const dist = join(workshop, 'package/dist');
+    const paths = await readdir(dist, { recursive: true });
+    const naming: string[] = [];
+    for (const path of paths.filter((each) => /\.(js|d\.ts)$/.test(each)))
+      if (/['"]@nestjs\/terminus['"]|['"]\.[^'"]*terminus\//.test(await codeOf(join(dist, path))))
+        naming.push(path);
+    const indicator = 'nest/terminus/rate-limit.health';
+    expect(naming.sort()).toEqual(
+      ['cjs', 'esm'].flatMap((form) => [`${form}/${indicator}.d.ts`, `${form}/${indicator}.js`]),
+    );
+  });
 });
 
 describe.each([
@@ -85,6 +97,11 @@ describe.each([
     await run(application, process.execPath, 'both-copies.mjs');
   });
 });
+
+/** A file without its doc comments. */
+async function codeOf(path: string): Promise<string> {
+  return (await readFile(path, 'utf8')).replace(/\/\*\*.*?\*\//gs, '');
+}
 
 interface AttwReport {
   readonly problems?: Readonly<Record<string, unknown>>;

@@ -1,10 +1,10 @@
-/** Both entries load as an ES module and as CommonJS in one process, offer the same and get along. */
+/** Entries load as an ES module and as CommonJS in one process, offer the same and get along. */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
-for (const entry of ['nestjs-limits', 'nestjs-limits/testing']) {
+for (const entry of ['nestjs-limits', 'nestjs-limits/testing', 'nestjs-limits/terminus']) {
   const imported = await import(entry);
   const required = require(entry);
   assert.deepEqual(Object.keys(required).sort(), Object.keys(imported).sort(), entry);

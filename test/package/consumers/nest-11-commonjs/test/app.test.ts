@@ -4,6 +4,7 @@ import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
 import { describeStorage, ManualClock } from 'nestjs-limits/testing';
 import { AppModule } from '../src/app.module';
 import { ConfiguredAppModule, LimitsConfig } from '../src/configured-app.module';
+import { HealthModule } from '../src/health.module';
 
 async function start(module: Type): Promise<{ app: INestApplication; url: string }> {
   const testingModule = await Test.createTestingModule({ imports: [module] }).compile();
@@ -58,6 +59,25 @@ describe('RateLimitModule.forRootAsync', () => {
       expect(await statuses(`${url}/ping`, 3)).toEqual([200, 200, 429]);
       app.get(LimitsConfig).clock.advance(60_000);
       expect(await statuses(`${url}/ping`, 1)).toEqual([200]);
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('the health check of terminus 11', () => {
+  it('passes while the store is gone, says that limits are degraded, and fails only where it is told to', async () => {
+    const { app, url } = await start(HealthModule);
+    try {
+      const reply = await fetch(`${url}/health`);
+      expect(reply.status).toBe(200);
+      expect(await reply.json()).toMatchObject({
+        status: 'ok',
+        details: {
+          'rate-limit': { status: 'up', store: 'MemcachedStorage', degraded: true, onError: 'fallback' },
+        },
+      });
+      expect(await statuses(`${url}/health/strict`, 1)).toEqual([503]);
     } finally {
       await app.close();
     }

@@ -6,6 +6,7 @@ import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
 import { describeStorage, ManualClock } from 'nestjs-limits/testing';
 import { AppModule } from './app.module.js';
 import { ConfiguredAppModule, LimitsConfig } from './configured-app.module.js';
+import { HealthModule } from './health.module.js';
 
 async function start(module: Type): Promise<{ app: INestApplication; url: string }> {
   const app = await NestFactory.create(module, { logger: false });
@@ -60,6 +61,24 @@ describe('RateLimitModule.forRootAsync', () => {
       assert.deepEqual(await statuses(`${url}/ping`, 3), [200, 200, 429]);
       app.get(LimitsConfig).clock.advance(60_000);
       assert.deepEqual(await statuses(`${url}/ping`, 1), [200]);
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('the health check of terminus 12', () => {
+  it('is degraded while the store is gone, and fails only where it is told to', async () => {
+    const { app, url } = await start(HealthModule);
+    try {
+      const reply = await fetch(`${url}/health`);
+      assert.equal(reply.status, 200);
+      const { status, details } = (await reply.json()) as { status: string; details: unknown };
+      assert.equal(status, 'degraded');
+      assert.deepEqual(details, {
+        'rate-limit': { status: 'degraded', store: 'MemcachedStorage', degraded: true, onError: 'fallback' },
+      });
+      assert.deepEqual(await statuses(`${url}/health/strict`, 1), [503]);
     } finally {
       await app.close();
     }
