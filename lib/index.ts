@@ -48,7 +48,7 @@ export { Storage, type MovingWindowSupport, type StorageOptions } from './storag
 
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
 export type { OnError } from './resilience/on-error.js';
-export type { ResilienceOptions } from './resilience/resilience.options.js';
+export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
 export { Decision } from './limiter/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';

@@ -2,6 +2,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
+import { isSameLimit } from './same-limit.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
 const LONGEST_MEMORY = 2000;
@@ -95,15 +96,7 @@ function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
     one.length === other.length &&
     one.every((hit, index) => {
       const { bucket, limit, cost } = other[index] as Hit;
-      return (
-        hit.bucket === bucket &&
-        hit.cost === cost &&
-        (hit.limit === limit ||
-          (hit.limit.id === limit.id &&
-            hit.limit.amount === limit.amount &&
-            hit.limit.burst === limit.burst &&
-            hit.limit.mode === limit.mode))
-      );
+      return hit.bucket === bucket && hit.cost === cost && isSameLimit(hit.limit, limit);
     })
   );
 }

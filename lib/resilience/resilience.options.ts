@@ -3,6 +3,17 @@ import { describeValue } from '../common/describe.js';
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../common/options.js';
 import { ON_ERROR, type OnError } from './on-error.js';
 
+/** Permits that a process takes in advance. */
+export interface LeaseOptions {
+  /** Permits per lease, 2 or more; `'auto'` for as many as an identity needs in a tenth of a second. Default: `'auto'`. */
+  size?: number | 'auto';
+  /**
+   * The share of a limit, above 0 and up to 1, that all processes together may hold in advance: by so much may a token bucket be
+   * exceeded, or a hit be refused too early. Default: 0.05.
+   */
+  maxError?: number;
+}
+
 /** What happens while a remote store does not answer. */
 export interface ResilienceOptions {
   /** Ms that a decision may take. Default: 50. */
@@ -20,11 +31,18 @@ export interface ResilienceOptions {
   probeInterval?: number;
   /** Whether refusals are remembered for up to two seconds instead of asking the store again. Default: true. */
   denialCache?: boolean;
+  /**
+   * Permits for identities that hit often, taken from the store several at a time, so that most hits need no call. Only for hits on
+   * one limit that is a fixed window or a token bucket. Default: none.
+   */
+  lease?: LeaseOptions | false;
   /** Whether the application starts while the store does not answer. Default: true. */
   startWithoutStore?: boolean;
 }
 
-export type ResolvedResilience = Readonly<Required<ResilienceOptions>>;
+export interface ResolvedResilience extends Readonly<Required<Omit<ResilienceOptions, 'lease'>>> {
+  readonly lease: Readonly<Required<LeaseOptions>> | false;
+}
 
 const DEFAULTS: ResolvedResilience = {
   timeout: 50,
@@ -33,6 +51,7 @@ const DEFAULTS: ResolvedResilience = {
   failures: 5,
   probeInterval: 500,
   denialCache: true,
+  lease: false,
   startWithoutStore: true,
 };
 
@@ -46,8 +65,10 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   const where = 'The option "resilience"';
   assertOptionsObject(where, options);
   assertKnownOptions(where, options, Object.keys(DEFAULTS));
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const resolved = { ...DEFAULTS, ...given };
+  const given: ResilienceOptions = Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  );
+  const resolved = { ...DEFAULTS, ...given, lease: resolveLease(given.lease) };
   for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
     assertWholeNumber(`${where}.${option}`, resolved[option], 1);
   for (const option of ['denialCache', 'startWithoutStore'] as const)
@@ -57,6 +78,22 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
       );
   assertOnError(`${where}.onError`, resolved.onError);
   return Object.freeze(resolved);
+}
+
+const LEASE: Required<LeaseOptions> = { size: 'auto', maxError: 0.05 };
+
+function resolveLease(options: LeaseOptions | false = false): ResolvedResilience['lease'] {
+  if (options === false) return false;
+  const where = 'The option "resilience.lease"';
+  assertOptionsObject(where, options);
+  assertKnownOptions(where, options, Object.keys(LEASE));
+  const { size = LEASE.size, maxError = LEASE.maxError } = options;
+  if (size !== 'auto') assertWholeNumber(`${where}.size, if not "auto",`, size, 2);
+  if (typeof maxError !== 'number' || !(maxError > 0 && maxError <= 1))
+    throw new ConfigurationError(
+      `${where}.maxError must be a number above 0 and up to 1, such as 0.05 for 5 %; got ${describeValue(maxError)}.`,
+    );
+  return Object.freeze({ size, maxError });
 }
 
 export function assertOnError(where: string, value: unknown): void {

@@ -5,6 +5,7 @@ import type { Storage } from '../storages/storage.js';
 import { DegradingStorage } from './degrading.storage.js';
 import { DenialCacheStorage } from './denial-cache.storage.js';
 import { GuardedStorage, type HealthListener } from './guarded.storage.js';
+import { LeasingStorage } from './leasing.storage.js';
 import type { OnError } from './on-error.js';
 import type { ResolvedResilience } from './resilience.options.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
@@ -16,8 +17,8 @@ export type DecidingStorage = Storage & {
 };
 
 /**
- * Puts what keeps an application working without its store in front of it: what decides instead, refusals remembered, deadlines
- * and circuit. Memory needs none of it.
+ * Puts what keeps an application working without its store in front of it: what decides instead, refusals remembered,
+ * permits taken in advance, deadlines and circuit. Memory needs none of it.
  */
 export function resilient(
   storage: Storage,
@@ -33,10 +34,10 @@ export function resilient(
       listener.recovered();
     },
   });
-  const degrading = new DegradingStorage(
-    options.denialCache ? new DenialCacheStorage(guarded) : guarded,
-    options,
-  );
+  const { lease, instances } = options;
+  const leasing = lease === false ? guarded : new LeasingStorage(guarded, { ...lease, instances });
+  const remembering = options.denialCache ? new DenialCacheStorage(leasing) : leasing;
+  const degrading = new DegradingStorage(remembering, options);
   return degrading;
 }
 

@@ -1,0 +1,124 @@
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { receiptsOf, type BatchResult, type Hit, type Outcome, type Receipt } from '../storages/contract.js';
+import { LateAnswerError } from './guarded.storage.js';
+
+/** Permits for hits of one identity on one limit, taken from the store in one call to be served here. */
+export class Lease {
+  /** What the store answers; nothing is sure before. */
+  #answer: Awaitable<BatchResult>;
+  /** Permits that nobody has. */
+  #left: number;
+  #answeredAt = 0;
+  /** When the permits die. */
+  #until = Infinity;
+  /** When what they were taken from has come back by itself: there is nothing to give back any more. */
+  #refilledAt = Infinity;
+
+  /**
+   * @param hit what was taken: as many units as there are permits
+   * @param begunAt by the clock `now`, when the store was asked
+   * @param now ms of a monotonic clock
+   */
+  constructor(
+    readonly hit: Hit,
+    answer: Awaitable<BatchResult>,
+    readonly begunAt: number,
+    private readonly now: () => number,
+  ) {
+    this.#left = hit.cost;
+    this.#answer = chain(answer, (result) => this.#answered(result));
+  }
+
+  /** Permits that can be had now. */
+  get left(): number {
+    return this.now() < this.#until ? this.#left : 0;
+  }
+
+  /** How many were had. */
+  get used(): number {
+    return this.hit.cost - this.#left;
+  }
+
+  /** Units that the store has beside these, as far as is known. */
+  get available(): number {
+    const { amount, period, burst, strategy } = this.hit.limit;
+    if (isPromise(this.#answer)) return burst;
+    const { remaining } = onlyOutcome(this.#answer);
+    const now = this.now();
+    if (strategy === 'fixed-window') return now < this.#until ? remaining : burst;
+    return Math.min(burst, remaining + Math.floor(((now - this.begunAt) * amount) / period));
+  }
+
+  /**
+   * Serves a hit, of which there must be enough left.
+   *
+   * @returns `undefined` when the store has refused more than this hit
+   */
+  serve(hit: Hit): Awaitable<BatchResult | undefined> {
+    this.#left -= hit.cost;
+    const left = this.#left;
+    const served = chain(this.#answer, (result) => this.#shareOf(result, hit, left));
+    return isPromise(served) ? served.catch((error: unknown) => this.#missed(error, hit)) : served;
+  }
+
+  /**
+   * Serves nobody any more.
+   *
+   * @param answer of the store, if it is another one than was waited for
+   * @returns what to give back
+   */
+  async release(answer: Awaitable<BatchResult> = this.#answer): Promise<Receipt[]> {
+    const cost = this.left;
+    this.#left = 0;
+    return cost === 0 ? [] : receiptsOf(await answer).map((receipt) => ({ ...receipt, cost }));
+  }
+
+  /**
+   * Permits of a window die with it, those of a bucket after a period. Times begin when the store was asked: so they never end later
+   * here than there.
+   */
+  #answered(result: BatchResult): BatchResult {
+    const { limit, remaining, resetTime } = onlyOutcome(result);
+    const { amount, period, burst, strategy } = limit;
+    this.#answer = result;
+    this.#answeredAt = this.now();
+    if (!result.allowed) this.#left = 0;
+    if (strategy === 'fixed-window') this.#until = this.begunAt + resetTime - result.now;
+    else {
+      this.#until = this.begunAt + period;
+      this.#refilledAt = this.begunAt + Math.floor(((burst - remaining - 1) * period) / amount);
+    }
+    return result;
+  }
+
+  /** What one hit is told, of which the lease has taken more. */
+  #shareOf(result: BatchResult, hit: Hit, left: number): BatchResult | undefined {
+    if (!result.allowed) return hit.cost === this.hit.cost ? result : undefined;
+    const outcome = onlyOutcome(result);
+    const local = this.now();
+    const now = result.now + Math.floor(local - this.#answeredAt);
+    const share: Outcome = {
+      ...outcome,
+      ...hit,
+      remaining: outcome.remaining + left,
+      resetTime: Math.max(outcome.resetTime, now),
+      window: local < this.#refilledAt ? outcome.window : undefined,
+    };
+    return { allowed: true, now, outcomes: [share] };
+  }
+
+  /** Of an answer that comes late, a hit has its share. */
+  #missed(error: unknown, hit: Hit): never {
+    if (!(error instanceof LateAnswerError)) throw error;
+    const share = error.answer.then((answer) => {
+      const result = answer as BatchResult;
+      return { ...result, outcomes: result.outcomes.map((outcome) => ({ ...outcome, ...hit })) };
+    });
+    share.catch(() => undefined); // for whom it matters listens
+    throw new LateAnswerError(error.message, share);
+  }
+}
+
+function onlyOutcome({ outcomes }: BatchResult): Outcome {
+  return outcomes[0] as Outcome;
+}

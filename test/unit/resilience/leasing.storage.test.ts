@@ -1,0 +1,339 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  createLimit,
+  Decision,
+  type Storage,
+  StorageError,
+  type BatchResult,
+  type CreateLimitOptions,
+  type Hit,
+  type Limit,
+} from 'nestjs-limits';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
+import { GuardedStorage } from '../../../lib/resilience/guarded.storage.js';
+import { LeasingStorage, type LeasingStorageOptions } from '../../../lib/resilience/leasing.storage.js';
+import { ManualClock } from '../../../lib/testing/manual-clock.js';
+import { ScriptedStorage } from './scripted.storage.js';
+
+const MINUTE = 60_000;
+
+let clock: ManualClock;
+let inner: ScriptedStorage;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  inner = new ScriptedStorage({ clock });
+});
+
+function leasing(options: Partial<LeasingStorageOptions> = {}): LeasingStorage {
+  return new LeasingStorage(inner, { size: 10, maxError: 1, instances: 1, ...options }, () => clock.now());
+}
+
+function limitOf(options: Partial<CreateLimitOptions> = {}): Limit {
+  return createLimit({ id: 'leased', strategy: 'fixed-window', amount: 1000, period: MINUTE, ...options });
+}
+
+const bucket = 'somebody';
+
+function hit(storage: LeasingStorage, limit: Limit, cost = 1): BatchResult {
+  return storage.consume([{ bucket, limit, cost }]) as BatchResult;
+}
+
+/** A hit on a store that takes its time. */
+function asked(storage: Storage, limit: Limit): Promise<BatchResult> {
+  return storage.consume([{ bucket, limit, cost: 1 }]) as Promise<BatchResult>;
+}
+
+/** What the store has counted. */
+function counted(limit: Limit): number {
+  return limit.burst - (inner.peek([{ bucket, limit, cost: 0 }]).outcomes[0]?.remaining ?? NaN);
+}
+
+describe('A lease', () => {
+  it('serves so many hits with one call of the store', () => {
+    const storage = leasing();
+    const limit = limitOf();
+    for (let time = 0; time < 100; time++) hit(storage, limit);
+    expect(inner.asked).toBe(10);
+    expect(counted(limit)).toBe(100);
+  });
+
+  it('tells each hit what is left, and when', () => {
+    const storage = leasing({ size: 3 });
+    const limit = limitOf({ amount: 100 });
+    const first = hit(storage, limit);
+    clock.advance(1000);
+    const second = hit(storage, limit);
+    expect(first).toMatchObject({ allowed: true, outcomes: [{ allowed: true, remaining: 99, cost: 1 }] });
+    expect(second.outcomes[0]).toEqual({ ...first.outcomes[0], remaining: 98 });
+    expect(second.now - first.now).toBe(1000);
+  });
+
+  it('ends with its window: what nobody used is lost, and nothing is taken from the next one', () => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit);
+    clock.advance(MINUTE - 1);
+    hit(storage, limit);
+    expect(inner.asked).toBe(1);
+    clock.advance(1);
+    expect(hit(storage, limit).outcomes[0]).toMatchObject({ remaining: 999 });
+    expect(inner.asked).toBe(2);
+    expect(counted(limit)).toBe(10);
+  });
+
+  it('takes fewer permits as the limit is used up, so that the last units go one by one', () => {
+    const storage = leasing({ size: 50 });
+    const limit = limitOf({ amount: 100 });
+    let allowed = 0;
+    while (hit(storage, limit).allowed) allowed++;
+    expect(allowed).toBe(100);
+    expect(inner.asked).toBe(8); // 50, 25, 13, 6, 3, 2, 1, and the refusal
+  });
+
+  it('is no larger than the share of the limit that may be in error, over all instances', () => {
+    const limit = limitOf({ amount: 100 });
+    hit(leasing({ size: 50, maxError: 0.05 }), limit);
+    expect(counted(limit)).toBe(6);
+    inner.reset();
+    hit(leasing({ size: 50, maxError: 0.05, instances: 5 }), limit);
+    expect(counted(limit)).toBe(2);
+  });
+
+  it('of hits of one cost is a multiple of it', () => {
+    const storage = leasing();
+    const limit = limitOf();
+    for (let time = 0; time < 6; time++) hit(storage, limit, 3);
+    expect(inner.asked).toBe(2);
+    expect(counted(limit)).toBe(18);
+  });
+
+  it('that has not enough left for a hit goes back, and makes room for the next', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit, 1);
+    hit(storage, limit, 1);
+    hit(storage, limit, 10);
+    await nextTurn();
+    expect(inner.asked).toBe(2);
+    expect(counted(limit)).toBe(12);
+  });
+
+  it('is none where the limit is small', () => {
+    const storage = leasing({ maxError: 0.05 });
+    const limit = limitOf({ amount: 19 });
+    for (let time = 0; time < 5; time++) hit(storage, limit);
+    expect(inner.asked).toBe(5);
+  });
+
+  it.each<[string, Partial<CreateLimitOptions>]>([
+    ['a moving window', { strategy: 'moving-window' }],
+    ['a sliding window', { strategy: 'sliding-window-counter' }],
+    ['an elastic window', { strategy: 'fixed-window-elastic-expiry' }],
+    ['a shadow', { mode: 'shadow' }],
+    ['a limit that blocks', { block: [MINUTE] }],
+    ['a limit that counts by outcome', { provisional: true }],
+  ])('is none of %s', (_which, options) => {
+    const storage = leasing();
+    const limit = limitOf(options);
+    for (let time = 0; time < 5; time++) hit(storage, limit);
+    expect(inner.asked).toBe(5);
+  });
+
+  it('is none of hits on several limits', () => {
+    const storage = leasing();
+    const batch: Hit[] = [limitOf(), limitOf({ id: 'other' })].map((limit) => ({ bucket, limit, cost: 1 }));
+    for (let time = 0; time < 5; time++) void storage.consume(batch);
+    expect(inner.asked).toBe(5);
+  });
+
+  it('of one identity, limit or amount serves no other', () => {
+    const storage = leasing();
+    hit(storage, limitOf());
+    hit(storage, limitOf({ amount: 500 }));
+    hit(storage, limitOf({ id: 'other' }));
+    void storage.consume([{ bucket: 'somebody else', limit: limitOf(), cost: 1 }]);
+    expect(inner.asked).toBe(4);
+    hit(storage, limitOf());
+    hit(storage, limitOf({ amount: 500 }));
+    hit(storage, limitOf({ id: 'other' }));
+    expect(inner.asked).toBe(4);
+  });
+});
+
+describe('A lease of automatic size', () => {
+  it('is none for an identity that hits now and then', () => {
+    const storage = leasing({ size: 'auto' });
+    const limit = limitOf();
+    for (let time = 0; time < 20; time++) {
+      hit(storage, limit);
+      clock.advance(100);
+    }
+    expect(inner.asked).toBe(20);
+  });
+
+  it('grows to what a tenth of a second needs, and shrinks again', () => {
+    const storage = leasing({ size: 'auto' });
+    const limit = limitOf({ amount: 100_000 });
+    for (let time = 0; time < 2000; time++) {
+      hit(storage, limit);
+      clock.advance(1);
+    }
+    const before = inner.asked;
+    for (let time = 0; time < 1000; time++) {
+      hit(storage, limit);
+      clock.advance(1);
+    }
+    expect(inner.asked - before).toBe(10);
+    const units = counted(limit);
+    clock.advance(10_000);
+    while (counted(limit) === units) hit(storage, limit); // a hundred permits have lasted ten seconds
+    expect(counted(limit) - units).toBe(1);
+  });
+});
+
+describe('Permits', () => {
+  it('are there for whoever asks here, and taken for whoever asks the store', () => {
+    const storage = leasing();
+    const limit = limitOf({ amount: 20 });
+    hit(storage, limit);
+    const batch: Hit[] = [{ bucket, limit, cost: 12 }];
+    expect(inner.peek(batch)).toMatchObject({ allowed: false, outcomes: [{ remaining: 10 }] });
+    expect(storage.peek(batch)).toMatchObject({ allowed: false, outcomes: [{ remaining: 19 }] });
+    expect(storage.peek([{ bucket, limit, cost: 9 }])).toMatchObject({
+      allowed: true,
+      outcomes: [{ allowed: true, remaining: 19, retryAfter: 0 }],
+    });
+  });
+
+  it('are given back when the application ends', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    const bucketOfTokens = limitOf({ id: 'tokens', strategy: 'token-bucket' });
+    for (let time = 0; time < 12; time++) hit(storage, limit);
+    hit(storage, bucketOfTokens);
+    expect([counted(limit), counted(bucketOfTokens)]).toEqual([20, 10]);
+    let left: number[] = [];
+    inner.close = () => {
+      left = [counted(limit), counted(bucketOfTokens)];
+    };
+    await storage.close();
+    expect(left).toEqual([12, 1]);
+  });
+
+  it.each<[string, (storage: LeasingStorage, limit: Limit) => unknown]>([
+    ['forgotten', (storage, limit) => storage.remove([{ bucket, limit }])],
+    ['blocked', (storage, limit) => storage.block([{ bucket, limit, duration: 0 }])],
+    ['reset', (storage) => storage.reset()],
+  ])('are gone once the identity is %s', (_how, act) => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit);
+    act(storage, limit);
+    hit(storage, limit);
+    expect(inner.asked).toBe(2);
+  });
+
+  it('can be given back by the hit that had them, where they still count', () => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit);
+    const { receipts } = new Decision(hit(storage, limit));
+    expect(receipts).toMatchObject([{ bucket, cost: 1 }]);
+    void storage.refund(receipts);
+    expect(counted(limit)).toBe(9);
+  });
+
+  it('of a bucket that has been refilled meanwhile are worth nothing any more', () => {
+    const storage = leasing();
+    const limit = limitOf({ strategy: 'token-bucket' }); // 60 ms a token
+    expect(new Decision(hit(storage, limit)).receipts).toHaveLength(1);
+    clock.advance(600);
+    const late = new Decision(hit(storage, limit));
+    expect(late).toMatchObject({ allowed: true, receipts: [] });
+    clock.advance(MINUTE);
+    hit(storage, limit);
+    expect(inner.asked).toBe(2);
+  });
+
+  it('are remembered of no more than 10,000 identities; those of the oldest go back', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit);
+    for (let number = 0; number < 10_000; number++)
+      void storage.consume([{ bucket: `number ${number}`, limit, cost: 1 }]);
+    await nextTurn();
+    expect(counted(limit)).toBe(1);
+  });
+});
+
+describe('While a lease is being taken', () => {
+  it('as many hits as it has permits for wait for it, and no more', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    inner.does = 'hang';
+    const hits = Array.from({ length: 25 }, () => asked(storage, limit));
+    expect(inner.asked).toBe(3);
+    inner.does = 'answer';
+    inner.release();
+    const results = await Promise.all(hits);
+    expect(results.every(({ allowed }) => allowed)).toBe(true);
+    expect(counted(limit)).toBe(30);
+  });
+
+  it('and refused, each hit asks for itself', async () => {
+    const limit = limitOf({ amount: 12 });
+    for (let time = 0; time < 8; time++) inner.consume([{ bucket, limit, cost: 1 }]);
+    const before = inner.asked;
+    inner.does = 'hang';
+    const storage = leasing();
+    const hits = Array.from({ length: 6 }, () => asked(storage, limit));
+    inner.does = 'answer';
+    inner.release();
+    const results = await Promise.all(hits);
+    expect(results.map(({ allowed }) => allowed)).toEqual([true, true, true, true, false, false]);
+    expect(inner.asked - before).toBe(1 + 6);
+  });
+
+  it('and the store fails, all who wait for it are told', async () => {
+    const guarded = new GuardedStorage(
+      inner,
+      { timeout: 20, failures: 100, probeInterval: 1000 },
+      { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
+    );
+    const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
+    inner.does = 'fail';
+    const limit = limitOf();
+    const hits = [1, 2, 3].map(() => asked(remote, limit));
+    const failures = await Promise.all(hits.map((one) => one.catch((error: unknown) => error)));
+    expect(failures.every((failure) => failure instanceof StorageError)).toBe(true);
+    expect(inner.asked).toBe(1);
+    inner.does = 'answer';
+    expect(await asked(remote, limit)).toMatchObject({ allowed: true });
+  });
+
+  it.each([
+    ['let through', 'fallback', 3],
+    ['refused', 'deny', 0],
+  ] as const)(
+    'and the answer comes too late, it counts for those who were %s, and the rest goes back',
+    async (_how, onError, kept) => {
+      const guarded = new GuardedStorage(
+        inner,
+        { timeout: 20, failures: 100, probeInterval: 1000 },
+        { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
+      );
+      const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
+      const degrading = new DegradingStorage(remote, { onError, instances: 1 });
+      const limit = limitOf();
+      inner.does = 'hang';
+      const hits = [1, 2, 3].map(() => asked(degrading, limit));
+      await Promise.allSettled(hits);
+      inner.does = 'answer';
+      inner.release();
+      await nextTurn();
+      expect(counted(limit)).toBe(kept);
+    },
+  );
+});
