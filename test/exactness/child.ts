@@ -1,4 +1,6 @@
 /** A process that hits limits when it is told to, as one of several instances of an application. */
+import { resilient } from '../../lib/resilience/resilient-storage.js';
+import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/storages/limit.js';
 import { storageFromString } from '../../lib/storages/storage-from-string.js';
 import type { Storage, StorageOptions } from '../../lib/storages/storage.js';
@@ -9,6 +11,8 @@ export interface Order {
   readonly options: StorageOptions;
   readonly batch: readonly (CreateLimitOptions & { readonly bucket: string })[];
   readonly times: number;
+  /** What stands before the storage, as in an application. Default: nothing. */
+  readonly resilience?: ResilienceOptions | false | undefined;
 }
 
 /** What it answers: how many were allowed, and what went wrong. */
@@ -26,15 +30,20 @@ if (skew !== '0') {
 const storages = new Map<string, Storage>();
 const limits = new Map<string, Limit>();
 
-/** One storage for all orders of one URI, as an application has. It has connected before it is hit. */
-async function storageAt(uri: string, options: StorageOptions): Promise<Storage> {
-  const opened = storages.get(uri);
+/** One storage for all orders of one kind, as an application has. It has connected before it is hit. */
+async function storageFor({ uri, options, resilience = false }: Order): Promise<Storage> {
+  const kind = JSON.stringify([uri, resilience]);
+  const opened = storages.get(kind);
   if (opened !== undefined) return opened;
-  const storage = await storageFromString(uri, { ...options });
-  storages.set(uri, storage);
+  const resolved = resolveResilience(resilience);
+  const remote = await storageFromString(uri, { ...options });
+  const storage = resolved === false ? remote : resilient(remote, resolved, silent);
+  storages.set(kind, storage);
   await storage.check();
   return storage;
 }
+
+const silent = { degraded: () => undefined, recovered: () => undefined };
 
 function limitOf(options: CreateLimitOptions): Limit {
   const limit = limits.get(options.id) ?? createLimit(options);
@@ -42,8 +51,9 @@ function limitOf(options: CreateLimitOptions): Limit {
   return limit;
 }
 
-async function obey({ uri, options, batch, times }: Order): Promise<Answer> {
-  const storage = await storageAt(uri, options);
+async function obey(order: Order): Promise<Answer> {
+  const { batch, times } = order;
+  const storage = await storageFor(order);
   const hits = batch.map(({ bucket, ...options }) => ({ bucket, limit: limitOf(options), cost: 1 }));
   const results = await Promise.allSettled(
     Array.from({ length: times }, async () => (await storage.consume(hits)).allowed),

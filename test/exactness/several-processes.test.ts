@@ -4,6 +4,7 @@ import {
   createLimit,
   storageFromString,
   type CreateLimitOptions,
+  type ResilienceOptions,
   type Storage,
   type StrategyName,
 } from 'nestjs-limits';
@@ -66,8 +67,9 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
     async function hit(
       processes: Processes,
       batch: readonly CellOptions[],
+      resilience?: ResilienceOptions,
     ): Promise<Answer & { left: number[] }> {
-      const answer = await processes.hit({ uri, options, batch, times: TIMES });
+      const answer = await processes.hit({ uri, options, batch, times: TIMES, resilience });
       const { outcomes } = await storage.peek(
         batch.map(({ bucket, ...options }) => ({ bucket, limit: createLimit(options), cost: 1 })),
       );
@@ -90,6 +92,29 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
       const batch = [AMOUNT + 20, AMOUNT, AMOUNT + 50].map((amount) => cell(strategy, 'of three', amount));
       expect(await hit(together, batch)).toEqual({ allowed: AMOUNT, errors: [], left: [20, 0, 50] });
     });
+
+    it.each(strategies)(
+      'are allowed exactly the amount of a %s limit with refusals remembered and a deadline',
+      async (strategy) => {
+        const batch = [cell(strategy, 'resilient', AMOUNT)];
+        const resilience = { timeout: PATIENCE, instances: 4 };
+        // The second time, all of them are refused, most by memory.
+        expect(await hit(together, batch, resilience)).toEqual({ allowed: AMOUNT, errors: [], left: [0] });
+        expect(await hit(together, batch, resilience)).toEqual({ allowed: 0, errors: [], left: [0] });
+      },
+    );
+
+    it.each(['fixed-window', 'token-bucket'] as const)(
+      'are allowed no more than the amount of a %s limit by permits taken in advance',
+      async (strategy) => {
+        const batch = [cell(strategy, 'leased', AMOUNT)];
+        const lease = { size: 5, maxError: 0.2 };
+        const { allowed, errors } = await hit(together, batch, { timeout: PATIENCE, instances: 4, lease });
+        expect(errors).toEqual([]);
+        expect(allowed).toBeLessThanOrEqual(AMOUNT);
+        expect(allowed).toBeGreaterThanOrEqual(AMOUNT - 4 * (5 - 1));
+      },
+    );
 
     it('are allowed exactly the least of limits of every strategy', async () => {
       const batch = strategies.map((strategy, index) => cell(strategy, 'of all', AMOUNT + 10 * index));
