@@ -4,7 +4,7 @@
  */
 import { printMachine } from './support/report.mjs';
 
-const PARTS = ['memory', 'bytes', 'growth', 'guard', 'rules', 'flood', 'redis'];
+const PARTS = ['memory', 'bytes', 'growth', 'guard', 'rules', 'flood', 'redis', 'resilience'];
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((part) => !PARTS.includes(part));
