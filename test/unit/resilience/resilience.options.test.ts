@@ -1,0 +1,65 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError, type ResilienceOptions } from 'nestjs-limits';
+import { resolveResilience } from '../../../lib/resilience/resilience.options.js';
+
+const DEFAULTS = {
+  timeout: 50,
+  onError: 'fallback',
+  instances: 1,
+  failures: 5,
+  probeInterval: 500,
+  denialCache: true,
+  lease: false,
+  startWithoutStore: true,
+};
+
+describe('The options of resilience', () => {
+  it.each<[string, ResilienceOptions | false | undefined, unknown]>([
+    ['have defaults', undefined, DEFAULTS],
+    ['may all be left out', {}, DEFAULTS],
+    ['may be undefined', { timeout: undefined, lease: undefined } as ResilienceOptions, DEFAULTS],
+    ['may be switched off', false, false],
+    ['are taken one by one', { timeout: 30, instances: 4 }, { ...DEFAULTS, timeout: 30, instances: 4 }],
+    [
+      'have leases of automatic size',
+      { lease: {} },
+      { ...DEFAULTS, lease: { size: 'auto', maxError: 0.05 } },
+    ],
+    [
+      'have leases of a size',
+      { lease: { size: 10, maxError: 1 } },
+      { ...DEFAULTS, lease: { size: 10, maxError: 1 } },
+    ],
+  ])('%s', (_what, given, resolved) => {
+    expect(resolveResilience(given)).toEqual(resolved);
+  });
+
+  it.each<[string, unknown, string]>([
+    [
+      'an option that is not known',
+      { retries: 3 },
+      'does not know the option "retries". Known options: timeout,',
+    ],
+    ['a timeout of 0', { timeout: 0 }, '.timeout must be a whole number, at least 1; got 0.'],
+    ['half an instance', { instances: 0.5 }, '.instances must be a whole number, at least 1; got 0.5.'],
+    [
+      'a mode that is not known',
+      { onError: 'retry' },
+      '.onError must be "allow", "fallback" or "deny"; got "retry".',
+    ],
+    ['a denialCache of options', { denialCache: {} }, '.denialCache must be true or false; got '],
+    ['a lease that is no object', { lease: true }, '"resilience.lease" must be an object; got true.'],
+    ['an option of leases that is not known', { lease: { k: 10 } }, 'does not know the option "k"'],
+    [
+      'a lease of one permit',
+      { lease: { size: 1 } },
+      '.size, if not "auto", must be a whole number, at least 2; got 1.',
+    ],
+    ['an error of nothing', { lease: { maxError: 0 } }, 'above 0 and up to 1, such as 0.05 for 5 %; got 0.'],
+    ['an error in per cent', { lease: { maxError: 5 } }, 'above 0 and up to 1, such as 0.05 for 5 %; got 5.'],
+  ])('refuse %s', (_what, given, message) => {
+    const resolve = (): unknown => resolveResilience(given as ResilienceOptions);
+    expect(resolve).toThrow(ConfigurationError);
+    expect(resolve).toThrow(message);
+  });
+});
