@@ -8,6 +8,7 @@ import {
   type RateLimitModuleExtras,
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
+import { RedisStorage } from 'nestjs-limits/redis';
 import { RateLimitHealthIndicator } from 'nestjs-limits/terminus';
 import { describeOverHttp } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
@@ -76,20 +77,26 @@ describeOverHttp('The health check of limits', (start) => {
   });
 
   it('is degraded, and passes, while nobody listens where the store should be; says no credentials', async () => {
-    const storage = `redis://:secret@127.0.0.1:${await freePort()}`;
-    const app = await start(withHealth({ storage }));
-    const reply = await app.get('/health');
-    expect(reply.status).toBe(200);
-    expect(reply.body).toEqual(checked('degraded', { ...DEGRADED, store: 'RedisStorage' }));
-    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    // Closed while there is no connection, the driver waits that long before it lets the process end.
+    const driverOptions = { disconnectTimeout: 1 };
+    const storage = new RedisStorage(`redis://:secret@127.0.0.1:${await freePort()}`, driverOptions);
+    try {
+      const app = await start(withHealth({ storage }));
+      const reply = await app.get('/health');
+      expect(reply.status).toBe(200);
+      expect(reply.body).toEqual(checked('degraded', { ...DEGRADED, store: 'RedisStorage' }));
+      expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    } finally {
+      await storage.close();
+    }
   });
 
   it('fails while the store is down where it is told to', async () => {
-    const storage = `redis://127.0.0.1:${await freePort()}`;
+    const storage = `memcached://127.0.0.1:${await freePort()}`;
     const app = await start(withHealth({ storage, resilience: { onError: 'allow' } }));
     const reply = await app.get('/health?strict');
     expect(reply.status).toBe(503);
-    const detail = { status: 'down', store: 'RedisStorage', degraded: true, onError: 'allow' };
+    const detail = { status: 'down', store: 'MemcachedStorage', degraded: true, onError: 'allow' };
     expect(reply.body).toEqual(checked('error', detail, 'limits'));
   });
 
@@ -115,7 +122,7 @@ describeOverHttp('The health check of limits', (start) => {
     expect(performance.now() - begin).toBeLessThan(1000);
   });
 
-  it('asks a store no more that was given up, until it is back', async () => {
+  it('asks a store no more that was given up', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     let checks = 0;
@@ -136,7 +143,7 @@ describeOverHttp('The health check of limits', (start) => {
   });
 
   it('tells terminus 11, which knows no degraded, that the application is up', async () => {
-    const app = await start(withHealth({ storage: `redis://127.0.0.1:${await freePort()}` }), {
+    const app = await start(withHealth({ storage: `memcached://127.0.0.1:${await freePort()}` }), {
       override: (builder) =>
         builder.overrideProvider(HealthIndicatorService).useValue({
           check: (key: string) => ({
@@ -147,7 +154,7 @@ describeOverHttp('The health check of limits', (start) => {
     });
     const reply = await app.get('/health');
     expect(reply.status).toBe(200);
-    const detail = { status: 'up', store: 'RedisStorage', degraded: true, onError: 'fallback' };
+    const detail = { status: 'up', store: 'MemcachedStorage', degraded: true, onError: 'fallback' };
     expect(reply.body).toEqual(checked('ok', detail));
     expect((await app.get('/health?strict')).status).toBe(503);
   });
