@@ -70,13 +70,13 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   );
   const resolved = { ...DEFAULTS, ...given, lease: resolveLease(given.lease) };
   for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
-    assertWholeNumber(`${where}.${option}`, resolved[option], 1);
+    assertWholeNumber(`The option "resilience.${option}"`, resolved[option], 1);
   for (const option of ['denialCache', 'startWithoutStore'] as const)
     if (typeof resolved[option] !== 'boolean')
       throw new ConfigurationError(
-        `${where}.${option} must be true or false; got ${describeValue(resolved[option])}.`,
+        `The option "resilience.${option}" must be true or false; got ${describeValue(resolved[option])}.`,
       );
-  assertOnError(`${where}.onError`, resolved.onError);
+  assertOnError('The option "resilience.onError"', resolved.onError);
   return Object.freeze(resolved);
 }
 
@@ -88,10 +88,10 @@ function resolveLease(options: LeaseOptions | false = false): ResolvedResilience
   assertOptionsObject(where, options);
   assertKnownOptions(where, options, Object.keys(LEASE));
   const { size = LEASE.size, maxError = LEASE.maxError } = options;
-  if (size !== 'auto') assertWholeNumber(`${where}.size, if not "auto",`, size, 2);
+  if (size !== 'auto') assertWholeNumber('The option "resilience.lease.size", if not "auto",', size, 2);
   if (typeof maxError !== 'number' || !(maxError > 0 && maxError <= 1))
     throw new ConfigurationError(
-      `${where}.maxError must be a number above 0 and up to 1, such as 0.05 for 5 %; got ${describeValue(maxError)}.`,
+      `The option "resilience.lease.maxError" must be a number above 0 and up to 1, such as 0.05 for 5 %; got ${describeValue(maxError)}.`,
     );
   return Object.freeze({ size, maxError });
 }

@@ -17,7 +17,7 @@ describe('The options of resilience', () => {
   it.each<[string, ResilienceOptions | false | undefined, unknown]>([
     ['have defaults', undefined, DEFAULTS],
     ['may all be left out', {}, DEFAULTS],
-    ['may be undefined', { timeout: undefined, lease: undefined } as ResilienceOptions, DEFAULTS],
+    ['may be undefined', { timeout: undefined, lease: undefined } as unknown as ResilienceOptions, DEFAULTS],
     ['may be switched off', false, false],
     ['are taken one by one', { timeout: 30, instances: 4 }, { ...DEFAULTS, timeout: 30, instances: 4 }],
     [
@@ -40,23 +40,43 @@ describe('The options of resilience', () => {
       { retries: 3 },
       'does not know the option "retries". Known options: timeout,',
     ],
-    ['a timeout of 0', { timeout: 0 }, '.timeout must be a whole number, at least 1; got 0.'],
-    ['half an instance', { instances: 0.5 }, '.instances must be a whole number, at least 1; got 0.5.'],
+    [
+      'a timeout of 0',
+      { timeout: 0 },
+      '"resilience.timeout" must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      'half an instance',
+      { instances: 0.5 },
+      '"resilience.instances" must be a whole number, at least 1; got the number 0.5.',
+    ],
     [
       'a mode that is not known',
       { onError: 'retry' },
-      '.onError must be "allow", "fallback" or "deny"; got "retry".',
+      '"resilience.onError" must be "allow", "fallback" or "deny"; got the string "retry".',
     ],
-    ['a denialCache of options', { denialCache: {} }, '.denialCache must be true or false; got '],
-    ['a lease that is no object', { lease: true }, '"resilience.lease" must be an object; got true.'],
+    ['a denialCache of options', { denialCache: {} }, '"resilience.denialCache" must be true or false; got '],
+    [
+      'a lease that is no object',
+      { lease: true },
+      '"resilience.lease" must be an object; got the boolean true.',
+    ],
     ['an option of leases that is not known', { lease: { k: 10 } }, 'does not know the option "k"'],
     [
       'a lease of one permit',
       { lease: { size: 1 } },
-      '.size, if not "auto", must be a whole number, at least 2; got 1.',
+      '"resilience.lease.size", if not "auto", must be a whole number, at least 2; got the number 1.',
     ],
-    ['an error of nothing', { lease: { maxError: 0 } }, 'above 0 and up to 1, such as 0.05 for 5 %; got 0.'],
-    ['an error in per cent', { lease: { maxError: 5 } }, 'above 0 and up to 1, such as 0.05 for 5 %; got 5.'],
+    [
+      'an error of nothing',
+      { lease: { maxError: 0 } },
+      'above 0 and up to 1, such as 0.05 for 5 %; got the number 0.',
+    ],
+    [
+      'an error in per cent',
+      { lease: { maxError: 5 } },
+      'above 0 and up to 1, such as 0.05 for 5 %; got the number 5.',
+    ],
   ])('refuse %s', (_what, given, message) => {
     const resolve = (): unknown => resolveResilience(given as ResilienceOptions);
     expect(resolve).toThrow(ConfigurationError);
