@@ -18,8 +18,10 @@ const SAFE_OPTIONS = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   commandTimeout: 1000,
-  connectTimeout: 2000,
-  retryStrategy: (attempt: number): number => Math.min(50 * attempt, 500),
+  connectTimeout: 1000,
+  disconnectTimeout: 100, // a connection that went dead never says goodbye
+  maxLoadingRetryTime: 500,
+  retryStrategy: (attempt: number): number => Math.min(50 * attempt, 250),
   reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
 } as const satisfies RedisOptions;
 

@@ -1,6 +1,7 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
 import type { StorageOptions } from '../storage.js';
 import { openCluster, safeCluster } from './redis-client.js';
+import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
 
@@ -39,5 +40,9 @@ export class RedisClusterStorage extends RedisScriptStorage {
 
   protected override primaries(): readonly Redis[] {
     return (this.client as Cluster).nodes('master');
+  }
+
+  protected override checkedTags(): readonly string[] {
+    return tagsOfAll((this.client as Cluster).slots.map(([primary]) => primary));
   }
 }

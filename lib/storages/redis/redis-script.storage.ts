@@ -16,6 +16,16 @@ const KEYS_PER_SCAN = 1000;
 /** Most limits that one script decides: far more than a request has, and well within what Lua can compile. */
 const MOST_LIMITS_TOGETHER = 64;
 
+/**
+ * Writes as a decision does, and leaves nothing behind: a server that answers a PING may have no room, be a replica or still be
+ * loading.
+ */
+const CHECK = {
+  name: 'nestjsLimitsCheck',
+  lua: "redis.call('HSET', KEYS[1], 'check', redis.call('TIME')[1])\nreturn redis.call('UNLINK', KEYS[1])",
+  numberOfKeys: 1,
+} as const;
+
 /** What the Redis storages share: batches decided by scripts, over one client. */
 export abstract class RedisScriptStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
@@ -49,6 +59,7 @@ export abstract class RedisScriptStorage extends Storage {
       strategies: strategyNames,
       largestMovingWindow: 1_000_000,
     };
+    client.defineCommand(CHECK.name, CHECK);
     if (owned) {
       // Unheard, the event would end the process.
       client.on('error', (error: Error) => {
@@ -62,6 +73,11 @@ export abstract class RedisScriptStorage extends Storage {
 
   /** The servers that hold keys. */
   protected abstract primaries(): readonly Redis[];
+
+  /** Hash tags of keys of which every primary holds one. */
+  protected checkedTags(): readonly string[] {
+    return ['0'];
+  }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
     const parts = this.#partsOf(batch);
@@ -104,9 +120,11 @@ export abstract class RedisScriptStorage extends Storage {
     await Promise.all(removals);
   }
 
+  /** Whether every primary takes what a decision writes. */
   override async check(): Promise<boolean> {
     try {
-      return (await this.#call(() => this.client.ping())) === 'PONG';
+      await this.#call(() => Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag))));
+      return true;
     } catch {
       return false;
     }
@@ -126,8 +144,9 @@ export abstract class RedisScriptStorage extends Storage {
     if (this.#ownsClient) this.client.disconnect();
   }
 
+  /** Gives up a connection that may be dead. One that is being made is left alone: it has a deadline, and may just take long. */
   override reconnect(): void {
-    if (this.#ownsClient && !this.#closed) this.client.disconnect(true);
+    if (this.#ownsClient && !this.#closed && this.client.status === 'ready') this.client.disconnect(true);
   }
 
   async #resetServer(server: Redis): Promise<number> {
@@ -162,11 +181,21 @@ export abstract class RedisScriptStorage extends Storage {
       this.#defined.add(name);
     }
     const args = plan.args(batches, (bucket) => this.#keyOf(bucket), this.#now());
-    const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<string>>;
-    const reply = await this.#call(() => commands[name]?.(...args));
+    const reply = await this.#call(() => this.#runScript<string>(name, ...args));
     return plan
       .results(batches, reply)
       .map((result) => (result instanceof Error ? this.#failure(result) : result));
+  }
+
+  async #checkWriting(tag: string): Promise<void> {
+    // No brace follows the colon, as in the key of every identity: nobody's key, and nothing that `reset` would find.
+    await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
+  }
+
+  /** Runs a script that has been defined. */
+  #runScript<T>(name: string, ...args: unknown[]): Promise<T> | undefined {
+    const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
+    return commands[name]?.(...args);
   }
 
   /** Calls the server once; what fails becomes a `StorageError`. Waits only for the very first connection. */
