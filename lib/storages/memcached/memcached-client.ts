@@ -51,15 +51,7 @@ export class MemcachedClient {
   }
 
   async gets(key: string): Promise<VersionedText<string> | undefined> {
-    const server = this.#places.of(key);
-    const { line, value } = await server.send(
-      `gets ${key}\r\n`,
-      (answer) => answer === 'END' || answer.startsWith(`VALUE ${key} `),
-    );
-    if (value === undefined) return undefined;
-    const version = line.slice(line.lastIndexOf(' ') + 1);
-    if (version === '0') throw new Error(`${server.name} runs without compare-and-set (its option -C).`);
-    return { text: value, version };
+    return getsFrom(this.#places.of(key), key);
   }
 
   /** Stores a value where there is none; answers whether it did. */
@@ -72,11 +64,17 @@ export class MemcachedClient {
     return this.#store(key, `cas ${key} 0 ${expiry} ${value.length} ${version}\r\n${value}\r\n`, REPLACED);
   }
 
-  /** Resolves when every server has answered. */
-  async ping(): Promise<void> {
-    await Promise.all(
-      this.#connections.map((server) => server.send('version\r\n', (line) => line.startsWith('VERSION '))),
-    );
+  /**
+   * Resolves when every server has stored a value, told its version and deleted it again. Whatever answers may have no room, or
+   * be no use for counting.
+   */
+  async probe(key: string, value: string, expiry: number): Promise<void> {
+    await Promise.all(this.#connections.map((server) => probeServer(server, key, value, expiry)));
+  }
+
+  /** Begins the connections anew that do not answer. */
+  reconnect(): void {
+    for (const connection of this.#connections) connection.reconnect();
   }
 
   /** Ends every connection; what has not been answered fails with the error. */
@@ -88,6 +86,34 @@ export class MemcachedClient {
     const { line } = await this.#places.of(key).send(command, (answer) => answers.has(answer));
     return answers.get(line) === true;
   }
+}
+
+async function getsFrom(
+  server: MemcachedConnection,
+  key: string,
+): Promise<VersionedText<string> | undefined> {
+  const { line, value } = await server.send(
+    `gets ${key}\r\n`,
+    (answer) => answer === 'END' || answer.startsWith(`VALUE ${key} `),
+  );
+  if (value === undefined) return undefined;
+  const version = line.slice(line.lastIndexOf(' ') + 1);
+  if (version === '0') throw new Error(`${server.name} runs without compare-and-set (its option -C).`);
+  return { text: value, version };
+}
+
+/** Others may do the same at the same time, so that the value may have gone already. */
+async function probeServer(
+  server: MemcachedConnection,
+  key: string,
+  value: string,
+  expiry: number,
+): Promise<void> {
+  await Promise.all([
+    server.send(`set ${key} 0 ${expiry} ${value.length}\r\n${value}\r\n`, (answer) => answer === 'STORED'),
+    getsFrom(server, key),
+    server.send(`delete ${key}\r\n`, (answer) => answer === 'DELETED' || answer === 'NOT_FOUND'),
+  ]);
 }
 
 function open({ address }: MemcachedServer, tls: TlsOptions | undefined): Socket {

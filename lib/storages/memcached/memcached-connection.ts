@@ -18,6 +18,9 @@ export interface ConnectionOptions {
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
 
+/** Ms that a new connection has before it is given up for another: encryption and a login may take long. */
+const PATIENCE = 1000;
+
 /**
  * The connection to one server: opened by the first command, and again by the first one after a failure and a short pause.
  * Commands that come within the pause fail at once, so that none pile up. None is ever sent twice.
@@ -42,6 +45,16 @@ export class MemcachedConnection {
     }
     if (this.#session === undefined || failure !== undefined) this.#session = this.#open();
     return this.#session.send(command, expects);
+  }
+
+  /** Connects anew with the next command, unless the connection is well or has just been begun. */
+  reconnect(): void {
+    const session = this.#session;
+    if (session !== undefined && (session.answered ? !session.idle : session.age > PATIENCE)) {
+      session.end(new Error(`The connection to ${this.name} was given up, for it did not answer.`));
+    }
+    this.#failures = 0;
+    this.#pauseEnd = 0;
   }
 
   /** Ends the connection; what has not been answered fails with the error. */

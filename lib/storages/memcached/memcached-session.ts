@@ -28,6 +28,7 @@ export class MemcachedSession {
   #outgoing = '';
   #input = '';
   #timer: NodeJS.Timeout | undefined;
+  readonly #begin = performance.now();
   #answered = false;
   #failure: Error | undefined;
 
@@ -51,6 +52,11 @@ export class MemcachedSession {
       this.end(new Error(`The connection to ${server} failed: ${cause.message || cause.code}.`, { cause })),
     );
     socket.on('close', () => this.end(new Error(`${server} has closed the connection.`)));
+  }
+
+  /** Ms since it began. */
+  get age(): number {
+    return performance.now() - this.#begin;
   }
 
   /** Whether a command has ever been answered. */

@@ -14,6 +14,9 @@ export interface MemcachedStorageOptions extends CasStorageOptions {
   tls?: boolean | TlsOptions;
 }
 
+/** As long as the record of an identity with one limit: what is out of room may still have some for less. */
+const PROBE = 'x'.repeat(48);
+
 /**
  * Counts on one or several Memcached servers: one item per identity, by compare-and-set, with the clock of this process.
  * Every identity has one server, by rendezvous hashing of the servers' names as the URI has them; while that server is down,
@@ -50,13 +53,18 @@ export class MemcachedStorage extends CasStorage<string> {
     });
   }
 
-  /** Whether every server answers, within the deadline. */
+  /** Whether every server answers, within the deadline, and stores what it is given. */
   override async check(): Promise<boolean> {
     if (this.closed) return false;
-    return this.#client.ping().then(
+    // No brace: nobody's key.
+    return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now())).then(
       () => true,
       () => false,
     );
+  }
+
+  override reconnect(): void {
+    if (!this.closed) this.#client.reconnect();
   }
 
   protected override async read(key: string): Promise<VersionedText<string> | undefined> {
