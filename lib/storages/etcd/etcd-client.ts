@@ -1,5 +1,12 @@
-import { Etcd3, isRecoverableError, type IOptions } from 'etcd3';
-import { credentialsOf, hostName, malformedUri, parseStorageUri } from '../storage-uri.js';
+import { Etcd3, GRPCDeadlineExceededError, isRecoverableError, type IOptions } from 'etcd3';
+import {
+  credentialsOf,
+  hostName,
+  malformedUri,
+  parseStorageUri,
+  type HostAndPort,
+  type StorageUri,
+} from '../storage-uri.js';
 import { endingAt } from './deadline.js';
 
 /** Options of `etcd3`, but for those that decide what is sent twice, and how long it may take. */
@@ -14,8 +21,12 @@ const DEFAULT_PORT = 2379;
 /** How long a server that failed is passed over, in ms, while there are others. */
 const REST = 1000;
 
-/** Back within a second of the server; the driver's own pauses grow to two minutes. */
+/**
+ * Back within a second of the server; the driver's own pauses grow to two minutes. And every client has connections of its own: by
+ * default a new one gets those of another that has just been closed, though they went dead.
+ */
 const CHANNEL_OPTIONS = {
+  'grpc.use_local_subchannel_pool': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1000,
@@ -27,20 +38,30 @@ const CHANNEL_OPTIONS = {
  * @param timeout ms that logging in may take; each call brings a deadline of its own
  */
 export function openEtcd(text: string, options: EtcdClientOptions, timeout: number): Etcd3 {
-  const uri = parseStorageUri(text, FORM, DEFAULT_PORT);
-  const { scheme, hosts, path, query } = uri;
-  if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1 || query.size > 0) {
-    throw malformedUri('does not name etcd servers and nothing else', FORM);
-  }
+  const uri = parseEtcdUri(text);
   const { auth = credentialsOf(uri, FORM), grpcOptions } = options;
   return new Etcd3({
     ...options,
     ...(auth && { auth }),
     grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
-    hosts: hosts.map(hostName),
+    hosts: uri.hosts.map(hostName),
     defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
     faultHandling: sendOnce(),
   });
+}
+
+/** Where the servers are that a URI names. */
+export function etcdAddresses(text: string): readonly HostAndPort[] {
+  return parseEtcdUri(text).hosts;
+}
+
+function parseEtcdUri(text: string): StorageUri {
+  const uri = parseStorageUri(text, FORM, DEFAULT_PORT);
+  const { scheme, hosts, path, query } = uri;
+  if (scheme !== 'etcd' || hosts.length === 0 || path.length > 1 || query.size > 0) {
+    throw malformedUri('does not name etcd servers and nothing else', FORM);
+  }
+  return uri;
 }
 
 /**
@@ -54,6 +75,7 @@ function sendOnce(): FaultHandling {
     global: policy((call) => call()),
     host: (name) => {
       const server = { restsUntil: 0 };
+      let connected = false;
       servers.push(server);
       return policy(async (call) => {
         // The driver goes on to the next server: this one has not been asked.
@@ -62,9 +84,15 @@ function sendOnce(): FaultHandling {
         try {
           const answer = await call();
           server.restsUntil = 0;
+          connected = true;
           return answer;
         } catch (error) {
           if (isRecoverableError(error as Error)) server.restsUntil = performance.now() + REST;
+          // The driver connects anew after such an error, and lets nobody end a connection that is still being made: one that
+          // is never answered would stay, and then another.
+          if (error instanceof GRPCDeadlineExceededError && !connected)
+            throw new Error(error.message, { cause: error });
+          connected = false;
           throw error;
         }
       });

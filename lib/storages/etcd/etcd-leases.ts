@@ -1,5 +1,6 @@
 import type { Etcd3 } from 'etcd3';
 import { endingAt } from './deadline.js';
+import type { EtcdConnection } from './etcd-connection.js';
 
 /** How much longer than needed a lease must last, in ms: the servers count in seconds, and by a clock of their own. */
 const SLACK = 1000;
@@ -19,9 +20,10 @@ interface Lease {
 export class EtcdLeases {
   /** By the seconds they serve. */
   readonly #leases = new Map<number, Lease>();
-  readonly #grants = new Map<number, Promise<Lease>>();
+  /** Those under way, of a client that may have been given up. */
+  readonly #grants = new Map<number, { readonly client: Etcd3; readonly lease: Promise<Lease> }>();
 
-  constructor(private readonly client: Etcd3) {}
+  constructor(private readonly connection: EtcdConnection) {}
 
   /**
    * The id of a lease that lasts long enough.
@@ -46,17 +48,20 @@ export class EtcdLeases {
 
   /** Those who need the same lease at the same time share it. */
   #grantOnce(seconds: number, end: number): Promise<Lease> {
-    let grant = this.#grants.get(seconds);
-    if (grant === undefined) {
-      grant = this.#grant(seconds, end).finally(() => this.#grants.delete(seconds));
-      this.#grants.set(seconds, grant);
-    }
-    return grant;
+    const { client } = this.connection;
+    const before = this.#grants.get(seconds);
+    if (before?.client === client) return before.lease;
+    const lease = this.#grant(client, seconds, end);
+    const grant = { client, lease };
+    this.#grants.set(seconds, grant);
+    return lease.finally(() => {
+      if (this.#grants.get(seconds) === grant) this.#grants.delete(seconds);
+    });
   }
 
-  async #grant(seconds: number, end: number): Promise<Lease> {
+  async #grant(client: Etcd3, seconds: number, end: number): Promise<Lease> {
     const diesAt = performance.now() + 2 * seconds * 1000;
-    const id = await this.client.lease(2 * seconds, { autoKeepAlive: false, ...endingAt(end) }).grant();
+    const id = await client.lease(2 * seconds, { autoKeepAlive: false, ...endingAt(end) }).grant();
     const lease = { id, diesAt };
     this.#leases.set(seconds, lease);
     return lease;

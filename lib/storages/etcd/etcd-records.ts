@@ -1,6 +1,7 @@
-import { EtcdLeaseInvalidError, type Etcd3, type IRequestOp, type ITxnResponse } from 'etcd3';
+import { EtcdLeaseInvalidError, type IRequestOp, type ITxnResponse } from 'etcd3';
 import type { Write } from '../cas/cas-record.js';
 import { endingAt } from './deadline.js';
+import type { EtcdConnection } from './etcd-connection.js';
 import { EtcdLeases } from './etcd-leases.js';
 import { absentRecord, RememberedRecords, type StoredRecord } from './remembered-records.js';
 
@@ -12,8 +13,8 @@ export class EtcdRecords {
   readonly #remembered = new RememberedRecords();
   readonly #leases: EtcdLeases;
 
-  constructor(private readonly client: Etcd3) {
-    this.#leases = new EtcdLeases(client);
+  constructor(private readonly connection: EtcdConnection) {
+    this.#leases = new EtcdLeases(connection);
   }
 
   /** What this process knows of some records. It may be out of date. */
@@ -61,19 +62,36 @@ export class EtcdRecords {
    * @param timeout ms that each of the steps may take
    */
   async removeAll(prefix: string, timeout: number): Promise<number> {
-    const range = this.client.range({ prefix });
+    const { client } = this.connection;
+    const range = client.range({ prefix });
     const inTime = (): { deadline: number } => endingAt(performance.now() + timeout);
     let { start } = range;
     let removed = 0;
     for (;;) {
-      const listing = this.client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_DELETION);
+      const listing = client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_DELETION);
       const last = (await listing.options(inTime()).keyBuffers()).at(-1);
       if (last === undefined) return removed;
       const next = Buffer.concat([last, Buffer.of(0)]);
-      const deletion = this.client.delete().inRange({ start, end: next });
+      const deletion = client.delete().inRange({ start, end: next });
       removed += Number((await deletion.options(inTime()).exec()).deleted);
       start = next;
     }
+  }
+
+  /**
+   * Resolves if the servers would store something: they promise a transaction what it might write, and none that is out of room
+   * or has lost the others does so. What this one would write it never does.
+   *
+   * @param key one that there never is
+   */
+  async probe(key: string, end: number): Promise<void> {
+    const { client } = this.connection;
+    await client
+      .if(key, 'Mod', '>', 0)
+      .then(client.put(key).value(''))
+      .else(client.get(key))
+      .options(endingAt(end))
+      .commit();
   }
 
   /** One transaction: the operations if all records are as expected, else a look at them. */
@@ -83,11 +101,12 @@ export class EtcdRecords {
     end: number,
   ): Promise<ITxnResponse> {
     const [first = absentRecord(''), ...others] = expected;
-    const transaction = this.client.if(first.key, 'Mod', '==', first.revision);
+    const { client } = this.connection;
+    const transaction = client.if(first.key, 'Mod', '==', first.revision);
     for (const { key, revision } of others) transaction.and(key, 'Mod', '==', revision);
     return transaction
       .then(...operations)
-      .else(...expected.map(({ key }) => this.client.get(key)))
+      .else(...expected.map(({ key }) => client.get(key)))
       .options(endingAt(end))
       .commit();
   }

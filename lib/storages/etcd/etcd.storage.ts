@@ -8,8 +8,8 @@ import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from 
 import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
-import { endingAt } from './deadline.js';
-import { openEtcd, type EtcdClientOptions } from './etcd-client.js';
+import { EtcdConnection } from './etcd-connection.js';
+import { etcdAddresses, openEtcd, type EtcdClientOptions } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
 
 /** Options of {@link EtcdStorage}; those not named here go to `etcd3`. */
@@ -45,8 +45,7 @@ export class EtcdStorage extends Storage {
     strategies: strategyNames,
     largestMovingWindow: 10_000,
   };
-  readonly #client: Etcd3;
-  readonly #ownsClient: boolean;
+  readonly #connection: EtcdConnection;
   readonly #timeout: number;
   readonly #records: EtcdRecords;
   readonly #batches = new RecordBatches(this.clock, IDENTITIES_TOGETHER, (buckets, decide, since) =>
@@ -63,9 +62,15 @@ export class EtcdStorage extends Storage {
     super({ keyPrefix, clock });
     assertTimeout(this, timeout);
     this.#timeout = timeout;
-    this.#ownsClient = typeof connection === 'string';
-    this.#client = typeof connection === 'string' ? openEtcd(connection, driverOptions, timeout) : connection;
-    this.#records = new EtcdRecords(this.#client);
+    this.#connection = new EtcdConnection(
+      typeof connection === 'string'
+        ? {
+            open: () => openEtcd(connection, driverOptions, timeout),
+            addresses: etcdAddresses(connection),
+          }
+        : connection,
+    );
+    this.#records = new EtcdRecords(this.#connection);
   }
 
   override async consume(batch: readonly Hit[]): Promise<BatchResult> {
@@ -88,10 +93,11 @@ export class EtcdStorage extends Storage {
     await this.#batches.remove(cells);
   }
 
+  /** Whether the servers would store something. */
   override async check(): Promise<boolean> {
-    const options = endingAt(performance.now() + this.#timeout);
+    const end = performance.now() + this.#timeout;
     try {
-      await this.#call(() => this.#client.get(identityKeys(this.keyPrefix)).options(options).exec());
+      await this.#call(() => this.#records.probe(identityKeys(this.keyPrefix), end));
       return true;
     } catch {
       return false;
@@ -105,7 +111,11 @@ export class EtcdStorage extends Storage {
   override async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#ownsClient) this.#client.close();
+    this.#connection.close();
+  }
+
+  override reconnect(): void {
+    if (!this.#closed) this.#connection.reconnect();
   }
 
   async #transact(buckets: readonly string[], decide: Decide, since: number): Promise<void> {
@@ -130,7 +140,7 @@ export class EtcdStorage extends Storage {
   async #call<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError(this);
     try {
-      return await call();
+      return await this.#connection.use(call);
     } catch (cause) {
       if (cause instanceof RateLimitError) throw cause;
       throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
