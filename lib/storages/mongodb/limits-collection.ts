@@ -1,4 +1,4 @@
-import type { Collection, Db, MongoClient } from 'mongodb';
+import type { Collection, MongoClient } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
 
@@ -10,30 +10,40 @@ export interface IdentityDocument {
 /** How often the index is seen to, in ms: whoever drops the collection drops it too, and nothing would be deleted any more. */
 const INDEX_INTERVAL = 60_000;
 
+/** A client, and what there is to do until it can be used. */
+interface Connection {
+  readonly client: MongoClient;
+  readonly collection: Collection<IdentityDocument>;
+  connected: boolean;
+  /** While it is under way. */
+  ready: Promise<void> | undefined;
+}
+
+export interface LimitsCollectionOptions {
+  readonly database: string;
+  readonly collection: string;
+  /** Ms that a write may take to reach the majority. */
+  readonly timeout: number;
+}
+
 /** The documents of all identities, and the index by which the server deletes those that have expired. */
 export class LimitsCollection {
-  readonly #database: Db;
-  readonly #collection: Collection<IdentityDocument>;
-  #ready: Promise<void> | undefined;
-  #connected = false;
+  #connection: Connection;
+  readonly #open: (() => MongoClient) | undefined;
   #indexedAt = -Infinity;
+  #closed = false;
 
   /**
-   * @param timeout ms that a write may take to reach the majority
+   * @param source a client of somebody else's, or what opens one
    * @throws ConfigurationError when the driver knows that a name is impossible; others the server refuses
    */
   constructor(
-    private readonly client: MongoClient,
-    { database, collection, timeout }: { database: string; collection: string; timeout: number },
+    source: MongoClient | (() => MongoClient),
+    private readonly options: LimitsCollectionOptions,
   ) {
+    this.#open = typeof source === 'function' ? source : undefined;
     try {
-      this.#database = client.db(database);
-      this.#collection = this.#database.collection<IdentityDocument>(collection, {
-        readPreference: 'primary',
-        readConcern: { level: 'majority' },
-        writeConcern: { w: 'majority', wtimeoutMS: timeout },
-        promoteValues: true,
-      });
+      this.#connection = this.#connectionOf(typeof source === 'function' ? source() : source);
     } catch (error) {
       throw new ConfigurationError(`The options of a MongoDBStorage cannot be used: ${messageOf(error)}`);
     }
@@ -41,35 +51,74 @@ export class LimitsCollection {
 
   /** The collection, connected and with its index; rejects when it cannot be had now, and tries anew the next time. */
   async ready(): Promise<Collection<IdentityDocument>> {
-    if (performance.now() - this.#indexedAt > INDEX_INTERVAL) {
-      this.#ready ??= this.#prepare().finally(() => (this.#ready = undefined));
-      await this.#ready;
+    if (this.#closed) throw new Error('the client is closed');
+    const connection = this.#connection;
+    if (!connection.connected || this.#needsIndex) {
+      connection.ready ??= this.#prepare(connection).finally(() => (connection.ready = undefined));
+      await connection.ready;
     }
-    return this.#collection;
-  }
-
-  /** Whether the server answers. */
-  async ping(): Promise<boolean> {
-    return (await this.#database.command({ ping: 1 }))['ok'] === 1;
+    return connection.collection;
   }
 
   /** The server's time in epoch ms; a document that is read tells it as well. */
   async time(): Promise<number> {
-    return ((await this.#database.command({ hello: 1 }))['localTime'] as Date).getTime();
+    const { client } = this.#connection;
+    return ((await client.db(this.options.database).command({ hello: 1 }))['localTime'] as Date).getTime();
   }
 
-  /** Closes the client; not while it connects, which it would go on with. */
+  /**
+   * Goes on with a new client, whose connections are new: an old one that went dead would be noticed only by whoever is given
+   * it, one after the other. One that still connects stays; should it fail, the next attempt begins at once.
+   *
+   * @returns whether the client is another one now
+   */
+  reconnect(): boolean {
+    if (this.#open === undefined) return false;
+    const { client, connected, ready } = this.#connection;
+    if (connected) {
+      this.#connection = this.#connectionOf(this.#open());
+      client.close().catch(() => undefined);
+    }
+    const soon = connected || ready === undefined ? this.ready() : ready.catch(() => this.ready());
+    soon.catch(() => undefined);
+    return connected;
+  }
+
+  /** Closes the client, unless it is somebody else's; not while it connects, which it would go on with. */
   async close(): Promise<void> {
-    await this.#ready?.catch(() => undefined);
-    await this.client.close();
+    if (this.#open === undefined) return;
+    this.#closed = true;
+    const { client, ready } = this.#connection;
+    await ready?.catch(() => undefined);
+    await client.close();
   }
 
-  async #prepare(): Promise<void> {
+  get #needsIndex(): boolean {
+    return performance.now() - this.#indexedAt > INDEX_INTERVAL;
+  }
+
+  #connectionOf(client: MongoClient): Connection {
+    const { database, collection, timeout } = this.options;
+    return {
+      client,
+      collection: client.db(database).collection<IdentityDocument>(collection, {
+        readPreference: 'primary',
+        readConcern: { level: 'majority' },
+        writeConcern: { w: 'majority', wtimeoutMS: timeout },
+        promoteValues: true,
+      }),
+      connected: false,
+      ready: undefined,
+    };
+  }
+
+  async #prepare(connection: Connection): Promise<void> {
     // Only until it has succeeded: a client whose first connection failed stays useless otherwise, and one that somebody
     // has closed would be opened again.
-    if (!this.#connected) await this.client.connect();
-    this.#connected = true;
-    await this.#collection.createIndexes([{ key: { expireAt: 1 }, expireAfterSeconds: 0 }]);
+    if (!connection.connected) await connection.client.connect();
+    connection.connected = true;
+    if (!this.#needsIndex) return;
+    await connection.collection.createIndexes([{ key: { expireAt: 1 }, expireAfterSeconds: 0 }]);
     this.#indexedAt = performance.now();
   }
 }

@@ -12,7 +12,7 @@ const DEFAULT_DATABASE = 'limits';
 const LEAST_CONNECT_TIMEOUT = 2000;
 
 /**
- * Opens a client, and says which database to use. The driver's options win over what the URI says, and both over our own.
+ * Says how to open a client, and which database to use. The driver's options win over what the URI says, and both over our own.
  *
  * @param timeout ms that a call may take
  * @throws ConfigurationError when the URI or an option is malformed
@@ -21,7 +21,7 @@ export function openMongo(
   uri: string,
   timeout: number,
   driverOptions: MongoClientOptions,
-): { client: MongoClient; database: string } {
+): { open: () => MongoClient; database: string } {
   const { scheme, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
   if (scheme !== 'mongodb' && scheme !== 'mongodb+srv') {
     throw new ConfigurationError(
@@ -32,9 +32,10 @@ export function openMongo(
   const inUri = new Set([...query.keys()].map((name) => name.toLowerCase()));
   const ours = Object.entries(bounds(timeout)).filter(([name]) => !inUri.has(name.toLowerCase()));
   const given = Object.entries(driverOptions).filter(([, value]) => value !== undefined);
+  const open = (): MongoClient => new MongoClient(url, Object.fromEntries([...ours, ...given]));
   try {
-    const client = new MongoClient(url, Object.fromEntries([...ours, ...given]));
-    return { client, database: path.slice(1) || DEFAULT_DATABASE };
+    open(); // nothing of it connects before it is told to
+    return { open, database: path.slice(1) || DEFAULT_DATABASE };
   } catch (error) {
     throw new ConfigurationError(
       isReadable(url)

@@ -19,6 +19,7 @@ import {
   serverClock,
   variables,
 } from './batch-pipeline.js';
+import { CallsUnderWay } from './calls-under-way.js';
 import { blockField, stateField } from './limit-expressions.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { literal } from './literal.js';
@@ -75,8 +76,8 @@ export class MongoDBStorage extends Storage {
     largestMovingWindow: 10_000,
   };
   readonly #collection: LimitsCollection;
-  readonly #ownsClient: boolean;
   readonly #timeout: number;
+  readonly #underWay = new CallsUnderWay();
   readonly #turnstile = new Turnstile(UPDATES_AT_ONCE);
   /** Tells the time instead of the server. */
   readonly #givenClock: Clock | undefined;
@@ -96,13 +97,12 @@ export class MongoDBStorage extends Storage {
     const opened =
       typeof connection === 'string'
         ? openMongo(connection, timeout, driverOptions)
-        : { client: connection, database: connection.options.dbName };
-    this.#collection = new LimitsCollection(opened.client, {
+        : { open: connection, database: connection.options.dbName };
+    this.#collection = new LimitsCollection(opened.open, {
       database: database ?? opened.database,
       collection: collection ?? DEFAULT_COLLECTION,
       timeout,
     });
-    this.#ownsClient = typeof connection === 'string';
     this.#timeout = timeout;
     this.#givenClock = clock;
     this.#serverClock = serverClock(timeout);
@@ -150,9 +150,14 @@ export class MongoDBStorage extends Storage {
     });
   }
 
+  /** Whether a primary takes updates. The one that is tried finds no document, and so leaves none. */
   override async check(): Promise<boolean> {
+    const nobody = { _id: identityKeys(this.keyPrefix) };
     try {
-      return await this.#call(() => this.#collection.ping());
+      await this.#call((collection) =>
+        collection.updateOne(nobody, { $unset: { cells: '' } }, this.#bounded),
+      );
+      return true;
     } catch {
       return false;
     }
@@ -172,7 +177,13 @@ export class MongoDBStorage extends Storage {
   override async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#ownsClient) await within(this.#timeout, () => this.#collection.close()).catch(() => undefined);
+    await within(this.#timeout, () => this.#collection.close()).catch(() => undefined);
+  }
+
+  override reconnect(): void {
+    if (this.#closed || !this.#collection.reconnect()) return;
+    // Or they would keep their turns from those who come later.
+    this.#underWay.giveUp(new Error('the connection was given up, for it did not answer'));
   }
 
   async #consumePart(part: readonly Hit[]): Promise<BatchResult> {
@@ -250,7 +261,7 @@ export class MongoDBStorage extends Storage {
       return await within(this.#timeout, async (late) => {
         const collection = await this.#collection.ready();
         late.throwIfAborted();
-        return call(collection, late);
+        return this.#underWay.run(late, (givenUp) => call(collection, givenUp));
       });
     } catch (cause) {
       if (cause instanceof RateLimitError) throw cause;

@@ -1,3 +1,5 @@
+import { rejectionOf } from './calls-under-way.js';
+
 /** Lets so many calls on one key go at once; the others wait for their turn, in order, and keep nobody from other keys. */
 export class Turnstile {
   /** By key: how many are under way, and who waits. */
@@ -40,10 +42,4 @@ export class Turnstile {
     if (next !== undefined) next();
     else if (--line.underWay === 0) this.#lines.delete(key);
   }
-}
-
-function rejectionOf(late: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    late.addEventListener('abort', () => reject(late.reason as Error), { once: true });
-  });
 }
