@@ -95,6 +95,19 @@ it('a slot that moves goes on being served, at every step, and nothing is counte
   expect(await counted(bucket)).toEqual([42, 42]);
 });
 
+it('is well only while each of its primaries can count', async () => {
+  expect(await storage.check()).toBe(true);
+  const roles = await Promise.all(clients.map((client) => client.role()));
+  const primaries = clients.filter((_client, index) => roles[index]?.[0] === 'master');
+  expect(primaries).toHaveLength(3);
+  for (const primary of primaries) {
+    await primary.config('SET', 'maxmemory', '1');
+    expect(await storage.check()).toBe(false);
+    await primary.config('SET', 'maxmemory', '0');
+    expect(await storage.check()).toBe(true);
+  }
+});
+
 it('a primary that is killed is replaced by its replica', async () => {
   const bucket = 'a victim';
   await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));

@@ -16,11 +16,16 @@ export class TcpProxy {
   requests = '';
   /** How many connections have been made so far. */
   connections = 0;
+  /** New connections go nowhere, for good: nothing passes, nor does their end. */
+  #isHole = false;
   readonly #open = new Set<() => void>();
+  /** Clients that nothing reaches any more. */
+  readonly #lost = new Set<Socket>();
+  readonly #clients = new Set<Socket>();
   readonly #listener: Server;
 
   private constructor(private readonly target: number) {
-    this.#listener = createServer((client) => this.#join(client));
+    this.#listener = createServer({ allowHalfOpen: true }, (client) => this.#join(client));
   }
 
   /** Begins to listen, on a free port of the loopback address. */
@@ -34,9 +39,23 @@ export class TcpProxy {
     return (this.#listener.address() as AddressInfo).port;
   }
 
+  /** How many connections clients have not ended. */
+  get openConnections(): number {
+    return this.#clients.size;
+  }
+
   /** Cuts the connections there are; new ones are fine. */
   cut(): void {
     for (const end of this.#open) end();
+  }
+
+  /**
+   * Whether connections go nowhere, without an end, as where a machine has vanished. Those that are there when it begins, or made
+   * meanwhile, never work again; later ones do.
+   */
+  set blackHole(isHole: boolean) {
+    this.#isHole = isHole;
+    if (isHole) for (const client of this.#clients) this.#lost.add(client);
   }
 
   /** Cuts the connections and refuses new ones. */
@@ -48,24 +67,32 @@ export class TcpProxy {
   #join(client: Socket): void {
     this.connections++;
     const server = connect(this.target, '127.0.0.1');
+    this.#clients.add(client);
+    if (this.#isHole) this.#lost.add(client);
     const end = (): void => {
       this.#open.delete(end);
+      this.#clients.delete(client);
+      this.#lost.delete(client);
       client.destroy();
       server.destroy();
     };
     this.#open.add(end);
     for (const socket of [client, server]) socket.setNoDelay(true).on('error', end);
     client.on('close', end);
+    client.on('end', () => {
+      this.#clients.delete(client);
+      if (!this.#lost.has(client)) end();
+    });
     client.on('data', (request) => {
       this.requests += request.toString('latin1');
-      if (this.swallows !== 'requests') server.write(request);
+      if (this.swallows !== 'requests' && !this.#lost.has(client)) server.write(request);
     });
     void this.#answer(server, client).then(end, end);
   }
 
   async #answer(server: Socket, client: Socket): Promise<void> {
     for await (const answer of server as AsyncIterable<Buffer>) {
-      if (this.swallows === 'answers') continue;
+      if (this.swallows === 'answers' || this.#lost.has(client)) continue;
       for (let from = 0; from < answer.length;) {
         const piece = answer.subarray(from, from + Math.min(this.pieceSize, this.cutsAfter));
         await (this.delay > 0 ? sleep(this.delay) : setImmediate());

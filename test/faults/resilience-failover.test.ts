@@ -1,0 +1,84 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { RedisClusterStorage, RedisSentinelStorage } from 'nestjs-limits/redis';
+import { startRedisCluster, startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
+import { ask, until } from '../support/servers/server-process.js';
+import { LayeredStore } from './support/layered-store.js';
+
+/** Primaries that are killed and replaced, behind the layers that stand before a remote storage. */
+
+/** They are missed for a second, and it takes some more to agree on another. */
+const FAILOVER = 20_000;
+
+let group: ServerGroup;
+let layered: LayeredStore;
+
+afterEach(async () => {
+  await layered.storage.close();
+  await group.stop();
+});
+
+/** Which server answers for the bucket, of those that still answer. */
+type FindPrimary = () => Promise<number>;
+
+async function expectToSurviveFailover(findPrimary: FindPrimary): Promise<void> {
+  await layered.warmUp();
+  const before = await findPrimary();
+  const primary = new Redis(before);
+  await until(async () => (await primary.wait(1, 1000)) === 1, 'the replica to follow');
+  primary.disconnect();
+  const already = await layered.counted();
+
+  await layered.expectToSurvive(
+    {
+      harm: () => group.servers.find(({ port }) => port === before)?.kill(),
+      // Nobody mends anything: it is over when another has taken over.
+      mend: () =>
+        until(async () => (await findPrimary()) !== before, 'another to become the primary', FAILOVER),
+    },
+    { lasts: 300, remembers: false }, // the last moments may not have reached the replica
+  );
+  expect(await layered.counted()).toBeGreaterThan(already);
+}
+
+describe('A primary that is killed holds nobody up, and counts go on soon after it is replaced', () => {
+  it('by sentinels', async () => {
+    group = await startRedisSentinel();
+    layered = new LayeredStore(new RedisSentinelStorage(group.uri));
+    const sentinel = group.servers.at(-1)?.port ?? 0;
+    await expectToSurviveFailover(async () => {
+      const reply = await ask(sentinel, 'SENTINEL GET-MASTER-ADDR-BY-NAME limits\r\n');
+      const port = Number(reply.trim().split('\r\n').at(-1));
+      if ((await ask(port, 'INFO replication\r\n')).includes('role:master')) return port;
+      throw new Error(`${port} is named, and not promoted yet.`);
+    });
+  }, 60_000);
+
+  it('in a cluster', async () => {
+    group = await startRedisCluster();
+    layered = new LayeredStore(new RedisClusterStorage(group.uri));
+    await expectToSurviveFailover(async () => {
+      for (const { port } of group.servers) {
+        const owner = await ownerAt(port, layered.bucket).catch(() => undefined);
+        if (owner !== undefined) return owner;
+      }
+      throw new Error('Nobody answers for the bucket.');
+    });
+  }, 60_000);
+});
+
+/** The port of the node that owns a bucket's slot, as another one says; `undefined` while that would not be served. */
+async function ownerAt(port: number, bucket: string): Promise<number | undefined> {
+  const client = new Redis(port, { retryStrategy: () => null });
+  client.on('error', () => undefined); // it may be the one that was killed
+  try {
+    if (!(await client.cluster('INFO')).includes('cluster_state:ok')) return undefined;
+    const slot = await client.cluster('KEYSLOT', `{${bucket}}`);
+    const slots = await client.cluster('SLOTS');
+    const [, , primary] = slots.find(([first, last]) => first <= slot && slot <= last) ?? [];
+    const owner = primary?.[1];
+    return owner !== undefined && (await ask(owner, 'PING\r\n')).startsWith('+PONG') ? owner : undefined;
+  } finally {
+    client.disconnect();
+  }
+}

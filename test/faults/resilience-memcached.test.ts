@@ -1,0 +1,109 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { MemcachedStorage } from 'nestjs-limits/memcached';
+import { startMemcached } from '../support/servers/memcached.js';
+import { ask, type Server } from '../support/servers/server-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { LayeredStore, type Fault, type OutageOptions } from './support/layered-store.js';
+
+/** A Memcached server that goes away in every way there is, behind the layers that stand before a remote storage. */
+
+/** Every decision takes two commands, one after the other, and other machines than this one are less busy. */
+const DEADLINE = 100;
+
+let server: Server;
+let proxy: TcpProxy;
+let layered: LayeredStore;
+
+beforeAll(async () => {
+  server = await startMemcached();
+});
+
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  proxy = await TcpProxy.to(server.port);
+  layered = new LayeredStore(new MemcachedStorage(`memcached://127.0.0.1:${proxy.port}`), DEADLINE);
+});
+
+afterEach(async () => {
+  await layered.storage.close();
+  proxy.close();
+});
+
+describe('A Memcached server that', () => {
+  it.each<[string, Fault, OutageOptions]>([
+    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    [
+      'stands still',
+      {
+        harm: () => void process.kill(server.pid, 'SIGSTOP'),
+        mend: () => void process.kill(server.pid, 'SIGCONT'),
+      },
+      {},
+    ],
+    [
+      'swallows what it is asked',
+      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { clients: 50 },
+    ],
+    [
+      'vanishes, with all connections',
+      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { lasts: 1500 },
+    ],
+    [
+      'answers after 200 ms',
+      { harm: () => void (proxy.delay = 200), mend: () => void (proxy.delay = 0) },
+      { lasts: 1500 },
+    ],
+  ])(
+    '%s holds nobody up, is counted for by this process, and counts again by itself',
+    async (_what, fault, options) => {
+      await layered.expectToSurvive(fault, options);
+      // One connection at a time, and none left behind.
+      expect(proxy.openConnections).toBeLessThanOrEqual(1);
+    },
+    30_000,
+  );
+});
+
+describe('A Memcached server that answers but cannot count', () => {
+  it('for want of memory is not well', async () => {
+    const full = await startMemcached({ args: ['-M', '-m', '2'] });
+    const storage = new MemcachedStorage(full.uri);
+    try {
+      expect(await storage.check()).toBe(true);
+      let answer = '';
+      for (let number = 0; !answer.includes('out of memory') && number < 100_000; number += 1000) {
+        const text = Array.from(
+          { length: 1000 },
+          (_, index) => `set nestjs-limits:{${number + index}} 0 0 48 noreply\r\n${'x'.repeat(48)}\r\n`,
+        ).join('');
+        answer = await ask(
+          full.port,
+          `${text}add nestjs-limits:{last-${number}} 0 0 48\r\n${'x'.repeat(48)}\r\n`,
+        );
+      }
+      expect(answer).toContain('SERVER_ERROR out of memory');
+      expect(await storage.check()).toBe(false);
+      await ask(full.port, 'flush_all\r\n');
+      expect(await storage.check()).toBe(true);
+    } finally {
+      await storage.close();
+      await full.stop();
+    }
+  });
+
+  it('since it has no compare-and-set, is not well', async () => {
+    const without = await startMemcached({ args: ['-C'] });
+    const storage = new MemcachedStorage(without.uri);
+    expect(await storage.check()).toBe(false);
+    await storage.close();
+    await without.stop();
+  });
+
+  it('is asked without leaving anything behind', async () => {
+    expect(await layered.store.check()).toBe(true);
+    expect(await ask(server.port, 'get nestjs-limits#check\r\n')).toBe('END\r\n');
+  });
+});

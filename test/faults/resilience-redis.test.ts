@@ -1,0 +1,151 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createLimit, type Hit } from 'nestjs-limits';
+import { RedisStorage } from 'nestjs-limits/redis';
+import { startRedis } from '../support/servers/redis.js';
+import { ask, until, type Server } from '../support/servers/server-process.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { LayeredStore, type Fault, type OutageOptions } from './support/layered-store.js';
+
+/** A Redis server that goes away in every way there is, behind the layers that stand before a remote storage. */
+
+let server: Server;
+let proxy: TcpProxy;
+let redis: RedisStorage;
+let layered: LayeredStore;
+
+beforeAll(async () => {
+  server = await startRedis({ args: ['--enable-debug-command', 'yes'] });
+});
+
+afterAll(() => server.stop());
+
+beforeEach(async () => {
+  proxy = await TcpProxy.to(server.port);
+  redis = new RedisStorage(`redis://127.0.0.1:${proxy.port}`);
+  layered = new LayeredStore(redis);
+});
+
+afterEach(async () => {
+  await layered.storage.close();
+  proxy.close();
+});
+
+async function tell(command: string): Promise<void> {
+  expect(await ask(server.port, `${command}\r\n`)).toBe('+OK\r\n');
+}
+
+async function isLoading(): Promise<boolean> {
+  return (await ask(server.port, 'INFO persistence\r\n')).includes('\r\nloading:1');
+}
+
+/** Time for two probes, of which neither must find well what cannot count. */
+const refusing = { lasts: 1600 };
+
+describe('A Redis server that', () => {
+  it.each<[string, Fault, OutageOptions]>([
+    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    [
+      'stands still',
+      {
+        harm: () => void process.kill(server.pid, 'SIGSTOP'),
+        mend: () => void process.kill(server.pid, 'SIGCONT'),
+      },
+      {},
+    ],
+    [
+      'swallows what 200 requests ask',
+      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { clients: 200, lasts: 1000 },
+    ],
+    [
+      'swallows its answers',
+      { harm: () => void (proxy.swallows = 'answers'), mend: () => void (proxy.swallows = 'nothing') },
+      {},
+    ],
+    [
+      'vanishes, with all connections',
+      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { lasts: 1500 },
+    ],
+    [
+      'answers after 200 ms',
+      { harm: () => void (proxy.delay = 200), mend: () => void (proxy.delay = 0) },
+      {},
+    ],
+    [
+      'has no memory left',
+      { harm: () => tell('CONFIG SET maxmemory 1'), mend: () => tell('CONFIG SET maxmemory 0') },
+      refusing,
+    ],
+    [
+      'becomes a replica of one that is not there',
+      { harm: () => tell('REPLICAOF 127.0.0.1 1'), mend: () => tell('REPLICAOF NO ONE') },
+      refusing,
+    ],
+    [
+      'loads its data',
+      {
+        async harm() {
+          for (const option of ['key-load-delay 2000', 'loading-process-events-interval-bytes 1024'])
+            await tell(`CONFIG SET ${option}`);
+          await tell('DEBUG POPULATE 5000');
+          void ask(server.port, 'DEBUG RELOAD\r\n', 20_000);
+          await until(isLoading, 'the server to load');
+        },
+        async mend() {
+          await tell('CONFIG SET key-load-delay 0');
+          await until(async () => !(await isLoading()), 'the server to have loaded');
+        },
+      },
+      refusing,
+    ],
+  ])(
+    '%s holds nobody up, is counted for by this process, and counts again by itself',
+    async (_what, fault, options) => {
+      await layered.expectToSurvive(fault, options);
+    },
+    30_000,
+  );
+});
+
+describe('A Redis server that answers a PING but cannot count', () => {
+  it.each([
+    ['for want of memory', 'CONFIG SET maxmemory 1', 'CONFIG SET maxmemory 0'],
+    ['as a replica', 'REPLICAOF 127.0.0.1 1', 'REPLICAOF NO ONE'],
+    ['for want of replicas', 'CONFIG SET min-replicas-to-write 1', 'CONFIG SET min-replicas-to-write 0'],
+  ])('%s is not well', async (_why, harm, mend) => {
+    await until(() => redis.check(), 'the storage to connect');
+    await tell(harm);
+    expect(await ask(server.port, 'PING\r\n')).toBe('+PONG\r\n');
+    try {
+      expect(await redis.check()).toBe(false);
+    } finally {
+      await tell(mend);
+    }
+    await until(() => redis.check(), 'the storage to be well');
+  });
+
+  it('is asked without leaving anything behind', async () => {
+    await until(() => redis.check(), 'the storage to connect');
+    await tell('FLUSHALL');
+    expect(await redis.check()).toBe(true);
+    expect(await ask(server.port, 'DBSIZE\r\n')).toBe(':0\r\n');
+  });
+});
+
+describe('An identity that is refused', () => {
+  it('costs the server one call in two seconds, however many requests it makes', async () => {
+    await layered.warmUp();
+    const once = createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: 3_600_000 });
+    const batch: Hit[] = [{ bucket: layered.bucket, limit: once, cost: 1 }];
+    await layered.storage.consume(batch);
+    await layered.storage.consume(batch);
+    const { requests } = proxy;
+    const begin = performance.now();
+    let count = 0;
+    for (; performance.now() - begin < 1000; count++)
+      expect((await layered.storage.consume(batch)).allowed).toBe(false);
+    expect(count).toBeGreaterThan(1000);
+    expect(proxy.requests).toBe(requests);
+  });
+});
