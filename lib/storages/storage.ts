@@ -74,7 +74,7 @@ export abstract class Storage implements MovingWindowSupport {
   abstract block(blocks: readonly Block[]): Awaitable<void>;
   /** Forgets cells, their blocks included. */
   abstract remove(cells: readonly Cell[]): Awaitable<void>;
-  /** Whether the store answers, within its deadline. Never throws. */
+  /** Whether the store can count, within its deadline: one that answers, but takes no writes, cannot. Never throws. */
   abstract check(): Awaitable<boolean>;
   /** Forgets everything under our prefix; returns how many records that were. */
   abstract reset(): Awaitable<number>;
