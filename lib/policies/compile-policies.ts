@@ -1,5 +1,5 @@
 import { chain } from '../common/awaitable.js';
-import { messageOf } from '../common/describe.js';
+import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 import { itemsOf, type LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
@@ -100,7 +100,7 @@ function skip(
   for (const name of skips) {
     if (!byName.delete(name) && !otherNames.includes(name)) {
       throw new ConfigurationError(
-        `@SkipRateLimit names the policy "${name}", which does not apply there. ` +
+        `@SkipRateLimit names ${typeof name === 'string' ? `the policy ${quote(name)}` : describeValue(name)}, which does not apply there. ` +
           (known.length > 0 ? `Policies that do: ${known.join(', ')}.` : 'No policy does.'),
       );
     }

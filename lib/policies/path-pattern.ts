@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/describe.js';
+import { describeValue, quote } from '../common/describe.js';
 import { decodeSegment } from '../common/path-segment.js';
 
 /** How much a segment of a path leaves open, the most definite first: `users`, `*.json`, `*` and `**`. */
@@ -8,6 +8,12 @@ const [STATIC, PART, ONE, MANY] = [0, 1, 2, 3];
 
 /** Where a path ends, less is open than where it goes on anyhow, and more than where it goes on in some way. */
 const END = 2.5;
+
+/** Characters of a pattern: patterns are compared segment by segment with each other and with the templates of routes. */
+const LONGEST_PATTERN = 1000;
+
+/** How many texts the braces of a segment may stand for: they are all tried. */
+const MOST_ALTERNATIVES = 100;
 
 /** One segment of a pattern, or of the template of a route. */
 interface Segment {
@@ -30,6 +36,10 @@ export class PathPattern {
     if (typeof text !== 'string' || !text.startsWith('/')) {
       throw new ConfigurationError(`A path begins with "/", such as "/api/**"; got ${describeValue(text)}.`);
     }
+    if (text.length > LONGEST_PATTERN)
+      throw new ConfigurationError(
+        `A path has at most ${LONGEST_PATTERN} characters; got ${describeValue(text)}.`,
+      );
     this.#segments = segmentsOf(text).map(segmentOfPattern);
   }
 
@@ -91,8 +101,30 @@ function segmentOfPattern(given: string): Segment {
         `got ${describeValue(given)}.`,
     );
   }
-  const options = { dot: true, flags: 's', noextglob: true, nonegate: true, windows: false };
-  return { openness: PART, text, matches: picomatch(text, options) };
+  if (alternativesIn(text) > MOST_ALTERNATIVES)
+    throw new ConfigurationError(
+      `A segment of a path has braces that stand for too many texts: got ${quote(given)}. Make several rules of it.`,
+    );
+  return { openness: PART, text, matches: globOf(text, given) };
+}
+
+/** At least as many as the braces stand for, nested ones included. */
+function alternativesIn(text: string): number {
+  const groups = text.split('{').length - 1;
+  return groups === 0 ? 1 : ((text.split(',').length - 1) / groups + 1) ** groups;
+}
+
+function globOf(text: string, given: string): (segment: string) => boolean {
+  // Without "debug", what cannot be read would be a pattern that matches nothing.
+  const options = { debug: true, dot: true, flags: 's', noextglob: true, nonegate: true, windows: false };
+  try {
+    return picomatch(text, options);
+  } catch (cause) {
+    throw new ConfigurationError(
+      `A segment of a path has a "{" or a "[" without its end, or a range that is none: got ${quote(given)}. Write "{a,b}" or "[a-z]".`,
+      { cause },
+    );
+  }
 }
 
 function staticSegment(text: string): Segment {
@@ -129,24 +161,50 @@ function matchesAll(pattern: readonly Segment[], path: readonly string[]): boole
 
 /** Whether some path may be one of the pattern's and one of the template's. */
 function overlap(pattern: readonly Segment[], template: readonly Segment[]): boolean {
-  const [first, ...rest] = pattern;
-  const [head, ...tail] = template;
-  if (first?.openness === MANY)
-    return overlap(rest, template) || (head !== undefined && overlap(pattern, tail));
-  if (head?.openness === MANY)
-    return overlap(pattern, tail) || (first !== undefined && overlap(rest, template));
-  if (first === undefined || head === undefined) return first === head;
-  return (head.openness !== STATIC || first.matches(head.text)) && overlap(rest, tail);
+  return align(
+    pattern,
+    template,
+    (segment, other) => other.openness !== STATIC || segment.matches(other.text),
+    true,
+  );
 }
 
 /** Whether every path of the template is one of the pattern's, as far as segments tell one by one. */
 function covers(pattern: readonly Segment[], template: readonly Segment[]): boolean {
-  const [first, ...rest] = pattern;
-  const [head, ...tail] = template;
-  if (first?.openness === MANY)
-    return covers(rest, template) || (head !== undefined && covers(pattern, tail));
-  if (first === undefined || head === undefined) return first === head;
-  return coversOne(first, head) && covers(rest, tail);
+  return align(pattern, template, coversOne, false);
+}
+
+/**
+ * Whether the segments fit, one to one but for `**`, which takes any number. What is known of every rest is kept: to try each
+ * `**` with every number of segments anew would take ages for several.
+ *
+ * @param isOpen whether a `**` of the template, too, takes any number
+ */
+function align(
+  pattern: readonly Segment[],
+  template: readonly Segment[],
+  fits: (segment: Segment, other: Segment) => boolean,
+  isOpen: boolean,
+): boolean {
+  /** Whether the rest of the pattern fits that of the template from each place on; first of an empty pattern. */
+  let rests: boolean[] = [];
+  for (let i = pattern.length; i >= 0; i--) {
+    const segment = pattern[i];
+    const next = rests;
+    rests = [];
+    for (let j = template.length; j >= 0; j--) {
+      const other = template[j];
+      rests[j] =
+        segment?.openness === MANY
+          ? next[j] === true || rests[j + 1] === true
+          : isOpen && other?.openness === MANY
+            ? rests[j + 1] === true || next[j] === true
+            : segment === undefined || other === undefined
+              ? segment === other
+              : next[j + 1] === true && fits(segment, other);
+    }
+  }
+  return rests[0] === true;
 }
 
 function coversOne(segment: Segment, other: Segment): boolean {

@@ -37,8 +37,12 @@ export const POLICY_HINTS = {
  */
 export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
   assertKnownOptions('A rate limit', declaration, POLICY_OPTIONS, POLICY_HINTS);
-  const { limits, plans, name, cost, scope, skip, phase, count, errorMessage } = declaration;
+  const { limits, plans, name, strategy, cost, scope, skip, phase, count, errorMessage } = declaration;
   if (name !== undefined) assertName('name of a policy', name);
+  if (strategy !== undefined && typeof strategy !== 'string')
+    throw new ConfigurationError(
+      `The strategy must be a name such as "fixed-window"; got ${describeValue(strategy)}.`,
+    );
   if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
     throw new ConfigurationError(
       `The scope must be "route", "controller", "global" or another non-empty name; got ${describeValue(scope)}.`,
@@ -67,9 +71,17 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
   }
 }
 
+/** Characters of a name: a header field holds several. */
+const LONGEST_NAME = 100;
+
 /** Names go into header fields, where other characters would have to be escaped. */
 export function assertName(what: string, name: unknown): asserts name is string {
-  if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) return;
+  if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) {
+    if (name.length <= LONGEST_NAME) return;
+    throw new ConfigurationError(
+      `The ${what} must have at most ${LONGEST_NAME} characters; got ${describeValue(name)}.`,
+    );
+  }
   throw new ConfigurationError(
     `The ${what} must begin with a letter and hold letters, digits, "_", "." and "-" only; got ${describeValue(name)}.`,
   );

@@ -54,7 +54,7 @@ export class RuleBook<Context, Key, P> {
     compile: (level: PolicyLevel<Context, Key>) => readonly P[],
   ) {
     const ids = new Set<string>();
-    rules.forEach((rule, index) => {
+    [...rules].forEach((rule, index) => {
       assertRule(rule, index);
       if (ids.has(rule.id))
         throw new ConfigurationError(`There are two rules "${rule.id}". Give each an id of its own.`);
@@ -171,10 +171,10 @@ function patternOf(where: string, path: string): PathPattern {
 
 function methodsOf(where: string, method: Rule<unknown>['method'] = '*'): ReadonlySet<string> | undefined {
   const given = [method].flat();
-  const wrong = given.find((one) => typeof one !== 'string' || !/^(\*|[A-Za-z-]+)$/.test(one));
-  if (given.length === 0 || wrong !== undefined)
+  const wrong = given.findIndex((one) => typeof one !== 'string' || !/^(\*|[A-Za-z-]+)$/.test(one));
+  if (given.length === 0 || wrong >= 0)
     throw new ConfigurationError(
-      `${where}: a method is "GET", "POST" or another, or "*" for all; got ${given.length === 0 ? 'none' : describeValue(wrong)}.`,
+      `${where}: a method is "GET", "POST" or another, or "*" for all; got ${given.length === 0 ? 'none' : describeValue(given[wrong])}.`,
     );
   if (given.includes('*')) return undefined;
   const methods = new Set(given.map((one) => one.toUpperCase()));

@@ -412,3 +412,21 @@ describe('Limits that a function finds out', () => {
     expect(() => void policyOf(() => found as never).limitsFor?.('')).toThrow();
   });
 });
+
+describe('What is no name', () => {
+  it('is refused as a strategy, whatever it is', () => {
+    expect(() => compileAt({ limits: '1/minute', strategy: Object.create(null) as 'fixed-window' })).toThrow(
+      '@RateLimit on A.a: The strategy must be a name such as "fixed-window"; got an object (Object).',
+    );
+  });
+
+  it.each<[unknown, string]>([
+    [Symbol('s'), 'the symbol "Symbol(s)"'],
+    ['a\n', String.raw`the policy "a\n"`],
+  ])('is refused as a policy to skip: %p', (name, described) => {
+    const level = { ...levelOf('@SkipRateLimit on A.a', 'route'), skips: [name as string] };
+    expect(() => compile(level)).toThrow(
+      `@SkipRateLimit on A.a: @SkipRateLimit names ${described}, which does not apply there. No policy does.`,
+    );
+  });
+});

@@ -97,6 +97,52 @@ describe('A pattern of paths', () => {
     },
   );
 
+  it.each(['{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}', '{,a}{,a}{,a}{,a}{,a}{,a}{,a}'])(
+    'is refused where its braces stand for more than a hundred texts: %s',
+    (segment) => {
+      const call = (): PathPattern => new PathPattern(`/api/${segment}`);
+      expect(call).toThrow(ConfigurationError);
+      expect(call).toThrow(
+        `A segment of a path has braces that stand for too many texts: got "${segment}". Make several rules of it.`,
+      );
+    },
+  );
+
+  it('takes a long list in braces, and several short ones', () => {
+    const words = Array.from({ length: 100 }, (_, index) => `w${index}`);
+    expect(matches(`/{${words.join()}}`, '/w99')).toBe(true);
+    expect(matches('/{a,b}-{c,d}.{json,xml}', '/b-c.xml')).toBe(true);
+  });
+
+  it.each(['{a,b', '[z-a]'])(
+    'is refused where it would match nothing, for it cannot be read: %s',
+    (segment) => {
+      const call = (): PathPattern => new PathPattern(`/api/${segment}`);
+      expect(call).toThrow(ConfigurationError);
+      expect(call).toThrow(
+        `A segment of a path has a "{" or a "[" without its end, or a range that is none: got "${segment}". Write "{a,b}" or "[a-z]".`,
+      );
+    },
+  );
+
+  it('is refused where it is longer than any path', () => {
+    expect(() => new PathPattern(`/${'?'.repeat(70_000)}`)).toThrow(
+      new ConfigurationError(
+        `A path has at most 1000 characters; got the string "/${'?'.repeat(76)}..." (70001 characters).`,
+      ),
+    );
+  });
+
+  it('is compared soon with templates and patterns, however many times either has "**"', () => {
+    const pattern = new PathPattern('/**/a'.repeat(200));
+    const start = performance.now();
+    expect(pattern.matchesOf(`${'/a'.repeat(200)}/b`)).toBe('none');
+    expect(pattern.matchesOf('/a'.repeat(200))).toBe('all');
+    expect(pattern.covers(new PathPattern(`${'/a'.repeat(200)}/b`))).toBe(false);
+    expect(pattern.covers(new PathPattern('/a'.repeat(201)))).toBe(true);
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+
   it('answers soon, whatever path is sent', () => {
     const patterns = [
       '/**/a/**/a/**/a/**/b',

@@ -190,6 +190,16 @@ describe('A rule', () => {
       'The id of the rule at 0 must begin with a letter and hold letters, digits, "_", "." and "-" only; got the string "a\\"".',
     ],
     [
+      'an id that would fill a header field',
+      { id: 'a'.repeat(101) },
+      `The id of the rule at 0 must have at most 100 characters; got the string "${'a'.repeat(77)}..." (101 characters).`,
+    ],
+    [
+      'a list of methods with nothing in it',
+      { method: [undefined] },
+      'The rule "rule0": a method is "GET", "POST" or another, or "*" for all; got undefined.',
+    ],
+    [
       'a path without a slash',
       { path: 'api/**' },
       'The rule "rule0": A path begins with "/", such as "/api/**"; got the string "api/**".',
