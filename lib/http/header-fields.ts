@@ -11,17 +11,17 @@ const LARGEST_INTEGER = 999_999_999_999_999;
  * `RateLimit-Policy` and `RateLimit`: one member per enforced limit, seconds rounded up; no time where no wait would
  * help.
  *
- * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651. A limit's name holds no character
- * that a quoted string would have to escape.
+ * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
 export function standardFields(decision: Decision): HeaderField[] {
   const policies: string[] = [];
   const limits: string[] = [];
   for (const { limit, remaining, resetTime, retryAfter } of decision.limits) {
     if (limit.mode === 'shadow') continue;
-    policies.push(policyMember(limit));
+    const { name, policy } = partsOf(limit);
+    policies.push(policy);
     const time = Number.isFinite(retryAfter) ? `;t=${toSeconds(resetTime - decision.now)}` : '';
-    limits.push(`"${limit.name}";r=${Math.min(remaining, LARGEST_INTEGER)}${time}`);
+    limits.push(`${name};r=${toInteger(remaining)}${time}`);
   }
   return limits.length === 0
     ? []
@@ -35,8 +35,8 @@ export function standardFields(decision: Decision): HeaderField[] {
 export function legacyFields(decision: Decision): HeaderField[] {
   const { limit, remaining, resetTime } = decision.binding;
   return [
-    ['X-RateLimit-Limit', String(limit.amount)],
-    ['X-RateLimit-Remaining', String(remaining)],
+    ['X-RateLimit-Limit', String(toInteger(limit.amount))],
+    ['X-RateLimit-Remaining', String(toInteger(remaining))],
     ['X-RateLimit-Reset', String(toSeconds(resetTime - decision.now))],
   ];
 }
@@ -49,17 +49,35 @@ export function retryAfterFields(decision: Decision): HeaderField[] {
     : [['Retry-After', String(toSeconds(retryAfter))]];
 }
 
-const policyMembers = new WeakMap<Limit, string>();
-
-function policyMember(limit: Limit): string {
-  let member = policyMembers.get(limit);
-  if (member === undefined) {
-    member = `"${limit.name}";q=${Math.min(limit.amount, LARGEST_INTEGER)};w=${toSeconds(limit.period)}`;
-    policyMembers.set(limit, member);
-  }
-  return member;
+/** What of a limit stands in fields, the same for every decision. */
+interface LimitParts {
+  readonly name: string;
+  readonly policy: string;
 }
 
+const parts = new WeakMap<Limit, LimitParts>();
+
+function partsOf(limit: Limit): LimitParts {
+  let known = parts.get(limit);
+  if (known === undefined) {
+    const name = quoted(limit.name);
+    known = { name, policy: `${name};q=${toInteger(limit.amount)};w=${toSeconds(limit.period)}` };
+    parts.set(limit, known);
+  }
+  return known;
+}
+
+/** A String of RFC 9651. The names of policies need nothing of this; those of limits made by hand, or of own units, might. */
+function quoted(text: string): string {
+  return `"${text.replace(/[^\x20-\x7e]/gu, '?').replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** Whole seconds, rounded up. */
 function toSeconds(milliseconds: number): number {
-  return Math.ceil(milliseconds / 1000);
+  return toInteger(Math.ceil(milliseconds / 1000));
+}
+
+/** An Integer of RFC 9651 that is a number of something. */
+function toInteger(value: number): number {
+  return Math.trunc(Math.min(Math.max(value, 0), LARGEST_INTEGER)) || 0; // neither -0 nor NaN
 }

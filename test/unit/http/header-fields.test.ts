@@ -160,3 +160,35 @@ describe('Retry-After', () => {
     ).toEqual([]);
   });
 });
+
+describe('What no field may hold', () => {
+  it.each([
+    ['a"b', String.raw`"a\"b"`],
+    ['a\\', String.raw`"a\\"`],
+    ['a\r\nSet-Cookie: b', '"a??Set-Cookie: b"'],
+    ['\u00e9\u2028🚀\u007f', '"????"'],
+  ])('is escaped or replaced in a name: %j', (name, quoted) => {
+    const result = { allowed: true, now, outcomes: [outcome({ name })] };
+    expect(standardFields(new Decision(result))).toEqual([
+      ['RateLimit-Policy', `${quoted};q=5;w=60`],
+      ['RateLimit', `${quoted};r=4;t=60`],
+    ]);
+  });
+
+  it.each([
+    [Infinity, 999_999_999_999_999],
+    [1e21, 999_999_999_999_999],
+    [2 ** 53 - 1, 999_999_999_999_999],
+    [0.5, 0],
+    [-1, 0],
+    [NaN, 0],
+  ])('is made a number that is whole: %d is %d', (remaining, whole) => {
+    const decision = new Decision({ allowed: true, now, outcomes: [outcome({ remaining, reset: -1 })] });
+    expect(standardFields(decision)[1]).toEqual(['RateLimit', `"default";r=${whole};t=0`]);
+    expect(legacyFields(decision)).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', String(whole)],
+      ['X-RateLimit-Reset', '0'],
+    ]);
+  });
+});
