@@ -27,7 +27,8 @@ export class AddressList {
   /** @param address as a socket or a proxy gives it; what is no address is in no list */
   has(address: string): boolean {
     const family = isIP(address);
-    return family !== 0 && this.#list.check(address, family === 4 ? 'ipv4' : 'ipv6');
+    // An address may have a zone that the list cannot read.
+    return family !== 0 && this.#list.check(address.replace(/%.*$/, ''), family === 4 ? 'ipv4' : 'ipv6');
   }
 
   #add(network: string): void {

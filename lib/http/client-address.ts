@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** Bits of an IPv6 address that name a client: what a provider gives to one subscriber. */
@@ -45,7 +45,7 @@ function readAddress(address: string): string | ipaddr.IPv6 {
   if (isIPv4(mapped)) return mapped; // by far the most frequent form, told without parsing
   const [, ipv6 = address, ipv4] = FORWARDED.exec(address) ?? [];
   if (ipv4 !== undefined) return ipv4;
-  if (!ipaddr.IPv6.isValid(ipv6)) return address;
-  const parsed = ipaddr.IPv6.parse(ipv6);
+  if (!isIPv6(ipv6)) return address;
+  const parsed = ipaddr.IPv6.parse(ipv6.replace(/%.*$/, '')); // it cannot read every zone
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed;
 }

@@ -7,6 +7,13 @@ const has = (networks: string[], address: string): boolean =>
   new AddressList('allow', networks).has(bareAddress(address));
 
 describe('A list of addresses', () => {
+  it('is asked about an address with any zone', () => {
+    const list = new AddressList('allow', ['fe80::/10']);
+    expect(list.has('fe80::1%br-lan')).toBe(true);
+    expect(list.has('fec0::1%br-lan')).toBe(false);
+    expect(list.has('10.1.2.3%br-lan')).toBe(false);
+  });
+
   it.each<[networks: string[], inside: string[], outside: string[]]>([
     [
       ['10.0.0.0/8'],
@@ -21,7 +28,7 @@ describe('A list of addresses', () => {
     [['0.0.0.0/0'], ['1.2.3.4'], ['2001:db8::1']],
     [['::/0'], ['2001:db8::1'], []],
     [['2001:db8::/32'], ['2001:db8::1', '2001:0DB8:ffff::', '[2001:db8::2]:443'], ['2001:db9::1', '1.2.3.4']],
-    [['fe80::/10'], ['fe80::1%eth0'], ['fec0::1']],
+    [['fe80::/10'], ['fe80::1%eth0', 'fe80::1%br-lan', 'fe80::1%a.b'], ['fec0::1', 'fec0::1%br-lan']],
     [['::1', '127.0.0.0/8'], ['::1', '127.0.0.1'], ['::2']],
     [['::ffff:10.0.0.0/104'], ['10.1.2.3', '::ffff:10.1.2.3'], ['11.1.2.3']],
     [[], [], ['1.2.3.4']],

@@ -72,6 +72,11 @@ describe('The network of a client, of another length', () => {
     expect(clientNetwork('ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', prefix)).toBe(network);
   });
 
+  it('is one, whatever zone the address has', () => {
+    expect(clientNetwork('fe80::1%br-lan')).toBe('fe80:0:0:0::/64');
+    expect(clientNetwork('fe80::1%eth0')).toBe('fe80:0:0:0::/64');
+  });
+
   it('is of IPv4 the address, whatever the length', () => {
     expect(clientNetwork('203.0.113.7', 32)).toBe('203.0.113.7');
     expect(clientNetwork('::ffff:203.0.113.7', 32)).toBe('203.0.113.7');
@@ -107,6 +112,8 @@ describe('A bare address', () => {
     ['[2001:db8::1]:80', '2001:db8:0:0:0:0:0:1'],
     ['2001:DB8::1', '2001:db8:0:0:0:0:0:1'],
     ['fe80::1%eth0', 'fe80:0:0:0:0:0:0:1'],
+    ['fe80::1%br-lan.7', 'fe80:0:0:0:0:0:0:1'],
+    ['[fe80::1%br-lan]:80', 'fe80:0:0:0:0:0:0:1'],
     ['unknown', 'unknown'],
     ['', ''],
   ])('is without what does not belong to it: %s', (address, bare) => {
