@@ -14,6 +14,8 @@ const SEPARATOR = '/';
  * @throws TypeError when the value is not a string
  */
 export function bucketOf(type: string, value: string): string {
+  // What is long is long encoded, too.
+  if (typeof value === 'string' && value.length > LONGEST_IDENTITY) return secretBucketOf(type, value);
   const encoded = encodeIdentifier(value);
   return encoded.length <= LONGEST_IDENTITY ? `${type}:${encoded}` : secretBucketOf(type, value);
 }

@@ -93,8 +93,8 @@ function text(value: unknown): string | undefined {
 }
 
 function headerOf({ context, transport }: IdentifiedRequest, name: string): string | undefined {
-  const value = transport.requestOf(context)?.headers?.[name];
-  return Array.isArray(value) ? value.join() : value;
+  const value: unknown = transport.requestOf(context)?.headers?.[name];
+  return text(Array.isArray(value) ? value.map(text).join() : value); // "constructor" is there, but no header
 }
 
 function sessionOf({ context, transport }: IdentifiedRequest): string | undefined {

@@ -11,6 +11,9 @@ import { builtInIdentity } from './built-in-identities.js';
 import { FirstOf, type IdentityResolver, type RateLimitKey } from './rate-limit-key.js';
 import { theOnly, type Identity } from './identity.js';
 
+/** How many lists a key may lie within. */
+const DEEPEST_KEY = 16;
+
 /** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
 @Injectable()
 export class IdentityResolvers {
@@ -29,6 +32,7 @@ export class IdentityResolvers {
   identityOf(key: RateLimitKey, where: string): Identity {
     let identity = this.#identities.get(key);
     if (identity === undefined) {
+      assertNotWithinItself(key, where);
       identity = this.#make(key, where);
       this.#identities.set(key, identity);
     }
@@ -69,7 +73,23 @@ export class IdentityResolvers {
 
 /** A list within a list is more parts of it. */
 function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
-  return keys.flatMap((key) => (Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key]));
+  return [...keys].flatMap((key) => (Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key]));
+}
+
+/** Whoever follows the parts of such a key never comes to an end. */
+function assertNotWithinItself(
+  key: RateLimitKey,
+  where: string,
+  within: ReadonlySet<unknown> = new Set(),
+): void {
+  const keys: unknown = key instanceof FirstOf ? key.keys : key;
+  if (!Array.isArray(keys)) return;
+  if (within.has(keys) || within.size >= DEEPEST_KEY)
+    throw new ConfigurationError(
+      `${where}: a key is a list of keys that is a part of itself, or lies within ${DEEPEST_KEY} others. Give its parts in one list.`,
+    );
+  const deeper = new Set([...within, keys]);
+  for (const part of keys as readonly RateLimitKey[]) assertNotWithinItself(part, where, deeper);
 }
 
 /** An identity of several parts. A part that is missing is the client's address. */

@@ -34,6 +34,12 @@ describe('The bucket of an identity', () => {
     expect(bucketOf('key', '/'.repeat(43))).toBe(`key#:${digest('/'.repeat(43))}`);
   });
 
+  it('is found soon for a text of a million characters', () => {
+    const start = performance.now();
+    for (const char of ['x', '{', '\ud800']) bucketOf('key', char.repeat(1_000_000));
+    expect(performance.now() - start).toBeLessThan(500);
+  });
+
   it('is not the digest of another identity that spells it', () => {
     const long = 'x'.repeat(129);
     expect(bucketOf('key', `#:${digest(long)}`)).not.toBe(bucketOf('key', long));

@@ -1,0 +1,64 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError, firstOf } from 'nestjs-limits';
+import { IdentityResolvers } from '../../../lib/nest/identities/identity-resolvers.js';
+import type { Identity } from '../../../lib/nest/identities/identity.js';
+import type { RateLimitKey } from '../../../lib/nest/identities/rate-limit-key.js';
+import type { InjectedFunctions } from '../../../lib/nest/injected-functions.js';
+import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+import type { Transport } from '../../../lib/nest/transports/transport.js';
+
+function identityOf(key: RateLimitKey): Identity {
+  return new IdentityResolvers(resolveOptions({}), {} as InjectedFunctions).identityOf(key, 'The test');
+}
+
+function bucketOf(key: RateLimitKey, headers: unknown): unknown {
+  return identityOf(key).bucketOf({
+    context: {} as ExecutionContext,
+    transport: { requestOf: () => ({ headers }) } as unknown as Transport,
+    addressBucket: () => 'ip:203.0.113.7',
+  });
+}
+
+describe('The identity of a header', () => {
+  it.each(['constructor', '__proto__'])('is none where all objects have a "%s"', (name) => {
+    expect(bucketOf(`header:${name}`, {})).toBe(undefined);
+    expect(bucketOf(`header:${name}`, Object.create(null))).toBe(undefined);
+  });
+
+  it('is what a request says under such a name', () => {
+    const headers: unknown = JSON.parse('{"__proto__":"a","constructor":"b"}');
+    expect(bucketOf('header:__proto__', headers)).toBe('header:__proto__:a');
+    expect(bucketOf('header:constructor', headers)).toBe('header:constructor:b');
+  });
+
+  it('is one of all values of a header that is sent several times', () => {
+    expect(bucketOf('header:x-a', { 'x-a': ['1', '2'] })).toBe('header:x-a:1,2');
+  });
+
+  it('is none where the value is no text', () => {
+    expect(bucketOf('header:x-a', { 'x-a': { a: 1 } })).toBe(undefined);
+  });
+});
+
+describe('A key that is a part of itself', () => {
+  const MESSAGE =
+    'The test: a key is a list of keys that is a part of itself, or lies within 16 others. Give its parts in one list.';
+
+  it('is refused', () => {
+    const cyclic: RateLimitKey[] = ['ip'];
+    cyclic.push(cyclic);
+    const first: RateLimitKey[] = ['ip'];
+    const keys = firstOf();
+    Object.assign(keys, { keys: first });
+    first.push([keys]);
+
+    expect(() => identityOf(cyclic)).toThrow(new ConfigurationError(MESSAGE));
+    expect(() => identityOf(keys)).toThrow(new ConfigurationError(MESSAGE));
+  });
+
+  it('is not what stands in it twice', () => {
+    const part: RateLimitKey[] = ['ip', 'user'];
+    expect(identityOf([part, part]).types).toEqual(['ip+user+ip+user']);
+  });
+});
