@@ -48,9 +48,12 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
   const readHost = (text: string): HostAndPort => {
     const [found, bracketed, plain, digits] = HOST.exec(text.trim()) ?? [];
     const port = digits === undefined ? defaultPort : Number(digits);
+    // It belongs to a password; hosts, which errors show, have none.
+    if (text.includes('@')) throw malformed('has an "@" too many');
     if (found === undefined || port < 1 || port > 65_535) throw malformed('has a host that cannot be read');
     return { host: bracketed ?? decode(plain ?? ''), port };
   };
+  if (hosts !== '' && path.includes('@')) throw malformed('has an "@" after a "/"');
   const [username, ...password] = credentials?.split(':') ?? [];
   return {
     scheme: scheme.toLowerCase(),

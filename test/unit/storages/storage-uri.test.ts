@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError } from 'nestjs-limits';
+import { parseStorageUri } from '../../../lib/storages/storage-uri.js';
+
+const FORM = 'redis://[user:password@]host:port';
+
+describe('A storage URI whose password is not encoded', () => {
+  it.each([
+    ['redis://user:sec@ret@host', 'has an "@" too many'],
+    ['redis://user:@secret@host', 'has an "@" too many'],
+    ['redis://user:123/secret@host', 'has an "@" after a "/"'],
+    ['redis://user:@secret/secret@host', 'has an "@" after a "/"'],
+    ['redis://user:se/cret@host', 'has an "@" after a "/"'],
+  ])('is refused rather than cut at the wrong place: %s', (uri, what) => {
+    expect(() => parseStorageUri(uri, FORM, 6379)).toThrow(
+      new ConfigurationError(
+        `The storage URI ${what}. It should look like ${FORM}, with reserved characters percent-encoded.`,
+      ),
+    );
+  });
+
+  it('may have it in the path of a socket and in the query', () => {
+    expect(parseStorageUri('redis+unix://user:secret@/run/a@b', FORM, 6379)).toMatchObject({
+      password: 'secret',
+      hosts: [],
+      path: '/run/a@b',
+    });
+    expect(parseStorageUri('mongodb://host/db?appName=@a@', FORM, 1).query.get('appName')).toBe('@a@');
+  });
+});
