@@ -46,17 +46,11 @@ export function quote(text: string): string {
 
 /** What an unknown thrown value has to say, for use inside a message. Never throws. */
 export function messageOf(error: unknown): string {
-  switch (typeof error) {
-    case 'string':
-      return oneLine(error);
-    case 'object':
-    case 'function': {
-      const message = attempt(() => (error as { message?: unknown } | null)?.message);
-      return typeof message === 'string' ? oneLine(message) : describeValue(error);
-    }
-    default:
-      return oneLine(String(error));
+  if (typeof error === 'object' || typeof error === 'function') {
+    const message = attempt(() => (error as { message?: unknown } | null)?.message);
+    return typeof message === 'string' ? oneLine(message) : describeValue(error);
   }
+  return oneLine(typeof error === 'symbol' ? error.toString() : `${error as string | number}`);
 }
 
 function describeObject(value: object): string {

@@ -48,7 +48,7 @@ class NotationReader {
   constructor(private readonly text: string) {
     if (typeof text !== 'string') {
       throw new RateLimitParseError(
-        typeof text === 'object' ? describeValue(text) : String(text), // not every object can be made a string
+        typeof text === 'object' || typeof text === 'function' ? describeValue(text) : String(text), // not all can be made a string
         0,
         `a string such as "10/minute", got ${describeValue(text)},`,
       );

@@ -1,3 +1,4 @@
+import { describeValue } from '../common/describe.js';
 import { encodeIdentifier } from '../common/identifier.js';
 import { unitsOf, type Granularity } from './granularity.js';
 
@@ -32,9 +33,9 @@ export abstract class RateLimitItem {
     readonly namespace = 'LIMITER',
   ) {
     this.multiples = multiples === 0 ? 1 : multiples;
-    assertCount('amount', amount, this.toString());
-    assertCount('multiple', multiples, this.toString());
-    assertCount('window in milliseconds', this.period, this.toString());
+    assertCount('amount', amount, this);
+    assertCount('multiple', multiples, this);
+    assertCount('window in milliseconds', this.period, this);
     encodeIdentifier(namespace);
   }
 
@@ -94,10 +95,16 @@ export abstract class RateLimitItem {
   }
 }
 
-function assertCount(what: string, value: number, item: string): void {
-  if (!Number.isSafeInteger(value) || value < 0) {
+function assertCount(what: string, value: unknown, { amount, multiples, granularity }: RateLimitItem): void {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    const item = `${shown(amount)} per ${shown(multiples)} ${granularity.name}`;
     throw new RangeError(
-      `The ${what} of the rate limit "${item}" must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${value}.`,
+      `The ${what} of the rate limit "${item}" must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${shown(value)}.`,
     );
   }
+}
+
+/** Who writes no types may give anything, and not everything can be made a string. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : describeValue(value);
 }

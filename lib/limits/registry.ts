@@ -1,3 +1,4 @@
+import { describeValue, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 import { unitsOf, type Granularity } from './granularity.js';
 import type { RateLimitItem } from './rate-limit-item.js';
@@ -49,17 +50,22 @@ const classesByUnit = new Map<string, RateLimitItemClass>(
  * ```
  */
 export function registerGranularity(itemClass: RateLimitItemClass): void {
-  const { name, milliseconds } = itemClass.granularity;
+  const { granularity } = itemClass as Partial<RateLimitItemClass>;
+  if (typeof granularity?.name !== 'string' || !Array.isArray(granularity.aliases ?? []))
+    throw new ConfigurationError(
+      'A class of items needs "static readonly granularity = { name, milliseconds, aliases? }", the name a string and the aliases a list.',
+    );
+  const { name, milliseconds } = granularity;
   if (!Number.isSafeInteger(milliseconds) || milliseconds < 1) {
     throw new ConfigurationError(
-      `The granularity "${name}" must last a whole number of milliseconds, at least 1; got ${milliseconds}.`,
+      `The granularity ${quote(name)} must last a whole number of milliseconds, at least 1; got ${describeValue(milliseconds)}.`,
     );
   }
-  const units = unitsOf(itemClass.granularity);
+  const units = unitsOf(granularity);
   for (const unit of units) {
-    if (!/^[a-z]+$/.test(unit) || unit === 'per') {
+    if (typeof unit !== 'string' || !/^[a-z]+$/.test(unit) || unit === 'per') {
       throw new ConfigurationError(
-        `The unit "${unit}" of the granularity "${name}" must be lower-case letters a-z other than "per".`,
+        `The unit ${typeof unit === 'string' ? quote(unit) : describeValue(unit)} of the granularity ${quote(name)} must be lower-case letters a-z other than "per".`,
       );
     }
     const taken = classesByUnit.get(unit);

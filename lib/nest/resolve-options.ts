@@ -152,8 +152,8 @@ function isDeclarations(
 ): limits is readonly RateLimitDeclaration[] {
   return (
     Array.isArray(limits) &&
-    limits.every(
-      (one: unknown) => typeof one === 'object' && one !== null && ('limits' in one || 'plans' in one),
+    [...(limits as readonly unknown[])].every(
+      (one) => typeof one === 'object' && one !== null && ('limits' in one || 'plans' in one),
     )
   );
 }
@@ -163,7 +163,13 @@ function resolveHeaders(headers: RateLimitModuleOptions['headers']): Required<Ra
   assertOptionsObject('The option "headers" of RateLimitModule', headers ?? {});
   assertKnownOptions('The option "headers" of RateLimitModule', headers ?? {}, HEADERS);
   const { standard = true, legacy = false, retryAfter = true } = headers ?? {};
-  return { standard, legacy, retryAfter };
+  const resolved = { standard, legacy, retryAfter };
+  for (const [name, value] of Object.entries<unknown>(resolved))
+    if (typeof value !== 'boolean')
+      throw new ConfigurationError(
+        `The option "headers.${name}" of RateLimitModule must be true or false; got ${describeValue(value)}.`,
+      );
+  return resolved;
 }
 
 function assertType(option: string, value: unknown, ...types: string[]): void {

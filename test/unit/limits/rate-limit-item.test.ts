@@ -194,3 +194,18 @@ describe('RateLimitItem', () => {
     expect(new RateLimitItemPerMinute(1)).toBeInstanceOf(RateLimitItem);
   });
 });
+
+describe('What is no number', () => {
+  it.each<[unknown, string]>([
+    ['5', 'the string "5"'],
+    [Symbol('five'), 'the symbol "Symbol(five)"'],
+    [Object.create(null), 'an object (Object)'],
+    [undefined, 'undefined'],
+  ])('is refused by what it is: %p', (amount, described) => {
+    expect(() => new RateLimitItemPerMinute(amount as number)).toThrow(
+      new RangeError(
+        `The amount of the rate limit "${described} per 1 minute" must be a whole number from 0 to 9007199254740991, got ${described}.`,
+      ),
+    );
+  });
+});

@@ -89,18 +89,38 @@ describe('registerGranularity', () => {
     ],
     [
       { name: 'tick', milliseconds: 0.5 },
-      'The granularity "tick" must last a whole number of milliseconds, at least 1; got 0.5.',
+      'The granularity "tick" must last a whole number of milliseconds, at least 1; got the number 0.5.',
     ],
     [
       { name: 'tick', milliseconds: 0 },
-      'The granularity "tick" must last a whole number of milliseconds, at least 1; got 0.',
+      'The granularity "tick" must last a whole number of milliseconds, at least 1; got the number 0.',
     ],
     [
       { name: 'eon', milliseconds: Infinity },
-      'The granularity "eon" must last a whole number of milliseconds, at least 1; got Infinity.',
+      'The granularity "eon" must last a whole number of milliseconds, at least 1; got the number Infinity.',
     ],
   ])('refuses %j', (granularity, message) => {
     expect(() => registerGranularity(itemClassOf(granularity))).toThrow(new ConfigurationError(message));
+  });
+
+  it.each([
+    undefined,
+    { milliseconds: 1 },
+    { name: 5, milliseconds: 1 },
+    { name: 'x', milliseconds: 1, aliases: 'y' },
+  ])('refuses a class whose granularity is %j', (granularity) => {
+    expect(() => registerGranularity(itemClassOf(granularity as Granularity))).toThrow(
+      new ConfigurationError(
+        'A class of items needs "static readonly granularity = { name, milliseconds, aliases? }", the name a string and the aliases a list.',
+      ),
+    );
+  });
+
+  it('refuses a unit that is no text, even one that would be spelt like one', () => {
+    const granularity = { name: 'tick', milliseconds: 1, aliases: [['tock']] } as unknown as Granularity;
+    expect(() => registerGranularity(itemClassOf(granularity))).toThrow(
+      'The unit an array of the granularity "tick" must be lower-case letters a-z other than "per".',
+    );
   });
 
   it('learns nothing from a class that it refuses', () => {

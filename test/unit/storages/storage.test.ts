@@ -28,7 +28,7 @@ describe('the keyPrefix', () => {
     ['a\n', String.raw`the string "a\n"`],
     ['a\r\nb', String.raw`the string "a\r\nb"`],
     ['a\0', String.raw`the string "a\u0000"`],
-    ['a\u007f', 'the string "a\u007f"'],
+    ['a\u007f', String.raw`the string "a\u007f"`],
     ['a\u00a0b', 'the string "a\u00a0b"'],
     ['{a}', 'the string "{a}"'],
     ['a}', 'the string "a}"'],

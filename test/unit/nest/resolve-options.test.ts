@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError } from 'nestjs-limits';
+import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+
+describe('The options of RateLimitModule', () => {
+  it.each([
+    ['standard', 'false', 'the string "false"'],
+    ['legacy', 1, 'the number 1'],
+    ['retryAfter', null, 'null'],
+  ])('switch header fields on and off by true and false only: %s', (name, value, described) => {
+    expect(() => resolveOptions({ headers: { [name]: value } })).toThrow(
+      new ConfigurationError(
+        `The option "headers.${name}" of RateLimitModule must be true or false; got ${described}.`,
+      ),
+    );
+  });
+
+  it('are not taken from what JSON calls "__proto__"', () => {
+    expect(() => resolveOptions(JSON.parse('{"__proto__":{"skip":1}}'))).toThrow(
+      /^RateLimitModule does not know the option "__proto__"\. Known options: storage, /,
+    );
+  });
+
+  it('are named shortly and on one line where they are not known', () => {
+    expect(() => resolveOptions({ [`a\n${'b'.repeat(1000)}`]: 1 })).toThrow(
+      String.raw`RateLimitModule does not know the option "a\n${'b'.repeat(75)}..." (1002 characters). Known options: storage, `,
+    );
+  });
+});
