@@ -1,0 +1,258 @@
+import { expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { RateLimitError } from 'nestjs-limits';
+
+/** Inputs per property: as many as the environment asks for, else few enough for every run of the tests. */
+const ASKED = process.env['FUZZ_RUNS'];
+
+/** Ms that one input may take on a slow machine; what grows out of all proportion takes minutes. */
+const LONGEST = 2000;
+/** Ms that all inputs of a property may take, beside their share. */
+const GRACE = 30_000;
+
+/** What would begin a new line of a log, or hide in it. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
+/** Messages quote what they were given up to 80 characters, each of up to 8 when it is escaped, and list what is known. */
+const LONGEST_MESSAGE = 2600;
+
+/** What the engine says of mistakes in the library; ours may wrap it. */
+const OF_THE_ENGINE =
+  /Cannot (read propert|convert|destructure|set|mix)|is not (a function|iterable|defined|a constructor)|call stack|Invalid (regular|array|string)/;
+
+/** What objects of the application throw when they are looked at: the library passes it on, or says what it said. */
+export class ThrownByApplication extends Error {
+  override readonly message = 'Thrown by the application.';
+}
+
+/**
+ * Declares a test that a property holds for many inputs, that none takes long, and that none leaves a trace in what all objects
+ * have in common.
+ */
+export function fuzz<T>(
+  sentence: string,
+  inputs: fc.Arbitrary<T>,
+  property: (input: T) => void | Promise<void>,
+  runs = 500,
+): void {
+  const numRuns = ASKED === undefined ? runs : Number(ASKED);
+  const test = async (): Promise<void> => {
+    const before = shared();
+    let longest = 0;
+    await fc.assert(
+      fc.asyncProperty(inputs, async (input) => {
+        const begin = performance.now();
+        isArmed = true;
+        try {
+          await property(input);
+        } finally {
+          isArmed = false;
+        }
+        longest = Math.max(longest, performance.now() - begin);
+      }),
+      { numRuns },
+    );
+    expect(shared()).toEqual(before);
+    expect(longest).toBeLessThan(LONGEST);
+  };
+  it(sentence, test, GRACE + numRuns * 10);
+}
+
+/** What a pollution of prototypes would change. */
+function shared(): unknown[] {
+  return [Object.prototype, Array.prototype, Function.prototype, String.prototype, Error.prototype].map(
+    (prototype) => Reflect.ownKeys(prototype).map(String),
+  );
+}
+
+/**
+ * What a step refuses its input with: an error of the library, which says in a sentence on one short line what is wrong.
+ * Whatever else it throws fails the test; nothing when it does not refuse.
+ */
+export function refusalOf(step: () => unknown): Error | undefined {
+  try {
+    step();
+    return undefined;
+  } catch (error) {
+    return checked(error);
+  }
+}
+
+/** The same of what answers later. */
+export async function laterRefusalOf(step: () => Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await step();
+    return undefined;
+  } catch (error) {
+    return checked(error);
+  }
+}
+
+function checked(error: unknown): Error | undefined {
+  if (error instanceof ThrownByApplication) return error;
+  const isOurs = error instanceof RateLimitError || error instanceof RangeError || error instanceof TypeError;
+  if (!isOurs || OF_THE_ENGINE.test(error.message) || !error.message.endsWith('.')) throw error;
+  if (error.message.length > LONGEST_MESSAGE || UNSEEN.test(error.message))
+    throw new Error(`This message is long, or hides something: ${JSON.stringify(error.message)}`, {
+      cause: error,
+    });
+  return error;
+}
+
+/** Any text, lone surrogates and control characters included. */
+export const anyText: fc.Arbitrary<string> = fc.oneof(
+  { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
+  { weight: 3, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 20 })
+      .map((units) => String.fromCharCode(...units)),
+  },
+);
+
+/** A piece, over and over; few of them, since they take their time. */
+export function long(pieces: fc.Arbitrary<string>, length = 100_000): fc.Arbitrary<string> {
+  return fc
+    .tuple(pieces, anyText, fc.constantFrom(200, 2000, length))
+    .map(([piece, end, most]) => piece.repeat(Math.ceil(most / (piece.length + 1))) + end);
+}
+
+/** Names that mean something to objects. */
+export const treacherousNames = fc.constantFrom(
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'valueOf',
+  'toJSON',
+  'then',
+  'hasOwnProperty',
+  'length',
+  'name',
+  'message',
+);
+
+/** Hostile values lie still while fast-check makes and prints them. */
+let isArmed = false;
+
+function throwing(): string {
+  if (isArmed) throw new ThrownByApplication();
+  return 'still';
+}
+
+function throwingProxy(target: object): object {
+  const traps = ['get', 'has', 'ownKeys', 'getPrototypeOf', 'getOwnPropertyDescriptor'] as const;
+  return new Proxy(
+    target,
+    Object.fromEntries(
+      traps.map((trap) => [
+        trap,
+        (...given: unknown[]): unknown => {
+          throwing();
+          return Reflect.apply(Reflect[trap], undefined, given);
+        },
+      ]),
+    ),
+  );
+}
+
+/** Values that throw when they are looked at, or at every touch. */
+const hostile: fc.Arbitrary<unknown> = fc
+  .constantFrom(
+    () => ({ toString: throwing, valueOf: throwing, toJSON: throwing }),
+    () => Object.defineProperty({}, 'constructor', { get: throwing }),
+    () => Object.defineProperty({}, Symbol.toPrimitive, { get: throwing }),
+    () => Object.defineProperty(() => 1, 'name', { get: throwing }),
+    () => Object.defineProperty([], 'length', { value: 3 }),
+    () => Object.assign(Object.create(null) as object, { a: 1 }),
+    () => throwingProxy({ limits: '1/minute' }),
+    () => throwingProxy(['1/minute']),
+    () => new Proxy({}, {}),
+    () => {
+      const cyclic: unknown[] = [];
+      cyclic.push(cyclic);
+      return cyclic;
+    },
+    () => {
+      const cyclic: Record<string, unknown> = {};
+      cyclic['self'] = cyclic;
+      return cyclic;
+    },
+    () =>
+      JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}') as unknown,
+    () =>
+      new (class Options {
+        get limits() {
+          return '1/minute';
+        }
+      })(),
+  )
+  .map((make) => make());
+
+/** Anything at all. */
+export const anything: fc.Arbitrary<unknown> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSparseArray: true,
+      withTypedArray: true,
+      maxDepth: 2,
+    }),
+  },
+  { weight: 2, arbitrary: hostile },
+  { weight: 2, arbitrary: anyText },
+  { weight: 1, arbitrary: treacherousNames },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      NaN,
+      Infinity,
+      -0,
+      2 ** 53,
+      -1,
+      0.5,
+      Symbol('s'),
+      () => 1,
+      class {},
+      10n ** 40n,
+    ),
+  },
+  { weight: 1, arbitrary: fc.constantFrom('x'.repeat(100_000), '\u001b[31m\n\u2028\u202e'.repeat(1000)) },
+);
+
+/**
+ * Objects that look like options more or less: known names with good values or any, other names, any prototype.
+ *
+ * @param good some good values of every option
+ */
+export function nearly(good: Readonly<Record<string, fc.Arbitrary<unknown>>>): fc.Arbitrary<object> {
+  const names = fc.oneof(
+    { weight: 12, arbitrary: fc.constantFrom(...Object.keys(good)) },
+    { weight: 1, arbitrary: fc.oneof(anyText, treacherousNames) },
+  );
+  const entry = names.chain((name) =>
+    fc.tuple(
+      fc.constant(name),
+      fc.oneof(
+        { weight: 4, arbitrary: (Object.hasOwn(good, name) ? good[name] : undefined) ?? anything },
+        { weight: 1, arbitrary: anything },
+      ),
+    ),
+  );
+  const prototypes = fc.constantFrom<object | null>(
+    Object.prototype,
+    Object.prototype,
+    null,
+    class Options {}.prototype,
+  );
+  return fc.tuple(fc.array(entry, { maxLength: 6 }), prototypes).map(([entries, prototype]) => {
+    const made = Object.create(prototype) as object;
+    for (const [name, value] of entries)
+      Object.defineProperty(made, name, { value, enumerable: true, writable: true, configurable: true });
+    return made;
+  });
+}

@@ -1,0 +1,190 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { describe, expect } from '@jest/globals';
+import fc from 'fast-check';
+import { firstOf } from 'nestjs-limits';
+import { IdentityResolvers } from '../../lib/nest/identities/identity-resolvers.js';
+import type { Identity } from '../../lib/nest/identities/identity.js';
+import type { RateLimitKey } from '../../lib/nest/identities/rate-limit-key.js';
+import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
+import { resolveOptions } from '../../lib/nest/resolve-options.js';
+import type { Transport } from '../../lib/nest/transports/transport.js';
+import { bucketOf, joinBuckets, secretBucketOf } from '../../lib/policies/identity.js';
+import { identityKey } from '../../lib/storages/identity-key.js';
+import { memcachedKey } from '../../lib/storages/memcached/memcached-key.js';
+import { anything, anyText, fuzz, laterRefusalOf, long, refusalOf, treacherousNames } from './fuzz.js';
+
+const values = fc.oneof(
+  { weight: 20, arbitrary: anyText },
+  {
+    weight: 10,
+    arbitrary: fc
+      .array(
+        fc.constantFrom(
+          '/',
+          '%',
+          '{',
+          '}',
+          ':',
+          '#',
+          '2F',
+          '\0',
+          '\n',
+          ' ',
+          'a',
+          '\ud800',
+          '\udc00',
+          'user',
+          'ip:',
+          'é',
+          'e\u0301',
+        ),
+        { maxLength: 30 },
+      )
+      .map((parts) => parts.join('')),
+  },
+  { weight: 4, arbitrary: treacherousNames },
+  { weight: 1, arbitrary: long(fc.constantFrom('a', '{', '\ud800', '/', 'é'), 1_000_000) },
+);
+const types = fc.constantFrom('ip', 'user', 'key', 'api-key', 'session', 'header:x-tenant', 'header:x');
+
+/** No store's key is longer, even where an identity has several parts. */
+const LONGEST_BUCKET = 160;
+/** What would end a key, open a slot of a cluster, or be the same in UTF-8 as something else. */
+const BREAKS_KEYS = /[{}\p{Cc}\p{Cs}]/u;
+
+/** One out of an identity, or of one that is only slightly different. */
+const pairs = fc.oneof(
+  fc.tuple(values, values),
+  fc
+    .tuple(values, fc.nat({ max: 50 }), fc.constantFrom('', '/', '%', '%2F', '\0', '\ud800', 'x'))
+    .map(([value, at, change]): [string, string] => [
+      value,
+      value.slice(0, at) + change + value.slice(at + 1),
+    ]),
+);
+
+describe('Buckets', () => {
+  fuzz(
+    'are different for different identities, short, and fit for every key',
+    fc.tuple(pairs, types, types),
+    ([[one, other], type, otherType]) => {
+      const isSame = one === other && type === otherType;
+      expect(bucketOf(type, one) === bucketOf(otherType, other)).toBe(isSame);
+      expect(secretBucketOf(type, one) === secretBucketOf(otherType, other)).toBe(isSame);
+      if (!isSame) expect(bucketOf(type, one)).not.toBe(secretBucketOf(otherType, other));
+      for (const bucket of [bucketOf(type, one), secretBucketOf(type, other)]) {
+        expect(bucket.length).toBeLessThanOrEqual(LONGEST_BUCKET);
+        expect(bucket).not.toMatch(BREAKS_KEYS);
+        expect(Buffer.from(bucket).toString()).toBe(bucket);
+        expect(memcachedKey('app', identityKey('app', bucket))).toMatch(/^[\x21-\x7e]{1,250}$/);
+      }
+    },
+  );
+
+  fuzz(
+    'of several parts are different where one part is',
+    fc.tuple(
+      fc.array(values, { minLength: 1, maxLength: 3 }),
+      fc.array(values, { minLength: 1, maxLength: 3 }),
+    ),
+    ([some, others]) => {
+      const join = (parts: string[]): string => joinBuckets(parts.map((part) => bucketOf('key', part)));
+      const isSame = some.length === others.length && some.every((part, index) => part === others[index]);
+      expect(join(some) === join(others)).toBe(isSame);
+    },
+  );
+
+  fuzz('are of texts only', anything, (value) => {
+    const refusal = refusalOf(() => bucketOf('key', value as string));
+    expect(refusal === undefined).toBe(typeof value === 'string');
+  });
+});
+
+const requests = new WeakMap<object, unknown>();
+const transport = { requestOf: (context: object) => requests.get(context) } as unknown as Transport;
+const functions = { of: (given: unknown) => given } as unknown as InjectedFunctions;
+
+function identityOf(key: unknown, options: object = {}): Identity {
+  return new IdentityResolvers(resolveOptions(options), functions).identityOf(
+    key as RateLimitKey,
+    'The test',
+  );
+}
+
+async function bucketFor(identity: Identity, request: unknown): Promise<string | undefined> {
+  const context = {} as ExecutionContext;
+  requests.set(context, request);
+  return identity.bucketOf({ context, transport, addressBucket: () => 'ip:203.0.113.7' });
+}
+
+const headerNames = fc.oneof(treacherousNames, fc.constantFrom('x-tenant', 'authorization', 'X-API-Key'));
+const headers = fc
+  .tuple(
+    fc.array(
+      fc.tuple(
+        headerNames.map((name) => name.toLowerCase()),
+        fc.oneof(values, anything),
+      ),
+    ),
+    fc.constantFrom(Object.prototype, null),
+  )
+  .map(([entries, prototype]) => {
+    const made = Object.create(prototype) as object;
+    for (const [name, value] of entries)
+      Object.defineProperty(made, name, { value, enumerable: true, configurable: true });
+    return made;
+  });
+
+describe('Identities of requests', () => {
+  fuzz(
+    'are texts or nothing, whatever headers a request has',
+    fc.tuple(headerNames, fc.oneof(headers, anything)),
+    async ([name, given]) => {
+      for (const key of [
+        `header:${name}`,
+        'api-key',
+        ['api-key', `header:${name}`],
+        firstOf('api-key', 'session'),
+      ]) {
+        let bucket: string | undefined;
+        const identity = identityOf(key, { apiKeyHeader: name });
+        const refusal = await laterRefusalOf(
+          async () => (bucket = await bucketFor(identity, { headers: given })),
+        );
+        expect(refusal === undefined || refusal.constructor.name === 'ThrownByApplication').toBe(true);
+        expect(['string', 'undefined']).toContain(typeof bucket);
+        expect(bucket ?? '').not.toMatch(BREAKS_KEYS);
+      }
+    },
+    300,
+  );
+
+  fuzz('are of users that are texts or numbers', anything, async (user) => {
+    for (const request of [{ user }, { user: { id: user } }, { user: { sub: user } }])
+      await laterRefusalOf(() => bucketFor(identityOf('user'), request));
+  });
+
+  fuzz('are of sessions that have an id', anything, async (session) => {
+    for (const request of [{ session }, { session: { id: session } }, { sessionID: session }])
+      await laterRefusalOf(() => bucketFor(identityOf('session'), request));
+  });
+
+  fuzz('are of what functions return, where that is a text', anything, async (value) => {
+    const identity = identityOf(() => value);
+    await laterRefusalOf(() => bucketFor(identity, {}));
+  });
+
+  fuzz(
+    'are told apart by keys that mean something, and others are refused',
+    fc.oneof(
+      anything,
+      fc.array(anything),
+      anyText.map((text) => `header:${text}`),
+    ),
+    (key) => {
+      refusalOf(() => identityOf(key));
+      refusalOf(() => identityOf(firstOf(...([key, 'ip'] as RateLimitKey[]))));
+      refusalOf(() => identityOf(['ip', key]));
+    },
+  );
+});

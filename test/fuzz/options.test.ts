@@ -1,0 +1,309 @@
+import { Controller, type ExecutionContext } from '@nestjs/common';
+import { describe, expect } from '@jest/globals';
+import fc from 'fast-check';
+import {
+  createLimit,
+  MemoryStorage,
+  RateLimit,
+  SkipRateLimit,
+  type RateLimitInput,
+  type RateLimitRule,
+} from 'nestjs-limits';
+import { assertKnownOptions } from '../../lib/common/options.js';
+import { Plans } from '../../lib/nest/plans.js';
+import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
+import type { RoutePolicy } from '../../lib/nest/policy-directory.js';
+import { LIMITS_METADATA } from '../../lib/nest/rate-limit.tokens.js';
+import { assertAsyncOptions, resolveOptions } from '../../lib/nest/resolve-options.js';
+import { compilePolicies } from '../../lib/policies/compile-policies.js';
+import type { Policy, PolicyDeclaration, PolicyLevel } from '../../lib/policies/policy.js';
+import { RuleBook } from '../../lib/policies/rules.js';
+import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
+import { anything, anyText, fuzz, nearly, refusalOf, ThrownByApplication, treacherousNames } from './fuzz.js';
+
+const flag = fc.boolean();
+const fn = fc.constantFrom(() => undefined);
+const limits = fc.constantFrom('10/minute', '1/second; 5/hour', '0/day', '5 per 2 hours');
+const names = fc.oneof(fc.constantFrom('default', 'burst', 'a.b-c_1'), treacherousNames);
+const planNames = fc.oneof(fc.constantFrom('free', 'pro'), treacherousNames, anyText);
+
+const plans = fc
+  .tuple(
+    fc.array(fc.tuple(planNames, fc.oneof(limits, fc.constant('unlimited'), anything)), { maxLength: 4 }),
+    fc.constantFrom(Object.prototype, null),
+  )
+  .map(([entries, prototype]) => {
+    const made = Object.create(prototype) as Record<string, unknown>;
+    for (const [name, value] of entries)
+      Object.defineProperty(made, name, { value, enumerable: true, writable: true, configurable: true });
+    return made;
+  });
+
+const policyOptions = {
+  name: names,
+  strategy: fc.constantFrom('fixed-window', 'token-bucket', 'moving-window', 'sliding-window-counter'),
+  burst: fc.nat(),
+  key: fc.constantFrom('ip', 'user', 'header:x'),
+  cost: fc.oneof(fc.nat(), fn),
+  scope: fc.oneof(fc.constantFrom('route', 'controller', 'global', 'shared'), treacherousNames),
+  skip: fn,
+  plans,
+  block: fc.constantFrom<unknown>('1 minute', ['1 minute', '1 hour'], []),
+  mode: fc.constantFrom('enforce', 'shadow'),
+  phase: fc.constantFrom('beforeAuth', 'afterAuth'),
+  count: fc.oneof(fc.constantFrom('all', 'failure', 'success'), fn),
+  onError: fc.constantFrom('allow', 'fallback', 'deny'),
+  errorMessage: anyText,
+};
+const declarations = nearly({ limits, ...policyOptions });
+const rules = nearly({
+  id: names,
+  path: fc.constantFrom('/a', '/**', '/users/:id', '/{a,b}', '/[a'),
+  method: fc.constantFrom<unknown>('GET', '*', ['GET', 'post'], [], [undefined]),
+  priority: fc.nat(),
+  continue: flag,
+  limits,
+  ...policyOptions,
+});
+const moduleOptions = nearly({
+  storage: fc.constantFrom('memory://'),
+  strategy: policyOptions.strategy,
+  limits: fc.oneof(limits, fc.array(declarations, { maxLength: 2 })),
+  rules: fc.array(rules, { maxLength: 2 }),
+  key: policyOptions.key,
+  plan: fn,
+  clientIp: fn,
+  ipv6Prefix: fc.integer({ min: 32, max: 128 }),
+  user: fn,
+  apiKeyHeader: fc.constantFrom('x-api-key', '__proto__', 'constructor'),
+  allow: fc.constant(['10.0.0.0/8']),
+  deny: fc.constant([]),
+  transports: fc.constant(['http']),
+  resilience: fc.constantFrom<unknown>(false, {}, { timeout: 10 }),
+  keyPrefix: fc.constant('app'),
+  headers: fc.constantFrom<unknown>(false, {}, { standard: false, legacy: true }),
+  skip: fn,
+  errorMessage: fc.oneof(anyText, fn),
+  errorFormat: fc.constantFrom('nest', 'problem'),
+  errorFactory: fn,
+});
+
+type Level = PolicyLevel<ExecutionContext, unknown>;
+type Declaration = PolicyDeclaration<ExecutionContext, unknown>;
+
+const storage = new MemoryStorage();
+const assertSupported = (): void => undefined;
+
+function levelOf(given: readonly object[], skips: unknown = []): Level {
+  return {
+    where: 'The test',
+    scope: 'global',
+    declarations: given as Declaration[],
+    skips: skips as string[],
+  };
+}
+
+function compile(levels: readonly Level[]): Policy<ExecutionContext, unknown>[] {
+  return compilePolicies({
+    levels,
+    scopes: { route: 'r', controller: 'c' },
+    defaultStrategy: 'fixed-window',
+    assertSupported,
+  });
+}
+
+/** Whatever comes out must be fit to decide. */
+function expectUsable(policies: readonly Policy<ExecutionContext, unknown>[]): void {
+  for (const { name, limits: found, plans: byPlan, block } of policies as (Policy<
+    ExecutionContext,
+    unknown
+  > & { block?: unknown })[]) {
+    expect(name).toMatch(/^[A-Za-z][\w.-]*$/);
+    expect(block).toBe(undefined);
+    expect(byPlan === undefined || byPlan instanceof Map).toBe(true);
+    for (const limit of [...found, ...[...(byPlan?.values() ?? [])].flat()]) {
+      expect(Object.isFrozen(limit)).toBe(true);
+      const { outcomes } = storage.consume([{ bucket: 'ip:__proto__', limit, cost: 1 }]);
+      expect(Number.isInteger(outcomes[0]?.remaining)).toBe(true);
+    }
+  }
+  storage.reset();
+}
+
+describe('Options of the module', () => {
+  fuzz(
+    'are completed, or refused',
+    fc.oneof({ weight: 4, arbitrary: moduleOptions }, { weight: 1, arbitrary: anything }),
+    (given) => {
+      const refusal = refusalOf(() => {
+        const {
+          limits: found,
+          rules: foundRules,
+          headers,
+          ipv6Prefix,
+          strategy,
+          resilience,
+        } = resolveOptions(given);
+        expect([Array.isArray(found), Array.isArray(foundRules)]).toEqual([true, true]);
+        expect(Object.values(headers).map((value) => typeof value)).toEqual([
+          'boolean',
+          'boolean',
+          'boolean',
+        ]);
+        expect(ipv6Prefix >= 32 && ipv6Prefix <= 128).toBe(true);
+        expect(typeof strategy).toBe('string');
+        expect(resilience === false || Number.isInteger(resilience.timeout)).toBe(true);
+      });
+      if (refusal !== undefined && !(refusal instanceof ThrownByApplication))
+        expect(refusal.name).toBe('ConfigurationError');
+    },
+  );
+
+  fuzz(
+    'are completed with what happens without a store, or refused',
+    fc.oneof(
+      nearly({
+        timeout: fc.integer({ min: 1 }),
+        onError: policyOptions.onError,
+        instances: fc.integer({ min: 1 }),
+        failures: fc.integer({ min: 1 }),
+        probeInterval: fc.integer({ min: 1 }),
+        denialCache: flag,
+        startWithoutStore: flag,
+      }),
+      anything,
+    ),
+    (given) => {
+      refusalOf(() => resolveResilience(given as ResilienceOptions));
+    },
+  );
+
+  fuzz(
+    'that come later are refused where they do not belong',
+    fc.oneof(
+      moduleOptions,
+      nearly({ useFactory: fn, useClass: fn, useExisting: fn, inject: fc.constant([]) }),
+      anything,
+    ),
+    (given) => {
+      refusalOf(() => assertAsyncOptions(given));
+    },
+  );
+
+  fuzz(
+    'that are not known are named',
+    fc.tuple(fc.oneof(anyText, treacherousNames), anything),
+    ([name, value]) => {
+      const refusal = refusalOf(() =>
+        assertKnownOptions('The test', { [name]: value }, ['known'], { hinted: 'A hint.' }),
+      );
+      expect(refusal === undefined).toBe(name === 'known');
+    },
+  );
+});
+
+describe('Policies', () => {
+  fuzz(
+    'are compiled of any declarations, or say where they cannot be',
+    fc.tuple(
+      fc.array(declarations, { maxLength: 3 }),
+      fc.oneof(
+        { weight: 5, arbitrary: fc.constant<unknown>([]) },
+        { weight: 1, arbitrary: fc.array(fc.oneof(names, anything), { maxLength: 2 }) },
+      ),
+    ),
+    ([given, skips]) => {
+      let policies: Policy<ExecutionContext, unknown>[] = [];
+      const refusal = refusalOf(() => (policies = compile([levelOf(given), levelOf([], skips)])));
+      if (refusal !== undefined && !(refusal instanceof ThrownByApplication))
+        expect(refusal.message).toMatch(/^The test: /);
+      expectUsable(policies);
+    },
+  );
+
+  fuzz('have plans of any name', fc.tuple(plans, planNames), ([given, asked]) => {
+    const isGiven = Object.hasOwn(given, asked);
+    const refusal = refusalOf(() => {
+      const policies = compile([levelOf([{ limits: '7/minute', plans: given }])]);
+      expectUsable(policies);
+      const [policy] = policies as unknown as RoutePolicy[];
+      if (policy === undefined) throw new Error('There is no policy.');
+      const found = new Plans(resolveOptions({}), {} as InjectedFunctions);
+      Object.assign(found, { logger: undefined });
+      if (!isGiven) expect(policy.plans?.get(asked)).toBe(undefined);
+      else expect(found.limitsOf(policy, asked)).toBe(policy.plans?.get(asked));
+    });
+    if (
+      Object.values(given).length > 0 &&
+      Object.values(given).every((value) => value === 'unlimited' || value === '10/minute')
+    )
+      expect(refusal).toBe(undefined);
+  });
+
+  fuzz(
+    'of decorators are kept as they were given',
+    fc.tuple(
+      fc.oneof(limits, plans, anything),
+      fc.oneof(
+        nearly(policyOptions),
+        anything.filter((options) => options !== null),
+      ),
+      anything,
+    ),
+    ([input, options, skipped]) => {
+      refusalOf(() => {
+        class Decorated {}
+        Controller()(Decorated);
+        RateLimit(input as RateLimitInput, options as object)(Decorated);
+        const found = Reflect.getMetadata(LIMITS_METADATA, Decorated) as object[];
+        expect(found).toHaveLength(1);
+        compile([levelOf(found)]);
+      });
+      refusalOf(() => {
+        class Decorated {}
+        SkipRateLimit(skipped as string)(Decorated);
+      });
+    },
+  );
+});
+
+describe('Rules', () => {
+  fuzz(
+    'are tried for any request, or refused',
+    fc.tuple(
+      fc.array(fc.oneof({ weight: 6, arbitrary: rules }, { weight: 1, arbitrary: anything }), {
+        maxLength: 4,
+      }),
+      anyText,
+      anyText,
+    ),
+    ([given, method, path]) => {
+      refusalOf(() => {
+        const book = new RuleBook<ExecutionContext, unknown, Policy<ExecutionContext, unknown>>(
+          given as RateLimitRule[],
+          (level) => compile([level]),
+        );
+        expectUsable(book.forRequest(method, `/${path}`));
+        for (const rule of book.compiled) book.beside(rule);
+        expect(book.forRoute('GET', `/${path}`).length).toBeLessThanOrEqual(book.compiled.length);
+      });
+    },
+  );
+});
+
+describe('Identities of treacherous names', () => {
+  fuzz(
+    'have counts of their own in memory',
+    fc.uniqueArray(fc.oneof(treacherousNames, anyText), { minLength: 1, maxLength: 6 }),
+    (buckets) => {
+      const memory = new MemoryStorage();
+      const limit = createLimit({ id: '__proto__', strategy: 'fixed-window', amount: 1, period: 60_000 });
+      for (const bucket of buckets) {
+        expect(memory.consume([{ bucket, limit, cost: 1 }]).allowed).toBe(true);
+        expect(memory.consume([{ bucket, limit, cost: 1 }]).allowed).toBe(false);
+      }
+      expect(memory.reset()).toBe(buckets.length);
+      memory.close();
+    },
+  );
+});
