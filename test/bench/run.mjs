@@ -1,22 +1,29 @@
 /**
- * Benchmarks of the built package beside its peers. All parts: `npm run bench`; some of them, after a build:
- * `node test/bench/run.mjs memory guard`. Loopback only; asserts nothing.
+ * Benchmarks of the built package beside its peers. `npm run bench` runs all parts but the soak, and writes what they measure into
+ * docs/benchmarks.md; after a build, `node --expose-gc test/bench/run.mjs memory guard` runs some of them, and with `--write` writes
+ * them too. Loopback only; asserts nothing.
  */
-import { printMachine } from './support/report.mjs';
+import { PARTS, writeParts } from './support/document.mjs';
+import { describeMachine, takeMarkdown } from './support/report.mjs';
 
-const PARTS = ['memory', 'bytes', 'growth', 'guard', 'rules', 'flood', 'redis', 'resilience'];
+/** Only when it is asked for: it takes ten minutes. */
+const LONG = ['soak'];
 
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).filter((argument) => argument !== '--write');
 const unknown = asked.filter((part) => !PARTS.includes(part));
 if (unknown.length > 0) {
   console.error(`There is no part ${unknown.join(', ')}. Parts: ${PARTS.join(', ')}.`);
   process.exit(1);
 }
 
-printMachine();
-for (const part of asked.length > 0 ? asked : PARTS) {
+console.log(describeMachine().join('\n'));
+console.log('Wall-clock figures of a shared machine are noisy: compare the ratios within one run.');
+const sections = new Map();
+for (const part of asked.length > 0 ? asked : PARTS.filter((part) => !LONG.includes(part))) {
   const start = performance.now();
   const { run } = await import(`./parts/${part}.mjs`);
-  await run();
+  const pictures = (await run()) ?? {};
   console.log(`\n(${part}: ${((performance.now() - start) / 1000).toFixed(0)} s)`);
+  sections.set(part, { markdown: takeMarkdown(), pictures });
 }
+if (asked.length === 0 || process.argv.includes('--write')) await writeParts(sections);

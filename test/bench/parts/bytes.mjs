@@ -24,6 +24,5 @@ export async function run() {
     ['', 'bytes per key', '× ours'],
     [...bytes].map(([name, each]) => [name, formatNumber(each), formatNumber(each / bytes.get(OURS))]),
   );
-  console.log();
   printTarget('bytes per key, fixed window', bytes.get(OURS), 'at most', 100, ' B');
 }

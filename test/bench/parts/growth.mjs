@@ -37,7 +37,6 @@ export async function run() {
       formatNumber(often / once),
     ]),
   );
-  console.log();
   for (const { subject, hits, once, often } of rows) {
     if (COUNTING.includes(subject)) {
       printTarget(`${subject}, ${hits.toLocaleString('en')} hits to one`, often / once, 'at most', 1.2, '×');

@@ -1,5 +1,13 @@
 import { startChild } from '../support/child.mjs';
-import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
+import { drawBars } from '../support/chart.mjs';
+import {
+  formatNumber,
+  printCaption,
+  printHeading,
+  printTable,
+  printTarget,
+  showChart,
+} from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
 import { OURS, subjects } from '../subjects.mjs';
 
@@ -30,14 +38,34 @@ export async function run() {
   for (const setting of SETTINGS) {
     const times = await timeAll(setting);
     results.push(times);
-    console.log(
-      `${setting.keys.toLocaleString('en')} keys, ${setting.access}, ${times.get(OURS).length} rounds`,
+    printCaption(
+      `${setting.keys.toLocaleString('en')} keys, ${setting.access}, ${times.get(OURS).length} rounds:`,
     );
     print(times);
   }
   for (const [index, { keys, access }] of SETTINGS.entries()) {
     if (keys === 100_000) judge(results[index], access);
   }
+  return { [PICTURE]: chartOf(results) };
+}
+
+const PICTURE = 'benchmark-memory.svg';
+
+/** Why decisions at random keys take long. */
+const CACHES =
+  'most of the time goes into fetching what is not in the processor’s caches, as the bare Map shows';
+
+function chartOf(results) {
+  showChart(PICTURE, 'Nanoseconds per decision in memory');
+  return drawBars(
+    results.map((times, index) => ({
+      title: `${SETTINGS[index].keys.toLocaleString('en')} keys, ${SETTINGS[index].access}: ns per hit`,
+      rows: [...times].map(([name, rounds]) => {
+        const value = median(pick(rounds, 'all'));
+        return { name, value, label: formatNumber(value), isOurs: name.startsWith('nestjs-limits') };
+      }),
+    })),
+  );
 }
 
 function print(times) {
@@ -51,16 +79,22 @@ function print(times) {
       formatNumber(ratioToOurs(times, name, 'later')),
     ]),
   );
-  console.log();
 }
 
 function judge(times, access) {
   for (const part of ['all', 'later']) {
     const where = `at 100k keys, ${access}, ${part === 'all' ? 'all hits' : 'later hits'}`;
     const ours = median(pick(times.get(OURS), part));
-    printTarget(`one decision ${where}`, ours, 'at most', 350, ' ns');
+    printTarget(`one decision ${where}`, ours, 'at most', 350, ' ns', CACHES);
     for (const [peer, target] of PEER_TARGETS)
-      printTarget(`${peer} to ours ${where}`, ratioToOurs(times, peer, part), 'at least', target, '×');
+      printTarget(
+        `${peer} to ours ${where}`,
+        ratioToOurs(times, peer, part),
+        'at least',
+        target,
+        '×',
+        CACHES,
+      );
   }
 }
 

@@ -1,6 +1,14 @@
 import '../../support/typescript.mjs';
 import { startChild } from '../support/child.mjs';
-import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
+import { drawBars } from '../support/chart.mjs';
+import {
+  formatNumber,
+  printCaption,
+  printHeading,
+  printTable,
+  printTarget,
+  showChart,
+} from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
 import { DECISIONS, IN_FLIGHT, NEST_LAB, OURS, subjects } from '../redis-subjects.mjs';
 
@@ -15,6 +23,7 @@ const STRATEGIES = [
   'token-bucket',
   'moving-window',
 ];
+const PICTURE = 'benchmark-redis.svg';
 const HITS = 5;
 const MANY_HITS = 1000;
 
@@ -23,8 +32,9 @@ export async function run() {
   const { startRedis } = await import('../../support/servers/redis.ts');
   const server = await startRedis();
   try {
-    await compareTimes(server.uri);
+    const picture = await compareTimes(server.uri);
     await compareMemory(server.uri);
+    return { [PICTURE]: picture };
   } finally {
     await server.stop();
   }
@@ -44,10 +54,11 @@ async function compareTimes(uri) {
   for (const limits of LIMIT_COUNTS) {
     const times = await timeAll(uri, limits);
     results.set(limits, times);
-    console.log(`${limits} limit${limits === 1 ? '' : 's'}, ${times.get(OURS).length} rounds`);
+    printCaption(`${limits} limit${limits === 1 ? '' : 's'}, ${times.get(OURS).length} rounds:`);
     printTimes(times);
   }
   judgeTimes(results);
+  return chartOf(results);
 }
 
 async function timeAll(uri, limits) {
@@ -75,7 +86,6 @@ function printTimes(times) {
       formatNumber(median(pick(rounds, 'rate'))),
     ]),
   );
-  console.log();
 }
 
 function judgeTimes(results) {
@@ -94,6 +104,23 @@ function ratio(times, numerator, denominator, side) {
 
 function pick(rounds, side) {
   return rounds.map((round) => round[side]);
+}
+
+function chartOf(results) {
+  showChart(PICTURE, 'Processor time per decision on Redis');
+  return drawBars(
+    [...results].flatMap(([limits, times]) =>
+      ['node', 'redis'].map((side) => ({
+        title: `${limits} limit${limits === 1 ? '' : 's'}: µs of processor time of ${side === 'node' ? 'Node' : 'Redis'} per decision`,
+        rows: [...times]
+          .filter(([name]) => !name.endsWith('one at a time'))
+          .map(([name, rounds]) => {
+            const value = median(pick(rounds, side));
+            return { name, value, label: formatNumber(value), isOurs: name.startsWith('nestjs-limits') };
+          }),
+      })),
+    ),
+  );
 }
 
 async function compareMemory(uri) {
@@ -134,8 +161,8 @@ function printMemory(rows, log) {
       four.keys,
     ]),
   );
-  console.log(
-    `\nA moving window of ${MANY_HITS.toLocaleString('en')} hits: ${formatNumber(log.bytes)} bytes in ${log.keys} keys.\n`,
+  printCaption(
+    `A moving window of ${MANY_HITS.toLocaleString('en')} hits: ${formatNumber(log.bytes)} bytes in ${log.keys} keys.`,
   );
 }
 
@@ -144,7 +171,14 @@ function judgeMemory(rows, log) {
     // A moving window has a log beside the hash: its target is the one of many hits.
     if (name.endsWith('moving-window')) continue;
     printTarget(`${name}, 1 limit`, one.bytes, 'at most', 140, ' B');
-    printTarget(`${name}, 4 limits`, four.bytes, 'at most', 250, ' B');
+    printTarget(
+      `${name}, 4 limits`,
+      four.bytes,
+      'at most',
+      250,
+      ' B',
+      'five numbers a bucket, so that refunds are exact',
+    );
   }
   printTarget(`moving window of ${MANY_HITS.toLocaleString('en')} hits`, log.bytes, 'at most', 11_000, ' B');
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import '../../support/typescript.mjs';
 import { startChild } from '../support/child.mjs';
-import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
+import { formatNumber, printCaption, printHeading, printTable, printTarget } from '../support/report.mjs';
 
 const INSTANCES = 4;
 const TIMEOUT = 50;
@@ -32,7 +32,7 @@ async function refusals(uri) {
   await withChildren(1, async ([child]) => {
     await child.ask('open', uri, {});
     const { asked, calls, each } = await child.ask('insist', 6000);
-    console.log(`${asked.toLocaleString('en')} requests, ${calls} calls of the store\n`);
+    printCaption(`${asked.toLocaleString('en')} requests, ${calls} calls of the store.`);
     printTarget('calls of the store in two seconds', calls / 3, 'at most', 1.34);
     printTarget('a request', each, 'at most', 1, ' µs');
   });
@@ -63,7 +63,6 @@ async function leases(uri) {
     ['lease', 'calls per decision', 'Node CPU µs', 'decisions/s'],
     rows.map(({ name, each, node, rate }) => [name, each.toFixed(3), formatNumber(node), formatNumber(rate)]),
   );
-  console.log();
   printTarget('calls of the store per decision at k = 10', rows[1].each, 'at most', 0.11);
 
   for (const strategy of ['fixed-window', 'token-bucket']) {
@@ -133,7 +132,6 @@ async function blackHole(proxy) {
         state,
       ]),
     );
-    console.log();
     printTarget('p99 as it goes silent', opening.tail, 'at most', TIMEOUT, ' ms');
     printTarget('p99 once it is known', second.tail, 'at most', 1, ' ms');
     printTarget('requests that failed', opening.failures + first.failures + second.failures, 'at most', 0);

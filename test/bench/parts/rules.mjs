@@ -34,7 +34,6 @@ export async function run() {
         formatNumber(medianRatio(times[index], times[0])),
       ]),
     );
-    console.log();
     printTarget('200 rules to one', medianRatio(times[2], times[1]), 'at most', 1.1, '×');
   } finally {
     await Promise.all(rows.map(({ child }) => child.stop()));

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../../', import.meta.url);
 
@@ -19,17 +18,29 @@ const PEERS = [
   'rate-limit-redis',
 ];
 
-export function printMachine() {
+/** What a part has told so far, as blocks of Markdown. */
+let blocks = [];
+/** Targets that nothing but targets has followed yet. */
+let targets = [];
+
+/** The machine and the versions, in two sentences. */
+export function describeMachine() {
   const [cpu] = cpus();
-  console.log(
-    `${cpu?.model ?? 'unknown processor'}, ${cpus().length} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB; Node ${process.version}`,
-  );
-  console.log(`${PEERS.map((name) => `${name} ${versionOf(name)}`).join(', ')}`);
-  console.log('Wall-clock figures of a shared machine are noisy: compare the ratios within one run.');
+  const memory = (totalmem() / 2 ** 30).toFixed(0);
+  return [
+    `${cpu?.model ?? 'unknown processor'}, ${cpus().length} cores, ${memory} GiB; Node ${process.version}.`,
+    `${PEERS.map((name) => `${name} ${versionOf(name)}`).join(', ')}.`,
+  ];
 }
 
 export function printHeading(title, method) {
   console.log(`\n${title}\n${'='.repeat(title.length)}\n${method}\n`);
+  tell(`### ${title}`, escaped(method.replaceAll('\n', ' ')));
+}
+
+export function printCaption(text) {
+  console.log(`\n${text}`);
+  tell(escaped(text));
 }
 
 /** Prints rows as a table; the first column is text, the others are aligned as numbers. */
@@ -43,23 +54,40 @@ export function printTable(header, rows) {
   console.log(format(lines[0]));
   console.log(widths.map((width) => '-'.repeat(width)).join('  '));
   for (const line of lines.slice(1)) console.log(format(line));
+  console.log();
+  tell(tableOf(header, rows));
+}
+
+/** Shows a picture of what has been printed; `name` is its file. */
+export function showChart(name, title) {
+  tell(`![${title}](images/${name})`);
 }
 
 /**
  * Says whether a target of the design is met, and by how much.
  *
  * @param {'at most' | 'at least'} sense
+ * @param why it is not met, where that is known
  */
-export function printTarget(what, measured, sense, target, unit = '') {
+export function printTarget(what, measured, sense, target, unit = '', why = '') {
   const isMet = sense === 'at most' ? measured <= target : measured >= target;
   const percent = Math.round((measured / target - 1) * 100);
   const distance =
     Number.isFinite(percent) && percent !== 0
       ? ` (${Math.abs(percent)} % ${percent < 0 ? 'below' : 'above'})`
       : '';
-  console.log(
-    `${isMet ? 'met    ' : 'NOT MET'}  ${what}: ${formatNumber(measured)}${unit}, target ${sense} ${formatNumber(target)}${unit}${distance}`,
-  );
+  const goal = `${sense} ${formatNumber(target)}${unit}`;
+  const figure = `${formatNumber(measured)}${unit}`;
+  console.log(`${isMet ? 'met    ' : 'NOT MET'}  ${what}: ${figure}, target ${goal}${distance}`);
+  targets.push([what, figure, goal, isMet ? 'met' : `**not met**${why === '' ? '' : `: ${why}`}`]);
+}
+
+/** All that has been printed since the last time, as Markdown. */
+export function takeMarkdown() {
+  tell();
+  const markdown = blocks.join('\n\n');
+  blocks = [];
+  return markdown;
 }
 
 export function formatNumber(number) {
@@ -67,7 +95,22 @@ export function formatNumber(number) {
   return number.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+function tell(...more) {
+  if (targets.length > 0) blocks.push(tableOf(['target', 'measured', 'goal', ''], targets, false));
+  targets = [];
+  blocks.push(...more);
+}
+
+function tableOf(header, rows, areNumbers = true) {
+  const line = (cells) => `| ${cells.map((cell) => escaped(String(cell))).join(' | ')} |`;
+  const rule = header.map((_, column) => (column > 0 && areNumbers ? '--:' : '---'));
+  return [line(header), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n');
+}
+
+function escaped(text) {
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+}
+
 function versionOf(name) {
-  const file = fileURLToPath(new URL(`node_modules/${name}/package.json`, root));
-  return JSON.parse(readFileSync(file, 'utf8')).version;
+  return JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, root), 'utf8')).version;
 }
