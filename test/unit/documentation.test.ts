@@ -91,6 +91,32 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
+  it('has pictures of the strategies that show what these do', async () => {
+    // By a name that TypeScript does not follow: the script has no types. Jest gives it the library's sources.
+    const script: string = join(ROOT, 'scripts/draw-strategies.mjs');
+    const { drawStrategies } = (await import(script)) as { drawStrategies(): Record<string, string> };
+    const drawn = Object.entries(drawStrategies()).map(([strategy, picture]) => [`${strategy}.svg`, picture]);
+    expect(filesOf('docs/images', '.svg').sort()).toEqual(
+      drawn.map(([name]) => `docs/images/${name}`).sort(),
+    );
+    for (const [name = '', picture = ''] of drawn) {
+      expect(
+        picture === read(`docs/images/${name}`) ? name : `npm run docs:pictures, for ${name} is old`,
+      ).toBe(name);
+      expect(picture.length).toBeLessThan(12_000);
+    }
+  });
+
+  it('says beside each picture what is in it', () => {
+    const pictures = filesOf('docs/images', '.svg').map((name) => {
+      const [, all, admitted, worst] =
+        /Of (\d+) hits (\d+) are admitted and \d+ refused; (\d+) of them/.exec(read(name)) ?? [];
+      return `${admitted} of ${all} hits admitted, ${worst} of them in the worst minute](${name.slice('docs/'.length)})`;
+    });
+    const text = read('docs/strategies.md');
+    expect(pictures.filter((picture) => !text.includes(picture))).toEqual([]);
+  });
+
   it('explains every error code', () => {
     const codes = read('lib/common/errors.ts').match(/ERR_[A-Z_]+/g) ?? [];
     const explained = [...read('docs/errors.md').matchAll(/^## (ERR_[A-Z_]+)$/gm)].map(([, code]) => code);
