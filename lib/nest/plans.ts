@@ -1,4 +1,5 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { quote } from '../common/describe.js';
 import type { Limit } from '../storages/limit.js';
 import { InjectedFunctions } from './injected-functions.js';
 import type { RoutePolicy } from './policy-directory.js';
@@ -45,7 +46,7 @@ export class Plans implements OnApplicationBootstrap {
     this.#warned.add(where);
     const known = [...(plans?.keys() ?? [])].join(', ');
     this.#logger.warn(
-      `${where}: there are no limits for the plan ${JSON.stringify(plan)}, so the default ones hold. Plans: ${known}.`,
+      `${where}: there are no limits for the plan ${quote(plan)}, so the default ones hold. Plans: ${known}.`,
     );
   }
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/describe.js';
+import { describeValue, quote } from '../common/describe.js';
 import { MemoryStorage } from './memory/memory.storage.js';
 import type { Storage, StorageOptions } from './storage.js';
 
@@ -78,7 +78,7 @@ export async function storageFromString(
   if (scheme === undefined) throw new ConfigurationError(`The storage URI has no scheme. ${known()}`);
   const backend = backends.find(({ schemes }) => schemes.includes(scheme));
   if (backend === undefined) {
-    throw new ConfigurationError(`The storage URI has the unknown scheme "${scheme}://". ${known()}`);
+    throw new ConfigurationError(`The storage URI has the unknown scheme ${quote(`${scheme}://`)}. ${known()}`);
   }
   return open(backend, scheme, uri, options);
 }

@@ -61,6 +61,14 @@ describeOverHttp('A mistake', (start) => {
     expect((error as Error).message).toBe(message);
   }
 
+  it('such as options of a decorator that are no options is told where it is written', () => {
+    for (const options of [null, [], '10/minute'])
+      expect(() => RateLimit('5/minute', untyped(options))).toThrow(ConfigurationError);
+    expect(() => RateLimit('5/minute', untyped(null))).toThrow(
+      'The options of @RateLimit must be an object; got null.',
+    );
+  });
+
   it.each<[string, [LimitInput, RateLimitOptions?], string]>([
     [
       'a malformed limit',

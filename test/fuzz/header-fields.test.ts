@@ -23,25 +23,25 @@ interface Member {
 
 /** Reads a List of Strings with Integer parameters as RFC 9651, section 4.2, does, and fails at whatever is not one. */
 function readList(value: string): Member[] {
-  let rest = value;
+  const left = { text: value };
   const take = (pattern: RegExp): string => {
-    const [all = undefined, first = ''] = pattern.exec(rest) ?? [];
-    if (all === undefined)
-      throw new Error(`Not a structured field: ${JSON.stringify(value)}, from ${JSON.stringify(rest)}`);
-    rest = rest.slice(all.length);
-    return first;
+    const found = pattern.exec(left.text);
+    if (found === null)
+      throw new Error(`Not a structured field: ${JSON.stringify(value)}, from ${JSON.stringify(left.text)}`);
+    left.text = left.text.slice(found[0].length);
+    return found[1] ?? '';
   };
   const members: Member[] = [];
   do {
     if (members.length > 0) take(/^[ \t]*,[ \t]*/);
     const name = take(/^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"/).replace(/\\(.)/g, '$1');
     const parameters = new Map<string, number>();
-    while (rest.startsWith(';')) {
+    while (left.text.startsWith(';')) {
       const key = take(/^; *([a-z*][a-z0-9_.*-]*)/);
       parameters.set(key, Number(take(/^=(-?[0-9]{1,15})(?![0-9.])/)));
     }
     members.push({ name, parameters });
-  } while (rest !== '');
+  } while (left.text !== '');
   return members;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
-import { parse, parseMany, RateLimitItem, RateLimitParseError, ConfigurationError } from 'nestjs-limits';
+import { parse, parseMany, type RateLimitItem, RateLimitParseError, ConfigurationError } from 'nestjs-limits';
 import { encodeIdentifier } from '../../lib/common/identifier.js';
 import { itemsOf } from '../../lib/limits/limit-input.js';
 import { parseDuration } from '../../lib/limits/parse-duration.js';

@@ -1,3 +1,4 @@
+import { assertOptionsObject } from '../../common/options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from '../rate-limit.options.js';
 import { LIMITS_METADATA } from '../rate-limit.tokens.js';
@@ -34,6 +35,7 @@ export function RateLimit(
   limits: RateLimitInput,
   options: RateLimitOptions = {},
 ): ClassDecorator & MethodDecorator {
+  assertOptionsObject('The options of @RateLimit', options);
   const declaration: RateLimitDeclaration = isPlans(limits)
     ? { ...options, plans: { ...limits, ...options.plans } }
     : { ...options, limits };

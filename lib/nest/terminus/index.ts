@@ -1,1 +1,7 @@
+/**
+ * How the store is, for health checks. Needs the package `@nestjs/terminus`.
+ *
+ * @packageDocumentation
+ */
+
 export { RateLimitHealthIndicator, type RateLimitHealthOptions } from './rate-limit.health.js';

@@ -1,4 +1,11 @@
-import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type ExecutionContext,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { quote } from '../../common/describe.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import { stateOf, type RequestState } from '../request-state.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -39,11 +46,21 @@ function firstObject(context: ExecutionContext): object | undefined {
 
 /** The transports by type of context. */
 @Injectable()
-export class Transports {
+export class Transports implements OnApplicationBootstrap {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpTransport) readonly http: HttpTransport,
   ) {}
+
+  /** A type that this library does not know may be somebody's own, or misspelt. */
+  onApplicationBootstrap(): void {
+    const known = ['http', ...transports.keys()];
+    for (const type of this.options.transports ?? [])
+      if (!known.includes(type))
+        new Logger('RateLimit').warn(
+          `The option "transports" names ${quote(type)}, which is none of ${known.join(', ')}: it limits only contexts that call themselves so.`,
+        );
+  }
 
   /** The transport of a type of context; `undefined` when its requests are not to be limited. */
   of(type: string): Transport | undefined {

@@ -1,0 +1,42 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+import type { HttpTransport } from '../../../lib/nest/transports/http.transport.js';
+import { Transports } from '../../../lib/nest/transports/transports.js';
+
+const http = {} as HttpTransport;
+
+function transports(limited?: readonly string[]): Transports {
+  return new Transports(resolveOptions(limited === undefined ? {} : { transports: limited }), http);
+}
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+describe('The transports', () => {
+  it('know the types of contexts of Nest, and limit others as well', () => {
+    const all = transports();
+    expect(all.of('http')).toBe(http);
+    for (const type of ['graphql', 'ws', 'rpc', 'bot']) expect(all.of(type)).toBeDefined();
+  });
+
+  it('are those that the option names, if it names some', () => {
+    const some = transports(['http', 'bot']);
+    expect(some.of('http')).toBe(http);
+    expect(some.of('bot')).toBeDefined();
+    expect(some.of('ws')).toBeUndefined();
+  });
+
+  it('warn at start of a type that may be misspelt, and of no other', () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    transports(['http', 'ws']).onApplicationBootstrap();
+    expect(warn).not.toHaveBeenCalled();
+    transports(['htpp', 'ws']).onApplicationBootstrap();
+    expect(warn.mock.calls).toEqual([
+      [
+        'The option "transports" names "htpp", which is none of http, graphql, ws, rpc: it limits only contexts that call themselves so.',
+      ],
+    ]);
+  });
+});
