@@ -1,3 +1,10 @@
+/**
+ * Rate limits for NestJS, and by hand: the module, its decorators, limiters, and the storages that need no driver. Storages on
+ * servers have entries of their own, such as `nestjs-limits/redis`; `storageFromString` loads them as it needs them.
+ *
+ * @packageDocumentation
+ */
+
 export type { Awaitable } from './common/awaitable.js';
 export { systemClock, type Clock } from './common/clock.js';
 export {

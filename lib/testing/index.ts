@@ -1,3 +1,9 @@
+/**
+ * For tests: a clock that stands still until it is told to go on, and what every storage has to get right, for your own.
+ *
+ * @packageDocumentation
+ */
+
 export {
   runConformanceCase,
   type ConformanceCase,

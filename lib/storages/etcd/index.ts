@@ -1,1 +1,7 @@
+/**
+ * A storage on etcd. Needs the package `etcd3`.
+ *
+ * @packageDocumentation
+ */
+
 export { EtcdStorage, type EtcdStorageOptions } from './etcd.storage.js';
