@@ -24,6 +24,16 @@ const layers = {
   testing: ['^lib/(?!nest/|index[.]ts$)'],
 };
 
+/** Packages that not everybody has, and the only folder that knows each, types included. */
+const optional = {
+  ioredis: '^lib/storages/redis/',
+  mongodb: '^lib/storages/mongodb/',
+  etcd3: '^lib/storages/etcd/',
+  '@nestjs/terminus': '^lib/nest/terminus/',
+  '@nestjs/microservices': '^lib/nest/transports/',
+  '@nestjs/websockets': '^lib/nest/transports/',
+};
+
 /** Entry points: what `exports` in package.json names. */
 const entries = Object.values(require('./package.json').exports)
   .map((entry) => /^[.][/]dist[/]esm[/](.+)[.]js$/.exec(entry.import?.default)?.[1])
@@ -47,11 +57,37 @@ module.exports = {
       to: {},
     },
     {
-      name: 'root-loads-no-tests',
-      comment: 'The root entry exports the library, not what tests it.',
+      name: 'testing-apart',
+      comment: 'Nothing of the library imports what tests it.',
       severity: 'error',
-      from: { path: '^lib/index[.]ts$' },
+      from: { path: '^lib/', pathNot: '^lib/testing/' },
       to: { path: '^lib/testing/' },
+    },
+    {
+      name: 'terminus-apart',
+      comment: 'Who has no terminus must not load the entry that needs it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/terminus/' },
+      to: { path: '^lib/nest/terminus/' },
+    },
+    ...Object.entries(optional).map(([name, folder]) => ({
+      name: `${name.replace('@nestjs/', 'nest-')}-in-its-folder`,
+      comment: `Only ${folder} knows the optional package ${name}.`,
+      severity: 'error',
+      from: { path: '^lib/', pathNot: folder },
+      to: { path: [`(^|/)node_modules/${name}/`, `^${name}(/|$)`] },
+    })),
+    {
+      name: 'transports-on-demand',
+      comment:
+        'Packages of transports are optional: they are imported when a message comes, or for their types.',
+      severity: 'error',
+      from: { path: '^lib/nest/transports/' },
+      to: {
+        path: '(^|/)@nestjs/(microservices|websockets)/?',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'backends-apart',
