@@ -62,6 +62,99 @@ function compile(examples: [where: string, code: string][]): string[] {
   });
 }
 
+/** Which tables of options there are, by document and heading, and the interfaces whose options they list. */
+const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
+  ['README.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
+  ['README.md#Decorators', 'PolicyOptions'],
+  ['docs/headers.md#Header fields', 'RateLimitHeaders'],
+  ['docs/rules.md#Rules and plans', 'Rule'],
+  ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
+  ['docs/reliability.md#Permits in advance', 'LeaseOptions'],
+  [
+    'docs/storages.md#Options',
+    'StorageOptions',
+    'MemoryStorageOptions',
+    'CasStorageOptions',
+    'GivenClientOptions',
+    'RedisStorageOptions',
+    'RedisClusterStorageOptions',
+    'RedisSentinelStorageOptions',
+    'MemcachedStorageOptions',
+    'MongoDBStorageOptions',
+    'EtcdStorageOptions',
+  ],
+  ['docs/storages/memcached.md#Memcached', 'MemcachedStorageOptions', 'CasStorageOptions', 'StorageOptions'],
+  ['docs/custom-storage.md#Try it', 'DescribeStorageOptions'],
+];
+
+/** Options by the interfaces of the library that declare them, what those extend not included. */
+function optionsByInterface(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const name of sources) {
+    ts.forEachChild(ts.createSourceFile(name, read(name), ts.ScriptTarget.Latest), (node) => {
+      if (!ts.isInterfaceDeclaration(node)) return;
+      const members = node.members.flatMap((member) =>
+        member.name !== undefined && ts.isIdentifier(member.name) ? [member.name.text] : [],
+      );
+      found.set(node.name.text, members);
+    });
+  }
+  return found;
+}
+
+/** The options that tables list whose first column is headed `option`, by document and heading. */
+function optionTables(): Map<string, string[]> {
+  const tables = new Map<string, string[]>();
+  for (const name of documents) {
+    let heading = '';
+    let isTable = false;
+    for (const line of read(name).split('\n')) {
+      heading = /^#+ (.*)$/.exec(line)?.[1] ?? heading;
+      if (/^\| option +\|/.test(line)) isTable = true;
+      else if (!line.startsWith('|')) isTable = false;
+      if (!isTable) continue;
+      const where = `${name}#${heading}`;
+      const [, cell = ''] = line.split('|');
+      const options = [...cell.matchAll(/`(\w+)`/g)].map(([, option = '']) => option);
+      tables.set(where, [...(tables.get(where) ?? []), ...options]);
+    }
+  }
+  return tables;
+}
+
+/** The messages of configuration errors, with `…` for what is put into them; not of those that only pass another's on. */
+function configurationMessages(): string[] {
+  const messages: string[] = [];
+  for (const name of sources) {
+    const visit = (node: ts.Node): void => {
+      if (
+        ts.isNewExpression(node) &&
+        node.expression.getText() === 'ConfigurationError' &&
+        node.arguments?.[0] !== undefined
+      )
+        messages.push(...textsOf(node.arguments[0]).filter((text) => /\w/.test(text)));
+      ts.forEachChild(node, visit);
+    };
+    visit(ts.createSourceFile(name, read(name), ts.ScriptTarget.Latest, true));
+  }
+  return messages;
+}
+
+/** The texts that an expression may be. */
+function textsOf(node: ts.Expression): string[] {
+  if (ts.isStringLiteralLike(node)) return [node.text];
+  if (ts.isParenthesizedExpression(node)) return textsOf(node.expression);
+  if (ts.isConditionalExpression(node)) return [...textsOf(node.whenTrue), ...textsOf(node.whenFalse)];
+  if (ts.isBinaryExpression(node))
+    return textsOf(node.left).flatMap((left) => textsOf(node.right).map((right) => left + right));
+  if (!ts.isTemplateExpression(node)) return ['…'];
+  return node.templateSpans.reduce(
+    (texts, { expression, literal }) =>
+      texts.flatMap((text) => textsOf(expression).map((part) => text + part + literal.text)),
+    [node.head.text],
+  );
+}
+
 describe('the documentation', () => {
   it('has only examples that compile, in the documents and in the doc comments', () => {
     const examples = [
@@ -121,5 +214,38 @@ describe('the documentation', () => {
     const codes = read('lib/common/errors.ts').match(/ERR_[A-Z_]+/g) ?? [];
     const explained = [...read('docs/errors.md').matchAll(/^## (ERR_[A-Z_]+)$/gm)].map(([, code]) => code);
     expect(explained.sort()).toEqual([...new Set(codes)].sort());
+  });
+
+  it('explains every message of a configuration error, and none that there is not', () => {
+    const [, page = ''] = /^## ERR_RATE_LIMIT_CONFIGURATION$(.*?)^## /ms.exec(read('docs/errors.md')) ?? [];
+    const rows = page.split('\n').filter((line) => line.startsWith('|'));
+    const phrases = rows.flatMap((row) => {
+      const [, cell = ''] = row.split('|');
+      return [...cell.matchAll(/(?<![\w])_(.+?)_(?![\w])/g)].map(([, phrase = '']) => phrase);
+    });
+    const patterns = phrases.map((phrase) => ({
+      phrase,
+      pattern: new RegExp(
+        phrase
+          .split('…')
+          .map((part) => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+          .join('.*'),
+      ),
+    }));
+    const messages = configurationMessages();
+    expect(messages.length).toBeGreaterThan(60);
+    expect(messages.filter((message) => !patterns.some(({ pattern }) => pattern.test(message)))).toEqual([]);
+    const unused = patterns.filter(({ pattern }) => !messages.some((message) => pattern.test(message)));
+    expect(unused.map(({ phrase }) => phrase)).toEqual([]);
+  });
+
+  it('lists every option in a table, and none that there is not', () => {
+    const declared = optionsByInterface();
+    const tables = optionTables();
+    expect([...tables.keys()].sort()).toEqual(OPTION_TABLES.map(([where]) => where).sort());
+    for (const [where, ...interfaces] of OPTION_TABLES) {
+      const options = interfaces.flatMap((name) => declared.get(name) ?? [`${name} is gone`]);
+      expect([where, [...new Set(tables.get(where))].sort()]).toEqual([where, [...new Set(options)].sort()]);
+    }
   });
 });
