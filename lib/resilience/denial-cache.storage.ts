@@ -2,13 +2,11 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
+import { RecentBuckets } from './recent-buckets.js';
 import { isSameLimit } from './same-limit.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
 const LONGEST_MEMORY = 2000;
-
-/** How many identities are remembered. */
-const MOST_IDENTITIES = 10_000;
 
 /** A batch that was refused. */
 interface Denial {
@@ -16,7 +14,8 @@ interface Denial {
   readonly result: BatchResult;
   /** By `performance.now()`, which no clock that is set changes. */
   readonly since: number;
-  readonly until: number;
+  /** Brought forward when it is forgotten. */
+  until: number;
 }
 
 /**
@@ -24,8 +23,7 @@ interface Denial {
  * refusals change something (elastic windows) or may end at any time (those that count by outcome) are always asked about.
  */
 export class DenialCacheStorage extends WrappedStorage {
-  /** By the first bucket of the batch; the oldest first. */
-  readonly #denials = new Map<string, readonly Denial[]>();
+  readonly #denials = new RecentBuckets<Denial>();
 
   constructor(
     inner: Storage,
@@ -35,17 +33,16 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
-    const bucket = batch[0]?.bucket ?? '';
-    const known = this.#denials.get(bucket);
-    if (known !== undefined) {
+    const known = this.#denials.of(batch[0]?.bucket ?? '');
+    if (known.length > 0) {
       const now = this.now();
       const denial = known.find((one) => one.until > now && isSame(one.batch, batch));
       if (denial !== undefined) return later(denial, batch, Math.floor(now - denial.since));
     }
     return chain(this.inner.consume(batch), (result) => {
       if (result.allowed)
-        this.#denials.delete(bucket); // whatever was taken, others may have to wait longer now
-      else if (result.degraded === undefined) this.#remember(bucket, batch, result);
+        this.#forget(batch); // whatever was taken, others may have to wait longer now
+      else if (result.degraded === undefined) this.#remember(batch, result);
       return result;
     });
   }
@@ -70,24 +67,21 @@ export class DenialCacheStorage extends WrappedStorage {
     return this.inner.reset();
   }
 
-  #remember(bucket: string, batch: readonly Hit[], result: BatchResult): void {
+  #remember(batch: readonly Hit[], result: BatchResult): void {
     if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.provisional))
       return;
     const since = this.now();
-    const wait = Math.min(LONGEST_MEMORY, ...[Math.max(...result.outcomes.map(waitOf))]);
-    const others = (this.#denials.get(bucket) ?? []).filter(
-      (one) => one.until > since && !isSame(one.batch, batch),
-    );
-    this.#denials.delete(bucket); // to be the newest
-    this.#denials.set(bucket, [...others, { batch, result, since, until: since + wait }]);
-    if (this.#denials.size > MOST_IDENTITIES) {
-      const [oldest] = this.#denials.keys();
-      if (oldest !== undefined) this.#denials.delete(oldest);
+    const wait = Math.min(LONGEST_MEMORY, Math.max(...result.outcomes.map(waitOf)));
+    const denial: Denial = { batch, result, since, until: since + wait };
+    for (const bucket of new Set(batch.map((hit) => hit.bucket))) {
+      const others = this.#denials.of(bucket).filter((one) => one.until > since && !isSame(one.batch, batch));
+      this.#denials.set(bucket, [...others, denial]);
     }
   }
 
+  /** A batch of several identities is remembered with each of them. */
   #forget(cells: readonly Cell[]): void {
-    for (const { bucket } of cells) this.#denials.delete(bucket);
+    for (const denial of this.#denials.forget(cells)) denial.until = -Infinity;
   }
 }
 

@@ -59,11 +59,6 @@ export class GuardedStorage extends WrappedStorage {
     this.#deadlines = new Deadlines(options.timeout);
   }
 
-  /** Whether calls reach the store. */
-  get isOpen(): boolean {
-    return this.#circuit.state === 'open';
-  }
-
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
     return this.#call(() => this.inner.consume(batch));
   }

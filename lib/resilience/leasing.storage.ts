@@ -5,6 +5,7 @@ import type { Storage } from '../storages/storage.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
 import { LateAnswerError } from './guarded.storage.js';
 import { Lease } from './lease.js';
+import { RecentBuckets } from './recent-buckets.js';
 import { isSameLimit } from './same-limit.js';
 
 export interface LeasingStorageOptions {
@@ -19,9 +20,6 @@ export interface LeasingStorageOptions {
 /** Ms that a lease of automatic size lasts, about. */
 const HORIZON = 100;
 
-/** How many identities are remembered. */
-const MOST_IDENTITIES = 10_000;
-
 /**
  * Takes permits of hot identities in advance, so that most of their hits need no call of the store. Each process holds at most
  * `k − 1` permits of an identity and limit that nobody has used yet. So M processes admit at most M(k − 1) units above the bound of
@@ -35,8 +33,8 @@ const MOST_IDENTITIES = 10_000;
  * Source: shrinking batches, as in guided self-scheduling (C. Polychronopoulos and D. Kuck, 1987).
  */
 export class LeasingStorage extends WrappedStorage {
-  /** The newest lease of each limit, by bucket; the oldest bucket first. */
-  readonly #leases = new Map<string, readonly Lease[]>();
+  /** The newest lease of each limit. */
+  readonly #leases = new RecentBuckets<Lease>();
 
   constructor(
     inner: Storage,
@@ -74,12 +72,12 @@ export class LeasingStorage extends WrappedStorage {
   }
 
   override block(blocks: readonly Block[]): Awaitable<void> {
-    this.#forget(blocks);
+    this.#leases.forget(blocks);
     return this.inner.block(blocks);
   }
 
   override remove(cells: readonly Cell[]): Awaitable<void> {
-    this.#forget(cells);
+    this.#leases.forget(cells);
     return this.inner.remove(cells);
   }
 
@@ -90,9 +88,7 @@ export class LeasingStorage extends WrappedStorage {
 
   /** Gives back what nobody has used. */
   override async close(): Promise<void> {
-    const leases = [...this.#leases.values()].flat();
-    this.#leases.clear();
-    await Promise.all(leases.map((lease) => this.#giveBack(lease)));
+    await Promise.all(this.#leases.clear().map((lease) => this.#giveBack(lease)));
     await this.inner.close();
   }
 
@@ -114,7 +110,7 @@ export class LeasingStorage extends WrappedStorage {
   }
 
   #leaseOf({ bucket, limit }: Hit): Lease | undefined {
-    return this.#leases.get(bucket)?.find(({ hit }) => isSameLimit(hit.limit, limit));
+    return this.#leases.of(bucket).find(({ hit }) => isSameLimit(hit.limit, limit));
   }
 
   #begin(hit: Hit, before: Lease | undefined): Lease {
@@ -125,12 +121,10 @@ export class LeasingStorage extends WrappedStorage {
     const lease = new Lease(taken, answer, now, this.now);
     if (isPromise(answer)) answer.catch((error: unknown) => this.#giveBackLate(lease, error));
     if (before !== undefined) void this.#giveBack(before); // less than this hit needs
-    const others = (this.#leases.get(bucket) ?? []).filter(
-      (one) => one !== before && now - one.begunAt < one.hit.limit.period,
-    );
-    this.#leases.delete(bucket); // to be the newest
-    this.#leases.set(bucket, [...others, lease]);
-    if (this.#leases.size > MOST_IDENTITIES) this.#forgetOldest();
+    const others = this.#leases
+      .of(bucket)
+      .filter((one) => one !== before && now - one.begunAt < one.hit.limit.period);
+    for (const forgotten of this.#leases.set(bucket, [...others, lease])) void this.#giveBack(forgotten);
     return lease;
   }
 
@@ -149,18 +143,6 @@ export class LeasingStorage extends WrappedStorage {
       lease,
       error instanceof LateAnswerError ? (error.answer as Promise<BatchResult>) : undefined,
     );
-  }
-
-  #forget(cells: readonly Cell[]): void {
-    for (const { bucket } of cells) this.#leases.delete(bucket);
-  }
-
-  #forgetOldest(): void {
-    const [oldest] = this.#leases;
-    if (oldest === undefined) return;
-    const [bucket, leases] = oldest;
-    this.#leases.delete(bucket);
-    for (const lease of leases) void this.#giveBack(lease);
   }
 
   async #giveBack(lease: Lease, answer?: Promise<BatchResult>): Promise<void> {

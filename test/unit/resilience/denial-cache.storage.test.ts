@@ -40,6 +40,19 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(3);
   });
 
+  it('of hits of several identities ends when any of them is forgotten', () => {
+    const [open, full] = [limitOf({ id: 'open', amount: 100 }), limitOf({ id: 'full' })];
+    const batch: Hit[] = [
+      { bucket: 'address', limit: open, cost: 1 },
+      { bucket: 'user', limit: full, cost: 1 },
+    ];
+    const consume = (): boolean => (storage.consume(batch) as BatchResult).allowed;
+    expect([consume(), consume(), consume()]).toEqual([true, false, false]);
+    expect(inner.asked).toBe(2);
+    void storage.remove([{ bucket: 'user', limit: full }]);
+    expect(consume()).toBe(true);
+  });
+
   it('says at each time how much longer it lasts', () => {
     const limit = limitOf();
     hit(limit);
