@@ -7,7 +7,7 @@ import type { Consumption, Quota, StrategyName } from '../../lib/strategies/stra
 export const START = 1_700_000_000_000;
 
 /** How often each property is tried. */
-export const RUNS = { numRuns: 1000 };
+export const RUNS = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 1000) };
 
 /** Something that happens after a while: a hit of a cost. */
 export interface Step {
