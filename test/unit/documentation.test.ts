@@ -184,6 +184,15 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
+  it('links every page from the index, and from the README but for those of single servers', () => {
+    const pages = documents.filter((name) => name.startsWith('docs/') && name !== 'docs/README.md');
+    const index = read('docs/README.md');
+    expect(pages.filter((name) => !index.includes(`](${name.slice('docs/'.length)})`))).toEqual([]);
+    const [, more = ''] = read('README.md').split('## More');
+    const general = pages.filter((name) => !name.startsWith('docs/storages/'));
+    expect(general.filter((name) => !more.includes(`](${name})`))).toEqual([]);
+  });
+
   it('has pictures of the strategies that show what these do', async () => {
     // By a name that TypeScript does not follow: the script has no types. Jest gives it the library's sources.
     const script: string = join(ROOT, 'scripts/draw-strategies.mjs');
