@@ -21,7 +21,7 @@ export async function modulesLoadedBy(statements: string, folder: string): Promi
     const texts = (await readdir(reports)).map((name) => readFile(join(reports, name), 'utf8'));
     const results = (await Promise.all(texts)).flatMap((text) => (JSON.parse(text) as Coverage).result);
     const urls = new Set(results.map(({ url }) => url).filter((url) => url.startsWith('file:')));
-    const paths = [...urls].map(fileURLToPath).filter((path) => !path.endsWith(']')); // "[eval1]", the statements
+    const paths = [...urls].map((url) => fileURLToPath(url)).filter((path) => !path.endsWith(']')); // "[eval1]", the statements
     return paths.map((path) => ({ path, package: packageOf(path) }));
   } finally {
     await rm(reports, { recursive: true, force: true });

@@ -208,7 +208,15 @@ async function install(name: string): Promise<string> {
   const application = join(applications, name);
   await cp(join(consumers, name), application, { recursive: true });
   await cp(tarball, join(application, 'nestjs-limits.tgz'));
-  await run(application, 'npm', 'install', '--no-audit', '--no-fund', '--no-package-lock');
+  await run(
+    application,
+    'npm',
+    'install',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    '--no-package-lock',
+  );
   return application;
 }
 
