@@ -78,7 +78,9 @@ export async function storageFromString(
   if (scheme === undefined) throw new ConfigurationError(`The storage URI has no scheme. ${known()}`);
   const backend = backends.find(({ schemes }) => schemes.includes(scheme));
   if (backend === undefined) {
-    throw new ConfigurationError(`The storage URI has the unknown scheme ${quote(`${scheme}://`)}. ${known()}`);
+    throw new ConfigurationError(
+      `The storage URI has the unknown scheme ${quote(`${scheme}://`)}. ${known()}`,
+    );
   }
   return open(backend, scheme, uri, options);
 }

@@ -1,7 +1,7 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/clock.js';
-import { ConfigurationError, StorageError } from '../common/errors.js';
-import { describeValue } from '../common/describe.js';
+import { ConfigurationError, RateLimitError, StorageError } from '../common/errors.js';
+import { describeValue, messageOf } from '../common/describe.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
@@ -184,6 +184,13 @@ export function assertSupported(storage: Storage, limit: Limit): void {
 /** What every storage throws once it is closed. */
 export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
+}
+
+/** What a storage throws for what its store or driver has thrown. */
+export function failureOf(storage: Storage, cause: unknown): RateLimitError {
+  return cause instanceof RateLimitError
+    ? cause
+    : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
 }
 
 /** More than anybody counts, and far enough from 2^53 for every driver to read it exactly. */

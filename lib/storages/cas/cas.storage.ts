@@ -1,10 +1,8 @@
 import type { Awaitable } from '../../common/awaitable.js';
-import { messageOf } from '../../common/describe.js';
-import { RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError, within } from '../timeout.js';
 import { RecordBatches, type Decide } from './record-batches.js';
 import { untilWon } from './until-won.js';
@@ -165,8 +163,7 @@ export abstract class CasStorage<Version> extends Storage {
     try {
       return await call();
     } catch (cause) {
-      if (cause instanceof RateLimitError) throw cause;
-      throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+      throw failureOf(this, cause);
     }
   }
 }

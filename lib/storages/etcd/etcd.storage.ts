@@ -1,12 +1,10 @@
 import type { Etcd3 } from 'etcd3';
-import { messageOf } from '../../common/describe.js';
-import { RateLimitError, StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd, type EtcdClientOptions } from './etcd-client.js';
@@ -142,8 +140,7 @@ export class EtcdStorage extends Storage {
     try {
       return await this.#connection.use(call);
     } catch (cause) {
-      if (cause instanceof RateLimitError) throw cause;
-      throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+      throw failureOf(this, cause);
     }
   }
 }

@@ -1,14 +1,12 @@
 import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
 import type { Clock } from '../../common/clock.js';
-import { messageOf } from '../../common/describe.js';
-import { RateLimitError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import type { MongoExpression } from '../../strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, within } from '../timeout.js';
 import { consumed, looked, type BatchAnswer } from './batch-answer.js';
 import {
@@ -264,8 +262,7 @@ export class MongoDBStorage extends Storage {
         return this.#underWay.run(late, (givenUp) => call(collection, givenUp));
       });
     } catch (cause) {
-      if (cause instanceof RateLimitError) throw cause;
-      throw new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+      throw failureOf(this, cause);
     }
   }
 

@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../common/describe.js';
-import { RateLimitError, StorageError } from '../../common/errors.js';
+import { StorageError, type RateLimitError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
-import { closedError, Storage, type StorageOptions } from '../storage.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
@@ -214,9 +214,8 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   #failure(cause: unknown): RateLimitError {
-    if (cause instanceof RateLimitError) return cause;
     forgetCommand(cause);
-    return new StorageError(`${this} failed: ${messageOf(cause)}`, { cause });
+    return failureOf(this, cause);
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
