@@ -26,7 +26,7 @@ const project = {
     '^nestjs-limits/terminus$': '<rootDir>/lib/nest/terminus/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
-  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/test/package/consumers'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/coverage', '<rootDir>/test/package/consumers'],
 };
 
 export default {
