@@ -47,11 +47,12 @@ export class ConfigurationError extends RateLimitError {
 
 /** The store failed or did not answer; `cause` holds the driver's error. */
 export class StorageError extends RateLimitError {
-  override readonly code = 'ERR_RATE_LIMIT_STORAGE';
+  override readonly code: 'ERR_RATE_LIMIT_STORAGE' | 'ERR_RATE_LIMIT_CONCURRENT_UPDATE' =
+    'ERR_RATE_LIMIT_STORAGE';
 }
 
 /** A compare-and-set storage lost too many races for one key in a row; nothing was counted. */
-export class ConcurrentUpdateError extends RateLimitError {
+export class ConcurrentUpdateError extends StorageError {
   override readonly code = 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
 }
 

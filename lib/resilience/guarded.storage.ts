@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import { StorageError } from '../common/errors.js';
+import { ConcurrentUpdateError, StorageError } from '../common/errors.js';
 import type { BatchResult, Block, Cell, Hit, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { Deadlines } from './deadlines.js';
@@ -105,8 +105,8 @@ export class GuardedStorage extends WrappedStorage {
         },
         (error: unknown) => {
           if (!isInTime()) return;
-          if (error instanceof StorageError) this.#failed(error);
-          else this.#succeeded(); // the store is well: what was asked of it was wrong
+          if (isFailureOfStore(error)) this.#failed(error);
+          else this.#succeeded();
           reject(error instanceof Error ? error : new StorageError(String(error)));
         },
       );
@@ -157,6 +157,11 @@ export class GuardedStorage extends WrappedStorage {
       );
     });
   }
+}
+
+/** Of a store that is well, too much may be asked by others at once, or what is wrong. */
+function isFailureOfStore(error: unknown): error is StorageError {
+  return error instanceof StorageError && !(error instanceof ConcurrentUpdateError);
 }
 
 /** What a call answers; what it throws at once is a rejection too. */

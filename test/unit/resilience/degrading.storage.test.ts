@@ -1,6 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { createLimit, StorageError, type BatchResult, type Hit, type Limit } from 'nestjs-limits';
+import {
+  ConcurrentUpdateError,
+  createLimit,
+  StorageError,
+  type BatchResult,
+  type Hit,
+  type Limit,
+} from 'nestjs-limits';
 import { setImmediate } from 'node:timers/promises';
 import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
 import { strictest, type OnError } from '../../../lib/resilience/on-error.js';
@@ -30,6 +37,15 @@ async function admitted(storage: DegradingStorage, times: number, of?: Limit): P
 }
 
 describe('While the store answers, a degrading storage', () => {
+  it('decides what the store could not for want of a turn', async () => {
+    inner.consume = () => {
+      throw new ConcurrentUpdateError('lost 16 races in a row');
+    };
+    expect(await degrading('allow').consume(hits())).toMatchObject({ allowed: true, degraded: 'allow' });
+    expect(await degrading('fallback').consume(hits())).toMatchObject({ degraded: 'fallback' });
+    expect(() => degrading('deny').consume(hits())).toThrow(ConcurrentUpdateError);
+  });
+
   it('answers what the store answers', async () => {
     const storage = degrading('allow');
     const result = await storage.consume(hits());

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
+import { ConcurrentUpdateError, createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuardedStorage, LateAnswerError } from '../../../lib/resilience/guarded.storage.js';
 import { ScriptedStorage } from './scripted.storage.js';
@@ -101,6 +101,15 @@ describe('A guarded storage', () => {
     for (let time = 0; time < 9; time++)
       await expect(guarded.consume(wrong)).rejects.not.toBeInstanceOf(RateLimitError);
     expect(isLost).toBe(false);
+    expect(told).toEqual([]);
+  });
+
+  it('does not count races that were lost to others: the store is well', async () => {
+    inner.consume = () => {
+      throw new ConcurrentUpdateError('lost 16 races in a row');
+    };
+    for (let time = 0; time < 9; time++)
+      await expect(guarded.consume(batch)).rejects.toBeInstanceOf(ConcurrentUpdateError);
     expect(told).toEqual([]);
   });
 
