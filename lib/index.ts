@@ -54,7 +54,7 @@ export { storageFromString, type StorageFromStringOptions } from './storages/sto
 export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
 
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
-export type { OnError } from './resilience/on-error.js';
+export type { OnError } from './common/on-error.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
 export { Decision } from './limiter/decision.js';

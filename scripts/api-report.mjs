@@ -34,13 +34,9 @@ const unnamed = {
     'RouteRules',
     'Transports',
     // What Nest's builder of modules makes.
-    'ASYNC_OPTIONS_TYPE',
     'ConfigurableModuleClass',
-    // Two words, in a parameter of the guard that only our own gives.
-    'RoutePolicy',
   ],
   redis: ['RedisScriptStorage'], // what the three have in common; to others, a `Storage`
-  etcd: ['EtcdClientOptions'], // part of `EtcdStorageOptions`
   terminus: ['StoreHealth'], // injected
 };
 

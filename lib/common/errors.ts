@@ -14,6 +14,7 @@ export abstract class RateLimitError extends Error {
   /** Stable, machine-readable name of the kind of error. */
   abstract readonly code: RateLimitErrorCode;
 
+  /** The name of the class. */
   override get name(): string {
     return this.constructor.name;
   }
@@ -29,8 +30,11 @@ export class RateLimitParseError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_PARSE';
 
   constructor(
+    /** What was given. */
     readonly input: string,
+    /** Where reading stopped: a zero-based index in `input`. */
     readonly position: number,
+    /** What would have been right there, for people. */
     readonly expected: string,
   ) {
     super(
@@ -70,6 +74,7 @@ export class WaitTimeoutError extends RateLimitError {
    * @param maxWait ms
    */
   constructor(
+    /** Ms until it would have come; `Infinity` when it never would, `undefined` when others wait ahead. */
     readonly retryAfter: number | undefined,
     maxWait: number,
   ) {

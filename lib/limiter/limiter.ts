@@ -8,6 +8,7 @@ import { WaitingLines, type Patience } from './waiting-lines.js';
 /** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
 
+/** Options of a single hit. */
 export interface HitOptions {
   /** Units to take; a whole number. Default: 1. */
   cost?: number;
@@ -34,7 +35,10 @@ const refunded = new WeakSet<Decision>();
 export abstract class Limiter<Limits> {
   readonly #lines = new WaitingLines();
 
-  protected constructor(readonly storage: Storage) {}
+  protected constructor(
+    /** Where the limits are counted. */
+    readonly storage: Storage,
+  ) {}
 
   /** The hits that limits and identifiers mean. */
   protected abstract hitsOf(limits: Limits, identifiers: readonly string[], cost: number): Hit[];
@@ -94,11 +98,9 @@ export abstract class Limiter<Limits> {
     }));
   }
 
-  /**
-   * Gives back what a decision consumed, where the window it was taken from still counts; once, however often it is called.
-   * Without a decision, gives the cost back to the current window.
-   */
+  /** Gives back what a decision consumed, where the window it was taken from still counts; once, however often it is called. */
   refund(decision: Decision): Awaitable<void>;
+  /** Without a decision: gives the cost back to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
     if (!(given instanceof Decision)) {

@@ -17,6 +17,7 @@ export abstract class RateLimiter extends Limiter<LimitInput> {
 
   protected constructor(
     storage: Storage,
+    /** By which the limits are counted. */
     readonly strategy: StrategyName,
     burst?: number,
   ) {

@@ -28,8 +28,10 @@ export abstract class RateLimitItem {
    * @throws RangeError when a number is negative, fractional or too large
    */
   constructor(
+    /** Hits allowed per window; 0 refuses every hit. */
     readonly amount: number,
     multiples = 1,
+    /** First part of every key. */
     readonly namespace = 'LIMITER',
   ) {
     this.multiples = multiples === 0 ? 1 : multiples;
@@ -90,6 +92,7 @@ export abstract class RateLimitItem {
     );
   }
 
+  /** Such as `'10 per 1 minute'`. */
   toString(): string {
     return `${this.amount} per ${this.multiples} ${this.granularity.name}`;
   }

@@ -16,6 +16,7 @@ import {
 /** A concrete {@link RateLimitItem} class: what {@link registerGranularity} takes and `parse` instantiates. */
 export interface RateLimitItemClass {
   new (amount: number, multiples?: number, namespace?: string): RateLimitItem;
+  /** The unit of its items. */
   readonly granularity: Granularity;
 }
 

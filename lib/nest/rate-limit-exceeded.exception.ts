@@ -4,15 +4,23 @@ import { describePeriod } from '../limits/describe-period.js';
 
 /** What a client gets to know of a refusal. Times are in seconds; `retryAfter` is `null` when no wait would help. */
 export interface RefusalBody {
+  /** 429. */
   readonly statusCode: number;
+  /** `'Too Many Requests'`. */
   readonly error: string;
+  /** For people: which limit, and when to try again. */
   readonly message: string;
+  /** The limit that refused. */
   readonly limit: {
     readonly name: string;
+    /** Units allowed per period. */
     readonly amount: number;
+    /** Seconds. */
     readonly period: number;
+    /** Units left, which were fewer than the request costs. */
     readonly remaining: number;
   };
+  /** Seconds until the same request would be allowed. */
   readonly retryAfter: number | null;
 }
 
@@ -37,6 +45,7 @@ export class RateLimitExceededException extends HttpException {
 
   /** @param toResponse what an HTTP response says in place of the body: problem details, for example */
   constructor(
+    /** All there is to know of the refusal. */
     readonly decision: Decision,
     message = describeRefusal(decision),
     toResponse: (body: RefusalBody) => object = (body) => body,

@@ -1,6 +1,5 @@
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Awaitable } from '../common/awaitable.js';
-import type { RoutePolicy } from './policy-directory.js';
 import { RequestLimiter } from './request-limiter.js';
 
 /**
@@ -32,8 +31,15 @@ import { RequestLimiter } from './request-limiter.js';
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
-  /** @param phase the latest phase whose limits count */
-  canActivate(context: ExecutionContext, phase: RoutePolicy['phase'] = 'afterAuth'): Awaitable<boolean> {
+  /**
+   * Counts the request; `RateLimitExceededException`, or what `errorFactory` makes, when a limit refuses it.
+   *
+   * @param phase the latest phase whose limits count
+   */
+  canActivate(
+    context: ExecutionContext,
+    phase: 'beforeAuth' | 'afterAuth' = 'afterAuth',
+  ): Awaitable<boolean> {
     return this.limiter.check(context, phase);
   }
 }

@@ -3,6 +3,7 @@ import {
   Inject,
   Logger,
   Module,
+  type ConfigurableModuleAsyncOptions,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
@@ -46,7 +47,7 @@ import { StoreLog } from './store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
 import { Transports } from './transports/transports.js';
 
-const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
+const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<RateLimitModuleOptions>({ moduleName: 'RateLimit' })
     .setClassMethodName('forRoot')
     .setFactoryMethodName('createRateLimitOptions')
@@ -65,7 +66,11 @@ const logger = new Logger('RateLimit');
 const LONGEST_SHUTDOWN = 2000;
 
 /** The argument of `forRootAsync`. */
-export type RateLimitModuleAsyncOptions = typeof ASYNC_OPTIONS_TYPE;
+export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
+  RateLimitModuleOptions,
+  'createRateLimitOptions'
+> &
+  RateLimitModuleExtras;
 
 /**
  * Limits the rates of an application's routes.
@@ -143,6 +148,8 @@ export class RateLimitModule
   }
 
   /**
+   * Limits by the options given.
+   *
    * @throws ConfigurationError while the application starts, when an option is unknown, misplaced or wrong
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {

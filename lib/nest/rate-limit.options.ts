@@ -95,5 +95,6 @@ export interface RateLimitModuleExtras {
 
 /** Makes the module's options, for `forRootAsync({ useClass })` and `useExisting`. */
 export interface RateLimitOptionsFactory {
+  /** Called once, while the application starts; what it throws stops the start. */
   createRateLimitOptions(): Awaitable<RateLimitModuleOptions>;
 }

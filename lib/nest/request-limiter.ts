@@ -11,7 +11,7 @@ import { legacyFields, retryAfterFields, standardFields, type HeaderField } from
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../http/problem-details.js';
 import { Decision } from '../limiter/decision.js';
 import { receiptsOf, type BatchResult } from '../storages/contract.js';
-import { strictest, type OnError } from '../resilience/on-error.js';
+import { strictest, type OnError } from '../common/on-error.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { Reservations } from './reservations.js';

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { OnError } from '../resilience/on-error.js';
+import type { OnError } from '../common/on-error.js';
 import type { Storage } from '../storages/storage.js';
 import { DEFAULT_TIMEOUT, within } from '../storages/timeout.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';

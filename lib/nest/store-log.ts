@@ -2,7 +2,7 @@ import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/
 import { chain } from '../common/awaitable.js';
 import type { StorageError } from '../common/errors.js';
 import { FixedWindowRateLimiter } from '../limiter/rate-limiters.js';
-import type { OnError } from '../resilience/on-error.js';
+import type { OnError } from '../common/on-error.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';

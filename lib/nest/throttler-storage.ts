@@ -6,6 +6,8 @@ import type { StrategyName } from '../strategies/strategy.js';
 /** What `@nestjs/throttler` asks of its storage. */
 export interface ThrottlerStorage {
   /**
+   * Counts a hit.
+   *
    * @param ttl ms
    * @param blockDuration ms
    */
@@ -20,9 +22,13 @@ export interface ThrottlerStorage {
 
 /** What `@nestjs/throttler` wants to know of a hit. Times are in whole seconds from now. */
 export interface ThrottlerStorageRecord {
+  /** Hits in the window; one more than allowed, when refused. */
   totalHits: number;
+  /** Until more is allowed. */
   timeToExpire: number;
+  /** Whether this hit is refused. */
   isBlocked: boolean;
+  /** Until a hit would be allowed; 0 when this one is. */
   timeToBlockExpire: number;
 }
 

@@ -1,5 +1,5 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import type { OnError } from '../resilience/on-error.js';
+import type { OnError } from '../common/on-error.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { BatchResult, Hit } from '../storages/contract.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';

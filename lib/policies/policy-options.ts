@@ -1,6 +1,7 @@
 import { assertCost } from '../common/cost.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
+import { ON_ERROR } from '../common/on-error.js';
 import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 
@@ -62,7 +63,7 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
   if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
   assertFunction('skip', skip);
   assertOneOf('phase', phase, ['beforeAuth', 'afterAuth']);
-  assertOneOf('onError', declaration.onError, ['allow', 'fallback', 'deny']);
+  assertOneOf('onError', declaration.onError, ON_ERROR);
   if (typeof count !== 'function') assertOneOf('count', count, ['all', 'failure', 'success']);
   if (errorMessage !== undefined && typeof errorMessage !== 'string') {
     throw new ConfigurationError(

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
+import type { OnError } from '../common/on-error.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import type { Limit } from '../storages/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
@@ -67,7 +68,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    */
   count?: 'all' | 'failure' | 'success' | CountFunction<Context>;
   /** What becomes of a request when the store cannot decide it; of several policies' the strictest. Default: the module's. */
-  onError?: 'allow' | 'fallback' | 'deny';
+  onError?: OnError;
   /** The message of a refusal by this policy. Default: the module's. */
   errorMessage?: string;
 }
@@ -111,6 +112,6 @@ export interface Policy<Context, Key> {
   readonly phase: 'beforeAuth' | 'afterAuth';
   /** Whether a request counts, by how it ended; absent for all. */
   readonly count: CountFunction<Context> | undefined;
-  readonly onError: 'allow' | 'fallback' | 'deny' | undefined;
+  readonly onError: OnError | undefined;
   readonly errorMessage: string | undefined;
 }

@@ -5,7 +5,7 @@ import { createLimit, type Limit } from '../storages/limit.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
 import { LateAnswerError } from './guarded.storage.js';
-import type { OnError } from './on-error.js';
+import type { OnError } from '../common/on-error.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
 
 export interface DegradingStorageOptions {

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../common/options.js';
-import { ON_ERROR, type OnError } from './on-error.js';
+import { ON_ERROR, type OnError } from '../common/on-error.js';
 
 /** Permits that a process takes in advance. */
 export interface LeaseOptions {

@@ -6,7 +6,7 @@ import { DegradingStorage } from './degrading.storage.js';
 import { DenialCacheStorage } from './denial-cache.storage.js';
 import { GuardedStorage, type HealthListener } from './guarded.storage.js';
 import { LeasingStorage } from './leasing.storage.js';
-import type { OnError } from './on-error.js';
+import type { OnError } from '../common/on-error.js';
 import type { ResolvedResilience } from './resilience.options.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
 

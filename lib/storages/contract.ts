@@ -6,6 +6,7 @@ import type { Limit } from './limit.js';
 export interface Cell {
   /** The identity. All limits of one identity share its bucket. */
   readonly bucket: string;
+  /** What is counted of it. */
   readonly limit: Limit;
 }
 
@@ -51,6 +52,7 @@ export interface StorageCapabilities {
   readonly atomicity: 'batch' | 'bucket' | 'limit';
   /** Whose clock decides. */
   readonly clock: 'local' | 'server';
+  /** What it can count by; a limit of another strategy is a `ConfigurationError`. */
   readonly strategies: readonly StrategyName[];
   /** The largest amount of a moving window. */
   readonly largestMovingWindow: number;

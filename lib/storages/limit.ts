@@ -16,6 +16,7 @@ export interface Limit extends Quota {
   readonly digest: string;
   /** What people call this limit: in header fields, errors and events. */
   readonly name: string;
+  /** By which it is counted. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
   readonly mode: 'enforce' | 'shadow';
@@ -25,10 +26,13 @@ export interface Limit extends Quota {
   readonly provisional: boolean;
 }
 
+/** What {@link createLimit} makes a limit of. */
 export interface CreateLimitOptions {
+  /** Tells this limit's cell from the others of a bucket. */
   id: string;
   /** Default: the id. */
   name?: string;
+  /** By which it is counted. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
   amount: number;
@@ -36,11 +40,11 @@ export interface CreateLimitOptions {
   period: number;
   /** Capacity of a token bucket. Default: the amount. */
   burst?: number | undefined;
-  /** Default: `'enforce'`. */
+  /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow';
-  /** Whole ms. Default: none. */
+  /** How long refusals block, in whole ms: the first time, the second, … Default: not at all. */
   block?: readonly number[];
-  /** Default: false. */
+  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. Default: false. */
   provisional?: boolean;
 }
 

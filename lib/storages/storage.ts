@@ -50,8 +50,11 @@ export interface MovingWindowSupport {
  * answers everything but `check` and `close` with a `StorageError`.
  */
 export abstract class Storage implements MovingWindowSupport {
+  /** What it can do; never changes. */
   abstract readonly capabilities: StorageCapabilities;
+  /** Begins every key on a shared server. */
   readonly keyPrefix: string;
+  /** Where the time is read, but for storages that read their server's unless they are given one. */
   protected readonly clock: Clock;
 
   constructor({ keyPrefix = 'nestjs-limits', clock = systemClock }: StorageOptions = {}) {

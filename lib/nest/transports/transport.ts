@@ -5,9 +5,13 @@ import type { RequestOutcome } from '../../policies/policy.js';
 
 /** What built-in identities read of a request, whatever brought it. */
 export interface RequestLike {
+  /** The client's address, as the adapter tells it. */
   readonly ip?: unknown;
+  /** By names in lower case. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  /** Whom a guard found the client to be. */
   readonly user?: unknown;
+  /** What session middleware keeps for the client. */
   readonly session?: unknown;
 }
 

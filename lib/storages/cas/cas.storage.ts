@@ -15,7 +15,9 @@ export interface CasStorageOptions extends StorageOptions {
 
 /** A stored text, and what its store calls its version. */
 export interface VersionedText<Version> {
+  /** As `compareAndSet` was given it. */
   text: string;
+  /** What changes whenever the text is replaced, and is handed to `compareAndSet`. */
   version: Version;
 }
 

@@ -1,4 +1,4 @@
-import type { Etcd3 } from 'etcd3';
+import type { Etcd3, IOptions } from 'etcd3';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';
@@ -7,11 +7,12 @@ import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
 import { EtcdConnection } from './etcd-connection.js';
-import { etcdAddresses, openEtcd, type EtcdClientOptions } from './etcd-client.js';
+import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
 
 /** Options of {@link EtcdStorage}; those not named here go to `etcd3`. */
-export interface EtcdStorageOptions extends StorageOptions, EtcdClientOptions {
+export interface EtcdStorageOptions
+  extends StorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {
   /** Ms within which a call is answered or fails, all its attempts and waiting included. Default: 1000. */
   timeout?: number;
 }

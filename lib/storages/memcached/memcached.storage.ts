@@ -9,6 +9,7 @@ import { memcachedExpiry } from './memcached-expiry.js';
 import { assertMemcachedPrefix, memcachedKey } from './memcached-key.js';
 import { parseMemcachedUri } from './memcached-uri.js';
 
+/** Options of {@link MemcachedStorage}. */
 export interface MemcachedStorageOptions extends CasStorageOptions {
   /** Whether to encrypt, or how: options of `tls.connect` in Node, such as `ca`. Default: false. */
   tls?: boolean | TlsOptions;

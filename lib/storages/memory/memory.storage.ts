@@ -5,6 +5,7 @@ import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from 
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { MemoryCells } from './memory-cells.js';
 
+/** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends StorageOptions {
   /**
    * Most cells (identities × limits) held at a time; about 100 bytes each, beside the identity itself. Once that many are

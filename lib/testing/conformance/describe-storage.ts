@@ -4,7 +4,9 @@ import { conformanceCases } from './conformance-cases.js';
 
 /** What the suite needs of a test runner; Jest, Vitest, Mocha and `node:test` have it. */
 export interface ConformanceRunner {
+  /** Registers a group of tests. */
   describe: (name: string, body: () => void) => unknown;
+  /** Registers a test. */
   it: {
     (name: string, body: () => Promise<void>): unknown;
     /** Where it is missing, a skipped case is registered as one that passes. */
@@ -12,6 +14,7 @@ export interface ConformanceRunner {
   };
 }
 
+/** Options of {@link describeStorage}. */
 export interface DescribeStorageOptions {
   /** Opens the storage under test, anew for every case. */
   open: OpenStorage;

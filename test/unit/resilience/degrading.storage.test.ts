@@ -10,7 +10,7 @@ import {
 } from 'nestjs-limits';
 import { setImmediate } from 'node:timers/promises';
 import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
-import { strictest, type OnError } from '../../../lib/resilience/on-error.js';
+import { strictest, type OnError } from '../../../lib/common/on-error.js';
 import { GuardedStorage } from '../../../lib/resilience/guarded.storage.js';
 import { receiptsOf } from '../../../lib/storages/contract.js';
 import { ScriptedStorage } from './scripted.storage.js';
