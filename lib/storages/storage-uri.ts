@@ -54,6 +54,8 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
     return { host: bracketed ?? decode(plain ?? ''), port };
   };
   if (hosts !== '' && path.includes('@')) throw malformed('has an "@" after a "/"');
+  // The value of an option may have one.
+  if (hosts !== '' && /(?:^|&)[^=&]*@/.test(query)) throw malformed('has an "@" after a "?"');
   const [username, ...password] = credentials?.split(':') ?? [];
   return {
     scheme: scheme.toLowerCase(),

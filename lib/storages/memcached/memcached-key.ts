@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { describeValue } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
 
 /** What the protocol takes as a key. */
@@ -21,6 +22,6 @@ export function memcachedKey(keyPrefix: string, key: string): string {
 export function assertMemcachedPrefix(keyPrefix: string): void {
   if (PLAIN_PREFIX.test(keyPrefix)) return;
   throw new ConfigurationError(
-    `The keyPrefix of a Memcached storage must be up to 200 visible ASCII characters; got ${JSON.stringify(keyPrefix)}.`,
+    `The keyPrefix of a Memcached storage must be up to 200 visible ASCII characters; got ${describeValue(keyPrefix)}.`,
   );
 }

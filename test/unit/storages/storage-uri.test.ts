@@ -11,6 +11,8 @@ describe('A storage URI whose password is not encoded', () => {
     ['redis://user:123/secret@host', 'has an "@" after a "/"'],
     ['redis://user:@secret/secret@host', 'has an "@" after a "/"'],
     ['redis://user:se/cret@host', 'has an "@" after a "/"'],
+    ['redis://u@b:1,secret?@host', 'has an "@" after a "?"'],
+    ['redis://user:@secret?x@host', 'has an "@" after a "?"'],
   ])('is refused rather than cut at the wrong place: %s', (uri, what) => {
     expect(() => parseStorageUri(uri, FORM, 6379)).toThrow(
       new ConfigurationError(
