@@ -34,6 +34,12 @@ class ShopController {
     return '';
   }
 
+  @Get('hot')
+  @RateLimit('1000/minute', { name: 'hot' })
+  hot() {
+    return '';
+  }
+
   @Get('both')
   @RateLimit('9/minute', { name: 'lenient', onError: 'allow' })
   @RateLimit('1/minute', { name: 'strict', onError: 'fallback' })
@@ -183,5 +189,26 @@ describeOverHttp('A store that is down', (start) => {
       await service.hit('2/minute', 'mails'),
     ];
     expect(hits).toEqual([true, true, false]);
+  });
+});
+
+describeOverHttp('With permits in advance, a request', (start) => {
+  it('seldom asks the store, is told what is left, and is refused with the last one', async () => {
+    const { app, server } = await open(start, { lease: { size: 10, maxError: 1 }, timeout: 5000 });
+    const left: (string | null)[] = [];
+    for (let request = 0; request < 20; request++)
+      left.push((await app.get('/hot')).headers.get('ratelimit'));
+    expect(server.count('compareAndSet')).toBe(2);
+    expect(left[0]).toBe('"hot";r=999;t=60');
+    expect(left[19]).toBe('"hot";r=980;t=60');
+    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+  });
+
+  it('leaves nothing taken that was not used, once the application has ended', async () => {
+    const { app, server } = await open(start, { lease: { size: 10, maxError: 1 }, timeout: 5000 });
+    expect(await app.statuses(3, '/hot')).toEqual([200, 200, 200]);
+    await app.nest.close();
+    const [text = ''] = [...server.entries.values()].map((entry) => entry.text);
+    expect(Object.values(JSON.parse(text) as Record<string, number[]>)[0]?.[1]).toBe(3);
   });
 });
