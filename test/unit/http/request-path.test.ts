@@ -32,7 +32,12 @@ describe('The path of a request', () => {
     ['HTTP://example.org', '/'],
     ['http://example.org?a', '/'],
     ['https://user@[::1]:80//a', '/a'],
+    ['h2+x.y-z://example.org/a', '/a'],
     ['/http://a', '/http:/a'],
+    ['/http://a/b', '/http:/a/b'],
+    ['2h://a/b', '/2h:/a/b'],
+    ['/a\n/b?c\nd', '/a\n/b'],
+    ['/a#b?c', '/a'],
   ])('has one spelling: %s', (url, path) => {
     expect(requestPath(url)).toBe(path);
   });
