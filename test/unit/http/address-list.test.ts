@@ -12,6 +12,8 @@ describe('A list of addresses', () => {
     expect(list.has('fe80::1%br-lan')).toBe(true);
     expect(list.has('fec0::1%br-lan')).toBe(false);
     expect(list.has('10.1.2.3%br-lan')).toBe(false);
+    expect(list.has('unknown')).toBe(false);
+    expect(new AddressList('allow', ['0.0.0.0/0', '::/0']).has('unknown')).toBe(false);
   });
 
   it.each<[networks: string[], inside: string[], outside: string[]]>([
@@ -43,6 +45,7 @@ describe('A list of addresses', () => {
     ['2001:db8::/129', 'the string "2001:db8::/129"'],
     ['10.0.0', 'the string "10.0.0"'],
     ['10.0.0.0/', 'the string "10.0.0.0/"'],
+    ['8/10.0.0.0/8', 'the string "8/10.0.0.0/8"'],
     ['10.0.0.0/8/8', 'the string "10.0.0.0/8/8"'],
     ['/8', 'the string "/8"'],
     ['localhost', 'the string "localhost"'],
@@ -55,5 +58,16 @@ describe('A list of addresses', () => {
     expect(call).toThrow(
       `The option "deny" lists networks such as "10.0.0.0/8" or "2001:db8::/32"; got ${description}.`,
     );
+  });
+
+  it('is refused with its cause', () => {
+    const read = (): unknown => {
+      try {
+        return new AddressList('deny', ['10.0.0.0/33']);
+      } catch (error) {
+        return (error as Error).cause;
+      }
+    };
+    expect(read()).toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
   });
 });

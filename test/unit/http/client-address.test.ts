@@ -46,6 +46,8 @@ describe('The network of a client', () => {
     '1.2.3.4:x',
     '[1.2.3.4',
     '2001:db8::g',
+    '1.2.3.4::ffff:',
+    '1234567.2.3.4::ffff:',
   ])('is what was given where that is no address: "%s"', (address) => {
     expect(clientNetwork(address)).toBe(address);
   });

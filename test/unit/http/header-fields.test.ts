@@ -98,6 +98,15 @@ describe('RateLimit-Policy and RateLimit', () => {
     ]);
   });
 
+  it('say nothing of limits that are only tried', () => {
+    const tried: Answer = { id: 'tried', mode: 'shadow', allowed: false, remaining: 0 };
+    expect(standardFields(decision(tried, {}))).toEqual([
+      ['RateLimit-Policy', '"default";q=5;w=60'],
+      ['RateLimit', '"default";r=4;t=60'],
+    ]);
+    expect(standardFields(decision(tried))).toEqual([]);
+  });
+
   it('show no time where waiting would not help', () => {
     const fields = standardFields(
       decision({ id: 'cost', allowed: false, remaining: 4, retryAfter: Infinity }, { id: 'other' }),

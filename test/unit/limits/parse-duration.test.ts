@@ -38,4 +38,19 @@ describe('A length of time', () => {
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(`A length of time is written as "15 minutes" or "1 hour"; got ${description}.`);
   });
+
+  it('is refused with its cause', () => {
+    const causeOf = (text: string): unknown => {
+      try {
+        return parseDuration(text);
+      } catch (error) {
+        return (error as Error).cause;
+      }
+    };
+    expect(causeOf('1 fortnight')).toMatchObject({
+      code: 'ERR_RATE_LIMIT_PARSE',
+      input: '1 per 1 fortnight',
+    });
+    expect(causeOf('0 minutes')).toEqual(new RangeError('That is no time.'));
+  });
 });

@@ -132,6 +132,7 @@ describe('parseMany', () => {
     [{ limit: '1/minute' }, 'an object (Object)', 'an object (Object)'],
     [new Date(0), 'an object (Date)', 'an object (Date)'],
     [Symbol('limit'), 'Symbol(limit)', 'the symbol "Symbol(limit)"'],
+    [errorOf, 'a function (errorOf)', 'a function (errorOf)'],
     [Object.create(null), 'an object (Object)', 'an object (Object)'],
   ])('refuses %p, which is no text', (value, input, described) => {
     for (const read of [parse, parseMany]) {

@@ -84,6 +84,10 @@ describe('registerGranularity', () => {
       'The unit "28 days" of the granularity "moon" must be lower-case letters a-z other than "per".',
     ],
     [
+      { name: 'moon', milliseconds: 1, aliases: ['moon2'] },
+      'The unit "moon2" of the granularity "moon" must be lower-case letters a-z other than "per".',
+    ],
+    [
       { name: '', milliseconds: 1 },
       'The unit "" of the granularity "" must be lower-case letters a-z other than "per".',
     ],

@@ -204,3 +204,17 @@ describe('Over several processes that have lost the store', () => {
     );
   });
 });
+
+describe('What is removed from a degrading storage', () => {
+  it('is removed from the store, and from what was counted instead of it', async () => {
+    const storage = degrading('fallback');
+    const cell = { bucket: 'somebody', limit };
+    expect(await admitted(storage, 4)).toBe(4);
+    inner.does = 'fail';
+    expect(await admitted(storage, 11)).toBe(10);
+    await storage.remove([cell]);
+    expect(await admitted(storage, 11)).toBe(10);
+    inner.does = 'answer';
+    expect((await storage.peek(hits())).outcomes[0]?.remaining).toBe(10);
+  });
+});

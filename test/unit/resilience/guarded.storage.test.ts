@@ -174,3 +174,26 @@ describe('A guarded storage', () => {
     expect(told).toHaveLength(4);
   });
 });
+
+describe('What is not a hit', () => {
+  it('is done by the store, and not asked of one that fails', async () => {
+    const closing = createLimit({
+      id: 'closing',
+      strategy: 'fixed-window',
+      amount: 100,
+      period: 60_000,
+      block: [60_000],
+    });
+    const hit: Hit = { bucket: 'somebody', limit: closing, cost: 1 };
+    await guarded.block([{ ...hit, duration: 60_000 }]);
+    expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: false, remaining: 0 });
+    await guarded.remove([hit]);
+    expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: true, remaining: 100 });
+
+    await fail(3);
+    for (const call of [guarded.block([]), guarded.remove([]), guarded.refund([])])
+      expect((await failureOf(call)).message).toBe(
+        'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+      );
+  });
+});
