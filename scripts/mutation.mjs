@@ -10,7 +10,7 @@ const folders = asked.filter((argument) => !argument.startsWith('-'));
 const failed = (folders.length > 0 ? folders : FOLDERS).filter((folder) => {
   const { status } = spawnSync('npx', ['--no-install', 'stryker', 'run', ...options], {
     // A mutant need not meet a property as often as the library itself.
-    env: { ...process.env, MUTATED: folder, PROPERTY_RUNS: '50' },
+    env: { ...process.env, MUTATED: folder, PROPERTY_RUNS: '25' },
     stdio: 'inherit',
   });
   return status !== 0;
