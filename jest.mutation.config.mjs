@@ -6,7 +6,7 @@ const [[typescript, [swc, options]]] = Object.entries(unit.transform);
 /** The tests that each mutant of a folder, which `MUTATED` names, has to get past; of all folders without it. */
 const testsOf = {
   limits: ['unit/limits/*'],
-  strategies: ['unit/strategies/*', 'property/{strategy-*,clock-going-back}'],
+  strategies: ['unit/strategies/*'],
   policies: ['unit/policies/*'],
   http: ['unit/http/*'],
 };
@@ -16,7 +16,7 @@ export default {
   ...unit,
   roots: ['<rootDir>/lib', '<rootDir>/test/unit', '<rootDir>/test/property'],
   testMatch: folders.flatMap((folder) => testsOf[folder]).map((tests) => `<rootDir>/test/${tests}.test.ts`),
-  testSequencer: '<rootDir>/test/support/unit-tests-first.mjs',
+  setupFilesAfterEnv: ['<rootDir>/test/support/brief-properties.mjs'],
   transform: {
     '/lib/index\\.ts$': ['<rootDir>/test/support/index-without-nest.mjs', options],
     [typescript]: [swc, options],

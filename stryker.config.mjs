@@ -17,6 +17,8 @@ export default {
   // What runs once, as a module is loaded, would be tried with every test; what runs in tests as well is tried there.
   ignoreStatic: true,
   concurrency: 2,
+  // Jest keeps the modules of every run.
+  maxTestRunnerReuse: 40,
   timeoutMS: 5_000,
   thresholds: { high: 95, low: 90, break: 85 },
   reporters: ['progress-append-only', 'clear-text', 'html', 'json'],
