@@ -35,6 +35,15 @@ export class Deadlines {
     };
   }
 
+  /** Keeps the process no longer, where nothing is waited for. */
+  rest(): void {
+    if (this.#queue.some(({ miss }) => miss !== undefined)) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#queue.length = 0;
+    this.#head = 0;
+  }
+
   /** A process that was busy reads the answers that have come meanwhile before it calls them late. */
   #wake(delay: number): NodeJS.Timeout {
     return setTimeout(() => setImmediate(() => this.#end()), delay);

@@ -1,6 +1,13 @@
-import { isPromise, type Awaitable } from '../common/awaitable.js';
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import { StorageError } from '../common/errors.js';
-import { receiptsOf, type BatchResult, type Cell, type Hit, type Refund } from '../storages/contract.js';
+import {
+  receiptsOf,
+  type BatchResult,
+  type Block,
+  type Cell,
+  type Hit,
+  type Refund,
+} from '../storages/contract.js';
 import { createLimit, type Limit } from '../storages/limit.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
@@ -63,14 +70,25 @@ export class DegradingStorage extends WrappedStorage {
       : undefined;
   }
 
+  /** A block that is lifted is lifted here too. */
+  override block(blocks: readonly Block[]): Awaitable<void> {
+    this.#local.block(this.#sharesOf(blocks.filter(({ duration }) => duration === 0)));
+    return this.inner.block(blocks);
+  }
+
   override remove(cells: readonly Cell[]): Awaitable<void> {
     this.#local.remove(this.#sharesOf(cells));
     return this.inner.remove(cells);
   }
 
+  override reset(): Awaitable<number> {
+    this.#local.reset();
+    return this.inner.reset();
+  }
+
+  /** Decides to the end what the store leaves undecided. */
   override close(): Awaitable<void> {
-    this.#local.close();
-    return this.inner.close();
+    return chain(this.inner.close(), () => this.#local.close());
   }
 
   #decide(batch: readonly Hit[], onError: OnError, error: StorageError): BatchResult {

@@ -2,17 +2,20 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
-import { RecentBuckets } from './recent-buckets.js';
+import { Recent } from './recent.js';
 import { isSameLimit } from './same-limit.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
 const LONGEST_MEMORY = 2000;
 
+/** How many batches of the same identities, of other limits or costs, are remembered. */
+const MOST_ALIKE = 16;
+
 /** A batch that was refused. */
 interface Denial {
   readonly batch: readonly Hit[];
   readonly result: BatchResult;
-  /** By `performance.now()`, which no clock that is set changes. */
+  /** When the store was asked, by `performance.now()`, which no clock that is set changes. */
   readonly since: number;
   /** Brought forward when it is forgotten. */
   until: number;
@@ -23,7 +26,12 @@ interface Denial {
  * refusals change something (elastic windows) or may end at any time (those that count by outcome) are always asked about.
  */
 export class DenialCacheStorage extends WrappedStorage {
-  readonly #denials = new RecentBuckets<Denial>();
+  /** By all buckets of the batch. */
+  readonly #denials = new Recent<Denial>();
+  /** By each bucket that refuses, to be forgotten with it. */
+  readonly #ofBucket = new Map<string, Set<Denial>>();
+  /** Counts what may end refusals: one that was being made meanwhile is not remembered. */
+  #endings = 0;
 
   constructor(
     inner: Storage,
@@ -33,56 +41,92 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
-    const known = this.#denials.of(batch[0]?.bucket ?? '');
-    if (known.length > 0) {
-      const now = this.now();
-      const denial = known.find((one) => one.until > now && isSame(one.batch, batch));
-      if (denial !== undefined) return later(denial, batch, Math.floor(now - denial.since));
-    }
+    const key = keyOf(batch);
+    const since = this.now();
+    const denial = this.#denials.of(key).find((one) => one.until > since && isSame(one.batch, batch));
+    if (denial !== undefined) return later(denial, batch, Math.floor(since - denial.since));
+    const endings = this.#endings;
     return chain(this.inner.consume(batch), (result) => {
       if (result.allowed)
-        this.#forget(batch); // whatever was taken, others may have to wait longer now
-      else if (result.degraded === undefined) this.#remember(batch, result);
+        this.#forget(batch); // what was taken makes others wait longer
+      else if (endings === this.#endings) this.#remember(key, batch, result, since);
       return result;
     });
   }
 
   override refund(refunds: readonly Refund[]): Awaitable<void> {
-    this.#forget(refunds);
-    return this.inner.refund(refunds);
+    return this.#ending(refunds, () => this.inner.refund(refunds));
   }
 
   override block(blocks: readonly Block[]): Awaitable<void> {
-    this.#forget(blocks);
-    return this.inner.block(blocks);
+    return this.#ending(blocks, () => this.inner.block(blocks));
   }
 
   override remove(cells: readonly Cell[]): Awaitable<void> {
-    this.#forget(cells);
-    return this.inner.remove(cells);
+    return this.#ending(cells, () => this.inner.remove(cells));
   }
 
   override reset(): Awaitable<number> {
     this.#denials.clear();
-    return this.inner.reset();
+    this.#ofBucket.clear();
+    return this.#ending([], () => this.inner.reset());
   }
 
-  #remember(batch: readonly Hit[], result: BatchResult): void {
-    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.provisional))
-      return;
-    const since = this.now();
-    const wait = Math.min(LONGEST_MEMORY, Math.max(...result.outcomes.map(waitOf)));
-    const denial: Denial = { batch, result, since, until: since + wait };
-    for (const bucket of new Set(batch.map((hit) => hit.bucket))) {
-      const others = this.#denials.of(bucket).filter((one) => one.until > since && !isSame(one.batch, batch));
-      this.#denials.set(bucket, [...others, denial]);
+  /** Calls the store to do what ends refusals of some identities: they are forgotten, and not remembered until it is done. */
+  #ending<T>(cells: readonly Cell[], call: () => Awaitable<T>): Awaitable<T> {
+    this.#endings++;
+    this.#forget(cells);
+    return chain(call(), (answer) => {
+      this.#endings++;
+      return answer;
+    });
+  }
+
+  #forget(cells: readonly Cell[]): void {
+    if (this.#ofBucket.size === 0) return;
+    for (const { bucket } of cells) {
+      for (const denial of this.#ofBucket.get(bucket) ?? []) denial.until = -Infinity;
+      this.#ofBucket.delete(bucket);
     }
   }
 
-  /** A batch of several identities is remembered with each of them. */
-  #forget(cells: readonly Cell[]): void {
-    for (const denial of this.#denials.forget(cells)) denial.until = -Infinity;
+  #remember(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
+    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.provisional))
+      return;
+    const wait = Math.min(LONGEST_MEMORY, Math.max(...result.outcomes.map(waitOf)));
+    const denial: Denial = { batch, result, since, until: since + wait };
+    const alike = this.#denials.of(key);
+    const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));
+    const kept = [denial, ...others.slice(0, MOST_ALIKE - 1)];
+    const forgotten = this.#denials.set(key, kept);
+    for (const one of [...forgotten, ...alike.filter((each) => !kept.includes(each))]) this.#drop(one);
+    for (const { bucket } of refusing(denial)) {
+      const denials = this.#ofBucket.get(bucket);
+      if (denials === undefined) this.#ofBucket.set(bucket, new Set([denial]));
+      else denials.add(denial);
+    }
   }
+
+  #drop(denial: Denial): void {
+    for (const { bucket } of refusing(denial)) {
+      const denials = this.#ofBucket.get(bucket);
+      denials?.delete(denial);
+      if (denials?.size === 0) this.#ofBucket.delete(bucket);
+    }
+  }
+}
+
+function refusing({ result }: Denial): readonly Outcome[] {
+  return result.outcomes.filter((outcome) => waitOf(outcome) > 0);
+}
+
+/** The identities of a batch; most have one. */
+function keyOf(batch: readonly Hit[]): string {
+  const [first, ...others] = batch;
+  if (first === undefined) return '';
+  return others.every(({ bucket }) => bucket === first.bucket)
+    ? first.bucket
+    : batch.map(({ bucket }) => bucket).join('\n');
 }
 
 function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {

@@ -33,6 +33,9 @@ export class LateAnswerError extends StorageError {
   }
 }
 
+/** How many refunds wait for a store that is gone. */
+const MOST_OWED = 10_000;
+
 /** Whether calls reach the store. While they do not, probes of our own do. */
 type Circuit =
   | { readonly state: 'closed'; failures: number }
@@ -48,6 +51,8 @@ type Circuit =
 export class GuardedStorage extends WrappedStorage {
   #circuit: Circuit = { state: 'closed', failures: 0 };
   #closed = false;
+  /** Receipts to be given back when the store is well again; of too many, the newest. */
+  #owed: readonly Refund[] = [];
   readonly #deadlines: Deadlines;
 
   constructor(
@@ -67,8 +72,12 @@ export class GuardedStorage extends WrappedStorage {
     return this.#call(() => this.inner.peek(batch));
   }
 
+  /** While calls do not reach the store, what was consumed is given back once they do. */
   override refund(refunds: readonly Refund[]): Promise<void> {
-    return this.#call(() => this.inner.refund(refunds));
+    const isOwed = refunds.every(({ window }) => window !== 'current');
+    if (this.#circuit.state === 'closed' || !isOwed) return this.#call(() => this.inner.refund(refunds));
+    this.#owed = [...this.#owed, ...refunds].slice(-MOST_OWED);
+    return Promise.resolve();
   }
 
   override block(blocks: readonly Block[]): Promise<void> {
@@ -83,6 +92,7 @@ export class GuardedStorage extends WrappedStorage {
     this.#closed = true;
     if (this.#circuit.state === 'open') clearTimeout(this.#circuit.probe);
     await this.inner.close();
+    this.#deadlines.rest();
   }
 
   #call<T>(call: () => Awaitable<T>): Promise<T> {
@@ -94,8 +104,8 @@ export class GuardedStorage extends WrappedStorage {
           `${this} has not answered within ${this.options.timeout} ms.`,
           answer,
         );
-        this.#failed(error);
         reject(error);
+        this.#failed(error);
       });
       answer.then(
         (value) => {
@@ -105,9 +115,9 @@ export class GuardedStorage extends WrappedStorage {
         },
         (error: unknown) => {
           if (!isInTime()) return;
-          if (isFailureOfStore(error)) this.#failed(error);
-          else this.#succeeded();
           reject(error instanceof Error ? error : new StorageError(String(error)));
+          if (error instanceof StorageError) this.#failed(error);
+          else this.#succeeded(); // the store is well: what was asked of it was wrong
         },
       );
     });
@@ -120,6 +130,12 @@ export class GuardedStorage extends WrappedStorage {
   #failed(error: StorageError): void {
     if (this.#closed) return;
     this.listener.failed?.(error);
+    if (error instanceof ConcurrentUpdateError)
+      this.#succeeded(); // the store is well: others were faster
+    else this.#countFailure(error);
+  }
+
+  #countFailure(error: StorageError): void {
     if (this.#circuit.state === 'open') return;
     if (++this.#circuit.failures < this.options.failures) return;
     const unasked = new StorageError(`${this} is not asked while it fails: ${error.message}`, {
@@ -142,10 +158,17 @@ export class GuardedStorage extends WrappedStorage {
     if (isWell) {
       this.#circuit = { state: 'closed', failures: 0 };
       this.listener.recovered();
+      this.#payBack();
     } else {
       this.inner.reconnect();
       this.#circuit.probe = this.#probeSoon();
     }
+  }
+
+  #payBack(): void {
+    const owed = this.#owed;
+    this.#owed = [];
+    if (owed.length > 0) this.refund(owed).catch(() => undefined); // then it counts until it would have ended
   }
 
   #isWell(): Promise<boolean> {
@@ -157,11 +180,6 @@ export class GuardedStorage extends WrappedStorage {
       );
     });
   }
-}
-
-/** Of a store that is well, too much may be asked by others at once, or what is wrong. */
-function isFailureOfStore(error: unknown): error is StorageError {
-  return error instanceof StorageError && !(error instanceof ConcurrentUpdateError);
 }
 
 /** What a call answers; what it throws at once is a rejection too. */

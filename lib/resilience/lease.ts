@@ -8,11 +8,10 @@ export class Lease {
   #answer: Awaitable<BatchResult>;
   /** Permits that nobody has. */
   #left: number;
+  #served = 0;
   #answeredAt = 0;
   /** When the permits die. */
   #until = Infinity;
-  /** When what they were taken from has come back by itself: there is nothing to give back any more. */
-  #refilledAt = Infinity;
 
   /**
    * @param hit what was taken: as many units as there are permits
@@ -27,6 +26,11 @@ export class Lease {
   ) {
     this.#left = hit.cost;
     this.#answer = chain(answer, (result) => this.#answered(result));
+    if (isPromise(this.#answer)) this.#answer.catch(() => (this.#served = 0));
+  }
+
+  get isAnswered(): boolean {
+    return !isPromise(this.#answer);
   }
 
   /** Permits that can be had now. */
@@ -34,9 +38,9 @@ export class Lease {
     return this.now() < this.#until ? this.#left : 0;
   }
 
-  /** How many were had. */
+  /** How many were had; none, if the store has refused them or failed. */
   get used(): number {
-    return this.hit.cost - this.#left;
+    return this.#served;
   }
 
   /** Units that the store has beside these, as far as is known. */
@@ -56,21 +60,28 @@ export class Lease {
    */
   serve(hit: Hit): Awaitable<BatchResult | undefined> {
     this.#left -= hit.cost;
+    this.#served += hit.cost;
     const left = this.#left;
     const served = chain(this.#answer, (result) => this.#shareOf(result, hit, left));
     return isPromise(served) ? served.catch((error: unknown) => this.#missed(error, hit)) : served;
   }
 
-  /**
-   * Serves nobody any more.
-   *
-   * @param answer of the store, if it is another one than was waited for
-   * @returns what to give back
-   */
-  async release(answer: Awaitable<BatchResult> = this.#answer): Promise<Receipt[]> {
-    const cost = this.left;
+  /** Serves nobody any more; tells what to give back, as soon as the store has answered, be it late. */
+  async release(): Promise<Receipt[]> {
+    // Of a bucket, even permits that are dead: what it has refilled of them, the store knows.
+    const cost = this.hit.limit.strategy === 'fixed-window' ? this.left : this.#left;
     this.#left = 0;
-    return cost === 0 ? [] : receiptsOf(await answer).map((receipt) => ({ ...receipt, cost }));
+    if (cost === 0) return [];
+    return receiptsOf(await this.#answerAtLast()).map((receipt) => ({ ...receipt, cost }));
+  }
+
+  async #answerAtLast(): Promise<BatchResult> {
+    try {
+      return await this.#answer;
+    } catch (error) {
+      if (error instanceof LateAnswerError) return (await error.answer) as BatchResult;
+      throw error;
+    }
   }
 
   /**
@@ -78,16 +89,11 @@ export class Lease {
    * here than there.
    */
   #answered(result: BatchResult): BatchResult {
-    const { limit, remaining, resetTime } = onlyOutcome(result);
-    const { amount, period, burst, strategy } = limit;
+    const { limit, resetTime } = onlyOutcome(result);
     this.#answer = result;
     this.#answeredAt = this.now();
-    if (!result.allowed) this.#left = 0;
-    if (strategy === 'fixed-window') this.#until = this.begunAt + resetTime - result.now;
-    else {
-      this.#until = this.begunAt + period;
-      this.#refilledAt = this.begunAt + Math.floor(((burst - remaining - 1) * period) / amount);
-    }
+    if (!result.allowed) this.#left = this.#served = 0;
+    this.#until = this.begunAt + (limit.strategy === 'fixed-window' ? resetTime - result.now : limit.period);
     return result;
   }
 
@@ -95,14 +101,13 @@ export class Lease {
   #shareOf(result: BatchResult, hit: Hit, left: number): BatchResult | undefined {
     if (!result.allowed) return hit.cost === this.hit.cost ? result : undefined;
     const outcome = onlyOutcome(result);
-    const local = this.now();
-    const now = result.now + Math.floor(local - this.#answeredAt);
+    const now = result.now + Math.floor(this.now() - this.#answeredAt);
     const share: Outcome = {
       ...outcome,
       ...hit,
       remaining: outcome.remaining + left,
       resetTime: Math.max(outcome.resetTime, now),
-      window: local < this.#refilledAt ? outcome.window : undefined,
+      takenAt: result.now,
     };
     return { allowed: true, now, outcomes: [share] };
   }

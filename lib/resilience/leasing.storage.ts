@@ -1,11 +1,10 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Block, Cell, Hit } from '../storages/contract.js';
+import type { BatchResult, Cell, Hit } from '../storages/contract.js';
 import type { Limit } from '../storages/limit.js';
 import type { Storage } from '../storages/storage.js';
 import { WrappedStorage } from '../storages/wrapped.storage.js';
-import { LateAnswerError } from './guarded.storage.js';
 import { Lease } from './lease.js';
-import { RecentBuckets } from './recent-buckets.js';
+import { Recent } from './recent.js';
 import { isSameLimit } from './same-limit.js';
 
 export interface LeasingStorageOptions {
@@ -34,7 +33,7 @@ const HORIZON = 100;
  */
 export class LeasingStorage extends WrappedStorage {
   /** The newest lease of each limit. */
-  readonly #leases = new RecentBuckets<Lease>();
+  readonly #leases = new Recent<Lease>();
 
   constructor(
     inner: Storage,
@@ -48,16 +47,21 @@ export class LeasingStorage extends WrappedStorage {
     const hit = this.#leasable(batch);
     if (hit === undefined || hit.cost === 0) return this.inner.consume(batch);
     const known = this.#leaseOf(hit);
-    const lease = known !== undefined && hit.cost <= known.left ? known : this.#begin(hit, known);
+    const left = known?.left ?? 0;
+    // The store must have what is left before it is asked for more, or it would refuse what is there.
+    if (known?.isAnswered === true && left > 0 && left < hit.cost)
+      return this.#giveBack([known]).then(() => this.consume(batch));
+    const lease = known !== undefined && hit.cost <= left ? known : this.#begin(hit, known);
     return chain(lease.serve(hit), (result) => result ?? this.inner.consume(batch));
   }
 
   /** Permits that are held here are there for whoever asks here. */
   override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
     const hit = this.#leasable(batch);
-    const left = hit === undefined ? 0 : (this.#leaseOf(hit)?.left ?? 0);
-    if (left === 0) return this.inner.peek(batch);
+    if (hit === undefined || this.#leaseOf(hit) === undefined) return this.inner.peek(batch);
     return chain(this.inner.peek(batch), (result) => {
+      const lease = this.#leaseOf(hit);
+      const left = lease?.isAnswered === true ? lease.left : 0;
       const outcomes = result.outcomes.map((outcome) => {
         const allowed = outcome.allowed || outcome.cost <= left;
         return {
@@ -71,13 +75,16 @@ export class LeasingStorage extends WrappedStorage {
     });
   }
 
-  override block(blocks: readonly Block[]): Awaitable<void> {
-    this.#leases.forget(blocks);
-    return this.inner.block(blocks);
-  }
-
+  /** Permits for what is forgotten are worth nothing any more. */
   override remove(cells: readonly Cell[]): Awaitable<void> {
-    this.#leases.forget(cells);
+    for (const { bucket, limit } of cells) {
+      const leases = this.#leases.of(bucket);
+      if (leases.length > 0)
+        this.#leases.set(
+          bucket,
+          leases.filter(({ hit }) => hit.limit.id !== limit.id),
+        );
+    }
     return this.inner.remove(cells);
   }
 
@@ -86,9 +93,11 @@ export class LeasingStorage extends WrappedStorage {
     return this.inner.reset();
   }
 
-  /** Gives back what nobody has used. */
+  /** Gives back what nobody has used; who is still waiting for the store keeps nobody waiting. */
   override async close(): Promise<void> {
-    await Promise.all(this.#leases.clear().map((lease) => this.#giveBack(lease)));
+    const leases = this.#leases.clear();
+    void this.#giveBack(leases.filter(({ isAnswered }) => !isAnswered));
+    await this.#giveBack(leases.filter(({ isAnswered }) => isAnswered));
     await this.inner.close();
   }
 
@@ -119,12 +128,13 @@ export class LeasingStorage extends WrappedStorage {
     const taken = { ...hit, cost: this.#sizeFor(hit, before, now) };
     const answer = this.inner.consume([taken]);
     const lease = new Lease(taken, answer, now, this.now);
-    if (isPromise(answer)) answer.catch((error: unknown) => this.#giveBackLate(lease, error));
-    if (before !== undefined) void this.#giveBack(before); // less than this hit needs
+    // Whoever was to be served is decided otherwise.
+    if (isPromise(answer)) answer.catch(() => this.#giveBack([lease]));
     const others = this.#leases
       .of(bucket)
       .filter((one) => one !== before && now - one.begunAt < one.hit.limit.period);
-    for (const forgotten of this.#leases.set(bucket, [...others, lease])) void this.#giveBack(forgotten);
+    const forgotten = this.#leases.set(bucket, [...others, lease]);
+    void this.#giveBack(before === undefined ? forgotten : [...forgotten, before]);
     return lease;
   }
 
@@ -137,20 +147,15 @@ export class LeasingStorage extends WrappedStorage {
     return cost * Math.max(1, Math.floor(permits / cost));
   }
 
-  /** Whoever was to be served a lease that has not come in time is decided otherwise. */
-  #giveBackLate(lease: Lease, error: unknown): void {
-    void this.#giveBack(
-      lease,
-      error instanceof LateAnswerError ? (error.answer as Promise<BatchResult>) : undefined,
-    );
-  }
-
-  async #giveBack(lease: Lease, answer?: Promise<BatchResult>): Promise<void> {
+  /** What cannot be given back stays counted for as long as if it had been used. */
+  async #giveBack(leases: readonly Lease[]): Promise<void> {
+    const released = await Promise.allSettled(leases.map((lease) => lease.release()));
+    const receipts = released.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+    if (receipts.length === 0) return;
     try {
-      const receipts = await lease.release(answer);
-      if (receipts.length > 0) await this.inner.refund(receipts);
+      await this.inner.refund(receipts);
     } catch {
-      // It stays counted for as long as if it had been used.
+      // It stays counted.
     }
   }
 }

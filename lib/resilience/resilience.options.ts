@@ -55,6 +55,9 @@ const DEFAULTS: ResolvedResilience = {
   startWithoutStore: true,
 };
 
+/** Ms: an hour, and within what timers can hold. */
+const LONGEST = 3_600_000;
+
 /**
  * Validates and completes the options; `false` for nothing of it.
  *
@@ -71,6 +74,11 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   const resolved = { ...DEFAULTS, ...given, lease: resolveLease(given.lease) };
   for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
     assertWholeNumber(`The option "resilience.${option}"`, resolved[option], 1);
+  for (const option of ['timeout', 'probeInterval'] as const)
+    if (resolved[option] > LONGEST)
+      throw new ConfigurationError(
+        `The option "resilience.${option}" must be at most ${LONGEST} ms; got ${describeValue(resolved[option])}.`,
+      );
   for (const option of ['denialCache', 'startWithoutStore'] as const)
     if (typeof resolved[option] !== 'boolean')
       throw new ConfigurationError(

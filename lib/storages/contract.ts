@@ -20,6 +20,8 @@ export interface Hit extends Cell {
 export interface Outcome extends Hit, Evaluation {
   /** Names the window the cost was taken from; `undefined` when nothing was taken. */
   readonly window: number | undefined;
+  /** Epoch ms at which the cost was taken from it, where that was before it was decided: permits may be taken in advance. */
+  readonly takenAt?: number;
 }
 
 /** What to give back: exactly what one consumption took, or, where there is no receipt, so much of the current window. */
@@ -60,7 +62,7 @@ export interface StorageCapabilities {
 
 /** The receipts of what a batch consumed; none, when it was refused. */
 export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
-  return outcomes.flatMap(({ bucket, limit, cost, window }) =>
-    window === undefined ? [] : [{ bucket, limit, cost, at: now, window }],
+  return outcomes.flatMap(({ bucket, limit, cost, window, takenAt = now }) =>
+    window === undefined ? [] : [{ bucket, limit, cost, at: takenAt, window }],
   );
 }

@@ -157,9 +157,21 @@ export abstract class Storage implements MovingWindowSupport {
 /** The strategies that `incr` counts by. */
 const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 
+const STORAGE_METHODS = [
+  'consume',
+  'peek',
+  'refund',
+  'block',
+  'remove',
+  'check',
+  'reset',
+  'close',
+  'reconnect',
+] as const satisfies readonly (keyof Storage)[];
+
 /** Whether a value is a storage, made by whichever copy of this package. */
 export function isStorage(value: unknown): value is Storage {
-  return ['consume', 'peek', 'refund', 'remove', 'close'].every(
+  return STORAGE_METHODS.every(
     (method) => typeof (value as Record<string, unknown> | null | undefined)?.[method] === 'function',
   );
 }

@@ -3,7 +3,7 @@
  * docs/benchmarks.md; after a build, `node --expose-gc test/bench/run.mjs memory guard` runs some of them, and with `--write` writes
  * them too. Loopback only; asserts nothing.
  */
-import { PARTS, writeParts } from './support/document.mjs';
+import { PARTS, writePart } from './support/document.mjs';
 import { describeMachine, takeMarkdown } from './support/report.mjs';
 
 /** Only when it is asked for: it takes ten minutes. */
@@ -18,12 +18,11 @@ if (unknown.length > 0) {
 
 console.log(describeMachine().join('\n'));
 console.log('Wall-clock figures of a shared machine are noisy: compare the ratios within one run.');
-const sections = new Map();
 for (const part of asked.length > 0 ? asked : PARTS.filter((part) => !LONG.includes(part))) {
   const start = performance.now();
   const { run } = await import(`./parts/${part}.mjs`);
   const pictures = (await run()) ?? {};
   console.log(`\n(${part}: ${((performance.now() - start) / 1000).toFixed(0)} s)`);
-  sections.set(part, { markdown: takeMarkdown(), pictures });
+  const section = { markdown: takeMarkdown(), pictures };
+  if (asked.length === 0 || process.argv.includes('--write')) await writePart(part, section);
 }
-if (asked.length === 0 || process.argv.includes('--write')) await writeParts(sections);

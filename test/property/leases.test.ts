@@ -61,9 +61,9 @@ function traffic(
         strategy,
         amount,
         period,
-        burst: strategy === 'token-bucket' ? Math.min(amount, burst) : undefined,
+        burst: strategy === 'token-bucket' ? burst : undefined,
       });
-      const cap = 1 + Math.floor((maxError * limit.burst) / instances);
+      const cap = 1 + Math.floor((maxError * Math.min(amount, limit.burst)) / instances);
       return {
         limit,
         options: { size, maxError, instances },

@@ -47,6 +47,7 @@ function contextOf(client) {
     getType: () => 'http',
     getClass: () => ReportsController,
     getHandler: () => prototype.find,
+    getArgByIndex: (index) => [request, response][index],
     switchToHttp: () => http,
   };
 }

@@ -48,7 +48,9 @@ Inject(RateLimiterService)(SoakController, undefined, 0);
 Controller()(SoakController);
 route(
   'all',
-  ...STRATEGIES.map((strategy, index) => RateLimit(`${2 + index} per 5 seconds`, { name: strategy, strategy })),
+  ...STRATEGIES.map((strategy, index) =>
+    RateLimit(`${2 + index} per 5 seconds`, { name: strategy, strategy }),
+  ),
 );
 route('login', RateLimit('5 per 5 seconds', { name: 'login', count: 'failure', block: '3 seconds' }));
 route('mail', RateLimit('1000/second', { name: 'mail' }));

@@ -30,18 +30,16 @@ in one run on one machine. Nothing here is a promise: run it on yours.
 - Peers are used as their documentation says. Where they do less (one limit, no header fields), that is said.
 - A target is what this project holds itself to. Those that are not met are listed as such, with the reason.`;
 
-/** Replaces the sections of these parts in docs/benchmarks.md; the others stay. */
-export async function writeParts(sections) {
+/** Replaces the section of this part in docs/benchmarks.md; the others stay. */
+export async function writePart(part, { markdown, pictures }) {
   const known = sectionsOf(await readFile(file, 'utf8').catch(() => ''));
   const [machine, versions] = describeMachine();
-  for (const [part, { markdown, pictures }] of sections) {
-    await mkdir(images, { recursive: true });
-    for (const [name, svg] of Object.entries(pictures)) await writeFile(new URL(name, images), svg);
-    const date = new Date().toISOString().slice(0, 10);
-    known.set(part, `Measured on ${date}: ${machine} ${versions}\n\n${markdown}`);
-  }
-  const written = PARTS.filter((part) => known.has(part)).map(
-    (part) => `## ${TITLES[part]}\n\n<!-- ${part} -->\n\n${known.get(part)}\n\n<!-- end -->`,
+  await mkdir(images, { recursive: true });
+  for (const [name, svg] of Object.entries(pictures)) await writeFile(new URL(name, images), svg);
+  const date = new Date().toISOString().slice(0, 10);
+  known.set(part, `Measured on ${date}: ${machine} ${versions}\n\n${markdown}`);
+  const written = PARTS.filter((one) => known.has(one)).map(
+    (one) => `## ${TITLES[one]}\n\n<!-- ${one} -->\n\n${known.get(one)}\n\n<!-- end -->`,
   );
   const options = await resolveConfig(file);
   const text = [INTRODUCTION, ...written].join('\n\n');

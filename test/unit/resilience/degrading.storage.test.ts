@@ -36,6 +36,26 @@ async function admitted(storage: DegradingStorage, times: number, of?: Limit): P
   return count;
 }
 
+describe('What was counted while the store failed', () => {
+  it('is lifted and forgotten with what the store keeps', async () => {
+    const closing = createLimit({ ...limit, id: 'closing', amount: 1, burst: undefined, block: [3_600_000] });
+    const storage = degrading('fallback');
+    const refused = async (): Promise<boolean> => {
+      inner.does = 'fail';
+      const { allowed } = await storage.consume(hits(closing));
+      inner.does = 'answer';
+      return !allowed;
+    };
+    expect([await refused(), await refused()]).toEqual([false, true]);
+    await storage.block([{ bucket: 'somebody', limit: closing, duration: 0 }]);
+    await storage.remove(hits(closing));
+    expect(await refused()).toBe(false);
+    expect(await refused()).toBe(true);
+    await storage.reset();
+    expect(await refused()).toBe(false);
+  });
+});
+
 describe('While the store answers, a degrading storage', () => {
   it('decides what the store could not for want of a turn', async () => {
     inner.consume = () => {

@@ -53,6 +53,53 @@ describe('A refusal', () => {
     expect(consume()).toBe(true);
   });
 
+  it('is remembered whatever others use of a limit that they share', () => {
+    const [shared, own] = [limitOf({ id: 'shared', amount: 1000 }), limitOf({ id: 'own' })];
+    const consume = (bucket: string): boolean =>
+      (
+        storage.consume([
+          { bucket, limit: own, cost: 1 },
+          { bucket: 'all', limit: shared, cost: 1 },
+        ]) as BatchResult
+      ).allowed;
+    expect([consume('a'), consume('a')]).toEqual([true, false]);
+    for (let other = 0; other < 50; other++) {
+      expect(consume(`other ${other}`)).toBe(true);
+      expect(consume('a')).toBe(false);
+    }
+    expect(inner.asked).toBe(52);
+  });
+
+  it('costs no more with many identities that share a limit that is used up', () => {
+    const [shared, own] = [limitOf({ id: 'shared' }), limitOf({ id: 'own', amount: 10 })];
+    const consume = (bucket: string): unknown =>
+      storage.consume([
+        { bucket: 'all', limit: shared, cost: 1 },
+        { bucket, limit: own, cost: 1 },
+      ]);
+    consume('first');
+    const times = [0, 1].map((round) => {
+      const begin = performance.now();
+      for (let other = 0; other < 4000; other++) consume(`round ${round}, other ${other}`);
+      return performance.now() - begin;
+    });
+    expect(times[1]).toBeLessThan(10 * (times[0] ?? 0));
+    void storage.remove([{ bucket: 'all', limit: shared }]);
+    expect(consume('round 1, other 5')).toMatchObject({ allowed: true });
+  });
+
+  it('that is being made while the identity is forgotten is not remembered', async () => {
+    const limit = limitOf();
+    hit(limit);
+    inner.does = 'hang';
+    const refused = storage.consume([{ bucket: 'somebody', limit, cost: 1 }]);
+    inner.does = 'answer';
+    inner.release(); // refused, but nobody has heard of it yet
+    void storage.remove([{ bucket: 'somebody', limit }]);
+    expect((await refused).allowed).toBe(false);
+    expect(hit(limit).allowed).toBe(true);
+  });
+
   it('says at each time how much longer it lasts', () => {
     const limit = limitOf();
     hit(limit);

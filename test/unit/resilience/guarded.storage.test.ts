@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ConcurrentUpdateError, createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuardedStorage, LateAnswerError } from '../../../lib/resilience/guarded.storage.js';
+import { receiptsOf } from '../../../lib/storages/contract.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
 const TIMEOUT = 20;
@@ -110,7 +111,7 @@ describe('A guarded storage', () => {
     };
     for (let time = 0; time < 9; time++)
       await expect(guarded.consume(batch)).rejects.toBeInstanceOf(ConcurrentUpdateError);
-    expect(told).toEqual([]);
+    expect(told).toEqual(Array.from({ length: 9 }, () => 'failed'));
   });
 
   it('finds out by itself when the store is back', async () => {
@@ -176,6 +177,18 @@ describe('A guarded storage', () => {
 });
 
 describe('What is not a hit', () => {
+  it('but the refund of one waits for a store that is gone', async () => {
+    const { now, outcomes } = await guarded.consume(batch);
+    await guarded.consume(batch);
+    await fail(3);
+    await guarded.refund(receiptsOf({ allowed: true, now, outcomes }));
+    expect(inner.refunded).toEqual([]);
+    inner.does = 'answer';
+    await sleep(120);
+    expect(inner.refunded).toHaveLength(1);
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+  });
+
   it('is done by the store, and not asked of one that fails', async () => {
     const closing = createLimit({
       id: 'closing',
@@ -191,7 +204,8 @@ describe('What is not a hit', () => {
     expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: true, remaining: 100 });
 
     await fail(3);
-    for (const call of [guarded.block([]), guarded.remove([]), guarded.refund([])])
+    const current = { ...hit, window: 'current' as const };
+    for (const call of [guarded.block([]), guarded.remove([]), guarded.refund([current])])
       expect((await failureOf(call)).message).toBe(
         'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
       );

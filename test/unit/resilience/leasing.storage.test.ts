@@ -109,15 +109,14 @@ describe('A lease', () => {
     expect(counted(limit)).toBe(18);
   });
 
-  it('that has not enough left for a hit goes back, and makes room for the next', async () => {
+  it('that has not enough left for a hit goes back first, so that the hit is not refused what is there', async () => {
     const storage = leasing();
-    const limit = limitOf();
+    const limit = limitOf({ amount: 20 });
     hit(storage, limit, 1);
-    hit(storage, limit, 1);
-    hit(storage, limit, 10);
-    await nextTurn();
+    expect(counted(limit)).toBe(10);
+    expect(await storage.consume([{ bucket, limit, cost: 15 }])).toMatchObject({ allowed: true });
     expect(inner.asked).toBe(2);
-    expect(counted(limit)).toBe(12);
+    expect(counted(limit)).toBe(16);
   });
 
   it('is none where the limit is small', () => {
@@ -224,7 +223,6 @@ describe('Permits', () => {
 
   it.each<[string, (storage: LeasingStorage, limit: Limit) => unknown]>([
     ['forgotten', (storage, limit) => storage.remove([{ bucket, limit }])],
-    ['blocked', (storage, limit) => storage.block([{ bucket, limit, duration: 0 }])],
     ['reset', (storage) => storage.reset()],
   ])('are gone once the identity is %s', (_how, act) => {
     const storage = leasing();
@@ -245,16 +243,39 @@ describe('Permits', () => {
     expect(counted(limit)).toBe(9);
   });
 
+  it('of a bucket that nobody has used go back when they are dead, where it is larger than its amount', async () => {
+    const storage = leasing();
+    const limit = limitOf({ strategy: 'token-bucket', amount: 60, burst: 1000 });
+    inner.consume([{ bucket, limit, cost: 900 }]);
+    hit(storage, limit);
+    clock.advance(MINUTE);
+    hit(storage, limit);
+    await nextTurn();
+    expect(counted(limit)).toBe(900 - 60 + 1 + 10);
+  });
+
+  it('of one limit stay when another is forgotten', () => {
+    const storage = leasing();
+    const [limit, other] = [limitOf(), limitOf({ id: 'other' })];
+    hit(storage, limit);
+    void storage.remove([{ bucket, limit: other }]);
+    hit(storage, limit);
+    expect(inner.asked).toBe(1);
+  });
+
   it('of a bucket that has been refilled meanwhile are worth nothing any more', () => {
     const storage = leasing();
     const limit = limitOf({ strategy: 'token-bucket' }); // 60 ms a token
     expect(new Decision(hit(storage, limit)).receipts).toHaveLength(1);
     clock.advance(600);
     const late = new Decision(hit(storage, limit));
-    expect(late).toMatchObject({ allowed: true, receipts: [] });
+    expect(late.allowed).toBe(true);
+    hit(inner as unknown as LeasingStorage, limit, 5);
+    void storage.refund(late.receipts);
+    expect(counted(limit)).toBe(5);
     clock.advance(MINUTE);
     hit(storage, limit);
-    expect(inner.asked).toBe(2);
+    expect(inner.asked).toBe(3);
   });
 
   it('are remembered of no more than 10,000 identities; those of the oldest go back', async () => {

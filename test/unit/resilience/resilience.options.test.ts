@@ -46,6 +46,11 @@ describe('The options of resilience', () => {
       '"resilience.timeout" must be a whole number, at least 1; got the number 0.',
     ],
     [
+      'a timeout of more than an hour',
+      { timeout: 3e9 },
+      '"resilience.timeout" must be at most 3600000 ms; got the number 3000000000.',
+    ],
+    [
       'half an instance',
       { instances: 0.5 },
       '"resilience.instances" must be a whole number, at least 1; got the number 0.5.',

@@ -1,0 +1,28 @@
+/** How many identities are remembered. */
+const MOST = 10_000;
+
+/** What is remembered by key; of too many, what was changed longest ago is forgotten. */
+export class Recent<T> {
+  readonly #entries = new Map<string, readonly T[]>();
+
+  of(key: string): readonly T[] {
+    return this.#entries.get(key) ?? [];
+  }
+
+  /** @returns what is forgotten for it */
+  set(key: string, entries: readonly T[]): readonly T[] {
+    this.#entries.delete(key); // to be the newest
+    this.#entries.set(key, entries);
+    if (this.#entries.size <= MOST) return [];
+    const [[oldest, forgotten] = ['', []]] = this.#entries;
+    this.#entries.delete(oldest);
+    return forgotten;
+  }
+
+  /** @returns what was remembered */
+  clear(): readonly T[] {
+    const all = [...this.#entries.values()].flat();
+    this.#entries.clear();
+    return all;
+  }
+}
