@@ -24,8 +24,8 @@ const HORIZON = 100;
  * `k − 1` permits of an identity and limit that nobody has used yet. So M processes admit at most M(k − 1) units above the bound of
  * a token bucket, none above that of a fixed window, and refuse at most (M − 1)(k − 1) units too early.
  *
- * A lease that has been asked for is shared by as many hits as it has permits for: nobody waits for more than one call. Fewer are
- * taken as a limit is used up; the last units go one by one.
+ * A lease that has been asked for is shared by as many hits as it has permits for; the next hit asks for another one at once. Fewer
+ * are taken as a limit is used up; the last units go one by one.
  *
  * For hits on one limit, of these two strategies, that enforces, blocks nobody and does not count by outcome.
  *
@@ -50,7 +50,7 @@ export class LeasingStorage extends WrappedStorage {
     const left = known?.left ?? 0;
     // The store must have what is left before it is asked for more, or it would refuse what is there.
     if (known?.isAnswered === true && left > 0 && left < hit.cost)
-      return this.#giveBack([known]).then(() => this.consume(batch));
+      return this.#giveBack(known).then(() => this.consume(batch));
     const lease = known !== undefined && hit.cost <= left ? known : this.#begin(hit, known);
     return chain(lease.serve(hit), (result) => result ?? this.inner.consume(batch));
   }
@@ -96,8 +96,8 @@ export class LeasingStorage extends WrappedStorage {
   /** Gives back what nobody has used; who is still waiting for the store keeps nobody waiting. */
   override async close(): Promise<void> {
     const leases = this.#leases.clear();
-    void this.#giveBack(leases.filter(({ isAnswered }) => !isAnswered));
-    await this.#giveBack(leases.filter(({ isAnswered }) => isAnswered));
+    for (const lease of leases.filter(({ isAnswered }) => !isAnswered)) void this.#giveBack(lease);
+    await this.#giveBack(...leases.filter(({ isAnswered }) => isAnswered));
     await this.inner.close();
   }
 
@@ -129,12 +129,12 @@ export class LeasingStorage extends WrappedStorage {
     const answer = this.inner.consume([taken]);
     const lease = new Lease(taken, answer, now, this.now);
     // Whoever was to be served is decided otherwise.
-    if (isPromise(answer)) answer.catch(() => this.#giveBack([lease]));
+    if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
     const others = this.#leases
       .of(bucket)
       .filter((one) => one !== before && now - one.begunAt < one.hit.limit.period);
     const forgotten = this.#leases.set(bucket, [...others, lease]);
-    void this.#giveBack(before === undefined ? forgotten : [...forgotten, before]);
+    for (const one of before === undefined ? forgotten : [...forgotten, before]) void this.#giveBack(one);
     return lease;
   }
 
@@ -147,8 +147,8 @@ export class LeasingStorage extends WrappedStorage {
     return cost * Math.max(1, Math.floor(permits / cost));
   }
 
-  /** What cannot be given back stays counted for as long as if it had been used. */
-  async #giveBack(leases: readonly Lease[]): Promise<void> {
+  /** As soon as all of them are answered. What cannot be given back stays counted for as long as if it had been used. */
+  async #giveBack(...leases: readonly Lease[]): Promise<void> {
     const released = await Promise.allSettled(leases.map((lease) => lease.release()));
     const receipts = released.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
     if (receipts.length === 0) return;
