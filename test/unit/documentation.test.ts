@@ -203,9 +203,7 @@ describe('the documentation', () => {
     const script: string = join(ROOT, 'scripts/draw-strategies.mjs');
     const { drawStrategies } = (await import(script)) as { drawStrategies(): Record<string, string> };
     const drawn = Object.entries(drawStrategies()).map(([strategy, picture]) => [`${strategy}.svg`, picture]);
-    expect(picturesOfStrategies().sort()).toEqual(
-      drawn.map(([name]) => `docs/images/${name}`).sort(),
-    );
+    expect(picturesOfStrategies().sort()).toEqual(drawn.map(([name]) => `docs/images/${name}`).sort());
     for (const [name = '', picture = ''] of drawn) {
       expect(
         picture === read(`docs/images/${name}`) ? name : `npm run docs:pictures, for ${name} is old`,
