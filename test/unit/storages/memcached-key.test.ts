@@ -45,10 +45,13 @@ describe('a key on a Memcached server', () => {
     expect(memcachedKey(prefix, `${prefix}:${'y'.repeat(300)}`)).toHaveLength(246);
   });
 
-  it.each(['préfixe', 'x'.repeat(201)])('has no prefix such as %s', (prefix) => {
+  it.each([
+    ['préfixe', 'the string "préfixe"'],
+    ['x'.repeat(201), `the string "${'x'.repeat(77)}..." (201 characters)`],
+  ])('has no prefix such as %s', (prefix, shown) => {
     expect(() => assertMemcachedPrefix(prefix)).toThrow(
       new ConfigurationError(
-        `The keyPrefix of a Memcached storage must be up to 200 visible ASCII characters; got "${prefix}".`,
+        `The keyPrefix of a Memcached storage must be up to 200 visible ASCII characters; got ${shown}.`,
       ),
     );
   });
