@@ -1,12 +1,14 @@
 /** How many identities are remembered. */
 const MOST = 10_000;
 
+const NONE: readonly never[] = [];
+
 /** What is remembered by key; of too many, what was changed longest ago is forgotten. */
 export class Recent<T> {
   readonly #entries = new Map<string, readonly T[]>();
 
   of(key: string): readonly T[] {
-    return this.#entries.get(key) ?? [];
+    return this.#entries.get(key) ?? NONE;
   }
 
   /** @returns what is forgotten for it */
