@@ -116,7 +116,7 @@ function alternativesIn(text: string): number {
 
 function globOf(text: string, given: string): (segment: string) => boolean {
   // Without "debug", what cannot be read would be a pattern that matches nothing.
-  const options = { debug: true, dot: true, flags: 's', noextglob: true, nonegate: true, windows: false };
+  const options = { debug: true, dot: true, flags: 's', nonegate: true, windows: false };
   try {
     return picomatch(text, options);
   } catch (cause) {
@@ -210,5 +210,5 @@ function align(
 function coversOne(segment: Segment, other: Segment): boolean {
   if (other.openness === MANY) return false;
   if (other.openness === STATIC) return segment.matches(other.text);
-  return segment.openness === ONE || (segment.openness === PART && segment.text === other.text);
+  return segment.openness === ONE || segment.text === other.text;
 }

@@ -4,12 +4,16 @@ import { retryAfter } from '../strategies/evaluate.js';
 import type { BatchResult, Block, Hit, Outcome, Refund } from './contract.js';
 import type { Limit } from './limit.js';
 
-/** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
-export interface Cells {
+/** The states that a look at a batch needs. */
+export interface ReadableCells {
   get(bucket: string, limit: Limit): object | undefined;
+  getBlock(bucket: string, limit: Limit): BlockState | undefined;
+}
+
+/** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
+export interface Cells extends ReadableCells {
   /** Stores a state that `get` did not return, or forgets the cell. A state that `get` returned may have changed in place. */
   set(bucket: string, limit: Limit, state: object | undefined): void;
-  getBlock(bucket: string, limit: Limit): BlockState | undefined;
   setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void;
 }
 
@@ -46,7 +50,7 @@ function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
 }
 
 /** Says what a batch would meet; changes nothing. */
-export function peekBatch(cells: Cells, batch: readonly Hit[], now: number): BatchResult {
+export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: number): BatchResult {
   const drafts = batch.map((hit) => {
     const state = cells.get(hit.bucket, hit.limit);
     const draft = look(cells, hit, state, now);
@@ -82,7 +86,12 @@ export function blockBatch(cells: Cells, blocks: readonly Block[], now: number):
 type Draft = { -readonly [Key in keyof Outcome]: Outcome[Key] };
 
 /** Whether a hit is allowed, and of how much; the times are filled in once its batch is decided. */
-function look(cells: Cells, { bucket, limit, cost }: Hit, state: object | undefined, now: number): Draft {
+function look(
+  cells: ReadableCells,
+  { bucket, limit, cost }: Hit,
+  state: object | undefined,
+  now: number,
+): Draft {
   const remaining = isBlocked(cells, bucket, limit, now)
     ? 0
     : strategies[limit.strategy].remaining(state, limit, now);
@@ -134,7 +143,7 @@ function penalize(cells: Cells, { bucket, limit, cost }: Draft, now: number): vo
 }
 
 /** Fills in the times of a hit that took nothing. */
-function report(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
+function report(cells: ReadableCells, draft: Draft, state: object | undefined, now: number): void {
   const { bucket, limit, cost } = draft;
   const strategy = strategies[limit.strategy];
   const remaining = strategy.remaining(state, limit, now);
@@ -148,10 +157,10 @@ function report(cells: Cells, draft: Draft, state: object | undefined, now: numb
   if (!draft.allowed) draft.retryAfter = Math.max(until - now, draft.retryAfter);
 }
 
-function isBlocked(cells: Cells, bucket: string, limit: Limit, now: number): boolean {
+function isBlocked(cells: ReadableCells, bucket: string, limit: Limit, now: number): boolean {
   return limit.block.length > 0 && blockedUntil(cells, bucket, limit, now) > now;
 }
 
-function blockedUntil(cells: Cells, bucket: string, limit: Limit, now: number): number {
+function blockedUntil(cells: ReadableCells, bucket: string, limit: Limit, now: number): number {
   return block.blockedUntil(cells.getBlock(bucket, limit), limit.block, now);
 }

@@ -1,6 +1,6 @@
 import type { BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
-import { peekBatch, type Cells } from '../apply-batch.js';
+import { peekBatch, type ReadableCells } from '../apply-batch.js';
 import type { BatchResult, Hit } from '../contract.js';
 import type { Limit } from '../limit.js';
 import { blockField, stateField } from './limit-expressions.js';
@@ -33,8 +33,8 @@ export function consumed(batch: readonly Hit[], answer: BatchAnswer): BatchResul
   return { allowed, now, outcomes };
 }
 
-/** The states as the pipeline stored them, which are the strategies' own. For looks only. */
-class AnsweredCells implements Cells {
+/** The states as the pipeline stored them, which are the strategies' own. */
+class AnsweredCells implements ReadableCells {
   readonly #cells: Readonly<Record<string, object>>;
 
   constructor({ cells = {} }: BatchAnswer) {
@@ -45,15 +45,7 @@ class AnsweredCells implements Cells {
     return this.#cells[stateField(limit)];
   }
 
-  set(): void {
-    throw new Error('A look changes nothing.');
-  }
-
   getBlock(_bucket: string, limit: Limit): BlockState | undefined {
     return this.#cells[blockField(limit)] as BlockState | undefined;
-  }
-
-  setBlock(): void {
-    this.set();
   }
 }

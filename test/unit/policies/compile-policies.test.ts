@@ -67,6 +67,10 @@ describe('The names of limits', () => {
       { limits: '5/minute; 5/2 minutes; 5/120 seconds; 5/hour', strategy: 'fixed-window' },
     ];
     expect(() => compileAt(...declarations)).toThrow(ConfigurationError);
+    expect(() => compileAt(...declarations)).toThrow(
+      '@RateLimit on A.a: The policy "default" has two limits per 120-second with the strategy "fixed-window", which would ' +
+        'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
+    );
     const names = namesOf(
       compileAt(
         { limits: '5/minute; 5/2 minutes; 5/hour' },
@@ -178,6 +182,27 @@ describe('The policies of a route', () => {
     expect(names(outer, all, inner)).toEqual(['b']);
   });
 
+  it('are refused where a level skips what does not apply there, with what does', () => {
+    const outer = levelOf('module', 'global', { limits: '1/minute' }, { name: 'b', limits: '1/day' });
+    const skipping = (...skips: string[]): Level => ({ ...levelOf('class', 'controller'), skips });
+    const compiling = (otherNames: readonly string[], ...levels: Level[]): (() => unknown) => {
+      const compilation = {
+        scopes,
+        defaultStrategy: 'fixed-window',
+        assertSupported: () => undefined,
+      } as const;
+      return () => compilePolicies({ ...compilation, levels, otherNames });
+    };
+    expect(compiling(['rule'], outer, skipping('c'))).toThrow(
+      'class: @SkipRateLimit names the policy "c", which does not apply there. Policies that do: default, b, rule.',
+    );
+    expect(compiling([], skipping('c'))).toThrow(
+      'class: @SkipRateLimit names the policy "c", which does not apply there. No policy does.',
+    );
+    expect(compiling([], outer, skipping('b', 'b'))).toThrow('the policy "b", which does not apply there');
+    expect(compiling(['rule'], outer, skipping('rule'))).not.toThrow();
+  });
+
   it('are refused with the name of the level that is wrong', () => {
     const outer = levelOf('RateLimitModule', 'global', { limits: '1/minute' });
     const wrong = levelOf('@RateLimit on A', 'controller', { name: 'x', limits: '1/aeon' });
@@ -257,6 +282,33 @@ describe('What a policy asks for', () => {
 
   it.each<[string, unknown, string]>([
     [
+      'a name',
+      { name: '1st' },
+      'The name of a policy must begin with a letter and hold letters, digits, "_", "." and "-" only; got the string "1st".',
+    ],
+    [
+      'an empty scope',
+      { scope: '' },
+      'The scope must be "route", "controller", "global" or another non-empty name; got the string "".',
+    ],
+    [
+      'a scope that is a number',
+      { scope: 5 },
+      'The scope must be "route", "controller", "global" or another non-empty name; got the number 5.',
+    ],
+    ['a skip', { skip: 'yes' }, 'The option "skip" must be a function; got the string "yes".'],
+    [
+      'an onError',
+      { onError: 'ignore' },
+      'The option "onError" must be one of "allow", "fallback", "deny"; got the string "ignore".',
+    ],
+    ['an option', { max: 5 }, 'A rate limit does not know the option "max". Known options: limits, name, '],
+    [
+      'a burst for several limits',
+      { limits: '5/minute; 50/hour', strategy: 'token-bucket', burst: 9 },
+      'A burst needs a single limit. Declare each limit with its own burst and name.',
+    ],
+    [
       'a phase',
       { phase: 'before' },
       'The option "phase" must be one of "beforeAuth", "afterAuth"; got the string "before".',
@@ -306,6 +358,19 @@ describe('What a policy asks for', () => {
   });
 });
 
+describe('What a limit by outcome takes', () => {
+  it.each<[Declaration['count'], boolean]>([
+    [undefined, false],
+    ['all', false],
+    ['success', true],
+    ['failure', true],
+    [() => true, true],
+  ])('may be given back at any time: %p, %p', (count, provisional) => {
+    const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
+    expect(policy?.limits[0]?.provisional).toBe(provisional);
+  });
+});
+
 describe('The limits of plans', () => {
   const amounts = (limits: readonly Limit[] | undefined): [number, number][] | undefined =>
     limits?.map(({ amount, period }) => [amount, period]);
@@ -335,9 +400,22 @@ describe('The limits of plans', () => {
     [{ internal: 'unlimited', pro: '100/minute' }, [[100, 60_000]]],
     [{ a: '100/second; 200/hour', b: '1/minute' }, [[1, 60_000]]],
     [{ none: '0/minute', free: '5/minute' }, [[0, 60_000]]],
+    [
+      { slow: '100/second; 1/hour', free: '1/minute' },
+      [
+        [100, 1000],
+        [1, 3_600_000],
+      ],
+    ],
   ])('are, of the strictest, those of whoever has none: %j', (plans, limits) => {
     const [policy] = compileAt({ ...(plans === undefined ? {} : { plans }) });
     expect(amounts(policy?.limits)).toEqual(limits);
+  });
+
+  it('may all be unlimited beside limits for whoever has none', () => {
+    const [policy] = compileAt({ limits: '1/minute', plans: { internal: 'unlimited' } });
+    expect(amounts(policy?.limits)).toEqual([[1, 60_000]]);
+    expect(amounts(policy?.plans?.get('internal'))).toEqual([]);
   });
 
   it('share a cell where their windows and strategies are the same', () => {
@@ -387,13 +465,16 @@ describe('Limits that a function finds out', () => {
     ]);
     expect(limitsFor?.('7/minute')).toBe(found);
     expect(limitsFor?.('8/minute')).toMatchObject([{ amount: 8 }]);
+    expect(limitsFor?.('7/minute')).toBe(found);
     expect(limitsFor?.('unlimited')).toEqual([]);
   });
 
   it('are compiled anew when there have been too many different ones', () => {
     const { limitsFor } = policyOf((context) => context);
     const first = limitsFor?.('7/minute');
-    for (let amount = 1; amount <= 1001; amount++) void limitsFor?.(`${amount}/hour`);
+    for (let amount = 1; amount <= 999; amount++) void limitsFor?.(`${amount}/hour`);
+    expect(limitsFor?.('7/minute')).toBe(first);
+    void limitsFor?.('1000/hour');
     expect(limitsFor?.('7/minute')).not.toBe(first);
     expect(limitsFor?.('7/minute')).toEqual(first);
   });

@@ -27,6 +27,8 @@ describe('A pattern of paths', () => {
     ['/v{1,2}/users', ['/v1/users', '/V2/users'], ['/v3/users', '/v/users']],
     ['/v[12]/users', ['/v1/users', '/v2/users'], ['/v3/users']],
     ['/v?/users', ['/v1/users', '/v9/users'], ['/v/users', '/v10/users']],
+    ['/?x', ['/ax', '/.x'], ['/x', '/abx']],
+    ['/!v?', ['/!v1'], ['/v1', '/x']],
     ['/@me/+1/!x/$y/a-b_c~', ['/@me/+1/!x/$y/a-b_c~'], ['/me/1/x/y/a-b_c~']],
     ['/café', ['/café', '/CAFÉ'], ['/cafe']],
     ['/caf%C3%A9', ['/café'], ['/caf%C3%A9']],
@@ -61,6 +63,7 @@ describe('A pattern of paths', () => {
 
   it('leaves no line break out of a part of a segment', () => {
     expect(matches('/api/x*', '/api/x\ny')).toBe(true);
+    expect(matches('/api/*.json', '/api/\n.json')).toBe(true);
   });
 
   it.each([
@@ -188,6 +191,8 @@ describe('The requests of a route', () => {
     ['/api/*/x', '/api/*path', 'some'],
     ['/', '/*path', 'some'],
     ['/api', '/apis/*path', 'none'],
+    ['/a/b', '/*path/c', 'none'],
+    ['/a/b', '/*path/b', 'some'],
     ['/users/me', '/:kind/:id', 'some'],
     ['/a', '/a{/:id}', 'some'],
     ['/a', '/a/:id?', 'some'],

@@ -33,6 +33,7 @@ describe('The rule that applies to a request', () => {
     expect(found([{ id: 'get', method: 'GET' }], 'HEAD /')).toEqual(['get']);
     expect(found([{ id: 'get', method: 'get' }], 'HEAD /')).toEqual(['get']);
     expect(found([{ id: 'head', method: 'HEAD' }], 'GET /')).toEqual([]);
+    expect(found([{ id: 'post', method: 'POST' }], 'HEAD /')).toEqual([]);
     expect(found([{ id: 'all', method: '*' }], 'PURGE /')).toEqual(['all']);
     expect(found([{ id: 'all', method: ['GET', '*'] }], 'M-SEARCH /')).toEqual(['all']);
     expect(found([{ id: 'all' }], 'QUERY /')).toEqual(['all']);
@@ -141,6 +142,17 @@ describe('The rules of a route', () => {
     expect(beside('posting')).toEqual(['wide']);
     expect(beside('never')).toEqual(['wide']);
   });
+
+  it('that apply beside one may come after others that would end the search, and answer all of its methods', () => {
+    const book = bookOf(
+      { id: 'elsewhere', path: '/elsewhere', priority: 3 },
+      { id: 'reading', path: '/**', priority: 2, method: 'GET', continue: true },
+      { id: 'both', path: '/**', priority: 1, method: ['GET', 'POST'], continue: true },
+      { id: 'rule', path: '/api', method: ['GET', 'POST'] },
+    );
+    const rule = book.compiled.find(({ id }) => id === 'rule');
+    expect(rule && book.beside(rule).map(({ id }) => id)).toEqual(['both']);
+  });
 });
 
 describe('A rule', () => {
@@ -248,6 +260,16 @@ describe('A rule', () => {
       'the scope of a route',
       { scope: 'route' },
       'The rule "rule0": a rule has no route. Its scope is "global" or another name; by default all it matches share one count.',
+    ],
+    [
+      'the scope of a controller',
+      { scope: 'controller' },
+      'The rule "rule0": a rule has no controller. Its scope is "global" or another name; by default all it matches share one count.',
+    ],
+    [
+      'an id that begins with a digit',
+      { id: '1st' },
+      'The id of the rule at 0 must begin with a letter and hold letters, digits, "_", "." and "-" only; got the string "1st".',
     ],
     [
       'a rate',
