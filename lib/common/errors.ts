@@ -44,7 +44,7 @@ export class RateLimitParseError extends RateLimitError {
   }
 }
 
-/** An option, a decorator or a limit asks for something impossible. Thrown while the application starts, never per request. */
+/** An option, a decorator or a limit asks for something impossible. A mistake in what is declared stops the start of the application. */
 export class ConfigurationError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_CONFIGURATION';
 }
@@ -58,6 +58,12 @@ export class StorageError extends RateLimitError {
 /** A compare-and-set storage lost too many races for one key in a row; nothing was counted. */
 export class ConcurrentUpdateError extends StorageError {
   override readonly code = 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
+}
+
+/** Whether the store is to blame, as told by whichever copy of this package: a `require`d storage may stand behind an `import`ed module. */
+export function isStorageError(error: unknown): error is StorageError {
+  const code = error instanceof Error ? (error as Partial<StorageError>).code : undefined;
+  return code === 'ERR_RATE_LIMIT_STORAGE' || code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
 }
 
 /** A function of the application (`key`, `cost`, `skip`, …) threw or returned something unusable; `cause` holds what it threw. */

@@ -19,6 +19,28 @@ export function assertKnownOptions(
   }
 }
 
+/** Options as they are given: one that is `undefined` is not. */
+export function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** Refuses a value that is none of the known ones. */
+export function assertOneOf<T extends string>(
+  where: string,
+  value: unknown,
+  known: readonly T[],
+): asserts value is T {
+  if (known.includes(value as T)) return;
+  const names = known.map((name) => `"${name}"`).join(', ');
+  throw new ConfigurationError(`${where} must be one of ${names}; got ${describeValue(value)}.`);
+}
+
+/** Refuses a value that is neither true nor false. */
+export function assertBoolean(where: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean')
+    throw new ConfigurationError(`${where} must be true or false; got ${describeValue(value)}.`);
+}
+
 /** Refuses a value that is not a whole number of at least `minimum`. */
 export function assertWholeNumber(where: string, value: unknown, minimum: number): asserts value is number {
   if (!Number.isSafeInteger(value) || (value as number) < minimum) {

@@ -1,6 +1,12 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
-import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import {
+  assertBoolean,
+  assertKnownOptions,
+  assertOneOf,
+  assertOptionsObject,
+  withoutUndefined,
+} from '../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../http/client-address.js';
 import { resolveResilience, type ResolvedResilience } from '../resilience/resilience.options.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
@@ -92,7 +98,7 @@ export function resolveOptions(options: unknown): ResolvedOptions {
     'It is given beside the factory: forRootAsync({ guard: false, useFactory }).',
   );
   assertKnownOptions('RateLimitModule', options, OPTIONS, besideFactory);
-  const given = withoutUndefined(options as RateLimitModuleOptions);
+  const given = withoutUndefined<RateLimitModuleOptions>(options);
   const { strategy = 'fixed-window', errorMessage, errorFactory } = given;
   if (!isStrategyName(strategy)) {
     throw new ConfigurationError(
@@ -112,10 +118,7 @@ export function resolveOptions(options: unknown): ResolvedOptions {
     throw new ConfigurationError(
       `The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got ${describeValue(ipv6Prefix)}.`,
     );
-  if (errorFormat !== 'nest' && errorFormat !== 'problem')
-    throw new ConfigurationError(
-      `The option "errorFormat" of RateLimitModule must be "nest" or "problem"; got ${describeValue(errorFormat)}.`,
-    );
+  assertOneOf('The option "errorFormat" of RateLimitModule', errorFormat, ['nest', 'problem']);
   if (errorFactory !== undefined && (errorMessage !== undefined || given.errorFormat !== undefined)) {
     throw new ConfigurationError(
       'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
@@ -165,10 +168,7 @@ function resolveHeaders(headers: RateLimitModuleOptions['headers']): Required<Ra
   const { standard = true, legacy = false, retryAfter = true } = headers ?? {};
   const resolved = { standard, legacy, retryAfter };
   for (const [name, value] of Object.entries<unknown>(resolved))
-    if (typeof value !== 'boolean')
-      throw new ConfigurationError(
-        `The option "headers.${name}" of RateLimitModule must be true or false; got ${describeValue(value)}.`,
-      );
+    assertBoolean(`The option "headers.${name}" of RateLimitModule`, value);
   return resolved;
 }
 
@@ -186,11 +186,6 @@ function assertList(option: string, value: unknown): void {
       `The option "${option}" of RateLimitModule must be a list; got ${describeValue(value)}.`,
     );
   }
-}
-
-/** An option that is `undefined` counts as not given. */
-function withoutUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
 function hints(names: readonly string[], hint: string): Record<string, string> {

@@ -2,7 +2,7 @@ import { assertCost } from '../common/cost.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
 import { ON_ERROR } from '../common/on-error.js';
-import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import { assertKnownOptions, assertOneOf, assertOptionsObject } from '../common/options.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 
 export const POLICY_OPTIONS = [
@@ -38,7 +38,8 @@ export const POLICY_HINTS = {
  */
 export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
   assertKnownOptions('A rate limit', declaration, POLICY_OPTIONS, POLICY_HINTS);
-  const { limits, plans, name, strategy, cost, scope, skip, phase, count, errorMessage } = declaration;
+  const { limits, plans, name, strategy, cost, scope, skip, phase, count, onError, errorMessage } =
+    declaration;
   if (name !== undefined) assertName('name of a policy', name);
   if (strategy !== undefined && typeof strategy !== 'string')
     throw new ConfigurationError(
@@ -62,9 +63,10 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
   }
   if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
   assertFunction('skip', skip);
-  assertOneOf('phase', phase, ['beforeAuth', 'afterAuth']);
-  assertOneOf('onError', declaration.onError, ON_ERROR);
-  if (typeof count !== 'function') assertOneOf('count', count, ['all', 'failure', 'success']);
+  if (phase !== undefined) assertOneOf('The option "phase"', phase, ['beforeAuth', 'afterAuth']);
+  if (onError !== undefined) assertOneOf('The option "onError"', onError, ON_ERROR);
+  if (count !== undefined && typeof count !== 'function')
+    assertOneOf('The option "count"', count, ['all', 'failure', 'success']);
   if (errorMessage !== undefined && typeof errorMessage !== 'string') {
     throw new ConfigurationError(
       `The option "errorMessage" must be a string; got ${describeValue(errorMessage)}.`,
@@ -91,14 +93,5 @@ export function assertName(what: string, name: unknown): asserts name is string 
 function assertFunction(option: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') {
     throw new ConfigurationError(`The option "${option}" must be a function; got ${describeValue(value)}.`);
-  }
-}
-
-function assertOneOf(option: string, value: unknown, known: readonly string[]): void {
-  if (value !== undefined && !known.includes(value as string)) {
-    const names = known.map((name) => `"${name}"`).join(', ');
-    throw new ConfigurationError(
-      `The option "${option}" must be one of ${names}; got ${describeValue(value)}.`,
-    );
   }
 }

@@ -1,6 +1,6 @@
 import { describeValue, messageOf } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import { assertBoolean, assertKnownOptions, assertOptionsObject } from '../common/options.js';
 import { PathPattern } from './path-pattern.js';
 import { assertName, POLICY_HINTS, POLICY_OPTIONS } from './policy-options.js';
 import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
@@ -151,10 +151,7 @@ function assertRule<Context, Key>(rule: Rule<Context, Key>, index: number): void
   assertKnownOptions(where, rule, RULE_OPTIONS, POLICY_HINTS);
   if (priority !== undefined && !Number.isFinite(priority))
     throw new ConfigurationError(`${where}: the priority must be a number; got ${describeValue(priority)}.`);
-  if (continues !== undefined && typeof continues !== 'boolean')
-    throw new ConfigurationError(
-      `${where}: "continue" must be true or false; got ${describeValue(continues)}.`,
-    );
+  if (continues !== undefined) assertBoolean(`${where}: "continue"`, continues);
   if (scope === 'route' || scope === 'controller')
     throw new ConfigurationError(
       `${where}: a rule has no ${scope}. Its scope is "global" or another name; by default all it matches share one count.`,

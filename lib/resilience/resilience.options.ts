@@ -1,6 +1,13 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
-import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../common/options.js';
+import {
+  assertBoolean,
+  assertKnownOptions,
+  assertOneOf,
+  assertOptionsObject,
+  assertWholeNumber,
+  withoutUndefined,
+} from '../common/options.js';
 import { ON_ERROR, type OnError } from '../common/on-error.js';
 
 /** Permits that a process takes in advance. */
@@ -68,10 +75,7 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   const where = 'The option "resilience"';
   assertOptionsObject(where, options);
   assertKnownOptions(where, options, Object.keys(DEFAULTS));
-  const given: ResilienceOptions = Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  );
-  const resolved = { ...DEFAULTS, ...given, lease: resolveLease(given.lease) };
+  const resolved = { ...DEFAULTS, ...withoutUndefined(options), lease: resolveLease(options.lease) };
   for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
     assertWholeNumber(`The option "resilience.${option}"`, resolved[option], 1);
   for (const option of ['timeout', 'probeInterval'] as const)
@@ -80,11 +84,8 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
         `The option "resilience.${option}" must be at most ${LONGEST} ms; got ${describeValue(resolved[option])}.`,
       );
   for (const option of ['denialCache', 'startWithoutStore'] as const)
-    if (typeof resolved[option] !== 'boolean')
-      throw new ConfigurationError(
-        `The option "resilience.${option}" must be true or false; got ${describeValue(resolved[option])}.`,
-      );
-  assertOnError('The option "resilience.onError"', resolved.onError);
+    assertBoolean(`The option "resilience.${option}"`, resolved[option]);
+  assertOneOf('The option "resilience.onError"', resolved.onError, ON_ERROR);
   return Object.freeze(resolved);
 }
 
@@ -102,11 +103,4 @@ function resolveLease(options: LeaseOptions | false = false): ResolvedResilience
       `The option "resilience.lease.maxError" must be a number above 0 and up to 1, such as 0.05 for 5 %; got ${describeValue(maxError)}.`,
     );
   return Object.freeze({ size, maxError });
-}
-
-export function assertOnError(where: string, value: unknown): void {
-  if (ON_ERROR.includes(value as OnError)) return;
-  throw new ConfigurationError(
-    `${where} must be "allow", "fallback" or "deny"; got ${describeValue(value)}.`,
-  );
 }

@@ -302,7 +302,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown format of errors',
       { errorFormat: untyped('xml') },
-      'The option "errorFormat" of RateLimitModule must be "nest" or "problem"; got the string "xml".',
+      'The option "errorFormat" of RateLimitModule must be one of "nest", "problem"; got the string "xml".',
     ],
     [
       'rules that are no list',

@@ -58,7 +58,7 @@ describe('The options of resilience', () => {
     [
       'a mode that is not known',
       { onError: 'retry' },
-      '"resilience.onError" must be "allow", "fallback" or "deny"; got the string "retry".',
+      '"resilience.onError" must be one of "allow", "fallback", "deny"; got the string "retry".',
     ],
     ['a denialCache of options', { denialCache: {} }, '"resilience.denialCache" must be true or false; got '],
     [
