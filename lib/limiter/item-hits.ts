@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
+import { Memo } from '../common/memo.js';
 import { itemsOf, type LimitInput } from '../limits/limit-input.js';
 import type { RateLimitItem } from '../limits/rate-limit-item.js';
 import type { Hit } from '../storages/contract.js';
@@ -6,13 +7,13 @@ import { createLimit, type Limit } from '../storages/limit.js';
 import { assertSupported, itemLimitId, type Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** Texts of limits that are remembered; beyond that they are read anew. */
+/** Texts of limits that are remembered. */
 const MOST_REMEMBERED_TEXTS = 1000;
 
 /** Makes hits on bare items: limits that are told apart by amount, multiples, granularity and strategy. Compiles each item once. */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new Map<string, readonly RateLimitItem[]>();
+  readonly #texts = new Memo<readonly RateLimitItem[]>(MOST_REMEMBERED_TEXTS);
 
   constructor(
     private readonly storage: Storage,
@@ -36,12 +37,7 @@ export class ItemHits {
   }
 
   #itemsOf(input: LimitInput): readonly RateLimitItem[] {
-    if (typeof input !== 'string') return itemsOf(input);
-    const known = this.#texts.get(input);
-    if (known !== undefined) return known;
-    const items = itemsOf(input);
-    if (this.#texts.size < MOST_REMEMBERED_TEXTS) this.#texts.set(input, items);
-    return items;
+    return typeof input === 'string' ? this.#texts.get(input, itemsOf) : itemsOf(input);
   }
 
   #limitOf(item: RateLimitItem): Limit {

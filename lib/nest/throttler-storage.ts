@@ -1,4 +1,5 @@
-import { bucketOf } from '../policies/identity.js';
+import { Memo } from '../common/memo.js';
+import { bucketOf } from '../policies/buckets.js';
 import { createLimit, type Limit } from '../storages/limit.js';
 import { assertSupported, type Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
@@ -54,19 +55,14 @@ export function toThrottlerStorage(
   storage: Storage,
   { strategy = 'fixed-window' }: { strategy?: StrategyName } = {},
 ): ThrottlerStorage {
-  const limits = new Map<string, Limit>();
-  const limitOf = (name: string, amount: number, period: number, block: number): Limit => {
-    const key = `${name} ${amount} ${period} ${block}`;
-    let limit = limits.get(key);
-    if (limit === undefined) {
+  const limits = new Memo<Limit>(MOST_LIMITS);
+  const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
+    limits.get(`${name} ${amount} ${period} ${block}`, () => {
       const id = `throttler ${name}:${period}:${strategy}`;
-      limit = createLimit({ id, name, strategy, amount, period, block: block > 0 ? [block] : [] });
+      const limit = createLimit({ id, name, strategy, amount, period, block: block > 0 ? [block] : [] });
       assertSupported(storage, limit);
-      if (limits.size >= MOST_LIMITS) limits.clear();
-      limits.set(key, limit);
-    }
-    return limit;
-  };
+      return limit;
+    });
   return {
     async increment(key, ttl, amount, blockDuration, throttlerName) {
       const limit = limitOf(throttlerName, amount, ttl, blockDuration);
