@@ -16,7 +16,7 @@ const layers = {
   strategies: ['^lib/common/', '^lib/limits/'],
   storages: core,
   limiter: [...core, storages],
-  policies: [...core, storageContract],
+  policies: [...core, storageContract, '^lib/limiter/decision[.]ts$'],
   http: ['^lib/common/', '^lib/limiter/', storageContract],
   resilience: [...core, storages, '^lib/storages/memory/'],
   observability: [...core, '^lib/limiter/', '^lib/resilience/', storages],

@@ -71,6 +71,7 @@ export {
 
 export type {
   CountFunction,
+  ErrorMessageFunction,
   KeyFunction,
   LimitsFunction,
   PlanLimits,
@@ -91,7 +92,7 @@ export {
   type IdentityResolver,
   type RateLimitKey,
 } from './nest/identities/rate-limit-key.js';
-export type { PolicyReference } from './nest/policy-directory.js';
+export type { PolicyReference } from './nest/routes/route-policy.js';
 export { RateLimitExceededException, type RefusalBody } from './nest/rate-limit-exceeded.exception.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
 export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
@@ -108,6 +109,7 @@ export type {
   RateLimitOptions,
   RateLimitOptionsFactory,
   RateLimitRule,
+  UserFunction,
 } from './nest/rate-limit.options.js';
 export {
   toThrottlerStorage,

@@ -1,6 +1,6 @@
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Awaitable } from '../common/awaitable.js';
-import { RequestLimiter } from './request-limiter.js';
+import { RequestLimiter } from './request/request-limiter.js';
 
 /**
  * Counts a request against its limits, all of them in one call of the storage, and refuses it with 429 when one of them does.

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { tap, type Observable } from 'rxjs';
 import type { RequestOutcome } from '../policies/policy.js';
-import { Reservations } from './reservations.js';
+import { Reservations } from './request/reservations.js';
 import { Transports } from './transports/transports.js';
 
 /** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */

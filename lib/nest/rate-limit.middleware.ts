@@ -1,7 +1,7 @@
 import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
 import { chain, type Awaitable } from '../common/awaitable.js';
-import { HandlerContext } from './handler-context.js';
-import { RequestLimiter } from './request-limiter.js';
+import { HandlerContext } from './transports/handler-context.js';
+import { RequestLimiter } from './request/request-limiter.js';
 
 /**
  * Applies the module's rules before guards, and to requests that reach no handler, such as those that end with 404. A request

@@ -9,7 +9,7 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { ApplicationConfig } from '@nestjs/core';
 import { describeValue, messageOf } from '../common/describe.js';
 import { ConfigurationError, StorageError } from '../common/errors.js';
 import { ObservedStorage } from '../observability/observed.storage.js';
@@ -20,12 +20,12 @@ import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import { storageFromString } from '../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../storages/storage.js';
 import { within } from '../storages/timeout.js';
-import { ConnectionLimits } from './connection-limits.js';
+import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
 import { LateUserDetector } from './identities/late-user-detector.js';
 import { InjectedFunctions } from './injected-functions.js';
-import { Plans } from './plans.js';
+import { Plans } from './request/plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
 import {
@@ -36,14 +36,16 @@ import {
   STORE_HEALTH,
 } from './rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
-import { RequestHits } from './request-hits.js';
-import { RequestLimiter } from './request-limiter.js';
-import { Reservations } from './reservations.js';
+import { RequestHits } from './request/request-hits.js';
+import { RequestLimiter } from './request/request-limiter.js';
+import { Reservations } from './request/reservations.js';
 import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './resolve-options.js';
-import { RoutePolicies } from './route-policies.js';
-import { RouteRules } from './route-rules.js';
-import { StoreHealth } from './store-health.js';
-import { StoreLog } from './store-log.js';
+import { PolicyDirectory } from './routes/policy-directory.js';
+import { RoutePolicies } from './routes/route-policies.js';
+import { RouteRules } from './routes/route-rules.js';
+import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
+import { StoreHealth } from './store/store-health.js';
+import { StoreLog } from './store/store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
 import { Transports } from './transports/transports.js';
 
@@ -54,11 +56,20 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, { isGlobal, guard }) => ({
       ...definition,
       global: isGlobal ?? true,
-      providers: [...(definition.providers ?? []), ...((guard ?? true) ? [GUARD_OF_ALL_ROUTES] : [])],
+      providers: [...(definition.providers ?? []), ...((guard ?? true) ? [FIRST_GUARD] : [])],
     }))
     .build();
 
-const GUARD_OF_ALL_ROUTES: Provider = { provide: APP_GUARD, useExisting: GlobalRateLimitGuard };
+/**
+ * Guards every route, before all other global guards: as the application makes its providers, and so before Nest binds those of the
+ * token `APP_GUARD`, in the order of their modules. What an authenticating guard refuses would not be counted otherwise.
+ */
+const FIRST_GUARD: Provider = {
+  provide: Symbol('first guard'),
+  useFactory: (application: ApplicationConfig, guard: GlobalRateLimitGuard) =>
+    application.useGlobalGuards(guard),
+  inject: [ApplicationConfig, GlobalRateLimitGuard],
+};
 
 const logger = new Logger('RateLimit');
 
@@ -109,6 +120,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     InjectedFunctions,
     LateUserDetector,
     Plans,
+    PolicyDirectory,
     RateLimitEvents,
     RequestHits,
     RequestLimiter,
@@ -117,6 +129,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RouteRules,
     StoreLog,
     Transports,
+    UnboundGuardDetector,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     { provide: STORE_HEALTH, useClass: StoreHealth },
     GlobalRateLimitGuard,

@@ -2,13 +2,25 @@ import type { ExecutionContext, Type } from '@nestjs/common';
 import type { Awaitable } from '../common/awaitable.js';
 import type { Decision } from '../limiter/decision.js';
 import type { LimitInput } from '../limits/limit-input.js';
-import type { LimitsFunction, PlanLimits, PolicyDeclaration, PolicyOptions } from '../policies/policy.js';
+import type {
+  ErrorMessageFunction,
+  LimitsFunction,
+  PlanLimits,
+  PolicyDeclaration,
+  PolicyOptions,
+} from '../policies/policy.js';
 import type { Rule } from '../policies/rules.js';
 import type { ResilienceOptions } from '../resilience/resilience.options.js';
 import type { Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
 import type { RequestLike } from './transports/transport.js';
+
+/**
+ * What of a request is its user: a string or a number, nothing for nobody. Asked before authentication, too. May say what its requests
+ * are like, as a method may: `(request: { user?: Account }) => request.user?.number`.
+ */
+export type UserFunction = { of(request: RequestLike): unknown }['of'];
 
 /** Finds out the plan of a request; nothing for none. */
 export type PlanFunction = (context: ExecutionContext) => Awaitable<string | null | undefined>;
@@ -47,8 +59,11 @@ export interface RateLimitModuleOptions {
   storage?: string | Storage;
   /** How limits are counted that do not say it themselves. Default: `'fixed-window'`. */
   strategy?: StrategyName;
-  /** Limits of every route. Default: none; only decorated routes are limited. */
-  limits?: LimitInput | readonly RateLimitDeclaration[];
+  /**
+   * Limits of every route, all together: what `@RateLimit` takes, or a list of declarations. A route's own limits of the same name
+   * replace them. Default: none; only decorated routes are limited.
+   */
+  limits?: RateLimitInput | readonly RateLimitDeclaration[];
   /** Limits of requests by method and path, beside those of routes. Default: none. */
   rules?: readonly RateLimitRule[];
   /** Whom to count for where a limit does not say it itself. Default: the client's address. */
@@ -59,8 +74,11 @@ export interface RateLimitModuleOptions {
   clientIp?: (context: ExecutionContext) => Awaitable<string | null | undefined>;
   /** Bits of an IPv6 address that count as one client, 32 to 128. Default: 64, what a provider gives to one subscriber. */
   ipv6Prefix?: number;
-  /** What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a user that is a text. */
-  user?: (request: RequestLike | undefined) => unknown;
+  /**
+   * What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a user that is a
+   * string or a number.
+   */
+  user?: UserFunction;
   /** The header that holds an `'api-key'`. Default: `'x-api-key'`. */
   apiKeyHeader?: string;
   /** Networks whose requests are not counted: `['10.0.0.0/8']`. Default: none. */
@@ -78,7 +96,7 @@ export interface RateLimitModuleOptions {
   /** Whether to let a request pass uncounted by any limit. */
   skip?: (context: ExecutionContext) => Awaitable<boolean>;
   /** The message of a refusal's body. Default: names the limit and when to try again. */
-  errorMessage?: string | ((decision: Decision, context: ExecutionContext) => string);
+  errorMessage?: string | ErrorMessageFunction<ExecutionContext>;
   /** The body of a refusal on HTTP: as Nest's own errors, or problem details (RFC 9457). Default: `'nest'`. */
   errorFormat?: 'nest' | 'problem';
   /** Makes what a refusal throws. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */

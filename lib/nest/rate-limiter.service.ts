@@ -9,18 +9,19 @@ import { describeDuration } from '../limits/describe-period.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
 import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
-import { bucketOf } from '../policies/identity.js';
+import { bucketOf } from '../policies/buckets.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Hit } from '../storages/contract.js';
 import type { Limit } from '../storages/limit.js';
 import { theOnly } from './identities/identity.js';
 import { IdentityResolvers } from './identities/identity-resolvers.js';
-import { Plans } from './plans.js';
+import { Plans } from './request/plans.js';
 import type { RateLimitRule } from './rate-limit.options.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
 import type { ResolvedOptions } from './resolve-options.js';
-import type { PolicyReference } from './policy-directory.js';
-import { RouteRules } from './route-rules.js';
+import { PolicyDirectory } from './routes/policy-directory.js';
+import type { PolicyReference } from './routes/route-policy.js';
+import { RouteRules } from './routes/route-rules.js';
 
 /**
  * Limits by hand: what the guard does for routes, for anything else, and a look at what it has counted.
@@ -56,6 +57,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) options: ResolvedOptions,
     @Inject(DECIDING_STORAGE) storage: DecidingStorage,
+    @Inject(PolicyDirectory) private readonly policies: PolicyDirectory,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
     @Inject(Plans) private readonly plans: Plans,
@@ -126,7 +128,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   }
 
   #hitsOnPolicy(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
-    const policy = this.routeRules.find(reference);
+    const policy = this.policies.find(reference);
     const limits = this.plans.limitsOf(policy, reference.plan);
     if (limits.length === 0)
       throw new ConfigurationError(

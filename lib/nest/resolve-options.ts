@@ -11,6 +11,7 @@ import { DEFAULT_IPV6_PREFIX } from '../http/client-address.js';
 import { resolveResilience, type ResolvedResilience } from '../resilience/resilience.options.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import { declarationOf } from './declaration.js';
 import type { RateLimitKey } from './identities/rate-limit-key.js';
 import type {
   RateLimitDeclaration,
@@ -138,8 +139,7 @@ export function resolveOptions(options: unknown): ResolvedOptions {
   });
 }
 
-function idOfUser(request: RequestLike | undefined): unknown {
-  const user = request?.user;
+function idOfUser({ user }: RequestLike): unknown {
   if (typeof user !== 'object' || user === null) return user;
   const { id, sub } = user as { id?: unknown; sub?: unknown };
   return id ?? sub;
@@ -147,7 +147,7 @@ function idOfUser(request: RequestLike | undefined): unknown {
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {
   if (limits === undefined) return [];
-  return isDeclarations(limits) ? limits : [{ limits }];
+  return isDeclarations(limits) ? limits : [declarationOf('The option "limits" of RateLimitModule', limits)];
 }
 
 function isDeclarations(
@@ -155,7 +155,7 @@ function isDeclarations(
 ): limits is readonly RateLimitDeclaration[] {
   return (
     Array.isArray(limits) &&
-    [...(limits as readonly unknown[])].every(
+    Array.from(limits as readonly unknown[]).every(
       (one) => typeof one === 'object' && one !== null && ('limits' in one || 'plans' in one),
     )
   );

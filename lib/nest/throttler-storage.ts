@@ -53,7 +53,7 @@ const MOST_LIMITS = 1000;
  */
 export function toThrottlerStorage(
   storage: Storage,
-  { strategy = 'fixed-window' }: { strategy?: StrategyName } = {},
+  { strategy = 'fixed-window' }: { strategy?: StrategyName | undefined } = {},
 ): ThrottlerStorage {
   const limits = new Memo<Limit>(MOST_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>

@@ -1,6 +1,7 @@
 import { chain } from '../common/awaitable.js';
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
+import { Memo } from '../common/memo.js';
 import { itemsOf, type LimitInput } from '../limits/limit-input.js';
 import { parseDuration } from '../limits/parse-duration.js';
 import type { RateLimitItem } from '../limits/rate-limit-item.js';
@@ -50,7 +51,14 @@ export function compilePolicies<Context, Key>(
 ): Policy<Context, Key>[] {
   return [...combine(compilation)].flatMap(([name, declared]) =>
     declared.map((one) =>
-      at(one.level.where, () => compilePolicy(compilation, name, one, besides(one, declared))),
+      at(one.level.where, () =>
+        compilePolicy(
+          compilation,
+          name,
+          one,
+          declared.filter((other) => other !== one),
+        ),
+      ),
     ),
   );
 }
@@ -107,30 +115,30 @@ function skip(
   }
 }
 
-/** The limits that apply beside those of a declaration under the same name. */
-function besides<Context, Key>(
-  one: Declared<Context, Key>,
-  declared: readonly Declared<Context, Key>[],
-): CountedItem[] {
-  return declared.filter((other) => other !== one).flatMap(({ items }) => items);
+/** What of a declaration applies to whoever has a plan. */
+function itemsUnder<Context, Key>(plan: string, declared: Declared<Context, Key>): readonly CountedItem[] {
+  const { plans = {} } = declared.declaration;
+  const input = Object.hasOwn(plans, plan) ? plans[plan] : undefined;
+  return input === undefined ? declared.items : counted(itemsOrNone(input), declared.strategy);
 }
 
 function compilePolicy<Context, Key>(
   { scopes, assertSupported }: PolicyCompilation<Context, Key>,
   name: string,
   { level, declaration, items, strategy }: Declared<Context, Key>,
-  others: readonly CountedItem[],
+  /** What else is declared under the same name. */
+  others: readonly Declared<Context, Key>[],
 ): Policy<Context, Key> {
   const { limits, plans, burst, mode, block, key, cost = 1, skip: skipIf, phase, count } = declaration;
   const id = `${name}@${scopeId(declaration.scope ?? level.scope, scopes)}`;
   const durations = (block === undefined ? [] : [block].flat()).map(parseDuration);
-  const compile = (own: readonly CountedItem[]): readonly Limit[] => {
+  const compile = (own: readonly CountedItem[], beside: readonly CountedItem[]): readonly Limit[] => {
     if (burst !== undefined && own.length > 1) {
       throw new ConfigurationError(
         'A burst needs a single limit. Declare each limit with its own burst and name.',
       );
     }
-    const names = new LimitNames(name, [...own, ...others]);
+    const names = new LimitNames(name, [...own, ...beside]);
     const compiled = own.map((one) => {
       const { amount, period } = one.item;
       const limit = createLimit({
@@ -149,16 +157,23 @@ function compilePolicy<Context, Key>(
     });
     return Object.freeze(compiled);
   };
-  const compileInput = (input: LimitInput): readonly Limit[] =>
-    compile(counted(itemsOrNone(input), strategy));
+  const besideAnybody = others.flatMap((other) => other.items);
+  const compilePlan = (input: LimitInput, plan: string): readonly Limit[] =>
+    compile(
+      counted(itemsOrNone(input), strategy),
+      others.flatMap((other) => itemsUnder(plan, other)),
+    );
+  const compileAnswer = (input: LimitInput): readonly Limit[] =>
+    compile(counted(itemsOrNone(input), strategy), besideAnybody);
   return Object.freeze({
     id,
     name,
     where: level.where,
-    limits: compile(items),
+    limits: compile(items, besideAnybody),
     plans:
-      plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, compileInput(input)] as const)),
-    limitsFor: typeof limits === 'function' ? compiledAnswers(limits, compileInput) : undefined,
+      plans &&
+      new Map(Object.entries(plans).map(([plan, input]) => [plan, compilePlan(input, plan)] as const)),
+    limitsFor: typeof limits === 'function' ? compiledAnswers(limits, compileAnswer) : undefined,
     key,
     cost,
     skip: skipIf,
@@ -200,18 +215,11 @@ function compiledAnswers<Context>(
   find: LimitsFunction<Context>,
   compile: (input: LimitInput) => readonly Limit[],
 ): Policy<Context, unknown>['limitsFor'] {
-  const known = new Map<string, readonly Limit[]>();
+  const compiled = new Memo<readonly Limit[]>(MOST_COMPILED_ANSWERS);
   return (context) =>
-    chain(find(context), (input) => {
-      if (typeof input !== 'string') return compile(input);
-      let limits = known.get(input);
-      if (limits === undefined) {
-        limits = compile(input);
-        if (known.size >= MOST_COMPILED_ANSWERS) known.clear();
-        known.set(input, limits);
-      }
-      return limits;
-    });
+    chain(find(context), (input) =>
+      typeof input === 'string' ? compiled.get(input, compile) : compile(input),
+    );
 }
 
 function countFunction<Context>(

@@ -67,9 +67,9 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
   if (onError !== undefined) assertOneOf('The option "onError"', onError, ON_ERROR);
   if (count !== undefined && typeof count !== 'function')
     assertOneOf('The option "count"', count, ['all', 'failure', 'success']);
-  if (errorMessage !== undefined && typeof errorMessage !== 'string') {
+  if (errorMessage !== undefined && typeof errorMessage !== 'string' && typeof errorMessage !== 'function') {
     throw new ConfigurationError(
-      `The option "errorMessage" must be a string; got ${describeValue(errorMessage)}.`,
+      `The option "errorMessage" must be a string or a function; got ${describeValue(errorMessage)}.`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { OnError } from '../common/on-error.js';
+import type { Decision } from '../limiter/decision.js';
 import type { LimitInput } from '../limits/limit-input.js';
 import type { Limit } from '../storages/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
@@ -26,8 +27,11 @@ export interface RequestOutcome {
   readonly error?: unknown;
 }
 
-/** Whether a request counts, once it is known how it ended. */
+/** Whether a request counts, once it is known how it ended; only `false` gives back what it took. */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
+
+/** Makes the message of a refusal. */
+export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => string;
 
 /** How limits are counted. `Context` is what the functions are called with; `Key` is how an identity may be given. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
@@ -69,8 +73,8 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   count?: 'all' | 'failure' | 'success' | CountFunction<Context>;
   /** What becomes of a request when the store cannot decide it; of several policies' the strictest. Default: the module's. */
   onError?: OnError;
-  /** The message of a refusal by this policy. Default: the module's. */
-  errorMessage?: string;
+  /** The message of a refusal by this policy, or what makes it. Default: the module's. */
+  errorMessage?: string | ErrorMessageFunction<Context>;
 }
 
 /** One declaration: limits and how they are counted. */
@@ -113,5 +117,5 @@ export interface Policy<Context, Key> {
   /** Whether a request counts, by how it ended; absent for all. */
   readonly count: CountFunction<Context> | undefined;
   readonly onError: OnError | undefined;
-  readonly errorMessage: string | undefined;
+  readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
 }

@@ -54,7 +54,8 @@ export class RuleBook<Context, Key, P> {
     compile: (level: PolicyLevel<Context, Key>) => readonly P[],
   ) {
     const ids = new Set<string>();
-    [...rules].forEach((rule, index) => {
+    Array.from(rules).forEach((rule, index) => {
+      // Array.from shows holes, too.
       assertRule(rule, index);
       if (ids.has(rule.id))
         throw new ConfigurationError(`There are two rules "${rule.id}". Give each an id of its own.`);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Controller, Get, UnauthorizedException, type ExecutionContext } from '@nestjs/common';
+import { Controller, Get, Req, UnauthorizedException, type ExecutionContext } from '@nestjs/common';
 import { RateLimit, ResolverError, type RateLimitModuleOptions, type RateLimitOptions } from 'nestjs-limits';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
@@ -275,6 +275,60 @@ describeOverHttp('Functions of the application', (start) => {
       await immediate();
     }
     expect(app.log.errors.map((error) => (error as Error).constructor)).toEqual(Array(4).fill(ResolverError));
+  });
+
+  it('that fail as parts of one key, some at once and some later, answer one 500', async () => {
+    const later = async (): Promise<never> => {
+      await immediate();
+      throw new Error('later');
+    };
+    const atOnce = (): never => {
+      throw new Error('at once');
+    };
+    const app = await startWith(start, { key: [later, atOnce] });
+    expect((await app.get('/')).status).toBe(500);
+    await immediate();
+    const byUser = await startWith(start, { key: [later, 'user'] }, { user: () => ({}) });
+    expect((await byUser.get('/')).status).toBe(500);
+    expect([...app.log.errors, ...byUser.log.errors].map((error) => (error as Error).message)).toEqual([
+      '@RateLimit on ProbeController.probe: the function "key" failed: at once',
+      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+        '(request) => request.user?._id?.toString(), for example.',
+    ]);
+  });
+
+  it('that fail as the user, who is looked for again after the answer, answer 500 and break nothing', async () => {
+    let known = false;
+    const user = (): string => {
+      if (known) throw new Error('no account');
+      return '';
+    };
+    const app = await startWith(start, { key: 'user' }, { user });
+    const answer = app.get('/');
+    known = true; // as if a guard had found out somebody who has no account
+    expect((await answer).status).toBe(500);
+    known = false;
+    expect((await app.get('/')).status).toBe(200);
+    expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
+      '@RateLimit on ProbeController.probe: the function "key" failed: no account',
+    ]);
+  });
+
+  it('that fail as the user only once the request is answered break nothing', async () => {
+    @Controller()
+    class LateController {
+      @Get()
+      @RateLimit('9/minute', { key: 'user' })
+      late(@Req() request: { user?: object }) {
+        request.user = {};
+        return '';
+      }
+    }
+    const user = (request: { user?: { account?: { id: string } } }): string | undefined =>
+      request.user && (request.user.account as { id: string }).id;
+    const app = await start(limited([LateController], { user }));
+    expect(await app.statuses(2, '/')).toEqual([200, 200]);
+    expect(app.log.entries).toEqual([]);
   });
 
   it('may answer with any thenable', async () => {

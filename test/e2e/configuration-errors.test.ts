@@ -232,7 +232,9 @@ describeOverHttp('A mistake', (start) => {
     [
       'a declaration outside a list',
       { limits: untyped({ limits: '5/minute' }) },
-      'RateLimitModule: A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got an object (Object).',
+      'The option "limits" of RateLimitModule takes an object of limits by plan, and "limits" is an option. Options go beside ' +
+        "the limits: @RateLimit('5/minute', { name }), or a list of declarations for the module; a plan of that name goes into the " +
+        'option "plans".',
     ],
     [
       'texts in a list',

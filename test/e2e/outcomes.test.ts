@@ -87,6 +87,18 @@ class LoginController {
     return '';
   }
 
+  @Get('failing-beside')
+  @RateLimit('5/minute', {
+    name: 'broken',
+    count: () => {
+      throw new Error('no outcome');
+    },
+  })
+  @RateLimit('5/minute', { name: 'working', count: 'failure' })
+  failingBeside() {
+    return '';
+  }
+
   @Get('both')
   @RateLimit('5/minute', { count: 'failure' })
   @RateLimit('9/hour')
@@ -270,9 +282,18 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     ]);
   });
 
+  it('gives back what does not count beside one whose function fails', async () => {
+    const app = await start(limited([LoginController]));
+    expect((await app.get('/failing-beside')).remaining).toBe('"broken";r=4, "working";r=4');
+    expect(await left(app, 'working')).toBe(5);
+    expect(await left(app, 'broken')).toBe(4);
+  });
+
   it('counts where that function fails, and says so in the log', async () => {
     const app = await start(limited([LoginController]));
     expect(await app.statuses(3, '/failing')).toEqual([200, 200, 429]);
-    expect(app.log.errors[0]).toBe('Giving back what does not count failed: no outcome');
+    expect(app.log.errors[0]).toBe(
+      '@RateLimit on LoginController.failing: the function "count" failed, so the request counts: no outcome',
+    );
   });
 });

@@ -8,6 +8,7 @@ import {
   type CanActivate,
   type ExecutionContext,
   type MiddlewareConsumer,
+  type ModuleMetadata,
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
@@ -167,6 +168,58 @@ describeOverHttp('Without the guard of all routes', (start) => {
     expect((await app.get('/account', as('ann'))).remaining).toBe('"all";r=8, "address";r=3, "user";r=1');
     expect((await app.get('/account')).status).toBe(401);
     expect((await app.get('/nothing')).remaining).toBe('"all";r=6');
+  });
+});
+
+describeOverHttp('The guard of all routes', (start) => {
+  @Controller()
+  class HelloController {
+    @Get('hello')
+    hello() {
+      return '';
+    }
+  }
+  const authentication = { provide: APP_GUARD, useClass: AuthGuard };
+  @Module({ providers: [authentication] })
+  class AuthModule {}
+  const limits = '2/minute';
+
+  it.each<[string, ModuleMetadata]>([
+    ['the root module', { imports: [RateLimitModule.forRoot({ limits })], providers: [authentication] }],
+    ['a module before it', { imports: [AuthModule, RateLimitModule.forRoot({ limits })] }],
+    ['a module after it', { imports: [RateLimitModule.forRoot({ limits }), AuthModule] }],
+    [
+      'a module before one with a factory',
+      {
+        imports: [
+          AuthModule,
+          RateLimitModule.forRootAsync({ useFactory: () => Promise.resolve({ limits }) }),
+        ],
+      },
+    ],
+  ])('comes before those of %s, so that whoever guesses is limited', async (_module, metadata) => {
+    const app = await start({ ...metadata, controllers: [HelloController] });
+    expect(await app.statuses(4, '/hello')).toEqual([401, 401, 429, 429]);
+  });
+
+  it('leaves what users are limited by to one that is bound after authentication', async () => {
+    @Controller()
+    class UsersController {
+      @Get('mine')
+      @RateLimit('1/minute', { key: 'user', phase: 'afterAuth' })
+      mine() {
+        return '';
+      }
+    }
+    const app = await start({
+      imports: [RateLimitModule.forRoot({ limits: [{ name: 'address', limits: '9/minute' }] })],
+      controllers: [UsersController],
+      providers: [authentication, { provide: APP_GUARD, useExisting: RateLimitGuard }],
+    });
+    expect((await app.get('/mine', as('ann'))).remaining).toBe('"address";r=8, "default";r=0');
+    expect((await app.get('/mine', as('bob'))).remaining).toBe('"address";r=7, "default";r=0');
+    expect((await app.get('/mine', as('ann'))).status).toBe(429);
+    expect(app.log.warnings).toEqual([]);
   });
 });
 

@@ -178,6 +178,14 @@ describeOverHttp('Plans', (start) => {
       'RateLimitModule: the function "plan" failed: no database',
     ]);
   });
+
+  it('whose function answers with what is no name answer 500 and say so', async () => {
+    const app = await open({ plan: () => 1 as never });
+    expect(await app.statuses(2, '/reports')).toEqual([500, 500]);
+    expect(app.log.errors.map((error) => (error as Error).message)).toEqual(
+      Array(2).fill('RateLimitModule: the function "plan" must return a string; got the number 1.'),
+    );
+  });
 });
 
 @Injectable()

@@ -127,6 +127,14 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(await app.statuses(2, '/both')).toEqual([200, 429]);
   });
 
+  it('is answered without a time to try again where no header fields are wanted', async () => {
+    const { app, down } = await open(start, {}, { headers: { retryAfter: false } });
+    down();
+    const reply = await app.get('/pay');
+    expect(reply.status).toBe(503);
+    expect(reply.headers.get('retry-after')).toBeNull();
+  });
+
   it('is treated as the module says where no limit does', async () => {
     const { app, down } = await open(start, { onError: 'deny' });
     down();

@@ -172,6 +172,28 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/both')).remaining).toBe('"shared";r=7');
   });
 
+  it('that shares a count with another holds by the strictest of them, at the highest cost', async () => {
+    const shared = { name: 'shared', scope: 'global' };
+    @Controller()
+    class SharedController {
+      @Get('shared')
+      shared() {
+        return '';
+      }
+    }
+    const app = await start(
+      limited([SharedController], {
+        limits: [{ ...shared, limits: '100/minute', cost: 2 }],
+        rules: [
+          { id: 'strict', path: '/**', continue: true, ...shared, limits: '6/minute' },
+          { id: 'shadow', path: '/**', ...shared, limits: '1/minute', mode: 'shadow' },
+        ],
+      }),
+    );
+    expect((await app.get('/shared')).remaining).toBe('"shared";r=4');
+    expect(await app.statuses(3, '/shared')).toEqual([200, 200, 429]);
+  });
+
   it('that shares a scope and a name with another but not the window holds beside it', async () => {
     const shared = { name: 'shared', scope: 'everything' };
     const app = await start(
@@ -417,6 +439,11 @@ describeOverHttp('The middleware', (start) => {
     expect((await app.get('/login')).remaining).toBe('"all";r=1, "own";r=1');
     expect((await app.get('/login')).remaining).toBe('"all";r=0, "own";r=0');
     expect((await app.get('/users')).status).toBe(429);
+  });
+
+  it('leaves HTTP alone where only other transports are limited', async () => {
+    const app = await start(withMiddleware({ rules, transports: ['ws'] }));
+    expect(await app.statuses(5, '/nothing')).toEqual(Array(5).fill(404));
   });
 
   it('limits before the handler is known, so that no decorator of it is heeded', async () => {

@@ -3,7 +3,7 @@ import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { AddressList } from '../../lib/http/address-list.js';
 import { bareAddress, clientNetwork } from '../../lib/http/client-address.js';
-import { bucketOf } from '../../lib/policies/identity.js';
+import { bucketOf } from '../../lib/policies/buckets.js';
 import { anything, anyText, fuzz, long, refusalOf } from './fuzz.js';
 
 const v4 = fc.ipV4();

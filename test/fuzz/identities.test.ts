@@ -8,7 +8,7 @@ import type { RateLimitKey } from '../../lib/nest/identities/rate-limit-key.js';
 import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
 import { resolveOptions } from '../../lib/nest/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
-import { bucketOf, joinBuckets, secretBucketOf } from '../../lib/policies/identity.js';
+import { bucketOf, joinBuckets, secretBucketOf } from '../../lib/policies/buckets.js';
 import { identityKey } from '../../lib/storages/identity-key.js';
 import { memcachedKey } from '../../lib/storages/memcached/memcached-key.js';
 import { anything, anyText, fuzz, laterRefusalOf, long, refusalOf, treacherousNames } from './fuzz.js';

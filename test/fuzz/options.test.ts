@@ -10,9 +10,9 @@ import {
   type RateLimitRule,
 } from 'nestjs-limits';
 import { assertKnownOptions } from '../../lib/common/options.js';
-import { Plans } from '../../lib/nest/plans.js';
+import { Plans } from '../../lib/nest/request/plans.js';
 import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
-import type { RoutePolicy } from '../../lib/nest/policy-directory.js';
+import type { RoutePolicy } from '../../lib/nest/routes/route-policy.js';
 import { LIMITS_METADATA } from '../../lib/nest/rate-limit.tokens.js';
 import { assertAsyncOptions, resolveOptions } from '../../lib/nest/resolve-options.js';
 import { compilePolicies } from '../../lib/policies/compile-policies.js';

@@ -1,5 +1,5 @@
 import { assertOptionsObject } from '../../common/options.js';
-import type { PlanLimits } from '../../policies/policy.js';
+import { declarationOf } from '../declaration.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from '../rate-limit.options.js';
 import { LIMITS_METADATA } from '../rate-limit.tokens.js';
 import { limitConnections } from './connection-handler.js';
@@ -36,22 +36,11 @@ export function RateLimit(
   options: RateLimitOptions = {},
 ): ClassDecorator & MethodDecorator {
   assertOptionsObject('The options of @RateLimit', options);
-  const declaration: RateLimitDeclaration = isPlans(limits)
-    ? { ...options, plans: { ...limits, ...options.plans } }
-    : { ...options, limits };
+  const declaration = declarationOf('@RateLimit', limits, options);
   return (...decorated: Decorated) => {
     const [target, property, descriptor] = decorated;
     if (property === 'handleConnection' && descriptor !== undefined) limitConnections(target, descriptor);
     const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
     Reflect.defineMetadata(LIMITS_METADATA, [declaration, ...inner], targetOf(decorated));
   };
-}
-
-/** A plain object is neither a text nor an item nor a list of items. */
-function isPlans(limits: RateLimitInput): limits is PlanLimits {
-  return (
-    typeof limits === 'object' &&
-    limits !== null &&
-    [Object.prototype, null].includes(Object.getPrototypeOf(limits) as object | null)
-  );
 }

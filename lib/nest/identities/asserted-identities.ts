@@ -1,4 +1,4 @@
-import type { RoutePolicy } from '../policy-directory.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
 
 /**
  * Warns of policies that count, before authentication, what clients merely say: each new assertion has a fresh count, unless

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { clientNetwork } from '../../http/client-address.js';
-import { bucketOf, secretBucketOf } from '../../policies/identity.js';
+import { bucketOf, secretBucketOf } from '../../policies/buckets.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { theOnly, type IdentifiedRequest, type Identity } from './identity.js';
 
@@ -23,7 +23,10 @@ export function builtInIdentity(name: string, where: string, options: ResolvedOp
     case 'user':
       return identityOf(
         'user',
-        (request) => userOf(options.user(request.transport.requestOf(request.context))),
+        ({ transport, context }) => {
+          const request = transport.requestOf(context);
+          return request && userOf(options.user(request));
+        },
         { isOfUser: true },
       );
     case 'api-key':
@@ -82,7 +85,7 @@ function userOf(user: unknown): string | undefined {
   if (found !== undefined || user === undefined || user === null) return found;
   throw new ResolverError(
     `The key "user" must be a string or a number; got ${describeValue(user)}. Say what it is in the module's option "user": ` +
-      '(request) => String(request.user._id), for example.',
+      '(request) => request.user?._id?.toString(), for example.',
   );
 }
 

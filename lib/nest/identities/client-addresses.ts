@@ -4,7 +4,7 @@ import { ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
 import { bareAddress, clientNetwork } from '../../http/client-address.js';
-import { bucketOf } from '../../policies/identity.js';
+import { bucketOf } from '../../policies/buckets.js';
 import { askApplication } from '../ask-application.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -14,8 +14,9 @@ import type { Transport } from '../transports/transport.js';
 /** What comes by HTTP, and perhaps through a proxy. */
 const BY_HTTP: readonly string[] = ['http', 'graphql'];
 
-/** What an Express application says of its proxies. */
-interface ExpressRequest extends HttpRequest {
+/** What Express and Fastify say of proxies. */
+interface ProxiedRequest extends HttpRequest {
+  /** Express: the application, which knows whom it trusts. */
   readonly app?: { get?(setting: string): unknown };
   /** Fastify: the addresses on the way, as far as they are trusted; absent where none is. */
   readonly ips?: unknown;
@@ -69,7 +70,7 @@ export class ClientAddresses {
     return this.#allowed?.has(bare) === true ? 'allow' : undefined;
   }
 
-  #warnOfProxies(request: ExpressRequest | undefined): void {
+  #warnOfProxies(request: ProxiedRequest | undefined): void {
     if (this.#warned.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
     const { app, ips } = request;
     if (app?.get === undefined) {

@@ -2,8 +2,9 @@ import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/co
 import { all, chain } from '../../common/awaitable.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
-import { bucketOf, joinBuckets } from '../../policies/identity.js';
+import { bucketOf, joinBuckets } from '../../policies/buckets.js';
 import type { KeyFunction } from '../../policies/policy.js';
+import { askApplication } from '../ask-application.js';
 import { InjectedFunctions } from '../injected-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -17,7 +18,9 @@ const DEEPEST_KEY = 16;
 /** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
 @Injectable()
 export class IdentityResolvers {
-  readonly #identities = new Map<RateLimitKey, Identity>();
+  /** Those of rules that are replaced go with them. */
+  readonly #ofObjects = new WeakMap<object, Identity>();
+  readonly #ofNames = new Map<string, Identity>();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -30,12 +33,12 @@ export class IdentityResolvers {
    * @throws ConfigurationError when it means none
    */
   identityOf(key: RateLimitKey, where: string): Identity {
-    let identity = this.#identities.get(key);
-    if (identity === undefined) {
-      assertNotWithinItself(key, where);
-      identity = this.#make(key, where);
-      this.#identities.set(key, identity);
-    }
+    const known = typeof key === 'string' ? this.#ofNames.get(key) : this.#ofObjects.get(key);
+    if (known !== undefined) return known;
+    assertNotWithinItself(key, where);
+    const identity = this.#make(key, where);
+    if (typeof key === 'string') this.#ofNames.set(key, identity);
+    else this.#ofObjects.set(key, identity);
     return identity;
   }
 
@@ -49,7 +52,9 @@ export class IdentityResolvers {
       );
     const identitiesOf = (parts: readonly RateLimitKey[]): Identity[] =>
       parts.map((part) => this.identityOf(part, where));
-    return key instanceof FirstOf ? firstOfParts(identitiesOf(keys)) : composite(identitiesOf(flatten(keys)));
+    return key instanceof FirstOf
+      ? firstOfParts(identitiesOf(keys))
+      : composite(identitiesOf(flatten(keys)), where);
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): Identity {
@@ -71,9 +76,11 @@ export class IdentityResolvers {
   }
 }
 
-/** A list within a list is more parts of it. */
+/** A list within a list is more parts of it; a hole in a list is a part that is no key. */
 function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
-  return [...keys].flatMap((key) => (Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key]));
+  return Array.from(keys).flatMap((key) =>
+    Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key],
+  );
 }
 
 /** Whoever follows the parts of such a key never comes to an end. */
@@ -92,15 +99,19 @@ function assertNotWithinItself(
   for (const part of keys as readonly RateLimitKey[]) assertNotWithinItself(part, where, deeper);
 }
 
-/** An identity of several parts. A part that is missing is the client's address. */
-function composite(parts: readonly Identity[]): Identity {
+/** An identity of several parts, which are found out together. A part that is missing is the client's address. */
+function composite(parts: readonly Identity[], where: string): Identity {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
     bucketOf: (request) =>
       chain(
         all(
-          parts.map((part) => chain(part.bucketOf(request), (bucket) => bucket ?? request.addressBucket())),
+          parts.map((part) =>
+            askApplication(where, 'key', () =>
+              chain(part.bucketOf(request), (bucket) => bucket ?? request.addressBucket()),
+            ),
+          ),
         ),
         joinBuckets,
       ),

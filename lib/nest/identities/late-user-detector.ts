@@ -30,7 +30,12 @@ export class LateUserDetector {
   }
 
   #hasUser({ context, transport }: IdentifiedRequest): boolean {
-    const user = this.options.user(transport.requestOf(context));
-    return user !== undefined && user !== null && user !== '';
+    try {
+      const request = transport.requestOf(context);
+      const user = request && this.options.user(request);
+      return user !== undefined && user !== null && user !== '';
+    } catch {
+      return false; // the identity tells of it
+    }
   }
 }

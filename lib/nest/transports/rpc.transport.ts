@@ -1,5 +1,5 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
-import { isEventHandler } from '../route-id.js';
+import { isEventHandler } from '../routes/route-id.js';
 import { callOf, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 

@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { quote } from '../../common/describe.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import { stateOf, type RequestState } from '../request-state.js';
+import { stateOf, type RequestState } from '../request/request-state.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { callOf, objectIn, witnessedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';

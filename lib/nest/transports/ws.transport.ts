@@ -1,6 +1,6 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
-import { HandlerContext } from '../handler-context.js';
+import { HandlerContext } from './handler-context.js';
 import { callOf, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 

@@ -335,8 +335,8 @@ describe('What a policy asks for', () => {
     ],
     [
       'a message',
-      { errorMessage: () => '' },
-      'The option "errorMessage" must be a string; got a function (errorMessage).',
+      { errorMessage: 5 },
+      'The option "errorMessage" must be a string or a function; got the number 5.',
     ],
     [
       'limits and no plans',
@@ -435,6 +435,32 @@ describe('The limits of plans', () => {
     expect(amounts(policy?.plans?.get('__proto__'))).toEqual([[5, 60_000]]);
     expect(amounts(policy?.plans?.get('constructor'))).toEqual([[6, 60_000]]);
     expect(policy?.plans?.get('toString')).toBeUndefined();
+  });
+
+  it('must not share a cell with the same plan of another declaration of the name, but may with another plan', () => {
+    expect(() =>
+      compileAt({ plans: { free: '1/day', pro: '200/hour' } }, { plans: { free: '1/week', pro: '1/hour' } }),
+    ).toThrow(
+      '@RateLimit on A.a: The policy "default" has two limits per hour with the strategy "fixed-window"',
+    );
+    const [first, second] = compileAt(
+      { limits: '1/second', plans: { free: '1/day', pro: '200/hour' } },
+      { limits: '1/minute', plans: { free: '1/hour', pro: '1/day' } },
+    );
+    expect(first?.plans?.get('pro')?.map(({ name }) => name)).toEqual(['default/hour']);
+    expect(second?.plans?.get('pro')?.map(({ name }) => name)).toEqual(['default/day']);
+  });
+
+  it('of another declaration that has none of the plan are those of whoever has none', () => {
+    expect(() => compileAt({ limits: '9/hour' }, { limits: '1/day', plans: { pro: '5/hour' } })).toThrow(
+      'has two limits per hour',
+    );
+    const [plain, planned] = compileAt(
+      { limits: '9/hour' },
+      { limits: '1/day', plans: { pro: 'unlimited' } },
+    );
+    expect(plain?.limits.map(({ name }) => name)).toEqual(['default/hour']);
+    expect(planned?.plans?.get('pro')).toEqual([]);
   });
 
   it('must not share a cell with another declaration of the name', () => {

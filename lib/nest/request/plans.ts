@@ -1,11 +1,20 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { quote } from '../common/describe.js';
-import type { Limit } from '../storages/limit.js';
-import { InjectedFunctions } from './injected-functions.js';
-import type { RoutePolicy } from './policy-directory.js';
-import type { PlanFunction } from './rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type ExecutionContext,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { describeValue, quote } from '../../common/describe.js';
+import { ResolverError } from '../../common/errors.js';
+import type { Limit } from '../../storages/limit.js';
+import { askApplication } from '../ask-application.js';
+import { InjectedFunctions } from '../injected-functions.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import type { PlanFunction } from '../rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 
 /** Finds out requests' plans, and the limits of each. */
 @Injectable()
@@ -21,6 +30,11 @@ export class Plans implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     this.resolver();
+  }
+
+  /** The plan of a request. */
+  of(context: ExecutionContext): Awaitable<string | null | undefined> {
+    return askApplication('RateLimitModule', 'plan', () => chain(this.resolver()(context), givenPlan));
   }
 
   /** @throws ConfigurationError when the option `plan` is no provider, or is made anew per request */
@@ -49,4 +63,11 @@ export class Plans implements OnApplicationBootstrap {
       `${where}: there are no limits for the plan ${quote(plan)}, so the default ones hold. Plans: ${known}.`,
     );
   }
+}
+
+function givenPlan(plan: string | null | undefined): string | null | undefined {
+  if (plan === undefined || plan === null || typeof plan === 'string') return plan;
+  throw new ResolverError(
+    `RateLimitModule: the function "plan" must return a string; got ${describeValue(plan)}.`,
+  );
 }

@@ -1,17 +1,17 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
-import { all, chain, type Awaitable } from '../common/awaitable.js';
-import { assertCost } from '../common/cost.js';
-import type { Hit } from '../storages/contract.js';
-import type { Limit } from '../storages/limit.js';
-import { askApplication } from './ask-application.js';
-import { ClientAddresses } from './identities/client-addresses.js';
-import type { IdentifiedRequest, Identity } from './identities/identity.js';
-import { LateUserDetector } from './identities/late-user-detector.js';
+import { all, chain, type Awaitable } from '../../common/awaitable.js';
+import { assertCost } from '../../common/cost.js';
+import type { Hit } from '../../storages/contract.js';
+import type { Limit } from '../../storages/limit.js';
+import { askApplication } from '../ask-application.js';
+import { ClientAddresses } from '../identities/client-addresses.js';
+import type { IdentifiedRequest, Identity } from '../identities/identity.js';
+import { LateUserDetector } from '../identities/late-user-detector.js';
 import { Plans } from './plans.js';
-import type { RoutePolicy } from './policy-directory.js';
-import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
-import type { Transport } from './transports/transport.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import type { Transport } from '../transports/transport.js';
 
 /** A hit, and the policy that it is for. */
 export interface PolicyHit extends Hit {
@@ -102,9 +102,7 @@ class CountedRequest implements IdentifiedRequest {
   #limitsOf(policy: RoutePolicy): Awaitable<readonly Limit[]> {
     const { plans, limitsFor, limits, where } = policy;
     if (plans !== undefined) {
-      this.#plan ??= {
-        found: askApplication('RateLimitModule', 'plan', () => this.hits.plans.resolver()(this.context)),
-      };
+      this.#plan ??= { found: this.hits.plans.of(this.context) };
       return chain(this.#plan.found, (plan) => {
         const known = this.hits.plans.limitsOf(policy, plan);
         return known === limits && limitsFor
@@ -142,10 +140,33 @@ class CountedRequest implements IdentifiedRequest {
   }
 }
 
-/** A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it. */
+/**
+ * A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it: by the
+ * strictest limit, at the highest cost.
+ */
 function onePerCell(hits: readonly PolicyHit[]): PolicyHit[] {
-  return hits.filter(
-    ({ bucket, limit }, index) =>
-      hits.findIndex((other) => other.limit.id === limit.id && other.bucket === bucket) === index,
+  const distinct: PolicyHit[] = [];
+  for (const hit of hits) {
+    const index = distinct.findIndex(
+      ({ bucket, limit }) => limit.id === hit.limit.id && bucket === hit.bucket,
+    );
+    const other = distinct[index];
+    if (other === undefined) distinct.push(hit);
+    else distinct[index] = together(other, hit);
+  }
+  return distinct;
+}
+
+function together(one: PolicyHit, other: PolicyHit): PolicyHit {
+  const stricter = strictness(one.limit, other.limit) <= 0 ? one : other;
+  return { ...stricter, cost: Math.max(one.cost, other.cost) };
+}
+
+/** Negative when the first limit is the stricter one: one that is enforced, of the smaller amount, of the smaller burst. */
+function strictness(one: Limit, other: Limit): number {
+  return (
+    Number(one.mode === 'shadow') - Number(other.mode === 'shadow') ||
+    one.amount - other.amount ||
+    one.burst - other.burst
   );
 }

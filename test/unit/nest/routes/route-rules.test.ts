@@ -2,9 +2,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, Injectable, type INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { RateLimiterService, SkipRateLimit, type IdentityResolver, type RateLimitRule } from 'nestjs-limits';
-import { RoutePolicies } from '../../../lib/nest/route-policies.js';
-import { RouteRules } from '../../../lib/nest/route-rules.js';
-import { limited } from '../../support/http-app.js';
+import { RoutePolicies } from '../../../../lib/nest/routes/route-policies.js';
+import { RouteRules } from '../../../../lib/nest/routes/route-rules.js';
+import { limited } from '../../../support/http-app.js';
 
 @Controller('users')
 class UsersController {

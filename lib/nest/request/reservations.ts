@@ -1,10 +1,11 @@
 import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
-import { messageOf } from '../common/describe.js';
-import type { RequestOutcome } from '../policies/policy.js';
-import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import { DECIDING_STORAGE } from './rate-limit.tokens.js';
+import { messageOf } from '../../common/describe.js';
+import type { RequestOutcome } from '../../policies/policy.js';
+import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { DECIDING_STORAGE } from '../rate-limit.tokens.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
 import { stateOf, type Reservation } from './request-state.js';
-import type { Transport } from './transports/transport.js';
+import type { Transport } from '../transports/transport.js';
 
 /** Gives back what was reserved for requests that do not count in the end. */
 @Injectable()
@@ -30,15 +31,24 @@ export class Reservations {
     transport: Transport,
     outcome: RequestOutcome,
   ): Promise<void> {
+    // What another limit refused has not been tried.
+    const isRefused = stateOf(transport.carrierOf(context))?.decision?.allowed === false;
+    const unwanted = reserved.filter(({ policy }) => isRefused || !this.#counts(policy, context, outcome));
+    if (unwanted.length === 0) return;
     try {
-      // What another limit refused has not been tried.
-      const isRefused = stateOf(transport.carrierOf(context))?.decision?.allowed === false;
-      const unwanted = reserved.filter(
-        ({ policy }) => isRefused || policy.count?.(context, outcome) === false,
-      );
-      if (unwanted.length > 0) await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
+      await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
     } catch (error) {
       this.#logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+    }
+  }
+
+  /** Whether a request counts for a policy, now that it is known how it ended: unless it is said that it does not. */
+  #counts({ count, where }: RoutePolicy, context: ExecutionContext, outcome: RequestOutcome): boolean {
+    try {
+      return count?.(context, outcome) !== false;
+    } catch (error) {
+      this.#logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
+      return true;
     }
   }
 }

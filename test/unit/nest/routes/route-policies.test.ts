@@ -6,9 +6,10 @@ import { RateLimit, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-
 import { setImmediate as immediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { RouteHandler } from '../../../lib/nest/route-id.js';
-import type { RoutePolicy } from '../../../lib/nest/policy-directory.js';
-import { RoutePolicies } from '../../../lib/nest/route-policies.js';
+import type { RouteHandler } from '../../../../lib/nest/routes/route-id.js';
+import { PolicyDirectory } from '../../../../lib/nest/routes/policy-directory.js';
+import type { RoutePolicy } from '../../../../lib/nest/routes/route-policy.js';
+import { RoutePolicies } from '../../../../lib/nest/routes/route-policies.js';
 
 async function compile(controllers: Type[], options: RateLimitModuleOptions = {}): Promise<TestingModule> {
   const module = await Test.createTestingModule({
@@ -74,7 +75,8 @@ describe('The policies of a route', () => {
   it('of a controller that was not there at the start are compiled at its first request', async () => {
     const module = await compile([], { limits: [{ name: 'all', limits: '9/day' }] });
     const routes = module.get(RoutePolicies);
-    expect(() => routes.find({ policy: 'class' })).toThrow(
+    const directory = module.get(PolicyDirectory);
+    expect(() => directory.find({ policy: 'class' })).toThrow(
       'There is no policy "class". Known policies: none.',
     );
 
@@ -85,7 +87,7 @@ describe('The policies of a route', () => {
       'default@route http GET /late/one:60000:fixed-window',
     ]);
     expect(routes.of(LateController, LateController.prototype.one).policies).toBe(policies);
-    expect(routes.find({ policy: 'class' })).toBe(policies[1]);
+    expect(directory.find({ policy: 'class' })).toBe(policies[1]);
     await module.close();
   });
 
@@ -144,7 +146,7 @@ describe('The policies of a route', () => {
       return new WeakRef(handler);
     };
     const handlers = Array.from({ length: 100 }, makeHandler);
-    expect(routes.find({ policy: 'default' }).name).toBe('default');
+    expect(module.get(PolicyDirectory).find({ policy: 'default' }).name).toBe('default');
 
     await immediate();
     collectGarbage();

@@ -1,9 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { OnError } from '../common/on-error.js';
-import type { Storage } from '../storages/storage.js';
-import { DEFAULT_TIMEOUT, within } from '../storages/timeout.js';
-import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import type { OnError } from '../../common/on-error.js';
+import type { Storage } from '../../storages/storage.js';
+import { DEFAULT_TIMEOUT, within } from '../../storages/timeout.js';
+import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 
 /** How the store is that limits are counted in, for whoever reports it. */
 @Injectable()

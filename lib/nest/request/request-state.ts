@@ -1,7 +1,7 @@
-import type { Decision } from '../limiter/decision.js';
-import type { Receipt } from '../storages/contract.js';
-import type { RoutePolicy } from './policy-directory.js';
-import type { RouteHandler } from './route-id.js';
+import type { Decision } from '../../limiter/decision.js';
+import type { Receipt } from '../../storages/contract.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import type { RouteHandler } from '../routes/route-id.js';
 
 /** Where a request keeps what was decided on it; the same for every copy of this library. */
 const STATE = Symbol.for('nestjs-limits:request');

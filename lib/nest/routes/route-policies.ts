@@ -7,27 +7,23 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { compilePolicies, type PolicyScopes } from '../policies/compile-policies.js';
-import type { Policy, PolicyLevel } from '../policies/policy.js';
-import { assertSupported, type Storage } from '../storages/storage.js';
-import { warnOfAssertions } from './identities/asserted-identities.js';
-import { IdentityResolvers } from './identities/identity-resolvers.js';
-import {
-  PolicyDirectory,
-  type CompiledRoute,
-  type PolicyReference,
-  type RoutePolicy,
-} from './policy-directory.js';
-import type { Identity } from './identities/identity.js';
-import type { RateLimitKey } from './identities/rate-limit-key.js';
-import type { RateLimitDeclaration } from './rate-limit.options.js';
+import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
+import type { Policy, PolicyLevel } from '../../policies/policy.js';
+import { assertSupported, type Storage } from '../../storages/storage.js';
+import { warnOfAssertions } from '../identities/asserted-identities.js';
+import { IdentityResolvers } from '../identities/identity-resolvers.js';
+import { PolicyDirectory } from './policy-directory.js';
+import type { CompiledRoute, RoutePolicy } from './route-policy.js';
+import type { Identity } from '../identities/identity.js';
+import type { RateLimitKey } from '../identities/rate-limit-key.js';
+import type { RateLimitDeclaration } from '../rate-limit.options.js';
 import {
   LIMITS_METADATA,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
   SKIP_METADATA,
-} from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+} from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 import { isRouteHandler, routeId, type RouteHandler } from './route-id.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
@@ -47,13 +43,13 @@ interface ControllerRoutes {
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #logger = new Logger('RateLimit');
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
-  readonly #directory = new PolicyDirectory();
   readonly #scanner = new MetadataScanner();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
     @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
+    @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
@@ -74,20 +70,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /** What the module declares for every route. */
   ofModule(): readonly RoutePolicy[] {
     return this.compile([this.#moduleLevel()], { route: '', controller: '' });
-  }
-
-  /** Makes rules known by the names of their policies, in place of those before. */
-  setRules(rules: readonly CompiledRoute[]): void {
-    this.#directory.setRules(rules);
-  }
-
-  /**
-   * The policy that a reference means, of a route or of a rule.
-   *
-   * @throws ConfigurationError when there is none, or several that differ
-   */
-  find(reference: PolicyReference): RoutePolicy {
-    return this.#directory.find(reference);
   }
 
   /**
@@ -122,7 +104,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     };
     warnOfAssertions(policies, (message) => this.#logger.warn(message));
     routes.compiled.set(handler, route);
-    this.#directory.add(route);
+    this.directory.add(route);
     return route;
   }
 
@@ -152,9 +134,9 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /** Controllers, and providers: gateways and resolvers are some of them. */
   *#knownClasses(): Iterable<Type> {
     for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (isClass(metatype)) yield metatype;
+      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
       for (const { metatype, inject } of providers.values())
-        if (isClass(metatype) && inject === undefined) yield metatype;
+        if (hasPrototype(metatype) && inject === undefined) yield metatype;
     }
   }
 
@@ -173,9 +155,9 @@ export class RoutePolicies implements OnApplicationBootstrap {
 function classLevels(controller: Type): Level[] {
   const levels: Level[] = [];
   for (
-    let target: object | null = controller;
-    typeof target === 'function';
-    target = Object.getPrototypeOf(target) as object | null
+    let target: object = controller;
+    target !== Function.prototype;
+    target = Object.getPrototypeOf(target) as object
   ) {
     levels.unshift(levelOf(target, 'controller', `@RateLimit on ${(target as Type).name}`));
   }
@@ -198,15 +180,19 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
   };
 }
 
-function markOf({ id, limits, plans }: Omit<Policy<never, unknown>, 'key'>, { types }: Identity): string {
+function markOf(
+  { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
+  { types }: Identity,
+): string {
   const cells = new Set([limits, ...(plans?.values() ?? [])].flat().map((limit) => limit.id));
-  return [id, ...cells, ...types].join(' ');
+  const found = limitsFor === undefined ? [] : [phase]; // what it finds is not known beforehand
+  return [id, ...found, ...cells, ...types].join(' ');
 }
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
   return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
 }
 
-function isClass(value: unknown): value is Type {
+function hasPrototype(value: unknown): value is Type {
   return typeof value === 'function' && value.prototype !== undefined;
 }

@@ -5,28 +5,33 @@ import {
   ServiceUnavailableException,
   type ExecutionContext,
 } from '@nestjs/common';
-import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { StorageError } from '../common/errors.js';
-import { legacyFields, retryAfterFields, standardFields, type HeaderField } from '../http/header-fields.js';
-import { problemDetails, PROBLEM_MEDIA_TYPE } from '../http/problem-details.js';
-import { Decision } from '../limiter/decision.js';
-import { receiptsOf, type BatchResult } from '../storages/contract.js';
-import { strictest, type OnError } from '../common/on-error.js';
-import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import { ClientAddresses } from './identities/client-addresses.js';
+import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { isStorageError } from '../../common/errors.js';
+import {
+  legacyFields,
+  retryAfterFields,
+  standardFields,
+  type HeaderField,
+} from '../../http/header-fields.js';
+import { problemDetails, PROBLEM_MEDIA_TYPE } from '../../http/problem-details.js';
+import { Decision } from '../../limiter/decision.js';
+import { receiptsOf, type BatchResult } from '../../storages/contract.js';
+import { strictest, type OnError } from '../../common/on-error.js';
+import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { ClientAddresses } from '../identities/client-addresses.js';
 import { Reservations } from './reservations.js';
-import type { RoutePolicy } from './policy-directory.js';
-import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
-import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import { RequestHits, type PolicyHit } from './request-hits.js';
 import { keepState, stateFor, type Reservation } from './request-state.js';
-import type { ResolvedOptions } from './resolve-options.js';
-import type { RouteHandler } from './route-id.js';
-import { RoutePolicies } from './route-policies.js';
-import { RouteRules } from './route-rules.js';
-import type { Transport } from './transports/transport.js';
-import { Transports } from './transports/transports.js';
-import { UnboundGuardDetector } from './unbound-guard-detector.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import type { RouteHandler } from '../routes/route-id.js';
+import { RoutePolicies } from '../routes/route-policies.js';
+import { RouteRules } from '../routes/route-rules.js';
+import type { Transport } from '../transports/transport.js';
+import { Transports } from '../transports/transports.js';
+import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 
 /** Seconds after which a store that did not answer may be back. */
 const RETRY_AFTER_FAILURE = 1;
@@ -46,8 +51,6 @@ interface LimitedRequest {
  */
 @Injectable()
 export class RequestLimiter {
-  readonly #unboundGuards = new UnboundGuardDetector();
-
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
@@ -57,6 +60,7 @@ export class RequestLimiter {
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
     @Inject(Transports) private readonly transports: Transports,
     @Inject(Reservations) private readonly reservations: Reservations,
+    @Inject(UnboundGuardDetector) private readonly unboundGuards: UnboundGuardDetector,
   ) {}
 
   /**
@@ -85,8 +89,8 @@ export class RequestLimiter {
         ? this.rules.of(route, this.transports.http.requestOf(context))
         : route;
     if (policies.length > beforeAuth.length) {
-      if (phase === 'afterAuth') this.#unboundGuards.see(route);
-      else this.#unboundGuards.watch(route, policies, context, transport);
+      if (phase === 'afterAuth') this.unboundGuards.see(route);
+      else this.unboundGuards.watch(route, policies, context, transport);
     }
     return this.#admit({
       context,
@@ -98,9 +102,10 @@ export class RequestLimiter {
 
   /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
-    const transport = this.transports.http;
+    const transport = this.transports.of('http');
+    if (transport === undefined) return true;
     const policies = this.rules
-      .forRequest(transport.requestOf(context))
+      .forRequest(this.transports.http.requestOf(context))
       .filter(({ phase }) => phase === 'beforeAuth');
     return this.#admit({ context, transport, handler: undefined, policies });
   }
@@ -139,13 +144,13 @@ export class RequestLimiter {
   }
 
   #consume({ context, transport }: LimitedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
-    const { resilience } = this.options;
+    const { resilience, headers } = this.options;
     if (resilience === false) return this.storage.consume(hits);
     const result = this.storage.consume(hits, strictestOf(hits, resilience.onError));
     if (!isPromise(result)) return result;
     return result.catch((error: unknown) => {
-      if (!(error instanceof StorageError)) throw error;
-      transport.setFields?.(context, [['Retry-After', String(RETRY_AFTER_FAILURE)]]);
+      if (!isStorageError(error)) throw error;
+      if (headers.retryAfter) transport.setFields?.(context, [['Retry-After', String(RETRY_AFTER_FAILURE)]]);
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { bucketOf, joinBuckets, secretBucketOf } from '../../../lib/policies/identity.js';
+import { bucketOf, joinBuckets, secretBucketOf } from '../../../lib/policies/buckets.js';
 
 const digest = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
 

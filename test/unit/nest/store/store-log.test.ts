@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { MemoryStorage, StorageError } from 'nestjs-limits';
-import { resolveOptions } from '../../../lib/nest/resolve-options.js';
-import { StoreLog } from '../../../lib/nest/store-log.js';
-import { RecordingLogger } from '../../support/http-app.js';
+import { resolveOptions } from '../../../../lib/nest/resolve-options.js';
+import { StoreLog } from '../../../../lib/nest/store/store-log.js';
+import { RecordingLogger } from '../../../support/http-app.js';
 
 const LOST = 'MemoryStorage failed: no power. Until it is back, this process counts alone.';
 const BACK = 'MemoryStorage is back.';

@@ -1,10 +1,10 @@
 import { HttpException, Inject, Injectable, Logger, type Type } from '@nestjs/common';
-import { isPromise, type Awaitable } from '../common/awaitable.js';
-import { messageOf } from '../common/describe.js';
-import { HandlerContext } from './handler-context.js';
+import { isPromise, type Awaitable } from '../../common/awaitable.js';
+import { messageOf } from '../../common/describe.js';
+import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
-import type { RouteHandler } from './route-id.js';
-import { admit } from './transports/ws.transport.js';
+import type { RouteHandler } from '../routes/route-id.js';
+import { admit } from '../transports/ws.transport.js';
 
 /** A connection of Socket.IO or of `ws`, as far as it takes to end it. */
 interface Connection {

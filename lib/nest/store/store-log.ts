@@ -1,12 +1,12 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { chain } from '../common/awaitable.js';
-import type { StorageError } from '../common/errors.js';
-import { FixedWindowRateLimiter } from '../limiter/rate-limiters.js';
-import type { OnError } from '../common/on-error.js';
-import { MemoryStorage } from '../storages/memory/memory.storage.js';
-import type { Storage } from '../storages/storage.js';
-import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import { chain } from '../../common/awaitable.js';
+import type { StorageError } from '../../common/errors.js';
+import { FixedWindowRateLimiter } from '../../limiter/rate-limiters.js';
+import type { OnError } from '../../common/on-error.js';
+import { MemoryStorage } from '../../storages/memory/memory.storage.js';
+import type { Storage } from '../../storages/storage.js';
+import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 
 const logger = new Logger('RateLimit');
 

@@ -1,14 +1,15 @@
 import { Inject, Injectable, Logger, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
-import { requestPath } from '../http/request-path.js';
-import { policiesFor, RuleBook, type RuleOfRoute } from '../policies/rules.js';
-import { warnOfAssertions } from './identities/asserted-identities.js';
-import type { CompiledRoute, PolicyReference, RoutePolicy } from './policy-directory.js';
-import type { RateLimitKey } from './identities/rate-limit-key.js';
-import type { RateLimitRule } from './rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import { requestPath } from '../../http/request-path.js';
+import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js';
+import { warnOfAssertions } from '../identities/asserted-identities.js';
+import { PolicyDirectory } from './policy-directory.js';
+import type { CompiledRoute, RoutePolicy } from './route-policy.js';
+import type { RateLimitKey } from '../identities/rate-limit-key.js';
+import type { RateLimitRule } from '../rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import type { ResolvedOptions } from '../resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
-import type { HttpRequest } from './transports/http.transport.js';
+import type { HttpRequest } from '../transports/http.transport.js';
 
 type Rules = RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>;
 
@@ -47,6 +48,7 @@ export class RouteRules implements OnModuleInit {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
   ) {}
 
   /** Compiles the rules, so that a mistake stops the start. */
@@ -56,15 +58,6 @@ export class RouteRules implements OnModuleInit {
 
   get rules(): readonly RateLimitRule[] {
     return this.#book?.rules ?? [];
-  }
-
-  /**
-   * The policy that a reference means, of a rule or of a route.
-   *
-   * @throws ConfigurationError when there is none, or several that differ
-   */
-  find(reference: PolicyReference): RoutePolicy {
-    return this.routes.find(reference);
   }
 
   /**
@@ -78,7 +71,7 @@ export class RouteRules implements OnModuleInit {
     );
     this.#book = rules.length > 0 ? book : undefined;
     this.#ruled = new WeakMap();
-    this.routes.setRules(
+    this.directory.setRules(
       book.compiled.map(({ id, policies }) => ({
         id: `rule ${id}`,
         policies,

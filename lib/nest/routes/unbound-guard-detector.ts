@@ -1,8 +1,9 @@
-import { Logger, type ExecutionContext } from '@nestjs/common';
-import type { CompiledRoute, RoutePolicy } from './policy-directory.js';
-import type { Transport } from './transports/transport.js';
+import { Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import type { CompiledRoute, RoutePolicy } from './route-policy.js';
+import type { Transport } from '../transports/transport.js';
 
 /** Warns once per route whose limits of the phase `'afterAuth'` nothing counts, since `RateLimitGuard` is not bound there. */
+@Injectable()
 export class UnboundGuardDetector {
   readonly #logger = new Logger('RateLimit');
   /** Routes that the guard was seen on, and those that were warned of. */
