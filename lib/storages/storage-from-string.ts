@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { MemoryStorage } from './memory/memory.storage.js';
+import { CLUSTER_SCHEMES, REDIS_SCHEMES, SENTINEL_SCHEMES } from './redis/redis-uri.js';
 import type { Storage, StorageOptions } from './storage.js';
 
 /** Options of the storage that the URI names, and of its driver. */
@@ -16,17 +17,17 @@ interface Backend {
 const backends: readonly Backend[] = [
   { schemes: ['memory'], open: async (_uri, options) => new MemoryStorage(options) },
   {
-    schemes: ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'],
+    schemes: REDIS_SCHEMES,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisStorage(uri, options),
   },
   {
-    schemes: ['redis+cluster', 'valkey+cluster'],
+    schemes: CLUSTER_SCHEMES,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisClusterStorage(uri, options),
   },
   {
-    schemes: ['redis+sentinel', 'valkey+sentinel'],
+    schemes: SENTINEL_SCHEMES,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisSentinelStorage(uri, options),
   },

@@ -1,3 +1,4 @@
+import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 
 /** A server on the network; an IPv6 address stands here without brackets. */
@@ -65,6 +66,19 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
     path: decode(path),
     query: new URLSearchParams(query),
   };
+}
+
+/**
+ * Refuses a URI that is another storage's, or asks for what this one does not know, such as TLS.
+ *
+ * @param storage what the URI was given to
+ * @param form what the URI should look like
+ */
+export function assertScheme(storage: string, scheme: string, known: readonly string[], form: string): void {
+  if (known.includes(scheme)) return;
+  throw new ConfigurationError(
+    `${storage} needs a URI of the form ${form}; got one with ${quote(`${scheme}://`)}.`,
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import { Etcd3, GRPCDeadlineExceededError, isRecoverableError, type IOptions } from 'etcd3';
+import { withoutUndefined } from '../../common/options.js';
 import {
   credentialsOf,
   hostName,
@@ -41,7 +42,7 @@ export function openEtcd(text: string, options: EtcdClientOptions, timeout: numb
   const uri = parseEtcdUri(text);
   const { auth = credentialsOf(uri, FORM), grpcOptions } = options;
   return new Etcd3({
-    ...options,
+    ...withoutUndefined(options),
     ...(auth && { auth }),
     grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
     hosts: uri.hosts.map(hostName),

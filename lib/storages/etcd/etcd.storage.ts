@@ -1,4 +1,5 @@
 import type { Etcd3, IOptions } from 'etcd3';
+import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
 import { untilWon } from '../cas/until-won.js';
@@ -10,12 +11,14 @@ import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
 
-/** Options of {@link EtcdStorage}; those not named here go to `etcd3`. */
+/** Options of {@link EtcdStorage}; those not named here go to `etcd3`, and are not for a given client. */
 export interface EtcdStorageOptions
   extends StorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {
   /** Ms within which a call is answered or fails, all its attempts and waiting included. Default: 1000. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
+
+const OWN_OPTIONS = ['clock', 'keyPrefix', 'timeout'];
 
 /** How many identities one transaction takes: half of what a server allows by itself (`--max-txn-ops`). */
 const IDENTITIES_TOGETHER = 64;
@@ -27,7 +30,7 @@ const IDENTITIES_TOGETHER = 64;
  *
  * Every change leaves a revision behind until it is compacted: the cluster needs `--auto-compaction-retention`.
  *
- * @throws ConfigurationError when the URI is malformed or the timeout impossible
+ * @throws ConfigurationError when the URI is malformed or an option impossible
  * @example
  * ```ts
  * import { FixedWindowRateLimiter, parse } from 'nestjs-limits';
@@ -60,6 +63,8 @@ export class EtcdStorage extends Storage {
     const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
     super({ keyPrefix, clock });
     assertTimeout(this, timeout);
+    if (typeof connection !== 'string')
+      assertKnownOptions('An EtcdStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     this.#timeout = timeout;
     this.#connection = new EtcdConnection(
       typeof connection === 'string'

@@ -12,7 +12,7 @@ import { parseMemcachedUri } from './memcached-uri.js';
 /** Options of {@link MemcachedStorage}. */
 export interface MemcachedStorageOptions extends CasStorageOptions {
   /** Whether to encrypt, or how: options of `tls.connect` in Node, such as `ca`. Default: false. */
-  tls?: boolean | TlsOptions;
+  tls?: boolean | TlsOptions | undefined;
 }
 
 /** As long as the record of an identity with one limit: what is out of room may still have some for less. */

@@ -1,7 +1,8 @@
 import { MongoClient, type MongoClientOptions } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
-import { parseStorageUri } from '../storage-uri.js';
+import { withoutUndefined } from '../../common/options.js';
+import { assertScheme, parseStorageUri } from '../storage-uri.js';
 
 const FORM =
   'mongodb://user:password@host:27017,host:27017/database or mongodb+srv://user:password@host/database';
@@ -23,16 +24,12 @@ export function openMongo(
   driverOptions: MongoClientOptions,
 ): { open: () => MongoClient; database: string } {
   const { scheme, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
-  if (scheme !== 'mongodb' && scheme !== 'mongodb+srv') {
-    throw new ConfigurationError(
-      `A MongoDBStorage needs a URI of the form ${FORM}; got one with "${scheme}://".`,
-    );
-  }
+  assertScheme('A MongoDBStorage', scheme, ['mongodb', 'mongodb+srv'], FORM);
   const url = uri.replace(/^[^:]+/, scheme);
   const inUri = new Set([...query.keys()].map((name) => name.toLowerCase()));
   const ours = Object.entries(bounds(timeout)).filter(([name]) => !inUri.has(name.toLowerCase()));
-  const given = Object.entries(driverOptions).filter(([, value]) => value !== undefined);
-  const open = (): MongoClient => new MongoClient(url, Object.fromEntries([...ours, ...given]));
+  const options = { ...Object.fromEntries(ours), ...withoutUndefined(driverOptions) };
+  const open = (): MongoClient => new MongoClient(url, options);
   try {
     open(); // nothing of it connects before it is told to
     return { open, database: path.slice(1) || DEFAULT_DATABASE };

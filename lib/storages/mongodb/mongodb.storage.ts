@@ -1,6 +1,6 @@
 import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
 import type { Clock } from '../../common/clock.js';
-import { assertKnownOptions } from '../../common/options.js';
+import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import type { MongoExpression } from '../../strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
@@ -27,11 +27,11 @@ import { Turnstile } from './turnstile.js';
 /** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
 export interface MongoDBStorageOptions extends StorageOptions, MongoClientOptions {
   /** Default: the one that the URI names, else `'limits'`; that of a given client. */
-  database?: string;
+  database?: string | undefined;
   /** Default: `'rate_limits'`. */
-  collection?: string;
+  collection?: string | undefined;
   /** Ms that a call may take, the first connection included; what fails then may still be counted. Default: 1000. */
-  timeout?: number;
+  timeout?: number | undefined;
 }
 
 const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
@@ -67,12 +67,7 @@ const DUPLICATE_KEY = 11_000;
  * ```
  */
 export class MongoDBStorage extends Storage {
-  override readonly capabilities: StorageCapabilities = {
-    atomicity: 'bucket',
-    clock: 'server',
-    strategies: strategyNames,
-    largestMovingWindow: 10_000,
-  };
+  override readonly capabilities: StorageCapabilities;
   readonly #collection: LimitsCollection;
   readonly #timeout: number;
   readonly #underWay = new CallsUnderWay();
@@ -91,7 +86,13 @@ export class MongoDBStorage extends Storage {
     super({ keyPrefix, clock });
     assertTimeout(this, timeout);
     if (typeof connection !== 'string')
-      assertKnownOptions('A MongoDBStorage on a given client', options, OWN_OPTIONS);
+      assertKnownOptions('A MongoDBStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
+    this.capabilities = {
+      atomicity: 'bucket',
+      clock: clock === undefined ? 'server' : 'local',
+      strategies: strategyNames,
+      largestMovingWindow: 10_000,
+    };
     const opened =
       typeof connection === 'string'
         ? openMongo(connection, timeout, driverOptions)

@@ -1,12 +1,10 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from '../../common/errors.js';
-import { parseStorageUri } from '../storage-uri.js';
+import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
+import { parseClusterUri, parseRedisUri, parseSentinelUri } from './redis-uri.js';
 
 /** A client that the storages can use: of a server, or of a cluster. */
 export type RedisClient = Redis | Cluster;
-
-const DEFAULT_PORT = 6379;
-const DEFAULT_SENTINEL_PORT = 26_379;
 
 /**
  * What every connection of ours is opened with: no command is ever sent twice, since the first time may have counted; none
@@ -17,8 +15,6 @@ const SAFE_OPTIONS = {
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  commandTimeout: 1000,
-  connectTimeout: 1000,
   disconnectTimeout: 100, // a connection that went dead never says goodbye
   maxLoadingRetryTime: 500,
   retryStrategy: (attempt: number): number => Math.min(50 * attempt, 250),
@@ -33,51 +29,56 @@ const SAFE_CLUSTER_OPTIONS = {
   enableOfflineQueue: true,
   retryDelayOnFailover: 0,
   maxRedirections: 4,
-  slotsRefreshTimeout: 1000,
   clusterRetryStrategy: SAFE_OPTIONS.retryStrategy,
 } as const satisfies ClusterOptions;
 
-/** Driver options over our own; an option that is `undefined` counts as not given. */
-export function safe(...options: Partial<RedisOptions>[]): Omit<RedisOptions, 'replyMapping'> {
-  return { ...SAFE_OPTIONS, ...given(...options) };
+/** Our prefix begins every key. The driver's would come before it, but not in what `reset` asks for. */
+const NO_PREFIX = { keyPrefix: '' } as const;
+
+/** A connection that waits for its first command would keep the first call waiting for it. */
+const AT_ONCE = { lazyConnect: false } as const;
+
+const NOT_LAZY = { lazyConnect: 'A storage connects at once; while no server answers, only its calls fail.' };
+
+/** Options of single connections, which the driver would not heed beside those of the cluster. */
+const MISPLACED = Object.fromEntries(
+  ['commandTimeout', 'connectTimeout', 'password', 'tls', 'username'].map((name) => [
+    name,
+    'It belongs into "redisOptions", with all that is said of connections to single servers.',
+  ]),
+);
+
+/**
+ * Opens a connection to one server. Options win over what the URI says.
+ *
+ * @param timeout ms that a command may take, and connecting
+ * @throws ConfigurationError when the URI or an option is impossible, as every function that opens one
+ */
+export function openRedis(uri: string, options: Partial<RedisOptions>, timeout: number): Redis {
+  refuse('A RedisStorage', options, NOT_LAZY);
+  return new Redis(safe(timeout, parseRedisUri(uri), options));
 }
 
-export function safeCluster({
-  redisOptions = {},
-  ...options
-}: ClusterOptions): Omit<ClusterOptions, 'redisOptions'> & { redisOptions: ReturnType<typeof safe> } {
-  return { ...SAFE_CLUSTER_OPTIONS, ...given(options), redisOptions: safe(redisOptions) };
-}
-
-/** Opens a connection to one server. Options win over what the URI says. */
-export function openRedis(uri: string, options: Partial<RedisOptions>): Redis {
-  const form =
-    'redis://[user:password@]host:port[/db] or redis+unix://[user:password@]/path/to/socket[?db=1]';
-  const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, form, DEFAULT_PORT);
-  const [server, ...others] = hosts;
-  const isSocket = scheme.endsWith('+unix');
-  if (others.length > 0 || isSocket !== (server === undefined) || (isSocket && path === '')) {
-    throw new ConfigurationError(`A RedisStorage needs exactly one server: ${form}.`);
-  }
-  const db = isSocket ? query.get('db') : path.slice(1);
-  return new Redis(
-    safe(
-      isSocket ? { path } : { ...server },
-      scheme === 'rediss' || scheme === 'valkeys' ? { tls: {} } : {},
-      { username, password, db: databaseOf(db) },
-      options,
-    ),
-  );
+/** Opens a connection of our own like a client's. */
+export function copyRedis(client: Redis, options: Partial<RedisOptions>, timeout: number): Redis {
+  refuse('A RedisStorage', options, NOT_LAZY);
+  return client.duplicate({ ...safe(timeout, options), ...AT_ONCE });
 }
 
 /** Opens connections to a cluster, by some of its servers. */
-export function openCluster(uri: string, options: ClusterOptions): Cluster {
-  const form = 'redis+cluster://[user:password@]host:port,host:port';
-  const { username, password, hosts } = parseStorageUri(uri, form, DEFAULT_PORT);
-  if (hosts.length === 0)
-    throw new ConfigurationError(`A RedisClusterStorage needs at least one server: ${form}.`);
-  const redisOptions = given({ username, password }, options.redisOptions ?? {});
-  return new Cluster([...hosts], safeCluster({ ...options, redisOptions }));
+export function openCluster(uri: string, options: ClusterOptions, timeout: number): Cluster {
+  const { servers, secure, options: named } = parseClusterUri(uri);
+  const tls = secure ? { tls: {} } : {};
+  const redisOptions = over<RedisOptions>(tls, named, options.redisOptions ?? {});
+  // By default the driver connects to the addresses of the names, for which there are no certificates.
+  const byName: ClusterOptions =
+    redisOptions.tls === undefined ? {} : { dnsLookup: (name, callback) => callback(null, name) };
+  return new Cluster([...servers], safeCluster({ ...over(byName, options), redisOptions }, timeout));
+}
+
+/** Opens connections of our own like those of a client. */
+export function copyCluster(client: Cluster, options: ClusterOptions, timeout: number): Cluster {
+  return client.duplicate([], { ...safeCluster(options, timeout), ...AT_ONCE });
 }
 
 /** Opens a connection to the primary that sentinels name. */
@@ -85,33 +86,48 @@ export function openSentinel(
   uri: string,
   serviceName: string | undefined,
   options: Partial<RedisOptions>,
+  timeout: number,
 ): Redis {
-  const form = 'redis+sentinel://[user:password@]host:port,host:port/service[/db]';
-  const { username, password, hosts, path } = parseStorageUri(uri, form, DEFAULT_SENTINEL_PORT);
-  const [, service = '', db = ''] = path.split('/');
-  const name = serviceName ?? service;
-  if (hosts.length === 0 || name === '') {
-    throw new ConfigurationError(
-      `A RedisSentinelStorage needs its sentinels and the name of the service: ${form}, or the option serviceName.`,
-    );
-  }
-  const credentials = { username, password, db: databaseOf(db) } as Partial<RedisOptions>;
-  const sentinelCommandTimeout = SAFE_OPTIONS.commandTimeout;
-  return new Redis(safe({ sentinels: [...hosts], name, sentinelCommandTimeout }, credentials, options));
+  refuse('A RedisSentinelStorage', options, NOT_LAZY);
+  const { servers, secure, options: named } = parseSentinelUri(uri, serviceName);
+  const tls = secure ? { tls: {}, sentinelTLS: options.tls ?? {} } : {};
+  // Without, the driver heeds no `tls`, and would send the password for everybody to read.
+  const heeded = secure || options.tls !== undefined ? { enableTLSForSentinelMode: true } : {};
+  return new Redis(safe(timeout, { sentinels: [...servers] }, tls, heeded, named, options));
+}
+
+/**
+ * Refuses what cannot be had with a client that is used as it is.
+ *
+ * @param name of the storage that is to use it
+ * @param options all that the storage is given
+ */
+export function assertUsable(name: string, client: RedisClient, options: object): void {
+  const where = `A ${name} on a given client with "duplicate: false"`;
+  assertKnownOptions(where, withoutUndefined(options), ['clock', 'duplicate', 'keyPrefix'], {
+    timeout: 'What counts is the commandTimeout of the client.',
+  });
+  if (!client.options.keyPrefix) return;
+  throw new ConfigurationError(
+    `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", for reset() would not find its keys. ` +
+      'Leave that option out, or give a client without a keyPrefix: the storage has one of its own.',
+  );
 }
 
 /** One of these comes when a connection is there, or is not; where no sentinel answers, it is only an error. */
 const FIRST_EVENTS = ['ready', 'error', 'close', 'end'];
 
-/** Settles when a client has connected for the first time, or has failed to. */
+/** Settles when a client has connected for the first time, or has failed to; begins that where nobody has. */
 export function firstConnection(client: RedisClient): Promise<void> {
-  if (client.status === 'ready') return Promise.resolve();
+  // One that has ended connects only when its owner says so.
+  if (client.status === 'ready' || client.status === 'end') return Promise.resolve();
   return new Promise((resolve) => {
     const settle = (): void => {
       for (const event of FIRST_EVENTS) client.off(event, settle);
       resolve();
     };
     for (const event of FIRST_EVENTS) client.on(event, settle);
+    if (client.status === 'wait') client.connect().catch(settle);
   });
 }
 
@@ -123,15 +139,36 @@ export function forgetCommand(error: unknown): void {
   forgetCommand(noted.lastNodeError);
 }
 
-function databaseOf(text: string | null): number | undefined {
-  if (text === null || text === '') return undefined;
-  if (!/^\d+$/.test(text))
-    throw new ConfigurationError(`The database of a Redis URI must be a number; got "${text}".`);
-  return Number(text);
+/** Driver options over our own. */
+function safe(timeout: number, ...options: Partial<RedisOptions>[]): Omit<RedisOptions, 'replyMapping'> {
+  const timeouts = { commandTimeout: timeout, connectTimeout: timeout, sentinelCommandTimeout: timeout };
+  return { ...SAFE_OPTIONS, ...timeouts, ...over(...options), ...NO_PREFIX };
 }
 
-/** Options put over one another, without those that are `undefined`. */
-function given<T extends object>(...options: Partial<T>[]): Partial<T> {
-  const entries = options.flatMap((some) => Object.entries(some)).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as Partial<T>;
+function safeCluster(
+  { redisOptions = {}, ...options }: ClusterOptions,
+  timeout: number,
+): Omit<ClusterOptions, 'redisOptions'> & { redisOptions: ReturnType<typeof safe> } {
+  const prefix = { keyPrefix: 'What begins the keys is the keyPrefix of the storage.' };
+  refuse('A RedisClusterStorage', options, { ...NOT_LAZY, ...MISPLACED });
+  refuse('A RedisClusterStorage, in its redisOptions,', redisOptions, prefix);
+  return {
+    ...SAFE_CLUSTER_OPTIONS,
+    slotsRefreshTimeout: timeout,
+    ...withoutUndefined(options),
+    ...NO_PREFIX,
+    redisOptions: safe(timeout, redisOptions),
+  };
+}
+
+/** Refuses the options that there are hints for. */
+function refuse(where: string, options: object, hints: Readonly<Record<string, string>>): void {
+  const given = withoutUndefined(options);
+  const others = Object.keys(given).filter((name) => !Object.hasOwn(hints, name));
+  assertKnownOptions(where, given, others, hints);
+}
+
+/** Options put over one another; one that is `undefined` is not given. */
+function over<T extends object>(...options: Partial<T>[]): Partial<T> {
+  return Object.assign({}, ...options.map((some) => withoutUndefined(some))) as Partial<T>;
 }

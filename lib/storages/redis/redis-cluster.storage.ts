@@ -1,13 +1,23 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
 import type { StorageOptions } from '../storage.js';
-import { openCluster, safeCluster } from './redis-client.js';
+import { assertUsable, copyCluster, openCluster } from './redis-client.js';
 import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
 
-/** Options of {@link RedisClusterStorage}; those not named here go to the `Cluster` of `ioredis`. */
+/**
+ * Options of {@link RedisClusterStorage}; those not named here go to the `Cluster` of `ioredis`, and are not for a client that is
+ * used as it is. What is to be said of connections to single servers goes into `redisOptions`.
+ */
 export interface RedisClusterStorageOptions
-  extends StorageOptions, GivenClientOptions, Omit<ClusterOptions, 'keyPrefix'> {}
+  extends StorageOptions, GivenClientOptions, Omit<ClusterOptions, 'keyPrefix' | 'lazyConnect'> {
+  /**
+   * Ms that a command waits for its answer, and a connection for being made: the `commandTimeout` and the `connectTimeout` of
+   * the `redisOptions`, and the `slotsRefreshTimeout`, unless these are given. Not for a client that is used as it is.
+   * Default: 1000.
+   */
+  timeout?: number | undefined;
+}
 
 /**
  * Counts on a Redis or Valkey cluster, by the clock of each identity's primary; replicas are never read. All limits of one
@@ -23,19 +33,20 @@ export interface RedisClusterStorageOptions
  */
 export class RedisClusterStorage extends RedisScriptStorage {
   /**
-   * @param connection a URI (`redis+cluster://`, `valkey+cluster://`), or a `Cluster` of `ioredis`
-   * @throws ConfigurationError when the URI is malformed; its credentials never appear in a message
+   * @param connection a URI (`redis+cluster://`, or `rediss+cluster://` for TLS to all servers; or the same with `valkey`), or
+   *   a `Cluster` of `ioredis`
+   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
    */
   constructor(connection: string | Cluster, options: RedisClusterStorageOptions = {}) {
-    const { keyPrefix, clock, duplicate = true, ...driverOptions } = options;
-    const client = typeof connection === 'string' ? openCluster(connection, driverOptions) : connection;
-    const copied = client === connection && duplicate;
-    super(
-      copied ? client.duplicate([], safeCluster(driverOptions)) : client,
-      copied || client !== connection,
-      { keyPrefix, clock },
-      true,
-    );
+    const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;
+    const open = (within: number): Cluster => {
+      if (typeof connection === 'string') return openCluster(connection, driverOptions, within);
+      if (duplicate) return copyCluster(connection, driverOptions, within);
+      assertUsable('RedisClusterStorage', connection, options);
+      return connection;
+    };
+    const owned = typeof connection === 'string' || duplicate;
+    super({ keyPrefix, clock, timeout }, open, owned, true);
   }
 
   protected override primaries(): readonly Redis[] {

@@ -4,7 +4,9 @@ import { StorageError, type RateLimitError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { identityKey, identityKeys } from '../identity-key.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT } from '../timeout.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
@@ -40,22 +42,25 @@ export abstract class RedisScriptStorage extends Storage {
   #lastError: Error | undefined;
   #closed = false;
 
+  /** @param open is called only when the options are possible, lest a client is left behind that nobody closes */
   protected constructor(
-    client: RedisClient,
+    { timeout = DEFAULT_TIMEOUT, ...options }: StorageOptions & { timeout: number | undefined },
+    open: (timeout: number) => RedisClient,
     /** Whether this storage has opened the client, and so closes it. */
     owned: boolean,
-    options: StorageOptions,
     /** Whether every key of a call must lie in one slot: then only the limits of one identity share a call. */
     private readonly slotted: boolean,
   ) {
     super(options);
+    assertTimeout(this, timeout);
+    const client = open(timeout);
     const { clock } = options;
     this.client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
       atomicity: slotted ? 'bucket' : 'batch',
-      clock: 'server',
+      clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
       largestMovingWindow: 1_000_000,
     };
@@ -131,7 +136,6 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   override async reset(): Promise<number> {
-    await this.#connected;
     const counts = await this.#call(() =>
       Promise.all(this.primaries().map((server) => this.#resetServer(server))),
     );
@@ -150,7 +154,7 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   async #resetServer(server: Redis): Promise<number> {
-    const pattern = `${this.keyPrefix.replace(/[\\*?[\]^-]/g, '\\$&')}:{*`;
+    const pattern = `${identityKeys(this.keyPrefix).replace(/[\\*?[\]^-]/g, '\\$&')}*`;
     let removed = 0;
     let cursor = '0';
     do {
@@ -229,6 +233,6 @@ export abstract class RedisScriptStorage extends Storage {
 
   /** The identity is the hash tag: all of its keys lie in one slot. */
   #keyOf(bucket: string): string {
-    return `${this.keyPrefix}:{${bucket}}`;
+    return identityKey(this.keyPrefix, bucket);
   }
 }

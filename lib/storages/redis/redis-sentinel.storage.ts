@@ -4,9 +4,15 @@ import { openSentinel } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
 /** Options of {@link RedisSentinelStorage}; those not named here go to `ioredis`, such as `sentinelPassword`. */
-export interface RedisSentinelStorageOptions extends StorageOptions, Omit<RedisOptions, 'keyPrefix'> {
+export interface RedisSentinelStorageOptions
+  extends StorageOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /** Name of the service that the sentinels watch. Default: the path of the URI. */
-  serviceName?: string;
+  serviceName?: string | undefined;
+  /**
+   * Ms that a command waits for its answer, and a connection for being made: the `commandTimeout`, the `connectTimeout` and the
+   * `sentinelCommandTimeout` of `ioredis`, unless these are given. Default: 1000.
+   */
+  timeout?: number | undefined;
 }
 
 /**
@@ -21,12 +27,14 @@ export interface RedisSentinelStorageOptions extends StorageOptions, Omit<RedisO
  */
 export class RedisSentinelStorage extends RedisScriptStorage {
   /**
-   * @param uri `redis+sentinel://` or `valkey+sentinel://`; user name and password are the primary's
-   * @throws ConfigurationError when the URI is malformed; its credentials never appear in a message
+   * @param uri `redis+sentinel://`, or `rediss+sentinel://` for TLS to sentinels and servers; or the same with `valkey`. User
+   *   name and password are the primary's
+   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
    */
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
-    const { keyPrefix, clock, serviceName, ...driverOptions } = options;
-    super(openSentinel(uri, serviceName, driverOptions), true, { keyPrefix, clock }, false);
+    const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;
+    const open = (within: number): Redis => openSentinel(uri, serviceName, driverOptions, within);
+    super({ keyPrefix, clock, timeout }, open, true, false);
   }
 
   protected override primaries(): readonly Redis[] {

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { EtcdStorage } from 'nestjs-limits/etcd';
+import { Etcd3 } from 'etcd3';
+import { ConfigurationError } from 'nestjs-limits';
+import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
 import { openEtcd, type EtcdClientOptions } from '../../../lib/storages/etcd/etcd-client.js';
 import { absentRecord, RememberedRecords } from '../../../lib/storages/etcd/remembered-records.js';
 
@@ -78,6 +80,19 @@ describe('options', () => {
     const faultHandling = { global: 'retry' };
     const options = optionsOf('etcd://localhost', { faultHandling } as EtcdClientOptions);
     expect(options).not.toMatchObject({ faultHandling });
+  });
+
+  it('of the driver are refused beside a given client', () => {
+    const client = new Etcd3({ hosts: '127.0.0.1:1' });
+    const grpcOptions = { 'grpc.max_reconnect_backoff_ms': 50 };
+    expect(() => new EtcdStorage(client, { timeout: 500, grpcOptions })).toThrow(
+      new ConfigurationError(
+        'An EtcdStorage on a given client does not know the option "grpcOptions". Known options: clock, keyPrefix, timeout.',
+      ),
+    );
+    const absent = { timeout: undefined, grpcOptions: undefined } as unknown as EtcdStorageOptions;
+    expect(() => new EtcdStorage(client, absent)).not.toThrow();
+    client.close();
   });
 
   it.each([0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000'])(

@@ -1,15 +1,33 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
+import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from 'nestjs-limits';
 import {
+  copyCluster,
+  copyRedis,
   firstConnection,
   forgetCommand,
   openCluster,
   openRedis,
   openSentinel,
+  type RedisClient,
 } from '../../../lib/storages/redis/redis-client.js';
 
-const ONE_SERVER =
-  'A RedisStorage needs exactly one server: redis://[user:password@]host:port[/db] or redis+unix://[user:password@]/path/to/socket[?db=1].';
+const SERVER =
+  'redis://[user:password@]host:port[/db] (rediss:// for TLS) or redis+unix://[user:password@]/path/to/socket[?db=1]';
+const CLUSTER = 'redis+cluster://[user:password@]host:port,host:port (rediss+cluster:// for TLS)';
+const SENTINELS =
+  'redis+sentinel://[user:password@]host:port,host:port/service[/db] (rediss+sentinel:// for TLS)';
+
+/** Nobody listens there. */
+const NOWHERE = '127.0.0.1:1';
+
+/** What a client was opened with. */
+function optionsOf<C extends RedisClient>(client: C): C['options'] {
+  client.disconnect();
+  return client.options;
+}
 
 describe('A URI of Redis', () => {
   it.each([
@@ -19,37 +37,64 @@ describe('A URI of Redis', () => {
     'redis+unix://host/path',
     'redis+unix://',
   ])('names one server: "%s" does not', (uri) => {
-    expect(() => openRedis(uri, {})).toThrow(new ConfigurationError(ONE_SERVER));
+    expect(() => openRedis(uri, {}, 1000)).toThrow(
+      new ConfigurationError(`A RedisStorage needs exactly one server: ${SERVER}.`),
+    );
   });
 
   it.each(['redis://host:6379/one', 'redis://host:6379/-1', 'redis+unix:///socket?db=one'])(
     'names its database by number: "%s" does not',
     (uri) => {
-      expect(() => openRedis(uri, {})).toThrow(
+      expect(() => openRedis(uri, {}, 1000)).toThrow(
         /^The database of a Redis URI must be a number; got "(one|-1)"\.$/,
       );
     },
   );
 
   it('names a server of a cluster', () => {
-    expect(() => openCluster('redis+cluster://', {})).toThrow(
-      new ConfigurationError(
-        'A RedisClusterStorage needs at least one server: redis+cluster://[user:password@]host:port,host:port.',
-      ),
+    expect(() => openCluster('redis+cluster://', {}, 1000)).toThrow(
+      new ConfigurationError(`A RedisClusterStorage needs at least one server: ${CLUSTER}.`),
     );
   });
 
   it.each(['redis+sentinel://host:26379', 'redis+sentinel://host:26379/', 'redis+sentinel:///service'])(
     'names sentinels and their service: "%s" does not',
     (uri) => {
-      expect(() => openSentinel(uri, undefined, {})).toThrow(
+      expect(() => openSentinel(uri, undefined, {}, 1000)).toThrow(
         new ConfigurationError(
-          'A RedisSentinelStorage needs its sentinels and the name of the service: ' +
-            'redis+sentinel://[user:password@]host:port,host:port/service[/db], or the option serviceName.',
+          `A RedisSentinelStorage needs its sentinels and the name of the service: ${SENTINELS}, or the option serviceName.`,
         ),
       );
     },
   );
+
+  const openers: [name: string, form: string, open: (uri: string) => RedisClient, foreign: string[]][] = [
+    [
+      'RedisStorage',
+      SERVER,
+      (uri) => openRedis(uri, {}, 1000),
+      ['http', 'redis+cluster', 'rediss+cluster', 'redis+sentinel', 'rediss+unix', 'redisss', 'mongodb'],
+    ],
+    [
+      'RedisClusterStorage',
+      CLUSTER,
+      (uri) => openCluster(uri, {}, 1000),
+      ['https', 'redis', 'rediss', 'valkeys', 'redis+unix', 'redis+sentinel', 'redis+clusters'],
+    ],
+    [
+      'RedisSentinelStorage',
+      SENTINELS,
+      (uri) => openSentinel(uri, undefined, {}, 1000),
+      ['tls', 'redis', 'rediss', 'valkeys', 'redis+cluster', 'rediss+cluster', 'redis+sentinels'],
+    ],
+  ];
+  describe.each(openers)('of a %s', (name, form, open, foreign) => {
+    it.each(foreign)('is not one with %s://, and its credentials stay untold', (scheme) => {
+      expect(() => open(`${scheme}://user:secret@${NOWHERE}/service`)).toThrow(
+        new ConfigurationError(`A ${name} needs a URI of the form ${form}; got one with "${scheme}://".`),
+      );
+    });
+  });
 });
 
 describe('A connection to Redis', () => {
@@ -60,38 +105,202 @@ describe('A connection to Redis', () => {
     ['valkeys://host', { host: 'host', tls: {} }],
     ['redis+unix:///run/redis.sock?db=3', { path: '/run/redis.sock', db: 3 }],
   ])('is opened as "%s" says', (uri, expected) => {
-    const client = openRedis(uri, { lazyConnect: true });
-    expect(client.options).toMatchObject(expected);
-    client.disconnect();
+    expect(optionsOf(openRedis(uri, {}, 1000))).toMatchObject(expected);
   });
 
-  it('is opened as its options say rather than its URI', () => {
-    const client = openRedis('redis://host:1/2', { lazyConnect: true, db: 5 });
-    expect(client.options).toMatchObject({ host: 'host', port: 1, db: 5 });
-    client.disconnect();
+  it('is opened as its options say rather than its URI, and one that is undefined says nothing', () => {
+    const options = optionsOf(openRedis('redis://u@host:1/2', { db: 5, username: undefined }, 1000));
+    expect(options).toMatchObject({ host: 'host', port: 1, db: 5, username: 'u' });
   });
 
   it('is to the primary of the service that the URI names, or the option', () => {
-    const uri = 'redis+sentinel://u:p@one,two:5/primary/4';
-    const [named, told] = [undefined, 'other'].map((name) => openSentinel(uri, name, { lazyConnect: true }));
+    const uri = `redis+sentinel://u:p@127.0.0.1,${NOWHERE}/primary/4`;
+    const [named, told] = [undefined, 'other'].map((name) => optionsOf(openSentinel(uri, name, {}, 1000)));
     const sentinels = [
-      { host: 'one', port: 26_379 },
-      { host: 'two', port: 5 },
+      { host: '127.0.0.1', port: 26_379 },
+      { host: '127.0.0.1', port: 1 },
     ];
-    expect(named?.options).toMatchObject({ sentinels, name: 'primary', username: 'u', password: 'p', db: 4 });
-    expect(told?.options).toMatchObject({ sentinels, name: 'other' });
-    named?.disconnect();
-    told?.disconnect();
+    expect(named).toMatchObject({ sentinels, name: 'primary', username: 'u', password: 'p', db: 4 });
+    expect(told).toMatchObject({ sentinels, name: 'other' });
   });
 
-  it('is waited for until it fails as well', async () => {
-    const client = openRedis('redis://127.0.0.1:1', { lazyConnect: true, retryStrategy: () => null });
-    const settled = firstConnection(client);
-    await expect(client.connect()).rejects.toThrow('Connection is closed.');
-    expect(await settled).toBeUndefined();
-    expect(['ready', 'error', 'close', 'end'].map((event) => client.listenerCount(event))).toEqual([
-      0, 0, 0, 0,
+  it.each<[what: string, client: () => RedisClient]>([
+    [
+      'a server',
+      () => new Redis({ port: 1, lazyConnect: true, retryStrategy: () => null }).on('error', () => undefined),
+    ],
+    [
+      'a cluster',
+      () =>
+        new Cluster([{ host: '127.0.0.1', port: 1 }], {
+          lazyConnect: true,
+          clusterRetryStrategy: () => null,
+        }).on('error', () => undefined),
+    ],
+  ])(
+    'that waits for its first command is begun, and waited for until it fails: to %s',
+    async (_what, open) => {
+      const client = open();
+      const events = ['ready', 'error', 'close', 'end'];
+      const before = events.map((event) => client.listenerCount(event));
+      expect(client.status).toBe('wait');
+      expect(await firstConnection(client)).toBeUndefined();
+      expect(client.status).not.toBe('wait');
+      if (client.status !== 'end') await once(client, 'end'); // what the driver listens to until then is no leak of ours
+      expect(events.map((event) => client.listenerCount(event))).toEqual(before);
+    },
+  );
+
+  it('that has ended is not waited for', async () => {
+    const client = new Redis({ lazyConnect: true });
+    client.disconnect();
+    expect(client.status).toBe('end');
+    expect(await firstConnection(client)).toBeUndefined();
+  });
+});
+
+describe('TLS', () => {
+  const tls = { ca: 'certificate' };
+
+  it.each(['rediss+cluster', 'valkeys+cluster'])(
+    '%s:// is to all servers of a cluster, by name',
+    (scheme) => {
+      const options = optionsOf(openCluster(`${scheme}://u:p@${NOWHERE}`, {}, 1000));
+      expect(options.redisOptions).toMatchObject({ tls: {}, username: 'u', password: 'p' });
+      expect(resolvedBy(options)).toBe('name');
+    },
+  );
+
+  it('to a cluster is as the options say, whatever the scheme', () => {
+    const lookedUp: ClusterOptions['dnsLookup'] = (_name, callback) => callback(null, 'address');
+    for (const scheme of ['redis+cluster', 'rediss+cluster']) {
+      const options = { redisOptions: { tls }, dnsLookup: lookedUp };
+      const opened = optionsOf(openCluster(`${scheme}://${NOWHERE}`, options, 1000));
+      expect(opened.redisOptions).toMatchObject({ tls });
+      expect(resolvedBy(opened)).toBe('address');
+    }
+  });
+
+  it.each(['rediss+sentinel', 'valkeys+sentinel'])(
+    '%s:// is to the sentinels and to the servers, by one certificate unless there are two',
+    (scheme) => {
+      const opened = [{}, { tls }, { tls, sentinelTLS: { ca: 'other' } }].map((options) =>
+        tlsOf(optionsOf(openSentinel(`${scheme}://${NOWHERE}/service`, undefined, options, 1000))),
+      );
+      expect(opened).toEqual([
+        { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true },
+        { tls, sentinelTLS: tls, enableTLSForSentinelMode: true },
+        { tls, sentinelTLS: { ca: 'other' }, enableTLSForSentinelMode: true },
+      ]);
+    },
+  );
+
+  it('that the options ask for is to the server that sentinels name, too', () => {
+    const opened = [{}, { tls }].map((options) =>
+      tlsOf(optionsOf(openSentinel(`redis+sentinel://${NOWHERE}/service`, undefined, options, 1000))),
+    );
+    expect(opened).toEqual([
+      { tls: undefined, sentinelTLS: undefined, enableTLSForSentinelMode: false },
+      { tls, sentinelTLS: undefined, enableTLSForSentinelMode: true },
     ]);
+  });
+
+  it.each<[scheme: string, open: (port: number) => RedisClient]>([
+    ['rediss', (port) => openRedis(`rediss://u:secret@127.0.0.1:${port}`, {}, 1000)],
+    ['rediss+cluster', (port) => openCluster(`rediss+cluster://u:secret@127.0.0.1:${port}`, {}, 1000)],
+    [
+      'rediss+sentinel',
+      (port) => {
+        const options = { sentinelPassword: 'secret' };
+        return openSentinel(`rediss+sentinel://u:secret@127.0.0.1:${port}/service`, undefined, options, 1000);
+      },
+    ],
+  ])('%s:// sends no word before the handshake', async (_scheme, open) => {
+    const sniffer = createServer().listen(0, '127.0.0.1');
+    await once(sniffer, 'listening');
+    const client = open((sniffer.address() as AddressInfo).port);
+    client.on('error', () => undefined);
+    const sockets: Socket[] = [];
+    sniffer.on('connection', (socket) => sockets.push(socket.on('error', () => undefined)));
+    const [socket] = (await once(sniffer, 'connection')) as [Socket];
+    const [sent] = (await once(socket, 'data')) as [Buffer];
+    expect(sent[0]).toBe(0x16); // a record of the handshake
+    expect(sent.includes('secret')).toBe(false);
+    client.disconnect();
+    for (const each of sockets) each.destroy();
+    sniffer.close();
+  });
+
+  function tlsOf({ tls, sentinelTLS, enableTLSForSentinelMode }: RedisOptions): object {
+    return { tls, sentinelTLS, enableTLSForSentinelMode };
+  }
+
+  function resolvedBy({ dnsLookup }: ClusterOptions): string | undefined {
+    let found: string | undefined;
+    dnsLookup?.('name', (_error, address) => (found = address));
+    return found;
+  }
+});
+
+describe('A timeout', () => {
+  const sentinels = `redis+sentinel://${NOWHERE}/service`;
+  const lazy = new Redis({ lazyConnect: true, commandTimeout: 9, connectTimeout: 9 });
+
+  it.each<[what: string, open: (options: RedisOptions) => RedisOptions | undefined]>([
+    ['a server', (options) => optionsOf(openRedis(`redis://${NOWHERE}`, options, 300))],
+    ['a copied client', (options) => optionsOf(copyRedis(lazy, options, 300))],
+    ['a sentinel', (options) => optionsOf(openSentinel(sentinels, undefined, options, 300))],
+    [
+      'a server of a cluster',
+      (redisOptions) =>
+        optionsOf(openCluster(`redis+cluster://${NOWHERE}`, { redisOptions }, 300)).redisOptions,
+    ],
+  ])('is that of commands and connections to %s, unless these have their own', (_what, open) => {
+    const given = { commandTimeout: 1, connectTimeout: 2, sentinelCommandTimeout: 3 };
+    expect(open({})).toMatchObject({
+      commandTimeout: 300,
+      connectTimeout: 300,
+      sentinelCommandTimeout: 300,
+    });
+    expect(open(given)).toMatchObject(given);
+  });
+
+  it('is that of looking for the servers of a cluster, unless it has its own', () => {
+    const uri = `redis+cluster://${NOWHERE}`;
+    expect(optionsOf(openCluster(uri, {}, 300)).slotsRefreshTimeout).toBe(300);
+    expect(optionsOf(openCluster(uri, { slotsRefreshTimeout: 5 }, 300)).slotsRefreshTimeout).toBe(5);
+  });
+});
+
+describe('A connection like that of a given client', () => {
+  it('has what the client has, but neither waits for a command nor has its prefix', () => {
+    const client = new Redis({ port: 1, db: 3, lazyConnect: true, keyPrefix: 'app:' });
+    const copy = copyRedis(client, { db: 4 }, 1000);
+    expect(copy.status).toBe('connecting');
+    expect(optionsOf(copy)).toMatchObject({
+      port: 1,
+      db: 4,
+      lazyConnect: false,
+      keyPrefix: '',
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+    });
+  });
+
+  it.each<[where: string, options: ClusterOptions]>([
+    ['itself', { keyPrefix: 'app:' }],
+    ['its redisOptions', { redisOptions: { keyPrefix: 'app:' } }],
+  ])('of a cluster that has a prefix in %s has none either', (_where, options) => {
+    const client = new Cluster([{ host: '127.0.0.1', port: 1 }], {
+      ...options,
+      redisOptions: { username: 'u', keyPrefix: options.redisOptions?.keyPrefix },
+      lazyConnect: true,
+    });
+    const copy = copyCluster(client, {}, 1000);
+    expect(copy.status).toBe('connecting');
+    const copied = optionsOf(copy);
+    expect(copied).toMatchObject({ keyPrefix: '', lazyConnect: false, maxRedirections: 4 });
+    expect(copied.redisOptions).toMatchObject({ keyPrefix: '', username: 'u', maxRetriesPerRequest: 0 });
   });
 });
 

@@ -10,8 +10,11 @@ it.each([
     `${scheme}://${NOWHERE}/1`,
     'RedisStorage',
   ]),
-  ...['redis', 'valkey', 'async+redis'].flatMap((scheme) => [
-    [`${scheme}+unix:///no/such/socket?db=1`, 'RedisStorage'],
+  ...['redis', 'valkey', 'async+redis'].map((scheme) => [
+    `${scheme}+unix:///no/such/socket?db=1`,
+    'RedisStorage',
+  ]),
+  ...['redis', 'valkey', 'rediss', 'valkeys', 'async+redis'].flatMap((scheme) => [
     [`${scheme}+cluster://${NOWHERE},${NOWHERE}`, 'RedisClusterStorage'],
     [`${scheme}+sentinel://${NOWHERE},${NOWHERE}/service`, 'RedisSentinelStorage'],
   ]),

@@ -1,0 +1,102 @@
+import type { RedisOptions } from 'ioredis';
+import { ConfigurationError } from '../../common/errors.js';
+import { assertScheme, parseStorageUri, type HostAndPort } from '../storage-uri.js';
+
+/** Schemes of the storages; an `s` after the name of the server asks for TLS. */
+export const REDIS_SCHEMES = ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'] as const;
+export const CLUSTER_SCHEMES = [
+  'redis+cluster',
+  'rediss+cluster',
+  'valkey+cluster',
+  'valkeys+cluster',
+] as const;
+export const SENTINEL_SCHEMES = [
+  'redis+sentinel',
+  'rediss+sentinel',
+  'valkey+sentinel',
+  'valkeys+sentinel',
+] as const;
+
+const REDIS_FORM =
+  'redis://[user:password@]host:port[/db] (rediss:// for TLS) or redis+unix://[user:password@]/path/to/socket[?db=1]';
+const CLUSTER_FORM = 'redis+cluster://[user:password@]host:port,host:port (rediss+cluster:// for TLS)';
+const SENTINEL_FORM =
+  'redis+sentinel://[user:password@]host:port,host:port/service[/db] (rediss+sentinel:// for TLS)';
+
+const DEFAULT_PORT = 6379;
+const DEFAULT_SENTINEL_PORT = 26_379;
+
+/** What URIs of several servers name. */
+export interface RedisTarget {
+  readonly servers: readonly HostAndPort[];
+  /** Whether to encrypt all connections. */
+  readonly secure: boolean;
+  /** What the URI says of connections to the servers that hold keys. */
+  readonly options: Partial<RedisOptions>;
+}
+
+/**
+ * What a URI says of one server.
+ *
+ * @throws ConfigurationError when it is malformed, as every function here
+ */
+export function parseRedisUri(uri: string): Partial<RedisOptions> {
+  const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, REDIS_FORM, DEFAULT_PORT);
+  assertScheme('A RedisStorage', scheme, REDIS_SCHEMES, REDIS_FORM);
+  const [server, ...others] = hosts;
+  const isSocket = scheme.endsWith('+unix');
+  if (others.length > 0 || isSocket !== (server === undefined) || (isSocket && path === '')) {
+    throw new ConfigurationError(`A RedisStorage needs exactly one server: ${REDIS_FORM}.`);
+  }
+  return {
+    ...(isSocket ? { path } : server),
+    ...(isSecure(scheme) && { tls: {} }),
+    ...credentialsOf(username, password),
+    ...databaseOf(isSocket ? query.get('db') : path.slice(1)),
+  };
+}
+
+export function parseClusterUri(uri: string): RedisTarget {
+  const { scheme, username, password, hosts } = parseStorageUri(uri, CLUSTER_FORM, DEFAULT_PORT);
+  assertScheme('A RedisClusterStorage', scheme, CLUSTER_SCHEMES, CLUSTER_FORM);
+  if (hosts.length === 0)
+    throw new ConfigurationError(`A RedisClusterStorage needs at least one server: ${CLUSTER_FORM}.`);
+  return { servers: hosts, secure: isSecure(scheme), options: credentialsOf(username, password) };
+}
+
+/** @param serviceName wins over what the URI says */
+export function parseSentinelUri(uri: string, serviceName: string | undefined): RedisTarget {
+  const { scheme, username, password, hosts, path } = parseStorageUri(
+    uri,
+    SENTINEL_FORM,
+    DEFAULT_SENTINEL_PORT,
+  );
+  assertScheme('A RedisSentinelStorage', scheme, SENTINEL_SCHEMES, SENTINEL_FORM);
+  const [, service = '', db = ''] = path.split('/');
+  const name = serviceName ?? service;
+  if (hosts.length === 0 || name === '') {
+    throw new ConfigurationError(
+      `A RedisSentinelStorage needs its sentinels and the name of the service: ${SENTINEL_FORM}, or the option serviceName.`,
+    );
+  }
+  return {
+    servers: hosts,
+    secure: isSecure(scheme),
+    options: { name, ...credentialsOf(username, password), ...databaseOf(db) },
+  };
+}
+
+function isSecure(scheme: string): boolean {
+  return /^(?:redis|valkey)s/.test(scheme);
+}
+
+function credentialsOf(username: string | undefined, password: string | undefined): Partial<RedisOptions> {
+  return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
+}
+
+function databaseOf(text: string | null): Partial<RedisOptions> {
+  if (text === null || text === '') return {};
+  if (!/^\d+$/.test(text))
+    throw new ConfigurationError(`The database of a Redis URI must be a number; got "${text}".`);
+  return { db: Number(text) };
+}
