@@ -73,6 +73,9 @@ const FIRST_GUARD: Provider = {
 
 const logger = new Logger('RateLimit');
 
+/** Ms for which the store is looked at while the application starts. */
+const LONGEST_LOOK = 2000;
+
 /** Ms that closing the store may hold up the end of the application. */
 const LONGEST_SHUTDOWN = 2000;
 
@@ -155,6 +158,7 @@ export class RateLimitModule
 {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(RATE_LIMIT_STORAGE) private readonly store: Storage,
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
   ) {
     super();
@@ -187,14 +191,10 @@ export class RateLimitModule
   async onApplicationBootstrap(): Promise<void> {
     const { resilience } = this.options;
     if (resilience === false) return;
-    const check = async (): Promise<void> => {
-      if (!(await this.storage.check())) throw new StorageError(`${this.storage} does not answer.`);
-    };
-    if (!resilience.startWithoutStore) await check();
+    const ready = assertReady(this.store);
+    if (!resilience.startWithoutStore) await ready;
     else
-      check().catch((error: unknown) =>
-        logger.warn(`${messageOf(error)} The application starts without it.`),
-      );
+      ready.catch((error: unknown) => logger.warn(`${messageOf(error)} The application starts without it.`));
   }
 
   /** Closes what this module opened. Never throws: the application is going down in good order. */
@@ -205,6 +205,27 @@ export class RateLimitModule
       logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
     }
   }
+}
+
+/**
+ * Refuses a store that cannot count, with what it says when it is asked.
+ *
+ * @throws StorageError
+ */
+async function assertReady(store: Storage): Promise<void> {
+  if (await within(LONGEST_LOOK, async () => store.check()).catch(() => false)) return;
+  let reason: unknown;
+  try {
+    await within(LONGEST_LOOK, async () => store.get('start'));
+  } catch (error) {
+    reason = error;
+  }
+  throw new StorageError(
+    reason === undefined
+      ? `${store} answers, but takes nothing that is to be counted.`
+      : `${store} does not answer (${messageOf(reason)}).`,
+    { cause: reason },
+  );
 }
 
 /** What decides; a storage that was given stays open when this is closed. */

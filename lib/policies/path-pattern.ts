@@ -3,11 +3,8 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { decodeSegment } from '../common/path-segment.js';
 
-/** How much a segment of a path leaves open, the most definite first: `users`, `*.json`, `*` and `**`. */
-const [STATIC, PART, ONE, MANY] = [0, 1, 2, 3];
-
-/** Where a path ends, less is open than where it goes on anyhow, and more than where it goes on in some way. */
-const END = 2.5;
+/** How much a segment leaves open, the most definite first: `users`, `*.json`, `*`, none where a pattern has ended, and `**`. */
+const [STATIC, PART, ONE, END, MANY] = [0, 1, 2, 3, 4];
 
 /** Characters of a pattern: patterns are compared segment by segment with each other and with the templates of routes. */
 const LONGEST_PATTERN = 1000;
@@ -68,9 +65,9 @@ export class PathPattern {
   compareTo(other: PathPattern): number {
     const length = Math.max(this.#segments.length, other.#segments.length);
     for (let index = 0; index < length; index++) {
-      const { openness: one } = this.#segments[index] ?? { openness: END };
-      const { openness: two } = other.#segments[index] ?? { openness: END };
-      if (one !== two) return one - two;
+      const own = this.#segments[index]?.openness ?? END;
+      const others = other.#segments[index]?.openness ?? END;
+      if (own !== others) return own - others;
     }
     return 0;
   }
@@ -86,13 +83,13 @@ function fold(segment: string): string {
 }
 
 const any = (): boolean => true;
-const one: Segment = { openness: ONE, text: '*', matches: any };
-const many: Segment = { openness: MANY, text: '**', matches: any };
+const anyOne: Segment = { openness: ONE, text: '*', matches: any };
+const anyMany: Segment = { openness: MANY, text: '**', matches: any };
 
 function segmentOfPattern(given: string): Segment {
-  if (given === '**') return many;
+  if (given === '**') return anyMany;
   const text = fold(decodeSegment(given).replaceAll(/:\w+/g, '*'));
-  if (text === '*') return one;
+  if (text === '*') return anyOne;
   if (!/[*?[\]{}()|\\]/.test(text)) return staticSegment(text);
   // Two stars, or what may repeat, would be tried in every combination at the will of whoever sends a long path.
   if (text.split('*').length > 2 || /[+()|\\]/.test(text)) {
@@ -134,8 +131,8 @@ function staticSegment(text: string): Segment {
 /** What a segment of a route's template stands for; `undefined` where that may be more than this knows. */
 function segmentOfTemplate(given: string): Segment | undefined {
   if (/[{}()|?\\]|.\*/.test(given)) return undefined; // optional parts, regular expressions, prefixes of wildcards
-  if (given.startsWith('*')) return many;
-  return given.includes(':') ? one : staticSegment(fold(decodeSegment(given)));
+  if (given.startsWith('*')) return anyMany;
+  return given.includes(':') ? anyOne : staticSegment(fold(decodeSegment(given)));
 }
 
 /** By trying `**` with ever more segments; only the last of several has to be tried again. */
@@ -186,22 +183,18 @@ function align(
   fits: (segment: Segment, other: Segment) => boolean,
   isOpen: boolean,
 ): boolean {
-  /** Whether the rest of the pattern fits that of the template from each place on; first of an empty pattern. */
+  /** Whether the rest of the pattern fits that of the template from each place on; first of an empty rest. */
   let rests: boolean[] = [];
-  for (let i = pattern.length; i >= 0; i--) {
-    const segment = pattern[i];
-    const next = rests;
+  for (let at = pattern.length; at >= 0; at--) {
+    const segment = pattern[at];
+    const shorter = rests;
     rests = [];
-    for (let j = template.length; j >= 0; j--) {
-      const other = template[j];
-      rests[j] =
-        segment?.openness === MANY
-          ? next[j] === true || rests[j + 1] === true
-          : isOpen && other?.openness === MANY
-            ? rests[j + 1] === true || next[j] === true
-            : segment === undefined || other === undefined
-              ? segment === other
-              : next[j + 1] === true && fits(segment, other);
+    for (let place = template.length; place >= 0; place--) {
+      const other = template[place];
+      const takesAny = segment?.openness === MANY || (isOpen && other?.openness === MANY);
+      if (takesAny) rests[place] = shorter[place] === true || rests[place + 1] === true;
+      else if (segment === undefined || other === undefined) rests[place] = segment === other;
+      else rests[place] = shorter[place + 1] === true && fits(segment, other);
     }
   }
   return rests[0] === true;

@@ -180,11 +180,23 @@ describeOverHttp('A store that is down', (start) => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     storage.check = () => false;
+    const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
+    const readOnly = 'MapCasStorage answers, but takes nothing that is to be counted.';
     const app = await start(limited([ShopController], { storage }));
-    expect(app.log.warnings).toEqual(['MapCasStorage does not answer. The application starts without it.']);
-    await expect(
-      start(limited([ShopController], { storage, resilience: { startWithoutStore: false } })),
-    ).rejects.toThrow(new StorageError('MapCasStorage does not answer.'));
+    await app.get('/'); // by then the store has been looked at
+    expect(app.log.warnings).toEqual([`${readOnly} The application starts without it.`]);
+    await expect(start(limited([ShopController], needed))).rejects.toThrow(new StorageError(readOnly));
+
+    server.interfere = () => {
+      throw new Error('wrong password');
+    };
+    const lost = 'MapCasStorage does not answer (MapCasStorage failed: wrong password).';
+    const other = await start(limited([ShopController], { storage }));
+    await other.get('/');
+    expect(other.log.warnings).toEqual([`${lost} The application starts without it.`]);
+    const error: unknown = await start(limited([ShopController], needed)).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(StorageError);
+    expect((error as StorageError).message).toBe(lost);
   });
 
   it('is no matter for the service either, which counts on its own as well', async () => {
