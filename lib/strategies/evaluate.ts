@@ -12,23 +12,6 @@ export interface Evaluation {
   readonly retryAfter: number;
 }
 
-/** Says what a hit of this cost would meet now. Changes nothing. */
-export function evaluate<State>(
-  strategy: Strategy<State>,
-  state: State | undefined,
-  quota: Quota,
-  cost: number,
-  now: number,
-): Evaluation {
-  const remaining = strategy.remaining(state, quota, now);
-  return {
-    allowed: cost <= remaining,
-    remaining,
-    resetTime: strategy.resetTime(state, quota, now),
-    retryAfter: retryAfter(strategy, state, quota, cost, remaining, now),
-  };
-}
-
 /** Whole ms after which a hit of this cost would be allowed: 0 if it is, `Infinity` if the cost exceeds the capacity. */
 export function retryAfter<State>(
   strategy: Strategy<State>,

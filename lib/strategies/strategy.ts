@@ -40,7 +40,10 @@ export interface Strategy<State> {
   /** Whole ms until a cost above `remaining` and within the capacity would be allowed, if nobody hits meanwhile; not one too many. */
   wait(state: State, quota: Quota, cost: number, now: number): number;
 
-  /** Takes an allowed cost above 0 and returns the new state. Owns `state`, and may change it in place. */
+  /**
+   * Takes an allowed cost above 0 and returns the new state. Owns `state`, and may change it in place; but one that means the
+   * same as none is replaced by a new one, since its store may have dropped it.
+   */
   commit(state: State | undefined, quota: Quota, cost: number, now: number): State;
 
   /**

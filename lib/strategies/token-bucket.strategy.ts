@@ -46,10 +46,11 @@ export const tokenBucket: Strategy<TokenBucketState> = {
   },
 
   commit(state, { amount, period }, cost, now) {
-    if (state === undefined) return { level: cost * period, at: now, since: now, consumed: cost };
-    const level = levelAt(state, amount, now);
-    state.since = level > 0 ? Math.min(state.since, now) : now;
-    state.consumed = level > 0 ? state.consumed + cost : cost;
+    const level = state === undefined ? 0 : levelAt(state, amount, now);
+    if (state === undefined || level === 0)
+      return { level: cost * period, at: now, since: now, consumed: cost };
+    state.since = Math.min(state.since, now);
+    state.consumed += cost;
     state.level = level + cost * period;
     state.at = now;
     return state;

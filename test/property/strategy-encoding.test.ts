@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { strategies, strategyNames } from '../../lib/strategies/strategies.js';
 import { play, RUNS, scenarios, START, Subject, type Taken } from '../support/strategies.js';
 
 describe.each(strategyNames)('%s', (name) => {
@@ -65,6 +65,33 @@ describe.each(strategyNames)('%s', (name) => {
           const time = subject.expiresAt + (later % (3 * quota.period));
 
           expect(subject.evaluate(cost, time)).toEqual(new Subject(name, quota).evaluate(cost, time));
+        },
+      ),
+      RUNS,
+    );
+  });
+
+  it('replaces a state that has expired by a new one, and leaves the old one as it was', () => {
+    fc.assert(
+      fc.property(
+        scenarios(name, { clockGoesBack: true }),
+        fc.nat(),
+        fc.nat(),
+        ({ quota, steps }, seed, later) => {
+          const subject = new Subject(name, quota);
+          play(subject, steps);
+          const { numbers, expiresAt } = subject;
+          fc.pre(numbers !== undefined && expiresAt !== undefined);
+          const strategy = strategies[name];
+          const expired = strategy.decode(numbers);
+          const before = structuredClone(expired);
+          const [cost, now] = [1 + (seed % quota.burst), expiresAt + (later % (3 * quota.period))];
+
+          const next = strategy.commit(expired, quota, cost, now);
+
+          expect(next).not.toBe(expired);
+          expect(expired).toEqual(before);
+          expect(next).toEqual(strategy.commit(undefined, quota, cost, now));
         },
       ),
       RUNS,

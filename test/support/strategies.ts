@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { evaluate, type Evaluation } from '../../lib/strategies/evaluate.js';
+import { retryAfter, type Evaluation } from '../../lib/strategies/evaluate.js';
 import { strategies } from '../../lib/strategies/strategies.js';
 import type { Consumption, Quota, StrategyName } from '../../lib/strategies/strategy.js';
 
@@ -36,7 +36,15 @@ export class Subject {
   ) {}
 
   evaluate(cost: number, now: number): Evaluation {
-    return evaluate(strategies[this.name], this.state, this.quota, cost, now);
+    const { name, state, quota } = this;
+    const strategy = strategies[name];
+    const remaining = strategy.remaining(state, quota, now);
+    return {
+      allowed: cost <= remaining,
+      remaining,
+      resetTime: strategy.resetTime(state, quota, now),
+      retryAfter: retryAfter(strategy, state, quota, cost, remaining, now),
+    };
   }
 
   remaining(now: number): number {
