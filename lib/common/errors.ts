@@ -62,8 +62,18 @@ export class ConcurrentUpdateError extends StorageError {
 
 /** Whether the store is to blame, as told by whichever copy of this package: a `require`d storage may stand behind an `import`ed module. */
 export function isStorageError(error: unknown): error is StorageError {
-  const code = error instanceof Error ? (error as Partial<StorageError>).code : undefined;
+  const code = codeOf(error);
   return code === 'ERR_RATE_LIMIT_STORAGE' || code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
+}
+
+/** Whether an error is this library's own, of whichever copy of this package. */
+export function isRateLimitError(error: unknown): error is RateLimitError {
+  const code = codeOf(error);
+  return typeof code === 'string' && code.startsWith('ERR_RATE_LIMIT_');
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error ? (error as { code?: unknown }).code : undefined;
 }
 
 /** A function of the application (`key`, `cost`, `skip`, …) threw or returned something unusable; `cause` holds what it threw. */

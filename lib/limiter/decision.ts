@@ -11,6 +11,11 @@ export class Decision {
   readonly now: number;
   /** One outcome per limit. */
   readonly limits: readonly Outcome[];
+  /**
+   * What decided instead of a store that did not answer: `'allow'`, nothing, so that the hit passed uncounted; `'fallback'`,
+   * a count of this process alone. `undefined` where the store decided.
+   */
+  readonly degraded: BatchResult['degraded'] | undefined;
 
   /** @param earlier what was decided of other limits of the same hit before */
   constructor(
@@ -19,6 +24,7 @@ export class Decision {
   ) {
     this.allowed = result.allowed && (earlier?.allowed ?? true);
     this.now = result.now;
+    this.degraded = result.degraded ?? earlier?.degraded;
     this.limits = earlier === undefined ? result.outcomes : [...earlier.limits, ...result.outcomes];
   }
 
@@ -49,6 +55,11 @@ export class Decision {
   get receipts(): Receipt[] {
     return [...(this.earlier?.receipts ?? []), ...receiptsOf(this.result)];
   }
+}
+
+/** Whether a value is a decision, made by whichever copy of this package. */
+export function isDecision(value: unknown): value is Decision {
+  return typeof value === 'object' && value !== null && 'binding' in value && 'receipts' in value;
 }
 
 function binds(outcome: Outcome, binding: Outcome): boolean {

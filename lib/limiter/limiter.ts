@@ -2,7 +2,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { assertCost } from '../common/cost.js';
 import type { Hit } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
-import { Decision } from './decision.js';
+import { Decision, isDecision } from './decision.js';
 import { WaitingLines, type Patience } from './waiting-lines.js';
 
 /** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
@@ -11,7 +11,7 @@ export type HitArguments = readonly string[] | [identifiers: readonly string[], 
 /** Options of a single hit. */
 export interface HitOptions {
   /** Units to take; a whole number. Default: 1. */
-  cost?: number;
+  cost?: number | undefined;
 }
 
 /** How much of a limit is left. */
@@ -67,7 +67,8 @@ export abstract class Limiter<Limits> {
    * Takes a hit as soon as it is allowed. Within this process those who wait for the same come in the order in which they
    * asked, and only the first of them asks the store.
    *
-   * @throws WaitTimeoutError as soon as it is known that `maxWait` would not be enough; the reason of `signal` when it is aborted
+   * @throws WaitTimeoutError as soon as it is known that `maxWait` would not be enough; the reason of `signal` when it is aborted;
+   * RangeError for a `maxWait` that is no number from 0
    * @example
    * ```ts
    * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
@@ -103,7 +104,7 @@ export abstract class Limiter<Limits> {
   /** Without a decision: gives the cost back to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
-    if (!(given instanceof Decision)) {
+    if (!isDecision(given)) {
       return this.storage.refund(
         this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const })),
       );

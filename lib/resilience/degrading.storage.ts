@@ -1,6 +1,7 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { StorageError } from '../common/errors.js';
+import { isStorageError, type StorageError } from '../common/errors.js';
 import {
+  bareHit,
   receiptsOf,
   type BatchResult,
   type Block,
@@ -56,7 +57,7 @@ export class DegradingStorage extends WrappedStorage {
         if (onError === 'deny') throw error;
         return onError === 'allow'
           ? allowed(batch, this.clock.now())
-          : this.#local.peek(this.#sharesOf(batch));
+          : { ...this.#local.peek(this.#sharesOf(batch)), degraded: 'fallback' };
       },
     );
   }
@@ -139,7 +140,7 @@ export class DegradingStorage extends WrappedStorage {
 
 function allowed(batch: readonly Hit[], now: number): BatchResult {
   const outcomes = batch.map((hit) => ({
-    ...hit,
+    ...bareHit(hit),
     allowed: true,
     remaining: Math.max(0, hit.limit.burst - hit.cost),
     resetTime: now,
@@ -152,7 +153,7 @@ function allowed(batch: readonly Hit[], now: number): BatchResult {
 /** Answers otherwise where a store fails; nothing else that is thrown is the store's fault. */
 function recovered<T>(call: () => Awaitable<T>, otherwise: (error: StorageError) => T): Awaitable<T> {
   const recover = (error: unknown): T => {
-    if (error instanceof StorageError) return otherwise(error);
+    if (isStorageError(error)) return otherwise(error);
     throw error;
   };
   try {

@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import { ConcurrentUpdateError, StorageError } from '../common/errors.js';
+import { isStorageError, StorageError } from '../common/errors.js';
 import type { BatchResult, Block, Cell, Hit, Refund } from '../storages/contract.js';
 import type { Storage } from '../storages/storage.js';
 import { Deadlines } from './deadlines.js';
@@ -116,7 +116,7 @@ export class GuardedStorage extends WrappedStorage {
         (error: unknown) => {
           if (!isInTime()) return;
           reject(error instanceof Error ? error : new StorageError(String(error)));
-          if (error instanceof StorageError) this.#failed(error);
+          if (isStorageError(error)) this.#failed(error);
           else this.#succeeded(); // the store is well: what was asked of it was wrong
         },
       );
@@ -130,7 +130,7 @@ export class GuardedStorage extends WrappedStorage {
   #failed(error: StorageError): void {
     if (this.#closed) return;
     this.listener.failed?.(error);
-    if (error instanceof ConcurrentUpdateError)
+    if (error.code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE')
       this.#succeeded(); // the store is well: others were faster
     else this.#countFailure(error);
   }

@@ -1,5 +1,12 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { receiptsOf, type BatchResult, type Hit, type Outcome, type Receipt } from '../storages/contract.js';
+import {
+  bareHit,
+  receiptsOf,
+  type BatchResult,
+  type Hit,
+  type Outcome,
+  type Receipt,
+} from '../storages/contract.js';
 import { LateAnswerError } from './guarded.storage.js';
 
 /** Permits for hits of one identity on one limit, taken from the store in one call to be served here. */
@@ -104,7 +111,7 @@ export class Lease {
     const now = result.now + Math.floor(this.now() - this.#answeredAt);
     const share: Outcome = {
       ...outcome,
-      ...hit,
+      ...bareHit(hit),
       remaining: outcome.remaining + left,
       resetTime: Math.max(outcome.resetTime, now),
       takenAt: result.now,
@@ -117,7 +124,7 @@ export class Lease {
     if (!(error instanceof LateAnswerError)) throw error;
     const share = error.answer.then((answer) => {
       const result = answer as BatchResult;
-      return { ...result, outcomes: result.outcomes.map((outcome) => ({ ...outcome, ...hit })) };
+      return { ...result, outcomes: result.outcomes.map((outcome) => ({ ...outcome, ...bareHit(hit) })) };
     });
     share.catch(() => undefined); // for whom it matters listens
     throw new LateAnswerError(error.message, share);

@@ -1,6 +1,6 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Hit } from '../storages/contract.js';
-import { MemoryStorage } from '../storages/memory/memory.storage.js';
+import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../storages/storage.js';
 import { DegradingStorage } from './degrading.storage.js';
 import { DenialCacheStorage } from './denial-cache.storage.js';
@@ -42,5 +42,5 @@ export function resilient(
 }
 
 function isLocal(storage: Storage): boolean {
-  return storage instanceof WrappedStorage ? isLocal(storage.inner) : storage instanceof MemoryStorage;
+  return storage instanceof WrappedStorage ? isLocal(storage.inner) : countsInProcess(storage);
 }

@@ -20,7 +20,10 @@ export interface Hit extends Cell {
 export interface Outcome extends Hit, Evaluation {
   /** Names the window the cost was taken from; `undefined` when nothing was taken. */
   readonly window: number | undefined;
-  /** Epoch ms at which the cost was taken from it, where that was before it was decided: permits may be taken in advance. */
+  /**
+   * Epoch ms at which the cost was taken from it, where that was before the batch was decided: permits may be taken in advance,
+   * and parts of a batch one after the other.
+   */
   readonly takenAt?: number;
 }
 
@@ -65,4 +68,9 @@ export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
   return outcomes.flatMap(({ bucket, limit, cost, window, takenAt = now }) =>
     window === undefined ? [] : [{ bucket, limit, cost, at: takenAt, window }],
   );
+}
+
+/** A hit without what else whoever asked knows of it: outcomes are shown to applications. */
+export function bareHit({ bucket, limit, cost }: Hit): Hit {
+  return { bucket, limit, cost };
 }

@@ -6,7 +6,7 @@ import type { Quota, StrategyName } from '../strategies/strategy.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 
 /** The largest amount of a moving window on any storage: it is meant for exactness on small amounts. */
-const LARGEST_MOVING_WINDOW = 1_000_000;
+export const LARGEST_MOVING_WINDOW = 1_000_000;
 
 /** A limit as storages see it: compiled once, frozen, and shared by all hits. Made by {@link createLimit}. */
 export interface Limit extends Quota {
@@ -31,7 +31,7 @@ export interface CreateLimitOptions {
   /** Tells this limit's cell from the others of a bucket. */
   id: string;
   /** Default: the id. */
-  name?: string;
+  name?: string | undefined;
   /** By which it is counted. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
@@ -41,11 +41,11 @@ export interface CreateLimitOptions {
   /** Capacity of a token bucket. Default: the amount. */
   burst?: number | undefined;
   /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
-  mode?: 'enforce' | 'shadow';
+  mode?: 'enforce' | 'shadow' | undefined;
   /** How long refusals block, in whole ms: the first time, the second, … Default: not at all. */
-  block?: readonly number[];
+  block?: readonly number[] | undefined;
   /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. Default: false. */
-  provisional?: boolean;
+  provisional?: boolean | undefined;
 }
 
 /**

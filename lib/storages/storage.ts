@@ -1,6 +1,6 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/clock.js';
-import { ConfigurationError, RateLimitError, StorageError } from '../common/errors.js';
+import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
@@ -28,7 +28,7 @@ export interface MovingWindowSupport {
     key: string,
     limit: number,
     expiry: number,
-    options?: { cost?: number; noAdd?: boolean },
+    options?: { cost?: number | undefined; noAdd?: boolean | undefined },
   ): Awaitable<boolean>;
   /**
    * Epoch ms of the oldest counted entry (now, if there is none) and the units that count. `expiry` is in seconds; `limit`
@@ -121,7 +121,7 @@ export abstract class Storage implements MovingWindowSupport {
     key: string,
     limit: number,
     expiry: number,
-    { cost = 1, noAdd = false }: { cost?: number; noAdd?: boolean } = {},
+    { cost = 1, noAdd = false }: { cost?: number | undefined; noAdd?: boolean | undefined } = {},
   ): Awaitable<boolean> {
     const batch = [{ ...cellOf(key, 'moving-window', limit, toPeriod(expiry)), cost }];
     return chain(noAdd ? this.peek(batch) : this.consume(batch), (result) => result.allowed);
@@ -203,7 +203,7 @@ export function closedError(storage: Storage): StorageError {
 
 /** What a storage throws for what its store or driver has thrown. */
 export function failureOf(storage: Storage, cause: unknown): RateLimitError {
-  return cause instanceof RateLimitError
+  return isRateLimitError(cause)
     ? cause
     : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
 }

@@ -2,6 +2,7 @@ import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../.
 import { strategyNames } from '../../strategies/strategies.js';
 import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { LARGEST_MOVING_WINDOW } from '../limit.js';
 import { closedError, Storage, type StorageOptions } from '../storage.js';
 import { MemoryCells } from './memory-cells.js';
 
@@ -11,7 +12,15 @@ export interface MemoryStorageOptions extends StorageOptions {
    * Most cells (identities × limits) held at a time; about 100 bytes each, beside the identity itself. Once that many are
    * in use, newcomers share 4,096 cells per limit, so that nobody who is being limited is forgotten. Default: 500,000.
    */
-  maxKeys?: number;
+  maxKeys?: number | undefined;
+}
+
+/** Marks storages that count in this process, of whichever copy of this package. */
+const IN_PROCESS = Symbol.for('nestjs-limits:in-process');
+
+/** Whether a storage counts in this process, so that it neither fails nor keeps anybody waiting. */
+export function countsInProcess(storage: Storage): boolean {
+  return IN_PROCESS in storage;
 }
 
 const DEFAULT_MAX_KEYS = 500_000;
@@ -33,7 +42,7 @@ export class MemoryStorage extends Storage {
     atomicity: 'batch',
     clock: 'local',
     strategies: strategyNames,
-    largestMovingWindow: 1_000_000,
+    largestMovingWindow: LARGEST_MOVING_WINDOW,
   };
   readonly #cells: MemoryCells;
   #closed = false;
@@ -45,6 +54,11 @@ export class MemoryStorage extends Storage {
     const { maxKeys = DEFAULT_MAX_KEYS } = options;
     assertWholeNumber('The maxKeys of MemoryStorage', maxKeys, 1);
     this.#cells = new MemoryCells(maxKeys, () => this.clock.now());
+  }
+
+  /** @internal */
+  get [IN_PROCESS](): true {
+    return true;
   }
 
   override consume(batch: readonly Hit[]): BatchResult {

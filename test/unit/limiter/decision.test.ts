@@ -184,3 +184,24 @@ describe('A decision', () => {
     });
   });
 });
+
+describe('What decided while the store could not', () => {
+  const of = (degraded?: 'allow' | 'fallback', earlier?: Decision): Decision =>
+    new Decision(
+      { allowed: true, now: NOW, outcomes: [outcome('a')], ...(degraded === undefined ? {} : { degraded }) },
+      earlier,
+    );
+
+  it.each([undefined, 'allow', 'fallback'] as const)('is told: %p', (degraded) => {
+    expect(of(degraded).degraded).toBe(degraded);
+  });
+
+  it.each([
+    [undefined, undefined, undefined],
+    ['allow', undefined, 'allow'],
+    [undefined, 'fallback', 'fallback'],
+    ['allow', 'fallback', 'fallback'],
+  ] as const)('is told of two decisions in one: %p and then %p is %p', (first, second, told) => {
+    expect(of(second, of(first)).degraded).toBe(told);
+  });
+});

@@ -89,7 +89,7 @@ describe('options', () => {
 
   it('that are undefined mean their defaults', () => {
     const options = { maxKeys: undefined, keyPrefix: undefined, clock: undefined };
-    expect(new MemoryStorage(options as unknown as MemoryStorageOptions).keyPrefix).toBe('nestjs-limits');
+    expect(new MemoryStorage(options).keyPrefix).toBe('nestjs-limits');
   });
 
   it('that are not known are refused by name', () => {
@@ -350,6 +350,19 @@ describe('the cap', () => {
     clock.advance(HOUR);
     expect(hit(storage, limit, 'shares').allowed).toBe(true);
     expect(storage.reset()).toBe(1);
+  });
+
+  it('counts all hits of a batch, the first of which takes the room of what another has used before', () => {
+    const strategies = new MemoryStorage().capabilities.strategies;
+    for (const strategy of strategies) {
+      const storage = open({ maxKeys: 1 });
+      const [newcomer, known] = [once(), once({ id: 'known', strategy, amount: 5, period: SECOND })];
+      hit(storage, known, 'somebody');
+      clock.advance(10 * SECOND);
+      const batch = [newcomer, known].map((limit) => ({ bucket: 'somebody', limit, cost: limit.amount }));
+      expect(storage.consume(batch)).toMatchObject({ allowed: true, outcomes: [{}, { remaining: 0 }] });
+      expect([strategy, left(storage, known, 'somebody')]).toEqual([strategy, 0]);
+    }
   });
 
   it('lets shared cells be refunded and removed', () => {

@@ -1,0 +1,103 @@
+import { beforeAll, describe, expect, it, jest } from '@jest/globals';
+import * as ours from 'nestjs-limits';
+import { DegradingStorage } from '../../lib/resilience/degrading.storage.js';
+import { GuardedStorage } from '../../lib/resilience/guarded.storage.js';
+import { resolveResilience, type ResolvedResilience } from '../../lib/resilience/resilience.options.js';
+import { resilient } from '../../lib/resilience/resilient-storage.js';
+import { failureOf } from '../../lib/storages/storage.js';
+
+/** The package once more, as an application has it that imports one copy and requires the other. */
+let other: typeof ours;
+beforeAll(async () => {
+  jest.resetModules();
+  other = await import('nestjs-limits');
+});
+
+const limit = ours.createLimit({ id: 'two', strategy: 'fixed-window', amount: 2, period: 60_000 });
+const batch: ours.Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+const nobody = { degraded: () => undefined, recovered: () => undefined };
+
+function failingWith(error: Error): ours.MemoryStorage {
+  const storage = new other.MemoryStorage();
+  storage.consume = () => {
+    throw error;
+  };
+  return storage;
+}
+
+it('Of two copies, the classes differ', () => {
+  expect(other.StorageError).not.toBe(ours.StorageError);
+  expect(new other.MemoryStorage()).not.toBeInstanceOf(ours.MemoryStorage);
+});
+
+describe("The other copy's storage", () => {
+  it('that fails has failed: others decide, and after some failures it is left alone', async () => {
+    const told: string[] = [];
+    const guarded = new GuardedStorage(
+      failingWith(new other.StorageError('no power')),
+      { timeout: 1000, failures: 2, probeInterval: 60_000 },
+      {
+        failed: ({ message }) => told.push(`failed: ${message}`),
+        degraded: ({ message }) => told.push(`degraded: ${message}`),
+        recovered: () => told.push('recovered'),
+      },
+    );
+    const storage = new DegradingStorage(guarded, { onError: 'fallback', instances: 1 });
+    const results = [
+      await storage.consume(batch),
+      await storage.consume(batch),
+      await storage.consume(batch),
+    ];
+    expect(results.map(({ allowed, degraded }) => [allowed, degraded])).toEqual([
+      [true, 'fallback'],
+      [true, 'fallback'],
+      [false, 'fallback'],
+    ]);
+    expect(told).toEqual(['failed: no power', 'failed: no power', 'degraded: no power']);
+    await guarded.close();
+  });
+
+  it('that lost races to others is well', async () => {
+    const told: string[] = [];
+    const guarded = new GuardedStorage(
+      failingWith(new other.ConcurrentUpdateError('lost 16 races in a row')),
+      { timeout: 1000, failures: 2, probeInterval: 60_000 },
+      { ...nobody, failed: () => told.push('failed'), degraded: () => told.push('degraded') },
+    );
+    for (let time = 0; time < 5; time++)
+      await expect(guarded.consume(batch)).rejects.toThrow('lost 16 races in a row');
+    expect(told).toEqual(Array(5).fill('failed'));
+    await guarded.close();
+  });
+
+  it('that counts in this process needs nothing in front of it', () => {
+    const options = resolveResilience() as ResolvedResilience;
+    const memory = new other.MemoryStorage();
+    expect(resilient(memory, options, nobody)).toBe(memory);
+  });
+});
+
+describe("The other copy's errors", () => {
+  it('stay as they are, and what is not ours becomes a failure of the storage', () => {
+    const storage = new ours.MemoryStorage();
+    for (const error of [new other.ConfigurationError('impossible'), new other.StorageError('no power')])
+      expect(failureOf(storage, error)).toBe(error);
+    for (const cause of [new Error('ECONNRESET'), Object.assign(new Error('E11000'), { code: 11000 })]) {
+      const failure = failureOf(storage, cause);
+      expect(failure).toEqual(new ours.StorageError(`MemoryStorage failed: ${cause.message}`));
+      expect(failure.cause).toBe(cause);
+    }
+  });
+});
+
+describe("The other copy's decision", () => {
+  it('is given back like one of this copy, once', async () => {
+    const storage = new ours.MemoryStorage();
+    const decision = await new other.FixedWindowRateLimiter(storage).consume('5/minute', ['a'], { cost: 3 });
+    const limiter = new ours.FixedWindowRateLimiter(storage);
+    await limiter.hit('5/minute', 'a');
+    await limiter.refund(decision);
+    await limiter.refund(decision);
+    expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
+  });
+});

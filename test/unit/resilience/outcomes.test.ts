@@ -1,0 +1,80 @@
+import { describe, expect, it } from '@jest/globals';
+import { createLimit, type BatchResult, type Hit, type Storage } from 'nestjs-limits';
+import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
+import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
+import { GuardedStorage, LateAnswerError } from '../../../lib/resilience/guarded.storage.js';
+import { LeasingStorage } from '../../../lib/resilience/leasing.storage.js';
+import { ScriptedStorage } from './scripted.storage.js';
+
+const limit = createLimit({ id: 'hundred', strategy: 'fixed-window', amount: 100, period: 60_000 });
+/** As the guard asks: with more than the contract asks for. */
+const asked = { bucket: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
+const batch: readonly Hit[] = [asked];
+
+const contract = ['allowed', 'bucket', 'cost', 'limit', 'remaining', 'resetTime', 'retryAfter', 'window'];
+const ofLease = [...contract, 'takenAt'].sort();
+
+async function propertiesOf(result: BatchResult | Promise<BatchResult>): Promise<string[]> {
+  return Object.keys((await result).outcomes[0] ?? {}).sort();
+}
+
+function guarding(inner: Storage): GuardedStorage {
+  return new GuardedStorage(
+    inner,
+    { timeout: 5, failures: 100, probeInterval: 1000 },
+    { degraded: () => undefined, recovered: () => undefined },
+  );
+}
+
+describe('An outcome has the properties of the contract, and nothing of whoever asked', () => {
+  it.each(['allow', 'fallback'] as const)(
+    'where the store fails and hits are told to %s',
+    async (onError) => {
+      const inner = new ScriptedStorage();
+      const storage = new DegradingStorage(inner, { onError, instances: 1 });
+      inner.does = 'fail';
+      expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
+      expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
+    },
+  );
+
+  it('where the store answers', async () => {
+    const storage = guarding(new ScriptedStorage());
+    expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
+    expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
+  });
+
+  it('where a refusal is remembered', async () => {
+    const storage = new DenialCacheStorage(new ScriptedStorage());
+    await storage.consume(batch.map((hit) => ({ ...hit, cost: 100 })));
+    expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
+    expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
+  });
+
+  it('where permits are taken in advance', async () => {
+    const storage = new LeasingStorage(new ScriptedStorage(), { size: 10, maxError: 1, instances: 1 });
+    expect(await propertiesOf(storage.consume(batch))).toEqual(ofLease);
+    expect(await propertiesOf(storage.consume(batch))).toEqual(ofLease);
+    expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
+  });
+
+  it('where permits are refused', async () => {
+    const none = batch.map((hit) => ({
+      ...hit,
+      limit: createLimit({ ...limit, id: 'one', amount: 40, burst: undefined }),
+    }));
+    const storage = new LeasingStorage(new ScriptedStorage(), { size: 10, maxError: 1, instances: 1 });
+    await storage.consume(none.map((hit) => ({ ...hit, cost: 40 })));
+    expect(await propertiesOf(storage.consume(none))).toEqual(contract);
+  });
+
+  it('where permits come too late', async () => {
+    const inner = new ScriptedStorage();
+    const storage = new LeasingStorage(guarding(inner), { size: 10, maxError: 1, instances: 1 });
+    inner.does = 'hang';
+    const late: unknown = await Promise.resolve(storage.consume(batch)).catch((error: unknown) => error);
+    expect(late).toBeInstanceOf(LateAnswerError);
+    inner.release();
+    expect(await propertiesOf((late as LateAnswerError).answer as Promise<BatchResult>)).toEqual(contract);
+  });
+});
