@@ -19,9 +19,12 @@ export function assertKnownOptions(
   }
 }
 
+/** What is given of options: none is there that is `undefined`. */
+export type Given<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
+
 /** Options as they are given: one that is `undefined` is not. */
-export function withoutUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+export function withoutUndefined<T extends object>(options: T): Given<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
 }
 
 /** Refuses a value that is none of the known ones. */

@@ -25,7 +25,7 @@ export function bareAddress(address: string): string {
  * The part of an address that a client cannot choose: an IPv4 address as it is, of an IPv6 address its network
  * (`2001:db8:1:2::/64`). What is no address is returned as it is.
  *
- * @param ipv6Prefix bits that name the network, 1 to 128
+ * @param ipv6Prefix bits that name the network, 32 to 128
  */
 export function clientNetwork(address: string, ipv6Prefix = DEFAULT_IPV6_PREFIX): string {
   const read = readAddress(address);

@@ -31,9 +31,13 @@ export function standardFields(decision: Decision): HeaderField[] {
       ];
 }
 
-/** `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends them. */
+/**
+ * `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends them; none
+ * where no limit is enforced.
+ */
 export function legacyFields(decision: Decision): HeaderField[] {
   const { limit, remaining, resetTime } = decision.binding;
+  if (limit.mode === 'shadow') return [];
   return [
     ['X-RateLimit-Limit', String(toInteger(limit.amount))],
     ['X-RateLimit-Remaining', String(toInteger(remaining))],

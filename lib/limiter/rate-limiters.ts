@@ -44,7 +44,7 @@ export class SlidingWindowCounterRateLimiter extends RateLimiter {
 
 /** Refills evenly and allows bursts of up to `burst` hits (default: the limit's amount). */
 export class TokenBucketRateLimiter extends RateLimiter {
-  constructor(storage: Storage, { burst }: { burst?: number } = {}) {
+  constructor(storage: Storage, { burst }: { burst?: number | undefined } = {}) {
     super(storage, 'token-bucket', burst);
   }
 }

@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LONGEST_TIMER } from '../common/clock.js';
+import { describeValue } from '../common/describe.js';
 import { WaitTimeoutError } from '../common/errors.js';
 
 /** How long somebody is ready to wait. */
 export interface Patience {
   /** Gives up when it is aborted, with its reason. Default: never. */
-  signal?: AbortSignal;
-  /** Ms. Default: as long as it takes. */
-  maxWait?: number;
+  signal?: AbortSignal | undefined;
+  /** Ms, from 0. Default: as long as it takes. */
+  maxWait?: number | undefined;
 }
-
-/** Timers hold no more. */
-const LONGEST_SLEEP = 2 ** 31 - 1;
 
 /** Lines that whoever waits for the same thing stands in: first come, first served, and only the first one asks. */
 export class WaitingLines {
@@ -21,13 +20,15 @@ export class WaitingLines {
    * Asks, when its turn has come, until nothing is to be waited for any more.
    *
    * @param ask an answer, and the ms until it is worth asking again: 0 when it is the last one
-   * @throws WaitTimeoutError as soon as it is known that it would take longer than `maxWait`; the signal's reason when it is aborted
+   * @throws WaitTimeoutError as soon as it is known that it would take longer than `maxWait`; the signal's reason when it is aborted;
+   * RangeError for a `maxWait` that is none
    */
   async wait<Answer>(
     name: string,
     { signal, maxWait = Infinity }: Patience,
     ask: () => Promise<readonly [answer: Answer, wait: number]>,
   ): Promise<Answer> {
+    assertMaxWait(maxWait);
     const deadline = performance.now() + maxWait;
     const ahead = this.#ends.get(name);
     const leave = this.#standIn(name, ahead);
@@ -39,7 +40,9 @@ export class WaitingLines {
         if (wait === 0) return answer;
         if (!Number.isFinite(wait) || performance.now() + wait > deadline)
           throw new WaitTimeoutError(wait, maxWait);
-        await sleep(Math.min(wait, LONGEST_SLEEP), undefined, signal === undefined ? {} : { signal });
+        await sleep(Math.min(wait, LONGEST_TIMER), undefined, { signal }).catch(() =>
+          signal?.throwIfAborted(),
+        );
       }
     } finally {
       leave();
@@ -60,6 +63,13 @@ export class WaitingLines {
   }
 }
 
+function assertMaxWait(maxWait: unknown): asserts maxWait is number {
+  if (typeof maxWait !== 'number' || !(maxWait >= 0))
+    throw new RangeError(
+      `The maxWait of a hit must be a number of ms from 0; got ${describeValue(maxWait)}.`,
+    );
+}
+
 /** Waits until those ahead have left, or until it is too late. */
 async function comesBefore(
   ahead: Promise<void>,
@@ -74,7 +84,7 @@ async function comesBefore(
       ? undefined
       : setTimeout(
           () => tooLate.abort(new WaitTimeoutError(undefined, maxWait)),
-          Math.min(LONGEST_SLEEP, deadline - performance.now()),
+          Math.min(LONGEST_TIMER, deadline - performance.now()),
         );
   try {
     giveUp.throwIfAborted();

@@ -7,48 +7,49 @@ import {
   assertOptionsObject,
   assertWholeNumber,
   withoutUndefined,
+  type Given,
 } from '../common/options.js';
 import { ON_ERROR, type OnError } from '../common/on-error.js';
 
 /** Permits that a process takes in advance. */
 export interface LeaseOptions {
   /** Permits per lease, 2 or more; `'auto'` for as many as an identity needs in a tenth of a second. Default: `'auto'`. */
-  size?: number | 'auto';
+  size?: number | 'auto' | undefined;
   /**
    * The share of a limit, above 0 and up to 1, that all processes together may hold in advance: by so much may a token bucket be
    * exceeded, or a hit be refused too early. Default: 0.05.
    */
-  maxError?: number;
+  maxError?: number | undefined;
 }
 
 /** What happens while a remote store does not answer. */
 export interface ResilienceOptions {
   /** Ms that a decision may take. Default: 50. */
-  timeout?: number;
+  timeout?: number | undefined;
   /**
    * What becomes of hits that the store cannot decide: `'allow'` lets them pass, `'deny'` fails them (503 on HTTP), `'fallback'`
    * has this process count them alone. Default: `'fallback'`.
    */
-  onError?: OnError;
+  onError?: OnError | undefined;
   /** Over how many processes a limit is spread: in fallback each counts its share. Default: 1. */
-  instances?: number;
+  instances?: number | undefined;
   /** After how many failures in a row the store is left alone until it answers a probe. Default: 5. */
-  failures?: number;
+  failures?: number | undefined;
   /** Ms between probes, about. Default: 500. */
-  probeInterval?: number;
+  probeInterval?: number | undefined;
   /** Whether refusals are remembered for up to two seconds instead of asking the store again. Default: true. */
-  denialCache?: boolean;
+  denialCache?: boolean | undefined;
   /**
    * Permits for identities that hit often, taken from the store several at a time, so that most hits need no call. Only for hits on
    * one limit that is a fixed window or a token bucket. Default: none.
    */
-  lease?: LeaseOptions | false;
+  lease?: LeaseOptions | false | undefined;
   /** Whether the application starts while the store does not answer. Default: true. */
-  startWithoutStore?: boolean;
+  startWithoutStore?: boolean | undefined;
 }
 
-export interface ResolvedResilience extends Readonly<Required<Omit<ResilienceOptions, 'lease'>>> {
-  readonly lease: Readonly<Required<LeaseOptions>> | false;
+export interface ResolvedResilience extends Readonly<Required<Given<Omit<ResilienceOptions, 'lease'>>>> {
+  readonly lease: Readonly<Required<Given<LeaseOptions>>> | false;
 }
 
 const DEFAULTS: ResolvedResilience = {
@@ -89,7 +90,7 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   return Object.freeze(resolved);
 }
 
-const LEASE: Required<LeaseOptions> = { size: 'auto', maxError: 0.05 };
+const LEASE: Required<Given<LeaseOptions>> = { size: 'auto', maxError: 0.05 };
 
 function resolveLease(options: LeaseOptions | false = false): ResolvedResilience['lease'] {
   if (options === false) return false;

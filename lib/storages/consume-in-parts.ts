@@ -36,16 +36,24 @@ export async function consumeInParts(
   return joinResults(batch, results.map(allowed ? (result) => result : withoutConsumption));
 }
 
-/** Puts the results of the parts of a batch together, in the batch's order. */
+/** Puts the results of the parts of a batch together, in the batch's order, with the latest reading of the clock. */
 export function joinResults(batch: readonly Hit[], results: readonly BatchResult[]): BatchResult {
-  const outcomes = results.flatMap((result) => result.outcomes);
+  const now = Math.max(...results.map((result) => result.now));
+  const outcomes = results.flatMap((result) =>
+    result.outcomes.map((outcome) => dated(outcome, result.now, now)),
+  );
   const outcomeOf = (hit: Hit): Outcome[] =>
     outcomes.filter((outcome) => outcome.bucket === hit.bucket && outcome.limit.id === hit.limit.id);
   return {
     allowed: results.every((result) => result.allowed),
-    now: Math.max(...results.map((result) => result.now)),
+    now,
     outcomes: batch.flatMap(outcomeOf),
   };
+}
+
+/** With the time at which it was taken, where the whole batch tells another. */
+function dated(outcome: Outcome, takenAt: number, now: number): Outcome {
+  return takenAt === now || outcome.window === undefined ? outcome : { takenAt, ...outcome };
 }
 
 function withoutConsumption(result: BatchResult): BatchResult {

@@ -1,3 +1,4 @@
+import { LONGEST_TIMER } from '../common/clock.js';
 import { ConfigurationError, StorageError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
 import type { Storage } from './storage.js';
@@ -5,15 +6,12 @@ import type { Storage } from './storage.js';
 /** Ms that a call may take unless the options say otherwise: long for a store that is well, short for whoever waits. */
 export const DEFAULT_TIMEOUT = 1000;
 
-/** What timers can wait for; they take more for none at all. */
-const LONGEST_TIMEOUT = 2 ** 31 - 1;
-
 /** Refuses a timeout that is none. */
 export function assertTimeout(storage: Storage, timeout: unknown): asserts timeout is number {
-  if (Number.isSafeInteger(timeout) && (timeout as number) >= 1 && (timeout as number) <= LONGEST_TIMEOUT)
+  if (Number.isSafeInteger(timeout) && (timeout as number) >= 1 && (timeout as number) <= LONGEST_TIMER)
     return;
   throw new ConfigurationError(
-    `The timeout of ${storage} in ms must be a whole number from 1 to ${LONGEST_TIMEOUT}; got ${describeValue(timeout)}.`,
+    `The timeout of ${storage} in ms must be a whole number from 1 to ${LONGEST_TIMER}; got ${describeValue(timeout)}.`,
   );
 }
 

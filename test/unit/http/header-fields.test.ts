@@ -139,6 +139,30 @@ describe('X-RateLimit-*', () => {
   });
 });
 
+describe('Where all limits are only tried', () => {
+  const tried: Answer = { id: 'tried', mode: 'shadow', allowed: false, remaining: 0, retryAfter: 60_000 };
+
+  it.each([
+    ['RateLimit', standardFields],
+    ['X-RateLimit-*', legacyFields],
+    ['Retry-After', retryAfterFields],
+  ])('clients are told nothing of them by %s', (_fields, fieldsOf) => {
+    const result = { allowed: true, now, outcomes: [outcome(tried), outcome({ ...tried, id: 'other' })] };
+    expect(fieldsOf(new Decision(result))).toEqual([]);
+  });
+
+  it('and some are not, those are what X-RateLimit-* and Retry-After tell of', () => {
+    const refused: Answer = { id: 'refused', allowed: false, remaining: 0, reset: 7000, retryAfter: 7000 };
+    const decided = decision(tried, refused);
+    expect(legacyFields(decided)).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', '0'],
+      ['X-RateLimit-Reset', '7'],
+    ]);
+    expect(retryAfterFields(decided)).toEqual([['Retry-After', '7']]);
+  });
+});
+
 describe('Retry-After', () => {
   it.each([
     [1, '1'],

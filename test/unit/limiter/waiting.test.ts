@@ -60,8 +60,9 @@ describe('Waiting for a limit', () => {
     const controller = new AbortController();
     const blocked = limiter.waitFor('1/hour', ['a'], { signal: controller.signal });
     expect((await limiter.waitFor('1/hour', ['b'])).allowed).toBe(true);
-    controller.abort(new Error('no longer wanted'));
-    await expect(blocked).rejects.toThrow('aborted');
+    const reason = new Error('no longer wanted');
+    controller.abort(reason);
+    await expect(blocked).rejects.toBe(reason);
   });
 
   it('gives up at once when it is known that maxWait would not be enough, and takes nothing', async () => {
@@ -100,6 +101,42 @@ describe('Waiting for a limit', () => {
     controller.abort(new Error('no longer wanted'));
     expect((await second).allowed).toBe(true);
     expect((await given).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  });
+
+  it('gives up with the very reason of its signal, before, behind others and while it sleeps', async () => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    await limiter.hit('1/hour', 'a');
+    const reasons = [new Error('gone'), new Error('gone too'), 'not even an error'];
+    const never = limiter.waitFor('1/hour', ['a'], { signal: AbortSignal.abort(reasons[0]) });
+    await expect(never).rejects.toBe(reasons[0]);
+    const [ahead, behind] = [new AbortController(), new AbortController()];
+    const sleeps = limiter.waitFor('1/hour', ['a'], { signal: ahead.signal });
+    const waits = limiter.waitFor('1/hour', ['a'], { signal: behind.signal });
+    await new Promise(setImmediate);
+    behind.abort(reasons[1]);
+    await expect(waits).rejects.toBe(reasons[1]);
+    ahead.abort(reasons[2]);
+    await expect(sleeps).rejects.toBe(reasons[2]);
+  });
+
+  it.each<[unknown, string]>([
+    [NaN, 'the number NaN'],
+    [-1, 'the number -1'],
+    [-Infinity, 'the number -Infinity'],
+    ['5s', 'the string "5s"'],
+    [null, 'null'],
+  ])('refuses a maxWait of %p, and takes nothing', async (maxWait, said) => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    const call = limiter.waitFor('1/hour', ['a'], { maxWait: maxWait as number });
+    await expect(call).rejects.toThrow(
+      new RangeError(`The maxWait of a hit must be a number of ms from 0; got ${said}.`),
+    );
+    expect(limiter.test('1/hour', 'a')).toBe(true);
+  });
+
+  it.each([undefined, 0, 0.5, Infinity])('takes what is allowed with a maxWait of %p', async (maxWait) => {
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+    expect((await limiter.waitFor('1/hour', ['a'], { maxWait })).allowed).toBe(true);
   });
 
   it('never waits for a cost that is more than the limit', async () => {

@@ -17,7 +17,7 @@ describe('The options of resilience', () => {
   it.each<[string, ResilienceOptions | false | undefined, unknown]>([
     ['have defaults', undefined, DEFAULTS],
     ['may all be left out', {}, DEFAULTS],
-    ['may be undefined', { timeout: undefined, lease: undefined } as unknown as ResilienceOptions, DEFAULTS],
+    ['may be undefined', { timeout: undefined, lease: undefined }, DEFAULTS],
     ['may be switched off', false, false],
     ['are taken one by one', { timeout: 30, instances: 4 }, { ...DEFAULTS, timeout: 30, instances: 4 }],
     [

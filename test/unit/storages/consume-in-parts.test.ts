@@ -9,6 +9,7 @@ import {
 } from 'nestjs-limits';
 import { consumeBatch, refundBatch } from '../../../lib/storages/apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../../../lib/storages/consume-in-parts.js';
+import { receiptsOf } from '../../../lib/storages/contract.js';
 import { ReferenceCells } from '../../../lib/testing/conformance/reference-cells.js';
 
 const NOW = 1_704_067_200_000;
@@ -82,6 +83,40 @@ describe('consumeInParts', () => {
       ['a', '3', 0],
     ]);
     expect(refund).not.toHaveBeenCalled();
+  });
+
+  it('has receipts that name when each part was taken, by the clock that decided it', async () => {
+    const batch = [hit('a'), hit('b')];
+    const bucket = createLimit({ id: 'tokens', strategy: 'token-bucket', amount: 10, period: 1000 });
+    const tokens = batch.map(({ bucket: of }): Hit => ({ bucket: of, limit: bucket, cost: 4 }));
+    const cells = new ReferenceCells();
+    const readings: Readonly<Record<string, number>> = { a: NOW, b: NOW + 200 };
+    const result = await consumeInParts(
+      tokens,
+      partition(tokens, bucketOf),
+      (part) => consumeBatch(cells, part, readings[part[0]?.bucket ?? ''] ?? NaN),
+      nothing,
+    );
+    expect(result.now).toBe(NOW + 200);
+    const receipts = receiptsOf(result);
+    expect(receipts).toEqual([
+      { bucket: 'a', limit: bucket, cost: 4, at: NOW, window: 4 },
+      { bucket: 'b', limit: bucket, cost: 4, at: NOW + 200, window: 4 },
+    ]);
+    expect(result.outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([true, false]);
+  });
+
+  it('tells no time of what was taken nowhere', async () => {
+    const never = hourly({ id: 'never', amount: 0 });
+    const batch = [hit('a'), hit('b', never)];
+    const cells = new ReferenceCells();
+    const { outcomes } = await consumeInParts(
+      batch,
+      partition(batch, bucketOf),
+      (part) => consumeBatch(cells, part, part[0]?.bucket === 'a' ? NOW : NOW + 5),
+      nothing,
+    );
+    expect(outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([false, false]);
   });
 
   it('gives back what the other parts took when one refuses, and tells as much', async () => {
