@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { publint } from 'publint';
@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** What it may weigh, in bytes: somewhat more than it did when this was written. Raise it on purpose only. */
-const budget = { packed: 300_000, unpacked: 1_750_000, importedByRoot: 345_000, requiredByRoot: 390_000 };
+const budget = { packed: 370_000, unpacked: 2_000_000, importedByRoot: 345_000, requiredByRoot: 390_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
@@ -56,7 +56,7 @@ afterAll(async () => {
 });
 
 describe('the tarball', () => {
-  it('holds the build, the documents and nothing else', async () => {
+  it('holds the build, the documents, which errors and the README refer to, and nothing else', async () => {
     const sources = await readdir(join(root, 'lib'), { recursive: true });
     const modules = sources
       .filter((path) => path.endsWith('.ts'))
@@ -64,7 +64,11 @@ describe('the tarball', () => {
     const built = ['esm', 'cjs'].flatMap((form) =>
       modules.flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
     );
-    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name)));
+    expect(new Set(pages.map(extname))).toEqual(new Set(['.md', '.svg']));
+    const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...pages];
     expect(pack.files.map(({ path }) => path).sort()).toEqual(
       [...built, 'dist/cjs/package.json', ...documents].sort(),
     );
