@@ -36,45 +36,45 @@ export type ErrorMessageFunction<Context> = (decision: Decision, context: Contex
 /** How limits are counted. `Context` is what the functions are called with; `Key` is how an identity may be given. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   /** What the policy is called in header fields and errors, and by what it replaces one of an outer level. Default: `'default'`. */
-  name?: string;
+  name?: string | undefined;
   /** Default: the module's. */
-  strategy?: StrategyName;
+  strategy?: StrategyName | undefined;
   /** Capacity of a token bucket, in units. Default: the amount. */
-  burst?: number;
+  burst?: number | undefined;
   /** Whom to count for. Default: the module's, else the client's address. */
-  key?: Key;
+  key?: Key | undefined;
   /** Units a request takes: a whole number from 0, or a function. Default: 1. */
-  cost?: number | ((context: Context) => Awaitable<number>);
+  cost?: number | ((context: Context) => Awaitable<number>) | undefined;
   /**
    * Which requests share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or all whose policies
    * give the same other name here. Default: where the policy is declared.
    */
-  scope?: 'route' | 'controller' | 'global' | (string & {});
+  scope?: 'route' | 'controller' | 'global' | (string & {}) | undefined;
   /** Whether to let a request pass uncounted. */
-  skip?: (context: Context) => Awaitable<boolean>;
+  skip?: ((context: Context) => Awaitable<boolean>) | undefined;
   /**
    * Limits of the plans that have limits of their own: `{ pro: '100/minute', internal: 'unlimited' }`. Changing the plan keeps
    * what was consumed in windows of the same length.
    */
-  plans?: PlanLimits;
+  plans?: PlanLimits | undefined;
   /** How long a refusal closes the limit: `'15 minutes'`, or a list of longer and longer times. Default: not at all. */
-  block?: string | readonly string[];
+  block?: string | readonly string[] | undefined;
   /** `'shadow'` counts and reports, but refuses nothing. Default: `'enforce'`. */
-  mode?: 'enforce' | 'shadow';
+  mode?: 'enforce' | 'shadow' | undefined;
   /**
    * When to count: before the application's own guards, or where `RateLimitGuard` is bound after them, so that `key`, `plan` and
    * `cost` may read what they found out. Default: `'beforeAuth'`.
    */
-  phase?: 'beforeAuth' | 'afterAuth';
+  phase?: 'beforeAuth' | 'afterAuth' | undefined;
   /**
    * Which requests count by how they end: `'failure'`, `'success'`, or those for which a function says so. Counted beforehand,
    * so that none slips through meanwhile, and given back afterwards. Default: all.
    */
-  count?: 'all' | 'failure' | 'success' | CountFunction<Context>;
+  count?: 'all' | 'failure' | 'success' | CountFunction<Context> | undefined;
   /** What becomes of a request when the store cannot decide it; of several policies' the strictest. Default: the module's. */
-  onError?: OnError;
+  onError?: OnError | undefined;
   /** The message of a refusal by this policy, or what makes it. Default: the module's. */
-  errorMessage?: string | ErrorMessageFunction<Context>;
+  errorMessage?: string | ErrorMessageFunction<Context> | undefined;
 }
 
 /** One declaration: limits and how they are counted. */
@@ -83,7 +83,7 @@ export interface PolicyDeclaration<Context, Key = KeyFunction<Context>> extends 
    * One or several limits, for example `'10/minute; 100/hour'`; all must allow a request. Or a function that finds them out.
    * May be left out beside `plans`: whoever has none of them then gets the strictest.
    */
-  limits?: LimitInput | LimitsFunction<Context>;
+  limits?: LimitInput | LimitsFunction<Context> | undefined;
 }
 
 /** What is declared in one place: a handler, a class, a rule, or the module. */

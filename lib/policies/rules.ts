@@ -10,13 +10,13 @@ export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclara
   /** Names the rule, and its limits if they have no `name`: letters, digits, `_`, `.` and `-`. */
   id: string;
   /** `'GET'`, a list of methods, or `'*'` for all. `GET` is also `HEAD`. Default: all. */
-  method?: string | readonly string[];
+  method?: string | readonly string[] | undefined;
   /** The path of a request, global prefix and version included: `*` or `:name` is one segment, `**` any number. */
   path: string;
   /** Rules of a higher priority are tried first; of the same, the one with the more specific path. Default: 0. */
-  priority?: number;
+  priority?: number | undefined;
   /** Whether further rules are tried when this one matches. Default: false. */
-  continue?: boolean;
+  continue?: boolean | undefined;
 }
 
 const RULE_OPTIONS = ['id', 'method', 'path', 'priority', 'continue', ...POLICY_OPTIONS];

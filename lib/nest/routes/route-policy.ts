@@ -25,12 +25,12 @@ export interface PolicyReference {
   /** Name of the policy, as given to `@RateLimit`; `'default'` for one without a name. */
   policy: string;
   /** Which route's, where several routes count a policy of this name apart: `'POST /login'`. */
-  route?: string;
+  route?: string | undefined;
   /**
    * What kind of identity is meant, where requests have several: `'ip'` for those that were counted by their address because
    * they had no other. Default: the kind of the policy's key.
    */
-  as?: BuiltInKey | 'key';
+  as?: BuiltInKey | 'key' | undefined;
   /** Whose limits, where the policy has plans. Default: those of whoever has none. */
-  plan?: string;
+  plan?: string | undefined;
 }

@@ -10,7 +10,7 @@ export interface RateLimitHealthOptions {
    * on: a readiness probe that failed whenever the store did would take all instances out of service at once, and a liveness probe
    * would restart them, which brings no store back.
    */
-  failWhenDegraded?: boolean;
+  failWhenDegraded?: boolean | undefined;
 }
 
 /**
