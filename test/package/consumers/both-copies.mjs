@@ -16,3 +16,26 @@ const limiter = new FixedWindowRateLimiter(new MemoryStorage());
 assert.equal(limiter.hit(parse('1/minute'), 'user'), true);
 assert.equal(limiter.hit(parse('1/minute'), 'user'), false);
 assert.equal(RATE_LIMIT_STORAGE, (await import('nestjs-limits')).RATE_LIMIT_STORAGE);
+
+// A required storage that is down, behind an imported module: this process counts alone, and says so.
+const { NestFactory } = await import('@nestjs/core');
+const { createLimit, RateLimitModule } = await import('nestjs-limits');
+const { CasStorage } = require('nestjs-limits');
+
+class LostStorage extends CasStorage {
+  read() {
+    throw new Error('no power');
+  }
+}
+
+const application = await NestFactory.createApplicationContext(
+  RateLimitModule.forRoot({ storage: new LostStorage() }),
+  { logger: false, abortOnError: false },
+);
+const limit = createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: 60_000 });
+const hit = () => application.get(RATE_LIMIT_STORAGE).consume([{ bucket: 'user', limit, cost: 1 }]);
+for (const allowed of [true, false]) {
+  const result = await hit();
+  assert.deepEqual([result.allowed, result.degraded], [allowed, 'fallback']);
+}
+await application.close();
