@@ -19,12 +19,15 @@ assert.equal(RATE_LIMIT_STORAGE, (await import('nestjs-limits')).RATE_LIMIT_STOR
 
 // A required storage that is down, behind an imported module: this process counts alone, and says so.
 const { NestFactory } = await import('@nestjs/core');
-const { createLimit, RateLimitModule } = await import('nestjs-limits');
+const { RateLimiterService, RateLimitModule } = await import('nestjs-limits');
 const { CasStorage } = require('nestjs-limits');
 
 class LostStorage extends CasStorage {
   read() {
     throw new Error('no power');
+  }
+  check() {
+    return false;
   }
 }
 
@@ -32,10 +35,9 @@ const application = await NestFactory.createApplicationContext(
   RateLimitModule.forRoot({ storage: new LostStorage() }),
   { logger: false, abortOnError: false },
 );
-const limit = createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: 60_000 });
-const hit = () => application.get(RATE_LIMIT_STORAGE).consume([{ bucket: 'user', limit, cost: 1 }]);
+const service = application.get(RateLimiterService);
 for (const allowed of [true, false]) {
-  const result = await hit();
-  assert.deepEqual([result.allowed, result.degraded], [allowed, 'fallback']);
+  const decision = await service.consume('1/minute', 'user');
+  assert.deepEqual([decision.allowed, decision.degraded], [allowed, 'fallback']);
 }
 await application.close();
