@@ -61,6 +61,48 @@ describe.each([true, false])('a given cluster client (duplicate: %s)', (duplicat
   });
 });
 
+describe('a given client that has a prefix of its own', () => {
+  it.each([
+    ['RedisStorage', () => new Redis(uri, { keyPrefix: 'app:' })],
+    [
+      'RedisClusterStorage',
+      () => new Cluster([...parseStorageUri(clusterUri, '', 6379).hosts], { keyPrefix: 'app:' }),
+    ],
+    [
+      'RedisClusterStorage (redisOptions)',
+      () =>
+        new Cluster([...parseStorageUri(clusterUri, '', 6379).hosts], {
+          redisOptions: { keyPrefix: 'app:' },
+        }),
+    ],
+  ])('lends a %s nothing of it, so that reset finds all keys', async (_name, open) => {
+    const client = open();
+    const options = { keyPrefix: 'prefixed' };
+    const storage =
+      client instanceof Cluster
+        ? new RedisClusterStorage(client, options)
+        : new RedisStorage(client, options);
+    const limit = createLimit({ id: 'prefixed', strategy: 'fixed-window', amount: 1, period: 60_000 });
+    const hits = [{ bucket: 'somebody', limit, cost: 1 }];
+    expect((await storage.consume(hits)).allowed).toBe(true);
+    expect(await storage.reset()).toBe(1);
+    expect((await storage.peek(hits)).allowed).toBe(true);
+    await storage.close();
+    client.disconnect();
+  });
+});
+
+describe('a given client that has not connected yet', () => {
+  it.each([true, false])('is connected by the first storage on it (duplicate: %s)', async (duplicate) => {
+    const client = new Redis(uri, { lazyConnect: true });
+    const storage = new RedisStorage(client, { duplicate });
+    expect(await storage.check()).toBe(true);
+    expect(client.status).toBe(duplicate ? 'wait' : 'ready');
+    await storage.close();
+    client.disconnect();
+  });
+});
+
 describe('after all of this', () => {
   it('no key is left on the server without a time to live', async () => {
     const client = new Redis(uri);
