@@ -27,6 +27,7 @@ const unnamed = {
     'DecidingStorage',
     'IdentityResolvers',
     'Plans',
+    'PolicyDirectory',
     'RateLimitEvents',
     'RequestLimiter',
     'Reservations',

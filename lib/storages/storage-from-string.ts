@@ -1,8 +1,8 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { MemoryStorage } from './memory/memory.storage.js';
-import { CLUSTER_SCHEMES, REDIS_SCHEMES, SENTINEL_SCHEMES } from './redis/redis-uri.js';
 import type { Storage, StorageOptions } from './storage.js';
+import { SCHEMES } from './storage-uri.js';
 
 /** Options of the storage that the URI names, and of its driver. */
 export type StorageFromStringOptions = StorageOptions & Record<string, unknown>;
@@ -15,38 +15,38 @@ interface Backend {
 }
 
 const backends: readonly Backend[] = [
-  { schemes: ['memory'], open: async (_uri, options) => new MemoryStorage(options) },
+  { schemes: SCHEMES.memory, open: async (_uri, options) => new MemoryStorage(options) },
   {
-    schemes: REDIS_SCHEMES,
+    schemes: SCHEMES.redis,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisStorage(uri, options),
   },
   {
-    schemes: CLUSTER_SCHEMES,
+    schemes: SCHEMES.redisCluster,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisClusterStorage(uri, options),
   },
   {
-    schemes: SENTINEL_SCHEMES,
+    schemes: SCHEMES.redisSentinel,
     driver: 'ioredis',
     open: async (uri, options) => new (await import('./redis/index.js')).RedisSentinelStorage(uri, options),
   },
   {
-    schemes: ['memcached'],
+    schemes: SCHEMES.memcached,
     open: async (uri, options) => new (await import('./memcached/index.js')).MemcachedStorage(uri, options),
   },
   {
-    schemes: ['gaememcached'],
+    schemes: SCHEMES.gaeMemcached,
     open: async (uri, options) =>
       new (await import('./memcached/index.js')).GAEMemcachedStorage(uri, options),
   },
   {
-    schemes: ['mongodb', 'mongodb+srv'],
+    schemes: SCHEMES.mongodb,
     driver: 'mongodb',
     open: async (uri, options) => new (await import('./mongodb/index.js')).MongoDBStorage(uri, options),
   },
   {
-    schemes: ['etcd'],
+    schemes: SCHEMES.etcd,
     driver: 'etcd3',
     open: async (uri, options) => new (await import('./etcd/index.js')).EtcdStorage(uri, options),
   },

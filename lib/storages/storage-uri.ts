@@ -1,6 +1,18 @@
 import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 
+/** Schemes by storage. Of those of Redis, an `s` after the name of the server asks for TLS. */
+export const SCHEMES = {
+  memory: ['memory'],
+  redis: ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'],
+  redisCluster: ['redis+cluster', 'rediss+cluster', 'valkey+cluster', 'valkeys+cluster'],
+  redisSentinel: ['redis+sentinel', 'rediss+sentinel', 'valkey+sentinel', 'valkeys+sentinel'],
+  memcached: ['memcached'],
+  gaeMemcached: ['gaememcached'],
+  mongodb: ['mongodb', 'mongodb+srv'],
+  etcd: ['etcd'],
+} as const;
+
 /** A server on the network; an IPv6 address stands here without brackets. */
 export interface HostAndPort {
   readonly host: string;

@@ -2,7 +2,7 @@ import { MongoClient, type MongoClientOptions } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
 import { withoutUndefined } from '../../common/options.js';
-import { assertScheme, parseStorageUri } from '../storage-uri.js';
+import { assertScheme, parseStorageUri, SCHEMES } from '../storage-uri.js';
 
 const FORM =
   'mongodb://user:password@host:27017,host:27017/database or mongodb+srv://user:password@host/database';
@@ -24,7 +24,7 @@ export function openMongo(
   driverOptions: MongoClientOptions,
 ): { open: () => MongoClient; database: string } {
   const { scheme, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
-  assertScheme('A MongoDBStorage', scheme, ['mongodb', 'mongodb+srv'], FORM);
+  assertScheme('A MongoDBStorage', scheme, SCHEMES.mongodb, FORM);
   const url = uri.replace(/^[^:]+/, scheme);
   const inUri = new Set([...query.keys()].map((name) => name.toLowerCase()));
   const ours = Object.entries(bounds(timeout)).filter(([name]) => !inUri.has(name.toLowerCase()));

@@ -1,21 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import { ConfigurationError } from '../../common/errors.js';
-import { assertScheme, parseStorageUri, type HostAndPort } from '../storage-uri.js';
-
-/** Schemes of the storages; an `s` after the name of the server asks for TLS. */
-export const REDIS_SCHEMES = ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'] as const;
-export const CLUSTER_SCHEMES = [
-  'redis+cluster',
-  'rediss+cluster',
-  'valkey+cluster',
-  'valkeys+cluster',
-] as const;
-export const SENTINEL_SCHEMES = [
-  'redis+sentinel',
-  'rediss+sentinel',
-  'valkey+sentinel',
-  'valkeys+sentinel',
-] as const;
+import { assertScheme, parseStorageUri, SCHEMES, type HostAndPort } from '../storage-uri.js';
 
 const REDIS_FORM =
   'redis://[user:password@]host:port[/db] (rediss:// for TLS) or redis+unix://[user:password@]/path/to/socket[?db=1]';
@@ -42,7 +27,7 @@ export interface RedisTarget {
  */
 export function parseRedisUri(uri: string): Partial<RedisOptions> {
   const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, REDIS_FORM, DEFAULT_PORT);
-  assertScheme('A RedisStorage', scheme, REDIS_SCHEMES, REDIS_FORM);
+  assertScheme('A RedisStorage', scheme, SCHEMES.redis, REDIS_FORM);
   const [server, ...others] = hosts;
   const isSocket = scheme.endsWith('+unix');
   if (others.length > 0 || isSocket !== (server === undefined) || (isSocket && path === '')) {
@@ -58,7 +43,7 @@ export function parseRedisUri(uri: string): Partial<RedisOptions> {
 
 export function parseClusterUri(uri: string): RedisTarget {
   const { scheme, username, password, hosts } = parseStorageUri(uri, CLUSTER_FORM, DEFAULT_PORT);
-  assertScheme('A RedisClusterStorage', scheme, CLUSTER_SCHEMES, CLUSTER_FORM);
+  assertScheme('A RedisClusterStorage', scheme, SCHEMES.redisCluster, CLUSTER_FORM);
   if (hosts.length === 0)
     throw new ConfigurationError(`A RedisClusterStorage needs at least one server: ${CLUSTER_FORM}.`);
   return { servers: hosts, secure: isSecure(scheme), options: credentialsOf(username, password) };
@@ -71,7 +56,7 @@ export function parseSentinelUri(uri: string, serviceName: string | undefined): 
     SENTINEL_FORM,
     DEFAULT_SENTINEL_PORT,
   );
-  assertScheme('A RedisSentinelStorage', scheme, SENTINEL_SCHEMES, SENTINEL_FORM);
+  assertScheme('A RedisSentinelStorage', scheme, SCHEMES.redisSentinel, SENTINEL_FORM);
   const [, service = '', db = ''] = path.split('/');
   const name = serviceName ?? service;
   if (hosts.length === 0 || name === '') {
