@@ -16,7 +16,7 @@ export type EtcdClientOptions = Omit<IOptions, 'hosts' | 'faultHandling' | 'defa
 type FaultHandling = NonNullable<IOptions['faultHandling']>;
 type FaultPolicy = NonNullable<FaultHandling['global']>;
 
-const FORM = 'etcd://[user:password@]host:port,host:port';
+const FORM = 'etcd://[user:password@]host:port,host:port (for TLS, the option "credentials")';
 const DEFAULT_PORT = 2379;
 
 /** How long a server that failed is passed over, in ms, while there are others. */

@@ -19,7 +19,8 @@ export interface MemcachedTarget {
   readonly credentials: Credentials | undefined;
 }
 
-const FORM = 'memcached://[user:password@]host:port,host:port or memcached://[user:password@]/path/to/socket';
+const FORM =
+  'memcached://[user:password@]host:port,host:port or memcached://[user:password@]/path/to/socket (for TLS, the option "tls")';
 const DEFAULT_PORT = 11_211;
 
 /** @throws ConfigurationError that shows nothing of the URI, which may hold a password */

@@ -50,7 +50,9 @@ describe('the URI', () => {
     expect(error).toMatchObject({ name: 'ConfigurationError', code: 'ERR_RATE_LIMIT_CONFIGURATION' });
     expect(error).toHaveProperty(
       'message',
-      expect.stringContaining('etcd://[user:password@]host:port,host:port'),
+      expect.stringContaining(
+        'etcd://[user:password@]host:port,host:port (for TLS, the option "credentials")',
+      ),
     );
     expect(String(error)).not.toMatch(/secret|localhost/);
   });

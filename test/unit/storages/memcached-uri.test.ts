@@ -45,6 +45,7 @@ describe('the URI of a Memcached storage', () => {
     'memcached://me:secret@/',
     'redis://me:secret@localhost',
     'gae://me:secret@localhost',
+    'memcacheds://me:secret@localhost',
     'memcached://me:secret@localhost:0',
     'memcached://me:secret@localhost:65536',
     'memcached://me:secret@localhost:port',
@@ -60,6 +61,7 @@ describe('the URI of a Memcached storage', () => {
     const parse = (): unknown => parseMemcachedUri(uri);
     expect(parse).toThrow(ConfigurationError);
     expect(parse).toThrow(/should look like memcached:\/\/\[user:password@\]host:port,host:port or /);
+    expect(parse).toThrow('(for TLS, the option "tls")');
     expect(parse).not.toThrow(/secret|ret@|65536/);
   });
 });
