@@ -5,6 +5,7 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
+import { LARGEST_MOVING_WINDOW } from '../limit.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT } from '../timeout.js';
 import { BatchGatherer } from './batch-gatherer.js';
@@ -62,7 +63,7 @@ export abstract class RedisScriptStorage extends Storage {
       atomicity: slotted ? 'bucket' : 'batch',
       clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
-      largestMovingWindow: 1_000_000,
+      largestMovingWindow: LARGEST_MOVING_WINDOW,
     };
     client.defineCommand(CHECK.name, CHECK);
     if (owned) {
