@@ -1,7 +1,7 @@
 import { Memo } from '../common/memo.js';
 import { bucketOf } from '../policies/buckets.js';
 import { createLimit, type Limit } from '../storages/limit.js';
-import { assertSupported, type Storage } from '../storages/storage.js';
+import { assertSupported, onlyOutcome, type Storage } from '../storages/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** What `@nestjs/throttler` asks of its storage. */
@@ -67,12 +67,12 @@ export function toThrottlerStorage(
     async increment(key, ttl, amount, blockDuration, throttlerName) {
       const limit = limitOf(throttlerName, amount, ttl, blockDuration);
       const bucket = bucketOf('throttler', key);
-      const { now, outcomes } = await storage.consume([{ bucket, limit, cost: 1 }]);
-      const { allowed = false, remaining = 0, resetTime = now, retryAfter = 0 } = outcomes[0] ?? {};
+      const result = await storage.consume([{ bucket, limit, cost: 1 }]);
+      const { allowed, remaining, resetTime, retryAfter } = onlyOutcome(result);
       const wait = Number.isFinite(retryAfter) ? retryAfter : blockDuration;
       return {
         totalHits: allowed ? amount - remaining : amount + 1,
-        timeToExpire: Math.ceil((resetTime - now) / 1000),
+        timeToExpire: Math.ceil((resetTime - result.now) / 1000),
         isBlocked: !allowed,
         timeToBlockExpire: allowed ? 0 : Math.ceil(wait / 1000),
       };

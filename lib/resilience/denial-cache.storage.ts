@@ -155,7 +155,7 @@ function later({ result }: Denial, batch: readonly Hit[], elapsed: number): Batc
       const allowed = retryAfter <= elapsed;
       return {
         ...outcome,
-        limit: batch[index]?.limit ?? outcome.limit,
+        limit: (batch[index] as Hit).limit,
         allowed,
         remaining: allowed ? Math.max(cost, remaining) : remaining,
         resetTime: Math.max(outcome.resetTime, now),

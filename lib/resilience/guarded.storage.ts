@@ -115,7 +115,7 @@ export class GuardedStorage extends WrappedStorage {
         },
         (error: unknown) => {
           if (!isInTime()) return;
-          reject(error instanceof Error ? error : new StorageError(String(error)));
+          resolve(answer); // rejects with what was thrown, be it no error
           if (isStorageError(error)) this.#failed(error);
           else this.#succeeded(); // the store is well: what was asked of it was wrong
         },

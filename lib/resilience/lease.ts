@@ -7,6 +7,7 @@ import {
   type Outcome,
   type Receipt,
 } from '../storages/contract.js';
+import { onlyOutcome } from '../storages/storage.js';
 import { LateAnswerError } from './guarded.storage.js';
 
 /** Permits for hits of one identity on one limit, taken from the store in one call to be served here. */
@@ -129,8 +130,4 @@ export class Lease {
     share.catch(() => undefined); // for whom it matters listens
     throw new LateAnswerError(error.message, share);
   }
-}
-
-function onlyOutcome({ outcomes }: BatchResult): Outcome {
-  return outcomes[0] as Outcome;
 }

@@ -15,8 +15,8 @@ export class Recent<T> {
   set(key: string, entries: readonly T[]): readonly T[] {
     this.#entries.delete(key); // to be the newest
     this.#entries.set(key, entries);
-    if (this.#entries.size <= MOST) return [];
-    const [[oldest, forgotten] = ['', []]] = this.#entries;
+    if (this.#entries.size <= MOST) return NONE;
+    const [oldest, forgotten] = this.#entries.entries().next().value as [string, readonly T[]];
     this.#entries.delete(oldest);
     return forgotten;
   }

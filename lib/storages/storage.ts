@@ -236,7 +236,8 @@ function used(outcome: Outcome): number {
   return outcome.limit.amount - outcome.remaining;
 }
 
-function onlyOutcome({ outcomes }: BatchResult): Outcome {
+/** What became of a batch of one hit. */
+export function onlyOutcome({ outcomes }: BatchResult): Outcome {
   const [outcome] = outcomes;
   if (outcome === undefined)
     throw new StorageError('The storage answered a batch of one hit with no outcome.');

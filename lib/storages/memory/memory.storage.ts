@@ -57,9 +57,7 @@ export class MemoryStorage extends Storage {
   }
 
   /** @internal */
-  get [IN_PROCESS](): true {
-    return true;
-  }
+  readonly [IN_PROCESS] = true;
 
   override consume(batch: readonly Hit[]): BatchResult {
     return consumeBatch(this.#open(), batch, this.clock.now());

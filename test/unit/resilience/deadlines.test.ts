@@ -47,4 +47,24 @@ describe('A deadline', () => {
     await sleep(60);
     expect(missed).toEqual(['first', 'second']);
   });
+
+  it('is missed all the same when it rests, and where none is waited for the timer is gone', async () => {
+    const deadlines = new Deadlines(20);
+    const missed: string[] = [];
+    deadlines.begin(() => missed.push('waited for'));
+    deadlines.rest();
+    await sleep(60);
+    expect(missed).toEqual(['waited for']);
+
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    const meet = deadlines.begin(() => missed.push('met'));
+    expect(timers()).toBe(before + 1);
+    meet();
+    deadlines.rest();
+    expect(timers()).toBe(before);
+    deadlines.begin(() => missed.push('begun anew'));
+    await sleep(60);
+    expect(missed).toEqual(['waited for', 'begun anew']);
+  });
 });

@@ -175,6 +175,18 @@ describe('An answer that comes too late', () => {
     expect(inner.refunded).toEqual([]);
   });
 
+  it('stays counted where it cannot be given back', async () => {
+    let asked = 0;
+    inner.refund = () => {
+      asked++;
+      throw new StorageError('gone again');
+    };
+    expect(await late('deny')).toBeUndefined();
+    expect(asked).toBe(1);
+    const one = createLimit({ id: 'one', strategy: 'fixed-window', amount: 1, period: 60_000 });
+    expect(inner.peek(hits(one)).allowed).toBe(false);
+  });
+
   it('is given back when the request was failed', async () => {
     expect(await late('deny')).toBeUndefined();
     expect(inner.refunded).toHaveLength(1); // of the two, the store itself has refused the second

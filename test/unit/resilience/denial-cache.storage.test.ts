@@ -169,6 +169,19 @@ describe('A refusal', () => {
     expect(hit(limit).allowed).toBe(true);
   });
 
+  it('of nothing there is none', () => {
+    for (let time = 0; time < 2; time++) expect(storage.consume([])).toMatchObject({ allowed: true });
+    expect(inner.asked).toBe(2);
+  });
+
+  it('tells of the limit that is asked about, where another one was refused that decides alike', () => {
+    const [limit, alike] = [limitOf({ name: 'one' }), limitOf({ name: 'other' })];
+    hit(limit);
+    expect(hit(limit).outcomes[0]?.limit).toBe(limit);
+    expect(hit(alike).outcomes[0]?.limit).toBe(alike);
+    expect(inner.asked).toBe(2);
+  });
+
   it('of a store that fails is not remembered', () => {
     inner.does = 'fail';
     expect(() => hit(limitOf())).toThrow();

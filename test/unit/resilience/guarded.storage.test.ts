@@ -166,6 +166,51 @@ describe('A guarded storage', () => {
     expect(told.indexOf('ScriptedStorage has not answered within 20 ms.')).toBe(3);
   });
 
+  it('passes on as it is what a storage throws that is no error, and does not count it', async () => {
+    inner.consume = () => {
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- as storages of others may
+      throw 'no error';
+    };
+    for (let time = 0; time < 9; time++) await expect(guarded.consume(batch)).rejects.toBe('no error');
+    expect(told).toEqual([]);
+  });
+
+  it('leaves the store alone until a probe finds it well, whatever calls in flight are answered', async () => {
+    inner.does = 'hang';
+    const inFlight = guarded.consume(batch);
+    await fail(3);
+    inner.does = 'answer';
+    inner.release();
+    expect(await inFlight).toMatchObject({ allowed: true });
+    expect((await failureOf(guarded.consume(batch))).message).toBe(
+      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+    );
+  });
+
+  it('tells nothing of calls in flight once it is closed, though they fail', async () => {
+    inner.does = 'hang';
+    const inFlight = failureOf(guarded.consume(batch));
+    await guarded.close();
+    expect((await inFlight).message).toBe('ScriptedStorage has not answered within 20 ms.');
+    expect(told).toEqual([]);
+  });
+
+  it('tells nothing of a probe that finds the store well once it is closed', async () => {
+    await fail(3);
+    const probed = new Promise<void>((resolve) => {
+      inner.check = () => {
+        resolve();
+        return sleep(10, true) as never;
+      };
+    });
+    await probed;
+    await guarded.close();
+    const { reconnected } = inner;
+    await sleep(40);
+    expect(told.at(-1)).toBe('ScriptedStorage failed: no power');
+    expect(inner.reconnected).toBe(reconnected);
+  });
+
   it('leaves nothing behind when it is closed while the store fails', async () => {
     await fail(3);
     await guarded.close();
@@ -186,6 +231,22 @@ describe('What is not a hit', () => {
     inner.does = 'answer';
     await sleep(120);
     expect(inner.refunded).toHaveLength(1);
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+  });
+
+  it('stays counted where the store is back and cannot give it back', async () => {
+    const taken = receiptsOf(await guarded.consume(batch));
+    await fail(3);
+    await guarded.refund(taken);
+    let asked = 0;
+    inner.refund = () => {
+      asked++;
+      throw new StorageError('gone again');
+    };
+    inner.does = 'answer';
+    await sleep(120);
+    expect(asked).toBe(1);
+    expect(told.slice(-2)).toEqual(['recovered', 'failed']);
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
   });
 

@@ -206,6 +206,49 @@ describe('Permits', () => {
     });
   });
 
+  it('count for nobody who asks for several limits, another identity, or before they have come', async () => {
+    const storage = leasing();
+    const [limit, other] = [limitOf({ amount: 20 }), limitOf({ id: 'other' })];
+    const left = async (...batch: Hit[]): Promise<number | undefined> =>
+      (await storage.peek(batch)).outcomes[0]?.remaining;
+    const cell = { bucket, limit, cost: 1 };
+    inner.does = 'hang';
+    const asking = asked(storage, limit);
+    inner.does = 'answer';
+    expect(await left(cell)).toBe(20);
+    inner.release();
+    await asking;
+    expect(await left(cell)).toBe(19);
+    expect(await left(cell, { ...cell, limit: other })).toBe(10);
+    expect(await left({ ...cell, bucket: 'somebody else' })).toBe(20);
+    await storage.remove([{ bucket: 'somebody else', limit }]);
+    expect(await left(cell)).toBe(19);
+  });
+
+  it('tell whoever asks here for more than there is how long to wait', () => {
+    const storage = leasing();
+    const limit = limitOf({ amount: 20 });
+    hit(storage, limit);
+    expect(storage.peek([{ bucket, limit, cost: 20 }])).toMatchObject({
+      allowed: false,
+      outcomes: [{ allowed: false, remaining: 19, retryAfter: MINUTE }],
+    });
+  });
+
+  it('that are being asked for keep nobody waiting who closes, and go back once they have come', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    inner.does = 'hang';
+    const asking = asked(storage, limit);
+    inner.close = () => undefined;
+    await storage.close();
+    inner.does = 'answer';
+    inner.release();
+    expect((await asking).allowed).toBe(true);
+    await nextTurn();
+    expect(counted(limit)).toBe(1);
+  });
+
   it('are given back when the application ends', async () => {
     const storage = leasing();
     const limit = limitOf();
@@ -332,6 +375,23 @@ describe('While a lease is being taken', () => {
     expect(inner.asked).toBe(1);
     inner.does = 'answer';
     expect(await asked(remote, limit)).toMatchObject({ allowed: true });
+  });
+
+  it('and the store fails after all that time, those who were told so hear no more of it', async () => {
+    let die: () => void = () => undefined;
+    inner.consume = () =>
+      new Promise((_resolve, reject) => {
+        die = () => reject(new StorageError('no power'));
+      }) as never;
+    const guarded = new GuardedStorage(
+      inner,
+      { timeout: 5, failures: 100, probeInterval: 1000 },
+      { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
+    );
+    const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
+    await expect(asked(remote, limitOf())).rejects.toThrow('ScriptedStorage has not answered within 5 ms.');
+    die();
+    await nextTurn(); // a rejection that nobody hears would end the process
   });
 
   it.each([

@@ -185,6 +185,17 @@ describe('the sweep', () => {
     expect(storage.reset()).toBe(0);
   });
 
+  it('drops what newcomers shared, too', () => {
+    const storage = open({ maxKeys: 1 });
+    hit(storage, once({ id: 'holds the only place', period: 3 * HOUR }), 'somebody');
+    hit(storage, once(), 'newcomer');
+    hit(storage, once({ id: 'longer', period: 2 * HOUR }), 'newcomer');
+    clock.advance(HOUR);
+    jest.advanceTimersByTime(SECOND);
+    expect(left(storage, once({ id: 'longer', period: 2 * HOUR }), 'newcomer')).toBe(0);
+    expect(storage.reset()).toBe(2);
+  });
+
   it('drops blocks once their level has fallen back, and not before', () => {
     const storage = open();
     const limit = once({ period: MINUTE, block: [MINUTE, HOUR] });
@@ -363,6 +374,27 @@ describe('the cap', () => {
       expect(storage.consume(batch)).toMatchObject({ allowed: true, outcomes: [{}, { remaining: 0 }] });
       expect([strategy, left(storage, known, 'somebody')]).toEqual([strategy, 0]);
     }
+  });
+
+  it('leaves an identity in the cell that it shares until that has expired, also as its window moves on', () => {
+    const storage = open({ maxKeys: 1 });
+    const sliding = once({ id: 'sliding', strategy: 'sliding-window-counter', amount: 2 });
+    hit(storage, once(), 'first');
+    for (let time = 0; time < 2; time++) hit(storage, sliding, 'newcomer');
+    storage.remove([{ bucket: 'first', limit: once() }]);
+    clock.advance(1.5 * HOUR);
+    expect(hit(storage, sliding, 'newcomer').outcomes[0]).toMatchObject({ allowed: true, remaining: 0 });
+    expect(storage.reset()).toBe(1);
+  });
+
+  it('gives an identity that shared a cell one of its own once that has expired and there is room', () => {
+    const storage = open({ maxKeys: 1 });
+    hit(storage, once({ id: 'other' }), 'first');
+    hit(storage, once(), 'newcomer');
+    clock.advance(HOUR);
+    expect(hit(storage, once(), 'newcomer').allowed).toBe(true);
+    expect(hit(storage, once(), 'newcomer').allowed).toBe(false);
+    expect(storage.reset()).toBe(1);
   });
 
   it('lets shared cells be refunded and removed', () => {

@@ -148,6 +148,16 @@ describe('the per-key methods', () => {
   });
 });
 
+describe('a storage that answers nothing of a hit', () => {
+  it('has failed', () => {
+    const storage = new MemoryStorage();
+    storage.consume = () => ({ allowed: true, now: 0, outcomes: [] });
+    expect(() => storage.incr('key', 60)).toThrow(
+      new StorageError('The storage answered a batch of one hit with no outcome.'),
+    );
+  });
+});
+
 class FixedWindowStorage extends MemoryStorage {
   override readonly capabilities: StorageCapabilities = {
     atomicity: 'batch',

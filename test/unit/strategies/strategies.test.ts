@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { block } from '../../../lib/strategies/block.js';
 import { isStrategyName, strategies, strategyNames } from '../../../lib/strategies/strategies.js';
 import type { Quota } from '../../../lib/strategies/strategy.js';
 import { Subject } from '../../support/strategies.js';
@@ -72,5 +73,23 @@ describe.each(strategyNames)('%s', (name) => {
       expect([allowed, retryAfter]).toEqual([false, name === 'sliding-window-counter' ? period + 1 : period]);
       expect(subject.evaluate(1, T + retryAfter).allowed).toBe(true);
     }
+  });
+});
+
+describe('A text that has lost its numbers', () => {
+  it.each(strategyNames)('means that nothing is consumed, to %s', (name) => {
+    const strategy = strategies[name];
+    const quota = { amount: 5, period: 1000, burst: 5 };
+    const lost = strategy.decode([]);
+    expect(strategy.remaining(lost, quota, T)).toBe(5);
+    expect(strategy.resetTime(lost, quota, T)).toBe(T);
+    expect(strategy.expiresAt(lost, quota)).toBeLessThanOrEqual(T);
+    expect(strategy.commit(lost, quota, 2, T)).toEqual(strategy.commit(undefined, quota, 2, T));
+  });
+
+  it('is no block', () => {
+    const lost = block.decode([]);
+    expect(block.blockedUntil(lost, [1000], T)).toBe(T);
+    expect(block.commit(lost, [1000, 5000], T)).toEqual(block.commit(undefined, [1000, 5000], T));
   });
 });
