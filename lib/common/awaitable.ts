@@ -14,3 +14,12 @@ export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R
 export function all<T>(values: readonly Awaitable<T>[]): Awaitable<T[]> {
   return values.some(isPromise) ? Promise.all(values) : (values as T[]);
 }
+
+/** What a call answers. What it throws at once is a rejection, so that what others have begun meanwhile is awaited all the same. */
+export function attempt<T>(call: () => Awaitable<T>): Awaitable<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

@@ -69,7 +69,7 @@ export function isStorageError(error: unknown): error is StorageError {
 /** Whether an error is this library's own, of whichever copy of this package. */
 export function isRateLimitError(error: unknown): error is RateLimitError {
   const code = codeOf(error);
-  return typeof code === 'string' && /^ERR_RATE_LIMIT_/.test(code);
+  return typeof code === 'string' && code.startsWith('ERR_RATE_LIMIT_');
 }
 
 function codeOf(error: unknown): unknown {

@@ -1,5 +1,5 @@
 import { HttpException } from '@nestjs/common';
-import { isPromise, type Awaitable } from '../common/awaitable.js';
+import { attempt, isPromise, type Awaitable } from '../common/awaitable.js';
 import { messageOf } from '../common/describe.js';
 import { ResolverError } from '../common/errors.js';
 
@@ -14,10 +14,6 @@ export function askApplication<T>(where: string, option: string, call: () => Awa
         ? cause
         : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
     );
-  try {
-    const answer = call();
-    return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
-  } catch (cause) {
-    return fail(cause);
-  }
+  const answer = attempt(call);
+  return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
 }

@@ -1,10 +1,9 @@
 import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
-import { all, chain } from '../../common/awaitable.js';
+import { all, attempt, chain } from '../../common/awaitable.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { bucketOf, joinBuckets } from '../../policies/buckets.js';
 import type { KeyFunction } from '../../policies/policy.js';
-import { askApplication } from '../ask-application.js';
 import { InjectedFunctions } from '../injected-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -52,9 +51,7 @@ export class IdentityResolvers {
       );
     const identitiesOf = (parts: readonly RateLimitKey[]): Identity[] =>
       parts.map((part) => this.identityOf(part, where));
-    return key instanceof FirstOf
-      ? firstOfParts(identitiesOf(keys))
-      : composite(identitiesOf(flatten(keys)), where);
+    return key instanceof FirstOf ? firstOfParts(identitiesOf(keys)) : composite(identitiesOf(flatten(keys)));
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): Identity {
@@ -100,7 +97,7 @@ function assertNotWithinItself(
 }
 
 /** An identity of several parts, which are found out together. A part that is missing is the client's address. */
-function composite(parts: readonly Identity[], where: string): Identity {
+function composite(parts: readonly Identity[]): Identity {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
@@ -108,9 +105,7 @@ function composite(parts: readonly Identity[], where: string): Identity {
       chain(
         all(
           parts.map((part) =>
-            askApplication(where, 'key', () =>
-              chain(part.bucketOf(request), (bucket) => bucket ?? request.addressBucket()),
-            ),
+            attempt(() => chain(part.bucketOf(request), (bucket) => bucket ?? request.addressBucket())),
           ),
         ),
         joinBuckets,

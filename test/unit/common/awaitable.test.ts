@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { all, chain, isPromise } from '../../../lib/common/awaitable.js';
+import { all, attempt, chain, isPromise } from '../../../lib/common/awaitable.js';
 
 describe('isPromise', () => {
   it('knows a promise of any make', () => {
@@ -59,5 +59,21 @@ describe('all', () => {
 
   it('rejects as soon as one does', async () => {
     await expect(all([1, Promise.reject(new Error('Lost.'))])).rejects.toThrow('Lost.');
+  });
+});
+
+describe('attempt', () => {
+  it('answers what its call answers, as it does', async () => {
+    expect(attempt(() => 1)).toBe(1);
+    await expect(attempt(() => Promise.resolve(2))).resolves.toBe(2);
+  });
+
+  it('rejects with what is thrown at once', async () => {
+    const fail = (): never => {
+      throw new Error('Lost.');
+    };
+    const answer = attempt(fail);
+    expect(answer).toBeInstanceOf(Promise);
+    await expect(answer).rejects.toThrow(new Error('Lost.'));
   });
 });
