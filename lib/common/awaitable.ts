@@ -20,6 +20,8 @@ export function attempt<T>(call: () => Awaitable<T>): Awaitable<T> {
   try {
     return call();
   } catch (error) {
-    return Promise.reject(error);
+    return Promise.resolve().then(() => {
+      throw error;
+    });
   }
 }
