@@ -289,6 +289,18 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     expect(await left(app, 'broken')).toBe(4);
   });
 
+  it('counts where the store takes nothing back, and says so in the log', async () => {
+    class TakingStorage extends MemoryStorage {
+      override refund(): never {
+        throw new Error('connection lost');
+      }
+    }
+    const app = await start(limited([LoginController], { storage: new TakingStorage() }));
+    expect((await app.get('/success')).status).toBe(401);
+    expect(await left(app, 'success')).toBe(1);
+    expect(app.log.errors).toContain('Giving back what does not count failed: connection lost');
+  });
+
   it('counts where that function fails, and says so in the log', async () => {
     const app = await start(limited([LoginController]));
     expect(await app.statuses(3, '/failing')).toEqual([200, 200, 429]);
