@@ -63,7 +63,11 @@ export class ConcurrentUpdateError extends StorageError {
 /** Whether the store is to blame, as told by whichever copy of this package: a `require`d storage may stand behind an `import`ed module. */
 export function isStorageError(error: unknown): error is StorageError {
   const code = codeOf(error);
-  return code === 'ERR_RATE_LIMIT_STORAGE' || code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
+  return (
+    error instanceof StorageError ||
+    code === 'ERR_RATE_LIMIT_STORAGE' ||
+    code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'
+  );
 }
 
 /** Whether an error is this library's own, of whichever copy of this package. */

@@ -7,11 +7,13 @@ import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './r
 /**
  * What limits and their options declare, in whatever form the limits are given.
  *
- * @param where takes the limits, and options beside them
+ * @param where takes the limits
+ * @param instead where its options go
  * @throws ConfigurationError when options are given in place of limits by plan
  */
 export function declarationOf(
   where: string,
+  instead: string,
   limits: RateLimitInput,
   options: RateLimitOptions = {},
 ): RateLimitDeclaration {
@@ -19,8 +21,7 @@ export function declarationOf(
   const option = Object.keys(limits).find((plan) => (POLICY_OPTIONS as readonly string[]).includes(plan));
   if (option !== undefined)
     throw new ConfigurationError(
-      `${where} takes an object of limits by plan, and ${quote(option)} is an option. ` +
-        "Options go beside the limits: @RateLimit('5/minute', { name }), or a list of declarations for the module; " +
+      `${where} takes an object of limits by plan, and ${quote(option)} is an option. Options go ${instead}; ` +
         'a plan of that name goes into the option "plans".',
     );
   return { ...options, plans: { ...limits, ...options.plans } };

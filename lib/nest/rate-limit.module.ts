@@ -44,6 +44,7 @@ import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
+import { ScopeCheck } from './scope-check.js';
 import { StoreHealth } from './store/store-health.js';
 import { StoreLog } from './store/store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
@@ -130,6 +131,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     Reservations,
     RoutePolicies,
     RouteRules,
+    ScopeCheck,
     StoreLog,
     Transports,
     UnboundGuardDetector,
@@ -208,24 +210,18 @@ export class RateLimitModule
 }
 
 /**
- * Refuses a store that cannot count, with what it says when it is asked.
+ * Refuses a store that cannot count, with what it says to an attempt.
  *
  * @throws StorageError
  */
 async function assertReady(store: Storage): Promise<void> {
-  if (await within(LONGEST_LOOK, async () => store.check()).catch(() => false)) return;
-  let reason: unknown;
   try {
-    await within(LONGEST_LOOK, async () => store.get('start'));
-  } catch (error) {
-    reason = error;
+    if (await within(LONGEST_LOOK, async () => store.check())) return;
+    await within(LONGEST_LOOK, async () => store.incr('start', 1));
+  } catch (cause) {
+    throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
   }
-  throw new StorageError(
-    reason === undefined
-      ? `${store} answers, but takes nothing that is to be counted.`
-      : `${store} does not answer (${messageOf(reason)}).`,
-    { cause: reason },
-  );
+  throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
 }
 
 /** What decides; a storage that was given stays open when this is closed. */

@@ -147,7 +147,15 @@ function idOfUser({ user }: RequestLike): unknown {
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {
   if (limits === undefined) return [];
-  return isDeclarations(limits) ? limits : [declarationOf('The option "limits" of RateLimitModule', limits)];
+  return isDeclarations(limits)
+    ? limits
+    : [
+        declarationOf(
+          'The option "limits" of RateLimitModule',
+          "with them into a list of declarations: [{ limits: '5/minute', name }]",
+          limits,
+        ),
+      ];
 }
 
 function isDeclarations(

@@ -7,7 +7,7 @@ import { parseDuration } from '../limits/parse-duration.js';
 import type { RateLimitItem } from '../limits/rate-limit-item.js';
 import { createLimit, type Limit } from '../storages/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import { LimitNames, type CountedItem } from './limit-names.js';
+import { isSameCell, LimitNames, type CountedItem } from './limit-names.js';
 import { assertPolicyOptions } from './policy-options.js';
 import {
   UNLIMITED,
@@ -163,8 +163,14 @@ function compilePolicy<Context, Key>(
       counted(itemsOrNone(input), strategy),
       others.flatMap((other) => itemsUnder(plan, other)),
     );
-  const compileAnswer = (input: LimitInput): readonly Limit[] =>
-    compile(counted(itemsOrNone(input), strategy), besideAnybody);
+  const compileAnswer = (input: LimitInput): readonly Limit[] => {
+    const own = counted(itemsOrNone(input), strategy);
+    // Where it finds what is declared beside it, too, they are one limit for a request, as others that share a count.
+    return compile(
+      own,
+      besideAnybody.filter((other) => !own.some((one) => isSameCell(one, other))),
+    );
+  };
   return Object.freeze({
     id,
     name,

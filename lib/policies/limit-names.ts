@@ -8,6 +8,11 @@ export interface CountedItem {
   readonly strategy: StrategyName;
 }
 
+/** Whether two items of a policy would share one count. */
+export function isSameCell(one: CountedItem, other: CountedItem): boolean {
+  return one.item.period === other.item.period && one.strategy === other.strategy;
+}
+
 /** What each limit of a policy is called: as the policy, told apart by unit where it has several, and by strategy if need be. */
 export class LimitNames {
   /**
@@ -18,16 +23,14 @@ export class LimitNames {
     private readonly policy: string,
     private readonly all: readonly CountedItem[],
   ) {
-    const seen = new Set<string>();
-    for (const { item, strategy } of all) {
-      const cell = `${item.period}:${strategy}`;
-      if (seen.has(cell)) {
+    for (const [index, one] of all.entries()) {
+      const { item, strategy } = one;
+      if (all.slice(0, index).some((other) => isSameCell(one, other))) {
         throw new ConfigurationError(
           `The policy "${policy}" has two limits per ${windowOf(item)} with the strategy "${strategy}", which would ` +
             'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
         );
       }
-      seen.add(cell);
     }
   }
 

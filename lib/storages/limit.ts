@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ConfigurationError } from '../common/errors.js';
-import { describeValue } from '../common/describe.js';
+import { describeValue, quote } from '../common/describe.js';
 import { assertWholeNumber } from '../common/options.js';
 import type { Quota, StrategyName } from '../strategies/strategy.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
@@ -72,7 +72,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     block = [],
     provisional = false,
   } = options;
-  const where = (what: string): string => `The ${what} of the limit "${name}"`;
+  const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
   if (!isStrategyName(strategy)) {
     throw new ConfigurationError(
       `${where('strategy')} must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,

@@ -132,6 +132,20 @@ describeOverHttp('A refusal', (start) => {
     });
   });
 
+  it('says what the errorMessage of its own limit makes of the decision', async () => {
+    @Controller()
+    class TellingController {
+      @Get('telling')
+      @RateLimit('1/minute', { errorMessage: ({ retryAfter }) => `Wait ${retryAfter} ms.` })
+      telling() {
+        return '';
+      }
+    }
+    const app = await start(limited([TellingController], { errorMessage: 'Slow down, please.' }));
+    await app.get('/telling');
+    expect((await app.get('/telling')).body).toMatchObject({ statusCode: 429, message: 'Wait 60000 ms.' });
+  });
+
   it('says what the function errorMessage makes of the decision and the context', async () => {
     const errorMessage = (decision: Decision, context: ExecutionContext): string =>
       `${context.getClass().name}.${context.getHandler().name}: ${decision.binding.limit.name}, ${decision.retryAfter} ms, {"a"}\n`;

@@ -277,6 +277,26 @@ describeOverHttp('Functions of the application', (start) => {
     expect(app.log.errors.map((error) => (error as Error).constructor)).toEqual(Array(4).fill(ResolverError));
   });
 
+  it('that make no message of a refusal answer 500 and say where', async () => {
+    const refused = async (errorMessage: RateLimitOptions['errorMessage']): Promise<HttpApp> => {
+      const app = await startWith(start, { cost: 101, ...(errorMessage && { errorMessage }) });
+      expect((await app.get('/')).status).toBe(500);
+      return app;
+    };
+    const failingOne = await refused(() => {
+      throw new Error('no words');
+    });
+    const wordless = await refused(() => untyped(5));
+    const module = await startWith(start, { cost: 101 }, { errorMessage: () => untyped(null) });
+    expect((await module.get('/')).status).toBe(500);
+    const errors = [failingOne, wordless, module].flatMap(({ log }) => log.errors);
+    expect(errors.map((error) => (error as Error).message)).toEqual([
+      '@RateLimit on ProbeController.probe: the function "errorMessage" failed: no words',
+      '@RateLimit on ProbeController.probe: the function "errorMessage" must return a string; got the number 5.',
+      'RateLimitModule: the function "errorMessage" must return a string; got null.',
+    ]);
+  });
+
   it('that fail as parts of one key, some at once and some later, answer one 500', async () => {
     const later = async (): Promise<never> => {
       await immediate();
@@ -293,7 +313,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect([...app.log.errors, ...byUser.log.errors].map((error) => (error as Error).message)).toEqual([
       '@RateLimit on ProbeController.probe: the function "key" failed: at once',
       'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
-        '(request) => request.user?._id?.toString(), for example.',
+        '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });
 

@@ -140,9 +140,9 @@ describeOverHttp('The identity', (start) => {
     expect(await bucketsOf(user({ id: true }))).toBe('500');
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
       'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
-        '(request) => request.user?._id?.toString(), for example.',
+        '(request: { user?: { account: string } }) => request.user?.account, for example.',
       'The key "user" must be a string or a number; got the boolean true. Say what it is in the module\'s option "user": ' +
-        '(request) => request.user?._id?.toString(), for example.',
+        '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });
 

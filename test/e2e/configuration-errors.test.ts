@@ -232,9 +232,8 @@ describeOverHttp('A mistake', (start) => {
     [
       'a declaration outside a list',
       { limits: untyped({ limits: '5/minute' }) },
-      'The option "limits" of RateLimitModule takes an object of limits by plan, and "limits" is an option. Options go beside ' +
-        "the limits: @RateLimit('5/minute', { name }), or a list of declarations for the module; a plan of that name goes into the " +
-        'option "plans".',
+      'The option "limits" of RateLimitModule takes an object of limits by plan, and "limits" is an option. Options go with ' +
+        'them into a list of declarations: [{ limits: \'5/minute\', name }]; a plan of that name goes into the option "plans".',
     ],
     [
       'texts in a list',

@@ -10,7 +10,9 @@ import {
   type CanActivate,
   type DynamicModule,
 } from '@nestjs/common';
+import { REQUEST } from '@nestjs/core';
 import {
+  ConfigurationError,
   InjectRateLimitStorage,
   MemoryStorage,
   RATE_LIMIT_STORAGE,
@@ -97,6 +99,19 @@ describeOverHttp('forRootAsync', (start) => {
     const module = RateLimitModule.forRootAsync({ imports: [OptionsModule], useExisting: OptionsFactory });
     const app = await start({ imports: [module], controllers: [PlainController] });
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
+  });
+
+  it('fails the start where what it injects is made anew per request, for then nothing would be limited', async () => {
+    const error: unknown = await start({
+      imports: [
+        RateLimitModule.forRootAsync({ inject: [REQUEST], useFactory: () => ({ limits: '1/minute' }) }),
+      ],
+    }).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect((error as Error).message).toBe(
+      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
+        'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
+    );
   });
 
   it('fails the start with what its factory throws', async () => {

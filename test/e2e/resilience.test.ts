@@ -121,6 +121,23 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(await app.statuses(9, '/browse')).toEqual(Array(9).fill(200));
   });
 
+  it('is treated as the strictest of the limits says that share a count', async () => {
+    const shared = { path: '/browse', name: 'shared', scope: 'shared', continue: true };
+    const { app, down } = await open(
+      start,
+      {},
+      {
+        rules: [
+          { id: 'loose', ...shared, limits: '10/minute', onError: 'deny' },
+          { id: 'strict', ...shared, limits: '5/minute' },
+        ],
+      },
+    );
+    expect((await app.get('/browse')).remaining).toBe('"default";r=1, "shared";r=4');
+    down();
+    expect(await app.statuses(1, '/browse')).toEqual([503]);
+  });
+
   it('is treated as the strictest of its limits says', async () => {
     const { app, down } = await open(start);
     down();
@@ -181,7 +198,7 @@ describeOverHttp('A store that is down', (start) => {
     const storage = new MapCasStorage(server);
     storage.check = () => false;
     const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
-    const readOnly = 'MapCasStorage answers, but takes nothing that is to be counted.';
+    const readOnly = 'MapCasStorage answers, but does not take all that is to be counted.';
     const app = await start(limited([ShopController], { storage }));
     await app.get('/'); // by then the store has been looked at
     expect(app.log.warnings).toEqual([`${readOnly} The application starts without it.`]);

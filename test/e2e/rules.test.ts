@@ -13,6 +13,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import {
+  MemoryStorage,
   RateLimit,
   RateLimiterService,
   RateLimitMiddleware,
@@ -20,6 +21,7 @@ import {
   type RateLimitModuleOptions,
   type RateLimitRule,
 } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type Platform } from '../support/http-app.js';
 import { rawStatus } from '../support/raw-request.js';
 
@@ -192,6 +194,59 @@ describeOverHttp('A rule', (start) => {
     );
     expect((await app.get('/shared')).remaining).toBe('"shared";r=4');
     expect(await app.statuses(3, '/shared')).toEqual([200, 200, 429]);
+  });
+
+  it('that shares a count with one by outcome counts what either of them counts', async () => {
+    const shared = { name: 'n', scope: 's', continue: true };
+    const byOutcome = {
+      id: 'outcome',
+      path: '/**',
+      ...shared,
+      limits: '2/minute',
+      count: 'failure',
+    } as const;
+    const app = await start(withRules({ id: 'all', path: '/**', ...shared, limits: '3/minute' }, byOutcome));
+    expect(await app.statuses(4, '/')).toEqual([200, 200, 429, 429]);
+    const alone = await start(withRules({ ...byOutcome, id: 'other' }, byOutcome));
+    expect(await alone.statuses(4, '/')).toEqual([200, 200, 200, 200]);
+  });
+
+  it('that shares a count with one that blocks blocks', async () => {
+    const shared = { path: '/**', name: 'n', scope: 's', continue: true };
+    const clock = new ManualClock();
+    const app = await start(
+      limited(
+        [ShopController],
+        {
+          storage: new MemoryStorage({ clock }),
+          rules: [
+            { id: 'blocking', ...shared, limits: '2/second', block: '1 hour' },
+            { id: 'strict', ...shared, limits: '1/second' },
+          ],
+        },
+        clock,
+      ),
+    );
+    expect(await app.statuses(2, '/')).toEqual([200, 429]);
+    clock.advance(3_599_000);
+    expect(await app.statuses(1, '/')).toEqual([429]);
+    clock.advance(1000);
+    expect(await app.statuses(1, '/')).toEqual([200]);
+  });
+
+  it('that shares a count with a stricter limit elsewhere on the way leaves that one in force', async () => {
+    @Controller()
+    class StrictController {
+      @Get('strict')
+      @RateLimit('1/minute', { name: 'n', scope: 's' })
+      strict() {
+        return '';
+      }
+    }
+    const rules: RateLimitRule[] = [{ id: 'wide', path: '/**', name: 'n', scope: 's', limits: '100/minute' }];
+    const app = await start(withMiddleware({ rules }, StrictController));
+    expect((await app.get('/nothing')).remaining).toBe('"n";r=99');
+    expect((await app.get('/strict')).status).toBe(429);
   });
 
   it('that shares a scope and a name with another but not the window holds beside it', async () => {

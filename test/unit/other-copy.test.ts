@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as ours from 'nestjs-limits';
+import { isFirstOf } from '../../lib/nest/identities/rate-limit-key.js';
 import { DegradingStorage } from '../../lib/resilience/degrading.storage.js';
 import { GuardedStorage } from '../../lib/resilience/guarded.storage.js';
 import { resolveResilience, type ResolvedResilience } from '../../lib/resilience/resilience.options.js';
@@ -28,6 +29,11 @@ function failingWith(error: Error): ours.MemoryStorage {
 it('Of two copies, the classes differ', () => {
   expect(other.StorageError).not.toBe(ours.StorageError);
   expect(new other.MemoryStorage()).not.toBeInstanceOf(ours.MemoryStorage);
+});
+
+it("The other copy's firstOf is known", () => {
+  expect(isFirstOf(other.firstOf('user', 'ip'))).toBe(true);
+  expect([isFirstOf(['user', 'ip']), isFirstOf('ip'), isFirstOf(null)]).toEqual([false, false, false]);
 });
 
 describe("The other copy's storage", () => {

@@ -36,7 +36,12 @@ export function RateLimit(
   options: RateLimitOptions = {},
 ): ClassDecorator & MethodDecorator {
   assertOptionsObject('The options of @RateLimit', options);
-  const declaration = declarationOf('@RateLimit', limits, options);
+  const declaration = declarationOf(
+    '@RateLimit',
+    "beside the limits: @RateLimit('5/minute', { name })",
+    limits,
+    options,
+  );
   return (...decorated: Decorated) => {
     const [target, property, descriptor] = decorated;
     if (property === 'handleConnection' && descriptor !== undefined) limitConnections(target, descriptor);

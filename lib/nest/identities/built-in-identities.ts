@@ -85,7 +85,7 @@ function userOf(user: unknown): string | undefined {
   if (found !== undefined || user === undefined || user === null) return found;
   throw new ResolverError(
     `The key "user" must be a string or a number; got ${describeValue(user)}. Say what it is in the module's option "user": ` +
-      '(request) => request.user?._id?.toString(), for example.',
+      '(request: { user?: { account: string } }) => request.user?.account, for example.',
   );
 }
 

@@ -8,7 +8,7 @@ import { InjectedFunctions } from '../injected-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { builtInIdentity } from './built-in-identities.js';
-import { FirstOf, type IdentityResolver, type RateLimitKey } from './rate-limit-key.js';
+import { isFirstOf, type IdentityResolver, type RateLimitKey } from './rate-limit-key.js';
 import { theOnly, type Identity } from './identity.js';
 
 /** How many lists a key may lie within. */
@@ -44,14 +44,14 @@ export class IdentityResolvers {
   #make(key: RateLimitKey, where: string): Identity {
     if (typeof key === 'string') return builtInIdentity(key, where, this.options);
     if (typeof key === 'function') return this.#ofFunction(key, where);
-    const keys = key instanceof FirstOf ? key.keys : key;
+    const keys = isFirstOf(key) ? key.keys : key;
     if (!Array.isArray(keys) || keys.length === 0)
       throw new ConfigurationError(
         `${where}: a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got ${describeValue(key)}.`,
       );
     const identitiesOf = (parts: readonly RateLimitKey[]): Identity[] =>
       parts.map((part) => this.identityOf(part, where));
-    return key instanceof FirstOf ? firstOfParts(identitiesOf(keys)) : composite(identitiesOf(flatten(keys)));
+    return isFirstOf(key) ? firstOfParts(identitiesOf(keys)) : composite(identitiesOf(flatten(keys)));
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): Identity {
@@ -86,7 +86,7 @@ function assertNotWithinItself(
   where: string,
   within: ReadonlySet<unknown> = new Set(),
 ): void {
-  const keys: unknown = key instanceof FirstOf ? key.keys : key;
+  const keys: unknown = isFirstOf(key) ? key.keys : key;
   if (!Array.isArray(keys)) return;
   if (within.has(keys) || within.size >= DEEPEST_KEY)
     throw new ConfigurationError(

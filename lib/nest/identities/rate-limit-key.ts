@@ -21,8 +21,13 @@ export type BuiltInKey = 'ip' | 'user' | 'api-key' | 'session' | 'socket' | `hea
 export type RateLimitKey =
   BuiltInKey | KeyFunction<ExecutionContext> | Type<IdentityResolver> | FirstOf | readonly RateLimitKey[];
 
+const FIRST_OF = Symbol.for('nestjs-limits:first-of');
+
 /** The first of several identities that a request has. */
 export class FirstOf {
+  /** @internal Tells it in every copy of this library. */
+  readonly [FIRST_OF] = true;
+
   /** @internal */
   constructor(readonly keys: readonly RateLimitKey[]) {}
 }
@@ -45,4 +50,9 @@ export class FirstOf {
  */
 export function firstOf(...keys: readonly RateLimitKey[]): FirstOf {
   return new FirstOf(keys);
+}
+
+/** Whether a key is the first of several, as made by whichever copy of this library. */
+export function isFirstOf(key: unknown): key is FirstOf {
+  return typeof key === 'object' && key !== null && FIRST_OF in key;
 }

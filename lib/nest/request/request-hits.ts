@@ -1,22 +1,17 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { all, chain, type Awaitable } from '../../common/awaitable.js';
 import { assertCost } from '../../common/cost.js';
-import type { Hit } from '../../storages/contract.js';
 import type { Limit } from '../../storages/limit.js';
 import { askApplication } from '../ask-application.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { IdentifiedRequest, Identity } from '../identities/identity.js';
 import { LateUserDetector } from '../identities/late-user-detector.js';
 import { Plans } from './plans.js';
+import { onePerCell, type PolicyHit } from './policy-hit.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { Transport } from '../transports/transport.js';
-
-/** A hit, and the policy that it is for. */
-export interface PolicyHit extends Hit {
-  readonly policy: RoutePolicy;
-}
 
 /**
  * Finds out what a request hits: which of its route's policies count it, for whom, and at what cost. Stays synchronous while
@@ -138,35 +133,4 @@ class CountedRequest implements IdentifiedRequest {
         }),
     );
   }
-}
-
-/**
- * A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it: by the
- * strictest limit, at the highest cost.
- */
-function onePerCell(hits: readonly PolicyHit[]): PolicyHit[] {
-  const distinct: PolicyHit[] = [];
-  for (const hit of hits) {
-    const index = distinct.findIndex(
-      ({ bucket, limit }) => limit.id === hit.limit.id && bucket === hit.bucket,
-    );
-    const other = distinct[index];
-    if (other === undefined) distinct.push(hit);
-    else distinct[index] = together(other, hit);
-  }
-  return distinct;
-}
-
-function together(one: PolicyHit, other: PolicyHit): PolicyHit {
-  const stricter = strictness(one.limit, other.limit) <= 0 ? one : other;
-  return { ...stricter, cost: Math.max(one.cost, other.cost) };
-}
-
-/** Negative when the first limit is the stricter one: one that is enforced, of the smaller amount, of the smaller burst. */
-function strictness(one: Limit, other: Limit): number {
-  return (
-    Number(one.mode === 'shadow') - Number(other.mode === 'shadow') ||
-    one.amount - other.amount ||
-    one.burst - other.burst
-  );
 }

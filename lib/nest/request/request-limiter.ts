@@ -6,7 +6,8 @@ import {
   type ExecutionContext,
 } from '@nestjs/common';
 import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
-import { isStorageError } from '../../common/errors.js';
+import { describeValue } from '../../common/describe.js';
+import { isStorageError, ResolverError } from '../../common/errors.js';
 import {
   legacyFields,
   retryAfterFields,
@@ -15,15 +16,17 @@ import {
 } from '../../http/header-fields.js';
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../../http/problem-details.js';
 import { Decision } from '../../limiter/decision.js';
-import { receiptsOf, type BatchResult } from '../../storages/contract.js';
+import { receiptsOf, type BatchResult, type Outcome } from '../../storages/contract.js';
 import { strictest, type OnError } from '../../common/on-error.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { askApplication } from '../ask-application.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import { Reservations } from './reservations.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import { RequestHits, type PolicyHit } from './request-hits.js';
+import { policiesOf, type PolicyHit } from './policy-hit.js';
+import { RequestHits } from './request-hits.js';
 import { keepState, stateFor, type Reservation } from './request-state.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { RouteHandler } from '../routes/route-id.js';
@@ -194,35 +197,65 @@ export class RequestLimiter {
     decision: Decision,
     policy?: RoutePolicy,
   ): Awaitable<never> {
-    const { errorFactory, errorMessage, errorFormat } = this.options;
+    const { errorFactory, errorFormat } = this.options;
     if (errorFactory !== undefined) throw errorFactory(decision, context);
-    const own = policy?.errorMessage ?? errorMessage;
-    const message = typeof own === 'function' ? own(decision, context) : own;
     const isProblem = errorFormat === 'problem';
-    const exception = new RateLimitExceededException(decision, message, (body) =>
-      isProblem ? problemDetails(decision, body.message) : body,
-    );
-    if (isProblem) transport.setFields?.(context, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
-    return chain(transport.refusal(exception, exception.body, context), raise);
+    return chain(this.#messageOf(policy, decision, context), (message) => {
+      const exception = new RateLimitExceededException(decision, message, (body) =>
+        isProblem ? problemDetails(decision, body.message) : body,
+      );
+      if (isProblem) transport.setFields?.(context, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+      return chain(transport.refusal(exception, exception.body, context), raise);
+    });
+  }
+
+  #messageOf(
+    policy: RoutePolicy | undefined,
+    decision: Decision,
+    context: ExecutionContext,
+  ): Awaitable<string | undefined> {
+    const { errorMessage, where = 'RateLimitModule' } =
+      policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
+    if (typeof errorMessage !== 'function') return errorMessage;
+    return askApplication(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
   }
 }
 
-/** What was taken for policies that count by outcome. */
+/** What was taken for policies that count by outcome; where several share a count, only if all of them do. */
 function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
   if (hits.every(({ policy }) => policy.count === undefined)) return [];
-  const policies = new Set(hits.map(({ policy }) => policy).filter(({ count }) => count !== undefined));
-  return [...policies].flatMap((policy) => {
-    const outcomes = result.outcomes.filter((_outcome, index) => hits[index]?.policy === policy);
-    const receipts = receiptsOf({ ...result, outcomes });
-    return receipts.length === 0 ? [] : [{ policy, receipts }];
+  const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
+  result.outcomes.forEach((outcome, index) => {
+    const policies = policiesOf(hits[index] as PolicyHit);
+    if (policies.some(({ count }) => count === undefined)) return;
+    const known = reserved.find((one) => isSameList(one.policies, policies));
+    if (known === undefined) reserved.push({ policies, outcomes: [outcome] });
+    else known.outcomes.push(outcome);
   });
+  return reserved.flatMap(({ policies, outcomes }) => {
+    const receipts = receiptsOf({ ...result, outcomes });
+    return receipts.length === 0 ? [] : [{ policies, receipts }];
+  });
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index]);
 }
 
 /** What becomes of hits that cannot be decided, where one of their policies says it; most say nothing. */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
-  return hits.some(({ policy }) => policy.onError !== undefined)
-    ? strictest(hits.map(({ policy }) => policy.onError ?? otherwise))
+  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError);
+  return modes.some((mode) => mode !== undefined)
+    ? strictest(modes.map((mode) => mode ?? otherwise))
     : undefined;
+}
+
+/** @throws ResolverError when a function of the application has made something else of a message */
+function assertText(where: string, message: unknown): string {
+  if (typeof message === 'string') return message;
+  throw new ResolverError(
+    `${where}: the function "errorMessage" must return a string; got ${describeValue(message)}.`,
+  );
 }
 
 function raise(error: Error): never {

@@ -6,9 +6,9 @@ import type { RouteHandler } from '../routes/route-id.js';
 /** Where a request keeps what was decided on it; the same for every copy of this library. */
 const STATE = Symbol.for('nestjs-limits:request');
 
-/** What was taken for a policy that counts by outcome, before the outcome is known. */
+/** What was taken for a policy that counts by outcome, or for several that share a count, before the outcome is known. */
 export interface Reservation {
-  readonly policy: RoutePolicy;
+  readonly policies: readonly RoutePolicy[];
   readonly receipts: readonly Receipt[];
 }
 

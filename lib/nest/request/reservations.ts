@@ -33,7 +33,9 @@ export class Reservations {
   ): Promise<void> {
     // What another limit refused has not been tried.
     const isRefused = stateOf(transport.carrierOf(context))?.decision?.allowed === false;
-    const unwanted = reserved.filter(({ policy }) => isRefused || !this.#counts(policy, context, outcome));
+    const unwanted = reserved.filter(
+      ({ policies }) => isRefused || !policies.some((policy) => this.#counts(policy, context, outcome)),
+    );
     if (unwanted.length === 0) return;
     try {
       await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));

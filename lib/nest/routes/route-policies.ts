@@ -155,9 +155,9 @@ export class RoutePolicies implements OnApplicationBootstrap {
 function classLevels(controller: Type): Level[] {
   const levels: Level[] = [];
   for (
-    let target: object = controller;
-    target !== Function.prototype;
-    target = Object.getPrototypeOf(target) as object
+    let target: object | null = controller;
+    typeof target === 'function' && target !== Function.prototype;
+    target = Object.getPrototypeOf(target) as object | null
   ) {
     levels.unshift(levelOf(target, 'controller', `@RateLimit on ${(target as Type).name}`));
   }
@@ -184,7 +184,8 @@ function markOf(
   { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
   { types }: Identity,
 ): string {
-  const cells = new Set([limits, ...(plans?.values() ?? [])].flat().map((limit) => limit.id));
+  const all = [limits, ...(plans?.values() ?? [])].flat();
+  const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
   const found = limitsFor === undefined ? [] : [phase]; // what it finds is not known beforehand
   return [id, ...found, ...cells, ...types].join(' ');
 }

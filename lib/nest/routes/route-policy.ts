@@ -6,7 +6,7 @@ import type { BuiltInKey } from '../identities/rate-limit-key.js';
 /** A policy of a route, ready for requests. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
   readonly identity: Identity;
-  /** The same for policies that count the same cells of one identity, also in another copy of this library. */
+  /** The same for policies that count the same cells of one identity alike, also in another copy of this library. */
   readonly mark: string;
 }
 

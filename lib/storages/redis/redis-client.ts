@@ -70,10 +70,7 @@ export function openCluster(uri: string, options: ClusterOptions, timeout: numbe
   const { servers, secure, options: named } = parseClusterUri(uri);
   const tls = secure ? { tls: {} } : {};
   const redisOptions = over<RedisOptions>(tls, named, options.redisOptions ?? {});
-  // By default the driver connects to the addresses of the names, for which there are no certificates.
-  const byName: ClusterOptions =
-    redisOptions.tls === undefined ? {} : { dnsLookup: (name, callback) => callback(null, name) };
-  return new Cluster([...servers], safeCluster({ ...over(byName, options), redisOptions }, timeout));
+  return new Cluster([...servers], safeCluster({ ...options, redisOptions }, timeout));
 }
 
 /** Opens connections of our own like those of a client. */
@@ -152,9 +149,12 @@ function safeCluster(
   const prefix = { keyPrefix: 'What begins the keys is the keyPrefix of the storage.' };
   refuse('A RedisClusterStorage', options, { ...NOT_LAZY, ...MISPLACED });
   refuse('A RedisClusterStorage, in its redisOptions,', redisOptions, prefix);
+  // By default the driver connects to the addresses of the names, for which there are no certificates.
+  const byName: ClusterOptions = { dnsLookup: (name, callback) => callback(null, name) };
   return {
     ...SAFE_CLUSTER_OPTIONS,
     slotsRefreshTimeout: timeout,
+    ...(redisOptions.tls === undefined ? {} : byName),
     ...withoutUndefined(options),
     ...NO_PREFIX,
     redisOptions: safe(timeout, redisOptions),

@@ -1,4 +1,5 @@
 import type { RedisOptions } from 'ioredis';
+import { quote } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
 import { assertScheme, parseStorageUri, SCHEMES, type HostAndPort } from '../storage-uri.js';
 
@@ -28,6 +29,7 @@ export interface RedisTarget {
 export function parseRedisUri(uri: string): Partial<RedisOptions> {
   const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, REDIS_FORM, DEFAULT_PORT);
   assertScheme('A RedisStorage', scheme, SCHEMES.redis, REDIS_FORM);
+  assertQuery('A RedisStorage', query, scheme.endsWith('+unix') ? ['db'] : []);
   const [server, ...others] = hosts;
   const isSocket = scheme.endsWith('+unix');
   if (others.length > 0 || isSocket !== (server === undefined) || (isSocket && path === '')) {
@@ -42,24 +44,28 @@ export function parseRedisUri(uri: string): Partial<RedisOptions> {
 }
 
 export function parseClusterUri(uri: string): RedisTarget {
-  const { scheme, username, password, hosts } = parseStorageUri(uri, CLUSTER_FORM, DEFAULT_PORT);
+  const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, CLUSTER_FORM, DEFAULT_PORT);
   assertScheme('A RedisClusterStorage', scheme, SCHEMES.redisCluster, CLUSTER_FORM);
+  assertQuery('A RedisClusterStorage', query);
   if (hosts.length === 0)
     throw new ConfigurationError(`A RedisClusterStorage needs at least one server: ${CLUSTER_FORM}.`);
+  if (path.length > 1)
+    throw new ConfigurationError(`A RedisClusterStorage has no databases to choose from: ${CLUSTER_FORM}.`);
   return { servers: hosts, secure: isSecure(scheme), options: credentialsOf(username, password) };
 }
 
 /** @param serviceName wins over what the URI says */
 export function parseSentinelUri(uri: string, serviceName: string | undefined): RedisTarget {
-  const { scheme, username, password, hosts, path } = parseStorageUri(
+  const { scheme, username, password, hosts, path, query } = parseStorageUri(
     uri,
     SENTINEL_FORM,
     DEFAULT_SENTINEL_PORT,
   );
   assertScheme('A RedisSentinelStorage', scheme, SCHEMES.redisSentinel, SENTINEL_FORM);
-  const [, service = '', db = ''] = path.split('/');
+  assertQuery('A RedisSentinelStorage', query);
+  const [, service = '', db = '', ...more] = path.split('/');
   const name = serviceName ?? service;
-  if (hosts.length === 0 || name === '') {
+  if (hosts.length === 0 || name === '' || more.length > 0) {
     throw new ConfigurationError(
       `A RedisSentinelStorage needs its sentinels and the name of the service: ${SENTINEL_FORM}, or the option serviceName.`,
     );
@@ -69,6 +75,15 @@ export function parseSentinelUri(uri: string, serviceName: string | undefined): 
     secure: isSecure(scheme),
     options: { name, ...credentialsOf(username, password), ...databaseOf(db) },
   };
+}
+
+/** Refuses what would do nothing: `?tls=true` above all, which means TLS elsewhere. */
+function assertQuery(storage: string, query: URLSearchParams, known: readonly string[] = []): void {
+  const stranger = [...query.keys()].find((name) => !known.includes(name));
+  if (stranger !== undefined)
+    throw new ConfigurationError(
+      `${storage} takes no ${quote(`?${stranger}=`)} in its URI. Give it as an option; for TLS, begin the URI with "rediss".`,
+    );
 }
 
 function isSecure(scheme: string): boolean {

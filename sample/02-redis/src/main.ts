@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
-import { AppModule, redisUrl } from './app.module.js';
+import { AppModule } from './app.module.js';
 
 /** Two instances of one application: in production, two processes on two machines. */
 async function startInstance(port: number): Promise<string> {
@@ -13,9 +13,9 @@ async function startInstance(port: number): Promise<string> {
 const port = Number(process.env['PORT'] ?? 3000);
 const [one, other] = [await startInstance(port), await startInstance(port + 1)];
 console.log(`
-Two instances share five requests per minute in Redis at ${new URL(redisUrl).host}, or at REDIS_URL. It has to run, or each counts alone:
+Two instances share five requests per minute in the Redis at localhost:6379, or at REDIS_URL. It has to run, or each counts alone:
 
-  redis-server --port ${new URL(redisUrl).port || 6379} --save '' --daemonize yes
+  redis-server --port 6379 --save '' --daemonize yes
 
 Try:
 

@@ -520,7 +520,27 @@ describe('Limits that a function finds out', () => {
   });
 });
 
+describe('Limits that a function finds out beside others', () => {
+  it('may be what is declared beside them, and have names of their own where they are not', () => {
+    const [found] = compileAt({ limits: (context) => context }, { limits: '5/minute; 50/hour' });
+    expect(namesOf([{ limits: found?.limitsFor?.('10/minute') as readonly Limit[] }])).toEqual([
+      ['default/minute'],
+    ]);
+    expect(namesOf([{ limits: found?.limitsFor?.('10/day') as readonly Limit[] }])).toEqual([
+      ['default/day'],
+    ]);
+  });
+});
+
 describe('What is no name', () => {
+  it('is shortened where it is long', () => {
+    const strategy = 'x'.repeat(100_000) as 'fixed-window';
+    const call = (): unknown => compileAt({ limits: '1/minute' }, { limits: '1/minute', strategy });
+    expect(call).toThrow(
+      /^@RateLimit on A\.a: The strategy of the limit "default\/minute\/x{62}\.\.\.".{1,600}$/s,
+    );
+  });
+
   it('is refused as a strategy, whatever it is', () => {
     expect(() => compileAt({ limits: '1/minute', strategy: Object.create(null) as 'fixed-window' })).toThrow(
       '@RateLimit on A.a: The strategy must be a name such as "fixed-window"; got an object (Object).',

@@ -51,6 +51,33 @@ describe('A URI of Redis', () => {
     },
   );
 
+  it.each([
+    ['RedisStorage', 'redis://host?tls=true', 'tls', openRedis],
+    ['RedisStorage', 'redis+unix:///socket?database=3', 'database', openRedis],
+    ['RedisClusterStorage', 'redis+cluster://host?tls=true', 'tls', openCluster],
+  ])('of a %s has no options that would do nothing: %s', (name, uri, option, open) => {
+    expect(() => open(uri, {}, 1000)).toThrow(
+      new ConfigurationError(
+        `A ${name} takes no "?${option}=" in its URI. Give it as an option; for TLS, begin the URI with "rediss".`,
+      ),
+    );
+  });
+
+  it('of sentinels has no options, and nothing after the database', () => {
+    expect(() => openSentinel('redis+sentinel://host/service?tls=true', undefined, {}, 1000)).toThrow(
+      'A RedisSentinelStorage takes no "?tls=" in its URI.',
+    );
+    expect(() => openSentinel('redis+sentinel://host/service/1/more', undefined, {}, 1000)).toThrow(
+      ConfigurationError,
+    );
+  });
+
+  it('of a cluster names no database', () => {
+    expect(() => openCluster('redis+cluster://host/1', {}, 1000)).toThrow(
+      new ConfigurationError(`A RedisClusterStorage has no databases to choose from: ${CLUSTER}.`),
+    );
+  });
+
   it('names a server of a cluster', () => {
     expect(() => openCluster('redis+cluster://', {}, 1000)).toThrow(
       new ConfigurationError(`A RedisClusterStorage needs at least one server: ${CLUSTER}.`),
