@@ -260,6 +260,19 @@ describe('The requests of a route', () => {
   });
 });
 
+describe('A pattern', () => {
+  it.each([
+    ['/*', '/a*', true],
+    ['/a*', '/*', false],
+    ['/a*', '/a*', true],
+    ['/a*', '/ab', true],
+    ['/*', '/**', false],
+    ['/**', '/a/*', true],
+  ])('%s covers %s: %p', (wide, narrow, covers) => {
+    expect(new PathPattern(wide).covers(new PathPattern(narrow))).toBe(covers);
+  });
+});
+
 describe('The more specific of two patterns', () => {
   const inOrder = [
     '/a/b/c',

@@ -56,6 +56,23 @@ describe('A block', () => {
     expect(block.blockedUntil(state, DURATIONS, T - 500_000)).toBe(T - 440_000);
   });
 
+  it('from the future is shortened in place to the longest duration, any other is left as it is', () => {
+    const future = { until: T + 60_001, level: 1 };
+    expect(block.shorten(future, DURATIONS, T)).toBe(true);
+    expect(future).toEqual({ until: T + 60_000, level: 1 });
+    expect(block.shorten(future, DURATIONS, T)).toBe(false);
+    expect(future).toEqual({ until: T + 60_000, level: 1 });
+  });
+
+  it('made by hand ends after its time, and the next refusal takes the second duration', () => {
+    const state = block.byHand(500, T);
+    expect(state).toEqual({ until: T + 500, level: 0 });
+    expect(block.commit(state, DURATIONS, T + 500)).toEqual({
+      until: T + 500 + (DURATIONS[1] ?? NaN),
+      level: 1,
+    });
+  });
+
   it('keeps its level within the durations when there are fewer of them than before', () => {
     expect(block.commit({ until: T, level: 2 }, [1000], T)).toEqual({ until: T + 1000, level: 0 });
   });

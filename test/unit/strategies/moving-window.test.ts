@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { movingWindow } from '../../../lib/strategies/moving-window.strategy.js';
 import { Subject } from '../../support/strategies.js';
 
 const T = 1_700_000_000_000;
@@ -179,5 +180,11 @@ describe('A moving window', () => {
     subject.hit(1, T + 300);
 
     expect(subject.expiresAt).toBe(T + 1300);
+  });
+
+  it('is stored as pairs of time and units, and loaded again', () => {
+    const state = movingWindow.decode([T, 2, T + 100, 3]);
+    expect(state).toEqual({ times: [T, T + 100], totals: [2, 5], cut: 0, first: 0 });
+    expect(movingWindow.encode(state)).toEqual([T, 2, T + 100, 3]);
   });
 });
