@@ -265,6 +265,9 @@ describe('What a policy asks for', () => {
       ['shadow', [60_000, 3_600_000]],
       ['shadow', [60_000, 3_600_000]],
     ]);
+    const errorMessage = (): string => 'Slow down.';
+    expect(compileAt({ limits: '5/minute', errorMessage })[0]?.errorMessage).toBe(errorMessage);
+    expect(compileAt({ limits: '5/minute', name: 'n'.repeat(100) })[0]?.name).toBe('n'.repeat(100));
     expect(compileAt({ limits: '5/minute', block: '15 minutes' })[0]?.limits[0]?.block).toEqual([900_000]);
   });
 
@@ -528,6 +531,9 @@ describe('Limits that a function finds out beside others', () => {
     ]);
     expect(namesOf([{ limits: found?.limitsFor?.('10/day') as readonly Limit[] }])).toEqual([
       ['default/day'],
+    ]);
+    expect(namesOf([{ limits: found?.limitsFor?.('10/minute; 10/day') as readonly Limit[] }])).toEqual([
+      ['default/minute', 'default/day'],
     ]);
   });
 });
