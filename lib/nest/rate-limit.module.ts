@@ -10,15 +10,10 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
-import { describeValue, messageOf } from '../common/describe.js';
-import { ConfigurationError, StorageError } from '../common/errors.js';
-import { ObservedStorage } from '../observability/observed.storage.js';
+import { messageOf } from '../common/describe.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
-import { resilient, type DecidingStorage } from '../resilience/resilient-storage.js';
-import { BorrowedStorage } from '../storages/wrapped.storage.js';
-import { MemoryStorage } from '../storages/memory/memory.storage.js';
-import { storageFromString } from '../storages/storage-from-string.js';
-import { isStorage, type Storage } from '../storages/storage.js';
+import type { DecidingStorage } from '../resilience/resilient-storage.js';
+import type { Storage } from '../storages/storage.js';
 import { within } from '../storages/timeout.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
@@ -45,6 +40,7 @@ import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
 import { ScopeCheck } from './scope-check.js';
+import { assertReady, decidingStorage, openStorage } from './store/module-storage.js';
 import { StoreHealth } from './store/store-health.js';
 import { StoreLog } from './store/store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
@@ -73,9 +69,6 @@ const FIRST_GUARD: Provider = {
 };
 
 const logger = new Logger('RateLimit');
-
-/** Ms for which the store is looked at while the application starts. */
-const LONGEST_LOOK = 2000;
 
 /** Ms that closing the store may hold up the end of the application. */
 const LONGEST_SHUTDOWN = 2000;
@@ -207,63 +200,4 @@ export class RateLimitModule
       logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
     }
   }
-}
-
-/**
- * Refuses a store that cannot count, with what it says to an attempt.
- *
- * @throws StorageError
- */
-async function assertReady(store: Storage): Promise<void> {
-  try {
-    if (await within(LONGEST_LOOK, async () => store.check())) return;
-    await within(LONGEST_LOOK, async () => store.incr('start', 1));
-  } catch (cause) {
-    throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
-  }
-  throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
-}
-
-/** What decides; a storage that was given stays open when this is closed. */
-function decidingStorage(
-  storage: Storage,
-  options: ResolvedOptions,
-  events: RateLimitEvents,
-  health: StoreHealth,
-  log: StoreLog,
-): DecidingStorage {
-  const { resilience } = options;
-  const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
-  if (resilience === false) return new ObservedStorage(owned, events);
-  const deciding = resilient(owned, resilience, {
-    failed: (error) => events.tell({ type: 'error', error }),
-    degraded: (error) => {
-      health.lost();
-      events.tell({ type: 'degraded', error });
-      log.lost(error);
-    },
-    recovered: () => {
-      health.found();
-      events.tell({ type: 'recovered' });
-      log.found();
-    },
-  });
-  return new ObservedStorage(deciding, events);
-}
-
-async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
-  const options = keyPrefix === undefined ? {} : { keyPrefix };
-  if (storage === undefined) return new MemoryStorage(options);
-  if (typeof storage === 'string') return storageFromString(storage, options);
-  if (!isStorage(storage)) {
-    throw new ConfigurationError(
-      `The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got ${describeValue(storage)}.`,
-    );
-  }
-  if (keyPrefix !== undefined) {
-    throw new ConfigurationError(
-      'The keyPrefix of RateLimitModule is for a storage given as a URI. Give yours to its constructor.',
-    );
-  }
-  return storage;
 }

@@ -16,18 +16,18 @@ import {
 } from '../../http/header-fields.js';
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../../http/problem-details.js';
 import { Decision } from '../../limiter/decision.js';
-import { receiptsOf, type BatchResult, type Outcome } from '../../storages/contract.js';
+import type { BatchResult } from '../../storages/contract.js';
 import { strictest, type OnError } from '../../common/on-error.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { askApplication } from '../ask-application.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
-import { Reservations } from './reservations.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { RequestHits } from './request-hits.js';
-import { keepState, stateFor, type Reservation } from './request-state.js';
+import { keepState, stateFor } from './request-state.js';
+import { Reservations, reservationsOf } from './reservations.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { RouteHandler } from '../routes/route-id.js';
 import { RoutePolicies } from '../routes/route-policies.js';
@@ -221,33 +221,12 @@ export class RequestLimiter {
   }
 }
 
-/** What was taken for policies that count by outcome; where several share a count, only if all of them do. */
-function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
-  if (hits.every(({ policy }) => policy.count === undefined)) return [];
-  const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
-  result.outcomes.forEach((outcome, index) => {
-    const policies = policiesOf(hits[index] as PolicyHit);
-    if (policies.some(({ count }) => count === undefined)) return;
-    const known = reserved.find((one) => isSameList(one.policies, policies));
-    if (known === undefined) reserved.push({ policies, outcomes: [outcome] });
-    else known.outcomes.push(outcome);
-  });
-  return reserved.flatMap(({ policies, outcomes }) => {
-    const receipts = receiptsOf({ ...result, outcomes });
-    return receipts.length === 0 ? [] : [{ policies, receipts }];
-  });
-}
-
-function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
-  return one.length === other.length && one.every((item, index) => item === other[index]);
-}
-
 /** What becomes of hits that cannot be decided, where one of their policies says it; most say nothing. */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
-  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError);
-  return modes.some((mode) => mode !== undefined)
-    ? strictest(modes.map((mode) => mode ?? otherwise))
-    : undefined;
+  if (hits.every(({ policy, besides }) => policy.onError === undefined && besides === undefined))
+    return undefined;
+  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise);
+  return strictest(modes);
 }
 
 /** @throws ResolverError when a function of the application has made something else of a message */

@@ -2,8 +2,10 @@ import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/commo
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { receiptsOf, type BatchResult, type Outcome } from '../../storages/contract.js';
 import { DECIDING_STORAGE } from '../rate-limit.tokens.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
+import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from '../transports/transport.js';
 
@@ -53,4 +55,25 @@ export class Reservations {
       return true;
     }
   }
+}
+
+/** What was taken for policies that count by outcome; where several share a count, only if all of them do. */
+export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
+  if (hits.every(({ policy }) => policy.count === undefined)) return [];
+  const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
+  result.outcomes.forEach((outcome, index) => {
+    const policies = policiesOf(hits[index] as PolicyHit);
+    if (policies.some(({ count }) => count === undefined)) return;
+    const known = reserved.find((one) => isSameList(one.policies, policies));
+    if (known === undefined) reserved.push({ policies, outcomes: [outcome] });
+    else known.outcomes.push(outcome);
+  });
+  return reserved.flatMap(({ policies, outcomes }) => {
+    const receipts = receiptsOf({ ...result, outcomes });
+    return receipts.length === 0 ? [] : [{ policies, receipts }];
+  });
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((item, index) => item === other[index]);
 }
