@@ -5,7 +5,7 @@ const [[typescript, [swc, options]]] = Object.entries(unit.transform);
 
 /** The tests that each mutant of a folder, which `MUTATED` names, has to get past; of all folders without it. */
 const testsOf = {
-  limits: ['unit/limits/*'],
+  notation: ['unit/notation/*'],
   strategies: ['unit/strategies/*'],
   policies: ['unit/policies/*'],
   http: ['unit/http/*'],

@@ -18,10 +18,10 @@ export {
   type RateLimitErrorCode,
 } from './common/errors.js';
 
-export type { Granularity } from './limits/granularity.js';
-export type { LimitInput } from './limits/limit-input.js';
-export { parse, parseMany } from './limits/parse.js';
-export { RateLimitItem } from './limits/rate-limit-item.js';
+export type { Granularity } from './notation/granularity.js';
+export type { LimitInput } from './notation/limit-input.js';
+export { parse, parseMany } from './notation/parse.js';
+export { RateLimitItem } from './notation/rate-limit-item.js';
 export {
   RateLimitItemPerDay,
   RateLimitItemPerHour,
@@ -31,8 +31,8 @@ export {
   RateLimitItemPerSecond,
   RateLimitItemPerWeek,
   RateLimitItemPerYear,
-} from './limits/rate-limit-items.js';
-export { registerGranularity, type RateLimitItemClass } from './limits/registry.js';
+} from './notation/rate-limit-items.js';
+export { registerGranularity, type RateLimitItemClass } from './notation/registry.js';
 
 export type { Evaluation } from './strategies/evaluate.js';
 export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
@@ -47,20 +47,20 @@ export type {
   Receipt,
   Refund,
   StorageCapabilities,
-} from './storages/contract.js';
-export { createLimit, type CreateLimitOptions, type Limit } from './storages/limit.js';
+} from './core/contract.js';
+export { createLimit, type CreateLimitOptions, type Limit } from './core/limit.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
-export { Storage, type MovingWindowSupport, type StorageOptions } from './storages/storage.js';
+export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
 export type { OnError } from './common/on-error.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
-export { Decision } from './limiter/decision.js';
+export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
-export type { Patience } from './limiter/waiting-lines.js';
+export type { WaitOptions } from './limiter/fair-queue.js';
 export {
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
@@ -91,9 +91,12 @@ export {
   type FirstOf,
   type IdentityResolver,
   type RateLimitKey,
-} from './nest/identities/rate-limit-key.js';
+} from './nest/options/rate-limit-key.js';
 export type { PolicyReference } from './nest/routes/route-policy.js';
-export { RateLimitExceededException, type RefusalBody } from './nest/rate-limit-exceeded.exception.js';
+export {
+  RateLimitExceededException,
+  type RefusalBody,
+} from './nest/transports/rate-limit-exceeded.exception.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
 export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
 export { RateLimitMiddleware } from './nest/rate-limit.middleware.js';
@@ -110,12 +113,12 @@ export type {
   RateLimitOptionsFactory,
   RateLimitRule,
   UserFunction,
-} from './nest/rate-limit.options.js';
+} from './nest/options/rate-limit.options.js';
 export {
   toThrottlerStorage,
   type ThrottlerStorage,
   type ThrottlerStorageRecord,
 } from './nest/throttler-storage.js';
-export { RATE_LIMIT_STORAGE } from './nest/rate-limit.tokens.js';
+export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
 export type { RequestLike } from './nest/transports/transport.js';

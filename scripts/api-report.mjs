@@ -25,7 +25,7 @@ const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
     'DecidingStorage',
-    'IdentityResolvers',
+    'IdentitySources',
     'Plans',
     'PolicyDirectory',
     'RateLimitEvents',

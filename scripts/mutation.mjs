@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 
 /** Folders of pure functions, each tried with its own tests: `npm run mutation`, or `npm run mutation -- limits` for some. */
-const FOLDERS = ['limits', 'strategies', 'policies', 'http'];
+const FOLDERS = ['notation', 'strategies', 'policies', 'http'];
 
 const asked = process.argv.slice(2);
 const options = asked.filter((argument) => argument.startsWith('-'));

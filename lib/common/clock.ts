@@ -15,7 +15,7 @@ export interface Clock {
 }
 
 /** Ms that a timer can wait for; what is more, it takes for none at all. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The clock of the machine. */
 export const systemClock: Clock = { now: () => Date.now() };

@@ -1,9 +1,9 @@
 /** Characters of a value that a message shows. */
-const LONGEST_VALUE = 80;
+const MAX_VALUE_LENGTH = 80;
 /** Characters of a message that is shown within another. */
-const LONGEST_MESSAGE = 2000;
+const MAX_MESSAGE_LENGTH = 2000;
 /** Characters of the name of a class or a function that are shown. */
-const LONGEST_NAME = 60;
+const MAX_NAME_LENGTH = 60;
 
 /**
  * What would begin a new line of a log, colour it or turn it around, or be seen by nobody: control characters, separators of
@@ -40,8 +40,8 @@ export function describeValue(value: unknown): string {
  */
 export function quote(text: string): string {
   const shown = withoutCredentials(text);
-  if (shown.length <= LONGEST_VALUE) return `"${escape(shown)}"`;
-  return `"${escape(shown.slice(0, LONGEST_VALUE - 3))}..." (${text.length} characters)`;
+  if (shown.length <= MAX_VALUE_LENGTH) return `"${escape(shown)}"`;
+  return `"${escape(shown.slice(0, MAX_VALUE_LENGTH - 3))}..." (${text.length} characters)`;
 }
 
 /** What an unknown thrown value has to say, for use inside a message. Never throws. */
@@ -62,7 +62,7 @@ function describeObject(value: object): string {
 function nameOf(read: () => unknown): string {
   const name = attempt(read);
   if (typeof name !== 'string') return '';
-  return unseenEscaped(name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 3)}...`);
+  return unseenEscaped(name.length <= MAX_NAME_LENGTH ? name : `${name.slice(0, MAX_NAME_LENGTH - 3)}...`);
 }
 
 /** Getters and proxies may throw. */
@@ -76,8 +76,8 @@ function attempt(read: () => unknown): unknown {
 
 function oneLine(message: string): string {
   const shown = message.replace(/\S+/g, withoutCredentials);
-  if (shown.length <= LONGEST_MESSAGE) return unseenEscaped(shown);
-  return `${unseenEscaped(shown.slice(0, LONGEST_MESSAGE))}... (${message.length} characters)`;
+  if (shown.length <= MAX_MESSAGE_LENGTH) return unseenEscaped(shown);
+  return `${unseenEscaped(shown.slice(0, MAX_MESSAGE_LENGTH))}... (${message.length} characters)`;
 }
 
 /** Up to the last `@`: whoever forgets to encode a password may have any character in it. */

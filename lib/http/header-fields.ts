@@ -1,11 +1,11 @@
-import type { Decision } from '../limiter/decision.js';
-import type { Limit } from '../storages/limit.js';
+import type { Decision } from '../core/decision.js';
+import type { Limit } from '../core/limit.js';
 
 /** A header field's name and value. */
 export type HeaderField = readonly [name: string, value: string];
 
 /** The largest integer of RFC 9651: 15 digits. */
-const LARGEST_INTEGER = 999_999_999_999_999;
+const MAX_INTEGER = 999_999_999_999_999;
 
 /**
  * `RateLimit-Policy` and `RateLimit`: one member per enforced limit, seconds rounded up; no time where no wait would
@@ -83,5 +83,5 @@ function toSeconds(milliseconds: number): number {
 
 /** An Integer of RFC 9651 that is a number of something. */
 function toInteger(value: number): number {
-  return Math.trunc(Math.min(Math.max(value, 0), LARGEST_INTEGER)) || 0; // neither -0 nor NaN
+  return Math.trunc(Math.min(Math.max(value, 0), MAX_INTEGER)) || 0; // neither -0 nor NaN
 }

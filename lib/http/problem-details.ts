@@ -1,4 +1,4 @@
-import type { Decision } from '../limiter/decision.js';
+import type { Decision } from '../core/decision.js';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 

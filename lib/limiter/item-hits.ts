@@ -1,19 +1,19 @@
 import { ConfigurationError } from '../common/errors.js';
-import { Memo } from '../common/memo.js';
-import { itemsOf, type LimitInput } from '../limits/limit-input.js';
-import type { RateLimitItem } from '../limits/rate-limit-item.js';
-import type { Hit } from '../storages/contract.js';
-import { createLimit, type Limit } from '../storages/limit.js';
-import { assertSupported, itemLimitId, type Storage } from '../storages/storage.js';
+import { Memo } from '../common/bounded-map.js';
+import { itemsOf, type LimitInput } from '../notation/limit-input.js';
+import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import type { Hit } from '../core/contract.js';
+import { createLimit, type Limit } from '../core/limit.js';
+import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Texts of limits that are remembered. */
-const MOST_REMEMBERED_TEXTS = 1000;
+const MAX_REMEMBERED_TEXTS = 1000;
 
 /** Makes hits on bare items: limits that are told apart by amount, multiples, granularity and strategy. Compiles each item once. */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new Memo<readonly RateLimitItem[]>(MOST_REMEMBERED_TEXTS);
+  readonly #texts = new Memo<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
 
   constructor(
     private readonly storage: Storage,
@@ -23,14 +23,14 @@ export class ItemHits {
 
   hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
     // One string for all limits of an identity: each new one would have to be hashed by whatever looks it up.
-    let bucket: string | undefined;
+    let identity: string | undefined;
     let namespace: string | undefined;
     const batch = this.#itemsOf(limits).map((item) => {
-      if (bucket === undefined || item.namespace !== namespace) {
-        bucket = item.bucketFor(identifiers);
+      if (identity === undefined || item.namespace !== namespace) {
+        identity = item.identityFor(identifiers);
         namespace = item.namespace;
       }
-      return { bucket, limit: this.#limitOf(item), cost };
+      return { identity, limit: this.#limitOf(item), cost };
     });
     if (batch.length > 1) assertDistinct(batch);
     return batch;
@@ -61,8 +61,8 @@ export class ItemHits {
 }
 
 function assertDistinct(batch: readonly Hit[]): void {
-  const isRepeated = ({ bucket, limit }: Hit, index: number): boolean =>
-    batch.findIndex((other) => other.limit.id === limit.id && other.bucket === bucket) < index;
+  const isRepeated = ({ identity, limit }: Hit, index: number): boolean =>
+    batch.findIndex((other) => other.limit.id === limit.id && other.identity === identity) < index;
   if (batch.some(isRepeated)) {
     throw new ConfigurationError(
       `The limits "${batch.map((hit) => hit.limit.name).join('; ')}" name one of them twice. Remove the repetition.`,

@@ -1,9 +1,9 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { assertCost } from '../common/cost.js';
-import type { Hit } from '../storages/contract.js';
-import type { Storage } from '../storages/storage.js';
-import { Decision, isDecision } from './decision.js';
-import { WaitingLines, type Patience } from './waiting-lines.js';
+import type { Hit } from '../core/contract.js';
+import type { Storage } from '../core/storage.js';
+import { Decision, isDecision } from '../core/decision.js';
+import { FairQueue, type WaitOptions } from './fair-queue.js';
 
 /** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
@@ -33,7 +33,7 @@ const refunded = new WeakSet<Decision>();
  * string, and `StorageError` when the store fails.
  */
 export abstract class Limiter<Limits> {
-  readonly #lines = new WaitingLines();
+  readonly #lines = new FairQueue();
 
   protected constructor(
     /** Where the limits are counted. */
@@ -80,10 +80,10 @@ export abstract class Limiter<Limits> {
   async waitFor(
     limits: Limits,
     identifiers: readonly string[],
-    { cost = 1, ...patience }: HitOptions & Patience = {},
+    { cost = 1, ...patience }: HitOptions & WaitOptions = {},
   ): Promise<Decision> {
     const batch = this.#batch(limits, [identifiers, { cost }]);
-    const name = batch.map(({ bucket, limit }) => `${bucket} ${limit.id}`).join('\n');
+    const name = batch.map(({ identity, limit }) => `${identity} ${limit.id}`).join('\n');
     return this.#lines.wait(name, patience, async () => {
       const decision = new Decision(await this.storage.consume(batch));
       return [decision, decision.retryAfter];

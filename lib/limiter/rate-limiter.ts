@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../common/errors.js';
-import type { LimitInput } from '../limits/limit-input.js';
-import type { Hit } from '../storages/contract.js';
-import type { Storage } from '../storages/storage.js';
+import type { LimitInput } from '../notation/limit-input.js';
+import type { Hit } from '../core/contract.js';
+import type { Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import { ItemHits } from './item-hits.js';
 import { Limiter } from './limiter.js';

@@ -1,4 +1,4 @@
-import type { Storage } from '../storages/storage.js';
+import type { Storage } from '../core/storage.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /**

@@ -37,10 +37,10 @@ export class RateLimitInterceptor implements NestInterceptor {
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const transport = this.transports.of(context.getType());
+    const transport = this.transports.get(context.getType());
     if (transport === undefined || transport.onAnswer !== undefined) return next.handle();
     const settle = (outcome: RequestOutcome): void => {
-      const call = transport.carrierOf(context);
+      const call = transport.stateHolder(context);
       if (settled.has(call)) return;
       settled.add(call);
       void this.reservations.settle(context, transport, outcome);

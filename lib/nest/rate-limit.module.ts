@@ -13,36 +13,36 @@ import { ApplicationConfig } from '@nestjs/core';
 import { messageOf } from '../common/describe.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import type { Storage } from '../storages/storage.js';
-import { within } from '../storages/timeout.js';
+import type { Storage } from '../core/storage.js';
+import { withTimeout } from '../common/timeout.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
-import { IdentityResolvers } from './identities/identity-resolvers.js';
+import { IdentitySources } from './identities/identity-sources.js';
 import { LateUserDetector } from './identities/late-user-detector.js';
-import { InjectedFunctions } from './injected-functions.js';
+import { InjectedFunctions } from './options/injected-functions.js';
 import { Plans } from './request/plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
-import type { RateLimitModuleExtras, RateLimitModuleOptions } from './rate-limit.options.js';
+import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/rate-limit.options.js';
 import {
   CONNECTION_LIMITS,
   DECIDING_STORAGE,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
   STORE_HEALTH,
-} from './rate-limit.tokens.js';
+} from './options/rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { Reservations } from './request/reservations.js';
-import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './resolve-options.js';
+import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
 import { ScopeCheck } from './scope-check.js';
-import { assertReady, decidingStorage, openStorage } from './store/module-storage.js';
-import { StoreHealth } from './store/store-health.js';
-import { StoreLog } from './store/store-log.js';
+import { assertReady, decidingStorage, openStorage } from './storage/module-storage.js';
+import { StoreHealth } from './storage/store-health.js';
+import { StoreLog } from './storage/store-log.js';
 import { HttpTransport } from './transports/http.transport.js';
 import { Transports } from './transports/transports.js';
 
@@ -71,7 +71,7 @@ const FIRST_GUARD: Provider = {
 const logger = new Logger('RateLimit');
 
 /** Ms that closing the store may hold up the end of the application. */
-const LONGEST_SHUTDOWN = 2000;
+const SHUTDOWN_TIMEOUT_MS = 2000;
 
 /** The argument of `forRootAsync`. */
 export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
@@ -113,7 +113,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     },
     ClientAddresses,
     HttpTransport,
-    IdentityResolvers,
+    IdentitySources,
     InjectedFunctions,
     LateUserDetector,
     Plans,
@@ -195,7 +195,7 @@ export class RateLimitModule
   /** Closes what this module opened. Never throws: the application is going down in good order. */
   async onApplicationShutdown(): Promise<void> {
     try {
-      await within(LONGEST_SHUTDOWN, async () => this.storage.close());
+      await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => this.storage.close());
     } catch (error) {
       logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
     }

@@ -5,20 +5,20 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
-import { describeDuration } from '../limits/describe-period.js';
-import type { LimitInput } from '../limits/limit-input.js';
-import { parseDuration } from '../limits/parse-duration.js';
+import { describeDuration } from '../notation/describe-period.js';
+import type { LimitInput } from '../notation/limit-input.js';
+import { parseDuration } from '../notation/parse-duration.js';
 import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
-import { bucketOf } from '../policies/buckets.js';
+import { identityOf } from '../common/identity.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import type { Hit } from '../storages/contract.js';
-import type { Limit } from '../storages/limit.js';
-import { theOnly } from './identities/identity.js';
-import { IdentityResolvers } from './identities/identity-resolvers.js';
+import type { Hit } from '../core/contract.js';
+import type { Limit } from '../core/limit.js';
+import { single } from './identities/identity-source.js';
+import { IdentitySources } from './identities/identity-sources.js';
 import { Plans } from './request/plans.js';
-import type { RateLimitRule } from './rate-limit.options.js';
-import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './rate-limit.tokens.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import type { RateLimitRule } from './options/rate-limit.options.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './options/rate-limit.tokens.js';
+import type { ResolvedOptions } from './options/resolve-options.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import type { PolicyReference } from './routes/route-policy.js';
 import { RouteRules } from './routes/route-rules.js';
@@ -59,7 +59,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(DECIDING_STORAGE) storage: DecidingStorage,
     @Inject(PolicyDirectory) private readonly policies: PolicyDirectory,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
-    @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
+    @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(Plans) private readonly plans: Plans,
     @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
   ) {
@@ -99,8 +99,8 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     duration?: string,
   ): Awaitable<void> {
     return this.storage.block(
-      this.#cellsOf(reference, identity).map(({ bucket, limit }) => ({
-        bucket,
+      this.#cellsOf(reference, identity).map(({ identity, limit }) => ({
+        identity,
         limit,
         duration: blockDuration(limit, reference, duration),
       })),
@@ -110,7 +110,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   /** Lifts the block of an identity. What was counted stays; `clear` forgets that too. */
   unblock(reference: PolicyReference, identity: string | readonly string[]): Awaitable<void> {
     const blocked = this.#cellsOf(reference, identity).filter(({ limit }) => limit.block.length > 0);
-    return this.storage.block(blocked.map(({ bucket, limit }) => ({ bucket, limit, duration: 0 })));
+    return this.storage.block(blocked.map(({ identity, limit }) => ({ identity, limit, duration: 0 })));
   }
 
   #cellsOf(reference: PolicyReference, identity: string | readonly string[]): Hit[] {
@@ -136,14 +136,14 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
           ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
           : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
       );
-    const bucket =
+    const identity =
       reference.as === 'key'
-        ? bucketOf('key', theOnly(identifiers))
+        ? identityOf('key', single(identifiers))
         : (reference.as === undefined
-            ? policy.identity
-            : this.identities.identityOf(reference.as, 'RateLimiterService')
-          ).bucketFor(identifiers);
-    return limits.map((limit) => ({ bucket, limit, cost }));
+            ? policy.source
+            : this.identities.for(reference.as, 'RateLimiterService')
+          ).fromValues(identifiers);
+    return limits.map((limit) => ({ identity, limit, cost }));
   }
 }
 

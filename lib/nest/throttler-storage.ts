@@ -1,7 +1,7 @@
-import { Memo } from '../common/memo.js';
-import { bucketOf } from '../policies/buckets.js';
-import { createLimit, type Limit } from '../storages/limit.js';
-import { assertSupported, onlyOutcome, type Storage } from '../storages/storage.js';
+import { Memo } from '../common/bounded-map.js';
+import { identityOf } from '../common/identity.js';
+import { createLimit, type Limit } from '../core/limit.js';
+import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** What `@nestjs/throttler` asks of its storage. */
@@ -34,7 +34,7 @@ export interface ThrottlerStorageRecord {
 }
 
 /** How many different limits are kept compiled. */
-const MOST_LIMITS = 1000;
+const MAX_LIMITS = 1000;
 
 /**
  * Lets `@nestjs/throttler` count in any storage of this library: for a change in steps, or to share one.
@@ -55,7 +55,7 @@ export function toThrottlerStorage(
   storage: Storage,
   { strategy = 'fixed-window' }: { strategy?: StrategyName | undefined } = {},
 ): ThrottlerStorage {
-  const limits = new Memo<Limit>(MOST_LIMITS);
+  const limits = new Memo<Limit>(MAX_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
     limits.get(`${name} ${amount} ${period} ${block}`, () => {
       const id = `throttler ${name}:${period}:${strategy}`;
@@ -66,8 +66,8 @@ export function toThrottlerStorage(
   return {
     async increment(key, ttl, amount, blockDuration, throttlerName) {
       const limit = limitOf(throttlerName, amount, ttl, blockDuration);
-      const bucket = bucketOf('throttler', key);
-      const result = await storage.consume([{ bucket, limit, cost: 1 }]);
+      const identity = identityOf('throttler', key);
+      const result = await storage.consume([{ identity, limit, cost: 1 }]);
       const { allowed, remaining, resetTime, retryAfter } = onlyOutcome(result);
       const wait = Number.isFinite(retryAfter) ? retryAfter : blockDuration;
       return {

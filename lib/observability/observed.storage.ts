@@ -1,8 +1,8 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
 import type { OnError } from '../common/on-error.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import type { BatchResult, Hit } from '../storages/contract.js';
-import { WrappedStorage } from '../storages/wrapped.storage.js';
+import type { BatchResult, Hit } from '../core/contract.js';
+import { WrappedStorage } from '../core/wrapped.storage.js';
 import type { RateLimitEvents } from './rate-limit-events.js';
 
 /** A storage whose decisions are told. */

@@ -1,7 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { Subject, type Observable } from 'rxjs';
-import { Decision } from '../limiter/decision.js';
-import type { BatchResult, Outcome } from '../storages/contract.js';
+import { Decision } from '../core/decision.js';
+import type { BatchResult, Outcome } from '../core/contract.js';
 
 /**
  * What happens to limits, as it happens:

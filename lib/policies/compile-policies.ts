@@ -1,11 +1,11 @@
 import { chain } from '../common/awaitable.js';
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { Memo } from '../common/memo.js';
-import { itemsOf, type LimitInput } from '../limits/limit-input.js';
-import { parseDuration } from '../limits/parse-duration.js';
-import type { RateLimitItem } from '../limits/rate-limit-item.js';
-import { createLimit, type Limit } from '../storages/limit.js';
+import { Memo } from '../common/bounded-map.js';
+import { itemsOf, type LimitInput } from '../notation/limit-input.js';
+import { parseDuration } from '../notation/parse-duration.js';
+import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import { createLimit, type Limit } from '../core/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import { isSameCell, LimitNames, type CountedItem } from './limit-names.js';
 import { assertPolicyOptions } from './policy-options.js';
@@ -39,7 +39,7 @@ export interface PolicyScopes {
 const DEFAULT_NAME = 'default';
 
 /** How many different answers of a function that finds limits out are kept compiled. */
-const MOST_COMPILED_ANSWERS = 1000;
+const MAX_COMPILED_ANSWERS = 1000;
 
 /**
  * Compiles what is declared for a route. Per name, an inner level replaces an outer one; different names add up.
@@ -51,7 +51,7 @@ export function compilePolicies<Context, Key>(
 ): Policy<Context, Key>[] {
   return [...combine(compilation)].flatMap(([name, declared]) =>
     declared.map((one) =>
-      at(one.level.where, () =>
+      withLocation(one.level.where, () =>
         compilePolicy(
           compilation,
           name,
@@ -82,7 +82,7 @@ function combine<Context, Key>({
   for (const level of levels) {
     const own = new Map<string, Declared<Context, Key>[]>();
     for (const declaration of level.declarations) {
-      at(level.where, () => {
+      withLocation(level.where, () => {
         assertPolicyOptions(declaration);
         const { name = DEFAULT_NAME, strategy = defaultStrategy } = declaration;
         const items = counted(itemsOfAnybody(declaration), strategy);
@@ -90,7 +90,7 @@ function combine<Context, Key>({
       });
     }
     for (const [name, declared] of own) byName.set(name, declared);
-    at(level.where, () => skip(byName, level.skips, otherNames));
+    withLocation(level.where, () => skip(byName, level.skips, otherNames));
   }
   return byName;
 }
@@ -143,14 +143,14 @@ function compilePolicy<Context, Key>(
       const { amount, period } = one.item;
       const limit = createLimit({
         id: `${id}:${period}:${strategy}`,
-        name: names.of(one),
+        name: names.for(one),
         strategy,
         amount,
         period,
         burst,
         ...(mode === undefined ? {} : { mode }),
         block: durations,
-        provisional: count !== undefined && count !== 'all',
+        refundable: count !== undefined && count !== 'all',
       });
       assertSupported(limit);
       return limit;
@@ -221,7 +221,7 @@ function compiledAnswers<Context>(
   find: LimitsFunction<Context>,
   compile: (input: LimitInput) => readonly Limit[],
 ): Policy<Context, unknown>['limitsFor'] {
-  const compiled = new Memo<readonly Limit[]>(MOST_COMPILED_ANSWERS);
+  const compiled = new Memo<readonly Limit[]>(MAX_COMPILED_ANSWERS);
   return (context) =>
     chain(find(context), (input) =>
       typeof input === 'string' ? compiled.get(input, compile) : compile(input),
@@ -257,7 +257,7 @@ function scopeId(scope: string, scopes: PolicyScopes): string {
 }
 
 /** Runs a step of the compilation so that what it throws says where the mistake is. */
-function at<T>(where: string, step: () => T): T {
+function withLocation<T>(where: string, step: () => T): T {
   try {
     return step();
   } catch (cause) {

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import type { RateLimitItem } from '../limits/rate-limit-item.js';
+import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** An item, and how it is counted. */
@@ -34,7 +34,7 @@ export class LimitNames {
     }
   }
 
-  of({ item, strategy }: CountedItem): string {
+  for({ item, strategy }: CountedItem): string {
     if (this.all.length === 1) return this.policy;
     const unit = windowOf(item);
     const isAmbiguous = this.all.filter((other) => windowOf(other.item) === unit).length > 1;

@@ -7,10 +7,10 @@ import { decodeSegment } from '../common/path-segment.js';
 const [STATIC, PART, ONE, END, MANY] = [0, 1, 2, 3, 4];
 
 /** Characters of a pattern: patterns are compared segment by segment with each other and with the templates of routes. */
-const LONGEST_PATTERN = 1000;
+const MAX_PATTERN_LENGTH = 1000;
 
 /** How many texts the braces of a segment may stand for: they are all tried. */
-const MOST_ALTERNATIVES = 100;
+const MAX_ALTERNATIVES = 100;
 
 /** One segment of a pattern, or of the template of a route. */
 interface Segment {
@@ -33,9 +33,9 @@ export class PathPattern {
     if (typeof text !== 'string' || !text.startsWith('/')) {
       throw new ConfigurationError(`A path begins with "/", such as "/api/**"; got ${describeValue(text)}.`);
     }
-    if (text.length > LONGEST_PATTERN)
+    if (text.length > MAX_PATTERN_LENGTH)
       throw new ConfigurationError(
-        `A path has at most ${LONGEST_PATTERN} characters; got ${describeValue(text)}.`,
+        `A path has at most ${MAX_PATTERN_LENGTH} characters; got ${describeValue(text)}.`,
       );
     this.#segments = segmentsOf(text).map(segmentOfPattern);
   }
@@ -98,7 +98,7 @@ function segmentOfPattern(given: string): Segment {
         `got ${describeValue(given)}.`,
     );
   }
-  if (alternativesIn(text) > MOST_ALTERNATIVES)
+  if (alternativesIn(text) > MAX_ALTERNATIVES)
     throw new ConfigurationError(
       `A segment of a path has braces that stand for too many texts: got ${quote(given)}. Make several rules of it.`,
     );

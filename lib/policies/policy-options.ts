@@ -75,14 +75,14 @@ export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration
 }
 
 /** Characters of a name: a header field holds several. */
-const LONGEST_NAME = 100;
+const MAX_NAME_LENGTH = 100;
 
 /** Names go into header fields, where other characters would have to be escaped. */
 export function assertName(what: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) {
-    if (name.length <= LONGEST_NAME) return;
+    if (name.length <= MAX_NAME_LENGTH) return;
     throw new ConfigurationError(
-      `The ${what} must have at most ${LONGEST_NAME} characters; got ${describeValue(name)}.`,
+      `The ${what} must have at most ${MAX_NAME_LENGTH} characters; got ${describeValue(name)}.`,
     );
   }
   throw new ConfigurationError(

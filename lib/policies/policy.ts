@@ -1,8 +1,8 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { OnError } from '../common/on-error.js';
-import type { Decision } from '../limiter/decision.js';
-import type { LimitInput } from '../limits/limit-input.js';
-import type { Limit } from '../storages/limit.js';
+import type { Decision } from '../core/decision.js';
+import type { LimitInput } from '../notation/limit-input.js';
+import type { Limit } from '../core/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Finds out whom a request is counted for; nothing (`undefined`, `null` or `''`) falls back to the client's address. */

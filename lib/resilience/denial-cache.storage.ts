@@ -1,15 +1,15 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../storages/contract.js';
-import type { Storage } from '../storages/storage.js';
-import { WrappedStorage } from '../storages/wrapped.storage.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../core/contract.js';
+import type { Storage } from '../core/storage.js';
+import { WrappedStorage } from '../core/wrapped.storage.js';
 import { Recent } from './recent.js';
 import { isSameLimit } from './same-limit.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
-const LONGEST_MEMORY = 2000;
+const MAX_DENIAL_AGE_MS = 2000;
 
 /** How many batches of the same identities, of other limits or costs, are remembered. */
-const MOST_ALIKE = 16;
+const MAX_ALIKE = 16;
 
 /** A batch that was refused. */
 interface Denial {
@@ -29,7 +29,7 @@ export class DenialCacheStorage extends WrappedStorage {
   /** By all buckets of the batch. */
   readonly #denials = new Recent<Denial>();
   /** By each bucket that refuses, to be forgotten with it. */
-  readonly #ofBucket = new Map<string, Set<Denial>>();
+  readonly #byIdentity = new Map<string, Set<Denial>>();
   /** Counts what may end refusals: one that was being made meanwhile is not remembered. */
   #endings = 0;
 
@@ -43,7 +43,7 @@ export class DenialCacheStorage extends WrappedStorage {
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
     const key = keyOf(batch);
     const since = this.now();
-    const denial = this.#denials.of(key).find((one) => one.until > since && isSame(one.batch, batch));
+    const denial = this.#denials.get(key).find((one) => one.until > since && isSame(one.batch, batch));
     if (denial !== undefined) return later(denial, batch, Math.floor(since - denial.since));
     const endings = this.#endings;
     return chain(this.inner.consume(batch), (result) => {
@@ -68,7 +68,7 @@ export class DenialCacheStorage extends WrappedStorage {
 
   override reset(): Awaitable<number> {
     this.#denials.clear();
-    this.#ofBucket.clear();
+    this.#byIdentity.clear();
     return this.#ending([], () => this.inner.reset());
   }
 
@@ -83,35 +83,35 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   #forget(cells: readonly Cell[]): void {
-    if (this.#ofBucket.size === 0) return;
-    for (const { bucket } of cells) {
-      for (const denial of this.#ofBucket.get(bucket) ?? []) denial.until = -Infinity;
-      this.#ofBucket.delete(bucket);
+    if (this.#byIdentity.size === 0) return;
+    for (const { identity } of cells) {
+      for (const denial of this.#byIdentity.get(identity) ?? []) denial.until = -Infinity;
+      this.#byIdentity.delete(identity);
     }
   }
 
   #remember(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
-    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.provisional))
+    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.refundable))
       return;
-    const wait = Math.min(LONGEST_MEMORY, Math.max(...result.outcomes.map(waitOf)));
+    const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(waitOf)));
     const denial: Denial = { batch, result, since, until: since + wait };
-    const alike = this.#denials.of(key);
+    const alike = this.#denials.get(key);
     const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));
-    const kept = [denial, ...others.slice(0, MOST_ALIKE - 1)];
+    const kept = [denial, ...others.slice(0, MAX_ALIKE - 1)];
     const forgotten = this.#denials.set(key, kept);
     for (const one of [...forgotten, ...alike.filter((each) => !kept.includes(each))]) this.#drop(one);
-    for (const { bucket } of refusing(denial)) {
-      const denials = this.#ofBucket.get(bucket);
-      if (denials === undefined) this.#ofBucket.set(bucket, new Set([denial]));
+    for (const { identity } of refusing(denial)) {
+      const denials = this.#byIdentity.get(identity);
+      if (denials === undefined) this.#byIdentity.set(identity, new Set([denial]));
       else denials.add(denial);
     }
   }
 
   #drop(denial: Denial): void {
-    for (const { bucket } of refusing(denial)) {
-      const denials = this.#ofBucket.get(bucket);
+    for (const { identity } of refusing(denial)) {
+      const denials = this.#byIdentity.get(identity);
       denials?.delete(denial);
-      if (denials?.size === 0) this.#ofBucket.delete(bucket);
+      if (denials?.size === 0) this.#byIdentity.delete(identity);
     }
   }
 }
@@ -124,17 +124,17 @@ function refusing({ result }: Denial): readonly Outcome[] {
 function keyOf(batch: readonly Hit[]): string {
   const [first, ...others] = batch;
   if (first === undefined) return '';
-  return others.every(({ bucket }) => bucket === first.bucket)
-    ? first.bucket
-    : batch.map(({ bucket }) => bucket).join('\n');
+  return others.every(({ identity }) => identity === first.identity)
+    ? first.identity
+    : batch.map(({ identity }) => identity).join('\n');
 }
 
 function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
   return (
     one.length === other.length &&
     one.every((hit, index) => {
-      const { bucket, limit, cost } = other[index] as Hit;
-      return hit.bucket === bucket && hit.cost === cost && isSameLimit(hit.limit, limit);
+      const { identity, limit, cost } = other[index] as Hit;
+      return hit.identity === identity && hit.cost === cost && isSameLimit(hit.limit, limit);
     })
   );
 }

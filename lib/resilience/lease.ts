@@ -6,9 +6,9 @@ import {
   type Hit,
   type Outcome,
   type Receipt,
-} from '../storages/contract.js';
-import { onlyOutcome } from '../storages/storage.js';
-import { LateAnswerError } from './guarded.storage.js';
+} from '../core/contract.js';
+import { onlyOutcome } from '../core/storage.js';
+import { LateAnswerError } from './circuit-breaker.storage.js';
 
 /** Permits for hits of one identity on one limit, taken from the store in one call to be served here. */
 export class Lease {

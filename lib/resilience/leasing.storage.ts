@@ -1,8 +1,8 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Cell, Hit } from '../storages/contract.js';
-import type { Limit } from '../storages/limit.js';
-import type { Storage } from '../storages/storage.js';
-import { WrappedStorage } from '../storages/wrapped.storage.js';
+import type { BatchResult, Cell, Hit } from '../core/contract.js';
+import type { Limit } from '../core/limit.js';
+import type { Storage } from '../core/storage.js';
+import { WrappedStorage } from '../core/wrapped.storage.js';
 import { Lease } from './lease.js';
 import { Recent } from './recent.js';
 import { isSameLimit } from './same-limit.js';
@@ -17,7 +17,7 @@ export interface LeasingStorageOptions {
 }
 
 /** Ms that a lease of automatic size lasts, about. */
-const HORIZON = 100;
+const LEASE_HORIZON_MS = 100;
 
 /**
  * Takes permits of hot identities in advance, so that most of their hits need no call of the store. Each process holds at most
@@ -77,11 +77,11 @@ export class LeasingStorage extends WrappedStorage {
 
   /** Permits for what is forgotten are worth nothing any more. */
   override remove(cells: readonly Cell[]): Awaitable<void> {
-    for (const { bucket, limit } of cells) {
-      const leases = this.#leases.of(bucket);
+    for (const { identity, limit } of cells) {
+      const leases = this.#leases.get(identity);
       if (leases.length > 0)
         this.#leases.set(
-          bucket,
+          identity,
           leases.filter(({ hit }) => hit.limit.id !== limit.id),
         );
     }
@@ -108,22 +108,22 @@ export class LeasingStorage extends WrappedStorage {
   }
 
   /** Permits of the largest lease of a limit: 1 means none. */
-  #largest({ strategy, mode, block, provisional, amount, burst }: Limit): number {
+  #largest({ strategy, mode, block, refundable, amount, burst }: Limit): number {
     const isLeasable =
       (strategy === 'fixed-window' || strategy === 'token-bucket') &&
       mode === 'enforce' &&
       block.length === 0 &&
-      !provisional;
+      !refundable;
     const { maxError, instances } = this.options;
     return isLeasable ? 1 + Math.floor((maxError * Math.min(amount, burst)) / instances) : 1;
   }
 
-  #leaseOf({ bucket, limit }: Hit): Lease | undefined {
-    return this.#leases.of(bucket).find(({ hit }) => isSameLimit(hit.limit, limit));
+  #leaseOf({ identity, limit }: Hit): Lease | undefined {
+    return this.#leases.get(identity).find(({ hit }) => isSameLimit(hit.limit, limit));
   }
 
   #begin(hit: Hit, before: Lease | undefined): Lease {
-    const { bucket } = hit;
+    const { identity } = hit;
     const now = this.now();
     const taken = { ...hit, cost: this.#sizeFor(hit, before, now) };
     const answer = this.inner.consume([taken]);
@@ -131,9 +131,9 @@ export class LeasingStorage extends WrappedStorage {
     // Whoever was to be served is decided otherwise.
     if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
     const others = this.#leases
-      .of(bucket)
+      .get(identity)
       .filter((one) => one !== before && now - one.begunAt < one.hit.limit.period);
-    const forgotten = this.#leases.set(bucket, [...others, lease]);
+    const forgotten = this.#leases.set(identity, [...others, lease]);
     for (const one of before === undefined ? forgotten : [...forgotten, before]) void this.#giveBack(one);
     return lease;
   }
@@ -163,6 +163,6 @@ export class LeasingStorage extends WrappedStorage {
 /** As many permits as the last tenth of a second would have needed; at most twice as many as before. */
 function pace(before: Lease | undefined, now: number): number {
   if (before === undefined) return 1;
-  const needed = Math.round((before.used * HORIZON) / (now - before.begunAt));
+  const needed = Math.round((before.used * LEASE_HORIZON_MS) / (now - before.begunAt));
   return Math.max(1, Math.min(2 * before.hit.cost, needed));
 }

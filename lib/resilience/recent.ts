@@ -1,5 +1,5 @@
 /** How many identities are remembered. */
-const MOST = 10_000;
+const MAX_IDENTITIES = 10_000;
 
 const NONE: readonly never[] = [];
 
@@ -7,7 +7,7 @@ const NONE: readonly never[] = [];
 export class Recent<T> {
   readonly #entries = new Map<string, readonly T[]>();
 
-  of(key: string): readonly T[] {
+  get(key: string): readonly T[] {
     return this.#entries.get(key) ?? NONE;
   }
 
@@ -15,7 +15,7 @@ export class Recent<T> {
   set(key: string, entries: readonly T[]): readonly T[] {
     this.#entries.delete(key); // to be the newest
     this.#entries.set(key, entries);
-    if (this.#entries.size <= MOST) return NONE;
+    if (this.#entries.size <= MAX_IDENTITIES) return NONE;
     const [oldest, forgotten] = this.#entries.entries().next().value as [string, readonly T[]];
     this.#entries.delete(oldest);
     return forgotten;

@@ -64,7 +64,7 @@ const DEFAULTS: ResolvedResilience = {
 };
 
 /** Ms: an hour, and within what timers can hold. */
-const LONGEST = 3_600_000;
+const MAX_DURATION_MS = 3_600_000;
 
 /**
  * Validates and completes the options; `false` for nothing of it.
@@ -80,9 +80,9 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
     assertWholeNumber(`The option "resilience.${option}"`, resolved[option], 1);
   for (const option of ['timeout', 'probeInterval'] as const)
-    if (resolved[option] > LONGEST)
+    if (resolved[option] > MAX_DURATION_MS)
       throw new ConfigurationError(
-        `The option "resilience.${option}" must be at most ${LONGEST} ms; got ${describeValue(resolved[option])}.`,
+        `The option "resilience.${option}" must be at most ${MAX_DURATION_MS} ms; got ${describeValue(resolved[option])}.`,
       );
   for (const option of ['denialCache', 'startWithoutStore'] as const)
     assertBoolean(`The option "resilience.${option}"`, resolved[option]);

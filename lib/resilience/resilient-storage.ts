@@ -1,14 +1,14 @@
 import type { Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Hit } from '../storages/contract.js';
+import type { BatchResult, Hit } from '../core/contract.js';
 import { countsInProcess } from '../storages/memory/memory.storage.js';
-import type { Storage } from '../storages/storage.js';
-import { DegradingStorage } from './degrading.storage.js';
+import type { Storage } from '../core/storage.js';
+import { FallbackStorage } from './fallback.storage.js';
 import { DenialCacheStorage } from './denial-cache.storage.js';
-import { GuardedStorage, type HealthListener } from './guarded.storage.js';
+import { CircuitBreakerStorage, type HealthListener } from './circuit-breaker.storage.js';
 import { LeasingStorage } from './leasing.storage.js';
 import type { OnError } from '../common/on-error.js';
 import type { ResolvedResilience } from './resilience.options.js';
-import { WrappedStorage } from '../storages/wrapped.storage.js';
+import { WrappedStorage } from '../core/wrapped.storage.js';
 
 /** A storage that limits are decided by. */
 export type DecidingStorage = Storage & {
@@ -26,7 +26,7 @@ export function resilient(
   listener: HealthListener,
 ): DecidingStorage {
   if (isLocal(storage)) return storage;
-  const guarded = new GuardedStorage(storage, options, {
+  const guarded = new CircuitBreakerStorage(storage, options, {
     failed: (error) => listener.failed?.(error),
     degraded: (error) => listener.degraded(error),
     recovered: () => {
@@ -37,7 +37,7 @@ export function resilient(
   const { lease, instances } = options;
   const leasing = lease === false ? guarded : new LeasingStorage(guarded, { ...lease, instances });
   const remembering = options.denialCache ? new DenialCacheStorage(leasing) : leasing;
-  const degrading = new DegradingStorage(remembering, options);
+  const degrading = new FallbackStorage(remembering, options);
   return degrading;
 }
 

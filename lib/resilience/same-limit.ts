@@ -1,4 +1,4 @@
-import type { Limit } from '../storages/limit.js';
+import type { Limit } from '../core/limit.js';
 
 /** Whether two limits decide alike: what was answered by one is an answer by the other. */
 export function isSameLimit(one: Limit, other: Limit): boolean {

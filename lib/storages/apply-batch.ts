@@ -1,20 +1,20 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
 import { retryAfter } from '../strategies/evaluate.js';
-import type { BatchResult, Block, Hit, Outcome, Refund } from './contract.js';
-import type { Limit } from './limit.js';
+import type { BatchResult, Block, Hit, Outcome, Refund } from '../core/contract.js';
+import type { Limit } from '../core/limit.js';
 
 /** The states that a look at a batch needs. */
 export interface ReadableCells {
-  get(bucket: string, limit: Limit): object | undefined;
-  getBlock(bucket: string, limit: Limit): BlockState | undefined;
+  get(identity: string, limit: Limit): object | undefined;
+  getBlock(identity: string, limit: Limit): BlockState | undefined;
 }
 
 /** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
 export interface Cells extends ReadableCells {
   /** Stores a state that `get` did not return, or forgets the cell. A state that `get` returned may have changed in place. */
-  set(bucket: string, limit: Limit, state: object | undefined): void;
-  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void;
+  set(identity: string, limit: Limit, state: object | undefined): void;
+  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void;
 }
 
 /** Decides a batch and takes it, all or none. */
@@ -26,7 +26,7 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
   let allowed = true;
   for (let index = 0; index < batch.length; index++) {
     const hit = batch[index] as Hit;
-    const state = cells.get(hit.bucket, hit.limit);
+    const state = cells.get(hit.identity, hit.limit);
     const draft = look(cells, hit, state, now);
     if (!draft.allowed && hit.limit.mode === 'enforce') allowed = false;
     states[index] = state;
@@ -42,7 +42,7 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
 
 /** What most batches are, without the lists that several hits take. */
 function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
-  const state = cells.get(hit.bucket, hit.limit);
+  const state = cells.get(hit.identity, hit.limit);
   const draft = look(cells, hit, state, now);
   if (draft.allowed && draft.cost > 0) take(cells, draft, state, now);
   else leave(cells, draft, state, now);
@@ -52,7 +52,7 @@ function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
 /** Says what a batch would meet; changes nothing. */
 export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: number): BatchResult {
   const drafts = batch.map((hit) => {
-    const state = cells.get(hit.bucket, hit.limit);
+    const state = cells.get(hit.identity, hit.limit);
     const draft = look(cells, hit, state, now);
     report(cells, draft, state, now);
     return draft;
@@ -67,19 +67,19 @@ export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: numb
 /** Gives back what still counts. */
 export function refundBatch(cells: Cells, refunds: readonly Refund[], now: number): void {
   for (const refund of refunds) {
-    const { bucket, limit, cost } = refund;
-    const state = cells.get(bucket, limit);
+    const { identity, limit, cost } = refund;
+    const state = cells.get(identity, limit);
     if (state === undefined) continue;
     const consumption = refund.window === 'current' ? undefined : refund;
     const next = strategies[limit.strategy].refund(state, limit, cost, now, consumption);
-    if (next !== state) cells.set(bucket, limit, next);
+    if (next !== state) cells.set(identity, limit, next);
   }
 }
 
 /** Sets and lifts blocks. */
 export function blockBatch(cells: Cells, blocks: readonly Block[], now: number): void {
-  for (const { bucket, limit, duration } of blocks)
-    cells.setBlock(bucket, limit, duration > 0 ? block.byHand(duration, now) : undefined);
+  for (const { identity, limit, duration } of blocks)
+    cells.setBlock(identity, limit, duration > 0 ? block.byHand(duration, now) : undefined);
 }
 
 /** An outcome in the making. */
@@ -88,15 +88,15 @@ type Draft = { -readonly [Key in keyof Outcome]: Outcome[Key] };
 /** Whether a hit is allowed, and of how much; the times are filled in once its batch is decided. */
 function look(
   cells: ReadableCells,
-  { bucket, limit, cost }: Hit,
+  { identity, limit, cost }: Hit,
   state: object | undefined,
   now: number,
 ): Draft {
-  const remaining = isBlocked(cells, bucket, limit, now)
+  const remaining = isBlocked(cells, identity, limit, now)
     ? 0
     : strategies[limit.strategy].remaining(state, limit, now);
   return {
-    bucket,
+    identity,
     limit,
     cost,
     allowed: cost <= remaining,
@@ -108,10 +108,10 @@ function look(
 }
 
 function take(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
-  const { bucket, limit, cost } = draft;
+  const { identity, limit, cost } = draft;
   const strategy = strategies[limit.strategy];
   const next = strategy.commit(state, limit, cost, now);
-  if (next !== state) cells.set(bucket, limit, next);
+  if (next !== state) cells.set(identity, limit, next);
   draft.remaining -= cost;
   draft.resetTime = strategy.resetTime(next, limit, now);
   draft.window = strategy.window(next);
@@ -120,7 +120,7 @@ function take(cells: Cells, draft: Draft, state: object | undefined, now: number
 /** What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block. */
 function leave(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
   if (draft.cost > 0) {
-    const blocked = isBlocked(cells, draft.bucket, draft.limit, now);
+    const blocked = isBlocked(cells, draft.identity, draft.limit, now);
     if (state !== undefined && (!blocked || shortenBlock(cells, draft, now)))
       strategies[draft.limit.strategy].refuse(state, draft.limit, now);
     if (!blocked && !draft.allowed) penalize(cells, draft, now);
@@ -129,38 +129,38 @@ function leave(cells: Cells, draft: Draft, state: object | undefined, now: numbe
 }
 
 /** Shortens a block from the future; returns whether it was one. */
-function shortenBlock(cells: Cells, { bucket, limit }: Draft, now: number): boolean {
-  const state = cells.getBlock(bucket, limit);
+function shortenBlock(cells: Cells, { identity, limit }: Draft, now: number): boolean {
+  const state = cells.getBlock(identity, limit);
   if (state === undefined || !block.shorten(state, limit.block, now)) return false;
-  cells.setBlock(bucket, limit, state);
+  cells.setBlock(identity, limit, state);
   return true;
 }
 
 /** Blocks a limit that refuses, if that is what it does, and not for a cost that it could never allow. */
-function penalize(cells: Cells, { bucket, limit, cost }: Draft, now: number): void {
+function penalize(cells: Cells, { identity, limit, cost }: Draft, now: number): void {
   if (limit.block.length === 0 || cost > limit.burst) return;
-  cells.setBlock(bucket, limit, block.commit(cells.getBlock(bucket, limit), limit.block, now));
+  cells.setBlock(identity, limit, block.commit(cells.getBlock(identity, limit), limit.block, now));
 }
 
 /** Fills in the times of a hit that took nothing. */
 function report(cells: ReadableCells, draft: Draft, state: object | undefined, now: number): void {
-  const { bucket, limit, cost } = draft;
+  const { identity, limit, cost } = draft;
   const strategy = strategies[limit.strategy];
   const remaining = strategy.remaining(state, limit, now);
   draft.resetTime = strategy.resetTime(state, limit, now);
   draft.retryAfter = retryAfter(strategy, state, limit, cost, remaining, now);
-  if (!isBlocked(cells, bucket, limit, now)) return;
+  if (!isBlocked(cells, identity, limit, now)) return;
 
-  const until = blockedUntil(cells, bucket, limit, now);
+  const until = blockedUntil(cells, identity, limit, now);
   draft.resetTime = remaining > 0 ? until : Math.max(until, draft.resetTime);
   draft.remaining = 0;
   if (!draft.allowed) draft.retryAfter = Math.max(until - now, draft.retryAfter);
 }
 
-function isBlocked(cells: ReadableCells, bucket: string, limit: Limit, now: number): boolean {
-  return limit.block.length > 0 && blockedUntil(cells, bucket, limit, now) > now;
+function isBlocked(cells: ReadableCells, identity: string, limit: Limit, now: number): boolean {
+  return limit.block.length > 0 && blockedUntil(cells, identity, limit, now) > now;
 }
 
-function blockedUntil(cells: ReadableCells, bucket: string, limit: Limit, now: number): number {
-  return block.blockedUntil(cells.getBlock(bucket, limit), limit.block, now);
+function blockedUntil(cells: ReadableCells, identity: string, limit: Limit, now: number): number {
+  return block.blockedUntil(cells.getBlock(identity, limit), limit.block, now);
 }

@@ -1,5 +1,12 @@
 import type { Awaitable } from '../common/awaitable.js';
-import { receiptsOf, type BatchResult, type Cell, type Hit, type Outcome, type Refund } from './contract.js';
+import {
+  receiptsOf,
+  type BatchResult,
+  type Cell,
+  type Hit,
+  type Outcome,
+  type Refund,
+} from '../core/contract.js';
 
 /** Groups the cells or hits of a batch by what can be decided atomically, in order. */
 export function partition<C extends Cell>(batch: readonly C[], partOf: (cell: C) => string): C[][] {
@@ -43,7 +50,7 @@ export function joinResults(batch: readonly Hit[], results: readonly BatchResult
     result.outcomes.map((outcome) => dated(outcome, result.now, now)),
   );
   const outcomeOf = (hit: Hit): Outcome[] =>
-    outcomes.filter((outcome) => outcome.bucket === hit.bucket && outcome.limit.id === hit.limit.id);
+    outcomes.filter((outcome) => outcome.identity === hit.identity && outcome.limit.id === hit.limit.id);
   return {
     allowed: results.every((result) => result.allowed),
     now,

@@ -2,8 +2,8 @@
  * The key of an identity's record on a server. No prefix has a brace, so that prefixes may begin alike (`app`, `app:api`) and
  * neither share a key nor reset each other's: all keys of one begin with `identityKeys`, and no others do.
  */
-export function identityKey(keyPrefix: string, bucket: string): string {
-  return `${identityKeys(keyPrefix)}${bucket}}`;
+export function identityKey(keyPrefix: string, identity: string): string {
+  return `${identityKeys(keyPrefix)}${identity}}`;
 }
 
 /** What the keys of all identities begin with. */

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { MemoryStorage } from './memory/memory.storage.js';
-import type { Storage, StorageOptions } from './storage.js';
+import type { Storage, StorageOptions } from '../core/storage.js';
 import { SCHEMES } from './storage-uri.js';
 
 /** Options of the storage that the URI names, and of its driver. */

@@ -112,7 +112,7 @@ function consume(strategy) {
     return () => {
       const storage = new MemoryStorage();
       return {
-        hit: (key) => storage.consume([{ bucket: key, limit, cost: 1 }]),
+        hit: (key) => storage.consume([{ identity: key, limit, cost: 1 }]),
         isAllowed: (answer) => answer.allowed,
         close: () => storage.close(),
       };

@@ -37,7 +37,7 @@ const broken: Readonly<Record<string, Broken>> = {
         const result = storage.peek(batch);
         if (result.allowed) return storage.consume(batch);
         storage.consume(
-          result.outcomes.map(({ bucket, limit, remaining }) => ({ bucket, limit, cost: remaining })),
+          result.outcomes.map(({ identity, limit, remaining }) => ({ identity, limit, cost: remaining })),
         );
         return result;
       },
@@ -51,23 +51,23 @@ const broken: Readonly<Record<string, Broken>> = {
     noticedBy: ['batches', 'random traces'],
   },
   'counts all identities together': {
-    open: changingCells((cell) => ({ ...cell, bucket: 'everybody' })),
+    open: changingCells((cell) => ({ ...cell, identity: 'everybody' })),
     noticedBy: ['keys'],
   },
   'cuts identities off after 250 characters': {
-    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.slice(0, 250) })),
+    open: changingCells((cell) => ({ ...cell, identity: cell.identity.slice(0, 250) })),
     noticedBy: ['keys'],
   },
   'does not tell upper from lower case': {
-    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.toLowerCase() })),
+    open: changingCells((cell) => ({ ...cell, identity: cell.identity.toLowerCase() })),
     noticedBy: ['keys'],
   },
   'normalises Unicode': {
-    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.normalize() })),
+    open: changingCells((cell) => ({ ...cell, identity: cell.identity.normalize() })),
     noticedBy: ['keys'],
   },
   'trims white space': {
-    open: changingCells((cell) => ({ ...cell, bucket: cell.bucket.trim() })),
+    open: changingCells((cell) => ({ ...cell, identity: cell.identity.trim() })),
     noticedBy: ['keys'],
   },
   'counts all limits of an identity together': {
@@ -113,7 +113,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changing((storage) => ({
       refund: (refunds) => {
         storage.refund(
-          refunds.map(({ bucket, limit, cost }) => ({ bucket, limit, cost, window: 'current' })),
+          refunds.map(({ identity, limit, cost }) => ({ identity, limit, cost, window: 'current' })),
         );
       },
     })),

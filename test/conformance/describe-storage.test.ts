@@ -225,7 +225,7 @@ class FixedWindowStorage extends MemoryStorage {
     atomicity: 'batch',
     clock: 'local',
     strategies: ['fixed-window'],
-    largestMovingWindow: 1,
+    maxMovingWindow: 1,
   };
 }
 

@@ -49,8 +49,8 @@ describe('on a server of its own', () => {
   }
 
   /** The units that are counted under a limit, as a process says that has just begun. */
-  async function used(limit: Limit, bucket = 'somebody'): Promise<number> {
-    const { outcomes } = await open().peek(hits(limit, bucket));
+  async function used(limit: Limit, identity = 'somebody'): Promise<number> {
+    const { outcomes } = await open().peek(hits(limit, identity));
     return limit.amount - (outcomes[0]?.remaining ?? 0);
   }
 
@@ -65,7 +65,7 @@ describe('on a server of its own', () => {
       ],
       'a batch over 64 identities': [
         { Txn: 1 },
-        () => storage.consume(numbered(64).flatMap((bucket) => hits(hourly(), bucket))),
+        () => storage.consume(numbered(64).flatMap((identity) => hits(hourly(), identity))),
       ],
       'a refused hit': [{ Txn: 1 }, () => storage.consume(hits(hourly({ amount: 1 })))],
       'a look': [{ Txn: 1 }, () => storage.peek(hits(hourly()))],
@@ -94,7 +94,7 @@ describe('on a server of its own', () => {
 
     it.each(Object.entries(batches))('%s', async (_name, [spent, use]) => {
       if ('DeleteRange' in spent)
-        await storage.consume(numbered(1498).flatMap((bucket) => hits(hourly(), bucket)));
+        await storage.consume(numbered(1498).flatMap((identity) => hits(hourly(), identity)));
       const before = await gateway.calls();
       await use();
       const after = await gateway.calls();
@@ -113,8 +113,8 @@ describe('on a server of its own', () => {
         .sort((one, other) => one.seconds - other.seconds);
 
     it('are one per power of two in seconds, and last twice as long', async () => {
-      await Promise.all(numbered(50).map((bucket) => storage.consume(hits(lasting(60_000), bucket))));
-      for (const bucket of numbered(50)) await storage.consume(hits(lasting(40_000), bucket));
+      await Promise.all(numbered(50).map((identity) => storage.consume(hits(lasting(60_000), identity))));
+      for (const identity of numbered(50)) await storage.consume(hits(lasting(40_000), identity));
       await storage.consume(
         [1000, 60_000, HOUR].flatMap((period) => hits(lasting(period), `identity ${period}`)),
       );
@@ -224,7 +224,7 @@ describe('on a server of its own', () => {
     });
 
     it('for several identities in one batch admit exactly the limit of each', async () => {
-      const batch = ['a', 'b', 'c'].flatMap((bucket) => hits(hourly(), bucket));
+      const batch = ['a', 'b', 'c'].flatMap((identity) => hits(hourly(), identity));
       const results = await Promise.all(
         numbered(3).flatMap(() => {
           const racer = open();
@@ -232,7 +232,7 @@ describe('on a server of its own', () => {
         }),
       );
       expect(results.filter(({ allowed }) => allowed)).toHaveLength(40);
-      for (const bucket of ['a', 'b', 'c']) expect(await used(hourly(), bucket)).toBe(40);
+      for (const identity of ['a', 'b', 'c']) expect(await used(hourly(), identity)).toBe(40);
     });
   });
 });
@@ -241,8 +241,8 @@ function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: HOUR, ...options });
 }
 
-function hits(limit: Limit, bucket = 'somebody'): Hit[] {
-  return [{ bucket, limit, cost: 1 }];
+function hits(limit: Limit, identity = 'somebody'): Hit[] {
+  return [{ identity, limit, cost: 1 }];
 }
 
 function numbered(count: number): string[] {

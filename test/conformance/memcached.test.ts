@@ -98,11 +98,11 @@ describe('an item', () => {
     [1, 133],
     [4, 262],
   ])('of %d fixed windows under a key of 30 bytes takes %d bytes', async (limits, bytes) => {
-    const bucket = `user/1234567890abcde${limits}`;
+    const identity = `user/1234567890abcde${limits}`;
     await storage.consume(
-      Array.from({ length: limits }, (_, index) => hit(limitOf('fixed-window', HOUR, 1000, index), bucket)),
+      Array.from({ length: limits }, (_, index) => hit(limitOf('fixed-window', HOUR, 1000, index), identity)),
     );
-    expect(await ask(server.port, `me limits:{${bucket}}\r\n`)).toMatch(new RegExp(`size=${bytes}\r\n$`));
+    expect(await ask(server.port, `me limits:{${identity}}\r\n`)).toMatch(new RegExp(`size=${bytes}\r\n$`));
   });
 
   async function timeToLive(key: string): Promise<number> {
@@ -115,6 +115,6 @@ function limitOf(strategy: StrategyName, period: number, amount = 1000, index = 
   return createLimit({ id: `${strategy} ${index}`, strategy, amount, period });
 }
 
-function hit(limit: Limit, bucket: string): Hit {
-  return { bucket, limit, cost: 1 };
+function hit(limit: Limit, identity: string): Hit {
+  return { identity, limit, cost: 1 };
 }

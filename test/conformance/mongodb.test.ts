@@ -81,10 +81,10 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     const elastic = limitOf('fixed-window-elastic-expiry');
     const moving = limitOf('moving-window');
     const sliding = limitOf('sliding-window-counter');
-    const bucket = limitOf('token-bucket');
+    const identity = limitOf('token-bucket');
     const blocking = limitOf('fixed-window', { id: 'blocking', amount: 0, mode: 'shadow', block: [HOUR] });
     const storage = open({ clock });
-    await storage.consume(hitsOn([fixed, elastic, moving, sliding, bucket, blocking], 2));
+    await storage.consume(hitsOn([fixed, elastic, moving, sliding, identity, blocking], 2));
     clock.advance(SECOND);
     await storage.consume(hitsOn([fixed, moving]));
     const { expireAt, ...document } = await stored();
@@ -96,7 +96,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
         [elastic.digest]: { count: 2, start: now, end: now + HOUR },
         [moving.digest]: { times: [now, now, now + SECOND], end: now + SECOND + HOUR },
         [sliding.digest]: { previous: 0, current: 2, start: now, end: now + 2 * HOUR },
-        [bucket.digest]: { level: 2 * HOUR, at: now, since: now, consumed: 2, end: now + HOUR / 5 },
+        [identity.digest]: { level: 2 * HOUR, at: now, since: now, consumed: 2, end: now + HOUR / 5 },
       },
       refused: [],
       at: now + SECOND,
@@ -180,7 +180,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
   it('is of one key prefix only, though another begins alike', async () => {
     const limit = limitOf('fixed-window');
     const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
-    await short.consume([{ bucket: 'api:user/42', limit, cost: 1 }]);
+    await short.consume([{ identity: 'api:user/42', limit, cost: 1 }]);
     expect(await long.consume(hitsOn([limit]))).toMatchObject({ outcomes: [{ remaining: 9 }] });
     expect(await short.reset()).toBe(1);
     expect(await long.reset()).toBe(1);
@@ -339,7 +339,7 @@ function limitOf(strategy: StrategyName, options: Partial<CreateLimitOptions> = 
 }
 
 function hitsOn(limits: readonly Limit[], cost = 1): Hit[] {
-  return limits.map((limit) => ({ bucket: 'user/42', limit, cost }));
+  return limits.map((limit) => ({ identity: 'user/42', limit, cost }));
 }
 
 function errorOf(call: () => unknown): unknown {

@@ -28,12 +28,12 @@ const strategies: readonly StrategyName[] = [
 
 const batch: Hit[] = [
   ...strategies.map((strategy) => ({
-    bucket: 'key:somebody',
+    identity: 'key:somebody',
     limit: createLimit({ id: strategy, strategy, amount: 10, period: HOUR }),
     cost: 2,
   })),
   {
-    bucket: 'key:somebody',
+    identity: 'key:somebody',
     limit: createLimit({
       id: 'blocking',
       strategy: 'fixed-window',

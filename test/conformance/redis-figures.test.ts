@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Redis } from 'ioredis';
 import { createLimit, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
 import { RedisStorage } from 'nestjs-limits/redis';
-import { receiptsOf } from '../../lib/storages/contract.js';
+import { receiptsOf } from '../../lib/core/contract.js';
 import { startRedis } from '../support/servers/redis.js';
 import type { Server } from '../support/servers/server-process.js';
 
@@ -37,8 +37,8 @@ function limitOf(strategy: StrategyName, id: string = strategy, amount = 1000): 
   return createLimit({ id, strategy, amount, period: 3_600_000 });
 }
 
-function hit(limit: Limit, bucket = 'somebody'): Hit {
-  return { bucket, limit, cost: 1 };
+function hit(limit: Limit, identity = 'somebody'): Hit {
+  return { identity, limit, cost: 1 };
 }
 
 describe('commands', () => {

@@ -42,7 +42,7 @@ beforeAll(async () => {
 async function expectToCount(storage: Storage): Promise<void> {
   const limit = createLimit({ id: 'encrypted', strategy: 'fixed-window', amount: 1, period: 60_000 });
   const hit = async (): Promise<boolean> =>
-    (await storage.consume([{ bucket: 'somebody', limit, cost: 1 }])).allowed;
+    (await storage.consume([{ identity: 'somebody', limit, cost: 1 }])).allowed;
   expect([await hit(), await hit()]).toEqual([true, false]);
   expect(await storage.check()).toBe(true);
   expect(await storage.reset()).toBe(1);

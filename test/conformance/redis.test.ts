@@ -54,7 +54,7 @@ describe.each([true, false])('a given cluster client (duplicate: %s)', (duplicat
     const storage = new RedisClusterStorage(client, { keyPrefix: `given-${duplicate}`, duplicate });
     const limit = createLimit({ id: 'given', strategy: 'fixed-window', amount: 2, period: 60_000 });
     const hit = async (): Promise<boolean> =>
-      (await storage.consume([{ bucket: 'somebody', limit, cost: 1 }])).allowed;
+      (await storage.consume([{ identity: 'somebody', limit, cost: 1 }])).allowed;
     expect([await hit(), await hit(), await hit()]).toEqual([true, true, false]);
     await storage.close();
     expect(await client.ping()).toBe('PONG');
@@ -83,7 +83,7 @@ describe('a given client that has a prefix of its own', () => {
         ? new RedisClusterStorage(client, options)
         : new RedisStorage(client, options);
     const limit = createLimit({ id: 'prefixed', strategy: 'fixed-window', amount: 1, period: 60_000 });
-    const hits = [{ bucket: 'somebody', limit, cost: 1 }];
+    const hits = [{ identity: 'somebody', limit, cost: 1 }];
     expect((await storage.consume(hits)).allowed).toBe(true);
     expect(await storage.reset()).toBe(1);
     expect((await storage.peek(hits)).allowed).toBe(true);

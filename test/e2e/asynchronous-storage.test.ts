@@ -101,7 +101,7 @@ describeOverHttp('Over a storage that answers later', (start) => {
     expect(replies.map(({ status }) => status).sort()).toEqual([200, 200, ...Array<number>(10).fill(429)]);
   });
 
-  it('identities in several buckets are all taken or none', async () => {
+  it('identities in several identities are all taken or none', async () => {
     const { app, service } = await startOver(start);
     expect(await app.get('/users', { 'x-user': 'ann' })).toMatchObject({ status: 200 });
     expect(await app.get('/users', { 'x-user': 'ann' })).toMatchObject({ status: 200 });

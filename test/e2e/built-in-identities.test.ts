@@ -15,10 +15,10 @@ import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../s
 
 /** Shows the buckets that it is asked for: what a store gets to know. */
 class SeenStorage extends MemoryStorage {
-  readonly buckets: string[] = [];
+  readonly identities: string[] = [];
 
   override consume(batch: readonly Hit[]): BatchResult {
-    this.buckets.push(...batch.map(({ bucket }) => bucket));
+    this.identities.push(...batch.map(({ identity }) => identity));
     return super.consume(batch);
   }
 }
@@ -75,7 +75,7 @@ function controllerWith(key: RateLimitKey): Type {
 interface Keyed {
   readonly app: HttpApp;
   /** The buckets of a request. */
-  readonly bucketsOf: (headers?: Record<string, string>) => Promise<string>;
+  readonly identitiesOf: (headers?: Record<string, string>) => Promise<string>;
 }
 
 async function open(
@@ -90,10 +90,10 @@ async function open(
   });
   return {
     app,
-    async bucketsOf(headers = {}) {
-      storage.buckets.length = 0;
+    async identitiesOf(headers = {}) {
+      storage.identities.length = 0;
       const { status } = await app.get('/', headers);
-      return status === 500 ? '500' : (storage.buckets[0] ?? '');
+      return status === 500 ? '500' : (storage.identities[0] ?? '');
     },
   };
 }
@@ -102,10 +102,10 @@ const ADDRESS = 'ip:127.0.0.1';
 
 describeOverHttp('The identity', (start) => {
   it('"ip" is the address of the client', async () => {
-    const { bucketsOf } = await open(start, 'ip');
-    expect(await bucketsOf()).toBe(ADDRESS);
-    expect(await bucketsOf({ 'x-forwarded-for': '203.0.113.7' })).toBe('ip:203.0.113.7');
-    expect(await bucketsOf({ 'x-forwarded-for': '2001:db8:1:2::3' })).toBe('ip:2001:db8:1:2::%2F64');
+    const { identitiesOf } = await open(start, 'ip');
+    expect(await identitiesOf()).toBe(ADDRESS);
+    expect(await identitiesOf({ 'x-forwarded-for': '203.0.113.7' })).toBe('ip:203.0.113.7');
+    expect(await identitiesOf({ 'x-forwarded-for': '2001:db8:1:2::3' })).toBe('ip:2001:db8:1:2::%2F64');
   });
 
   it.each<[unknown, string]>([
@@ -120,24 +120,24 @@ describeOverHttp('The identity', (start) => {
     [{}, ADDRESS],
     [null, ADDRESS],
     ['ann', 'user:ann'],
-  ])('"user" is the id or the subject of the user, else the address: %j', async (value, bucket) => {
-    const { bucketsOf } = await open(start, 'user');
-    expect(await bucketsOf(user(value))).toBe(bucket);
-    expect(await bucketsOf()).toBe(ADDRESS);
+  ])('"user" is the id or the subject of the user, else the address: %j', async (value, identity) => {
+    const { identitiesOf } = await open(start, 'user');
+    expect(await identitiesOf(user(value))).toBe(identity);
+    expect(await identitiesOf()).toBe(ADDRESS);
   });
 
   it('"user" is what the application says it is', async () => {
-    const { bucketsOf } = await open(start, 'user', {
+    const { identitiesOf } = await open(start, 'user', {
       user: (request) => (request?.user as { account?: unknown } | undefined)?.account,
     });
-    expect(await bucketsOf(user({ id: 'ann', account: 'acme' }))).toBe('user:acme');
-    expect(await bucketsOf(user({ id: 'ann' }))).toBe(ADDRESS);
+    expect(await identitiesOf(user({ id: 'ann', account: 'acme' }))).toBe('user:acme');
+    expect(await identitiesOf(user({ id: 'ann' }))).toBe(ADDRESS);
   });
 
   it('"user" is never what all objects are as texts', async () => {
-    const { app, bucketsOf } = await open(start, 'user');
-    expect(await bucketsOf(user({ id: { oid: 1 } }))).toBe('500');
-    expect(await bucketsOf(user({ id: true }))).toBe('500');
+    const { app, identitiesOf } = await open(start, 'user');
+    expect(await identitiesOf(user({ id: { oid: 1 } }))).toBe('500');
+    expect(await identitiesOf(user({ id: true }))).toBe('500');
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
       'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
@@ -154,7 +154,7 @@ describeOverHttp('The identity', (start) => {
   });
 
   it('may be any text: none is another one’s, none is long in the store', async () => {
-    const { app, bucketsOf } = await open(start, 'user');
+    const { app, identitiesOf } = await open(start, 'user');
     const ids = [
       'a/b',
       'a%2Fb',
@@ -170,44 +170,44 @@ describeOverHttp('The identity', (start) => {
       'ip:127.0.0.1',
     ];
     ids.push('x'.repeat(4096), `${'x'.repeat(4095)}y`, '😀'.repeat(200));
-    const buckets: string[] = [];
-    for (const id of ids) buckets.push(await bucketsOf(user({ id })));
-    expect(new Set(buckets).size).toBe(ids.length);
-    expect(Math.max(...buckets.map((bucket) => bucket.length))).toBeLessThan(140);
+    const identities: string[] = [];
+    for (const id of ids) identities.push(await identitiesOf(user({ id })));
+    expect(new Set(identities).size).toBe(ids.length);
+    expect(Math.max(...identities.map((identity) => identity.length))).toBeLessThan(140);
     for (const id of ids) expect(await app.statuses(2, '/', user({ id }))).toEqual([200, 429]);
     const service = app.nest.get(RateLimiterService);
     for (const id of ids) expect((await service.peek({ policy: 'default' }, id)).remaining).toBe(0);
   });
 
   it('"api-key" is the key of the header, which the store never gets to know', async () => {
-    const { app, bucketsOf } = await open(start, 'api-key');
-    const bucket = await bucketsOf({ 'x-api-key': 'secret' });
-    expect(bucket).toMatch(/^api-key#:[\w-]{43}$/);
-    expect(await bucketsOf({ 'x-api-key': 'secret' })).toBe(bucket);
-    expect(await bucketsOf({ 'x-api-key': 'Secret' })).not.toBe(bucket);
-    expect(await bucketsOf()).toBe(ADDRESS);
+    const { app, identitiesOf } = await open(start, 'api-key');
+    const identity = await identitiesOf({ 'x-api-key': 'secret' });
+    expect(identity).toMatch(/^api-key#:[\w-]{43}$/);
+    expect(await identitiesOf({ 'x-api-key': 'secret' })).toBe(identity);
+    expect(await identitiesOf({ 'x-api-key': 'Secret' })).not.toBe(identity);
+    expect(await identitiesOf()).toBe(ADDRESS);
     expect((await app.nest.get(RateLimiterService).peek({ policy: 'default' }, 'secret')).remaining).toBe(0);
   });
 
   it('"api-key" is that of another header, where the application says so', async () => {
-    const { bucketsOf } = await open(start, 'api-key', { apiKeyHeader: 'X-Token' });
-    expect(await bucketsOf({ 'x-token': 'secret' })).toMatch(/^api-key#:/);
-    expect(await bucketsOf({ 'x-api-key': 'secret' })).toBe(ADDRESS);
+    const { identitiesOf } = await open(start, 'api-key', { apiKeyHeader: 'X-Token' });
+    expect(await identitiesOf({ 'x-token': 'secret' })).toMatch(/^api-key#:/);
+    expect(await identitiesOf({ 'x-api-key': 'secret' })).toBe(ADDRESS);
   });
 
   it('"header:x" is what the header says, in whatever case it is named', async () => {
-    const { bucketsOf } = await open(start, 'header:X-Tenant');
-    expect(await bucketsOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme');
-    expect(await bucketsOf({ 'X-TENANT': 'a/b' })).toBe('header:x-tenant:a%2Fb');
-    expect(await bucketsOf({ 'x-tenant': '' })).toBe(ADDRESS);
-    expect(await bucketsOf()).toBe(ADDRESS);
+    const { identitiesOf } = await open(start, 'header:X-Tenant');
+    expect(await identitiesOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme');
+    expect(await identitiesOf({ 'X-TENANT': 'a/b' })).toBe('header:x-tenant:a%2Fb');
+    expect(await identitiesOf({ 'x-tenant': '' })).toBe(ADDRESS);
+    expect(await identitiesOf()).toBe(ADDRESS);
   });
 
   it.each(['authorization', 'cookie'] as const)(
     '"header:%s" lets in whoever has it: no store gets to know it',
     async (name) => {
-      const { bucketsOf } = await open(start, `header:${name}`);
-      expect(await bucketsOf({ [name]: 'secret' })).toMatch(new RegExp(`^header:${name}#:[\\w-]{43}$`));
+      const { identitiesOf } = await open(start, `header:${name}`);
+      expect(await identitiesOf({ [name]: 'secret' })).toMatch(new RegExp(`^header:${name}#:[\\w-]{43}$`));
     },
   );
 
@@ -216,21 +216,21 @@ describeOverHttp('The identity', (start) => {
     ['session', { sessionId: 's1' }],
     ['sessionid', 's1'],
   ])('"session" is the id of the session, which no store gets to know: %s %j', async (where, value) => {
-    const { bucketsOf } = await open(start, 'session');
-    const bucket = await bucketsOf({ [`x-test-${where}`]: json(value) });
-    expect(bucket).toMatch(/^session#:[\w-]{43}$/);
-    expect(await bucketsOf()).toBe(ADDRESS);
+    const { identitiesOf } = await open(start, 'session');
+    const identity = await identitiesOf({ [`x-test-${where}`]: json(value) });
+    expect(identity).toMatch(/^session#:[\w-]{43}$/);
+    expect(await identitiesOf()).toBe(ADDRESS);
   });
 
   it('of several parts is all of them, and the address where one is missing', async () => {
-    const { app, bucketsOf } = await open(start, ['header:x-tenant', 'user']);
-    expect(await bucketsOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
+    const { app, identitiesOf } = await open(start, ['header:x-tenant', 'user']);
+    expect(await identitiesOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
       'header:x-tenant:acme/user:ann',
     );
-    expect(await bucketsOf({ 'x-tenant': 'acme/user:ann' })).toBe(
+    expect(await identitiesOf({ 'x-tenant': 'acme/user:ann' })).toBe(
       'header:x-tenant:acme%2Fuser:ann/ip:127.0.0.1',
     );
-    expect(await bucketsOf()).toBe('ip:127.0.0.1/ip:127.0.0.1');
+    expect(await identitiesOf()).toBe('ip:127.0.0.1/ip:127.0.0.1');
     const service = app.nest.get(RateLimiterService);
     expect((await service.peek({ policy: 'default' }, 'acme', 'ann')).remaining).toBe(1);
     expect(() => service.peek({ policy: 'default' }, 'acme')).toThrow(
@@ -239,8 +239,8 @@ describeOverHttp('The identity', (start) => {
   });
 
   it('of several parts may have parts of several', async () => {
-    const { app, bucketsOf } = await open(start, ['ip', ['header:x-tenant', ['user']]]);
-    expect(await bucketsOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
+    const { app, identitiesOf } = await open(start, ['ip', ['header:x-tenant', ['user']]]);
+    expect(await identitiesOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
       'ip:127.0.0.1/header:x-tenant:acme/user:ann',
     );
     const service = app.nest.get(RateLimiterService);
@@ -248,10 +248,13 @@ describeOverHttp('The identity', (start) => {
   });
 
   it('that is the first of several is the first that there is', async () => {
-    const { app, bucketsOf } = await open(start, firstOf('user', 'api-key', ['header:x-tenant', 'ip'], 'ip'));
-    expect(await bucketsOf({ 'x-api-key': 'k', ...user({ id: 'ann' }) })).toBe('user:ann');
-    expect(await bucketsOf({ 'x-api-key': 'k' })).toMatch(/^api-key#:/);
-    expect(await bucketsOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme/ip:127.0.0.1');
+    const { app, identitiesOf } = await open(
+      start,
+      firstOf('user', 'api-key', ['header:x-tenant', 'ip'], 'ip'),
+    );
+    expect(await identitiesOf({ 'x-api-key': 'k', ...user({ id: 'ann' }) })).toBe('user:ann');
+    expect(await identitiesOf({ 'x-api-key': 'k' })).toMatch(/^api-key#:/);
+    expect(await identitiesOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme/ip:127.0.0.1');
     const service = app.nest.get(RateLimiterService);
     expect((await service.peek({ policy: 'default', as: 'user' }, 'ann')).remaining).toBe(1);
     expect((await service.peek({ policy: 'default', as: 'api-key' }, 'k')).remaining).toBe(1);
@@ -261,11 +264,11 @@ describeOverHttp('The identity', (start) => {
   });
 
   it('that is the first of several, of which there is none, is the address', async () => {
-    const { bucketsOf } = await open(
+    const { identitiesOf } = await open(
       start,
       firstOf('user', () => undefined),
     );
-    expect(await bucketsOf()).toBe(ADDRESS);
+    expect(await identitiesOf()).toBe(ADDRESS);
   });
 
   it.each<[unknown, string]>([

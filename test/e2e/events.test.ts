@@ -24,7 +24,7 @@ describeOverHttp('Events', (start) => {
     const subscription = service.events$.subscribe((event) => {
       if (!('decision' in event)) return;
       const { binding } = event.decision;
-      told.push(`${event.type} ${binding.bucket} ${binding.limit.name} ${binding.remaining}`);
+      told.push(`${event.type} ${binding.identity} ${binding.limit.name} ${binding.remaining}`);
     });
     await app.statuses(3, '/');
     expect(told).toEqual([

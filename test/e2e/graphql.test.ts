@@ -192,7 +192,7 @@ describeOverGraphql('Limits of a class and of the module', (start) => {
   });
 });
 
-describeOverGraphql('A guard that is bound besides', (start) => {
+describeOverGraphql('A guard that is bound sharedWith', (start) => {
   it('counts once', async () => {
     @Resolver()
     @UseGuards(RateLimitGuard)

@@ -1,15 +1,15 @@
 /** A process that hits limits when it is told to, as one of several instances of an application. */
 import { resilient } from '../../lib/resilience/resilient-storage.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
-import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/storages/limit.js';
+import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/core/limit.js';
 import { storageFromString } from '../../lib/storages/storage-from-string.js';
-import type { Storage, StorageOptions } from '../../lib/storages/storage.js';
+import type { Storage, StorageOptions } from '../../lib/core/storage.js';
 
 /** What a process is told: to hit a batch so many times at once. */
 export interface Order {
   readonly uri: string;
   readonly options: StorageOptions;
-  readonly batch: readonly (CreateLimitOptions & { readonly bucket: string })[];
+  readonly batch: readonly (CreateLimitOptions & { readonly identity: string })[];
   readonly times: number;
   /** What stands before the storage, as in an application. Default: nothing. */
   readonly resilience?: ResilienceOptions | false | undefined;
@@ -54,7 +54,7 @@ function limitOf(options: CreateLimitOptions): Limit {
 async function obey(order: Order): Promise<Answer> {
   const { batch, times } = order;
   const storage = await storageFor(order);
-  const hits = batch.map(({ bucket, ...options }) => ({ bucket, limit: limitOf(options), cost: 1 }));
+  const hits = batch.map(({ identity, ...options }) => ({ identity, limit: limitOf(options), cost: 1 }));
   const results = await Promise.allSettled(
     Array.from({ length: times }, async () => (await storage.consume(hits)).allowed),
   );

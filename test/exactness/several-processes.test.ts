@@ -15,15 +15,15 @@ import { Processes } from './processes.js';
 /** Four processes with 50 hits each at once: on every backend exactly the limit passes. */
 
 /** The machine may be busy, and hits on one key wait for each other: this is about numbers, not about deadlines. */
-const PATIENCE = 20_000;
+const CONNECT_GRACE_MS = 20_000;
 
 /** With the options that make each storage patient. */
 const backends = {
-  REDIS: { commandTimeout: PATIENCE },
-  REDIS_CLUSTER: { redisOptions: { commandTimeout: PATIENCE } },
-  MEMCACHED: { timeout: PATIENCE },
-  ETCD: { timeout: PATIENCE },
-  MONGODB: { timeout: PATIENCE },
+  REDIS: { commandTimeout: CONNECT_GRACE_MS },
+  REDIS_CLUSTER: { redisOptions: { commandTimeout: CONNECT_GRACE_MS } },
+  MEMCACHED: { timeout: CONNECT_GRACE_MS },
+  ETCD: { timeout: CONNECT_GRACE_MS },
+  MONGODB: { timeout: CONNECT_GRACE_MS },
 } as const satisfies Partial<Record<ServerName, object>>;
 
 const TIMES = 50;
@@ -38,7 +38,7 @@ const strategies: readonly StrategyName[] = [
   'token-bucket',
 ];
 
-type CellOptions = CreateLimitOptions & { readonly bucket: string };
+type CellOptions = CreateLimitOptions & { readonly identity: string };
 
 let together: Processes;
 let apart: Processes;
@@ -71,13 +71,13 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
     ): Promise<Answer & { left: number[] }> {
       const answer = await processes.hit({ uri, options, batch, times: TIMES, resilience });
       const { outcomes } = await storage.peek(
-        batch.map(({ bucket, ...options }) => ({ bucket, limit: createLimit(options), cost: 1 })),
+        batch.map(({ identity, ...options }) => ({ identity, limit: createLimit(options), cost: 1 })),
       );
       return { ...answer, left: outcomes.map(({ remaining }) => remaining) };
     }
 
-    function cell(strategy: StrategyName, about: string, amount: number, bucket = 'somebody'): CellOptions {
-      return { id: `${strategy} ${about} ${amount}`, strategy, amount, period: 60 * MINUTE, bucket };
+    function cell(strategy: StrategyName, about: string, amount: number, identity = 'somebody'): CellOptions {
+      return { id: `${strategy} ${about} ${amount}`, strategy, amount, period: 60 * MINUTE, identity };
     }
 
     it.each(strategies)('are allowed exactly the amount of a %s limit', async (strategy) => {
@@ -97,7 +97,7 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
       'are allowed exactly the amount of a %s limit with refusals remembered and a deadline',
       async (strategy) => {
         const batch = [cell(strategy, 'resilient', AMOUNT)];
-        const resilience = { timeout: PATIENCE, instances: 4 };
+        const resilience = { timeout: CONNECT_GRACE_MS, instances: 4 };
         // The second time, all of them are refused, most by memory.
         expect(await hit(together, batch, resilience)).toEqual({ allowed: AMOUNT, errors: [], left: [0] });
         expect(await hit(together, batch, resilience)).toEqual({ allowed: 0, errors: [], left: [0] });
@@ -109,7 +109,11 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
       async (strategy) => {
         const batch = [cell(strategy, 'leased', AMOUNT)];
         const lease = { size: 5, maxError: 0.2 };
-        const { allowed, errors } = await hit(together, batch, { timeout: PATIENCE, instances: 4, lease });
+        const { allowed, errors } = await hit(together, batch, {
+          timeout: CONNECT_GRACE_MS,
+          instances: 4,
+          lease,
+        });
         expect(errors).toEqual([]);
         expect(allowed).toBeLessThanOrEqual(AMOUNT);
         expect(allowed).toBeGreaterThanOrEqual(AMOUNT - 4 * (5 - 1));
@@ -122,8 +126,8 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
     });
 
     it.each(strategies)('are never allowed more than %s limits of three identities', async (strategy) => {
-      const batch = ['anybody', 'somebody', 'everybody'].map((bucket, index) =>
-        cell(strategy, 'of identities', AMOUNT + 10 * index, bucket),
+      const batch = ['anybody', 'somebody', 'everybody'].map((identity, index) =>
+        cell(strategy, 'of identities', AMOUNT + 10 * index, identity),
       );
       const { allowed, errors, left } = await hit(together, batch);
       expect(errors).toEqual([]);

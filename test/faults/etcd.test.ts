@@ -74,8 +74,8 @@ describe('a server that stands still', () => {
     await storage.consume(hit());
     process.kill(server.pid, 'SIGSTOP');
     try {
-      const buckets = [...Array.from({ length: 100 }, () => 'somebody'), 'other', 'another'];
-      const failures = buckets.map((bucket) => failureOf(storage.consume(hit(bucket))));
+      const identities = [...Array.from({ length: 100 }, () => 'somebody'), 'other', 'another'];
+      const failures = identities.map((identity) => failureOf(storage.consume(hit(identity))));
       const start = Date.now();
       expect(await storage.check()).toBe(false);
       expect(Date.now() - start).toBeLessThan(SURELY_WITHIN);
@@ -158,7 +158,7 @@ describe('leases that were revoked', () => {
     const storage = open();
     await storage.consume(hit());
     await gateway.revokeAllLeases();
-    await Promise.all(['somebody', 'other', 'somebody'].map((bucket) => storage.consume(hit(bucket))));
+    await Promise.all(['somebody', 'other', 'somebody'].map((identity) => storage.consume(hit(identity))));
     expect(await used()).toBe(2);
     expect(await used('other')).toBe(1);
     expect((await gateway.leases()).map(({ keys }) => keys)).toEqual([
@@ -234,11 +234,11 @@ describe('a process', () => {
     async (what) => {
       const script = `
         import { EtcdStorage } from './lib/storages/etcd/index.ts';
-        import { createLimit } from './lib/storages/limit.ts';
+        import { createLimit } from './lib/core/limit.ts';
         const storage = new EtcdStorage('${what === 'a server' ? server.uri : 'etcd://127.0.0.1:1'}');
         const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: 3600000 });
         const hit = () =>
-          storage.consume([{ bucket: 'somebody', limit, cost: 1 }]).then(() => 'counted', (error) => error.code);
+          storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', (error) => error.code);
         const before = await hit();
         const underWay = hit();
         await storage.close();
@@ -268,8 +268,8 @@ describe('a process', () => {
   );
 });
 
-function hit(bucket = 'somebody'): Hit[] {
-  return [{ bucket, limit: hourly, cost: 1 }];
+function hit(identity = 'somebody'): Hit[] {
+  return [{ identity, limit: hourly, cost: 1 }];
 }
 
 function open({ uri = server.uri, ...options }: EtcdStorageOptions & { uri?: string } = {}): EtcdStorage {
@@ -279,8 +279,8 @@ function open({ uri = server.uri, ...options }: EtcdStorageOptions & { uri?: str
 }
 
 /** How many hits of some identities are counted, as a process says that has just begun. */
-async function used(...buckets: string[]): Promise<number> {
-  const cells = buckets.length === 0 ? hit() : buckets.flatMap((bucket) => hit(bucket));
+async function used(...identities: string[]): Promise<number> {
+  const cells = identities.length === 0 ? hit() : identities.flatMap((identity) => hit(identity));
   const { outcomes } = await open({ timeout: 20_000 }).peek(cells);
   return outcomes.reduce((sum, { limit, remaining }) => sum + limit.amount - remaining, 0);
 }
@@ -297,12 +297,12 @@ async function failureOf(call: Promise<BatchResult>): Promise<{ error: unknown; 
 /** Hits some identities until it is stopped, and tells what became of it. */
 function hitAllTheTime(
   storage: EtcdStorage,
-  buckets: readonly string[],
+  identities: readonly string[],
 ): { allowed: number; failed: number; stop(): Promise<unknown> } {
   const load = { allowed: 0, failed: 0, stopped: false };
-  const workers = [...buckets, ...buckets].map(async (bucket) => {
+  const workers = [...identities, ...identities].map(async (identity) => {
     while (!load.stopped) {
-      await storage.consume(hit(bucket)).then(
+      await storage.consume(hit(identity)).then(
         () => load.allowed++,
         () => load.failed++,
       );

@@ -74,10 +74,10 @@ describe('a server that is killed', () => {
   it('fails its own identities only, and no other server takes them over', async () => {
     const other = await startMemcached();
     const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
-    const buckets = Array.from({ length: 40 }, (_, index) => `user/${index}`);
+    const identities = Array.from({ length: 40 }, (_, index) => `user/${index}`);
     const fails = (): Promise<boolean[]> =>
-      Promise.all(buckets.map((bucket) => storage.consume(hits(bucket)).then(...isFailure)));
-    expect(await fails()).toEqual(buckets.map(() => false));
+      Promise.all(identities.map((identity) => storage.consume(hits(identity)).then(...isFailure)));
+    expect(await fails()).toEqual(identities.map(() => false));
     await other.kill();
     const failed = await fails();
     expect(failed.filter(Boolean).length).toBeGreaterThan(5);
@@ -86,7 +86,7 @@ describe('a server that is killed', () => {
     expect(await storage.check()).toBe(false);
     await other.restart();
     await until(() => storage.check(), 'the storage to find the server again', 3000);
-    const counts = await Promise.all(buckets.map((bucket) => used(storage, bucket)));
+    const counts = await Promise.all(identities.map((identity) => used(storage, identity)));
     expect(counts).toEqual(failed.map((each) => (each ? 0 : 3)));
     await other.stop();
   });
@@ -95,10 +95,12 @@ describe('a server that is killed', () => {
     const other = await startMemcached();
     const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
     await other.kill();
-    const buckets = Array.from({ length: 20 }, (_, index) => `user/${index}`);
-    const { error } = await failureOf(storage.consume(buckets.flatMap((bucket) => hits(bucket))));
+    const identities = Array.from({ length: 20 }, (_, index) => `user/${index}`);
+    const { error } = await failureOf(storage.consume(identities.flatMap((identity) => hits(identity))));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-    const counts = await Promise.all(buckets.map((bucket) => used(storage, bucket).catch(() => 'down')));
+    const counts = await Promise.all(
+      identities.map((identity) => used(storage, identity).catch(() => 'down')),
+    );
     expect(new Set(counts)).toEqual(new Set([0, 'down']));
     await other.stop();
   });
@@ -407,11 +409,13 @@ describe('a server without compare-and-set', () => {
 describe('identities that no key can hold', () => {
   it('never reach the wire as they are', async () => {
     const storage = open(proxy);
-    const buckets = ['a b', 'a\r\nflush_all', 'a\0b', '\x7f', 'é', 'x'.repeat(300)];
-    await storage.consume(hits('witness'));
-    for (const bucket of buckets) await storage.consume(hits(bucket));
-    expect(await Promise.all(buckets.map((bucket) => used(storage, bucket)))).toEqual(buckets.map(() => 1));
-    expect(await used(storage, 'witness')).toBe(1);
+    const identities = ['a b', 'a\r\nflush_all', 'a\0b', '\x7f', 'é', 'x'.repeat(300)];
+    await storage.consume(hits('hint'));
+    for (const identity of identities) await storage.consume(hits(identity));
+    expect(await Promise.all(identities.map((identity) => used(storage, identity)))).toEqual(
+      identities.map(() => 1),
+    );
+    expect(await used(storage, 'hint')).toBe(1);
     for (const line of proxy.requests.split('\r\n')) {
       expect(line).toMatch(/^((gets|add) [\x21-\x7e]{1,250}( 0 \d+ \d+)?|\{"[\w-]{8}":\[\d+,\d+,\d+\]\}|)$/);
     }
@@ -544,10 +548,10 @@ describe('a storage that is closed', () => {
   ])('lets its process end, without unhandled errors, beside %s', async (_name, uri, first) => {
     const script = `
       import { MemcachedStorage } from './lib/storages/memcached/index.ts';
-      import { createLimit } from './lib/storages/limit.ts';
+      import { createLimit } from './lib/core/limit.ts';
       const storage = new MemcachedStorage('${uri()}');
       const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: ${HOUR} });
-      const hit = () => storage.consume([{ bucket: 'somebody', limit, cost: 1 }]).then(() => 'counted', () => 'failed');
+      const hit = () => storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', () => 'failed');
       process.stdout.write(await hit() + ' ');
       const underWay = hit();
       await storage.close();
@@ -587,13 +591,13 @@ function open(where: string | number | TcpProxy, options: MemcachedStorageOption
   return storage;
 }
 
-function hits(bucket = 'somebody', cost = 1): Hit[] {
-  return [{ bucket, limit, cost }];
+function hits(identity = 'somebody', cost = 1): Hit[] {
+  return [{ identity, limit, cost }];
 }
 
 /** The units that are counted for an identity. */
-async function used(storage: MemcachedStorage, bucket = 'somebody'): Promise<number> {
-  const { outcomes } = await storage.peek(hits(bucket));
+async function used(storage: MemcachedStorage, identity = 'somebody'): Promise<number> {
+  const { outcomes } = await storage.peek(hits(identity));
   return limit.amount - (outcomes[0]?.remaining ?? 0);
 }
 

@@ -227,8 +227,8 @@ function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
 
 const roomy = hourly({ id: 'roomy', amount: 1_000_000 });
 
-function hits(limit = hourly(), bucket = 'somebody'): Hit[] {
-  return [{ bucket, limit, cost: 1 }];
+function hits(limit = hourly(), identity = 'somebody'): Hit[] {
+  return [{ identity, limit, cost: 1 }];
 }
 
 /** Every call but `consume` and `check`. */
@@ -241,8 +241,8 @@ function uses(storage: MongoDBStorage): (() => Promise<unknown>)[] {
   ];
 }
 
-async function used(storage: MongoDBStorage, limit = hourly(), bucket = 'somebody'): Promise<number> {
-  const { outcomes } = await storage.peek(hits(limit, bucket));
+async function used(storage: MongoDBStorage, limit = hourly(), identity = 'somebody'): Promise<number> {
+  const { outcomes } = await storage.peek(hits(limit, identity));
   return limit.amount - (outcomes[0]?.remaining ?? 0);
 }
 

@@ -33,23 +33,23 @@ afterAll(async () => {
   await group.stop();
 });
 
-function hitsOf(bucket: string): Hit[] {
-  return limits.map((limit) => ({ bucket, limit, cost: 1 }));
+function hitsOf(identity: string): Hit[] {
+  return limits.map((limit) => ({ identity, limit, cost: 1 }));
 }
 
-function hit(bucket: string): Promise<BatchResult> {
-  return storage.consume(hitsOf(bucket));
+function hit(identity: string): Promise<BatchResult> {
+  return storage.consume(hitsOf(identity));
 }
 
 /** What both limits have counted. */
-async function counted(bucket: string): Promise<number[]> {
-  const { outcomes } = await untilServed(() => storage.peek(hitsOf(bucket)), FAILOVER);
+async function counted(identity: string): Promise<number[]> {
+  const { outcomes } = await untilServed(() => storage.peek(hitsOf(identity)), FAILOVER);
   return outcomes.map(({ remaining }) => AMOUNT - remaining);
 }
 
 /** The node that owns a bucket's slot, and another primary. */
-async function ownerOf(bucket: string): Promise<{ slot: number; owner: Redis; other: Redis }> {
-  const slot = await clients[0]?.cluster('KEYSLOT', `{${bucket}}`);
+async function ownerOf(identity: string): Promise<{ slot: number; owner: Redis; other: Redis }> {
+  const slot = await clients[0]?.cluster('KEYSLOT', `{${identity}}`);
   const roles = await Promise.all(
     clients.map(async (client) => {
       const [, role = '', , , , , , ...ranges] =
@@ -74,25 +74,25 @@ async function ownerOf(bucket: string): Promise<{ slot: number; owner: Redis; ot
 }
 
 it('a slot that moves goes on being served, at every step, and nothing is counted twice', async () => {
-  const bucket = 'a mover';
-  await hit(bucket);
-  const { slot, owner, other } = await ownerOf(bucket);
+  const identity = 'a mover';
+  await hit(identity);
+  const { slot, owner, other } = await ownerOf(identity);
   const [ownerId, otherId] = await Promise.all([owner.cluster('MYID'), other.cluster('MYID')]);
 
   await other.cluster('SETSLOT', slot, 'IMPORTING', ownerId);
   await owner.cluster('SETSLOT', slot, 'MIGRATING', otherId);
-  await hit(bucket);
-  expect(await counted(bucket)).toEqual([2, 2]);
+  await hit(identity);
+  expect(await counted(identity)).toEqual([2, 2]);
 
   const keys = await owner.cluster('GETKEYSINSLOT', slot, 10);
   expect(keys).toHaveLength(2);
   await owner.call('MIGRATE', '127.0.0.1', String(other.options.port), '', '0', '5000', 'KEYS', ...keys);
-  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
-  expect(await counted(bucket)).toEqual([22, 22]);
+  await Promise.all(Array.from({ length: 20 }, () => hit(identity)));
+  expect(await counted(identity)).toEqual([22, 22]);
 
   for (const node of [other, owner]) await node.cluster('SETSLOT', slot, 'NODE', otherId);
-  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
-  expect(await counted(bucket)).toEqual([42, 42]);
+  await Promise.all(Array.from({ length: 20 }, () => hit(identity)));
+  expect(await counted(identity)).toEqual([42, 42]);
 });
 
 it('is well only while each of its primaries can count', async () => {
@@ -109,13 +109,13 @@ it('is well only while each of its primaries can count', async () => {
 });
 
 it('a primary that is killed is replaced by its replica', async () => {
-  const bucket = 'a victim';
-  await Promise.all(Array.from({ length: 20 }, () => hit(bucket)));
-  const { owner } = await ownerOf(bucket);
+  const identity = 'a victim';
+  await Promise.all(Array.from({ length: 20 }, () => hit(identity)));
+  const { owner } = await ownerOf(identity);
   await until(async () => (await owner.wait(1, 1000)) === 1, 'the replica to follow');
   await group.servers.find(({ port }) => port === owner.options.port)?.kill();
-  await untilServed(() => hit(bucket), FAILOVER);
-  expect(await counted(bucket)).toEqual([21, 21]);
+  await untilServed(() => hit(identity), FAILOVER);
+  expect(await counted(identity)).toEqual([21, 21]);
   // All other identities are served as well.
   await Promise.all(Array.from({ length: 100 }, (_, index) => hit(`somebody ${index}`)));
 }, 60_000);

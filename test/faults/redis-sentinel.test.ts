@@ -15,7 +15,7 @@ const FAILOVER = 20_000;
 
 const AMOUNT = 1000;
 const limit = createLimit({ id: 'faults', strategy: 'moving-window', amount: AMOUNT, period: 3_600_000 });
-const hits: Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+const hits: Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
 
 let group: ServerGroup;
 let storage: RedisSentinelStorage;

@@ -18,9 +18,9 @@ let proxy: TcpProxy;
 /** Goes through the proxy. */
 let storage: RedisStorage;
 /** Does not, and so sees what was counted. */
-let witness: RedisStorage;
-let bucket: string;
-let buckets = 0;
+let hint: RedisStorage;
+let identity: string;
+let identities = 0;
 
 beforeAll(async () => {
   server = await startRedis();
@@ -29,21 +29,21 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 beforeEach(async () => {
-  bucket = `somebody ${buckets++}`;
+  identity = `somebody ${identities++}`;
   proxy = await TcpProxy.to(server.port);
   storage = new RedisStorage(`redis://127.0.0.1:${proxy.port}`);
-  witness = new RedisStorage(server.uri);
+  hint = new RedisStorage(server.uri);
   expect(await storage.check()).toBe(true);
 });
 
 afterEach(async () => {
-  await Promise.all([storage.close(), witness.close()]);
+  await Promise.all([storage.close(), hint.close()]);
   proxy.close();
   if (!(await isUp())) await server.restart();
 });
 
 function hits(): Hit[] {
-  return [{ bucket, limit, cost: 1 }];
+  return [{ identity, limit, cost: 1 }];
 }
 
 function hit(): Promise<BatchResult> {
@@ -59,7 +59,7 @@ async function isUp(): Promise<boolean> {
 }
 
 async function counted(): Promise<number> {
-  const { outcomes } = await untilServed(() => witness.peek(hits()));
+  const { outcomes } = await untilServed(() => hint.peek(hits()));
   return AMOUNT - (outcomes[0]?.remaining ?? NaN);
 }
 
@@ -195,7 +195,7 @@ describe('a server that refuses', () => {
 
   it('a key of another kind makes the call for it fail, not those sent along with it', async () => {
     await admin.set(`${storage.keyPrefix}:{of another kind}`, 'a text', 'EX', 60);
-    const other = storage.consume([{ bucket: 'of another kind', limit, cost: 1 }]);
+    const other = storage.consume([{ identity: 'of another kind', limit, cost: 1 }]);
     const [mine] = await Promise.all([hit(), expectStorageErrors(other)]);
     expect(mine.allowed).toBe(true);
     expect(await counted()).toBe(1);

@@ -59,7 +59,7 @@ describe('A primary that is killed holds nobody up, and counts go on soon after 
     layered = new LayeredStore(new RedisClusterStorage(group.uri));
     await expectToSurviveFailover(async () => {
       for (const { port } of group.servers) {
-        const owner = await ownerAt(port, layered.bucket).catch(() => undefined);
+        const owner = await ownerAt(port, layered.identity).catch(() => undefined);
         if (owner !== undefined) return owner;
       }
       throw new Error('Nobody answers for the bucket.');
@@ -68,12 +68,12 @@ describe('A primary that is killed holds nobody up, and counts go on soon after 
 });
 
 /** The port of the node that owns a bucket's slot, as another one says; `undefined` while that would not be served. */
-async function ownerAt(port: number, bucket: string): Promise<number | undefined> {
+async function ownerAt(port: number, identity: string): Promise<number | undefined> {
   const client = new Redis(port, { retryStrategy: () => null });
   client.on('error', () => undefined); // it may be the one that was killed
   try {
     if (!(await client.cluster('INFO')).includes('cluster_state:ok')) return undefined;
-    const slot = await client.cluster('KEYSLOT', `{${bucket}}`);
+    const slot = await client.cluster('KEYSLOT', `{${identity}}`);
     const slots = await client.cluster('SLOTS');
     const [, , primary] = slots.find(([first, last]) => first <= slot && slot <= last) ?? [];
     const owner = primary?.[1];

@@ -137,7 +137,7 @@ describe('An identity that is refused', () => {
   it('costs the server one call in two seconds, however many requests it makes', async () => {
     await layered.warmUp();
     const once = createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: 3_600_000 });
-    const batch: Hit[] = [{ bucket: layered.bucket, limit: once, cost: 1 }];
+    const batch: Hit[] = [{ identity: layered.identity, limit: once, cost: 1 }];
     await layered.storage.consume(batch);
     await layered.storage.consume(batch);
     const { requests } = proxy;

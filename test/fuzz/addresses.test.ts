@@ -3,7 +3,7 @@ import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { AddressList } from '../../lib/http/address-list.js';
 import { bareAddress, clientNetwork } from '../../lib/http/client-address.js';
-import { bucketOf } from '../../lib/policies/buckets.js';
+import { identityOf } from '../../lib/common/identity.js';
 import { anything, anyText, fuzz, long, refusalOf } from './fuzz.js';
 
 const v4 = fc.ipV4();
@@ -76,7 +76,7 @@ describe('Addresses of clients', () => {
     'give a network and a bucket, whatever they are',
     fc.tuple(addresses, prefixes),
     ([address, prefix]) => {
-      expect(bucketOf('ip', clientNetwork(address, prefix)).length).toBeLessThan(160);
+      expect(identityOf('ip', clientNetwork(address, prefix)).length).toBeLessThan(160);
     },
   );
 

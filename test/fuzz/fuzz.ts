@@ -13,7 +13,7 @@ const GRACE = 30_000;
 /** What would begin a new line of a log, or hide in it. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
 /** Messages quote what they were given up to 80 characters, each of up to 8 when it is escaped, and list what is known. */
-const LONGEST_MESSAGE = 2600;
+const MAX_MESSAGE_LENGTH = 2600;
 
 /** What the engine says of mistakes in the library; ours may wrap it. */
 const OF_THE_ENGINE =
@@ -91,7 +91,7 @@ function checked(error: unknown): Error | undefined {
   if (error instanceof ThrownByApplication) return error;
   const isOurs = error instanceof RateLimitError || error instanceof RangeError || error instanceof TypeError;
   if (!isOurs || OF_THE_ENGINE.test(error.message) || !error.message.endsWith('.')) throw error;
-  if (error.message.length > LONGEST_MESSAGE || UNSEEN.test(error.message))
+  if (error.message.length > MAX_MESSAGE_LENGTH || UNSEEN.test(error.message))
     throw new Error(`This message is long, or hides something: ${JSON.stringify(error.message)}`, {
       cause: error,
     });

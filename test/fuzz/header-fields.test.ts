@@ -8,10 +8,10 @@ import {
   standardFields,
   type HeaderField,
 } from '../../lib/http/header-fields.js';
-import { Decision } from '../../lib/limiter/decision.js';
-import { RateLimitExceededException } from '../../lib/nest/rate-limit-exceeded.exception.js';
+import { Decision } from '../../lib/core/decision.js';
+import { RateLimitExceededException } from '../../lib/nest/transports/rate-limit-exceeded.exception.js';
 import { assertName } from '../../lib/policies/policy-options.js';
-import type { BatchResult, Outcome } from '../../lib/storages/contract.js';
+import type { BatchResult, Outcome } from '../../lib/core/contract.js';
 import { strategyNames } from '../../lib/strategies/strategies.js';
 import { anything, anyText, fuzz, refusalOf } from './fuzz.js';
 
@@ -152,7 +152,7 @@ describe('Header fields', () => {
       const clock = new ManualClock(start);
       const storage = new MemoryStorage({ clock });
       for (const [cost, wait] of hits) {
-        const batch = given.map((limit, index) => ({ bucket: `bucket ${index}`, limit, cost }));
+        const batch = given.map((limit, index) => ({ identity: `identity ${index}`, limit, cost }));
         const decision = new Decision(storage.consume(batch));
         expectFieldsOf(decision);
         const { body } = new RateLimitExceededException(decision);
@@ -177,7 +177,7 @@ describe('Header fields', () => {
       });
       const storage = new MemoryStorage();
       const [policy = ['', '']] = standardFields(
-        new Decision(storage.consume([{ bucket: 'a', limit, cost: 1 }])),
+        new Decision(storage.consume([{ identity: 'a', limit, cost: 1 }])),
       );
       expect(policy).toEqual(['RateLimit-Policy', `"${String(name)}";q=1;w=1`]);
       expect(policy[1].length).toBeLessThan(120);

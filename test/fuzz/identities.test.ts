@@ -2,13 +2,13 @@ import type { ExecutionContext } from '@nestjs/common';
 import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { firstOf } from 'nestjs-limits';
-import { IdentityResolvers } from '../../lib/nest/identities/identity-resolvers.js';
-import type { Identity } from '../../lib/nest/identities/identity.js';
-import type { RateLimitKey } from '../../lib/nest/identities/rate-limit-key.js';
-import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
-import { resolveOptions } from '../../lib/nest/resolve-options.js';
+import { IdentitySources } from '../../lib/nest/identities/identity-sources.js';
+import type { IdentitySource } from '../../lib/nest/identities/identity-source.js';
+import type { RateLimitKey } from '../../lib/nest/options/rate-limit-key.js';
+import type { InjectedFunctions } from '../../lib/nest/options/injected-functions.js';
+import { resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
-import { bucketOf, joinBuckets, secretBucketOf } from '../../lib/policies/buckets.js';
+import { identityOf, joinIdentities, hashedIdentity } from '../../lib/common/identity.js';
 import { identityKey } from '../../lib/storages/identity-key.js';
 import { memcachedKey } from '../../lib/storages/memcached/memcached-key.js';
 import { anything, anyText, fuzz, laterRefusalOf, long, refusalOf, treacherousNames } from './fuzz.js';
@@ -69,14 +69,14 @@ describe('Buckets', () => {
     fc.tuple(pairs, types, types),
     ([[one, other], type, otherType]) => {
       const isSame = one === other && type === otherType;
-      expect(bucketOf(type, one) === bucketOf(otherType, other)).toBe(isSame);
-      expect(secretBucketOf(type, one) === secretBucketOf(otherType, other)).toBe(isSame);
-      if (!isSame) expect(bucketOf(type, one)).not.toBe(secretBucketOf(otherType, other));
-      for (const bucket of [bucketOf(type, one), secretBucketOf(type, other)]) {
-        expect(bucket.length).toBeLessThanOrEqual(LONGEST_BUCKET);
-        expect(bucket).not.toMatch(BREAKS_KEYS);
-        expect(Buffer.from(bucket).toString()).toBe(bucket);
-        expect(memcachedKey('app', identityKey('app', bucket))).toMatch(/^[\x21-\x7e]{1,250}$/);
+      expect(identityOf(type, one) === identityOf(otherType, other)).toBe(isSame);
+      expect(hashedIdentity(type, one) === hashedIdentity(otherType, other)).toBe(isSame);
+      if (!isSame) expect(identityOf(type, one)).not.toBe(hashedIdentity(otherType, other));
+      for (const identity of [identityOf(type, one), hashedIdentity(type, other)]) {
+        expect(identity.length).toBeLessThanOrEqual(LONGEST_BUCKET);
+        expect(identity).not.toMatch(BREAKS_KEYS);
+        expect(Buffer.from(identity).toString()).toBe(identity);
+        expect(memcachedKey('app', identityKey('app', identity))).toMatch(/^[\x21-\x7e]{1,250}$/);
       }
     },
   );
@@ -88,33 +88,30 @@ describe('Buckets', () => {
       fc.array(values, { minLength: 1, maxLength: 3 }),
     ),
     ([some, others]) => {
-      const join = (parts: string[]): string => joinBuckets(parts.map((part) => bucketOf('key', part)));
+      const join = (parts: string[]): string => joinIdentities(parts.map((part) => identityOf('key', part)));
       const isSame = some.length === others.length && some.every((part, index) => part === others[index]);
       expect(join(some) === join(others)).toBe(isSame);
     },
   );
 
   fuzz('are of texts only', anything, (value) => {
-    const refusal = refusalOf(() => bucketOf('key', value as string));
+    const refusal = refusalOf(() => identityOf('key', value as string));
     expect(refusal === undefined).toBe(typeof value === 'string');
   });
 });
 
 const requests = new WeakMap<object, unknown>();
 const transport = { requestOf: (context: object) => requests.get(context) } as unknown as Transport;
-const functions = { of: (given: unknown) => given } as unknown as InjectedFunctions;
+const functions = { get: (given: unknown) => given } as unknown as InjectedFunctions;
 
-function identityOf(key: unknown, options: object = {}): Identity {
-  return new IdentityResolvers(resolveOptions(options), functions).identityOf(
-    key as RateLimitKey,
-    'The test',
-  );
+function sourceOf(key: unknown, options: object = {}): IdentitySource {
+  return new IdentitySources(resolveOptions(options), functions).for(key as RateLimitKey, 'The test');
 }
 
-async function bucketFor(identity: Identity, request: unknown): Promise<string | undefined> {
+async function identityFor(source: IdentitySource, request: unknown): Promise<string | undefined> {
   const context = {} as ExecutionContext;
   requests.set(context, request);
-  return identity.bucketOf({ context, transport, addressBucket: () => 'ip:203.0.113.7' });
+  return source.resolve({ context, transport, addressIdentity: () => 'ip:203.0.113.7' });
 }
 
 const headerNames = fc.oneof(treacherousNames, fc.constantFrom('x-tenant', 'authorization', 'X-API-Key'));
@@ -146,14 +143,14 @@ describe('Identities of requests', () => {
         ['api-key', `header:${name}`],
         firstOf('api-key', 'session'),
       ]) {
-        let bucket: string | undefined;
-        const identity = identityOf(key, { apiKeyHeader: name });
+        let identity: string | undefined;
+        const source = sourceOf(key, { apiKeyHeader: name });
         const refusal = await laterRefusalOf(
-          async () => (bucket = await bucketFor(identity, { headers: given })),
+          async () => (identity = await identityFor(source, { headers: given })),
         );
         expect(refusal === undefined || refusal.constructor.name === 'ThrownByApplication').toBe(true);
-        expect(['string', 'undefined']).toContain(typeof bucket);
-        expect(bucket ?? '').not.toMatch(BREAKS_KEYS);
+        expect(['string', 'undefined']).toContain(typeof identity);
+        expect(identity ?? '').not.toMatch(BREAKS_KEYS);
       }
     },
     300,
@@ -161,17 +158,17 @@ describe('Identities of requests', () => {
 
   fuzz('are of users that are texts or numbers', anything, async (user) => {
     for (const request of [{ user }, { user: { id: user } }, { user: { sub: user } }])
-      await laterRefusalOf(() => bucketFor(identityOf('user'), request));
+      await laterRefusalOf(() => identityFor(sourceOf('user'), request));
   });
 
   fuzz('are of sessions that have an id', anything, async (session) => {
     for (const request of [{ session }, { session: { id: session } }, { sessionID: session }])
-      await laterRefusalOf(() => bucketFor(identityOf('session'), request));
+      await laterRefusalOf(() => identityFor(sourceOf('session'), request));
   });
 
   fuzz('are of what functions return, where that is a text', anything, async (value) => {
-    const identity = identityOf(() => value);
-    await laterRefusalOf(() => bucketFor(identity, {}));
+    const identity = sourceOf(() => value);
+    await laterRefusalOf(() => identityFor(identity, {}));
   });
 
   fuzz(
@@ -182,9 +179,9 @@ describe('Identities of requests', () => {
       anyText.map((text) => `header:${text}`),
     ),
     (key) => {
-      refusalOf(() => identityOf(key));
-      refusalOf(() => identityOf(firstOf(...([key, 'ip'] as RateLimitKey[]))));
-      refusalOf(() => identityOf(['ip', key]));
+      refusalOf(() => sourceOf(key));
+      refusalOf(() => sourceOf(firstOf(...([key, 'ip'] as RateLimitKey[]))));
+      refusalOf(() => sourceOf(['ip', key]));
     },
   );
 });

@@ -2,9 +2,9 @@ import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { parse, parseMany, type RateLimitItem, RateLimitParseError, ConfigurationError } from 'nestjs-limits';
 import { encodeIdentifier } from '../../lib/common/identifier.js';
-import { itemsOf } from '../../lib/limits/limit-input.js';
-import { parseDuration } from '../../lib/limits/parse-duration.js';
-import { RateLimitItemPerMinute } from '../../lib/limits/rate-limit-items.js';
+import { itemsOf } from '../../lib/notation/limit-input.js';
+import { parseDuration } from '../../lib/notation/parse-duration.js';
+import { RateLimitItemPerMinute } from '../../lib/notation/rate-limit-items.js';
 import { anything, anyText, fuzz, long, refusalOf, treacherousNames } from './fuzz.js';
 
 const pieces = fc.constantFrom(

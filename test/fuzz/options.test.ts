@@ -11,10 +11,10 @@ import {
 } from 'nestjs-limits';
 import { assertKnownOptions } from '../../lib/common/options.js';
 import { Plans } from '../../lib/nest/request/plans.js';
-import type { InjectedFunctions } from '../../lib/nest/injected-functions.js';
+import type { InjectedFunctions } from '../../lib/nest/options/injected-functions.js';
 import type { RoutePolicy } from '../../lib/nest/routes/route-policy.js';
-import { LIMITS_METADATA } from '../../lib/nest/rate-limit.tokens.js';
-import { assertAsyncOptions, resolveOptions } from '../../lib/nest/resolve-options.js';
+import { LIMITS_METADATA } from '../../lib/nest/options/rate-limit.tokens.js';
+import { assertAsyncOptions, resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import { compilePolicies } from '../../lib/policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../lib/policies/policy.js';
 import { RuleBook } from '../../lib/policies/rules.js';
@@ -122,7 +122,7 @@ function expectUsable(policies: readonly Policy<ExecutionContext, unknown>[]): v
     expect(byPlan === undefined || byPlan instanceof Map).toBe(true);
     for (const limit of [...found, ...[...(byPlan?.values() ?? [])].flat()]) {
       expect(Object.isFrozen(limit)).toBe(true);
-      const { outcomes } = storage.consume([{ bucket: 'ip:__proto__', limit, cost: 1 }]);
+      const { outcomes } = storage.consume([{ identity: 'ip:__proto__', limit, cost: 1 }]);
       expect(Number.isInteger(outcomes[0]?.remaining)).toBe(true);
     }
   }
@@ -287,14 +287,14 @@ describe('Identities of treacherous names', () => {
   fuzz(
     'have counts of their own in memory',
     fc.uniqueArray(fc.oneof(treacherousNames, anyText), { minLength: 1, maxLength: 6 }),
-    (buckets) => {
+    (identities) => {
       const memory = new MemoryStorage();
       const limit = createLimit({ id: '__proto__', strategy: 'fixed-window', amount: 1, period: 60_000 });
-      for (const bucket of buckets) {
-        expect(memory.consume([{ bucket, limit, cost: 1 }]).allowed).toBe(true);
-        expect(memory.consume([{ bucket, limit, cost: 1 }]).allowed).toBe(false);
+      for (const identity of identities) {
+        expect(memory.consume([{ identity, limit, cost: 1 }]).allowed).toBe(true);
+        expect(memory.consume([{ identity, limit, cost: 1 }]).allowed).toBe(false);
       }
-      expect(memory.reset()).toBe(buckets.length);
+      expect(memory.reset()).toBe(identities.length);
       memory.close();
     },
   );

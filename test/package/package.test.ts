@@ -140,7 +140,7 @@ describe('loading the root entry, where everything else is installed too,', () =
       budget.requiredByRoot,
     ],
   ])(
-    'loads what it brings along besides Nest, and no more bytes than it may: %s',
+    'loads what it brings along sharedWith Nest, and no more bytes than it may: %s',
     async (_how, code, folder, most) => {
       const loaded = await modulesLoadedBy(`${nest} ${code}`, unpacked);
       const withNest = new Set((await modulesLoadedBy(nest, unpacked)).map((module) => module.package));

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createLimit, MemoryStorage, type BatchResult, type Hit, type Limit } from 'nestjs-limits';
 import { LeasingStorage, type LeasingStorageOptions } from '../../lib/resilience/leasing.storage.js';
-import { WrappedStorage } from '../../lib/storages/wrapped.storage.js';
+import { WrappedStorage } from '../../lib/core/wrapped.storage.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
 import { levelByDefinition, mostAboveRefill, type Attempt } from '../support/strategy-model.js';
 
@@ -93,7 +93,7 @@ async function play({ limit, options, moments }: Traffic): Promise<Decided[]> {
     const decided = await Promise.all(
       hits.map(async ({ process, cost }) => {
         const storage = processes[process] as LeasingStorage;
-        const { allowed, outcomes } = await storage.consume([{ bucket: 'somebody', limit, cost }]);
+        const { allowed, outcomes } = await storage.consume([{ identity: 'somebody', limit, cost }]);
         return { at: clock.now(), cost, taken: allowed, window: outcomes[0]?.window };
       }),
     );

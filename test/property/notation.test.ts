@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { parse, parseMany, RateLimitItem, RateLimitParseError } from 'nestjs-limits';
-import { unitsOf } from '../../lib/limits/granularity.js';
-import * as itemClasses from '../../lib/limits/rate-limit-items.js';
+import { unitsOf } from '../../lib/notation/granularity.js';
+import * as itemClasses from '../../lib/notation/rate-limit-items.js';
 import { RUNS } from '../support/strategies.js';
 
 const items: fc.Arbitrary<RateLimitItem> = fc

@@ -3,7 +3,7 @@ import { StorageError } from 'nestjs-limits';
 import { until } from './servers/server-process.js';
 
 /** Long enough for every deadline of ours, short enough to notice that something hangs. */
-const PATIENCE = 2500;
+const CONNECT_GRACE_MS = 2500;
 
 /** Expects calls to fail in time, with a `StorageError` that tells its cause, or that the connection has just been lost. */
 export async function expectStorageErrors(
@@ -11,7 +11,7 @@ export async function expectStorageErrors(
 ): Promise<void> {
   const begin = Date.now();
   const results = await Promise.allSettled([calls].flat());
-  expect(Date.now() - begin).toBeLessThan(PATIENCE);
+  expect(Date.now() - begin).toBeLessThan(CONNECT_GRACE_MS);
   for (const result of results) {
     const error: unknown = result.status === 'rejected' ? result.reason : 'none';
     expect(error).toBeInstanceOf(StorageError);

@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import * as ours from 'nestjs-limits';
-import { isFirstOf } from '../../lib/nest/identities/rate-limit-key.js';
-import { DegradingStorage } from '../../lib/resilience/degrading.storage.js';
-import { GuardedStorage } from '../../lib/resilience/guarded.storage.js';
+import { isFirstOf } from '../../lib/nest/options/rate-limit-key.js';
+import { FallbackStorage } from '../../lib/resilience/fallback.storage.js';
+import { CircuitBreakerStorage } from '../../lib/resilience/circuit-breaker.storage.js';
 import { resolveResilience, type ResolvedResilience } from '../../lib/resilience/resilience.options.js';
 import { resilient } from '../../lib/resilience/resilient-storage.js';
-import { failureOf } from '../../lib/storages/storage.js';
+import { failureOf } from '../../lib/core/storage.js';
 
 /** The package once more, as an application has it that imports one copy and requires the other. */
 let other: typeof ours;
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 
 const limit = ours.createLimit({ id: 'two', strategy: 'fixed-window', amount: 2, period: 60_000 });
-const batch: ours.Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+const batch: ours.Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
 const nobody = { degraded: () => undefined, recovered: () => undefined };
 
 function failingWith(error: Error): ours.MemoryStorage {
@@ -39,7 +39,7 @@ it("The other copy's firstOf is known", () => {
 describe("The other copy's storage", () => {
   it('that fails has failed: others decide, and after some failures it is left alone', async () => {
     const told: string[] = [];
-    const guarded = new GuardedStorage(
+    const guarded = new CircuitBreakerStorage(
       failingWith(new other.StorageError('no power')),
       { timeout: 1000, failures: 2, probeInterval: 60_000 },
       {
@@ -48,7 +48,7 @@ describe("The other copy's storage", () => {
         recovered: () => told.push('recovered'),
       },
     );
-    const storage = new DegradingStorage(guarded, { onError: 'fallback', instances: 1 });
+    const storage = new FallbackStorage(guarded, { onError: 'fallback', instances: 1 });
     const results = [
       await storage.consume(batch),
       await storage.consume(batch),
@@ -65,7 +65,7 @@ describe("The other copy's storage", () => {
 
   it('that lost races to others is well', async () => {
     const told: string[] = [];
-    const guarded = new GuardedStorage(
+    const guarded = new CircuitBreakerStorage(
       failingWith(new other.ConcurrentUpdateError('lost 16 races in a row')),
       { timeout: 1000, failures: 2, probeInterval: 60_000 },
       { ...nobody, failed: () => told.push('failed'), degraded: () => told.push('degraded') },

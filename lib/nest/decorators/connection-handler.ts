@@ -1,6 +1,6 @@
 import { Inject, type Type } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
-import { CONNECTION_LIMITS, CONNECTION_METADATA } from '../rate-limit.tokens.js';
+import { CONNECTION_LIMITS, CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 import type { RouteHandler } from '../routes/route-id.js';
 
 type Handler = (this: Gateway, ...args: unknown[]) => unknown;

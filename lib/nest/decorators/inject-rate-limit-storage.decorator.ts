@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import { RATE_LIMIT_STORAGE } from '../rate-limit.tokens.js';
+import { RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
 
 /**
  * Injects the storage that limits are counted in.

@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
-import type { Decision } from '../../limiter/decision.js';
-import { stateSeenBy } from '../transports/transports.js';
+import type { Decision } from '../../core/decision.js';
+import { stateForParameter } from '../transports/transports.js';
 
 /**
  * The decision on this request, as a handler's argument; `undefined` when no limit applied.
@@ -21,5 +21,5 @@ import { stateSeenBy } from '../transports/transports.js';
  * ```
  */
 export const RateLimitInfo: () => ParameterDecorator = createParamDecorator(
-  (_data: unknown, context: ExecutionContext): Decision | undefined => stateSeenBy(context)?.decision,
+  (_data: unknown, context: ExecutionContext): Decision | undefined => stateForParameter(context)?.decision,
 );

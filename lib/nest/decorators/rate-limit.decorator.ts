@@ -1,7 +1,11 @@
 import { assertOptionsObject } from '../../common/options.js';
-import { declarationOf } from '../declaration.js';
-import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from '../rate-limit.options.js';
-import { LIMITS_METADATA } from '../rate-limit.tokens.js';
+import { declarationOf } from '../options/declaration.js';
+import type {
+  RateLimitDeclaration,
+  RateLimitInput,
+  RateLimitOptions,
+} from '../options/rate-limit.options.js';
+import { LIMITS_METADATA } from '../options/rate-limit.tokens.js';
 import { limitConnections } from './connection-handler.js';
 import { declaredOn, targetOf, type Decorated } from './decorated.js';
 

@@ -1,4 +1,4 @@
-import { SKIP_METADATA } from '../rate-limit.tokens.js';
+import { SKIP_METADATA } from '../options/rate-limit.tokens.js';
 import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
 /**

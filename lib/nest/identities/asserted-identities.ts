@@ -8,10 +8,10 @@ import type { RoutePolicy } from '../routes/route-policy.js';
  */
 export function warnOfAssertions(policies: readonly RoutePolicy[], warn: (message: string) => void): void {
   const early = policies.filter(({ phase }) => phase === 'beforeAuth');
-  const asserted = early.find(({ identity }) => identity.isAsserted);
-  if (asserted === undefined || early.some(({ identity }) => identity.types.join() === 'ip')) return;
+  const asserted = early.find(({ source }) => source.isUnverified);
+  if (asserted === undefined || early.some(({ source }) => source.types.join() === 'ip')) return;
   warn(
-    `${asserted.where}: the key "${asserted.identity.types.join(', ')}" is what a client says, and before authentication each new one ` +
+    `${asserted.where}: the key "${asserted.source.types.join(', ')}" is what a client says, and before authentication each new one ` +
       "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.",
   );
 }

@@ -4,10 +4,10 @@ import { ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
 import { bareAddress, clientNetwork } from '../../http/client-address.js';
-import { bucketOf } from '../../policies/buckets.js';
-import { askApplication } from '../ask-application.js';
-import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+import { identityOf } from '../../common/identity.js';
+import { callUserFunction } from '../options/call-user-function.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 
@@ -42,24 +42,24 @@ export class ClientAddresses {
   }
 
   /** The address that a request comes from, as the adapter or the application's hook has it. */
-  of(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
+  resolve(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
     const { clientIp } = this.options;
     if (clientIp !== undefined) {
-      return askApplication('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
+      return callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
     }
     if (BY_HTTP.includes(context.getType())) this.#warnOfProxies(transport.requestOf(context));
     return transport.addressOf(context);
   }
 
-  bucketOf(address: string | undefined, context: ExecutionContext): string {
+  identityFor(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
-      return bucketOf('ip', clientNetwork(address, this.options.ipv6Prefix));
+      return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
     this.#warn(
       `missing ${context.getType()}`,
       `A request by "${context.getType()}" has no client address: all such requests share one count. Give a key or "clientIp"; ` +
         "behind a proxy on a unix socket, set the adapter's trust proxy.",
     );
-    return bucketOf('ip', 'unknown');
+    return identityOf('ip', 'unknown');
   }
 
   /** What the lists say of an address; `undefined` for one that is in neither. */

@@ -21,7 +21,7 @@ const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
 /** So many bytes fit into the frame that ends a WebSocket, beside the code. */
-const LONGEST_REASON = 123;
+const MAX_REASON_BYTES = 123;
 
 /** Lets connections to gateways in, or ends them. */
 @Injectable()
@@ -88,5 +88,5 @@ function describe(response: string | object): object {
 /** What is left of a longer text ends with a whole character. */
 function reasonOf({ message }: { message?: unknown }): string {
   const bytes = new TextEncoder().encode(typeof message === 'string' ? message : 'Refused');
-  return new TextDecoder().decode(bytes.subarray(0, LONGEST_REASON), { stream: true });
+  return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES), { stream: true });
 }

@@ -8,13 +8,13 @@ import {
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, quote } from '../../common/describe.js';
 import { ResolverError } from '../../common/errors.js';
-import type { Limit } from '../../storages/limit.js';
-import { askApplication } from '../ask-application.js';
-import { InjectedFunctions } from '../injected-functions.js';
+import type { Limit } from '../../core/limit.js';
+import { callUserFunction } from '../options/call-user-function.js';
+import { InjectedFunctions } from '../options/injected-functions.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import type { PlanFunction } from '../rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+import type { PlanFunction } from '../options/rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 
 /** Finds out requests' plans, and the limits of each. */
 @Injectable()
@@ -33,8 +33,8 @@ export class Plans implements OnApplicationBootstrap {
   }
 
   /** The plan of a request. */
-  of(context: ExecutionContext): Awaitable<string | null | undefined> {
-    return askApplication('RateLimitModule', 'plan', () => chain(this.resolver()(context), givenPlan));
+  resolve(context: ExecutionContext): Awaitable<string | null | undefined> {
+    return callUserFunction('RateLimitModule', 'plan', () => chain(this.resolver()(context), givenPlan));
   }
 
   /** @throws ConfigurationError when the option `plan` is no provider, or is made anew per request */
@@ -43,7 +43,7 @@ export class Plans implements OnApplicationBootstrap {
     this.#resolve ??=
       plan === undefined
         ? () => undefined
-        : this.functions.of<PlanFunction>(plan, 'RateLimitModule', 'plan', 'PlanResolver');
+        : this.functions.get<PlanFunction>(plan, 'RateLimitModule', 'plan', 'PlanResolver');
     return this.#resolve;
   }
 

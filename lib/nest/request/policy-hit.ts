@@ -1,43 +1,43 @@
-import { createLimit, type Limit } from '../../storages/limit.js';
-import type { Hit } from '../../storages/contract.js';
+import { createLimit, type Limit } from '../../core/limit.js';
+import type { Hit } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 
 /** A hit, and the policy that it is for. */
 export interface PolicyHit extends Hit {
   readonly policy: RoutePolicy;
   /** Other policies that it is for, which share the cell. */
-  readonly besides?: readonly RoutePolicy[];
+  readonly sharedWith?: readonly RoutePolicy[];
 }
 
 /** All policies that a hit is for. */
-export function policiesOf({ policy, besides = [] }: PolicyHit): readonly RoutePolicy[] {
-  return [policy, ...besides];
+export function policiesOf({ policy, sharedWith = [] }: PolicyHit): readonly RoutePolicy[] {
+  return [policy, ...sharedWith];
 }
 
 /**
  * A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it: by what
  * is strictest of each, at the highest cost.
  */
-export function onePerCell(hits: readonly PolicyHit[]): PolicyHit[] {
+export function mergeSameCell(hits: readonly PolicyHit[]): PolicyHit[] {
   const distinct: PolicyHit[] = [];
   for (const hit of hits) {
     const index = distinct.findIndex(
-      ({ bucket, limit }) => limit.id === hit.limit.id && bucket === hit.bucket,
+      ({ identity, limit }) => limit.id === hit.limit.id && identity === hit.identity,
     );
     const other = distinct[index];
     if (other === undefined) distinct.push(hit);
-    else distinct[index] = together(other, hit);
+    else distinct[index] = merge(other, hit);
   }
   return distinct;
 }
 
-function together(one: PolicyHit, other: PolicyHit): PolicyHit {
+function merge(one: PolicyHit, other: PolicyHit): PolicyHit {
   const [stricter, looser] = isStricter(other.limit, one.limit) ? [other, one] : [one, other];
   return {
     ...stricter,
     limit: strictest(stricter.limit, looser.limit),
     cost: Math.max(one.cost, other.cost),
-    besides: [...(stricter.besides ?? []), looser.policy, ...(looser.besides ?? [])],
+    sharedWith: [...(stricter.sharedWith ?? []), looser.policy, ...(looser.sharedWith ?? [])],
   };
 }
 
@@ -58,9 +58,9 @@ function strictest(stricter: Limit, looser: Limit): Limit {
   const burst = Math.min(stricter.burst, looser.burst);
   const block = longest(looser) > longest(stricter) ? looser.block : stricter.block;
   // What one of them counts in any case is never given back.
-  const provisional = stricter.provisional && looser.provisional;
+  const refundable = stricter.refundable && looser.refundable;
   const hasBurst = stricter.strategy === 'token-bucket' && stricter.amount > 0;
-  const limit = createLimit({ ...stricter, burst: hasBurst ? burst : undefined, block, provisional });
+  const limit = createLimit({ ...stricter, burst: hasBurst ? burst : undefined, block, refundable });
   const others = made.get(stricter) ?? new WeakMap<Limit, Limit>();
   made.set(stricter, others.set(looser, limit));
   return limit;

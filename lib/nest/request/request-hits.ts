@@ -1,16 +1,16 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { all, chain, type Awaitable } from '../../common/awaitable.js';
 import { assertCost } from '../../common/cost.js';
-import type { Limit } from '../../storages/limit.js';
-import { askApplication } from '../ask-application.js';
+import type { Limit } from '../../core/limit.js';
+import { callUserFunction } from '../options/call-user-function.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
-import type { IdentifiedRequest, Identity } from '../identities/identity.js';
+import type { IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
 import { LateUserDetector } from '../identities/late-user-detector.js';
 import { Plans } from './plans.js';
-import { onePerCell, type PolicyHit } from './policy-hit.js';
+import { mergeSameCell, type PolicyHit } from './policy-hit.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Transport } from '../transports/transport.js';
 
 /**
@@ -31,7 +31,7 @@ export class RequestHits {
    * @throws ResolverError when a function of the application throws or returns something unusable; an `HttpException` that
    * one throws is passed on
    */
-  of(
+  find(
     policies: readonly RoutePolicy[],
     context: ExecutionContext,
     transport: Transport,
@@ -41,7 +41,7 @@ export class RequestHits {
     const request = new CountedRequest(this, context, transport, address);
     if (skip === undefined) return request.hitsOnAll(policies);
     return chain(
-      askApplication('RateLimitModule', 'skip', () => skip(context)),
+      callUserFunction('RateLimitModule', 'skip', () => skip(context)),
       (skipped) => (skipped ? [] : request.hitsOnAll(policies)),
     );
   }
@@ -49,9 +49,9 @@ export class RequestHits {
 
 /** One request, while it is found out what it hits: everything that several policies want to know is asked for once. */
 class CountedRequest implements IdentifiedRequest {
-  #addressBucket: Awaitable<string> | undefined;
+  #addressIdentity: Awaitable<string> | undefined;
   #plan: { readonly found: Awaitable<string | null | undefined> } | undefined;
-  #buckets: Map<Identity, Awaitable<string>> | undefined;
+  #identities: Map<IdentitySource, Awaitable<string>> | undefined;
 
   constructor(
     private readonly hits: RequestHits,
@@ -64,22 +64,22 @@ class CountedRequest implements IdentifiedRequest {
     const [first] = policies;
     if (first === undefined) return [];
     if (policies.length === 1) return this.#hitsOn(first);
-    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => onePerCell(hits.flat()));
+    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => mergeSameCell(hits.flat()));
   }
 
-  addressBucket(): Awaitable<string> {
-    this.#addressBucket ??= chain(
-      this.address ?? this.hits.addresses.of(this.context, this.transport),
-      (address) => this.hits.addresses.bucketOf(address, this.context),
+  addressIdentity(): Awaitable<string> {
+    this.#addressIdentity ??= chain(
+      this.address ?? this.hits.addresses.resolve(this.context, this.transport),
+      (address) => this.hits.addresses.identityFor(address, this.context),
     );
-    return this.#addressBucket;
+    return this.#addressIdentity;
   }
 
   #hitsOn(policy: RoutePolicy): Awaitable<PolicyHit[]> {
     const { skip, where } = policy;
     if (skip === undefined) return this.#count(policy);
     return chain(
-      askApplication(where, 'skip', () => skip(this.context)),
+      callUserFunction(where, 'skip', () => skip(this.context)),
       (skipped) => (skipped ? [] : this.#count(policy)),
     );
   }
@@ -88,8 +88,8 @@ class CountedRequest implements IdentifiedRequest {
     return chain(this.#limitsOf(policy), (limits) =>
       limits.length === 0
         ? []
-        : chain(this.#bucketOf(policy), (bucket) =>
-            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ bucket, limit, cost, policy }))),
+        : chain(this.#identityFor(policy), (identity) =>
+            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ identity, limit, cost, policy }))),
           ),
     );
   }
@@ -97,37 +97,39 @@ class CountedRequest implements IdentifiedRequest {
   #limitsOf(policy: RoutePolicy): Awaitable<readonly Limit[]> {
     const { plans, limitsFor, limits, where } = policy;
     if (plans !== undefined) {
-      this.#plan ??= { found: this.hits.plans.of(this.context) };
+      this.#plan ??= { found: this.hits.plans.resolve(this.context) };
       return chain(this.#plan.found, (plan) => {
         const known = this.hits.plans.limitsOf(policy, plan);
         return known === limits && limitsFor
-          ? askApplication(where, 'limits', () => limitsFor(this.context))
+          ? callUserFunction(where, 'limits', () => limitsFor(this.context))
           : known;
       });
     }
-    return limitsFor === undefined ? limits : askApplication(where, 'limits', () => limitsFor(this.context));
+    return limitsFor === undefined
+      ? limits
+      : callUserFunction(where, 'limits', () => limitsFor(this.context));
   }
 
-  #bucketOf({ identity, phase, where }: RoutePolicy): Awaitable<string> {
-    let bucket = this.#buckets?.get(identity);
-    if (bucket === undefined) {
-      if (phase === 'beforeAuth' && identity.isOfUser) this.hits.lateUsers.watch(this, where);
-      bucket = chain(
-        askApplication(where, 'key', () => identity.bucketOf(this)),
-        (found) => found ?? this.addressBucket(),
+  #identityFor({ source, phase, where }: RoutePolicy): Awaitable<string> {
+    let identity = this.#identities?.get(source);
+    if (identity === undefined) {
+      if (phase === 'beforeAuth' && source.isOfUser) this.hits.lateUsers.watch(this, where);
+      identity = chain(
+        callUserFunction(where, 'key', () => source.resolve(this)),
+        (found) => found ?? this.addressIdentity(),
       );
-      this.#buckets ??= new Map();
-      this.#buckets.set(identity, bucket);
+      this.#identities ??= new Map();
+      this.#identities.set(source, identity);
     }
-    return bucket;
+    return identity;
   }
 
   #costOf({ cost, where }: RoutePolicy): Awaitable<number> {
     if (typeof cost === 'number') return cost;
     return chain(
-      askApplication(where, 'cost', () => cost(this.context)),
+      callUserFunction(where, 'cost', () => cost(this.context)),
       (units) =>
-        askApplication(where, 'cost', () => {
+        callUserFunction(where, 'cost', () => {
           assertCost(units);
           return units;
         }),

@@ -15,20 +15,20 @@ import {
   type HeaderField,
 } from '../../http/header-fields.js';
 import { problemDetails, PROBLEM_MEDIA_TYPE } from '../../http/problem-details.js';
-import { Decision } from '../../limiter/decision.js';
-import type { BatchResult } from '../../storages/contract.js';
+import { Decision } from '../../core/decision.js';
+import type { BatchResult } from '../../core/contract.js';
 import { strictest, type OnError } from '../../common/on-error.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { askApplication } from '../ask-application.js';
+import { callUserFunction } from '../options/call-user-function.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
-import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import { RateLimitExceededException } from '../transports/rate-limit-exceeded.exception.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { RequestHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { RouteHandler } from '../routes/route-id.js';
 import { RoutePolicies } from '../routes/route-policies.js';
 import { RouteRules } from '../routes/route-rules.js';
@@ -37,7 +37,7 @@ import { Transports } from '../transports/transports.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 
 /** Seconds after which a store that did not answer may be back. */
-const RETRY_AFTER_FAILURE = 1;
+const STORE_RETRY_AFTER_S = 1;
 
 /** A request on its way through {@link RequestLimiter}. */
 interface LimitedRequest {
@@ -73,7 +73,7 @@ export class RequestLimiter {
    * @throws what the refusal of the transport is
    */
   check(context: ExecutionContext, phase: RoutePolicy['phase']): Awaitable<boolean> {
-    const transport = this.transports.of(context.getType());
+    const transport = this.transports.get(context.getType());
     if (transport === undefined) return true;
     const isAdmitted = transport.isAdmitted?.(context) ?? true;
     if (isAdmitted === true) return this.#checkRoute(context, phase, transport);
@@ -86,10 +86,10 @@ export class RequestLimiter {
     transport: Transport,
   ): Awaitable<boolean> {
     const handler = context.getHandler();
-    const route = this.routes.of(context.getClass(), handler);
+    const route = this.routes.get(context.getClass(), handler);
     const { policies, beforeAuth } =
       transport === this.transports.http
-        ? this.rules.of(route, this.transports.http.requestOf(context))
+        ? this.rules.policiesFor(route, this.transports.http.requestOf(context))
         : route;
     if (policies.length > beforeAuth.length) {
       if (phase === 'afterAuth') this.unboundGuards.see(route);
@@ -105,7 +105,7 @@ export class RequestLimiter {
 
   /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
-    const transport = this.transports.of('http');
+    const transport = this.transports.get('http');
     if (transport === undefined) return true;
     const policies = this.rules
       .forRequest(this.transports.http.requestOf(context))
@@ -117,7 +117,7 @@ export class RequestLimiter {
   #admit(request: LimitedRequest): Awaitable<boolean> {
     const { context, transport, policies } = request;
     if (!this.addresses.hasLists) return policies.length === 0 || this.#count(request);
-    return chain(this.addresses.of(context, transport), (address) => {
+    return chain(this.addresses.resolve(context, transport), (address) => {
       switch (this.addresses.verdict(address)) {
         case 'allow':
           return true;
@@ -133,11 +133,13 @@ export class RequestLimiter {
 
   #count(request: LimitedRequest, address?: string): Awaitable<boolean> {
     const { context, transport, handler, policies } = request;
-    const before = stateFor(transport.carrierOf(context), handler);
+    const before = stateFor(transport.stateHolder(context), handler);
     const open =
-      before === undefined ? policies : policies.filter(({ mark }) => !before.counted.includes(mark));
+      before === undefined
+        ? policies
+        : policies.filter(({ fingerprint }) => !before.counted.includes(fingerprint));
     if (open.length === 0) return true;
-    return chain(this.hits.of(open, context, transport, address), (hits) =>
+    return chain(this.hits.find(open, context, transport, address), (hits) =>
       hits.length === 0
         ? true
         : chain(this.#consume(request, hits), (result) =>
@@ -153,7 +155,7 @@ export class RequestLimiter {
     if (!isPromise(result)) return result;
     return result.catch((error: unknown) => {
       if (!isStorageError(error)) throw error;
-      if (headers.retryAfter) transport.setFields?.(context, [['Retry-After', String(RETRY_AFTER_FAILURE)]]);
+      if (headers.retryAfter) transport.setFields?.(context, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });
@@ -163,13 +165,13 @@ export class RequestLimiter {
 
   #answer(request: LimitedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<boolean> {
     const { context, transport, handler, policies } = request;
-    const carrier = transport.carrierOf(context);
-    const before = stateFor(carrier, handler);
+    const holder = transport.stateHolder(context);
+    const before = stateFor(holder, handler);
     const decision = new Decision(result, before?.decision);
     const reserved = reservationsOf(hits, result);
-    keepState(carrier, {
+    keepState(holder, {
       handler,
-      counted: [...(before?.counted ?? []), ...policies.map(({ mark }) => mark)],
+      counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
     });
@@ -217,13 +219,13 @@ export class RequestLimiter {
     const { errorMessage, where = 'RateLimitModule' } =
       policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
     if (typeof errorMessage !== 'function') return errorMessage;
-    return askApplication(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
+    return callUserFunction(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
   }
 }
 
 /** What becomes of hits that cannot be decided, where one of their policies says it; most say nothing. */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
-  if (hits.every(({ policy, besides }) => policy.onError === undefined && besides === undefined))
+  if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
     return undefined;
   const modes = hits.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise);
   return strictest(modes);

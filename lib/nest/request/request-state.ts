@@ -1,5 +1,5 @@
-import type { Decision } from '../../limiter/decision.js';
-import type { Receipt } from '../../storages/contract.js';
+import type { Decision } from '../../core/decision.js';
+import type { Receipt } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import type { RouteHandler } from '../routes/route-id.js';
 
@@ -24,21 +24,21 @@ export interface RequestState {
   readonly reservations: readonly Reservation[];
 }
 
-interface Carrier {
+interface StateHolder {
   [STATE]?: RequestState;
 }
 
 /** What was decided on a request. */
-export function stateOf(carrier: Carrier): RequestState | undefined {
-  return carrier[STATE];
+export function stateOf(holder: StateHolder): RequestState | undefined {
+  return holder[STATE];
 }
 
 /** What was decided on a request for a handler: another one, which the request was passed on to, counts it anew. */
-export function stateFor(carrier: Carrier, handler: RouteHandler | undefined): RequestState | undefined {
-  const state = carrier[STATE];
+export function stateFor(holder: StateHolder, handler: RouteHandler | undefined): RequestState | undefined {
+  const state = holder[STATE];
   return state?.handler === handler || state?.handler === undefined ? state : undefined;
 }
 
-export function keepState(carrier: Carrier, state: RequestState): void {
-  if (Object.isExtensible(carrier)) carrier[STATE] = state;
+export function keepState(holder: StateHolder, state: RequestState): void {
+  if (Object.isExtensible(holder)) holder[STATE] = state;
 }

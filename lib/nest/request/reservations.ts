@@ -2,8 +2,8 @@ import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/commo
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { receiptsOf, type BatchResult, type Outcome } from '../../storages/contract.js';
-import { DECIDING_STORAGE } from '../rate-limit.tokens.js';
+import { receiptsOf, type BatchResult, type Outcome } from '../../core/contract.js';
+import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
@@ -23,7 +23,7 @@ export class Reservations {
 
   /** Settles all of a request, where an interceptor has seen how it ended. */
   async settle(context: ExecutionContext, transport: Transport, outcome: RequestOutcome): Promise<void> {
-    const { reservations = [] } = stateOf(transport.carrierOf(context)) ?? {};
+    const { reservations = [] } = stateOf(transport.stateHolder(context)) ?? {};
     await this.#settle(reservations, context, transport, outcome);
   }
 
@@ -34,7 +34,7 @@ export class Reservations {
     outcome: RequestOutcome,
   ): Promise<void> {
     // What another limit refused has not been tried.
-    const isRefused = stateOf(transport.carrierOf(context))?.decision?.allowed === false;
+    const isRefused = stateOf(transport.stateHolder(context))?.decision?.allowed === false;
     const unwanted = reserved.filter(
       ({ policies }) => isRefused || !policies.some((policy) => this.#counts(policy, context, outcome)),
     );

@@ -66,7 +66,7 @@ export class PolicyDirectory {
 }
 
 /** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
-function countedAs({ id, identity, limits }: RoutePolicy): string {
+function countedAs({ id, source, limits }: RoutePolicy): string {
   const cells = limits.map((limit) => `${limit.id} ${limit.amount} ${limit.burst}`);
-  return [id, ...identity.types, ...cells].join();
+  return [id, ...source.types, ...cells].join();
 }

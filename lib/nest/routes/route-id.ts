@@ -1,5 +1,5 @@
 import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext, type Type } from '@nestjs/common';
-import { CONNECTION_METADATA } from '../rate-limit.tokens.js';
+import { CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 
 /** Nest's own metadata of handlers: the keys are part of how its decorators work, but it exports no names for most. */
 const PATH_METADATA = 'path';

@@ -9,21 +9,21 @@ import {
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../policies/policy.js';
-import { assertSupported, type Storage } from '../../storages/storage.js';
+import { assertSupported, type Storage } from '../../core/storage.js';
 import { warnOfAssertions } from '../identities/asserted-identities.js';
-import { IdentityResolvers } from '../identities/identity-resolvers.js';
+import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { Identity } from '../identities/identity.js';
-import type { RateLimitKey } from '../identities/rate-limit-key.js';
-import type { RateLimitDeclaration } from '../rate-limit.options.js';
+import type { IdentitySource } from '../identities/identity-source.js';
+import type { RateLimitKey } from '../options/rate-limit-key.js';
+import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import {
   LIMITS_METADATA,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
   SKIP_METADATA,
-} from '../rate-limit.tokens.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+} from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import { isRouteHandler, routeId, type RouteHandler } from './route-id.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
@@ -48,22 +48,22 @@ export class RoutePolicies implements OnApplicationBootstrap {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
-    @Inject(IdentityResolvers) private readonly identities: IdentityResolvers,
+    @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
   /** Compiles every handler that is there, so that a mistake stops the start. */
   onApplicationBootstrap(): void {
-    this.identities.identityOf(this.options.key, 'RateLimitModule');
+    this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
     for (const controller of this.#knownClasses()) {
-      for (const handler of this.#handlersOf(controller)) this.of(controller, handler);
+      for (const handler of this.#handlersOf(controller)) this.get(controller, handler);
     }
   }
 
   /** A route and its policies. A handler that was not there at the start is compiled at its first request. */
-  of(controller: Type, handler: RouteHandler): CompiledRoute {
+  get(controller: Type, handler: RouteHandler): CompiledRoute {
     return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
   }
 
@@ -86,8 +86,8 @@ export class RoutePolicies implements OnApplicationBootstrap {
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
     return compiled.map(({ key = this.options.key, ...policy }) => {
-      const identity = this.identities.identityOf(key, policy.where);
-      return Object.freeze({ ...policy, identity, mark: markOf(policy, identity) });
+      const source = this.identities.for(key, policy.where);
+      return Object.freeze({ ...policy, source, fingerprint: fingerprintOf(policy, source) });
     });
   }
 
@@ -180,9 +180,9 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
   };
 }
 
-function markOf(
+function fingerprintOf(
   { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
-  { types }: Identity,
+  { types }: IdentitySource,
 ): string {
   const all = [limits, ...(plans?.values() ?? [])].flat();
   const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));

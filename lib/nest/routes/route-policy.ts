@@ -1,13 +1,13 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Policy } from '../../policies/policy.js';
-import type { Identity } from '../identities/identity.js';
-import type { BuiltInKey } from '../identities/rate-limit-key.js';
+import type { IdentitySource } from '../identities/identity-source.js';
+import type { BuiltInKey } from '../options/rate-limit-key.js';
 
 /** A policy of a route, ready for requests. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
-  readonly identity: Identity;
+  readonly source: IdentitySource;
   /** The same for policies that count the same cells of one identity alike, also in another copy of this library. */
-  readonly mark: string;
+  readonly fingerprint: string;
 }
 
 /** A handler, and what is declared for it. */

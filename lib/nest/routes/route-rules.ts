@@ -4,10 +4,10 @@ import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js
 import { warnOfAssertions } from '../identities/asserted-identities.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { RateLimitKey } from '../identities/rate-limit-key.js';
-import type { RateLimitRule } from '../rate-limit.options.js';
-import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
-import type { ResolvedOptions } from '../resolve-options.js';
+import type { RateLimitKey } from '../options/rate-limit-key.js';
+import type { RateLimitRule } from '../options/rate-limit.options.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 
@@ -80,7 +80,7 @@ export class RouteRules implements OnModuleInit {
       })),
     );
     for (const rule of book.compiled) {
-      if (!rule.policies.some(({ identity }) => identity.isAsserted)) continue;
+      if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
       const beside = book.beside(rule).flatMap(({ policies }) => policies);
       const together = [...rule.policies, ...beside, ...this.routes.ofModule()];
       warnOfAssertions(together, (message) => this.#logger.warn(message));
@@ -88,7 +88,7 @@ export class RouteRules implements OnModuleInit {
   }
 
   /** The policies of a request to a route: first its own, then those of its rules. */
-  of(route: CompiledRoute, request: HttpRequest): RequestPolicies {
+  policiesFor(route: CompiledRoute, request: HttpRequest): RequestPolicies {
     if (this.#book === undefined || route.skips === 'all') return route;
     const { always, rules } = this.#ruledRoute(this.#book, route, request);
     return always ?? withRules(route, policiesFor(rules, pathOf(request)));

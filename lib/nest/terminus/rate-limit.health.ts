@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { STORE_HEALTH } from '../rate-limit.tokens.js';
-import type { StoreHealth } from '../store/store-health.js';
+import { STORE_HEALTH } from '../options/rate-limit.tokens.js';
+import type { StoreHealth } from '../storage/store-health.js';
 
 /** What a health check makes of a store that does not answer. */
 export interface RateLimitHealthOptions {

@@ -4,7 +4,7 @@ import type { RouteHandler } from '../routes/route-id.js';
 /** Where an object keeps the calls that it is part of; the same for every copy of this library. */
 const CALLS = Symbol.for('nestjs-limits:calls');
 
-interface Witness {
+interface CallHint {
   [CALLS]?: Map<RouteHandler, WeakRef<object>>;
 }
 
@@ -12,12 +12,12 @@ interface Witness {
  * A call of a handler: the array of its arguments, which all guards and interceptors get, and nothing else. What is in it may be
  * the same for several calls, and must not make them one.
  *
- * @param witness see {@link witnessedCall}
+ * @param hint see {@link hintedCall}
  */
-export function callOf(context: ExecutionContext, witness: object | undefined): object {
+export function identifyCall(context: ExecutionContext, hint: object | undefined): object {
   const call: object = context.getArgs();
-  if (witness !== undefined && Object.isExtensible(witness)) {
-    const calls = callsOf(witness);
+  if (hint !== undefined && Object.isExtensible(hint)) {
+    const calls = callsOf(hint);
     const handler = context.getHandler();
     if (calls.get(handler)?.deref() !== call) calls.set(handler, new WeakRef(call));
   }
@@ -28,16 +28,16 @@ export function callOf(context: ExecutionContext, witness: object | undefined): 
  * The call that decorators of parameters are asked about: Nest hands them a copy of the arguments, so that it is found by one of
  * these. Where several calls have that one, it is the latest of them.
  */
-export function witnessedCall(context: ExecutionContext, witness: object | undefined): object | undefined {
-  return (witness as Witness | undefined)?.[CALLS]?.get(context.getHandler())?.deref();
+export function hintedCall(context: ExecutionContext, hint: object | undefined): object | undefined {
+  return (hint as CallHint | undefined)?.[CALLS]?.get(context.getHandler())?.deref();
 }
 
-function callsOf(witness: Witness): Map<RouteHandler, WeakRef<object>> {
-  const known = witness[CALLS];
+function callsOf(hint: CallHint): Map<RouteHandler, WeakRef<object>> {
+  const known = hint[CALLS];
   if (known !== undefined) return known;
   const calls = new Map<RouteHandler, WeakRef<object>>();
   // A message that is sent on, stored or compared must look as it did.
-  Object.defineProperty(witness, CALLS, { value: calls });
+  Object.defineProperty(hint, CALLS, { value: calls });
   return calls;
 }
 

@@ -1,6 +1,6 @@
 import { HttpStatus, type ExecutionContext, type HttpException } from '@nestjs/common';
-import { RateLimitExceededException } from '../rate-limit-exceeded.exception.js';
-import { callOf, objectIn } from './calls.js';
+import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
+import { identifyCall, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 
 /** What leads to the request: that of Express or Fastify, or the one that opened a WebSocket. */
@@ -22,9 +22,9 @@ interface OperationContext {
  * like. A response is of many fields, so that none of them sets header fields.
  */
 export const graphqlTransport: Transport = {
-  carrierOf: (context) => callOf(context, infoOf(context)),
+  stateHolder: (context) => identifyCall(context, infoOf(context)),
 
-  witnessOf: infoOf,
+  callHint: infoOf,
 
   requestOf,
 

@@ -29,8 +29,8 @@ interface HttpResponse {
 export class HttpTransport implements Transport {
   constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
 
-  carrierOf(context: ExecutionContext): object {
-    return carrierOfHttp(context);
+  stateHolder(context: ExecutionContext): object {
+    return httpStateHolder(context);
   }
 
   requestOf(context: ExecutionContext): HttpRequest {
@@ -65,7 +65,7 @@ export class HttpTransport implements Transport {
 }
 
 /** Middleware sees the raw request, also on Fastify. */
-export function carrierOfHttp(context: ExecutionContext): object {
+export function httpStateHolder(context: ExecutionContext): object {
   const request = context.getArgByIndex<HttpRequest>(0);
   return request.raw ?? request;
 }

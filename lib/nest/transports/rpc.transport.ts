@@ -1,6 +1,6 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
 import { isEventHandler } from '../routes/route-id.js';
-import { callOf, objectIn } from './calls.js';
+import { identifyCall, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 
 /** The context of a message over TCP; those of brokers know no client. */
@@ -10,9 +10,9 @@ interface TcpMessage {
 
 /** Messages and events of microservices. */
 export const rpcTransport: Transport = {
-  carrierOf: (context) => callOf(context, witnessOf(context)),
+  stateHolder: (context) => identifyCall(context, callHint(context)),
 
-  witnessOf,
+  callHint,
 
   requestOf: (): RequestLike | undefined => undefined,
 
@@ -31,7 +31,7 @@ export const rpcTransport: Transport = {
 };
 
 /** The context is made for each message. */
-function witnessOf(context: ExecutionContext): object | undefined {
+function callHint(context: ExecutionContext): object | undefined {
   const rpc = context.switchToRpc();
   return objectIn(rpc.getContext()) ?? objectIn(rpc.getData());
 }

@@ -18,10 +18,10 @@ export interface RequestLike {
 /** What has to be known of the requests of one kind of context: `http`, `graphql`, `ws`, `rpc` or another. */
 export interface Transport {
   /** An object that lives as long as one call of a handler and is the same for all its guards and interceptors: its state is kept there. */
-  carrierOf(context: ExecutionContext): object;
+  stateHolder(context: ExecutionContext): object;
 
-  /** Something of a call by which decorators of parameters find its carrier, where they are given a copy of the arguments. */
-  witnessOf?(context: ExecutionContext): object | undefined;
+  /** Something of a call by which decorators of parameters find its holder, where they are given a copy of the arguments. */
+  callHint?(context: ExecutionContext): object | undefined;
 
   /** The request, if there is one. */
   requestOf(context: ExecutionContext): RequestLike | undefined;

@@ -6,20 +6,20 @@ import {
   type OnApplicationBootstrap,
 } from '@nestjs/common';
 import { quote } from '../../common/describe.js';
-import { RATE_LIMIT_OPTIONS } from '../rate-limit.tokens.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import { stateOf, type RequestState } from '../request/request-state.js';
-import type { ResolvedOptions } from '../resolve-options.js';
-import { callOf, objectIn, witnessedCall } from './calls.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { identifyCall, objectIn, hintedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';
-import { carrierOfHttp, HttpTransport } from './http.transport.js';
+import { httpStateHolder, HttpTransport } from './http.transport.js';
 import { rpcTransport } from './rpc.transport.js';
 import type { Transport } from './transport.js';
 import { wsTransport } from './ws.transport.js';
 
 /** A kind of context that nobody has heard of: its handlers are limited all the same, by key or for all clients together. */
 const unknownTransport: Transport = {
-  carrierOf: (context) => callOf(context, firstObject(context)),
-  witnessOf: firstObject,
+  stateHolder: (context) => identifyCall(context, firstObject(context)),
+  callHint: firstObject,
   requestOf: () => undefined,
   addressOf: () => undefined,
   refusal: (exception) => exception,
@@ -32,11 +32,11 @@ const transports: ReadonlyMap<string, Transport> = new Map([
 ]);
 
 /** The state of a call, as decorators of its parameters see it. */
-export function stateSeenBy(context: ExecutionContext): RequestState | undefined {
+export function stateForParameter(context: ExecutionContext): RequestState | undefined {
   const type: string = context.getType();
-  if (type === 'http') return stateOf(carrierOfHttp(context));
-  const witness = (transports.get(type) ?? unknownTransport).witnessOf?.(context);
-  const call = witnessedCall(context, witness);
+  if (type === 'http') return stateOf(httpStateHolder(context));
+  const hint = (transports.get(type) ?? unknownTransport).callHint?.(context);
+  const call = hintedCall(context, hint);
   return call && stateOf(call);
 }
 
@@ -63,7 +63,7 @@ export class Transports implements OnApplicationBootstrap {
   }
 
   /** The transport of a type of context; `undefined` when its requests are not to be limited. */
-  of(type: string): Transport | undefined {
+  get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
     return type === 'http' ? this.http : (transports.get(type) ?? unknownTransport);

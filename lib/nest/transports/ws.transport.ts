@@ -1,7 +1,7 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import { HandlerContext } from './handler-context.js';
-import { callOf, objectIn } from './calls.js';
+import { identifyCall, objectIn } from './calls.js';
 import type { RequestLike, Transport } from './transport.js';
 
 /** The request that opens a connection. */
@@ -27,9 +27,9 @@ const admissions = new WeakMap<object, Awaitable<boolean>>();
 
 /** Messages to gateways, and connections to them. */
 export const wsTransport: Transport = {
-  carrierOf: (context) => callOf(context, witnessOf(context)),
+  stateHolder: (context) => identifyCall(context, callHint(context)),
 
-  witnessOf,
+  callHint,
 
   /** Of connections by `ws`, only the request that opens them has headers. */
   requestOf(context) {
@@ -73,7 +73,7 @@ function upgradeOf(context: ExecutionContext): UpgradeRequest | undefined {
 }
 
 /** The data of a message are made for it, if they are an object; else its connection has to do. */
-function witnessOf(context: ExecutionContext): object {
+function callHint(context: ExecutionContext): object {
   const data = objectIn(context.switchToWs().getData());
   return data !== undefined && Object.isExtensible(data) ? data : connectionOf(context);
 }

@@ -1,7 +1,7 @@
 import { StorageError } from '../../common/errors.js';
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
-import type { Limit } from '../limit.js';
+import type { Limit } from '../../core/limit.js';
 
 /** A cell as it is stored: when it expires (epoch ms), then its state's numbers. */
 type StoredCell = [expiresAt: number, ...state: number[]];

@@ -1,6 +1,6 @@
 import type { BlockState } from '../../strategies/block.js';
 import type { Cells } from '../apply-batch.js';
-import type { Limit } from '../limit.js';
+import type { Limit } from '../../core/limit.js';
 import { CasRecord, type Write } from './cas-record.js';
 
 /** The records of several identities. One is read when it is first asked for: an unreadable one hurts nobody else. */
@@ -9,41 +9,41 @@ export class CasRecords implements Cells {
 
   /** @param texts what is stored for each of the buckets, in their order */
   constructor(
-    private readonly buckets: readonly string[],
+    private readonly identities: readonly string[],
     private readonly texts: readonly (string | undefined)[],
   ) {}
 
-  get(bucket: string, limit: Limit): object | undefined {
-    return this.#of(bucket).get(limit);
+  get(identity: string, limit: Limit): object | undefined {
+    return this.#record(identity).get(limit);
   }
 
-  set(bucket: string, limit: Limit, state: object | undefined): void {
-    this.#of(bucket).set(limit, state);
+  set(identity: string, limit: Limit, state: object | undefined): void {
+    this.#record(identity).set(limit, state);
   }
 
-  getBlock(bucket: string, limit: Limit): BlockState | undefined {
-    return this.#of(bucket).getBlock(limit);
+  getBlock(identity: string, limit: Limit): BlockState | undefined {
+    return this.#record(identity).getBlock(limit);
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
-    this.#of(bucket).setBlock(limit, state);
+  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
+    this.#record(identity).setBlock(limit, state);
   }
 
   /** Forgets a cell and its block. */
-  remove(bucket: string, limit: Limit): void {
-    this.#of(bucket).remove(limit, true);
+  remove(identity: string, limit: Limit): void {
+    this.#record(identity).remove(limit, true);
   }
 
   /** What to store for each of the buckets, in their order; `undefined` where nothing has changed. */
   write(now: number): (Write | undefined)[] {
-    return this.buckets.map((bucket) => this.#records.get(bucket)?.write(now));
+    return this.identities.map((identity) => this.#records.get(identity)?.write(now));
   }
 
-  #of(bucket: string): CasRecord {
-    let record = this.#records.get(bucket);
+  #record(identity: string): CasRecord {
+    let record = this.#records.get(identity);
     if (record === undefined) {
-      record = new CasRecord(this.texts[this.buckets.indexOf(bucket)]);
-      this.#records.set(bucket, record);
+      record = new CasRecord(this.texts[this.identities.indexOf(identity)]);
+      this.#records.set(identity, record);
     }
     return record;
   }

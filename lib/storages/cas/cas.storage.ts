@@ -1,11 +1,11 @@
 import type { Awaitable } from '../../common/awaitable.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT, noTurnError, within } from '../timeout.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS, queueTimeoutError, withTimeout } from '../../common/timeout.js';
 import { RecordBatches, type Decide } from './record-batches.js';
-import { untilWon } from './until-won.js';
+import { retryUntilStored } from './retry-until-stored.js';
 
 /** Options of every {@link CasStorage}. */
 export interface CasStorageOptions extends StorageOptions {
@@ -57,22 +57,22 @@ export interface VersionedText<Version> {
  */
 export abstract class CasStorage<Version> extends Storage {
   override readonly capabilities: StorageCapabilities = {
-    atomicity: 'bucket',
+    atomicity: 'identity',
     clock: 'local',
     strategies: strategyNames,
-    largestMovingWindow: 10_000,
+    maxMovingWindow: 10_000,
   };
   /** Ms that a call may take. */
   protected readonly timeout: number;
-  readonly #batches = new RecordBatches(this.clock, 1, ([bucket = ''], decide, since) =>
-    this.#transact(identityKey(this.keyPrefix, bucket), decide, since),
+  readonly #batches = new RecordBatches(this.clock, 1, ([identity = ''], decide, since) =>
+    this.#transact(identityKey(this.keyPrefix, identity), decide, since),
   );
   #closed = false;
 
   /** @throws ConfigurationError when an option is impossible */
-  constructor({ timeout = DEFAULT_TIMEOUT, ...options }: CasStorageOptions = {}) {
+  constructor({ timeout = DEFAULT_TIMEOUT_MS, ...options }: CasStorageOptions = {}) {
     super(options);
-    assertTimeout(this, timeout);
+    assertTimeout(String(this), timeout);
     this.timeout = timeout;
   }
 
@@ -137,9 +137,13 @@ export abstract class CasStorage<Version> extends Storage {
   }
 
   async #transact(key: string, decide: Decide, since: number): Promise<void> {
-    if (performance.now() >= since + this.timeout) throw noTurnError(this, this.timeout);
+    if (performance.now() >= since + this.timeout) throw queueTimeoutError(String(this), this.timeout);
     await this.#call(() =>
-      within(this.timeout, (late) => untilWon(this, () => this.#attempt(key, decide, late)), since),
+      withTimeout(
+        this.timeout,
+        (late) => retryUntilStored(this, () => this.#attempt(key, decide, late)),
+        since,
+      ),
     );
   }
 

@@ -1,10 +1,10 @@
 import type { Clock } from '../../common/clock.js';
 import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Block, Cell, Hit, Refund } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund } from '../../core/contract.js';
 import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
-import { KeyedQueue } from './keyed-queue.js';
+import { KeyedBatcher } from './keyed-batcher.js';
 
 /** Says what to store for some identities, given what is stored (`undefined`: nothing, or no change). All in their order. */
 export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write | undefined)[];
@@ -16,7 +16,7 @@ export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write
  * @param since when the oldest of the calls that wait for it was made, by `performance.now()`
  * @throws StorageError, ConcurrentUpdateError
  */
-export type Transact = (buckets: readonly string[], decide: Decide, since: number) => Promise<void>;
+export type Transact = (identities: readonly string[], decide: Decide, since: number) => Promise<void>;
 
 /** What one call does to the records of its identities. */
 type Step<T> = (records: CasRecords, now: number) => T;
@@ -31,7 +31,9 @@ interface QueuedStep {
  * identities are combined into one transaction, so that only processes contend.
  */
 export class RecordBatches {
-  readonly #queue = new KeyedQueue<QueuedStep, () => unknown>((buckets, steps) => this.#run(buckets, steps));
+  readonly #queue = new KeyedBatcher<QueuedStep, () => unknown>((identities, steps) =>
+    this.#run(identities, steps),
+  );
 
   /** @param identitiesTogether how many identities the store can take in one transaction */
   constructor(
@@ -74,7 +76,7 @@ export class RecordBatches {
   async remove(cells: readonly Cell[]): Promise<void> {
     const done = this.#partsOf(cells).map((part) =>
       this.#take(part, (records) => {
-        for (const { bucket, limit } of part) records.remove(bucket, limit);
+        for (const { identity, limit } of part) records.remove(identity, limit);
       }),
     );
     await Promise.all(done);
@@ -87,26 +89,26 @@ export class RecordBatches {
   /** Looks at once: what changes nothing has no turn to wait for. */
   async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
     const step: Step<BatchResult> = (records, now) => peekBatch(records, part, now);
-    const [outcome] = await this.#run(bucketsOf(part), [{ step, since: performance.now() }], 'read only');
+    const [outcome] = await this.#run(identitiesOf(part), [{ step, since: performance.now() }], 'read only');
     return outcome?.() as BatchResult;
   }
 
   /** Takes a step when its turn on its identities has come. */
   async #take<T>(part: readonly Cell[], step: Step<T>): Promise<T> {
-    const outcome = await this.#queue.add(bucketsOf(part), { step, since: performance.now() });
+    const outcome = await this.#queue.add(identitiesOf(part), { step, since: performance.now() });
     return outcome() as T;
   }
 
   async #run(
-    buckets: readonly string[],
+    identities: readonly string[],
     steps: readonly QueuedStep[],
     mode?: 'read only',
   ): Promise<(() => unknown)[]> {
     let outcomes: (() => unknown)[] = [];
     await this.transact(
-      buckets,
+      identities,
       (texts) => {
-        const records = new CasRecords(buckets, texts);
+        const records = new CasRecords(identities, texts);
         const now = this.clock.now();
         outcomes = steps.map(({ step }) => outcomeOf(() => step(records, now)));
         return mode === 'read only' ? [] : records.write(now);
@@ -117,7 +119,7 @@ export class RecordBatches {
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): C[][] {
-    const identities = partition(cells, ({ bucket }) => bucket);
+    const identities = partition(cells, ({ identity }) => identity);
     const parts = Math.ceil(identities.length / this.identitiesTogether);
     return Array.from({ length: parts }, (_, part) =>
       identities.slice(part * this.identitiesTogether, (part + 1) * this.identitiesTogether).flat(),
@@ -125,8 +127,8 @@ export class RecordBatches {
   }
 }
 
-function bucketsOf(cells: readonly Cell[]): string[] {
-  return [...new Set(cells.map(({ bucket }) => bucket))];
+function identitiesOf(cells: readonly Cell[]): string[] {
+  return [...new Set(cells.map(({ identity }) => identity))];
 }
 
 /** A step that fails does so for its own caller, not for those it was combined with. */

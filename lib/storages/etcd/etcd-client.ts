@@ -20,7 +20,7 @@ const FORM = 'etcd://[user:password@]host:port,host:port (for TLS, the option "c
 const DEFAULT_PORT = 2379;
 
 /** How long a server that failed is passed over, in ms, while there are others. */
-const REST = 1000;
+const SERVER_COOLDOWN_MS = 1000;
 
 /**
  * Back within a second of the server; the driver's own pauses grow to two minutes. And every client has connections of its own: by
@@ -81,14 +81,14 @@ function sendOnce(): FaultHandling {
       return policy(async (call) => {
         // The driver goes on to the next server: this one has not been asked.
         if (!isUp(server) && servers.some(isUp)) throw new Error(`${name} failed a moment ago.`);
-        if (server.restsUntil > 0) server.restsUntil = performance.now() + REST;
+        if (server.restsUntil > 0) server.restsUntil = performance.now() + SERVER_COOLDOWN_MS;
         try {
           const answer = await call();
           server.restsUntil = 0;
           connected = true;
           return answer;
         } catch (error) {
-          if (isRecoverableError(error as Error)) server.restsUntil = performance.now() + REST;
+          if (isRecoverableError(error as Error)) server.restsUntil = performance.now() + SERVER_COOLDOWN_MS;
           // The driver connects anew after such an error, and lets nobody end a connection that is still being made: one that
           // is never answered would stay, and then another.
           if (error instanceof GRPCDeadlineExceededError && !connected)

@@ -1,11 +1,11 @@
 import type { Etcd3 } from 'etcd3';
 import type { HostAndPort } from '../storage-uri.js';
-import { someoneAnswers } from './knock.js';
+import { probeServers } from './probe-servers.js';
 
 /** Ms that a new client has to connect before it is given up for another: encryption and a login may take long. */
-const PATIENCE = 1000;
+const CONNECT_GRACE_MS = 1000;
 /** Ms that servers have to answer to a knock. */
-const KNOCK_PATIENCE = 500;
+const PROBE_TIMEOUT_MS = 500;
 
 /** How to open a client, and of which servers. */
 export interface EtcdClientSource {
@@ -62,7 +62,8 @@ export class EtcdConnection {
   reconnect(): void {
     if (this.#closed) return;
     if (this.#answered) this.#reopen();
-    else if (!this.#knocking && performance.now() - this.#begin >= PATIENCE) void this.#reopenIfAnswered();
+    else if (!this.#knocking && performance.now() - this.#begin >= CONNECT_GRACE_MS)
+      void this.#reopenIfAnswered();
   }
 
   /** Closes the client, unless it is somebody else's. */
@@ -75,7 +76,7 @@ export class EtcdConnection {
   async #reopenIfAnswered(): Promise<void> {
     if (this.#source === undefined) return;
     this.#knocking = true;
-    const isAnswered = await someoneAnswers(this.#source.addresses, KNOCK_PATIENCE);
+    const isAnswered = await probeServers(this.#source.addresses, PROBE_TIMEOUT_MS);
     this.#knocking = false;
     if (isAnswered && !this.#answered) this.#reopen();
   }

@@ -3,7 +3,7 @@ import { endingAt } from './deadline.js';
 import type { EtcdConnection } from './etcd-connection.js';
 
 /** How much longer than needed a lease must last, in ms: the servers count in seconds, and by a clock of their own. */
-const SLACK = 1000;
+const LEASE_MARGIN_MS = 1000;
 
 interface Lease {
   readonly id: string;
@@ -32,7 +32,7 @@ export class EtcdLeases {
    * @param end when to give up, by `performance.now()`
    */
   async lasting(ttl: number, end: number): Promise<string> {
-    const needed = ttl + SLACK;
+    const needed = ttl + LEASE_MARGIN_MS;
     const seconds = 2 ** Math.ceil(Math.log2(needed / 1000));
     const lease = this.#leases.get(seconds);
     if (lease !== undefined && lease.diesAt - performance.now() >= needed) return lease.id;

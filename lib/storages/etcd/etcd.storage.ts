@@ -2,11 +2,11 @@ import type { Etcd3, IOptions } from 'etcd3';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { RecordBatches, type Decide } from '../cas/record-batches.js';
-import { untilWon } from '../cas/until-won.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import { retryUntilStored } from '../cas/retry-until-stored.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT, noTurnError } from '../timeout.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS, queueTimeoutError } from '../../common/timeout.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
@@ -45,13 +45,13 @@ export class EtcdStorage extends Storage {
     atomicity: 'batch',
     clock: 'local',
     strategies: strategyNames,
-    largestMovingWindow: 10_000,
+    maxMovingWindow: 10_000,
   };
   readonly #connection: EtcdConnection;
   readonly #timeout: number;
   readonly #records: EtcdRecords;
-  readonly #batches = new RecordBatches(this.clock, IDENTITIES_TOGETHER, (buckets, decide, since) =>
-    this.#transact(buckets, decide, since),
+  readonly #batches = new RecordBatches(this.clock, IDENTITIES_TOGETHER, (identities, decide, since) =>
+    this.#transact(identities, decide, since),
   );
   #closed = false;
 
@@ -60,9 +60,9 @@ export class EtcdStorage extends Storage {
    * own fault handling: by default it sends calls again, which may count a hit twice
    */
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
-    const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
+    const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT_MS, ...driverOptions } = options;
     super({ keyPrefix, clock });
-    assertTimeout(this, timeout);
+    assertTimeout(String(this), timeout);
     if (typeof connection !== 'string')
       assertKnownOptions('An EtcdStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     this.#timeout = timeout;
@@ -122,14 +122,14 @@ export class EtcdStorage extends Storage {
     if (!this.#closed) this.#connection.reconnect();
   }
 
-  async #transact(buckets: readonly string[], decide: Decide, since: number): Promise<void> {
+  async #transact(identities: readonly string[], decide: Decide, since: number): Promise<void> {
     const end = since + this.#timeout;
-    let records = this.#records.recall(buckets.map((bucket) => identityKey(this.keyPrefix, bucket)));
+    let records = this.#records.recall(identities.map((identity) => identityKey(this.keyPrefix, identity)));
     let justRead = false;
     const attempt = async (): Promise<boolean> => {
       const writes = decide(records.map(({ text }) => text));
       if (justRead && writes.every((write) => write === undefined)) return true;
-      if (performance.now() >= end) throw noTurnError(this, this.#timeout);
+      if (performance.now() >= end) throw queueTimeoutError(String(this), this.#timeout);
       const changed = await this.#call(() => this.#records.replace(records, writes, end));
       if (changed === undefined) return true;
       records = changed;
@@ -137,7 +137,7 @@ export class EtcdStorage extends Storage {
       return false;
     };
     // What the first of two attempts rests on may be old: what was remembered, or read before a pause. It serves to read.
-    await untilWon(this, async () => (await attempt()) || attempt());
+    await retryUntilStored(this, async () => (await attempt()) || attempt());
   }
 
   /** Calls the servers, and turns what fails into a `StorageError`. Never calls twice: the first call may have counted. */

@@ -10,7 +10,7 @@ export function absentRecord(key: string): StoredRecord {
 }
 
 /** About as many bytes as all that is remembered takes: some ten thousand identities. */
-const MOST_BYTES = 8_000_000;
+const MAX_BYTES = 8_000_000;
 /** About the bytes that a record takes beside its key and its text. */
 const BYTES_EACH = 150;
 
@@ -29,7 +29,7 @@ export class RememberedRecords {
     this.#records.set(record.key, record);
     this.#bytes += sizeOf(record);
     for (const oldest of this.#records.keys()) {
-      if (this.#bytes <= MOST_BYTES) break;
+      if (this.#bytes <= MAX_BYTES) break;
       this.#forget(oldest);
     }
   }

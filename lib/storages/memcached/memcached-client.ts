@@ -51,7 +51,7 @@ export class MemcachedClient {
   }
 
   async gets(key: string): Promise<VersionedText<string> | undefined> {
-    return getsFrom(this.#places.of(key), key);
+    return getsFrom(this.#places.place(key), key);
   }
 
   /** Stores a value where there is none; answers whether it did. */
@@ -83,7 +83,7 @@ export class MemcachedClient {
   }
 
   async #store(key: string, command: string, answers: ReadonlyMap<string, boolean>): Promise<boolean> {
-    const { line } = await this.#places.of(key).send(command, (answer) => answers.has(answer));
+    const { line } = await this.#places.place(key).send(command, (answer) => answers.has(answer));
     return answers.get(line) === true;
   }
 }

@@ -15,11 +15,11 @@ export interface ConnectionOptions {
 }
 
 /** After a failure the server is left alone for so many ms; they double up to the longest until it answers again. */
-const FIRST_PAUSE = 50;
-const LONGEST_PAUSE = 1000;
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 1000;
 
 /** Ms that a new connection has before it is given up for another: encryption and a login may take long. */
-const PATIENCE = 1000;
+const CONNECT_GRACE_MS = 1000;
 
 /**
  * The connection to one server: opened by the first command, and again by the first one after a failure and a short pause.
@@ -50,7 +50,7 @@ export class MemcachedConnection {
   /** Connects anew with the next command, unless the connection is well or has just been begun. */
   reconnect(): void {
     const session = this.#session;
-    if (session !== undefined && (session.answered ? !session.idle : session.age > PATIENCE)) {
+    if (session !== undefined && (session.answered ? !session.idle : session.age > CONNECT_GRACE_MS)) {
       session.end(new Error(`The connection to ${this.name} was given up, for it did not answer.`));
     }
     this.#failures = 0;
@@ -74,6 +74,6 @@ export class MemcachedConnection {
     // Whoever ends a connection on which nothing is under way has not failed anybody: an idle one, for example.
     if (session.answered && session.idle) return;
     this.#failures = session.answered ? 1 : this.#failures + 1;
-    this.#pauseEnd = performance.now() + Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (this.#failures - 1));
+    this.#pauseEnd = performance.now() + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failures - 1));
   }
 }

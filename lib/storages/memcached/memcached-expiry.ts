@@ -5,7 +5,7 @@
 const TICKS = 2;
 
 /** Beyond this, Memcached takes an expiry for a date, in seconds. */
-const LONGEST_RELATIVE = 30 * 24 * 60 * 60;
+const MAX_RELATIVE_EXPIRY_S = 30 * 24 * 60 * 60;
 
 /** The last date that it can read: 2038-01-19. */
 const LAST_DATE = 2 ** 31 - 1;
@@ -20,7 +20,7 @@ const NEVER = 0;
  */
 export function memcachedExpiry(ttl: number, now: number): number {
   const seconds = Math.ceil(ttl / 1000) + TICKS;
-  if (seconds <= LONGEST_RELATIVE) return seconds;
+  if (seconds <= MAX_RELATIVE_EXPIRY_S) return seconds;
   const date = Math.ceil(now / 1000) + seconds;
   return date <= LAST_DATE ? date : NEVER;
 }

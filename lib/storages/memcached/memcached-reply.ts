@@ -7,8 +7,8 @@ export interface MemcachedReply {
 /** `VALUE <key> <flags> <bytes> <version>` */
 const VALUE = /^VALUE \S+ \d+ (\d+) \d+$/;
 /** Far more than an answer to us has: what is longer must not fill the memory until its time is over. */
-const LONGEST_LINE = 1024;
-const LONGEST_VALUE = 16 * 2 ** 20;
+const MAX_LINE_LENGTH = 1024;
+const MAX_VALUE_LENGTH = 16 * 2 ** 20;
 const LINE_END = '\r\n';
 const AFTER_VALUE = '\r\nEND\r\n';
 
@@ -21,7 +21,7 @@ const AFTER_VALUE = '\r\nEND\r\n';
 export function readReply(input: string, from: number): { reply: MemcachedReply; end: number } | undefined {
   const lineEnd = input.indexOf(LINE_END, from);
   if (lineEnd < 0) {
-    if (input.length - from > LONGEST_LINE) throw new Error('a line without end');
+    if (input.length - from > MAX_LINE_LENGTH) throw new Error('a line without end');
     return undefined;
   }
   const line = input.slice(from, lineEnd);
@@ -30,7 +30,7 @@ export function readReply(input: string, from: number): { reply: MemcachedReply;
 
   const [, bytes] = VALUE.exec(line) ?? [];
   if (bytes === undefined) throw new Error('a malformed VALUE line');
-  if (Number(bytes) > LONGEST_VALUE) throw new Error(`a value of ${bytes} bytes`);
+  if (Number(bytes) > MAX_VALUE_LENGTH) throw new Error(`a value of ${bytes} bytes`);
   const valueEnd = begin + Number(bytes);
   const end = valueEnd + AFTER_VALUE.length;
   if (input.length < end) return undefined;

@@ -16,7 +16,7 @@ interface Pending {
 }
 
 /** Ms of silence after which a connection shows that it is still there, lest something on the way forgets it. */
-const KEEP_ALIVE = 60_000;
+const KEEP_ALIVE_DELAY_MS = 60_000;
 
 /**
  * The life of one connection: commands go out at once, answers come back in the same order. So an answer that is late or
@@ -44,7 +44,7 @@ export class MemcachedSession {
     private readonly onEnd: () => void,
   ) {
     socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE);
+    socket.setKeepAlive(true, KEEP_ALIVE_DELAY_MS);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => this.#receive(chunk));
     socket.on('error', (cause: NodeJS.ErrnoException) =>

@@ -3,7 +3,7 @@ import { messageOf } from '../../common/describe.js';
 import { ConfigurationError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
-import { closedError } from '../storage.js';
+import { closedError } from '../../core/storage.js';
 import { MemcachedClient } from './memcached-client.js';
 import { memcachedExpiry } from './memcached-expiry.js';
 import { assertMemcachedPrefix, memcachedKey } from './memcached-key.js';

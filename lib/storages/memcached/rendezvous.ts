@@ -11,7 +11,7 @@ export class Rendezvous<T> {
   }
 
   /** Where a key belongs. */
-  of(key: string): T {
+  place(key: string): T {
     const keyHash = hash(key);
     const weight = (seed: number): number => mix(keyHash ^ seed);
     return this.#places.reduce((best, place) => (weight(place.seed) > weight(best.seed) ? place : best)).item;

@@ -1,14 +1,14 @@
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import type { Cells } from '../apply-batch.js';
-import type { Limit } from '../limit.js';
+import type { Limit } from '../../core/limit.js';
 import { MemoryTable, overflowCell } from './memory-table.js';
 
 /** How many cells a newcomer to a full storage may examine to find one that has expired. */
-const LOOKS_PER_NEWCOMER = 16;
+const CHECKS_PER_NEWCOMER = 16;
 /** How many cells one sweep examines: about a millisecond of work. */
-const LOOKS_PER_SWEEP = 10_000;
-const SWEEP_INTERVAL = 1000;
+const CHECKS_PER_SWEEP = 10_000;
+const SWEEP_INTERVAL_MS = 1000;
 
 const END_OF_ROUND = Symbol('end of round');
 type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
@@ -35,28 +35,28 @@ export class MemoryCells implements Cells {
     private readonly now: () => number,
   ) {}
 
-  get(bucket: string, limit: Limit): object | undefined {
-    return this.#states.get(limit.id)?.admit(limit).get(bucket);
+  get(identity: string, limit: Limit): object | undefined {
+    return this.#states.get(limit.id)?.admit(limit).get(identity);
   }
 
-  set(bucket: string, limit: Limit, state: object | undefined): void {
-    if (state === undefined) this.#delete(this.#states, bucket, limit);
-    else this.#put(tableOf(this.#states, limit, strategies[limit.strategy].expiresAt), bucket, state);
+  set(identity: string, limit: Limit, state: object | undefined): void {
+    if (state === undefined) this.#delete(this.#states, identity, limit);
+    else this.#put(tableOf(this.#states, limit, strategies[limit.strategy].expiresAt), identity, state);
   }
 
-  getBlock(bucket: string, limit: Limit): BlockState | undefined {
-    return this.#blocks.get(limit.id)?.get(bucket);
+  getBlock(identity: string, limit: Limit): BlockState | undefined {
+    return this.#blocks.get(limit.id)?.get(identity);
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
-    if (state === undefined) this.#delete(this.#blocks, bucket, limit);
-    else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), bucket, state);
+  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
+    if (state === undefined) this.#delete(this.#blocks, identity, limit);
+    else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), identity, state);
   }
 
   /** Forgets a cell and its block. */
-  remove(bucket: string, limit: Limit): void {
-    this.#delete(this.#states, bucket, limit);
-    this.#delete(this.#blocks, bucket, limit);
+  remove(identity: string, limit: Limit): void {
+    this.#delete(this.#states, identity, limit);
+    this.#delete(this.#blocks, identity, limit);
   }
 
   /** Forgets everything; returns how many cells that were. */
@@ -73,22 +73,22 @@ export class MemoryCells implements Cells {
     return removed;
   }
 
-  #put<State extends object>(table: MemoryTable<State>, bucket: string, state: State): void {
-    if (table.cells.has(bucket)) {
-      table.cells.set(bucket, state);
-    } else if (!this.#staysInOverflow(table, bucket) && (this.#size < this.maxKeys || this.#makeRoom())) {
-      table.cells.set(bucket, state);
+  #put<State extends object>(table: MemoryTable<State>, identity: string, state: State): void {
+    if (table.cells.has(identity)) {
+      table.cells.set(identity, state);
+    } else if (!this.#staysInOverflow(table, identity) && (this.#size < this.maxKeys || this.#makeRoom())) {
+      table.cells.set(identity, state);
       this.#size++;
-      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL).unref();
+      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS).unref();
     } else {
-      table.overflow.set(overflowCell(bucket), state);
+      table.overflow.set(overflowCell(identity), state);
     }
   }
 
   /** An identity that shares an overflow cell does so until that cell has expired, or it would get a fresh start. */
-  #staysInOverflow<State extends object>(table: MemoryTable<State>, bucket: string): boolean {
+  #staysInOverflow<State extends object>(table: MemoryTable<State>, identity: string): boolean {
     if (table.overflow.size === 0) return false;
-    const cell = overflowCell(bucket);
+    const cell = overflowCell(identity);
     const shared = table.overflow.get(cell);
     if (shared === undefined) return false;
     if (!table.isExpired(shared, this.now())) return true;
@@ -96,21 +96,21 @@ export class MemoryCells implements Cells {
     return false;
   }
 
-  #delete<State extends object>(tables: Tables<State>, bucket: string, limit: Limit): void {
+  #delete<State extends object>(tables: Tables<State>, identity: string, limit: Limit): void {
     const table = tables.get(limit.id);
     if (table === undefined) return;
-    if (table.cells.delete(bucket)) this.#size--;
-    else if (table.overflow.size > 0) table.overflow.delete(overflowCell(bucket));
+    if (table.cells.delete(identity)) this.#size--;
+    else if (table.overflow.size > 0) table.overflow.delete(overflowCell(identity));
   }
 
   #makeRoom(): boolean {
-    for (let looks = 0; looks < LOOKS_PER_NEWCOMER && this.#size >= this.maxKeys; looks++)
+    for (let looks = 0; looks < CHECKS_PER_NEWCOMER && this.#size >= this.maxKeys; looks++)
       this.#examination.next();
     return this.#size < this.maxKeys;
   }
 
   #sweep(): void {
-    for (let looks = 0; looks < LOOKS_PER_SWEEP; looks++) {
+    for (let looks = 0; looks < CHECKS_PER_SWEEP; looks++) {
       if (this.#examination.next().value === END_OF_ROUND) break;
     }
     dropEmpty(this.#states);
@@ -135,8 +135,8 @@ export class MemoryCells implements Cells {
         if (table.isExpired(state, this.now())) table.overflow.delete(cell);
         yield;
       }
-      for (const [bucket, state] of table.cells) {
-        if (table.isExpired(state, this.now()) && table.cells.delete(bucket)) this.#size--;
+      for (const [identity, state] of table.cells) {
+        if (table.isExpired(state, this.now()) && table.cells.delete(identity)) this.#size--;
         yield;
       }
     }

@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto';
-import type { Limit } from '../limit.js';
+import type { Limit } from '../../core/limit.js';
 
 /** How many cells all identities share that come when there is no room for a cell of their own. */
 export const OVERFLOW_CELLS = 4096;
@@ -27,9 +27,10 @@ export class MemoryTable<State extends object> {
     return this;
   }
 
-  get(bucket: string): State | undefined {
+  get(identity: string): State | undefined {
     return (
-      this.cells.get(bucket) ?? (this.overflow.size > 0 ? this.overflow.get(overflowCell(bucket)) : undefined)
+      this.cells.get(identity) ??
+      (this.overflow.size > 0 ? this.overflow.get(overflowCell(identity)) : undefined)
     );
   }
 
@@ -40,6 +41,6 @@ export class MemoryTable<State extends object> {
 }
 
 /** Which overflow cell an identity falls into: a keyed hash. */
-export function overflowCell(bucket: string): number {
-  return hash('sha256', SECRET + bucket, 'buffer').readUInt32LE(0) % OVERFLOW_CELLS;
+export function overflowCell(identity: string): number {
+  return hash('sha256', SECRET + identity, 'buffer').readUInt32LE(0) % OVERFLOW_CELLS;
 }

@@ -1,9 +1,9 @@
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
-import { LARGEST_MOVING_WINDOW } from '../limit.js';
-import { closedError, Storage, type StorageOptions } from '../storage.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
+import { MAX_MOVING_WINDOW } from '../../core/limit.js';
+import { closedError, Storage, type StorageOptions } from '../../core/storage.js';
 import { MemoryCells } from './memory-cells.js';
 
 /** Options of {@link MemoryStorage}. */
@@ -42,7 +42,7 @@ export class MemoryStorage extends Storage {
     atomicity: 'batch',
     clock: 'local',
     strategies: strategyNames,
-    largestMovingWindow: LARGEST_MOVING_WINDOW,
+    maxMovingWindow: MAX_MOVING_WINDOW,
   };
   readonly #cells: MemoryCells;
   #closed = false;
@@ -76,7 +76,7 @@ export class MemoryStorage extends Storage {
   }
 
   override remove(cells: readonly Cell[]): void {
-    for (const { bucket, limit } of cells) this.#open().remove(bucket, limit);
+    for (const { identity, limit } of cells) this.#open().remove(identity, limit);
   }
 
   override check(): boolean {

@@ -1,8 +1,8 @@
 import type { BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import { peekBatch, type ReadableCells } from '../apply-batch.js';
-import type { BatchResult, Hit } from '../contract.js';
-import type { Limit } from '../limit.js';
+import type { BatchResult, Hit } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
 import { blockField, stateField } from './limit-expressions.js';
 
 /** What is read of an identity's document. */
@@ -24,8 +24,8 @@ export function consumed(batch: readonly Hit[], answer: BatchAnswer): BatchResul
   const allowed = batch.every((hit) => hit.limit.mode === 'shadow' || fits(hit));
   const cells = new AnsweredCells(answer);
   const outcomes = peekBatch(cells, batch, now).outcomes.map((outcome) => {
-    const { bucket, limit, cost } = outcome;
-    const taken = allowed && cost > 0 && fits(outcome) ? cells.get(bucket, limit) : undefined;
+    const { identity, limit, cost } = outcome;
+    const taken = allowed && cost > 0 && fits(outcome) ? cells.get(identity, limit) : undefined;
     return taken === undefined
       ? outcome
       : { ...outcome, allowed: true, retryAfter: 0, window: strategies[limit.strategy].window(taken) };
@@ -41,11 +41,11 @@ class AnsweredCells implements ReadableCells {
     this.#cells = cells;
   }
 
-  get(_bucket: string, limit: Limit): object | undefined {
+  get(_identity: string, limit: Limit): object | undefined {
     return this.#cells[stateField(limit)];
   }
 
-  getBlock(_bucket: string, limit: Limit): BlockState | undefined {
+  getBlock(_identity: string, limit: Limit): BlockState | undefined {
     return this.#cells[blockField(limit)] as BlockState | undefined;
   }
 }

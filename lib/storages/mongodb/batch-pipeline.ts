@@ -13,8 +13,8 @@ import {
   subtract,
   withValues,
   type MongoExpression,
-} from '../../strategies/mongo-strategy.js';
-import type { Block, Hit, Refund } from '../contract.js';
+} from './strategies/mongo-strategy.js';
+import type { Block, Hit, Refund } from '../../core/contract.js';
 import {
   blockField,
   hitExpressions,

@@ -1,6 +1,6 @@
-import { blockMongo } from '../../strategies/block.mongo.js';
-import { fixedWindowElasticExpiryMongo } from '../../strategies/fixed-window-elastic-expiry.mongo.js';
-import { fixedWindowMongo } from '../../strategies/fixed-window.mongo.js';
+import { blockMongo } from './strategies/block.mongo.js';
+import { fixedWindowElasticExpiryMongo } from './strategies/fixed-window-elastic-expiry.mongo.js';
+import { fixedWindowMongo } from './strategies/fixed-window.mongo.js';
 import {
   and,
   atMost,
@@ -11,13 +11,13 @@ import {
   type MongoExpression,
   type MongoStrategy,
   type MongoTerms,
-} from '../../strategies/mongo-strategy.js';
-import { movingWindowMongo } from '../../strategies/moving-window.mongo.js';
-import { slidingWindowCounterMongo } from '../../strategies/sliding-window-counter.mongo.js';
+} from './strategies/mongo-strategy.js';
+import { movingWindowMongo } from './strategies/moving-window.mongo.js';
+import { slidingWindowCounterMongo } from './strategies/sliding-window-counter.mongo.js';
 import type { StrategyName } from '../../strategies/strategy.js';
-import { tokenBucketMongo } from '../../strategies/token-bucket.mongo.js';
-import type { Refund } from '../contract.js';
-import type { Limit } from '../limit.js';
+import { tokenBucketMongo } from './strategies/token-bucket.mongo.js';
+import type { Refund } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
 import { literal } from './literal.js';
 
 const mongoStrategies: Readonly<Record<StrategyName, MongoStrategy>> = {

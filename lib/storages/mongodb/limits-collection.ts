@@ -8,7 +8,7 @@ export interface IdentityDocument {
 }
 
 /** How often the index is seen to, in ms: whoever drops the collection drops it too, and nothing would be deleted any more. */
-const INDEX_INTERVAL = 60_000;
+const INDEX_INTERVAL_MS = 60_000;
 
 /** A client, and what there is to do until it can be used. */
 interface Connection {
@@ -94,7 +94,7 @@ export class LimitsCollection {
   }
 
   get #needsIndex(): boolean {
-    return performance.now() - this.#indexedAt > INDEX_INTERVAL;
+    return performance.now() - this.#indexedAt > INDEX_INTERVAL_MS;
   }
 
   #connectionOf(client: MongoClient): Connection {

@@ -1,5 +1,5 @@
 import { Double } from 'mongodb';
-import type { MongoExpression } from '../../strategies/mongo-strategy.js';
+import type { MongoExpression } from './strategies/mongo-strategy.js';
 
 /** A value that anybody but us chose, as an expression: never read as a path or an operator. */
 export function literal(value: number | string | readonly number[] | readonly string[]): MongoExpression {

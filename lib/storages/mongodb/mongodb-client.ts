@@ -10,7 +10,7 @@ const DEFAULT_PORT = 27017;
 const DEFAULT_DATABASE = 'limits';
 
 /** Long enough to reach any server; how long a hit waits for that is another matter. */
-const LEAST_CONNECT_TIMEOUT = 2000;
+const MIN_CONNECT_TIMEOUT_MS = 2000;
 
 /**
  * Says how to open a client, and which database to use. The driver's options win over what the URI says, and both over our own.
@@ -52,7 +52,7 @@ function bounds(timeout: number): MongoClientOptions {
     serverSelectionTimeoutMS: sooner,
     waitQueueTimeoutMS: sooner,
     socketTimeoutMS: timeout, // none by default: a server that has stopped would keep its connections for good
-    connectTimeoutMS: Math.max(timeout, LEAST_CONNECT_TIMEOUT),
+    connectTimeoutMS: Math.max(timeout, MIN_CONNECT_TIMEOUT_MS),
   };
 }
 

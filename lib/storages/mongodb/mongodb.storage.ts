@@ -1,13 +1,13 @@
 import type { Collection, MongoClient, MongoClientOptions } from 'mongodb';
 import type { Clock } from '../../common/clock.js';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
-import type { MongoExpression } from '../../strategies/mongo-strategy.js';
+import type { MongoExpression } from './strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT, within } from '../timeout.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/timeout.js';
 import { consumed, looked, type BatchAnswer } from './batch-answer.js';
 import {
   blockPipeline,
@@ -17,12 +17,12 @@ import {
   serverClock,
   variables,
 } from './batch-pipeline.js';
-import { CallsUnderWay } from './calls-under-way.js';
+import { InFlightCalls } from './in-flight-calls.js';
 import { blockField, stateField } from './limit-expressions.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { literal } from './literal.js';
 import { openMongo } from './mongodb-client.js';
-import { Turnstile } from './turnstile.js';
+import { KeyedSemaphore } from './keyed-semaphore.js';
 
 /** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
 export interface MongoDBStorageOptions extends StorageOptions, MongoClientOptions {
@@ -47,7 +47,7 @@ const DOCUMENTS_PER_STEP = 1000;
 const UPDATES_AT_ONCE = 8;
 
 /** How often the creation of a document is tried while others create it too. */
-const MOST_ATTEMPTS = 8;
+const MAX_ATTEMPTS = 8;
 const DUPLICATE_KEY = 11_000;
 
 /**
@@ -70,8 +70,8 @@ export class MongoDBStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
   readonly #collection: LimitsCollection;
   readonly #timeout: number;
-  readonly #underWay = new CallsUnderWay();
-  readonly #turnstile = new Turnstile(UPDATES_AT_ONCE);
+  readonly #underWay = new InFlightCalls();
+  readonly #turnstile = new KeyedSemaphore(UPDATES_AT_ONCE);
   /** Tells the time instead of the server. */
   readonly #givenClock: Clock | undefined;
   readonly #serverClock: MongoExpression;
@@ -82,16 +82,23 @@ export class MongoDBStorage extends Storage {
    * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in a message
    */
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
-    const { keyPrefix, clock, database, collection, timeout = DEFAULT_TIMEOUT, ...driverOptions } = options;
+    const {
+      keyPrefix,
+      clock,
+      database,
+      collection,
+      timeout = DEFAULT_TIMEOUT_MS,
+      ...driverOptions
+    } = options;
     super({ keyPrefix, clock });
-    assertTimeout(this, timeout);
+    assertTimeout(String(this), timeout);
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     this.capabilities = {
-      atomicity: 'bucket',
+      atomicity: 'identity',
       clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
-      largestMovingWindow: 10_000,
+      maxMovingWindow: 10_000,
     };
     const opened =
       typeof connection === 'string'
@@ -109,7 +116,7 @@ export class MongoDBStorage extends Storage {
   }
 
   override async consume(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = partition(batch, bucketOf);
+    const parts = partition(batch, identityOf);
     return parts.length === 1
       ? this.#consumePart(batch)
       : consumeInParts(
@@ -121,7 +128,7 @@ export class MongoDBStorage extends Storage {
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = partition(batch, bucketOf).map((part) => this.#peekPart(part));
+    const parts = partition(batch, identityOf).map((part) => this.#peekPart(part));
     return joinResults(batch, await Promise.all(parts));
   }
 
@@ -130,7 +137,7 @@ export class MongoDBStorage extends Storage {
   }
 
   override async block(blocks: readonly Block[]): Promise<void> {
-    const updates = partition(blocks, bucketOf).map((part) => {
+    const updates = partition(blocks, identityOf).map((part) => {
       const _id = this.#keyOf(part);
       const options = { ...this.#bounded, upsert: part.some(({ duration }) => duration > 0) };
       return this.#update(_id, (collection, late) =>
@@ -176,7 +183,7 @@ export class MongoDBStorage extends Storage {
   override async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await within(this.#timeout, () => this.#collection.close()).catch(() => undefined);
+    await withTimeout(this.#timeout, () => this.#collection.close()).catch(() => undefined);
   }
 
   override reconnect(): void {
@@ -222,7 +229,7 @@ export class MongoDBStorage extends Storage {
     cells: readonly C[],
     pipeline: (part: readonly C[]) => Record<string, object>[],
   ): Promise<void> {
-    const updates = partition(cells, bucketOf).map((part) => {
+    const updates = partition(cells, identityOf).map((part) => {
       const _id = this.#keyOf(part);
       return this.#update(_id, (collection) => collection.updateOne({ _id }, pipeline(part), this.#bounded));
     });
@@ -257,7 +264,7 @@ export class MongoDBStorage extends Storage {
   ): Promise<T> {
     if (this.#closed) throw closedError(this);
     try {
-      return await within(this.#timeout, async (late) => {
+      return await withTimeout(this.#timeout, async (late) => {
         const collection = await this.#collection.ready();
         late.throwIfAborted();
         return this.#underWay.run(late, (givenUp) => call(collection, givenUp));
@@ -278,12 +285,12 @@ export class MongoDBStorage extends Storage {
   }
 
   #keyOf([first]: readonly Cell[]): string {
-    return identityKey(this.keyPrefix, first?.bucket ?? '');
+    return identityKey(this.keyPrefix, first?.identity ?? '');
   }
 }
 
-function bucketOf({ bucket }: Cell): string {
-  return bucket;
+function identityOf({ identity }: Cell): string {
+  return identity;
 }
 
 /**
@@ -302,7 +309,7 @@ async function untilNotDuplicate<T>(late: AbortSignal, upsert: () => Promise<T>)
     try {
       return await upsert();
     } catch (error) {
-      if (attempt === MOST_ATTEMPTS || (error as { code?: unknown }).code !== DUPLICATE_KEY) throw error;
+      if (attempt === MAX_ATTEMPTS || (error as { code?: unknown }).code !== DUPLICATE_KEY) throw error;
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { BatchResult } from '../contract.js';
+import type { BatchResult } from '../../core/contract.js';
 import type { BatchStep } from './batch-script.js';
 import type { BatchPlan, PlannedBatch } from './batch-plan.js';
 
@@ -16,7 +16,7 @@ export type GatheredCall = (
 ) => Promise<readonly (BatchResult | Error)[]>;
 
 /** Most batches in one call: enough to make the call's own cost small, few enough not to keep the server from others. */
-const MOST_GATHERED = 64;
+const MAX_GATHERED = 64;
 
 /** Gathers the batches of one turn of the event loop into one call per plan (and per slot, where they must share one). */
 export class BatchGatherer {
@@ -35,7 +35,7 @@ export class BatchGatherer {
         this.#queues.set(name, queue);
       }
       queue.waiting.push({ batch, resolve, reject });
-      if (queue.waiting.length === MOST_GATHERED) {
+      if (queue.waiting.length === MAX_GATHERED) {
         this.#queues.delete(name);
         void this.#send(queue.plan, queue.step, queue.waiting);
       } else if (!this.#scheduled) {

@@ -1,5 +1,5 @@
-import type { BatchResult, Hit, Outcome, Refund } from '../contract.js';
-import type { Limit } from '../limit.js';
+import type { BatchResult, Hit, Outcome, Refund } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
 import { batchScript, type BatchScript, type BatchStep, type LimitShape } from './batch-script.js';
 
 /** One batch in a gathered call. */
@@ -51,7 +51,7 @@ export class BatchPlan {
    */
   args(
     batches: readonly PlannedBatch[],
-    keyOf: (bucket: string) => string,
+    keyOf: (identity: string) => string,
     now: string,
   ): (string | number)[] {
     const args: (string | number)[] = [0];
@@ -71,12 +71,12 @@ export class BatchPlan {
     });
   }
 
-  #addKeys(args: (string | number)[], batch: PlannedBatch, keyOf: (bucket: string) => string): void {
-    batch.forEach(({ bucket }, index) => {
-      if (this.#isFirst[index] === true) args.push(keyOf(bucket));
+  #addKeys(args: (string | number)[], batch: PlannedBatch, keyOf: (identity: string) => string): void {
+    batch.forEach(({ identity }, index) => {
+      if (this.#isFirst[index] === true) args.push(keyOf(identity));
     });
-    for (const { bucket, limit } of batch) {
-      if (limit.strategy === 'moving-window') args.push(logKey(keyOf(bucket), limit));
+    for (const { identity, limit } of batch) {
+      if (limit.strategy === 'moving-window') args.push(logKey(keyOf(identity), limit));
     }
   }
 }
@@ -85,19 +85,19 @@ export class BatchPlan {
 export class BatchPlans {
   readonly #root = new PlanNode();
 
-  of(batch: PlannedBatch): BatchPlan {
-    const buckets: string[] = [];
-    const identities: number[] = [];
+  get(batch: PlannedBatch): BatchPlan {
+    const identities: string[] = [];
+    const positions: number[] = [];
     let node = this.#root;
-    for (const { bucket, limit } of batch) {
-      let identity = buckets.indexOf(bucket);
-      if (identity < 0) identity = buckets.push(bucket) - 1;
-      identities.push(identity);
-      node = node.next(limit, identity);
+    for (const { identity, limit } of batch) {
+      let position = identities.indexOf(identity);
+      if (position < 0) position = identities.push(identity) - 1;
+      positions.push(position);
+      node = node.next(limit, position);
     }
     node.plan ??= new BatchPlan(
       batch.map(({ limit }) => limit),
-      identities,
+      positions,
     );
     return node.plan;
   }
@@ -133,12 +133,12 @@ function addVaryingArguments(args: (string | number)[], hit: Hit | Refund): void
 
 function resultOf(batch: PlannedBatch, now: number, line: string): BatchResult {
   const numbers = line.split(' ');
-  const outcomes = batch.map(({ bucket, limit, cost }, index): Outcome => {
+  const outcomes = batch.map(({ identity, limit, cost }, index): Outcome => {
     const start = 4 * index;
     const wait = Number(numbers[start + 2]);
     const window = Number(numbers[start + 3]);
     return {
-      bucket,
+      identity,
       limit,
       cost,
       allowed: wait === 0,

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { fixedWindowElasticExpiryLua } from '../../strategies/fixed-window-elastic-expiry.lua.js';
-import { fixedWindowLua } from '../../strategies/fixed-window.lua.js';
-import { luaArithmetic, type LuaStrategy } from '../../strategies/lua-strategy.js';
-import { movingWindowLua } from '../../strategies/moving-window.lua.js';
-import { slidingWindowCounterLua } from '../../strategies/sliding-window-counter.lua.js';
+import { fixedWindowElasticExpiryLua } from './strategies/fixed-window-elastic-expiry.lua.js';
+import { fixedWindowLua } from './strategies/fixed-window.lua.js';
+import { luaArithmetic, type LuaStrategy } from './strategies/lua-strategy.js';
+import { movingWindowLua } from './strategies/moving-window.lua.js';
+import { slidingWindowCounterLua } from './strategies/sliding-window-counter.lua.js';
 import type { StrategyName } from '../../strategies/strategy.js';
-import { tokenBucketLua } from '../../strategies/token-bucket.lua.js';
+import { tokenBucketLua } from './strategies/token-bucket.lua.js';
 
 const luaStrategies: Readonly<Record<StrategyName, LuaStrategy>> = {
   'fixed-window': fixedWindowLua,
@@ -129,13 +129,13 @@ local function next_block(text, longest, durations)
 end`;
 
 /** Lua knows 200 local variables: a script of more limits than this keeps its variables in a table instead. */
-const MOST_LIMITS_WITH_LOCALS = 6;
+const MAX_LIMITS_WITH_LOCALS = 6;
 
 /** The stretch of every limit, with its number for `$`. */
 function each(shape: readonly LimitShape[], stretch: (limit: LimitShape) => string): string {
   return shape
     .map((limit, index) =>
-      shape.length <= MOST_LIMITS_WITH_LOCALS
+      shape.length <= MAX_LIMITS_WITH_LOCALS
         ? stretch(limit).replaceAll('$', String(index + 1))
         : stretch(limit)
             .replace(/local ((?:\w+\$(?:, )?)+)/g, '$1')

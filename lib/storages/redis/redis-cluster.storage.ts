@@ -1,5 +1,5 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
-import type { StorageOptions } from '../storage.js';
+import type { StorageOptions } from '../../core/storage.js';
 import { assertUsable, copyCluster, openCluster } from './redis-client.js';
 import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';

@@ -3,11 +3,11 @@ import { messageOf } from '../../common/describe.js';
 import { StorageError, type RateLimitError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../contract.js';
+import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
 import { identityKey, identityKeys } from '../identity-key.js';
-import { LARGEST_MOVING_WINDOW } from '../limit.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT } from '../timeout.js';
+import { MAX_MOVING_WINDOW } from '../../core/limit.js';
+import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS } from '../../common/timeout.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
@@ -17,7 +17,7 @@ import { firstConnection, forgetCommand, type RedisClient } from './redis-client
 const KEYS_PER_SCAN = 1000;
 
 /** Most limits that one script decides: far more than a request has, and well within what Lua can compile. */
-const MOST_LIMITS_TOGETHER = 64;
+const MAX_LIMITS_TOGETHER = 64;
 
 /**
  * Writes as a decision does, and leaves nothing behind: a server that answers a PING may have no room, be a replica or still be
@@ -45,7 +45,7 @@ export abstract class RedisScriptStorage extends Storage {
 
   /** @param open is called only when the options are possible, lest a client is left behind that nobody closes */
   protected constructor(
-    { timeout = DEFAULT_TIMEOUT, ...options }: StorageOptions & { timeout: number | undefined },
+    { timeout = DEFAULT_TIMEOUT_MS, ...options }: StorageOptions & { timeout: number | undefined },
     open: (timeout: number) => RedisClient,
     /** Whether this storage has opened the client, and so closes it. */
     owned: boolean,
@@ -53,17 +53,17 @@ export abstract class RedisScriptStorage extends Storage {
     private readonly slotted: boolean,
   ) {
     super(options);
-    assertTimeout(this, timeout);
+    assertTimeout(String(this), timeout);
     const client = open(timeout);
     const { clock } = options;
     this.client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
-      atomicity: slotted ? 'bucket' : 'batch',
+      atomicity: slotted ? 'identity' : 'batch',
       clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
-      largestMovingWindow: LARGEST_MOVING_WINDOW,
+      maxMovingWindow: MAX_MOVING_WINDOW,
     };
     client.defineCommand(CHECK.name, CHECK);
     if (owned) {
@@ -107,13 +107,13 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   override async block(blocks: readonly Block[]): Promise<void> {
-    const hits = blocks.map(({ bucket, limit, duration }) => ({ bucket, limit, cost: duration }));
+    const hits = blocks.map(({ identity, limit, duration }) => ({ identity, limit, cost: duration }));
     await Promise.all(this.#partsOf(hits).map((part) => this.#gather('block', part)));
   }
 
   override async remove(cells: readonly Cell[]): Promise<void> {
-    const removals = partition(cells, ({ bucket }) => bucket).flatMap((part) => {
-      const key = this.#keyOf(part[0]?.bucket ?? '');
+    const removals = partition(cells, ({ identity }) => identity).flatMap((part) => {
+      const key = this.#keyOf(part[0]?.identity ?? '');
       const fields = part.flatMap(({ limit }) => [limit.digest, `${limit.digest}!`]);
       const logs = part
         .filter(({ limit }) => limit.strategy === 'moving-window')
@@ -171,8 +171,8 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
-    const together = this.slotted ? (batch[0]?.bucket ?? '') : '';
-    return this.#gatherer.add(this.#plans.of(batch), step, batch, together);
+    const together = this.slotted ? (batch[0]?.identity ?? '') : '';
+    return this.#gatherer.add(this.#plans.get(batch), step, batch, together);
   }
 
   async #run(
@@ -185,7 +185,7 @@ export abstract class RedisScriptStorage extends Storage {
       this.client.defineCommand(name, { lua });
       this.#defined.add(name);
     }
-    const args = plan.args(batches, (bucket) => this.#keyOf(bucket), this.#now());
+    const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
     const reply = await this.#call(() => this.#runScript<string>(name, ...args));
     return plan
       .results(batches, reply)
@@ -224,16 +224,16 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
-    if (this.slotted) return partition(cells, ({ bucket }) => bucket);
-    if (cells.length <= MOST_LIMITS_TOGETHER) return [cells];
-    const parts = Math.ceil(cells.length / MOST_LIMITS_TOGETHER);
+    if (this.slotted) return partition(cells, ({ identity }) => identity);
+    if (cells.length <= MAX_LIMITS_TOGETHER) return [cells];
+    const parts = Math.ceil(cells.length / MAX_LIMITS_TOGETHER);
     return Array.from({ length: parts }, (_, part) =>
-      cells.slice(part * MOST_LIMITS_TOGETHER, (part + 1) * MOST_LIMITS_TOGETHER),
+      cells.slice(part * MAX_LIMITS_TOGETHER, (part + 1) * MAX_LIMITS_TOGETHER),
     );
   }
 
   /** The identity is the hash tag: all of its keys lie in one slot. */
-  #keyOf(bucket: string): string {
-    return identityKey(this.keyPrefix, bucket);
+  #keyOf(identity: string): string {
+    return identityKey(this.keyPrefix, identity);
   }
 }

@@ -1,5 +1,5 @@
 /** Far more tags than it takes to come upon every server, unless one has hardly any slots. */
-const MOST_TAGS = 10_000;
+const MAX_TAGS = 10_000;
 
 /**
  * Hash tags that lie on every server of a cluster, one each; any one where the servers are not known.
@@ -9,7 +9,7 @@ const MOST_TAGS = 10_000;
 export function tagsOfAll(owners: readonly (string | undefined)[]): readonly string[] {
   const missing = new Set(owners);
   const tags: string[] = [];
-  for (let number = 0; missing.size > 0 && number < MOST_TAGS; number++) {
+  for (let number = 0; missing.size > 0 && number < MAX_TAGS; number++) {
     const tag = String(number);
     if (missing.delete(owners[slotOf(tag)])) tags.push(tag);
   }

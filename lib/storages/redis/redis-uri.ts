@@ -79,10 +79,10 @@ export function parseSentinelUri(uri: string, serviceName: string | undefined): 
 
 /** Refuses what would do nothing: `?tls=true` above all, which means TLS elsewhere. */
 function assertQuery(storage: string, query: URLSearchParams, known: readonly string[] = []): void {
-  const stranger = [...query.keys()].find((name) => !known.includes(name));
-  if (stranger !== undefined)
+  const invalid = [...query.keys()].find((name) => !known.includes(name));
+  if (invalid !== undefined)
     throw new ConfigurationError(
-      `${storage} takes no ${quote(`?${stranger}=`)} in its URI. Give it as an option; for TLS, begin the URI with "rediss".`,
+      `${storage} takes no ${quote(`?${invalid}=`)} in its URI. Give it as an option; for TLS, begin the URI with "rediss".`,
     );
 }
 

@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions } from 'ioredis';
-import type { StorageOptions } from '../storage.js';
+import type { StorageOptions } from '../../core/storage.js';
 import { assertUsable, copyRedis, openRedis } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 

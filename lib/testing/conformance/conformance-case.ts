@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Clock } from '../../common/clock.js';
-import type { Storage } from '../../storages/storage.js';
+import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { ManualClock } from '../manual-clock.js';
 

@@ -1,7 +1,7 @@
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import type { Cells } from '../../storages/apply-batch.js';
-import type { Limit } from '../../storages/limit.js';
+import type { Limit } from '../../core/limit.js';
 
 interface Entry<State> {
   limit: Limit;
@@ -13,27 +13,27 @@ export class ReferenceCells implements Cells {
   readonly #states = new Map<string, Entry<object>>();
   readonly #blocks = new Map<string, Entry<BlockState>>();
 
-  get(bucket: string, limit: Limit): object | undefined {
-    return this.#states.get(nameOf(bucket, limit))?.state;
+  get(identity: string, limit: Limit): object | undefined {
+    return this.#states.get(nameOf(identity, limit))?.state;
   }
 
-  set(bucket: string, limit: Limit, state: object | undefined): void {
-    if (state === undefined) this.#states.delete(nameOf(bucket, limit));
-    else this.#states.set(nameOf(bucket, limit), { limit, state });
+  set(identity: string, limit: Limit, state: object | undefined): void {
+    if (state === undefined) this.#states.delete(nameOf(identity, limit));
+    else this.#states.set(nameOf(identity, limit), { limit, state });
   }
 
-  getBlock(bucket: string, limit: Limit): BlockState | undefined {
-    return this.#blocks.get(nameOf(bucket, limit))?.state;
+  getBlock(identity: string, limit: Limit): BlockState | undefined {
+    return this.#blocks.get(nameOf(identity, limit))?.state;
   }
 
-  setBlock(bucket: string, limit: Limit, state: BlockState | undefined): void {
-    if (state === undefined) this.#blocks.delete(nameOf(bucket, limit));
-    else this.#blocks.set(nameOf(bucket, limit), { limit, state });
+  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
+    if (state === undefined) this.#blocks.delete(nameOf(identity, limit));
+    else this.#blocks.set(nameOf(identity, limit), { limit, state });
   }
 
-  remove(bucket: string, limit: Limit): void {
-    this.#states.delete(nameOf(bucket, limit));
-    this.#blocks.delete(nameOf(bucket, limit));
+  remove(identity: string, limit: Limit): void {
+    this.#states.delete(nameOf(identity, limit));
+    this.#blocks.delete(nameOf(identity, limit));
   }
 
   /** Whether a cell ends after one instant and not after another: a storage may have dropped it at the later one. */
@@ -48,6 +48,6 @@ export class ReferenceCells implements Cells {
   }
 }
 
-function nameOf(bucket: string, limit: Limit): string {
-  return `${bucket} ${limit.id}`;
+function nameOf(identity: string, limit: Limit): string {
+  return `${identity} ${limit.id}`;
 }

@@ -1,7 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import type { BatchResult, Hit, Refund } from '../../storages/contract.js';
-import { createLimit, type CreateLimitOptions, type Limit } from '../../storages/limit.js';
-import type { Storage } from '../../storages/storage.js';
+import type { BatchResult, Hit, Refund } from '../../core/contract.js';
+import { createLimit, type CreateLimitOptions, type Limit } from '../../core/limit.js';
+import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import type { ManualClock } from '../manual-clock.js';
 import type { ConformanceContext } from './conformance-case.js';
@@ -68,35 +68,35 @@ export class Scenario {
   }
 
   /** Hits one limit. */
-  async hit(limit: Limit, cost = 1, bucket = SOMEBODY): Promise<Seen> {
-    return onlyOne(seen(await this.consume([{ bucket, limit, cost }])));
+  async hit(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+    return onlyOne(seen(await this.consume([{ identity, limit, cost }])));
   }
 
   /** Looks at one limit as a hit of this cost would. */
-  async look(limit: Limit, cost = 1, bucket = SOMEBODY): Promise<Seen> {
-    return onlyOne(seen(await this.peek([{ bucket, limit, cost }])));
+  async look(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+    return onlyOne(seen(await this.peek([{ identity, limit, cost }])));
   }
 
   /** Whole units that are left under a limit. */
-  async left(limit: Limit, bucket = SOMEBODY): Promise<number> {
-    return (await this.look(limit, 0, bucket)).remaining;
+  async left(limit: Limit, identity = SOMEBODY): Promise<number> {
+    return (await this.look(limit, 0, identity)).remaining;
   }
 
   /** Whole units that are left under each of several limits. */
-  async leftOf(limits: readonly Limit[], bucket = SOMEBODY): Promise<number[]> {
-    return seen(await this.peek(hitsOn(limits, 0, bucket))).map(({ remaining }) => remaining);
+  async leftOf(limits: readonly Limit[], identity = SOMEBODY): Promise<number[]> {
+    return seen(await this.peek(hitsOn(limits, 0, identity))).map(({ remaining }) => remaining);
   }
 
   async refund(refunds: readonly Refund[]): Promise<void> {
     await this.storage.refund(refunds);
   }
 
-  async block(limit: Limit, duration: number, bucket = SOMEBODY): Promise<void> {
-    await this.storage.block([{ bucket, limit, duration }]);
+  async block(limit: Limit, duration: number, identity = SOMEBODY): Promise<void> {
+    await this.storage.block([{ identity, limit, duration }]);
   }
 
-  async remove(limits: readonly Limit[], bucket = SOMEBODY): Promise<void> {
-    await this.storage.remove(limits.map((limit) => ({ bucket, limit })));
+  async remove(limits: readonly Limit[], identity = SOMEBODY): Promise<void> {
+    await this.storage.remove(limits.map((limit) => ({ identity, limit })));
   }
 
   /** Takes every step of a history and compares the whole of what they met. */
@@ -119,8 +119,8 @@ export function limitOf(
 }
 
 /** One hit of the same cost on each of several limits. */
-export function hitsOn(limits: readonly Limit[], cost = 1, bucket = SOMEBODY): Hit[] {
-  return limits.map((limit) => ({ bucket, limit, cost }));
+export function hitsOn(limits: readonly Limit[], cost = 1, identity = SOMEBODY): Hit[] {
+  return limits.map((limit) => ({ identity, limit, cost }));
 }
 
 /** What the hits of a batch met. */
@@ -158,8 +158,8 @@ function assertAnswers(batch: readonly Hit[], result: BatchResult, now: number):
   equal(result.allowed, vetoes.length === 0, 'a batch is allowed iff every enforced limit allows');
 }
 
-function nameOf({ bucket, limit, cost }: Hit): unknown {
-  return { bucket, limit: limit.id, cost };
+function nameOf({ identity, limit, cost }: Hit): unknown {
+  return { identity, limit: limit.id, cost };
 }
 
 /** The only one of a list, where there is one. */

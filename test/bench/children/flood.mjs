@@ -60,6 +60,6 @@ function exhaustVictims() {
   for (const victim of victims) for (let count = 0; count < AMOUNT; count++) hit(victim);
 }
 
-function hit(bucket) {
-  return storage.consume([{ bucket, limit, cost: 1 }]).allowed;
+function hit(identity) {
+  return storage.consume([{ identity, limit, cost: 1 }]).allowed;
 }

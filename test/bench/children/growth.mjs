@@ -61,6 +61,6 @@ async function subjectOf(name) {
     let now = Date.now();
     const storage = new MemoryStorage({ clock: { now: () => now } });
     // Hits of one ms would be one entry of a moving window.
-    return { hit: (key) => storage.consume([{ bucket: key, limit, cost: 1 }]), tick: () => now++ };
+    return { hit: (key) => storage.consume([{ identity: key, limit, cost: 1 }]), tick: () => now++ };
   };
 }

@@ -28,7 +28,7 @@ answerQuestions({
     );
     for (let hit = 0; hit < hits; hit++) {
       now++;
-      await storage.consume(limits.map((limit) => ({ bucket: IDENTITY, limit, cost: 1 })));
+      await storage.consume(limits.map((limit) => ({ identity: IDENTITY, limit, cost: 1 })));
     }
     return weighAll();
   },

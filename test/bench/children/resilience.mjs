@@ -35,7 +35,7 @@ answerQuestions({
   async decide({ amount, strategy = 'fixed-window', decisions, inFlight, identities }) {
     const limit = createLimit({ id: `${strategy} ${amount}`, strategy, amount, period: HOUR });
     const batches = Array.from({ length: identities }, (_, index) => [
-      { bucket: `somebody-${index}`, limit, cost: 1 },
+      { identity: `somebody-${index}`, limit, cost: 1 },
     ]);
     const callsBefore = calls;
     let begun = 0;
@@ -63,7 +63,7 @@ answerQuestions({
   /** One identity that is refused asks for so long without a pause. */
   async insist(milliseconds) {
     const limit = createLimit({ id: 'insist', strategy: 'fixed-window', amount: 1, period: HOUR });
-    const batch = [{ bucket: 'somebody', limit, cost: 1 }];
+    const batch = [{ identity: 'somebody', limit, cost: 1 }];
     await storage.consume(batch);
     const callsBefore = calls;
     const begin = performance.now();
@@ -94,7 +94,7 @@ answerQuestions({
       while (performance.now() < end) {
         const begin = performance.now();
         try {
-          await storage.consume([{ bucket: `somebody-${next++ % 1000}`, limit, cost: 1 }]);
+          await storage.consume([{ identity: `somebody-${next++ % 1000}`, limit, cost: 1 }]);
         } catch {
           failures++;
         }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { createLimit, type BatchResult, type Hit, type Storage } from 'nestjs-limits';
-import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
+import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
-import { GuardedStorage } from '../../../lib/resilience/guarded.storage.js';
+import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { until } from '../../support/servers/server-process.js';
 
 /** What this process may let through alone. */
@@ -39,7 +39,7 @@ export interface OutageOptions {
   readonly remembers?: boolean;
 }
 
-let buckets = 0;
+let identities = 0;
 
 /**
  * A store behind all the layers that stand before a remote one, and what they tell. Jest fails every test in which a rejection
@@ -49,8 +49,8 @@ export class LayeredStore {
   readonly told: string[] = [];
   /** Why the store was given up, each time. */
   readonly reasons: string[] = [];
-  readonly storage: DegradingStorage;
-  readonly bucket = `somebody ${buckets++}`;
+  readonly storage: FallbackStorage;
+  readonly identity = `somebody ${identities++}`;
   #degradedAt = NaN;
   #recoveredAt = NaN;
 
@@ -59,7 +59,7 @@ export class LayeredStore {
     readonly store: Storage,
     readonly deadline = 50,
   ) {
-    const guarded = new GuardedStorage(
+    const guarded = new CircuitBreakerStorage(
       store,
       { timeout: deadline, failures: 5, probeInterval: 500 },
       {
@@ -75,14 +75,14 @@ export class LayeredStore {
         },
       },
     );
-    this.storage = new DegradingStorage(new DenialCacheStorage(guarded), {
+    this.storage = new FallbackStorage(new DenialCacheStorage(guarded), {
       onError: 'fallback',
       instances: AMOUNT / SHARE,
     });
   }
 
   hits(): Hit[] {
-    return [{ bucket: this.bucket, limit, cost: 1 }];
+    return [{ identity: this.identity, limit, cost: 1 }];
   }
 
   /** What the server has counted. */

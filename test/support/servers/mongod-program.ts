@@ -4,7 +4,7 @@ import { findProgram, isExecutable } from './programs.js';
 const VERSION = '7.0.15';
 
 /** Longer than a download of 100 MB should take; a network that swallows everything must not hold up the tests for ever. */
-const PATIENCE = 300_000;
+const CONNECT_GRACE_MS = 300_000;
 
 /** The mongod that MONGOD_BIN names, else the one on the PATH. */
 export function findMongod(): string | undefined {
@@ -19,7 +19,10 @@ export async function downloadMongod(): Promise<string> {
   const { MongoBinary } = await import('mongodb-memory-server-core');
   let timer: NodeJS.Timeout | undefined;
   const givenUp = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the download took more than ${PATIENCE} ms`)), PATIENCE);
+    timer = setTimeout(
+      () => reject(new Error(`the download took more than ${CONNECT_GRACE_MS} ms`)),
+      CONNECT_GRACE_MS,
+    );
   });
   try {
     return await Promise.race([MongoBinary.getPath({ version: VERSION }), givenUp]);

@@ -20,7 +20,7 @@ function outcome({
   ...limit
 }: Answer): Outcome {
   return {
-    bucket: 'ip:203.0.113.7',
+    identity: 'ip:203.0.113.7',
     limit: createLimit({ id: 'default', strategy: 'fixed-window', amount: 5, period: 60_000, ...limit }),
     cost: 1,
     allowed,

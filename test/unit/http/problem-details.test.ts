@@ -9,7 +9,7 @@ describe('Problem details', () => {
   it('name every enforced limit that refused, and no other', () => {
     const limits = [limit('minute', 0), limit('hour', 9), limit('trial', 0, 'shadow'), limit('day', 0)];
     const result = new MemoryStorage().consume(
-      limits.map((one) => ({ bucket: 'ip:1', limit: one, cost: 1 })),
+      limits.map((one) => ({ identity: 'ip:1', limit: one, cost: 1 })),
     );
     expect(problemDetails(new Decision(result), 'Try again later.')).toEqual({
       type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',

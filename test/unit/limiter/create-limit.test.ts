@@ -49,10 +49,10 @@ describe('createLimit', () => {
     const storage = new MemoryStorage();
     const [free, pro] = [createLimit(base), createLimit({ ...base, amount: 50 })];
 
-    storage.consume([{ bucket: 'user', limit: free, cost: 5 }]);
+    storage.consume([{ identity: 'user', limit: free, cost: 5 }]);
 
-    expect(storage.peek([{ bucket: 'user', limit: free, cost: 1 }])).toMatchObject({ allowed: false });
-    expect(storage.peek([{ bucket: 'user', limit: pro, cost: 1 }])).toMatchObject({
+    expect(storage.peek([{ identity: 'user', limit: free, cost: 1 }])).toMatchObject({ allowed: false });
+    expect(storage.peek([{ identity: 'user', limit: pro, cost: 1 }])).toMatchObject({
       allowed: true,
       outcomes: [{ remaining: 45 }],
     });

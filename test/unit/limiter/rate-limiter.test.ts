@@ -370,7 +370,7 @@ describe('Any limiter', () => {
         atomicity: 'batch',
         clock: 'local',
         strategies: ['fixed-window', 'fixed-window-elastic-expiry'],
-        largestMovingWindow: 0,
+        maxMovingWindow: 0,
       };
     }
     const counters = new CountersOnly();

@@ -1,43 +1,43 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, firstOf } from 'nestjs-limits';
-import { IdentityResolvers } from '../../../lib/nest/identities/identity-resolvers.js';
-import type { Identity } from '../../../lib/nest/identities/identity.js';
-import type { RateLimitKey } from '../../../lib/nest/identities/rate-limit-key.js';
-import type { InjectedFunctions } from '../../../lib/nest/injected-functions.js';
-import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
+import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
+import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
+import type { InjectedFunctions } from '../../../lib/nest/options/injected-functions.js';
+import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 
-function identityOf(key: RateLimitKey): Identity {
-  return new IdentityResolvers(resolveOptions({}), {} as InjectedFunctions).identityOf(key, 'The test');
+function sourceOf(key: RateLimitKey): IdentitySource {
+  return new IdentitySources(resolveOptions({}), {} as InjectedFunctions).for(key, 'The test');
 }
 
-function bucketOf(key: RateLimitKey, headers: unknown): unknown {
-  return identityOf(key).bucketOf({
+function identityOf(key: RateLimitKey, headers: unknown): unknown {
+  return sourceOf(key).resolve({
     context: {} as ExecutionContext,
     transport: { requestOf: () => ({ headers }) } as unknown as Transport,
-    addressBucket: () => 'ip:203.0.113.7',
+    addressIdentity: () => 'ip:203.0.113.7',
   });
 }
 
 describe('The identity of a header', () => {
   it.each(['constructor', '__proto__'])('is none where all objects have a "%s"', (name) => {
-    expect(bucketOf(`header:${name}`, {})).toBe(undefined);
-    expect(bucketOf(`header:${name}`, Object.create(null))).toBe(undefined);
+    expect(identityOf(`header:${name}`, {})).toBe(undefined);
+    expect(identityOf(`header:${name}`, Object.create(null))).toBe(undefined);
   });
 
   it('is what a request says under such a name', () => {
     const headers: unknown = JSON.parse('{"__proto__":"a","constructor":"b"}');
-    expect(bucketOf('header:__proto__', headers)).toBe('header:__proto__:a');
-    expect(bucketOf('header:constructor', headers)).toBe('header:constructor:b');
+    expect(identityOf('header:__proto__', headers)).toBe('header:__proto__:a');
+    expect(identityOf('header:constructor', headers)).toBe('header:constructor:b');
   });
 
   it('is one of all values of a header that is sent several times', () => {
-    expect(bucketOf('header:x-a', { 'x-a': ['1', '2'] })).toBe('header:x-a:1,2');
+    expect(identityOf('header:x-a', { 'x-a': ['1', '2'] })).toBe('header:x-a:1,2');
   });
 
   it('is none where the value is no text', () => {
-    expect(bucketOf('header:x-a', { 'x-a': { a: 1 } })).toBe(undefined);
+    expect(identityOf('header:x-a', { 'x-a': { a: 1 } })).toBe(undefined);
   });
 });
 
@@ -53,12 +53,12 @@ describe('A key that is a part of itself', () => {
     Object.assign(keys, { keys: first });
     first.push([keys]);
 
-    expect(() => identityOf(cyclic)).toThrow(new ConfigurationError(MESSAGE));
-    expect(() => identityOf(keys)).toThrow(new ConfigurationError(MESSAGE));
+    expect(() => sourceOf(cyclic)).toThrow(new ConfigurationError(MESSAGE));
+    expect(() => sourceOf(keys)).toThrow(new ConfigurationError(MESSAGE));
   });
 
   it('is not what stands in it twice', () => {
     const part: RateLimitKey[] = ['ip', 'user'];
-    expect(identityOf([part, part]).types).toEqual(['ip+user+ip+user']);
+    expect(sourceOf([part, part]).types).toEqual(['ip+user+ip+user']);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError } from 'nestjs-limits';
-import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 
 describe('The options of RateLimitModule', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
-import { resolveOptions } from '../../../lib/nest/resolve-options.js';
+import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import type { HttpTransport } from '../../../lib/nest/transports/http.transport.js';
 import { Transports } from '../../../lib/nest/transports/transports.js';
 
@@ -17,15 +17,15 @@ afterEach(() => {
 describe('The transports', () => {
   it('know the types of contexts of Nest, and limit others as well', () => {
     const all = transports();
-    expect(all.of('http')).toBe(http);
-    for (const type of ['graphql', 'ws', 'rpc', 'bot']) expect(all.of(type)).toBeDefined();
+    expect(all.get('http')).toBe(http);
+    for (const type of ['graphql', 'ws', 'rpc', 'bot']) expect(all.get(type)).toBeDefined();
   });
 
   it('are those that the option names, if it names some', () => {
     const some = transports(['http', 'bot']);
-    expect(some.of('http')).toBe(http);
-    expect(some.of('bot')).toBeDefined();
-    expect(some.of('ws')).toBeUndefined();
+    expect(some.get('http')).toBe(http);
+    expect(some.get('bot')).toBeDefined();
+    expect(some.get('ws')).toBeUndefined();
   });
 
   it('warn at start of a type that may be misspelt, and of no other', () => {

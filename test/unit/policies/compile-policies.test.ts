@@ -368,9 +368,9 @@ describe('What a limit by outcome takes', () => {
     ['success', true],
     ['failure', true],
     [() => true, true],
-  ])('may be given back at any time: %p, %p', (count, provisional) => {
+  ])('may be given back at any time: %p, %p', (count, refundable) => {
     const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
-    expect(policy?.limits[0]?.provisional).toBe(provisional);
+    expect(policy?.limits[0]?.refundable).toBe(refundable);
   });
 });
 

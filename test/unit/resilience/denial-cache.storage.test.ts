@@ -21,8 +21,8 @@ function limitOf(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'cached', strategy: 'fixed-window', amount: 1, period: MINUTE, ...options });
 }
 
-function hit(limit: Limit, cost = 1, bucket = 'somebody'): BatchResult {
-  return storage.consume([{ bucket, limit, cost }]) as BatchResult;
+function hit(limit: Limit, cost = 1, identity = 'somebody'): BatchResult {
+  return storage.consume([{ identity, limit, cost }]) as BatchResult;
 }
 
 describe('A refusal', () => {
@@ -43,23 +43,23 @@ describe('A refusal', () => {
   it('of hits of several identities ends when any of them is forgotten', () => {
     const [open, full] = [limitOf({ id: 'open', amount: 100 }), limitOf({ id: 'full' })];
     const batch: Hit[] = [
-      { bucket: 'address', limit: open, cost: 1 },
-      { bucket: 'user', limit: full, cost: 1 },
+      { identity: 'address', limit: open, cost: 1 },
+      { identity: 'user', limit: full, cost: 1 },
     ];
     const consume = (): boolean => (storage.consume(batch) as BatchResult).allowed;
     expect([consume(), consume(), consume()]).toEqual([true, false, false]);
     expect(inner.asked).toBe(2);
-    void storage.remove([{ bucket: 'user', limit: full }]);
+    void storage.remove([{ identity: 'user', limit: full }]);
     expect(consume()).toBe(true);
   });
 
   it('is remembered whatever others use of a limit that they share', () => {
     const [shared, own] = [limitOf({ id: 'shared', amount: 1000 }), limitOf({ id: 'own' })];
-    const consume = (bucket: string): boolean =>
+    const consume = (identity: string): boolean =>
       (
         storage.consume([
-          { bucket, limit: own, cost: 1 },
-          { bucket: 'all', limit: shared, cost: 1 },
+          { identity, limit: own, cost: 1 },
+          { identity: 'all', limit: shared, cost: 1 },
         ]) as BatchResult
       ).allowed;
     expect([consume('a'), consume('a')]).toEqual([true, false]);
@@ -72,10 +72,10 @@ describe('A refusal', () => {
 
   it('costs no more with many identities that share a limit that is used up', () => {
     const [shared, own] = [limitOf({ id: 'shared' }), limitOf({ id: 'own', amount: 10 })];
-    const consume = (bucket: string): unknown =>
+    const consume = (identity: string): unknown =>
       storage.consume([
-        { bucket: 'all', limit: shared, cost: 1 },
-        { bucket, limit: own, cost: 1 },
+        { identity: 'all', limit: shared, cost: 1 },
+        { identity, limit: own, cost: 1 },
       ]);
     consume('first');
     const times = [0, 1].map((round) => {
@@ -84,7 +84,7 @@ describe('A refusal', () => {
       return performance.now() - begin;
     });
     expect(times[1]).toBeLessThan(10 * (times[0] ?? 0));
-    void storage.remove([{ bucket: 'all', limit: shared }]);
+    void storage.remove([{ identity: 'all', limit: shared }]);
     expect(consume('round 1, other 5')).toMatchObject({ allowed: true });
   });
 
@@ -92,10 +92,10 @@ describe('A refusal', () => {
     const limit = limitOf();
     hit(limit);
     inner.does = 'hang';
-    const refused = storage.consume([{ bucket: 'somebody', limit, cost: 1 }]);
+    const refused = storage.consume([{ identity: 'somebody', limit, cost: 1 }]);
     inner.does = 'answer';
     inner.release(); // refused, but nobody has heard of it yet
-    void storage.remove([{ bucket: 'somebody', limit }]);
+    void storage.remove([{ identity: 'somebody', limit }]);
     expect((await refused).allowed).toBe(false);
     expect(hit(limit).allowed).toBe(true);
   });
@@ -135,7 +135,7 @@ describe('A refusal', () => {
 
   it.each<[string, Partial<CreateLimitOptions>]>([
     ['a window that every hit prolongs', { strategy: 'fixed-window-elastic-expiry' }],
-    ['a limit whose hits may be given back', { provisional: true }],
+    ['a limit whose hits may be given back', { refundable: true }],
   ])('by %s is not remembered', (_which, options) => {
     const limit = limitOf(options);
     for (let time = 0; time < 5; time++) hit(limit);
@@ -149,9 +149,9 @@ describe('A refusal', () => {
   });
 
   it.each<[string, (limit: Limit) => unknown]>([
-    ['is removed', (limit) => storage.remove([{ bucket: 'somebody', limit }])],
-    ['is refunded', (limit) => storage.refund([{ bucket: 'somebody', limit, cost: 1, window: 'current' }])],
-    ['is unblocked', (limit) => storage.block([{ bucket: 'somebody', limit, duration: 0 }])],
+    ['is removed', (limit) => storage.remove([{ identity: 'somebody', limit }])],
+    ['is refunded', (limit) => storage.refund([{ identity: 'somebody', limit, cost: 1, window: 'current' }])],
+    ['is unblocked', (limit) => storage.block([{ identity: 'somebody', limit, duration: 0 }])],
   ])('is forgotten when its identity %s', (_what, act) => {
     const limit = limitOf({ block: [MINUTE] });
     hit(limit);
@@ -204,7 +204,7 @@ describe('Whatever is hit when, a storage that remembers refusals', () => {
   it('answers as one that does not', () => {
     const limits = [
       limitOf({ amount: 3, period: 1000 }),
-      limitOf({ id: 'bucket', strategy: 'token-bucket', amount: 2, period: 700 }),
+      limitOf({ id: 'identity', strategy: 'token-bucket', amount: 2, period: 700 }),
       limitOf({ id: 'moving', strategy: 'moving-window', amount: 3, period: 900 }),
       limitOf({ id: 'sliding', strategy: 'sliding-window-counter', amount: 3, period: 800 }),
       limitOf({ id: 'elastic', strategy: 'fixed-window-elastic-expiry', amount: 3, period: 800 }),
@@ -222,7 +222,7 @@ describe('Whatever is hit when, a storage that remembers refusals', () => {
         for (const { wait, which, cost } of steps) {
           clock.advance(wait);
           const batch = which.map((index): Hit => ({
-            bucket: 'somebody',
+            identity: 'somebody',
             limit: limits[index] as Limit,
             cost,
           }));

@@ -10,8 +10,8 @@ import {
   type Limit,
 } from 'nestjs-limits';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
-import { GuardedStorage } from '../../../lib/resilience/guarded.storage.js';
+import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
+import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { LeasingStorage, type LeasingStorageOptions } from '../../../lib/resilience/leasing.storage.js';
 import { ManualClock } from '../../../lib/testing/manual-clock.js';
 import { ScriptedStorage } from './scripted.storage.js';
@@ -34,20 +34,20 @@ function limitOf(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'leased', strategy: 'fixed-window', amount: 1000, period: MINUTE, ...options });
 }
 
-const bucket = 'somebody';
+const identity = 'somebody';
 
 function hit(storage: LeasingStorage, limit: Limit, cost = 1): BatchResult {
-  return storage.consume([{ bucket, limit, cost }]) as BatchResult;
+  return storage.consume([{ identity, limit, cost }]) as BatchResult;
 }
 
 /** A hit on a store that takes its time. */
 function asked(storage: Storage, limit: Limit): Promise<BatchResult> {
-  return storage.consume([{ bucket, limit, cost: 1 }]) as Promise<BatchResult>;
+  return storage.consume([{ identity, limit, cost: 1 }]) as Promise<BatchResult>;
 }
 
 /** What the store has counted. */
 function counted(limit: Limit): number {
-  return limit.burst - (inner.peek([{ bucket, limit, cost: 0 }]).outcomes[0]?.remaining ?? NaN);
+  return limit.burst - (inner.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining ?? NaN);
 }
 
 describe('A lease', () => {
@@ -114,7 +114,7 @@ describe('A lease', () => {
     const limit = limitOf({ amount: 20 });
     hit(storage, limit, 1);
     expect(counted(limit)).toBe(10);
-    expect(await storage.consume([{ bucket, limit, cost: 15 }])).toMatchObject({ allowed: true });
+    expect(await storage.consume([{ identity, limit, cost: 15 }])).toMatchObject({ allowed: true });
     expect(inner.asked).toBe(2);
     expect(counted(limit)).toBe(16);
   });
@@ -132,7 +132,7 @@ describe('A lease', () => {
     ['an elastic window', { strategy: 'fixed-window-elastic-expiry' }],
     ['a shadow', { mode: 'shadow' }],
     ['a limit that blocks', { block: [MINUTE] }],
-    ['a limit that counts by outcome', { provisional: true }],
+    ['a limit that counts by outcome', { refundable: true }],
   ])('is none of %s', (_which, options) => {
     const storage = leasing();
     const limit = limitOf(options);
@@ -142,7 +142,7 @@ describe('A lease', () => {
 
   it('is none of hits on several limits', () => {
     const storage = leasing();
-    const batch: Hit[] = [limitOf(), limitOf({ id: 'other' })].map((limit) => ({ bucket, limit, cost: 1 }));
+    const batch: Hit[] = [limitOf(), limitOf({ id: 'other' })].map((limit) => ({ identity, limit, cost: 1 }));
     for (let time = 0; time < 5; time++) void storage.consume(batch);
     expect(inner.asked).toBe(5);
   });
@@ -152,7 +152,7 @@ describe('A lease', () => {
     hit(storage, limitOf());
     hit(storage, limitOf({ amount: 500 }));
     hit(storage, limitOf({ id: 'other' }));
-    void storage.consume([{ bucket: 'somebody else', limit: limitOf(), cost: 1 }]);
+    void storage.consume([{ identity: 'somebody else', limit: limitOf(), cost: 1 }]);
     expect(inner.asked).toBe(4);
     hit(storage, limitOf());
     hit(storage, limitOf({ amount: 500 }));
@@ -197,10 +197,10 @@ describe('Permits', () => {
     const storage = leasing();
     const limit = limitOf({ amount: 20 });
     hit(storage, limit);
-    const batch: Hit[] = [{ bucket, limit, cost: 12 }];
+    const batch: Hit[] = [{ identity, limit, cost: 12 }];
     expect(inner.peek(batch)).toMatchObject({ allowed: false, outcomes: [{ remaining: 10 }] });
     expect(storage.peek(batch)).toMatchObject({ allowed: false, outcomes: [{ remaining: 19 }] });
-    expect(storage.peek([{ bucket, limit, cost: 9 }])).toMatchObject({
+    expect(storage.peek([{ identity, limit, cost: 9 }])).toMatchObject({
       allowed: true,
       outcomes: [{ allowed: true, remaining: 19, retryAfter: 0 }],
     });
@@ -211,7 +211,7 @@ describe('Permits', () => {
     const [limit, other] = [limitOf({ amount: 20 }), limitOf({ id: 'other' })];
     const left = async (...batch: Hit[]): Promise<number | undefined> =>
       (await storage.peek(batch)).outcomes[0]?.remaining;
-    const cell = { bucket, limit, cost: 1 };
+    const cell = { identity, limit, cost: 1 };
     inner.does = 'hang';
     const asking = asked(storage, limit);
     inner.does = 'answer';
@@ -220,8 +220,8 @@ describe('Permits', () => {
     await asking;
     expect(await left(cell)).toBe(19);
     expect(await left(cell, { ...cell, limit: other })).toBe(10);
-    expect(await left({ ...cell, bucket: 'somebody else' })).toBe(20);
-    await storage.remove([{ bucket: 'somebody else', limit }]);
+    expect(await left({ ...cell, identity: 'somebody else' })).toBe(20);
+    await storage.remove([{ identity: 'somebody else', limit }]);
     expect(await left(cell)).toBe(19);
   });
 
@@ -229,7 +229,7 @@ describe('Permits', () => {
     const storage = leasing();
     const limit = limitOf({ amount: 20 });
     hit(storage, limit);
-    expect(storage.peek([{ bucket, limit, cost: 20 }])).toMatchObject({
+    expect(storage.peek([{ identity, limit, cost: 20 }])).toMatchObject({
       allowed: false,
       outcomes: [{ allowed: false, remaining: 19, retryAfter: MINUTE }],
     });
@@ -265,7 +265,7 @@ describe('Permits', () => {
   });
 
   it.each<[string, (storage: LeasingStorage, limit: Limit) => unknown]>([
-    ['forgotten', (storage, limit) => storage.remove([{ bucket, limit }])],
+    ['forgotten', (storage, limit) => storage.remove([{ identity, limit }])],
     ['reset', (storage) => storage.reset()],
   ])('are gone once the identity is %s', (_how, act) => {
     const storage = leasing();
@@ -281,7 +281,7 @@ describe('Permits', () => {
     const limit = limitOf();
     hit(storage, limit);
     const { receipts } = new Decision(hit(storage, limit));
-    expect(receipts).toMatchObject([{ bucket, cost: 1 }]);
+    expect(receipts).toMatchObject([{ identity, cost: 1 }]);
     void storage.refund(receipts);
     expect(counted(limit)).toBe(9);
   });
@@ -289,7 +289,7 @@ describe('Permits', () => {
   it('of a bucket that nobody has used go back when they are dead, where it is larger than its amount', async () => {
     const storage = leasing();
     const limit = limitOf({ strategy: 'token-bucket', amount: 60, burst: 1000 });
-    inner.consume([{ bucket, limit, cost: 900 }]);
+    inner.consume([{ identity, limit, cost: 900 }]);
     hit(storage, limit);
     clock.advance(MINUTE);
     hit(storage, limit);
@@ -301,7 +301,7 @@ describe('Permits', () => {
     const storage = leasing();
     const [limit, other] = [limitOf(), limitOf({ id: 'other' })];
     hit(storage, limit);
-    void storage.remove([{ bucket, limit: other }]);
+    void storage.remove([{ identity, limit: other }]);
     hit(storage, limit);
     expect(inner.asked).toBe(1);
   });
@@ -326,7 +326,7 @@ describe('Permits', () => {
     const limit = limitOf();
     hit(storage, limit);
     for (let number = 0; number < 10_000; number++)
-      void storage.consume([{ bucket: `number ${number}`, limit, cost: 1 }]);
+      void storage.consume([{ identity: `number ${number}`, limit, cost: 1 }]);
     await nextTurn();
     expect(counted(limit)).toBe(1);
   });
@@ -348,7 +348,7 @@ describe('While a lease is being taken', () => {
 
   it('and refused, each hit asks for itself', async () => {
     const limit = limitOf({ amount: 12 });
-    for (let time = 0; time < 8; time++) inner.consume([{ bucket, limit, cost: 1 }]);
+    for (let time = 0; time < 8; time++) inner.consume([{ identity, limit, cost: 1 }]);
     const before = inner.asked;
     inner.does = 'hang';
     const storage = leasing();
@@ -361,7 +361,7 @@ describe('While a lease is being taken', () => {
   });
 
   it('and the store fails, all who wait for it are told', async () => {
-    const guarded = new GuardedStorage(
+    const guarded = new CircuitBreakerStorage(
       inner,
       { timeout: 20, failures: 100, probeInterval: 1000 },
       { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
@@ -383,7 +383,7 @@ describe('While a lease is being taken', () => {
       new Promise((_resolve, reject) => {
         die = () => reject(new StorageError('no power'));
       }) as never;
-    const guarded = new GuardedStorage(
+    const guarded = new CircuitBreakerStorage(
       inner,
       { timeout: 5, failures: 100, probeInterval: 1000 },
       { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
@@ -400,13 +400,13 @@ describe('While a lease is being taken', () => {
   ] as const)(
     'and the answer comes too late, it counts for those who were %s, and the rest goes back',
     async (_how, onError, kept) => {
-      const guarded = new GuardedStorage(
+      const guarded = new CircuitBreakerStorage(
         inner,
         { timeout: 20, failures: 100, probeInterval: 1000 },
         { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
       );
       const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
-      const degrading = new DegradingStorage(remote, { onError, instances: 1 });
+      const degrading = new FallbackStorage(remote, { onError, instances: 1 });
       const limit = limitOf();
       inner.does = 'hang';
       const hits = [1, 2, 3].map(() => asked(degrading, limit));

@@ -1,25 +1,25 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLimit, type BatchResult, type Hit, type Storage } from 'nestjs-limits';
-import { DegradingStorage } from '../../../lib/resilience/degrading.storage.js';
+import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
-import { GuardedStorage, LateAnswerError } from '../../../lib/resilience/guarded.storage.js';
+import { CircuitBreakerStorage, LateAnswerError } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { LeasingStorage } from '../../../lib/resilience/leasing.storage.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
 const limit = createLimit({ id: 'hundred', strategy: 'fixed-window', amount: 100, period: 60_000 });
 /** As the guard asks: with more than the contract asks for. */
-const asked = { bucket: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
+const asked = { identity: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
 const batch: readonly Hit[] = [asked];
 
-const contract = ['allowed', 'bucket', 'cost', 'limit', 'remaining', 'resetTime', 'retryAfter', 'window'];
+const contract = ['allowed', 'cost', 'identity', 'limit', 'remaining', 'resetTime', 'retryAfter', 'window'];
 const ofLease = [...contract, 'takenAt'].sort();
 
 async function propertiesOf(result: BatchResult | Promise<BatchResult>): Promise<string[]> {
   return Object.keys((await result).outcomes[0] ?? {}).sort();
 }
 
-function guarding(inner: Storage): GuardedStorage {
-  return new GuardedStorage(
+function guarding(inner: Storage): CircuitBreakerStorage {
+  return new CircuitBreakerStorage(
     inner,
     { timeout: 5, failures: 100, probeInterval: 1000 },
     { degraded: () => undefined, recovered: () => undefined },
@@ -31,7 +31,7 @@ describe('An outcome has the properties of the contract, and nothing of whoever 
     'where the store fails and hits are told to %s',
     async (onError) => {
       const inner = new ScriptedStorage();
-      const storage = new DegradingStorage(inner, { onError, instances: 1 });
+      const storage = new FallbackStorage(inner, { onError, instances: 1 });
       inner.does = 'fail';
       expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
       expect(await propertiesOf(storage.peek(batch))).toEqual(contract);

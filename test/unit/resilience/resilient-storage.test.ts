@@ -6,12 +6,12 @@ import {
   type ResolvedResilience,
 } from '../../../lib/resilience/resilience.options.js';
 import { resilient, type DecidingStorage } from '../../../lib/resilience/resilient-storage.js';
-import { BorrowedStorage } from '../../../lib/storages/wrapped.storage.js';
+import { BorrowedStorage } from '../../../lib/core/wrapped.storage.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
 const limit = createLimit({ id: 'none', strategy: 'fixed-window', amount: 0, period: 60_000 });
-const batch: Hit[] = [{ bucket: 'somebody', limit, cost: 1 }];
+const batch: Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
 const listener = { degraded: () => undefined, recovered: () => undefined };
 
 /** A remote storage that counts how often it is asked. */

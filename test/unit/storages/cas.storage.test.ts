@@ -43,15 +43,15 @@ describe('concurrent calls of one process', () => {
   });
 
   it('on several identities run side by side', async () => {
-    await Promise.all(['a', 'b', 'c'].map((bucket) => storage.consume(hits([hourly()], bucket))));
+    await Promise.all(['a', 'b', 'c'].map((identity) => storage.consume(hits([hourly()], identity))));
     expect(server.calls.slice(0, 3).map(({ method }) => method)).toEqual(['read', 'read', 'read']);
     expect(server.count('compareAndSet')).toBe(3);
   });
 
   it('of every kind on one identity never race each other', async () => {
     const first = await storage.consume(hits([hourly()]));
-    const receipt = first.outcomes.map(({ bucket, limit, cost, window }) => ({
-      bucket,
+    const receipt = first.outcomes.map(({ identity, limit, cost, window }) => ({
+      identity,
       limit,
       cost,
       at: first.now,
@@ -427,7 +427,7 @@ describe('close', () => {
 describe('capabilities', () => {
   it('are those of one identity at a time, by this clock', () => {
     expect(storage.capabilities).toEqual({
-      atomicity: 'bucket',
+      atomicity: 'identity',
       clock: 'local',
       strategies: [
         'fixed-window',
@@ -436,7 +436,7 @@ describe('capabilities', () => {
         'sliding-window-counter',
         'token-bucket',
       ],
-      largestMovingWindow: 10_000,
+      maxMovingWindow: 10_000,
     });
   });
 });
@@ -470,12 +470,12 @@ function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: HOUR, ...options });
 }
 
-function hits(limits: readonly Limit[], bucket = 'somebody', cost = 1): Hit[] {
-  return limits.map((limit) => ({ bucket, limit, cost }));
+function hits(limits: readonly Limit[], identity = 'somebody', cost = 1): Hit[] {
+  return limits.map((limit) => ({ identity, limit, cost }));
 }
 
-async function left(limit: Limit, bucket = 'somebody'): Promise<number | undefined> {
-  return (await storage.peek(hits([limit], bucket, 0))).outcomes[0]?.remaining;
+async function left(limit: Limit, identity = 'somebody'): Promise<number | undefined> {
+  return (await storage.peek(hits([limit], identity, 0))).outcomes[0]?.remaining;
 }
 
 function stored(): Record<string, number[]> {

@@ -9,7 +9,7 @@ import {
 } from 'nestjs-limits';
 import { consumeBatch, refundBatch } from '../../../lib/storages/apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../../../lib/storages/consume-in-parts.js';
-import { receiptsOf } from '../../../lib/storages/contract.js';
+import { receiptsOf } from '../../../lib/core/contract.js';
 import { ReferenceCells } from '../../../lib/testing/conformance/reference-cells.js';
 
 const NOW = 1_704_067_200_000;
@@ -17,9 +17,11 @@ const HOUR = 3_600_000;
 
 describe('partition', () => {
   it('groups a batch by part, each in order', () => {
-    const batch = ['a', 'b', 'a', 'c', 'b'].map((bucket, index) => hit(bucket, hourly({ id: `${index}` })));
-    const parts = partition(batch, ({ bucket }) => bucket);
-    expect(parts.map((part) => part.map(({ bucket, limit }) => bucket + limit.id))).toEqual([
+    const batch = ['a', 'b', 'a', 'c', 'b'].map((identity, index) =>
+      hit(identity, hourly({ id: `${index}` })),
+    );
+    const parts = partition(batch, ({ identity }) => identity);
+    expect(parts.map((part) => part.map(({ identity, limit }) => identity + limit.id))).toEqual([
       ['a0', 'a2'],
       ['b1', 'b4'],
       ['c3'],
@@ -38,26 +40,26 @@ describe('consumeInParts', () => {
     const batch = [hit('a'), hit('b')];
     const result = consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       (part) =>
         new Promise((resolve) => {
-          asked.push(part.map(bucketOf).join());
+          asked.push(part.map(identityOf).join());
           answers.push(() => resolve(consumeBatch(new ReferenceCells(), part, NOW)));
         }),
       nothing,
     );
     expect(asked).toEqual(['a', 'b']);
     for (const answer of answers.reverse()) answer();
-    expect((await result).outcomes.map(bucketOf)).toEqual(['a', 'b']);
+    expect((await result).outcomes.map(identityOf)).toEqual(['a', 'b']);
   });
 
   it('throws what failed first, also when giving back fails too', async () => {
     const batch = [hit('a'), hit('b')];
     const result = consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       (part) => {
-        if (part[0]?.bucket === 'b') throw new Error('b is down');
+        if (part[0]?.identity === 'b') throw new Error('b is down');
         return consumeBatch(new ReferenceCells(), part, NOW);
       },
       () => Promise.reject(new Error('a is down by now')),
@@ -66,17 +68,19 @@ describe('consumeInParts', () => {
   });
 
   it('answers in the order of the batch, with the latest reading of the clock', async () => {
-    const batch = ['b', 'a', 'b', 'a'].map((bucket, index) => hit(bucket, hourly({ id: `${index}` }), index));
+    const batch = ['b', 'a', 'b', 'a'].map((identity, index) =>
+      hit(identity, hourly({ id: `${index}` }), index),
+    );
     const cells = new ReferenceCells();
     const refund = jest.fn<(refunds: readonly Refund[]) => void>();
     const result = await consumeInParts(
       batch,
-      partition(batch, bucketOf),
-      (part) => consumeBatch(cells, part, part[0]?.bucket === 'a' ? NOW + 5 : NOW),
+      partition(batch, identityOf),
+      (part) => consumeBatch(cells, part, part[0]?.identity === 'a' ? NOW + 5 : NOW),
       refund,
     );
     expect(result).toMatchObject({ allowed: true, now: NOW + 5 });
-    expect(result.outcomes.map(({ bucket, limit, remaining }) => [bucket, limit.id, remaining])).toEqual([
+    expect(result.outcomes.map(({ identity, limit, remaining }) => [identity, limit.id, remaining])).toEqual([
       ['b', '0', 3],
       ['a', '1', 2],
       ['b', '2', 1],
@@ -87,21 +91,21 @@ describe('consumeInParts', () => {
 
   it('has receipts that name when each part was taken, by the clock that decided it', async () => {
     const batch = [hit('a'), hit('b')];
-    const bucket = createLimit({ id: 'tokens', strategy: 'token-bucket', amount: 10, period: 1000 });
-    const tokens = batch.map(({ bucket: of }): Hit => ({ bucket: of, limit: bucket, cost: 4 }));
+    const identity = createLimit({ id: 'tokens', strategy: 'token-bucket', amount: 10, period: 1000 });
+    const tokens = batch.map(({ identity: of }): Hit => ({ identity: of, limit: identity, cost: 4 }));
     const cells = new ReferenceCells();
     const readings: Readonly<Record<string, number>> = { a: NOW, b: NOW + 200 };
     const result = await consumeInParts(
       tokens,
-      partition(tokens, bucketOf),
-      (part) => consumeBatch(cells, part, readings[part[0]?.bucket ?? ''] ?? NaN),
+      partition(tokens, identityOf),
+      (part) => consumeBatch(cells, part, readings[part[0]?.identity ?? ''] ?? NaN),
       nothing,
     );
     expect(result.now).toBe(NOW + 200);
     const receipts = receiptsOf(result);
     expect(receipts).toEqual([
-      { bucket: 'a', limit: bucket, cost: 4, at: NOW, window: 4 },
-      { bucket: 'b', limit: bucket, cost: 4, at: NOW + 200, window: 4 },
+      { identity: 'a', limit: identity, cost: 4, at: NOW, window: 4 },
+      { identity: 'b', limit: identity, cost: 4, at: NOW + 200, window: 4 },
     ]);
     expect(result.outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([true, false]);
   });
@@ -112,8 +116,8 @@ describe('consumeInParts', () => {
     const cells = new ReferenceCells();
     const { outcomes } = await consumeInParts(
       batch,
-      partition(batch, bucketOf),
-      (part) => consumeBatch(cells, part, part[0]?.bucket === 'a' ? NOW : NOW + 5),
+      partition(batch, identityOf),
+      (part) => consumeBatch(cells, part, part[0]?.identity === 'a' ? NOW : NOW + 5),
       nothing,
     );
     expect(outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([false, false]);
@@ -127,15 +131,15 @@ describe('consumeInParts', () => {
     const refund = jest.fn((refunds: readonly Refund[]) => refundBatch(cells, refunds, NOW));
     const result = await consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       (part) => consumeBatch(cells, part, NOW),
       refund,
     );
     expect(refund.mock.calls).toEqual([
       [
         [
-          { bucket: 'a', limit: hourly(), cost: 1, at: NOW, window: NOW + HOUR },
-          { bucket: 'c', limit: hourly({ id: 'two' }), cost: 2, at: NOW, window: NOW - 1000 + HOUR },
+          { identity: 'a', limit: hourly(), cost: 1, at: NOW, window: NOW + HOUR },
+          { identity: 'c', limit: hourly({ id: 'two' }), cost: 2, at: NOW, window: NOW - 1000 + HOUR },
         ],
       ],
     ]);
@@ -169,7 +173,7 @@ describe('consumeInParts', () => {
     const cells = new ReferenceCells();
     const result = await consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       (part) => consumeBatch(cells, part, NOW),
       nothing,
     );
@@ -186,15 +190,15 @@ describe('consumeInParts', () => {
     const refund = jest.fn<(refunds: readonly Refund[]) => void>();
     const result = consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       async (part): Promise<BatchResult> => {
-        if (part[0]?.bucket === 'b') throw failure;
+        if (part[0]?.identity === 'b') throw failure;
         return consumeBatch(new ReferenceCells(), part, NOW);
       },
       refund,
     );
     await expect(result).rejects.toBe(failure);
-    expect(refund.mock.calls.map(([refunds]) => refunds.map(bucketOf))).toEqual([['a', 'c']]);
+    expect(refund.mock.calls.map(([refunds]) => refunds.map(identityOf))).toEqual([['a', 'c']]);
   });
 
   it('waits for slow parts before it gives back, so that nothing stays taken', async () => {
@@ -203,9 +207,9 @@ describe('consumeInParts', () => {
     const refund = jest.fn<(refunds: readonly Refund[]) => void>();
     const result = consumeInParts(
       batch,
-      partition(batch, bucketOf),
+      partition(batch, identityOf),
       (part) =>
-        part[0]?.bucket === 'fails'
+        part[0]?.identity === 'fails'
           ? Promise.reject(new Error('down'))
           : new Promise((resolve) => {
               answer = () => resolve(consumeBatch(new ReferenceCells(), part, NOW));
@@ -216,7 +220,7 @@ describe('consumeInParts', () => {
     expect(refund).not.toHaveBeenCalled();
     answer();
     await expect(result).rejects.toThrow('down');
-    expect(refund.mock.calls.map(([refunds]) => refunds.map(bucketOf))).toEqual([['slow']]);
+    expect(refund.mock.calls.map(([refunds]) => refunds.map(identityOf))).toEqual([['slow']]);
   });
 
   it('turns what a part throws at once into a rejection', async () => {
@@ -241,13 +245,13 @@ describe('joinResults', () => {
     expect(joinResults([hit('a')], parts.slice(0, 1)).allowed).toBe(true);
   });
 
-  it('tells limits of one id in several buckets apart', () => {
+  it('tells limits of one id in several identities apart', () => {
     const cells = new ReferenceCells();
     const parts = [[hit('a', hourly(), 1)], [hit('b', hourly(), 2)]].map((part) =>
       consumeBatch(cells, part, NOW),
     );
     const { outcomes } = joinResults([hit('b', hourly(), 2), hit('a', hourly(), 1)], parts);
-    expect(outcomes.map(({ bucket, remaining }) => [bucket, remaining])).toEqual([
+    expect(outcomes.map(({ identity, remaining }) => [identity, remaining])).toEqual([
       ['b', 1],
       ['a', 2],
     ]);
@@ -261,12 +265,12 @@ function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 3, period: HOUR, ...options });
 }
 
-function hit(bucket: string, limit = hourly(), cost = 1): Hit {
-  return { bucket, limit, cost };
+function hit(identity: string, limit = hourly(), cost = 1): Hit {
+  return { identity, limit, cost };
 }
 
-function bucketOf({ bucket }: { bucket: string }): string {
-  return bucket;
+function identityOf({ identity }: { identity: string }): string {
+  return identity;
 }
 
 function nothing(): void {

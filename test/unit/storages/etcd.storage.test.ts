@@ -127,7 +127,7 @@ describe('an EtcdStorage', () => {
         'sliding-window-counter',
         'token-bucket',
       ],
-      largestMovingWindow: 10_000,
+      maxMovingWindow: 10_000,
     });
   });
 });

@@ -15,19 +15,20 @@ describe('a flood of a million identities', () => {
     const twice = limit({ amount: 2 });
     const limited = names('limited', 100);
     const halfWay = names('half-way', 100);
-    for (const bucket of [...limited, ...halfWay, ...limited]) hit(storage, twice, bucket);
+    for (const identity of [...limited, ...halfWay, ...limited]) hit(storage, twice, identity);
 
     let admitted = 0;
     let forgotten = 0;
     for (let index = 0; index < 1_000_000; index++) {
       if (hit(storage, twice, `flood ${index}`)) admitted++;
-      if (index % 50_000 === 0) forgotten += limited.filter((bucket) => hit(storage, twice, bucket)).length;
+      if (index % 50_000 === 0)
+        forgotten += limited.filter((identity) => hit(storage, twice, identity)).length;
     }
-    forgotten += limited.filter((bucket) => hit(storage, twice, bucket)).length;
+    forgotten += limited.filter((identity) => hit(storage, twice, identity)).length;
 
     expect(forgotten).toBe(0);
-    expect(halfWay.map((bucket) => hit(storage, twice, bucket))).toEqual(halfWay.map(() => true));
-    expect(halfWay.map((bucket) => hit(storage, twice, bucket))).toEqual(halfWay.map(() => false));
+    expect(halfWay.map((identity) => hit(storage, twice, identity))).toEqual(halfWay.map(() => true));
+    expect(halfWay.map((identity) => hit(storage, twice, identity))).toEqual(halfWay.map(() => false));
     // One hit of each identity that found a place, and of the others what the shared cells allow.
     expect(admitted).toBe(maxKeys - limited.length - halfWay.length + 2 * OVERFLOW_CELLS);
     expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
@@ -42,11 +43,11 @@ describe('a flood on a full storage', () => {
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
     const thrice = limit({ strategy, amount: 3 });
     const limited = names('limited', 100);
-    for (const bucket of [...limited, ...limited, ...limited]) hit(storage, thrice, bucket);
+    for (const identity of [...limited, ...limited, ...limited]) hit(storage, thrice, identity);
 
-    for (const bucket of flood) hit(storage, thrice, bucket);
+    for (const identity of flood) hit(storage, thrice, identity);
 
-    expect(limited.filter((bucket) => hit(storage, thrice, bucket))).toEqual([]);
+    expect(limited.filter((identity) => hit(storage, thrice, identity))).toEqual([]);
     expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
   });
 
@@ -55,13 +56,13 @@ describe('a flood on a full storage', () => {
     const storage = new MemoryStorage({ maxKeys, clock });
     const blocking = limit({ amount: 1, period: 1000, block: [HOUR] });
     const blocked = names('blocked', 100);
-    for (const bucket of [...blocked, ...blocked]) hit(storage, blocking, bucket);
+    for (const identity of [...blocked, ...blocked]) hit(storage, blocking, identity);
 
-    for (const bucket of flood) hit(storage, blocking, bucket);
+    for (const identity of flood) hit(storage, blocking, identity);
     clock.advance(1000);
-    for (const bucket of flood) hit(storage, blocking, bucket);
+    for (const identity of flood) hit(storage, blocking, identity);
 
-    expect(blocked.filter((bucket) => hit(storage, blocking, bucket))).toEqual([]);
+    expect(blocked.filter((identity) => hit(storage, blocking, identity))).toEqual([]);
   });
 
   it('on one limit leaves those alone who are limited by another, and takes nothing of a batch that they refuse', () => {
@@ -69,36 +70,36 @@ describe('a flood on a full storage', () => {
     const once = limit({ id: 'once', amount: 1 });
     const often = limit({ id: 'often', amount: 1000 });
     const limited = names('limited', 100);
-    for (const bucket of limited) hit(storage, once, bucket);
+    for (const identity of limited) hit(storage, once, identity);
 
-    for (const bucket of flood) hit(storage, often, bucket);
+    for (const identity of flood) hit(storage, often, identity);
 
-    expect(limited.filter((bucket) => hit(storage, once, bucket))).toEqual([]);
-    const [bucket] = limited;
-    if (bucket === undefined) throw new Error('There is nobody.');
-    const before = storage.peek([{ bucket, limit: often, cost: 1 }]).outcomes[0]?.remaining;
+    expect(limited.filter((identity) => hit(storage, once, identity))).toEqual([]);
+    const [identity] = limited;
+    if (identity === undefined) throw new Error('There is nobody.');
+    const before = storage.peek([{ identity, limit: often, cost: 1 }]).outcomes[0]?.remaining;
     const { allowed } = storage.consume([
-      { bucket, limit: often, cost: 1 },
-      { bucket, limit: once, cost: 1 },
+      { identity, limit: often, cost: 1 },
+      { identity, limit: once, cost: 1 },
     ]);
     expect(allowed).toBe(false);
-    expect(storage.peek([{ bucket, limit: often, cost: 1 }]).outcomes[0]?.remaining).toBe(before);
+    expect(storage.peek([{ identity, limit: often, cost: 1 }]).outcomes[0]?.remaining).toBe(before);
   });
 
   it('takes the places of those whose windows have ended, and of nobody else', () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ maxKeys, clock });
     const once = limit({ amount: 1 });
-    for (const bucket of flood.slice(0, maxKeys)) hit(storage, once, bucket);
+    for (const identity of flood.slice(0, maxKeys)) hit(storage, once, identity);
     clock.advance(HOUR);
     const limited = names('limited', 100);
-    for (const bucket of limited) hit(storage, once, bucket);
+    for (const identity of limited) hit(storage, once, identity);
 
     const newcomers = names('newcomer', maxKeys - limited.length);
-    expect(newcomers.filter((bucket) => !hit(storage, once, bucket))).toEqual([]);
-    for (const bucket of names('late', 50_000)) hit(storage, once, bucket);
+    expect(newcomers.filter((identity) => !hit(storage, once, identity))).toEqual([]);
+    for (const identity of names('late', 50_000)) hit(storage, once, identity);
 
-    expect([...limited, ...newcomers].filter((bucket) => hit(storage, once, bucket))).toEqual([]);
+    expect([...limited, ...newcomers].filter((identity) => hit(storage, once, identity))).toEqual([]);
     expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
   });
 });
@@ -111,6 +112,6 @@ function names(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${prefix} ${index}`);
 }
 
-function hit(storage: MemoryStorage, limit: Limit, bucket: string): boolean {
-  return storage.consume([{ bucket, limit, cost: 1 }]).allowed;
+function hit(storage: MemoryStorage, limit: Limit, identity: string): boolean {
+  return storage.consume([{ identity, limit, cost: 1 }]).allowed;
 }

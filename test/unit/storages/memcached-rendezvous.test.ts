@@ -6,7 +6,7 @@ const three = ['10.0.0.1:11211', '10.0.0.2:11211', '10.0.0.3:11211'];
 
 function placing(names: readonly string[]): (key: string) => string {
   const places = new Rendezvous(names, (name) => name);
-  return (key) => places.of(key);
+  return (key) => places.place(key);
 }
 
 describe('keys on several servers', () => {

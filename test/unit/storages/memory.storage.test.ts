@@ -26,14 +26,14 @@ describe('answers', () => {
   it('are there at once, without a promise', () => {
     const storage = open();
     const limit = once();
-    const batch = [{ bucket: 'somebody', limit, cost: 1 }];
+    const batch = [{ identity: 'somebody', limit, cost: 1 }];
     const result = storage.consume(batch);
     expect(result).toEqual({
       allowed: true,
       now: clock.now(),
       outcomes: [
         {
-          bucket: 'somebody',
+          identity: 'somebody',
           limit,
           cost: 1,
           allowed: true,
@@ -81,7 +81,7 @@ describe('options', () => {
         'sliding-window-counter',
         'token-bucket',
       ],
-      largestMovingWindow: 1_000_000,
+      maxMovingWindow: 1_000_000,
     });
     expect(hit(storage, once(), 'somebody').now).toBeGreaterThanOrEqual(1_700_000_000_000);
     storage.close();
@@ -327,26 +327,28 @@ describe('the cap', () => {
     expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
-  it.each<[string, (storage: MemoryStorage, buckets: readonly string[]) => void]>([
+  it.each<[string, (storage: MemoryStorage, identities: readonly string[]) => void]>([
     ['has expired', () => clock.advance(HOUR)],
     [
       'is removed',
-      (storage, buckets) => storage.remove(buckets.map((bucket) => ({ bucket, limit: once() }))),
+      (storage, identities) => storage.remove(identities.map((identity) => ({ identity, limit: once() }))),
     ],
     [
       'is given back',
-      (storage, buckets) =>
-        storage.refund(buckets.map((bucket) => ({ bucket, limit: once(), cost: 1, window: 'current' }))),
+      (storage, identities) =>
+        storage.refund(
+          identities.map((identity) => ({ identity, limit: once(), cost: 1, window: 'current' })),
+        ),
     ],
     ['a reset forgets', (storage) => void storage.reset()],
   ])('has room again for what comes after what %s', (_what, forget) => {
     const storage = open({ maxKeys: 1000 });
     const old = Array.from({ length: 1000 }, (_, index) => `old ${index}`);
-    for (const bucket of old) hit(storage, once(), bucket);
+    for (const identity of old) hit(storage, once(), identity);
     forget(storage, old);
     // Had they to share cells, some of a thousand would meet another's hit.
     const newcomers = Array.from({ length: 1000 }, (_, index) => `new ${index}`);
-    expect(newcomers.filter((bucket) => !hit(storage, once(), bucket).allowed)).toEqual([]);
+    expect(newcomers.filter((identity) => !hit(storage, once(), identity).allowed)).toEqual([]);
     expect(storage.reset()).toBe(1000);
   });
 
@@ -356,7 +358,7 @@ describe('the cap', () => {
     hit(storage, limit, 'first');
     expect(hit(storage, limit, 'shares').allowed).toBe(true);
     expect(hit(storage, limit, 'shares').allowed).toBe(false);
-    storage.remove([{ bucket: 'first', limit }]);
+    storage.remove([{ identity: 'first', limit }]);
     expect(hit(storage, limit, 'shares').allowed).toBe(false);
     clock.advance(HOUR);
     expect(hit(storage, limit, 'shares').allowed).toBe(true);
@@ -370,7 +372,7 @@ describe('the cap', () => {
       const [newcomer, known] = [once(), once({ id: 'known', strategy, amount: 5, period: SECOND })];
       hit(storage, known, 'somebody');
       clock.advance(10 * SECOND);
-      const batch = [newcomer, known].map((limit) => ({ bucket: 'somebody', limit, cost: limit.amount }));
+      const batch = [newcomer, known].map((limit) => ({ identity: 'somebody', limit, cost: limit.amount }));
       expect(storage.consume(batch)).toMatchObject({ allowed: true, outcomes: [{}, { remaining: 0 }] });
       expect([strategy, left(storage, known, 'somebody')]).toEqual([strategy, 0]);
     }
@@ -381,7 +383,7 @@ describe('the cap', () => {
     const sliding = once({ id: 'sliding', strategy: 'sliding-window-counter', amount: 2 });
     hit(storage, once(), 'first');
     for (let time = 0; time < 2; time++) hit(storage, sliding, 'newcomer');
-    storage.remove([{ bucket: 'first', limit: once() }]);
+    storage.remove([{ identity: 'first', limit: once() }]);
     clock.advance(1.5 * HOUR);
     expect(hit(storage, sliding, 'newcomer').outcomes[0]).toMatchObject({ allowed: true, remaining: 0 });
     expect(storage.reset()).toBe(1);
@@ -403,9 +405,9 @@ describe('the cap', () => {
     hit(storage, limit, 'first');
     hit(storage, limit, 'shares');
     hit(storage, limit, 'shares');
-    storage.refund([{ bucket: 'shares', limit, cost: 1, window: 'current' }]);
+    storage.refund([{ identity: 'shares', limit, cost: 1, window: 'current' }]);
     expect(left(storage, limit, 'shares')).toBe(2);
-    storage.remove([{ bucket: 'shares', limit }]);
+    storage.remove([{ identity: 'shares', limit }]);
     expect(left(storage, limit, 'shares')).toBe(3);
     expect(left(storage, limit, 'first')).toBe(2);
   });
@@ -429,12 +431,12 @@ function once(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: HOUR, ...options });
 }
 
-function hit(storage: MemoryStorage, limit: Limit, bucket: string): BatchResult {
-  return storage.consume([{ bucket, limit, cost: 1 }]);
+function hit(storage: MemoryStorage, limit: Limit, identity: string): BatchResult {
+  return storage.consume([{ identity, limit, cost: 1 }]);
 }
 
-function left(storage: MemoryStorage, limit: Limit, bucket: string): number | undefined {
-  return storage.peek([{ bucket, limit, cost: 0 }]).outcomes[0]?.remaining;
+function left(storage: MemoryStorage, limit: Limit, identity: string): number | undefined {
+  return storage.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining;
 }
 
 function countReadings(of: Clock): Clock & { readings: number } {

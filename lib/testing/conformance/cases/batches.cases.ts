@@ -1,5 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { receiptsOf, type Hit } from '../../../storages/contract.js';
+import { receiptsOf, type Hit } from '../../../core/contract.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
@@ -196,10 +196,10 @@ topic.addPerStrategy(
 async function assertAllOrNone(
   scenario: Scenario,
   refuser: StrategyName,
-  bucketOf: (strategy: StrategyName) => string,
+  identityOf: (strategy: StrategyName) => string,
 ): Promise<void> {
   const batch: Hit[] = strategyNames.map((strategy) => ({
-    bucket: bucketOf(strategy),
+    identity: identityOf(strategy),
     limit: limitOf(strategy, { amount: strategy === refuser ? 1 : 2, period: HOUR }),
     cost: 1,
   }));

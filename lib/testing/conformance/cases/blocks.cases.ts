@@ -1,5 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import type { Limit } from '../../../storages/limit.js';
+import type { Limit } from '../../../core/limit.js';
 import { CasesOf } from '../define-cases.js';
 import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, SECOND, seen } from '../scenario.js';
 
@@ -205,11 +205,11 @@ topic.add(
 
 topic.add('blocks of several identities are set and lifted at once', ['fixed-window'], async (scenario) => {
   const limit = oncePerMinute([HOUR]);
-  const buckets = ['conformance/a', 'conformance/b', 'conformance/c'];
-  const blocks = buckets.map((bucket) => ({ bucket, limit, duration: MINUTE }));
+  const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
+  const blocks = identities.map((identity) => ({ identity, limit, duration: MINUTE }));
   await scenario.storage.block(blocks);
   await scenario.storage.block(blocks.slice(1).map((block) => ({ ...block, duration: 0 })));
-  deepEqual(await Promise.all(buckets.map((bucket) => scenario.left(limit, bucket))), [0, 1, 1]);
+  deepEqual(await Promise.all(identities.map((identity) => scenario.left(limit, identity))), [0, 1, 1]);
 });
 
 topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario) => {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
-import type { Limit } from '../../../storages/limit.js';
+import type { Limit } from '../../../core/limit.js';
 import {
   hit,
   HOUR,

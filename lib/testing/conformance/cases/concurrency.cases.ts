@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { receiptsOf, type Hit } from '../../../storages/contract.js';
-import type { Limit } from '../../../storages/limit.js';
-import type { Storage } from '../../../storages/storage.js';
+import { receiptsOf, type Hit } from '../../../core/contract.js';
+import type { Limit } from '../../../core/limit.js';
+import type { Storage } from '../../../core/storage.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
@@ -64,8 +64,8 @@ topic.add(
   ['fixed-window'],
   async (scenario) => {
     const limit = limitOfForty('fixed-window');
-    const buckets = Array.from({ length: HITS }, (_, index) => `conformance/${index}`);
-    const results = await Promise.all(buckets.map((bucket) => scenario.hit(limit, 1, bucket)));
+    const identities = Array.from({ length: HITS }, (_, index) => `conformance/${index}`);
+    const results = await Promise.all(identities.map((identity) => scenario.hit(limit, 1, identity)));
     deepEqual(new Set(results.map(({ remaining }) => remaining)), new Set([LIMIT - 1]));
   },
 );

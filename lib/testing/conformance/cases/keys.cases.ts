@@ -1,6 +1,6 @@
 import { deepEqual } from 'node:assert/strict';
-import { RateLimitItemPerHour } from '../../../limits/rate-limit-items.js';
-import type { Limit } from '../../../storages/limit.js';
+import { RateLimitItemPerHour } from '../../../notation/rate-limit-items.js';
+import type { Limit } from '../../../core/limit.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, HOUR, limitOf, type Scenario } from '../scenario.js';
 
@@ -95,9 +95,15 @@ const identities: Readonly<Record<string, readonly (readonly string[])[]>> = {
 for (const [kind, spellings] of Object.entries(identities)) {
   topic.add(`keeps identities apart that differ in ${kind}`, ['fixed-window'], async (scenario) => {
     const hour = new RateLimitItemPerHour(1);
-    const buckets = spellings.map((identifiers) => hour.bucketFor(identifiers));
-    deepEqual(await hitEach(scenario, buckets), Object.fromEntries(buckets.map((bucket) => [bucket, true])));
-    deepEqual(await hitEach(scenario, buckets), Object.fromEntries(buckets.map((bucket) => [bucket, false])));
+    const identities = spellings.map((identifiers) => hour.identityFor(identifiers));
+    deepEqual(
+      await hitEach(scenario, identities),
+      Object.fromEntries(identities.map((identity) => [identity, true])),
+    );
+    deepEqual(
+      await hitEach(scenario, identities),
+      Object.fromEntries(identities.map((identity) => [identity, false])),
+    );
   });
 }
 
@@ -152,9 +158,11 @@ topic.addPerStrategy(
   },
 );
 
-async function hitEach(scenario: Scenario, buckets: readonly string[]): Promise<Record<string, boolean>> {
-  const results = await Promise.all(buckets.map((bucket) => scenario.consume(hitsOn([once], 1, bucket))));
-  return Object.fromEntries(results.map(({ allowed }, index) => [buckets[index] ?? '', allowed]));
+async function hitEach(scenario: Scenario, identities: readonly string[]): Promise<Record<string, boolean>> {
+  const results = await Promise.all(
+    identities.map((identity) => scenario.consume(hitsOn([once], 1, identity))),
+  );
+  return Object.fromEntries(results.map(({ allowed }, index) => [identities[index] ?? '', allowed]));
 }
 
 function long(length: number, last: string, filling = 'x'): string[] {

@@ -1,5 +1,5 @@
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
-import type { Storage } from '../../../storages/storage.js';
+import type { Storage } from '../../../core/storage.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, HOUR, limitOf } from '../scenario.js';
@@ -8,14 +8,14 @@ const topic = new CasesOf('lifecycle');
 const hourly = limitOf('fixed-window', { period: HOUR });
 
 topic.add('names its capabilities', [], async ({ storage: { capabilities } }) => {
-  ok(['batch', 'bucket', 'limit'].includes(capabilities.atomicity), 'atomicity is one of the three');
+  ok(['batch', 'identity', 'limit'].includes(capabilities.atomicity), 'atomicity is one of the three');
   ok(['local', 'server'].includes(capabilities.clock), 'clock is one of the two');
   ok(capabilities.strategies.length > 0, 'there is a strategy');
   deepEqual(
     capabilities.strategies.filter((strategy) => !strategyNames.includes(strategy)),
     [],
   );
-  ok(capabilities.largestMovingWindow > 0, 'a moving window holds something');
+  ok(capabilities.maxMovingWindow > 0, 'a moving window holds something');
 });
 
 topic.add('keeps to the key prefix it was given', [], async ({ storage, context }) => {
@@ -42,10 +42,10 @@ topic.add('forgets the cells that are removed, and only those', strategyNames, a
 });
 
 topic.add('forgets cells of several identities at once', ['fixed-window'], async (scenario) => {
-  const buckets = ['conformance/a', 'conformance/b'];
-  for (const bucket of buckets) await scenario.hit(hourly, 1, bucket);
-  await scenario.storage.remove(buckets.map((bucket) => ({ bucket, limit: hourly })));
-  for (const bucket of buckets) equal(await scenario.left(hourly, bucket), 3);
+  const identities = ['conformance/a', 'conformance/b'];
+  for (const identity of identities) await scenario.hit(hourly, 1, identity);
+  await scenario.storage.remove(identities.map((identity) => ({ identity, limit: hourly })));
+  for (const identity of identities) equal(await scenario.left(hourly, identity), 3);
 });
 
 topic.add(
@@ -53,11 +53,11 @@ topic.add(
   ['fixed-window'],
   async (scenario) => {
     equal(await scenario.storage.reset(), 0);
-    for (const bucket of ['conformance/a', 'conformance/b', 'conformance/c'])
-      await scenario.hit(hourly, 1, bucket);
+    for (const identity of ['conformance/a', 'conformance/b', 'conformance/c'])
+      await scenario.hit(hourly, 1, identity);
     equal(await scenario.storage.reset(), 3);
-    for (const bucket of ['conformance/a', 'conformance/b', 'conformance/c'])
-      equal(await scenario.left(hourly, bucket), 3);
+    for (const identity of ['conformance/a', 'conformance/b', 'conformance/c'])
+      equal(await scenario.left(hourly, identity), 3);
     equal(await scenario.storage.reset(), 0);
     await scenario.hit(hourly);
     equal(await scenario.left(hourly), 2);
@@ -68,10 +68,10 @@ topic.add(
   'reset forgets more records than one answer of a server lists',
   ['fixed-window'],
   async (scenario) => {
-    const buckets = Array.from({ length: 500 }, (_, index) => `conformance/${index}`);
-    await scenario.consume(buckets.flatMap((bucket) => hitsOn([hourly], 1, bucket)));
+    const identities = Array.from({ length: 500 }, (_, index) => `conformance/${index}`);
+    await scenario.consume(identities.flatMap((identity) => hitsOn([hourly], 1, identity)));
     equal(await scenario.storage.reset(), 500);
-    const left = await scenario.peek(buckets.flatMap((bucket) => hitsOn([hourly], 0, bucket)));
+    const left = await scenario.peek(identities.flatMap((identity) => hitsOn([hourly], 0, identity)));
     deepEqual([...new Set(left.outcomes.map(({ remaining }) => remaining))], [3]);
   },
 );

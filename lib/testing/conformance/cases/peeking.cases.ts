@@ -38,11 +38,11 @@ topic.add('a look foretells whether a batch is refused', strategyNames, async (s
 
 topic.add('a look at several identities tells of each, in order', ['fixed-window'], async (scenario) => {
   const limit = limitOf('fixed-window');
-  const buckets = ['conformance/a', 'conformance/b', 'conformance/c'];
-  for (const [index, bucket] of buckets.entries()) await scenario.hit(limit, index, bucket);
-  const { outcomes } = await scenario.peek(buckets.flatMap((bucket) => hitsOn([limit], 1, bucket)));
+  const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
+  for (const [index, identity] of identities.entries()) await scenario.hit(limit, index, identity);
+  const { outcomes } = await scenario.peek(identities.flatMap((identity) => hitsOn([limit], 1, identity)));
   deepEqual(
-    outcomes.map(({ bucket, remaining }) => [bucket, remaining]),
+    outcomes.map(({ identity, remaining }) => [identity, remaining]),
     [
       ['conformance/a', 3],
       ['conformance/b', 2],

@@ -5,16 +5,16 @@ import {
   FixedWindowRateLimiter,
   MovingWindowRateLimiter,
 } from '../../../limiter/rate-limiters.js';
-import { RateLimitItemPerMinute } from '../../../limits/rate-limit-items.js';
-import { itemLimitId } from '../../../storages/storage.js';
+import { RateLimitItemPerMinute } from '../../../notation/rate-limit-items.js';
+import { itemLimitId } from '../../../core/storage.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, limitOf, MINUTE, SECOND } from '../scenario.js';
 
 const topic = new CasesOf('per-key methods');
 const item = new RateLimitItemPerMinute(3);
-const identity = ['user', 'a/b'];
-const key = item.keyFor(...identity);
+const identifiers = ['user', 'a/b'];
+const key = item.keyFor(...identifiers);
 const counters = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 
 topic.add(
@@ -59,11 +59,11 @@ const countingLimiters = [
 for (const [strategy, Limiter] of countingLimiters) {
   topic.add(`${strategy}: keyFor keys share what limiters count`, counters, async ({ storage, clock }) => {
     const limiter: RateLimiter = new Limiter(storage);
-    equal(await limiter.hit(item, ...identity), true);
+    equal(await limiter.hit(item, ...identifiers), true);
     equal(await storage.get(key), 1);
     equal(await storage.getExpiry(key), (clock.now() + MINUTE) / 1000);
     equal(await storage.incr(key, item.getExpiry(), strategy === 'fixed-window-elastic-expiry', 2), 3);
-    equal(await limiter.hit(item, ...identity), false);
+    equal(await limiter.hit(item, ...identifiers), false);
     equal(await storage.get(item.keyFor('somebody', 'else')), 0);
   });
 }
@@ -106,20 +106,20 @@ topic.add(
   ['moving-window'],
   async ({ storage, clock }) => {
     const limiter = new MovingWindowRateLimiter(storage);
-    equal(await limiter.hit(item, ...identity), true);
+    equal(await limiter.hit(item, ...identifiers), true);
     deepEqual(await storage.getMovingWindow(key, 3, 60), [clock.now(), 1]);
     equal(await storage.acquireEntry(key, 3, 60, { cost: 2 }), true);
-    equal(await limiter.hit(item, ...identity), false);
+    equal(await limiter.hit(item, ...identifiers), false);
   },
 );
 
 topic.add('clear forgets a key, whatever strategy counted there', strategyNames, async (scenario) => {
   const { storage } = scenario;
   const limits = strategyNames.map((strategy) => limitOf(strategy, { id: itemLimitId(item.cell, strategy) }));
-  const [bucket, other] = [item.bucketFor(identity), item.bucketFor(['other'])];
-  await scenario.consume([...hitsOn(limits, 1, bucket), ...hitsOn(limits, 1, other)]);
+  const [identity, other] = [item.identityFor(identifiers), item.identityFor(['other'])];
+  await scenario.consume([...hitsOn(limits, 1, identity), ...hitsOn(limits, 1, other)]);
   await storage.clear(key);
-  deepEqual(await scenario.leftOf(limits, bucket), [3, 3, 3, 3, 3]);
+  deepEqual(await scenario.leftOf(limits, identity), [3, 3, 3, 3, 3]);
   deepEqual(await scenario.leftOf(limits, other), [2, 2, 2, 2, 2]);
   await storage.incr('counter', 60);
   await storage.acquireEntry('counter', 3, 60);

@@ -1,7 +1,7 @@
 import { deepEqual } from 'node:assert/strict';
 import { consumeBatch, peekBatch, refundBatch } from '../../../storages/apply-batch.js';
-import { receiptsOf, type BatchResult, type Hit, type Refund } from '../../../storages/contract.js';
-import type { Limit } from '../../../storages/limit.js';
+import { receiptsOf, type BatchResult, type Hit, type Refund } from '../../../core/contract.js';
+import type { Limit } from '../../../core/limit.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { Random } from '../random.js';
@@ -10,7 +10,7 @@ import { limitOf, MINUTE, seen, type Scenario } from '../scenario.js';
 
 const topic = new CasesOf('random traces');
 
-const BUCKET = 'conformance/random';
+const IDENTITY = 'conformance/random';
 
 for (const seed of [1, 2]) {
   topic.add(
@@ -78,8 +78,8 @@ class Trace {
 
   async #remove(): Promise<void> {
     const limits = this.random.someOf(this.limits);
-    await this.scenario.remove(limits, BUCKET);
-    for (const limit of limits) this.#reference.remove(BUCKET, limit);
+    await this.scenario.remove(limits, IDENTITY);
+    for (const limit of limits) this.#reference.remove(IDENTITY, limit);
   }
 
   #compare(step: string, batch: readonly Hit[], result: BatchResult, expected: BatchResult): void {
@@ -107,9 +107,11 @@ class Trace {
   }
 
   #randomBatch(): Hit[] {
-    return this.random
-      .someOf(this.limits)
-      .map((limit) => ({ bucket: BUCKET, limit, cost: this.random.chance(5) ? 9 : this.random.below(4) }));
+    return this.random.someOf(this.limits).map((limit) => ({
+      identity: IDENTITY,
+      limit,
+      cost: this.random.chance(5) ? 9 : this.random.below(4),
+    }));
   }
 }
 

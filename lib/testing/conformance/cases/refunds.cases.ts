@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { receiptsOf, type Receipt } from '../../../storages/contract.js';
-import type { Limit } from '../../../storages/limit.js';
+import { receiptsOf, type Receipt } from '../../../core/contract.js';
+import type { Limit } from '../../../core/limit.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, limitOf, MINUTE, passes, refused, SECOND, seen, type Scenario } from '../scenario.js';
@@ -92,12 +92,12 @@ topic.add('gives back a batch of every strategy at once', strategyNames, async (
   deepEqual(await scenario.leftOf(limits), [2, 2, 2, 2, 2]);
 });
 
-topic.add('gives back to several buckets at once', ['fixed-window'], async (scenario) => {
+topic.add('gives back to several identities at once', ['fixed-window'], async (scenario) => {
   const limit = limitOf('fixed-window');
-  const buckets = ['conformance/first', 'conformance/second', 'conformance/third'];
-  const result = await scenario.consume(buckets.flatMap((bucket) => hitsOn([limit], 2, bucket)));
+  const identities = ['conformance/first', 'conformance/second', 'conformance/third'];
+  const result = await scenario.consume(identities.flatMap((identity) => hitsOn([limit], 2, identity)));
   await scenario.refund(receiptsOf(result));
-  const left = await Promise.all(buckets.map((bucket) => scenario.left(limit, bucket)));
+  const left = await Promise.all(identities.map((identity) => scenario.left(limit, identity)));
   deepEqual(left, [3, 3, 3]);
 });
 

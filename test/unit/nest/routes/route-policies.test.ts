@@ -55,8 +55,8 @@ describe('The policies of a route', () => {
     }
     const module = await compile([EarlyController], { limits: [{ name: 'all', limits: '9/day' }] });
     const routes = module.get(RoutePolicies);
-    const { policies } = routes.of(EarlyController, EarlyController.prototype.get);
-    expect(routes.of(EarlyController, EarlyController.prototype.get).policies).toBe(policies);
+    const { policies } = routes.get(EarlyController, EarlyController.prototype.get);
+    expect(routes.get(EarlyController, EarlyController.prototype.get).policies).toBe(policies);
     expect(idsOf(policies)).toEqual([
       'all@global:86400000:fixed-window',
       'default@route http GET /early/:id:60000:fixed-window',
@@ -80,13 +80,13 @@ describe('The policies of a route', () => {
       'There is no policy "class". Known policies: none.',
     );
 
-    const { policies } = routes.of(LateController, LateController.prototype.one);
+    const { policies } = routes.get(LateController, LateController.prototype.one);
     expect(idsOf(policies)).toEqual([
       'all@global:86400000:fixed-window',
       'class@controller http GET /late/broken:3600000:fixed-window',
       'default@route http GET /late/one:60000:fixed-window',
     ]);
-    expect(routes.of(LateController, LateController.prototype.one).policies).toBe(policies);
+    expect(routes.get(LateController, LateController.prototype.one).policies).toBe(policies);
     expect(directory.find({ policy: 'class' })).toBe(policies[1]);
     await module.close();
   });
@@ -97,14 +97,14 @@ describe('The policies of a route', () => {
     const module = await compile([]);
     await module.get(LazyModuleLoader).load(() => LateModule);
     const routes = module.get(RoutePolicies);
-    expect(idsOf(routes.of(LateController, LateController.prototype.one).policies)).toHaveLength(2);
+    expect(idsOf(routes.get(LateController, LateController.prototype.one).policies)).toHaveLength(2);
     await module.close();
   });
 
   it('that are wrong and were not there at the start say where at each request', async () => {
     const module = await compile([]);
     const routes = module.get(RoutePolicies);
-    const broken = (): unknown => routes.of(LateController, LateController.prototype.broken);
+    const broken = (): unknown => routes.get(LateController, LateController.prototype.broken);
     expect(broken).toThrow(/^@RateLimit on LateController\.broken: Cannot read the rate limit "2\/aeon"/);
     expect(broken).toThrow(/^@RateLimit on LateController\.broken: Cannot read the rate limit "2\/aeon"/);
     await module.close();
@@ -125,10 +125,10 @@ describe('The policies of a route', () => {
     const module = await compile([FirstController, SecondController]);
     const routes = module.get(RoutePolicies);
     const handler = Base.prototype.get;
-    expect(idsOf(routes.of(FirstController, handler).policies)).toEqual([
+    expect(idsOf(routes.get(FirstController, handler).policies)).toEqual([
       'default@route http GET /a:60000:fixed-window',
     ]);
-    expect(idsOf(routes.of(SecondController, handler).policies)).toEqual([
+    expect(idsOf(routes.get(SecondController, handler).policies)).toEqual([
       'default@route http GET /b:60000:fixed-window',
     ]);
     await module.close();
@@ -140,7 +140,7 @@ describe('The policies of a route', () => {
     // As decorators do that wrap the methods of request-scoped instances: each wrapper inherits the original's metadata.
     const makeHandler = (): WeakRef<RouteHandler> => {
       const handler = Object.setPrototypeOf(() => '', LateController.prototype.one) as RouteHandler;
-      expect(idsOf(routes.of(LateController, handler).policies)).toContain(
+      expect(idsOf(routes.get(LateController, handler).policies)).toContain(
         'default@route http GET /late/one:60000:fixed-window',
       );
       return new WeakRef(handler);

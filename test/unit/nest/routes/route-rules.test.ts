@@ -33,7 +33,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((app) => app.close()));
 });
 
-type Find = (request: object, handler?: 'find' | 'free') => ReturnType<RouteRules['of']>;
+type Find = (request: object, handler?: 'find' | 'free') => ReturnType<RouteRules['policiesFor']>;
 
 async function compile(...rules: RateLimitRule[]): Promise<{ find: Find; app: INestApplication }> {
   const metadata = { ...limited([UsersController], { rules }), providers: [EverybodyResolver] };
@@ -43,7 +43,7 @@ async function compile(...rules: RateLimitRule[]): Promise<{ find: Find; app: IN
   return {
     app,
     find: (request, handler = 'find') =>
-      routeRules.of(routes.of(UsersController, UsersController.prototype[handler]), request),
+      routeRules.policiesFor(routes.get(UsersController, UsersController.prototype[handler]), request),
   };
 }
 
@@ -112,6 +112,6 @@ describe('The rules of a route', () => {
 
   it('may count for what an injectable class finds out', async () => {
     const { find } = await compile({ ...users, key: EverybodyResolver });
-    expect(find(express('/users/1')).policies[0]?.identity.types).toEqual(['key']);
+    expect(find(express('/users/1')).policies[0]?.source.types).toEqual(['key']);
   });
 });

@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+import { ConfigurationError } from '../common/errors.js';
+import { describeValue, quote } from '../common/describe.js';
+import { assertWholeNumber } from '../common/options.js';
+import type { Quota, StrategyName } from '../strategies/strategy.js';
+import { isStrategyName, strategyNames } from '../strategies/strategies.js';
+
+/** The largest amount of a moving window on any storage: it is meant for exactness on small amounts. */
+export const MAX_MOVING_WINDOW = 1_000_000;
+
+/** A limit as storages see it: compiled once, frozen, and shared by all hits. Made by {@link createLimit}. */
+export interface Limit extends Quota {
+  /** Tells this limit's cell from the others of a bucket. Limits of one id share a cell: they may differ in amount, not in period. */
+  readonly id: string;
+  /** Short digest of the id, to address the cell where the id would be too long. */
+  readonly digest: string;
+  /** What people call this limit: in header fields, errors and events. */
+  readonly name: string;
+  /** By which it is counted. */
+  readonly strategy: StrategyName;
+  /** A shadow limit counts and reports, but refuses nothing. */
+  readonly mode: 'enforce' | 'shadow';
+  /** How long refusals block the limit, in ms: the first time, the second, …; empty for not at all. */
+  readonly block: readonly number[];
+  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. */
+  readonly refundable: boolean;
+}
+
+/** What {@link createLimit} makes a limit of. */
+export interface CreateLimitOptions {
+  /** Tells this limit's cell from the others of a bucket. */
+  id: string;
+  /** Default: the id. */
+  name?: string | undefined;
+  /** By which it is counted. */
+  strategy: StrategyName;
+  /** Units per period; a whole number. */
+  amount: number;
+  /** Whole ms. */
+  period: number;
+  /** Capacity of a token bucket. Default: the amount. */
+  burst?: number | undefined;
+  /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
+  mode?: 'enforce' | 'shadow' | undefined;
+  /** How long refusals block, in whole ms: the first time, the second, … Default: not at all. */
+  block?: readonly number[] | undefined;
+  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. Default: false. */
+  refundable?: boolean | undefined;
+}
+
+/**
+ * Compiles a limit.
+ *
+ * @throws ConfigurationError when it asks for something impossible
+ * @example
+ * ```ts
+ * import { createLimit, MemoryStorage } from 'nestjs-limits';
+ *
+ * const limit = createLimit({ id: 'logins', strategy: 'token-bucket', amount: 5, period: 60_000, burst: 10 });
+ * const { allowed } = new MemoryStorage().consume([{ identity: 'user:42', limit, cost: 1 }]);
+ * ```
+ */
+export function createLimit(options: CreateLimitOptions): Limit {
+  const {
+    id,
+    name = id,
+    strategy,
+    amount,
+    period,
+    burst,
+    mode = 'enforce',
+    block = [],
+    refundable = false,
+  } = options;
+  const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
+  if (!isStrategyName(strategy)) {
+    throw new ConfigurationError(
+      `${where('strategy')} must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,
+    );
+  }
+  if (mode !== 'enforce' && mode !== 'shadow') {
+    throw new ConfigurationError(
+      `${where('mode')} must be "enforce" or "shadow"; got ${describeValue(mode)}.`,
+    );
+  }
+  assertWholeNumber(where('amount'), amount, 0);
+  assertWholeNumber(where('period in ms'), period, 1);
+  if (strategy === 'moving-window' && amount > MAX_MOVING_WINDOW) {
+    throw new ConfigurationError(
+      `${where('amount')} is ${amount}: a moving window remembers each hit and holds at most ${MAX_MOVING_WINDOW}. ` +
+        'Take "sliding-window-counter" or "token-bucket" for large amounts.',
+    );
+  }
+  assertBurst(where('burst'), strategy, amount, period, burst);
+  for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
+
+  return Object.freeze({
+    id,
+    digest: createHash('sha256').update(id).digest('base64url').slice(0, 8),
+    name,
+    strategy,
+    amount,
+    period,
+    burst: burst ?? amount,
+    mode,
+    block: Object.freeze([...block]),
+    refundable,
+  });
+}
+
+function assertBurst(
+  where: string,
+  strategy: StrategyName,
+  amount: number,
+  period: number,
+  burst: number | undefined,
+): void {
+  if (burst !== undefined) {
+    if (strategy !== 'token-bucket') {
+      throw new ConfigurationError(
+        `${where} is for the strategy "token-bucket" only, not for "${strategy}".`,
+      );
+    }
+    assertWholeNumber(where, burst, 1);
+    if (amount === 0)
+      throw new ConfigurationError(
+        `${where} is ${burst} while the amount is 0: such a bucket would never refill.`,
+      );
+  }
+  if (strategy === 'token-bucket' && !Number.isSafeInteger((burst ?? amount) * period)) {
+    throw new ConfigurationError(
+      `${where} (${burst ?? amount}) times the period (${period} ms) must not exceed ${Number.MAX_SAFE_INTEGER}, or the bucket would lose precision.`,
+    );
+  }
+}

@@ -1,0 +1,147 @@
+import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
+import { all, attempt, chain } from '../../common/awaitable.js';
+import { ConfigurationError, ResolverError } from '../../common/errors.js';
+import { describeValue } from '../../common/describe.js';
+import { identityOf, joinIdentities } from '../../common/identity.js';
+import type { KeyFunction } from '../../policies/policy.js';
+import { InjectedFunctions } from '../options/injected-functions.js';
+import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { builtInSource } from './built-in-sources.js';
+import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
+import { single, type IdentitySource } from './identity-source.js';
+
+/** How many lists a key may lie within. */
+const MAX_KEY_DEPTH = 16;
+
+/** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
+@Injectable()
+export class IdentitySources {
+  /** Those of rules that are replaced go with them. */
+  readonly #ofObjects = new WeakMap<object, IdentitySource>();
+  readonly #ofNames = new Map<string, IdentitySource>();
+
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+  ) {}
+
+  /**
+   * The identity that a key means; the same for the same key, so that it is found out once per request.
+   *
+   * @throws ConfigurationError when it means none
+   */
+  for(key: RateLimitKey, where: string): IdentitySource {
+    const known = typeof key === 'string' ? this.#ofNames.get(key) : this.#ofObjects.get(key);
+    if (known !== undefined) return known;
+    assertNotWithinItself(key, where);
+    const source = this.#make(key, where);
+    if (typeof key === 'string') this.#ofNames.set(key, source);
+    else this.#ofObjects.set(key, source);
+    return source;
+  }
+
+  #make(key: RateLimitKey, where: string): IdentitySource {
+    if (typeof key === 'string') return builtInSource(key, where, this.options);
+    if (typeof key === 'function') return this.#ofFunction(key, where);
+    const keys = isFirstOf(key) ? key.keys : key;
+    if (!Array.isArray(keys) || keys.length === 0)
+      throw new ConfigurationError(
+        `${where}: a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got ${describeValue(key)}.`,
+      );
+    const sourcesOf = (parts: readonly RateLimitKey[]): IdentitySource[] =>
+      parts.map((part) => this.for(part, where));
+    return isFirstOf(key) ? firstOfParts(sourcesOf(keys)) : composite(sourcesOf(flatten(keys)));
+  }
+
+  #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): IdentitySource {
+    const find = this.functions.get<KeyFunction<ExecutionContext>>(key, where, 'key', 'IdentityResolver');
+    return {
+      types: ['key'],
+      isUnverified: false,
+      isOfUser: false,
+      resolve: ({ context }) =>
+        chain(find(context), (value) => {
+          if (value === undefined || value === null || value === '') return undefined;
+          if (typeof value === 'string') return identityOf('key', value);
+          throw new ResolverError(
+            `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
+          );
+        }),
+      fromValues: (values) => identityOf('key', single(values)),
+    };
+  }
+}
+
+/** A list within a list is more parts of it; a hole in a list is a part that is no key. */
+function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
+  return Array.from(keys).flatMap((key) =>
+    Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key],
+  );
+}
+
+/** Whoever follows the parts of such a key never comes to an end. */
+function assertNotWithinItself(
+  key: RateLimitKey,
+  where: string,
+  within: ReadonlySet<unknown> = new Set(),
+): void {
+  const keys: unknown = isFirstOf(key) ? key.keys : key;
+  if (!Array.isArray(keys)) return;
+  if (within.has(keys) || within.size >= MAX_KEY_DEPTH)
+    throw new ConfigurationError(
+      `${where}: a key is a list of keys that is a part of itself, or lies within ${MAX_KEY_DEPTH} others. Give its parts in one list.`,
+    );
+  const deeper = new Set([...within, keys]);
+  for (const part of keys as readonly RateLimitKey[]) assertNotWithinItself(part, where, deeper);
+}
+
+/** An identity of several parts, which are found out together. A part that is missing is the client's address. */
+function composite(parts: readonly IdentitySource[]): IdentitySource {
+  return {
+    types: [parts.map(({ types }) => types.join('|')).join('+')],
+    ...traitsOf(parts),
+    resolve: (request) =>
+      chain(
+        all(
+          parts.map((part) =>
+            attempt(() => chain(part.resolve(request), (identity) => identity ?? request.addressIdentity())),
+          ),
+        ),
+        joinIdentities,
+      ),
+    fromValues(values) {
+      if (values.length !== parts.length)
+        throw new TypeError(
+          `The policy is counted for an identity of ${parts.length} parts; got ${values.length} identifiers.`,
+        );
+      return joinIdentities(parts.map((part, index) => part.fromValues([values[index] as string])));
+    },
+  };
+}
+
+function traitsOf(parts: readonly IdentitySource[]): Pick<IdentitySource, 'isUnverified' | 'isOfUser'> {
+  return {
+    isUnverified: parts.some(({ isUnverified }) => isUnverified),
+    isOfUser: parts.some(({ isOfUser }) => isOfUser),
+  };
+}
+
+function firstOfParts(parts: readonly IdentitySource[]): IdentitySource {
+  return {
+    types: parts.flatMap(({ types }) => types),
+    ...traitsOf(parts),
+    resolve: (request) => {
+      const from = (index: number): ReturnType<IdentitySource['resolve']> => {
+        const part = parts[index];
+        return part && chain(part.resolve(request), (identity) => identity ?? from(index + 1));
+      };
+      return from(0);
+    },
+    fromValues() {
+      throw new ConfigurationError(
+        "The policy is counted for the first of several identities. Say which: { policy, as: 'user' }.",
+      );
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { Inject, Injectable, Scope, type Type } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { ConfigurationError } from '../../common/errors.js';
+
+/** A class whose instances have a method `resolve`. */
+export type ResolverClass<Result> = Type<{ resolve: Result }>;
+
+/** Turns what may be given as a function or as an injectable class into a function, once, when policies are compiled. */
+@Injectable()
+export class InjectedFunctions {
+  constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
+
+  /**
+   * @param what names the option in errors
+   * @throws ConfigurationError when the class is no provider, or is made anew per request
+   */
+  get<Result extends (...args: never[]) => unknown>(
+    given: Result | ResolverClass<Result>,
+    where: string,
+    what: string,
+    implemented: string,
+  ): Result {
+    return isClass(given) ? this.#bind(given, where, what, implemented) : given;
+  }
+
+  #bind<Result extends (...args: never[]) => unknown>(
+    resolverClass: ResolverClass<Result>,
+    where: string,
+    what: string,
+    implemented: string,
+  ): Result {
+    const { name } = resolverClass;
+    if (this.#scopeOf(resolverClass, where, what) !== Scope.DEFAULT) {
+      throw new ConfigurationError(
+        `${where}: the ${what} ${name} is request-scoped or transient. Policies are compiled once, before any request, so it ` +
+          'must be a singleton: remove the scope (also of what it injects) and read the request from the context it is given.',
+      );
+    }
+    const resolver = this.moduleRef.get(resolverClass, { strict: false });
+    if (typeof resolver.resolve !== 'function') {
+      throw new ConfigurationError(
+        `${where}: the ${what} ${name} has no method "resolve". Implement ${implemented}.`,
+      );
+    }
+    return ((...args) => resolver.resolve(...args)) as Result;
+  }
+
+  #scopeOf(resolverClass: Type, where: string, what: string): Scope {
+    try {
+      return this.moduleRef.introspect(resolverClass).scope;
+    } catch (cause) {
+      throw new ConfigurationError(
+        `${where}: the ${what} ${resolverClass.name} is not a provider. Add it to the providers of a module.`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** A class, unlike any other function, has a prototype that cannot be replaced; one compiled for ES5 shows its method. */
+function isClass<Result>(given: Result | ResolverClass<Result>): given is ResolverClass<Result> {
+  const prototype = Object.getOwnPropertyDescriptor(given, 'prototype');
+  return (
+    prototype?.writable === false ||
+    typeof (prototype?.value as { resolve?: unknown } | undefined)?.resolve === 'function'
+  );
+}

@@ -1,0 +1,76 @@
+import { describeValue, messageOf } from '../../common/describe.js';
+import { ConfigurationError, StorageError } from '../../common/errors.js';
+import { ObservedStorage } from '../../observability/observed.storage.js';
+import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
+import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
+import { MemoryStorage } from '../../storages/memory/memory.storage.js';
+import { storageFromString } from '../../storages/storage-from-string.js';
+import { isStorage, type Storage } from '../../core/storage.js';
+import { withTimeout } from '../../common/timeout.js';
+import { BorrowedStorage } from '../../core/wrapped.storage.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { StoreHealth } from './store-health.js';
+import type { StoreLog } from './store-log.js';
+
+/** Ms for which the store is looked at while the application starts. */
+const STARTUP_CHECK_TIMEOUT_MS = 2000;
+
+/** The storage that the options name, or have. */
+export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
+  const options = keyPrefix === undefined ? {} : { keyPrefix };
+  if (storage === undefined) return new MemoryStorage(options);
+  if (typeof storage === 'string') return storageFromString(storage, options);
+  if (!isStorage(storage)) {
+    throw new ConfigurationError(
+      `The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got ${describeValue(storage)}.`,
+    );
+  }
+  if (keyPrefix !== undefined) {
+    throw new ConfigurationError(
+      'The keyPrefix of RateLimitModule is for a storage given as a URI. Give yours to its constructor.',
+    );
+  }
+  return storage;
+}
+
+/**
+ * Refuses a store that cannot count, with what it says to an attempt.
+ *
+ * @throws StorageError
+ */
+export async function assertReady(store: Storage): Promise<void> {
+  try {
+    if (await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.check())) return;
+    await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.incr('start', 1));
+  } catch (cause) {
+    throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
+  }
+  throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
+}
+
+/** What decides; a storage that was given stays open when this is closed. */
+export function decidingStorage(
+  storage: Storage,
+  options: ResolvedOptions,
+  events: RateLimitEvents,
+  health: StoreHealth,
+  log: StoreLog,
+): DecidingStorage {
+  const { resilience } = options;
+  const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
+  if (resilience === false) return new ObservedStorage(owned, events);
+  const deciding = resilient(owned, resilience, {
+    failed: (error) => events.tell({ type: 'error', error }),
+    degraded: (error) => {
+      health.lost();
+      events.tell({ type: 'degraded', error });
+      log.lost(error);
+    },
+    recovered: () => {
+      health.found();
+      events.tell({ type: 'recovered' });
+      log.found();
+    },
+  });
+  return new ObservedStorage(deciding, events);
+}

@@ -1,0 +1,65 @@
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { chain } from '../../common/awaitable.js';
+import type { StorageError } from '../../common/errors.js';
+import { FixedWindowRateLimiter } from '../../limiter/rate-limiters.js';
+import type { OnError } from '../../common/on-error.js';
+import { MemoryStorage } from '../../storages/memory/memory.storage.js';
+import type { Storage } from '../../core/storage.js';
+import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+
+const logger = new Logger('RateLimit');
+
+/** So many losses of the store are worth a line: one that comes and goes would fill the log. */
+const LINES = '1 per 10 seconds';
+
+const MEANWHILE: Readonly<Record<OnError, string>> = {
+  allow: 'requests are let through',
+  fallback: 'this process counts alone',
+  deny: 'requests fail',
+};
+
+/** Writes to the log when the store is lost and when it is back, but not too often. */
+@Injectable()
+export class StoreLog implements OnApplicationShutdown {
+  readonly #lines = new FixedWindowRateLimiter(new MemoryStorage());
+  /** Whether the log says that the store is lost. */
+  #isTold = false;
+  /** Losses that the log says nothing of, since it last told of one. */
+  #leftOut = 0;
+  #later: NodeJS.Timeout | undefined;
+
+  constructor(
+    @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+  ) {}
+
+  /** Writes it as soon as another line may be written, unless the store is back by then. */
+  lost(error: StorageError): void {
+    void chain(this.#lines.consume(LINES, 'lost'), ({ allowed, retryAfter }) => {
+      if (allowed) this.#tell(error);
+      else this.#later = setTimeout(() => this.lost(error), retryAfter).unref();
+    });
+  }
+
+  found(): void {
+    clearTimeout(this.#later);
+    if (this.#isTold) logger.log(`${this.storage} is back.`);
+    else this.#leftOut++;
+    this.#isTold = false;
+  }
+
+  onApplicationShutdown(): void {
+    clearTimeout(this.#later);
+  }
+
+  #tell({ message }: StorageError): void {
+    const { resilience } = this.options;
+    if (resilience === false) return;
+    const sentence = message.endsWith('.') ? message : `${message}.`;
+    const others = this.#leftOut === 0 ? '' : ` Losses left out since the last such line: ${this.#leftOut}.`;
+    logger.warn(`${sentence} Until it is back, ${MEANWHILE[resilience.onError]}.${others}`);
+    this.#isTold = true;
+    this.#leftOut = 0;
+  }
+}

@@ -1,0 +1,76 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+import type { Decision } from '../../core/decision.js';
+import { describePeriod } from '../../notation/describe-period.js';
+
+/** What a client gets to know of a refusal. Times are in seconds; `retryAfter` is `null` when no wait would help. */
+export interface RefusalBody {
+  /** 429. */
+  readonly statusCode: number;
+  /** `'Too Many Requests'`. */
+  readonly error: string;
+  /** For people: which limit, and when to try again. */
+  readonly message: string;
+  /** The limit that refused. */
+  readonly limit: {
+    readonly name: string;
+    /** Units allowed per period. */
+    readonly amount: number;
+    /** Seconds. */
+    readonly period: number;
+    /** Units left, which were fewer than the request costs. */
+    readonly remaining: number;
+  };
+  /** Seconds until the same request would be allowed. */
+  readonly retryAfter: number | null;
+}
+
+/**
+ * A request was refused: 429 Too Many Requests. Carries the decision; the body names the limit that refused.
+ *
+ * @example
+ * ```json
+ * {
+ *   "statusCode": 429,
+ *   "error": "Too Many Requests",
+ *   "message": "Rate limit \"default\" exceeded: 5 per minute. Try again in 42 s.",
+ *   "limit": { "name": "default", "amount": 5, "period": 60, "remaining": 0 },
+ *   "retryAfter": 42
+ * }
+ * ```
+ * Periods and `retryAfter` are in seconds; `retryAfter` is `null` when no wait would help.
+ */
+export class RateLimitExceededException extends HttpException {
+  /** What clients are told, whatever the transport. */
+  readonly body: RefusalBody;
+
+  /** @param toResponse what an HTTP response says in place of the body: problem details, for example */
+  constructor(
+    /** All there is to know of the refusal. */
+    readonly decision: Decision,
+    message = describeRefusal(decision),
+    toResponse: (body: RefusalBody) => object = (body) => body,
+  ) {
+    const { limit, remaining } = decision.binding;
+    const body = {
+      statusCode: HttpStatus.TOO_MANY_REQUESTS,
+      error: 'Too Many Requests',
+      message,
+      limit: { name: limit.name, amount: limit.amount, period: limit.period / 1000, remaining },
+      retryAfter: retryAfterSeconds(decision),
+    };
+    super(toResponse(body), HttpStatus.TOO_MANY_REQUESTS);
+    this.body = body;
+    this.message = message;
+  }
+}
+
+function describeRefusal(decision: Decision): string {
+  const { name, amount, period } = decision.binding.limit;
+  const wait = retryAfterSeconds(decision);
+  const advice = wait === null ? 'Waiting would not help.' : `Try again in ${wait} s.`;
+  return `Rate limit "${name}" exceeded: ${amount} per ${describePeriod(period)}. ${advice}`;
+}
+
+function retryAfterSeconds({ retryAfter }: Decision): number | null {
+  return Number.isFinite(retryAfter) ? Math.ceil(retryAfter / 1000) : null;
+}

@@ -1,0 +1,113 @@
+import { describeValue } from '../common/describe.js';
+import { encodeIdentifier } from '../common/identifier.js';
+import { unitsOf, type Granularity } from './granularity.js';
+
+/**
+ * So many hits per so much time: `amount` per `multiples` × granularity. Immutable.
+ *
+ * @example
+ * ```ts
+ * import { RateLimitItemPerMinute } from 'nestjs-limits';
+ *
+ * const item = new RateLimitItemPerMinute(10, 2); // 10 per 2 minutes
+ * item.getExpiry(); // 120
+ * item.keyFor('user', '42'); // 'LIMITER/user/42/10/2/minute'
+ * ```
+ */
+export abstract class RateLimitItem {
+  /** The unit this class counts in; every concrete class declares its own. */
+  static readonly granularity: Granularity;
+
+  /** How many times the granularity one window lasts; at least 1. */
+  readonly multiples: number;
+
+  /**
+   * @param amount hits allowed per window, a safe integer; 0 refuses every hit
+   * @param multiples how many units one window lasts; 0 means 1
+   * @param namespace first part of every key
+   * @throws RangeError when a number is negative, fractional or too large
+   */
+  constructor(
+    /** Hits allowed per window; 0 refuses every hit. */
+    readonly amount: number,
+    multiples = 1,
+    /** First part of every key. */
+    readonly namespace = 'LIMITER',
+  ) {
+    this.multiples = multiples === 0 ? 1 : multiples;
+    assertCount('amount', amount, this);
+    assertCount('multiple', multiples, this);
+    assertCount('window in milliseconds', this.period, this);
+    encodeIdentifier(namespace);
+  }
+
+  /** Whether a unit of the notation, such as `'minute'`, `'Minutes'` or `'min'`, means this class. */
+  static checkGranularityString(unit: string): boolean {
+    return unitsOf(this.granularity).includes(unit.toLowerCase());
+  }
+
+  /** The unit this item counts in. */
+  get granularity(): Granularity {
+    return (this.constructor as typeof RateLimitItem).granularity;
+  }
+
+  /** Length of the window in milliseconds. */
+  get period(): number {
+    return this.granularity.milliseconds * this.multiples;
+  }
+
+  /** Length of the window in seconds. */
+  getExpiry(): number {
+    return this.period / 1000;
+  }
+
+  /** The key that counts this limit for the identity that the identifiers spell. Injective: different identifiers, different keys. */
+  keyFor(...identifiers: string[]): string {
+    return `${this.identityFor(identifiers)}/${this.cell}`;
+  }
+
+  /** The part of {@link keyFor} that names the identity. */
+  identityFor(identifiers: readonly string[]): string {
+    let identity = encodeIdentifier(this.namespace);
+    for (const identifier of identifiers) identity += `/${encodeIdentifier(identifier)}`;
+    return identity;
+  }
+
+  /** The part of {@link keyFor} that names the limit: amount, multiples and granularity. */
+  get cell(): string {
+    return `${this.amount}/${this.multiples}/${this.granularity.name}`;
+  }
+
+  /** Whether the other item has the same amount, multiples, granularity and namespace. */
+  equals(other: RateLimitItem): boolean {
+    return this.cell === other.cell && this.namespace === other.namespace;
+  }
+
+  /** Negative when this item comes first: by granularity, then multiples, then amount. Fit for `Array.prototype.sort`. */
+  compareTo(other: RateLimitItem): number {
+    return (
+      this.granularity.milliseconds - other.granularity.milliseconds ||
+      this.multiples - other.multiples ||
+      this.amount - other.amount
+    );
+  }
+
+  /** Such as `'10 per 1 minute'`. */
+  toString(): string {
+    return `${this.amount} per ${this.multiples} ${this.granularity.name}`;
+  }
+}
+
+function assertCount(what: string, value: unknown, { amount, multiples, granularity }: RateLimitItem): void {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    const item = `${shown(amount)} per ${shown(multiples)} ${granularity.name}`;
+    throw new RangeError(
+      `The ${what} of the rate limit "${item}" must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${shown(value)}.`,
+    );
+  }
+}
+
+/** Who writes no types may give anything, and not everything can be made a string. */
+function shown(value: unknown): string {
+  return typeof value === 'number' ? String(value) : describeValue(value);
+}

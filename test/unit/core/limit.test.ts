@@ -1,0 +1,119 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError, createLimit, type CreateLimitOptions } from 'nestjs-limits';
+
+const strategies = [
+  'fixed-window',
+  'fixed-window-elastic-expiry',
+  'moving-window',
+  'sliding-window-counter',
+  'token-bucket',
+] as const;
+
+describe('createLimit', () => {
+  it('fills in what is not said', () => {
+    expect(create()).toEqual({
+      id: 'logins',
+      digest: create().digest,
+      name: 'logins',
+      strategy: 'fixed-window',
+      amount: 5,
+      period: 60_000,
+      burst: 5,
+      mode: 'enforce',
+      block: [],
+      refundable: false,
+    });
+  });
+
+  it('keeps what is said', () => {
+    const limit = create({
+      name: 'Logins',
+      strategy: 'token-bucket',
+      burst: 10,
+      mode: 'shadow',
+      block: [1000, 2000],
+    });
+    expect(limit).toMatchObject({ name: 'Logins', burst: 10, mode: 'shadow', block: [1000, 2000] });
+  });
+
+  it('freezes the limit and its own copy of the durations', () => {
+    const block = [1000];
+    const limit = create({ block });
+    block.push(2000);
+    expect(limit.block).toEqual([1000]);
+    expect(Object.isFrozen(limit)).toBe(true);
+    expect(Object.isFrozen(limit.block)).toBe(true);
+  });
+
+  it('digests the id alone, into eight characters that are safe in any key', () => {
+    expect(create().digest).toMatch(/^[A-Za-z0-9_-]{8}$/);
+    expect(create({ amount: 9, name: 'other', mode: 'shadow' }).digest).toBe(create().digest);
+    expect(create({ id: 'signups' }).digest).not.toBe(create().digest);
+  });
+
+  it.each(strategies)('takes an amount of 0 and a period of one ms by %s', (strategy) => {
+    expect(create({ strategy, amount: 0, period: 1 })).toMatchObject({ amount: 0, burst: 0, period: 1 });
+  });
+
+  it.each<[Partial<Record<keyof CreateLimitOptions, unknown>>, string]>([
+    [
+      { strategy: 'leaky-bucket' },
+      `The strategy of the limit "logins" must be one of ${strategies.join(', ')}; got the string "leaky-bucket".`,
+    ],
+    [
+      { strategy: 'toString' },
+      `The strategy of the limit "logins" must be one of ${strategies.join(', ')}; got the string "toString".`,
+    ],
+    [
+      { amount: -1 },
+      'The amount of the limit "logins" must be a whole number, at least 0; got the number -1.',
+    ],
+    [
+      { amount: 0.5 },
+      'The amount of the limit "logins" must be a whole number, at least 0; got the number 0.5.',
+    ],
+    [
+      { amount: '5' },
+      'The amount of the limit "logins" must be a whole number, at least 0; got the string "5".',
+    ],
+    [
+      { period: 0 },
+      'The period in ms of the limit "logins" must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      { mode: 'report' },
+      'The mode of the limit "logins" must be "enforce" or "shadow"; got the string "report".',
+    ],
+    [
+      { block: [1000, 0] },
+      'The block in ms of the limit "logins" must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      { strategy: 'moving-window', amount: 1_000_001 },
+      'The amount of the limit "logins" is 1000001: a moving window remembers each hit and holds at most 1000000. ' +
+        'Take "sliding-window-counter" or "token-bucket" for large amounts.',
+    ],
+    [
+      { burst: 10 },
+      'The burst of the limit "logins" is for the strategy "token-bucket" only, not for "fixed-window".',
+    ],
+    [
+      { strategy: 'token-bucket', burst: 0 },
+      'The burst of the limit "logins" must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      { strategy: 'token-bucket', amount: 0, burst: 3 },
+      'The burst of the limit "logins" is 3 while the amount is 0: such a bucket would never refill.',
+    ],
+    [
+      { strategy: 'token-bucket', amount: 2 ** 40, period: 2 ** 13 },
+      'The burst of the limit "logins" (1099511627776) times the period (8192 ms) must not exceed 9007199254740991, or the bucket would lose precision.',
+    ],
+  ])('refuses %j', (options, message) => {
+    expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(new ConfigurationError(message));
+  });
+});
+
+function create(options: Partial<CreateLimitOptions> = {}): ReturnType<typeof createLimit> {
+  return createLimit({ id: 'logins', strategy: 'fixed-window', amount: 5, period: 60_000, ...options });
+}

@@ -1,0 +1,85 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { MemoryStorage, StorageError } from 'nestjs-limits';
+import { resolveOptions } from '../../../../lib/nest/options/resolve-options.js';
+import { StoreLog } from '../../../../lib/nest/storage/store-log.js';
+import { RecordingLogger } from '../../../support/http-app.js';
+
+const LOST = 'MemoryStorage failed: no power. Until it is back, this process counts alone.';
+const BACK = 'MemoryStorage is back.';
+const error = new StorageError('MemoryStorage failed: no power');
+
+let written: RecordingLogger;
+let log: StoreLog;
+
+beforeEach(() => {
+  jest.useFakeTimers();
+  written = new RecordingLogger();
+  Logger.overrideLogger(written);
+  log = new StoreLog(new MemoryStorage(), resolveOptions({}));
+});
+
+afterEach(() => {
+  log.onApplicationShutdown();
+  Logger.overrideLogger(true);
+  jest.useRealTimers();
+});
+
+/** The store is lost for a ms, so many times in a row. */
+function flap(times: number): void {
+  for (let time = 0; time < times; time++) {
+    log.lost(error);
+    jest.advanceTimersByTime(1);
+    log.found();
+  }
+}
+
+describe('The log of the store', () => {
+  it('says once that it is lost and once that it is back', () => {
+    flap(1);
+    expect(written.warnings).toEqual([LOST]);
+    expect(written.infos).toEqual([BACK]);
+  });
+
+  it('has one line in ten seconds of a store that comes and goes, and the next says how many were left out', () => {
+    flap(500);
+    expect(written.warnings).toEqual([LOST]);
+    expect(written.infos).toEqual([BACK]);
+    jest.advanceTimersByTime(10_000);
+    flap(1);
+    expect(written.warnings).toEqual([LOST, `${LOST} Losses left out since the last such line: 499.`]);
+    expect(written.infos).toEqual([BACK, BACK]);
+    jest.advanceTimersByTime(10_000);
+    flap(1);
+    expect(written.warnings.at(-1)).toBe(LOST);
+  });
+
+  it('does not end with a store that is back when it is lost', () => {
+    flap(2);
+    log.lost(error);
+    jest.advanceTimersByTime(9_997);
+    expect(written.warnings).toEqual([LOST]);
+    jest.advanceTimersByTime(1);
+    expect(written.warnings).toEqual([LOST, `${LOST} Losses left out since the last such line: 1.`]);
+    log.found();
+    expect(written.infos).toEqual([BACK, BACK]);
+  });
+
+  it('says nothing any more once the application has ended', () => {
+    flap(1);
+    log.lost(error);
+    log.onApplicationShutdown();
+    jest.advanceTimersByTime(60_000);
+    expect(written.warnings).toEqual([LOST]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['allow', 'requests are let through'],
+    ['deny', 'requests fail'],
+  ] as const)('says what happens meanwhile: onError "%s"', (onError, meanwhile) => {
+    log = new StoreLog(new MemoryStorage(), resolveOptions({ resilience: { onError } }));
+    log.lost(new StorageError('It does not answer.'));
+    expect(written.warnings).toEqual([`It does not answer. Until it is back, ${meanwhile}.`]);
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals';
+import { ConfigurationError, parse, RateLimitParseError, type LimitInput } from 'nestjs-limits';
+import { itemsOf } from '../../../lib/notation/limit-input.js';
+
+describe('itemsOf', () => {
+  it('takes a text, an item or several items', () => {
+    const item = parse('1/minute');
+
+    expect(itemsOf('1/minute; 5/hour').map(String)).toEqual(['1 per 1 minute', '5 per 1 hour']);
+    expect(itemsOf(item)).toEqual([item]);
+    expect(itemsOf([item, parse('5/hour')])).toHaveLength(2);
+  });
+
+  it.each<[unknown, string]>([
+    [[], 'an empty list'],
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [10, 'the number 10'],
+    [{ amount: 10, period: 60_000 }, 'an object (Object)'],
+    [[parse('1/minute'), '5/hour'], 'the string "5/hour"'],
+    [[parse('1/minute'), undefined], 'undefined'],
+  ])('refuses %p', (input, described) => {
+    const message = `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${described}.`;
+    expect(() => itemsOf(input as LimitInput)).toThrow(new ConfigurationError(message));
+  });
+
+  it('refuses a malformed text as parseMany does', () => {
+    expect(() => itemsOf('ten per minute')).toThrow(RateLimitParseError);
+  });
+});

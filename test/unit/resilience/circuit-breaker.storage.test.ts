@@ -1,0 +1,274 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ConcurrentUpdateError, createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CircuitBreakerStorage, LateAnswerError } from '../../../lib/resilience/circuit-breaker.storage.js';
+import { receiptsOf } from '../../../lib/core/contract.js';
+import { ScriptedStorage } from './scripted.storage.js';
+
+const TIMEOUT = 20;
+const limit = createLimit({ id: 'guarded', strategy: 'fixed-window', amount: 100, period: 60_000 });
+const batch: Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
+
+let inner: ScriptedStorage;
+let guarded: CircuitBreakerStorage;
+let told: string[];
+let isLost: boolean;
+/** Of calls that failed. */
+let failures: string[];
+
+beforeEach(() => {
+  told = [];
+  isLost = false;
+  failures = [];
+  inner = new ScriptedStorage();
+  guarded = new CircuitBreakerStorage(
+    inner,
+    { timeout: TIMEOUT, failures: 3, probeInterval: 20 },
+    {
+      failed: (error) => {
+        failures.push(error.message);
+        told.push('failed');
+      },
+      degraded: (error) => {
+        isLost = true;
+        told.push(error.message);
+      },
+      recovered: () => {
+        isLost = false;
+        told.push('recovered');
+      },
+    },
+  );
+});
+
+afterEach(() => guarded.close());
+
+async function failureOf(call: Promise<unknown>): Promise<StorageError> {
+  const error: unknown = await call.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(StorageError);
+  return error as StorageError;
+}
+
+async function fail(times: number): Promise<void> {
+  inner.does = 'fail';
+  for (let time = 0; time < times; time++) await failureOf(guarded.consume(batch));
+}
+
+describe('A guarded storage', () => {
+  it('answers what the store answers', async () => {
+    expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+    expect(String(guarded)).toBe('ScriptedStorage');
+    expect(guarded.capabilities).toEqual(inner.capabilities);
+  });
+
+  it('waits for no answer longer than the timeout, and knows of what comes later', async () => {
+    inner.does = 'hang';
+    const begin = performance.now();
+    const error = await failureOf(guarded.consume(batch));
+    expect(error).toBeInstanceOf(LateAnswerError);
+    expect(error.message).toBe('ScriptedStorage has not answered within 20 ms.');
+    expect(performance.now() - begin).toBeGreaterThanOrEqual(TIMEOUT - 1);
+    inner.release();
+    expect(await (error as LateAnswerError).answer).toMatchObject({ allowed: true });
+  });
+
+  it('asks the store no more after so many failures in a row, and says why at once', async () => {
+    await fail(3);
+    expect(isLost).toBe(true);
+    expect(inner.asked).toBe(3);
+    const error = await failureOf(guarded.consume(batch));
+    expect(error.message).toBe(
+      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+    );
+    expect(inner.asked).toBe(3);
+    expect(told).toEqual(['failed', 'failed', 'failed', 'ScriptedStorage failed: no power']);
+    expect(inner.reconnected).toBe(1);
+  });
+
+  it('begins to count failures anew when the store answers', async () => {
+    for (let round = 0; round < 3; round++) {
+      await fail(2);
+      inner.does = 'answer';
+      await guarded.consume(batch);
+    }
+    expect(isLost).toBe(false);
+    expect(new Set(told)).toEqual(new Set(['failed']));
+  });
+
+  it('does not count what is not the failure of the store', async () => {
+    inner.does = 'answer';
+    const wrong: Hit[] = [{ identity: 'somebody', limit: undefined as never, cost: 1 }];
+    for (let time = 0; time < 9; time++)
+      await expect(guarded.consume(wrong)).rejects.not.toBeInstanceOf(RateLimitError);
+    expect(isLost).toBe(false);
+    expect(told).toEqual([]);
+  });
+
+  it('does not count races that were lost to others: the store is well', async () => {
+    inner.consume = () => {
+      throw new ConcurrentUpdateError('lost 16 races in a row');
+    };
+    for (let time = 0; time < 9; time++)
+      await expect(guarded.consume(batch)).rejects.toBeInstanceOf(ConcurrentUpdateError);
+    expect(told).toEqual(Array.from({ length: 9 }, () => 'failed'));
+  });
+
+  it('finds out by itself when the store is back', async () => {
+    await fail(3);
+    await sleep(80);
+    expect(isLost).toBe(true);
+    expect(inner.reconnected).toBeGreaterThan(1);
+    inner.does = 'answer';
+    await sleep(120);
+    expect(isLost).toBe(false);
+    expect(told.at(-1)).toBe('recovered');
+    expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
+    expect(inner.asked).toBe(4);
+  });
+
+  it('goes on probing a store that hangs', async () => {
+    await fail(3);
+    inner.does = 'hang';
+    await sleep(150);
+    expect(isLost).toBe(true);
+    inner.does = 'answer';
+    await sleep(150);
+    expect(isLost).toBe(false);
+  });
+
+  it('opens once, however many calls are in flight', async () => {
+    inner.does = 'hang';
+    const errors = await Promise.all(Array.from({ length: 50 }, () => failureOf(guarded.consume(batch))));
+    expect(errors.every((error) => error instanceof LateAnswerError)).toBe(true);
+    expect(told.filter((what) => what !== 'failed')).toEqual([
+      'ScriptedStorage has not answered within 20 ms.',
+    ]);
+  });
+
+  it('tells of every call that failed, one that is answered too late once, and of none that it did not make', async () => {
+    inner.does = 'hang';
+    await failureOf(guarded.consume(batch));
+    inner.release();
+    await fail(2);
+    await failureOf(guarded.consume(batch));
+    expect(failures).toEqual([
+      'ScriptedStorage has not answered within 20 ms.',
+      'ScriptedStorage failed: no power',
+      'ScriptedStorage failed: no power',
+    ]);
+  });
+
+  it('tells of calls that were in flight when it gave the store up', async () => {
+    inner.does = 'hang';
+    await Promise.all(Array.from({ length: 5 }, () => failureOf(guarded.consume(batch))));
+    expect(failures).toEqual(Array(5).fill('ScriptedStorage has not answered within 20 ms.'));
+    expect(told.indexOf('ScriptedStorage has not answered within 20 ms.')).toBe(3);
+  });
+
+  it('passes on as it is what a storage throws that is no error, and does not count it', async () => {
+    inner.consume = () => {
+      // eslint-disable-next-line @typescript-eslint/only-throw-error -- as storages of others may
+      throw 'no error';
+    };
+    for (let time = 0; time < 9; time++) await expect(guarded.consume(batch)).rejects.toBe('no error');
+    expect(told).toEqual([]);
+  });
+
+  it('leaves the store alone until a probe finds it well, whatever calls in flight are answered', async () => {
+    inner.does = 'hang';
+    const inFlight = guarded.consume(batch);
+    await fail(3);
+    inner.does = 'answer';
+    inner.release();
+    expect(await inFlight).toMatchObject({ allowed: true });
+    expect((await failureOf(guarded.consume(batch))).message).toBe(
+      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+    );
+  });
+
+  it('tells nothing of calls in flight once it is closed, though they fail', async () => {
+    inner.does = 'hang';
+    const inFlight = failureOf(guarded.consume(batch));
+    await guarded.close();
+    expect((await inFlight).message).toBe('ScriptedStorage has not answered within 20 ms.');
+    expect(told).toEqual([]);
+  });
+
+  it('tells nothing of a probe that finds the store well once it is closed', async () => {
+    await fail(3);
+    const probed = new Promise<void>((resolve) => {
+      inner.check = () => {
+        resolve();
+        return sleep(10, true) as never;
+      };
+    });
+    await probed;
+    await guarded.close();
+    const { reconnected } = inner;
+    await sleep(40);
+    expect(told.at(-1)).toBe('ScriptedStorage failed: no power');
+    expect(inner.reconnected).toBe(reconnected);
+  });
+
+  it('leaves nothing behind when it is closed while the store fails', async () => {
+    await fail(3);
+    await guarded.close();
+    const { reconnected } = inner;
+    await sleep(80);
+    expect(inner.reconnected).toBe(reconnected);
+    expect(told).toHaveLength(4);
+  });
+});
+
+describe('What is not a hit', () => {
+  it('but the refund of one waits for a store that is gone', async () => {
+    const { now, outcomes } = await guarded.consume(batch);
+    await guarded.consume(batch);
+    await fail(3);
+    await guarded.refund(receiptsOf({ allowed: true, now, outcomes }));
+    expect(inner.refunded).toEqual([]);
+    inner.does = 'answer';
+    await sleep(120);
+    expect(inner.refunded).toHaveLength(1);
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+  });
+
+  it('stays counted where the store is back and cannot give it back', async () => {
+    const taken = receiptsOf(await guarded.consume(batch));
+    await fail(3);
+    await guarded.refund(taken);
+    let asked = 0;
+    inner.refund = () => {
+      asked++;
+      throw new StorageError('gone again');
+    };
+    inner.does = 'answer';
+    await sleep(120);
+    expect(asked).toBe(1);
+    expect(told.slice(-2)).toEqual(['recovered', 'failed']);
+    expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
+  });
+
+  it('is done by the store, and not asked of one that fails', async () => {
+    const closing = createLimit({
+      id: 'closing',
+      strategy: 'fixed-window',
+      amount: 100,
+      period: 60_000,
+      block: [60_000],
+    });
+    const hit: Hit = { identity: 'somebody', limit: closing, cost: 1 };
+    await guarded.block([{ ...hit, duration: 60_000 }]);
+    expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: false, remaining: 0 });
+    await guarded.remove([hit]);
+    expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: true, remaining: 100 });
+
+    await fail(3);
+    const current = { ...hit, window: 'current' as const };
+    for (const call of [guarded.block([]), guarded.remove([]), guarded.refund([current])])
+      expect((await failureOf(call)).message).toBe(
+        'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+      );
+  });
+});
