@@ -7,10 +7,10 @@ import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** Texts of limits that are remembered. */
+/** Parsed limit texts kept in the cache. */
 const MAX_REMEMBERED_TEXTS = 1000;
 
-/** Makes hits on bare items: limits that are told apart by amount, multiples, granularity and strategy. Compiles each item once. */
+/** Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles each item once. */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
   readonly #texts = new Memo<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
@@ -22,7 +22,7 @@ export class ItemHits {
   ) {}
 
   hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    // One string for all limits of an identity: each new one would have to be hashed by whatever looks it up.
+    // Reuse one string for all limits of an identity: every new string is hashed again at its first look-up.
     let identity: string | undefined;
     let namespace: string | undefined;
     const batch = this.#itemsOf(limits).map((item) => {
