@@ -26,6 +26,7 @@ describe('conformanceCases', () => {
       'peeking',
       'refunds',
       'keys',
+      'shared cells',
       'batches',
       'blocks',
       'clocks',
