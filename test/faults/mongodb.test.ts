@@ -65,8 +65,7 @@ describeWithMongod('MongoDB', () => {
     }, 60_000);
 
     it('forgets nothing that was counted, and counts nothing twice', async () => {
-      const storage = open(server.uri);
-      const load = hitAllTheTime(storage);
+      const load = hitAllTheTime(open(server.uri, SHORT));
       await until(() => load.allowed > 50, 'hits to be counted');
       await server.kill();
       await until(() => load.failed > 5, 'hits to fail');
