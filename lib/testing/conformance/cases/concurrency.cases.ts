@@ -80,7 +80,7 @@ topic.add(
     const limit = limitOfForty('fixed-window');
     await storage.consume(hitsOn([limit]));
     const { outcomes } = await other.peek(hitsOn([limit]));
-    if (outcomes[0]?.remaining === LIMIT) return; // each is a world of its own, as in memory
+    if (outcomes[0]?.remaining === LIMIT) return; // the two share nothing, as in memory
     const [ours, theirs] = await Promise.all([
       countAllowed(storage, hitsOn([limit])),
       countAllowed(other, hitsOn([limit])),
