@@ -164,7 +164,8 @@ describe('a server that is stopped', () => {
       process.kill(server.pid, 'SIGCONT');
     }
     await until(() => storage.check(), 'the storage to find the server again');
-    expect(await used(open(server.uri))).toBe(1); // only reads were sent
+    // The first of them may have been counted before the signal stopped the server.
+    expect([1, 2]).toContain(await used(open(server.uri)));
   });
 
   it('is not taken for late when this process was busy past the timeout', async () => {

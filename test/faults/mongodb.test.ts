@@ -11,7 +11,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
 /** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
-const SHORT = { timeout: 1000 };
+const SHORT = { timeout: 2000 };
 
 const opened: MongoDBStorage[] = [];
 
@@ -41,6 +41,7 @@ describeWithMongod('MongoDB', () => {
   describe('that is killed', () => {
     it('makes calls reject with a StorageError, and storages serve again once it is back', async () => {
       const before = open(server.uri, SHORT);
+      await untilServed(() => before.peek(hits())); // connects
       await before.consume(hits());
       await server.kill();
       const meanwhile = open(server.uri, SHORT);
@@ -82,6 +83,7 @@ describeWithMongod('MongoDB', () => {
   describe('that is stopped', () => {
     it('makes calls reject with a StorageError, and serves again once it goes on', async () => {
       const storage = open(server.uri, SHORT);
+      await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
       process.kill(server.pid, 'SIGSTOP');
       try {
@@ -113,6 +115,7 @@ describeWithMongod('MongoDB', () => {
 
     it('does not keep a storage from closing', async () => {
       const storage = open(server.uri, SHORT);
+      await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
       process.kill(server.pid, 'SIGSTOP');
       try {

@@ -54,11 +54,12 @@ it('a primary that is told to become a replica is left for the new one', async (
   await Promise.all(Array.from({ length: 20 }, () => storage.consume(hits)));
   const before = await primaryPort();
   await untilReplicated(before);
-  await until(
-    async () => (await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n')).startsWith('+OK'),
-    'the failover to begin',
-  );
-  await until(async () => (await primaryPort()) !== before, 'the sentinels to name another');
+  await until(async () => {
+    if ((await primaryPort()) !== before) return true;
+    // Sentinels refuse this while a failover runs, and may give one up on a busy machine.
+    await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n');
+    return false;
+  }, 'the sentinels to name another');
   await until(
     async () => (await ask(before, 'INFO replication\r\n')).includes('role:slave'),
     'the primary to become a replica',
