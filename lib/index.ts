@@ -54,7 +54,7 @@ export { storageFromString, type StorageFromStringOptions } from './storages/sto
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
-export type { OnError } from './common/on-error.js';
+export type { OnError } from './core/contract.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
 export { Decision } from './core/decision.js';
@@ -81,8 +81,8 @@ export type {
 } from './policies/policy.js';
 export type { Rule } from './policies/rules.js';
 
-export { InjectRateLimitStorage } from './nest/decorators/inject-rate-limit-storage.decorator.js';
-export { RateLimitInfo } from './nest/decorators/rate-limit-info.decorator.js';
+export { InjectRateLimitStorage } from './nest/decorators/parameter.decorators.js';
+export { RateLimitInfo } from './nest/decorators/parameter.decorators.js';
 export { RateLimit } from './nest/decorators/rate-limit.decorator.js';
 export { SkipRateLimit } from './nest/decorators/skip-rate-limit.decorator.js';
 export {
@@ -112,6 +112,7 @@ export type {
   RateLimitOptions,
   RateLimitOptionsFactory,
   RateLimitRule,
+  RequestLike,
   UserFunction,
 } from './nest/options/rate-limit.options.js';
 export {
@@ -121,4 +122,3 @@ export {
 } from './nest/throttler-storage.js';
 export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
-export type { RequestLike } from './nest/transports/transport.js';
