@@ -1,3 +1,4 @@
+import { describeValue } from '../common/describe.js';
 import type { Evaluation } from '../strategies/evaluate.js';
 import type { Consumption, StrategyName } from '../strategies/strategy.js';
 import type { Limit } from './limit.js';
@@ -73,4 +74,25 @@ export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
 /** Copies a hit without further properties of the caller's object, since applications see outcomes. */
 export function bareHit({ identity, limit, cost }: Hit): Hit {
   return { identity, limit, cost };
+}
+
+/** What becomes of a hit that the store cannot decide: it passes, fails, or is counted by this process alone. */
+export type OnError = 'allow' | 'fallback' | 'deny';
+
+export const ON_ERROR: readonly OnError[] = ['allow', 'fallback', 'deny'];
+
+/** Of several the strictest. */
+export function strictest(modes: readonly OnError[]): OnError | undefined {
+  return ON_ERROR.findLast((mode) => modes.includes(mode));
+}
+
+/**
+ * Refuses a cost that is not a whole number from 0.
+ *
+ * @throws RangeError
+ */
+export function assertCost(cost: unknown): asserts cost is number {
+  if (!Number.isSafeInteger(cost) || (cost as number) < 0) {
+    throw new RangeError(`The cost of a hit must be a whole number from 0; got ${describeValue(cost)}.`);
+  }
 }

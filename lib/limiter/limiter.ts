@@ -1,6 +1,5 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import { assertCost } from '../common/cost.js';
-import type { Hit } from '../core/contract.js';
+import { assertCost, type Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';

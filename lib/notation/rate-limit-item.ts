@@ -1,5 +1,5 @@
 import { describeValue } from '../common/describe.js';
-import { encodeIdentifier } from '../common/identifier.js';
+import { encodeIdentifier } from '../common/identity.js';
 import { unitsOf, type Granularity } from './granularity.js';
 
 /**

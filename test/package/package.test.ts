@@ -185,6 +185,7 @@ describe('an application that has no optional package', () => {
 
 describe.each([
   ['an ES module application of NestJS 12', 'nest-12-esm'],
+  ['a CommonJS application of NestJS 10 with plain Jest', 'nest-10-commonjs'],
   ['a CommonJS application of NestJS 11 with plain Jest', 'nest-11-commonjs'],
 ])('%s', (_title, name) => {
   let application: string;
