@@ -101,6 +101,7 @@ export type {
 } from './core/contract.js';
 export { createLimit, type CreateLimitOptions, type Limit } from './core/limit.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
+export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 

@@ -36,6 +36,9 @@ const unnamed = {
     'Transports',
     // What Nest's builder of modules makes.
     'ConfigurableModuleClass',
+    // What `CasStorage` has in common with the other storages on servers; to others, a `Storage`.
+    'RecordStorage',
+    'ServerStorage',
   ],
   redis: ['RedisScriptStorage'], // what the three have in common; to others, a `Storage`
   terminus: ['StoreHealth'], // injected

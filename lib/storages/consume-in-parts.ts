@@ -30,6 +30,7 @@ export async function consumeInParts(
   consume: (part: readonly Hit[]) => Awaitable<BatchResult>,
   refund: (refunds: readonly Refund[]) => Awaitable<void>,
 ): Promise<BatchResult> {
+  if (parts.length === 1) return consume(batch);
   const settled = await Promise.allSettled(parts.map(async (part) => consume(part)));
   const results = settled.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
   const failure = settled.find((part) => part.status === 'rejected');

@@ -75,7 +75,7 @@ async function open(
     app,
     server,
     down(how = 'fails') {
-      storage.check = () => false;
+      storage.check = async () => false;
       server.interfere =
         how === 'hangs'
           ? () => new Promise<void>(() => {})
@@ -84,7 +84,7 @@ async function open(
             };
     },
     async up() {
-      storage.check = () => true;
+      storage.check = async () => true;
       server.interfere = () => undefined;
       await until(() => app.log.infos.includes(BACK), 'the store to be found again');
     },
@@ -194,7 +194,7 @@ describeOverHttp('A store that is down', (start) => {
   it('does not keep the application from starting, unless it has to be there', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
-    storage.check = () => false;
+    storage.check = async () => false;
     const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
     const readOnly = 'MapCasStorage answers, but does not take all that is to be counted.';
     const app = await start(limited([ShopController], { storage }));

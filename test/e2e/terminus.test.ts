@@ -102,7 +102,7 @@ describeOverHttp('The health check of limits', (start) => {
 
   it('fails while the store is down and nothing decides meanwhile', async () => {
     const storage = new MapCasStorage(new MapCasServer());
-    storage.check = () => {
+    storage.check = async () => {
       throw new Error('a check that breaks its contract');
     };
     const app = await start(withHealth({ storage, resilience: false }));
@@ -126,7 +126,7 @@ describeOverHttp('The health check of limits', (start) => {
     let checks = 0;
     const resilience = { failures: 1, probeInterval: 3_600_000 };
     const app = await start(withHealth({ storage, resilience }));
-    storage.check = () => {
+    storage.check = async () => {
       checks++;
       return true;
     };

@@ -9,7 +9,7 @@ import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js
 import { resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
 import { identityOf, joinIdentities, hashedIdentity } from '../../lib/common/identity.js';
-import { identityKey } from '../../lib/storages/identity-key.js';
+import { identityKey } from '../../lib/storages/server.storage.js';
 import { memcachedKey } from '../../lib/storages/memcached/memcached-key.js';
 import { anything, anyText, fuzz, laterRefusalOf, long, refusalOf, treacherousNames } from './fuzz.js';
 

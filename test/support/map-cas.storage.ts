@@ -90,9 +90,7 @@ export class MapCasStorage extends CasStorage<number> {
     return this.server.removeAll(beginning);
   }
 
-  check(): boolean {
-    return !this.closed;
-  }
+  protected probe(): void {}
 
   protected override release(): void {
     this.released++;

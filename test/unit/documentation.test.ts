@@ -74,7 +74,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'docs/storages.md#Options',
     'StorageOptions',
     'MemoryStorageOptions',
-    'CasStorageOptions',
+    'ServerStorageOptions',
     'GivenClientOptions',
     'RedisStorageOptions',
     'RedisClusterStorageOptions',
@@ -83,7 +83,12 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'MongoDBStorageOptions',
     'EtcdStorageOptions',
   ],
-  ['docs/storages/memcached.md#Memcached', 'MemcachedStorageOptions', 'CasStorageOptions', 'StorageOptions'],
+  [
+    'docs/storages/memcached.md#Memcached',
+    'MemcachedStorageOptions',
+    'ServerStorageOptions',
+    'StorageOptions',
+  ],
   ['docs/custom-storage.md#Try it', 'DescribeStorageOptions'],
 ];
 

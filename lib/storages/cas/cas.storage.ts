@@ -1,17 +1,14 @@
 import type { Awaitable } from '../../common/awaitable.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
-import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT_MS, queueTimeoutError, withTimeout } from '../../common/timeout.js';
-import { RecordBatches, type Decide } from './record-batches.js';
+import type { StorageCapabilities } from '../../core/contract.js';
+import { closedError } from '../../core/storage.js';
+import { queueTimeoutError, withTimeout } from '../../common/timeout.js';
+import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
+import { RecordStorage, type Decide } from './record.storage.js';
 import { retryUntilStored } from './retry-until-stored.js';
 
 /** Options of every {@link CasStorage}. */
-export interface CasStorageOptions extends StorageOptions {
-  /** Ms within which a call is answered or fails, waiting for its turn and all attempts included. Default: 1000. */
-  timeout?: number | undefined;
-}
+export type CasStorageOptions = ServerStorageOptions;
 
 /** A stored text, and what its store calls its version. */
 export interface VersionedText<Version> {
@@ -44,9 +41,7 @@ export interface VersionedText<Version> {
  *     this.#texts.set(key, { text, version: (version ?? 0) + 1 });
  *     return true;
  *   }
- *   check() {
- *     return !this.closed;
- *   }
+ *   protected probe() {}
  *   protected removeAll() {
  *     const { size } = this.#texts;
  *     this.#texts.clear();
@@ -55,26 +50,14 @@ export interface VersionedText<Version> {
  * }
  * ```
  */
-export abstract class CasStorage<Version> extends Storage {
+export abstract class CasStorage<Version> extends RecordStorage {
   override readonly capabilities: StorageCapabilities = {
     atomicity: 'identity',
     clock: 'local',
     strategies: strategyNames,
     maxMovingWindow: 10_000,
   };
-  /** Ms that a call may take. */
-  protected readonly timeout: number;
-  readonly #batches = new RecordBatches(this.clock, 1, ([identity = ''], decide, since) =>
-    this.#transact(identityKey(this.keyPrefix, identity), decide, since),
-  );
-  #closed = false;
-
-  /** @throws ConfigurationError when an option is impossible */
-  constructor({ timeout = DEFAULT_TIMEOUT_MS, ...options }: CasStorageOptions = {}) {
-    super(options);
-    assertTimeout(String(this), timeout);
-    this.timeout = timeout;
-  }
+  protected override readonly identitiesTogether = 1;
 
   /** The text stored under a key; `undefined` when there is none. */
   protected abstract read(key: string): Awaitable<VersionedText<Version> | undefined>;
@@ -98,47 +81,18 @@ export abstract class CasStorage<Version> extends Storage {
    */
   protected abstract removeAll(beginning: string): Awaitable<number>;
 
-  /** Lets go of what this storage opened. Called once. */
-  protected release(): Awaitable<void> {}
-
-  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#batches.consume(batch);
-  }
-
-  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#batches.peek(batch);
-  }
-
-  override async refund(refunds: readonly Refund[]): Promise<void> {
-    await this.#batches.refund(refunds);
-  }
-
-  override async block(blocks: readonly Block[]): Promise<void> {
-    await this.#batches.block(blocks);
-  }
-
-  override async remove(cells: readonly Cell[]): Promise<void> {
-    await this.#batches.remove(cells);
-  }
-
   override async reset(): Promise<number> {
-    return this.#call(async () => this.removeAll(identityKeys(this.keyPrefix)));
+    return this.call(async () => this.removeAll(identityKeys(this.keyPrefix)));
   }
 
-  override async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.release();
-  }
-
-  /** Whether `close` has been called. */
-  protected get closed(): boolean {
-    return this.#closed;
-  }
-
-  async #transact(key: string, decide: Decide, since: number): Promise<void> {
+  protected override async transact(
+    [identity = '']: readonly string[],
+    decide: Decide,
+    since: number,
+  ): Promise<void> {
+    const key = identityKey(this.keyPrefix, identity);
     if (performance.now() >= since + this.timeout) throw queueTimeoutError(String(this), this.timeout);
-    await this.#call(() =>
+    await this.call(() =>
       withTimeout(
         this.timeout,
         (late) => retryUntilStored(this, () => this.#attempt(key, decide, late)),
@@ -160,16 +114,6 @@ export abstract class CasStorage<Version> extends Storage {
   /** Ends what nobody waits for any more. */
   #assertWanted(late: AbortSignal): void {
     late.throwIfAborted();
-    if (this.#closed) throw closedError(this);
-  }
-
-  /** Calls the store, and turns what it throws into a `StorageError`. Never calls twice: the first call may have counted. */
-  async #call<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw closedError(this);
-    try {
-      return await call();
-    } catch (cause) {
-      throw failureOf(this, cause);
-    }
+    if (this.closed) throw closedError(this);
   }
 }

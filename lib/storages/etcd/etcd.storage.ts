@@ -1,22 +1,18 @@
 import type { Etcd3, IOptions } from 'etcd3';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { RecordBatches, type Decide } from '../cas/record-batches.js';
+import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
-import { identityKey, identityKeys } from '../identity-key.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT_MS, queueTimeoutError } from '../../common/timeout.js';
+import type { StorageCapabilities } from '../../core/contract.js';
+import { queueTimeoutError } from '../../common/timeout.js';
+import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
 
 /** Options of {@link EtcdStorage}; those not named here go to `etcd3`, and are not for a given client. */
 export interface EtcdStorageOptions
-  extends StorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {
-  /** Ms within which a call is answered or fails, all its attempts and waiting included. Default: 1000. */
-  timeout?: number | undefined;
-}
+  extends ServerStorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {}
 
 const OWN_OPTIONS = ['clock', 'keyPrefix', 'timeout'];
 
@@ -40,7 +36,7 @@ const IDENTITIES_TOGETHER = 64;
  * const allowed = await limiter.hit(parse('10/minute'), 'user', '42');
  * ```
  */
-export class EtcdStorage extends Storage {
+export class EtcdStorage extends RecordStorage {
   override readonly capabilities: StorageCapabilities = {
     atomicity: 'batch',
     clock: 'local',
@@ -48,28 +44,22 @@ export class EtcdStorage extends Storage {
     maxMovingWindow: 10_000,
   };
   readonly #connection: EtcdConnection;
-  readonly #timeout: number;
   readonly #records: EtcdRecords;
-  readonly #batches = new RecordBatches(this.clock, IDENTITIES_TOGETHER, (identities, decide, since) =>
-    this.#transact(identities, decide, since),
-  );
-  #closed = false;
+  protected override readonly identitiesTogether = IDENTITIES_TOGETHER;
 
   /**
    * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`, which is used with its
    * own fault handling: by default it sends calls again, which may count a hit twice
    */
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
-    const { keyPrefix, clock, timeout = DEFAULT_TIMEOUT_MS, ...driverOptions } = options;
-    super({ keyPrefix, clock });
-    assertTimeout(String(this), timeout);
+    const { keyPrefix, clock, timeout, ...driverOptions } = options;
+    super({ keyPrefix, clock, timeout });
     if (typeof connection !== 'string')
       assertKnownOptions('An EtcdStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
-    this.#timeout = timeout;
     this.#connection = new EtcdConnection(
       typeof connection === 'string'
         ? {
-            open: () => openEtcd(connection, driverOptions, timeout),
+            open: () => openEtcd(connection, driverOptions, this.timeout),
             addresses: etcdAddresses(connection),
           }
         : connection,
@@ -77,60 +67,35 @@ export class EtcdStorage extends Storage {
     this.#records = new EtcdRecords(this.#connection);
   }
 
-  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#batches.consume(batch);
-  }
-
-  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#batches.peek(batch);
-  }
-
-  override async refund(refunds: readonly Refund[]): Promise<void> {
-    await this.#batches.refund(refunds);
-  }
-
-  override async block(blocks: readonly Block[]): Promise<void> {
-    await this.#batches.block(blocks);
-  }
-
-  override async remove(cells: readonly Cell[]): Promise<void> {
-    await this.#batches.remove(cells);
-  }
-
-  /** Whether the servers would store something. */
-  override async check(): Promise<boolean> {
-    const end = performance.now() + this.#timeout;
-    try {
-      await this.#call(() => this.#records.probe(identityKeys(this.keyPrefix), end));
-      return true;
-    } catch {
-      return false;
-    }
+  protected override probe(): Promise<void> {
+    return this.#records.probe(identityKeys(this.keyPrefix), performance.now() + this.timeout);
   }
 
   override async reset(): Promise<number> {
-    return this.#call(() => this.#records.removeAll(identityKeys(this.keyPrefix), this.#timeout));
+    return this.call(() => this.#records.removeAll(identityKeys(this.keyPrefix), this.timeout));
   }
 
-  override async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  protected override release(): void {
     this.#connection.close();
   }
 
   override reconnect(): void {
-    if (!this.#closed) this.#connection.reconnect();
+    if (!this.closed) this.#connection.reconnect();
   }
 
-  async #transact(identities: readonly string[], decide: Decide, since: number): Promise<void> {
-    const end = since + this.#timeout;
+  protected override async transact(
+    identities: readonly string[],
+    decide: Decide,
+    since: number,
+  ): Promise<void> {
+    const end = since + this.timeout;
     let records = this.#records.recall(identities.map((identity) => identityKey(this.keyPrefix, identity)));
     let justRead = false;
     const attempt = async (): Promise<boolean> => {
       const writes = decide(records.map(({ text }) => text));
       if (justRead && writes.every((write) => write === undefined)) return true;
-      if (performance.now() >= end) throw queueTimeoutError(String(this), this.#timeout);
-      const changed = await this.#call(() => this.#records.replace(records, writes, end));
+      if (performance.now() >= end) throw queueTimeoutError(String(this), this.timeout);
+      const changed = await this.call(() => this.#records.replace(records, writes, end));
       if (changed === undefined) return true;
       records = changed;
       justRead = true;
@@ -140,13 +105,8 @@ export class EtcdStorage extends Storage {
     await retryUntilStored(this, async () => (await attempt()) || attempt());
   }
 
-  /** Calls the servers, and turns what fails into a `StorageError`. Never calls twice: the first call may have counted. */
-  async #call<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw closedError(this);
-    try {
-      return await this.#connection.use(call);
-    } catch (cause) {
-      throw failureOf(this, cause);
-    }
+  /** As every storage on a server does, but no longer than the client lasts. */
+  protected override call<T>(call: () => Promise<T>): Promise<T> {
+    return super.call(() => this.#connection.use(call));
   }
 }

@@ -54,14 +54,10 @@ export class MemcachedStorage extends CasStorage<string> {
     });
   }
 
-  /** Whether every server answers, within the deadline, and stores what it is given. */
-  override async check(): Promise<boolean> {
-    if (this.closed) return false;
+  /** Every server answers, and stores what it is given. */
+  protected override probe(): Promise<void> {
     // No brace: nobody's key.
-    return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now())).then(
-      () => true,
-      () => false,
-    );
+    return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now()));
   }
 
   override reconnect(): void {

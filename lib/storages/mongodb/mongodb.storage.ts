@@ -5,7 +5,7 @@ import type { MongoExpression } from './strategies/mongo-strategy.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
-import { identityKey, identityKeys } from '../identity-key.js';
+import { identityKey, identityKeys } from '../server.storage.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
 import { assertTimeout, DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/timeout.js';
 import { consumed, looked, type BatchAnswer } from './batch-answer.js';

@@ -1,13 +1,12 @@
 import type { Redis } from 'ioredis';
 import { messageOf } from '../../common/describe.js';
-import { StorageError, type RateLimitError } from '../../common/errors.js';
+import { StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
-import { identityKey, identityKeys } from '../identity-key.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
-import { closedError, failureOf, Storage, type StorageOptions } from '../../core/storage.js';
-import { assertTimeout, DEFAULT_TIMEOUT_MS } from '../../common/timeout.js';
+import { failureOf } from '../../core/storage.js';
+import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
@@ -30,7 +29,7 @@ const CHECK = {
 } as const;
 
 /** What the Redis storages share: batches decided by scripts, over one client. */
-export abstract class RedisScriptStorage extends Storage {
+export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
   protected readonly client: RedisClient;
   readonly #ownsClient: boolean;
@@ -41,11 +40,10 @@ export abstract class RedisScriptStorage extends Storage {
   #connected: Promise<void> | undefined;
   /** Why there is no connection, while there is none. */
   #lastError: Error | undefined;
-  #closed = false;
 
   /** @param open is called only when the options are possible, lest a client is left behind that nobody closes */
   protected constructor(
-    { timeout = DEFAULT_TIMEOUT_MS, ...options }: StorageOptions & { timeout: number | undefined },
+    options: ServerStorageOptions,
     open: (timeout: number) => RedisClient,
     /** Whether this storage has opened the client, and so closes it. */
     owned: boolean,
@@ -53,8 +51,7 @@ export abstract class RedisScriptStorage extends Storage {
     private readonly slotted: boolean,
   ) {
     super(options);
-    assertTimeout(String(this), timeout);
-    const client = open(timeout);
+    const client = open(this.timeout);
     const { clock } = options;
     this.client = client;
     this.#ownsClient = owned;
@@ -86,15 +83,12 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = this.#partsOf(batch);
-    return parts.length === 1
-      ? this.#gather('consume', batch)
-      : consumeInParts(
-          batch,
-          parts,
-          (part) => this.#gather('consume', part),
-          (refunds) => this.refund(refunds),
-        );
+    return consumeInParts(
+      batch,
+      this.#partsOf(batch),
+      (part) => this.#gather('consume', part),
+      (refunds) => this.refund(refunds),
+    );
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
@@ -119,39 +113,32 @@ export abstract class RedisScriptStorage extends Storage {
         .filter(({ limit }) => limit.strategy === 'moving-window')
         .map(({ limit }) => logKey(key, limit));
       return [
-        this.#call(() => this.client.hdel(key, ...fields)),
-        ...(logs.length > 0 ? [this.#call(() => this.client.unlink(...logs))] : []),
+        this.call(() => this.client.hdel(key, ...fields)),
+        ...(logs.length > 0 ? [this.call(() => this.client.unlink(...logs))] : []),
       ];
     });
     await Promise.all(removals);
   }
 
-  /** Whether every primary takes what a decision writes. */
-  override async check(): Promise<boolean> {
-    try {
-      await this.#call(() => Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag))));
-      return true;
-    } catch {
-      return false;
-    }
+  /** Every primary takes what a decision writes. */
+  protected override async probe(): Promise<void> {
+    await Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag)));
   }
 
   override async reset(): Promise<number> {
-    const counts = await this.#call(() =>
+    const counts = await this.call(() =>
       Promise.all(this.primaries().map((server) => this.#resetServer(server))),
     );
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  override async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  protected override release(): void {
     if (this.#ownsClient) this.client.disconnect();
   }
 
   /** Gives up a connection that may be dead. One that is being made is left alone: it has a deadline, and may just take long. */
   override reconnect(): void {
-    if (this.#ownsClient && !this.#closed && this.client.status === 'ready') this.client.disconnect(true);
+    if (this.#ownsClient && !this.closed && this.client.status === 'ready') this.client.disconnect(true);
   }
 
   async #resetServer(server: Redis): Promise<number> {
@@ -186,10 +173,10 @@ export abstract class RedisScriptStorage extends Storage {
       this.#defined.add(name);
     }
     const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
-    const reply = await this.#call(() => this.#runScript<string>(name, ...args));
+    const reply = await this.call(() => this.#runScript<string>(name, ...args));
     return plan
       .results(batches, reply)
-      .map((result) => (result instanceof Error ? this.#failure(result) : result));
+      .map((result) => (result instanceof Error ? failureOf(this, result) : result));
   }
 
   async #checkWriting(tag: string): Promise<void> {
@@ -198,29 +185,21 @@ export abstract class RedisScriptStorage extends Storage {
   }
 
   /** Runs a script that has been defined. */
-  #runScript<T>(name: string, ...args: unknown[]): Promise<T> | undefined {
+  async #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
     const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
-    return commands[name]?.(...args);
+    return (await commands[name]?.(...args)) as T;
   }
 
-  /** Calls the server once; what fails becomes a `StorageError`. Waits only for the very first connection. */
-  async #call<T>(call: () => Promise<T> | undefined): Promise<T> {
-    if (this.#closed) throw closedError(this);
-    if (this.#connected !== undefined) await this.#connected;
-    if (this.#ownsClient && this.client.status !== 'ready') {
-      const reason = this.#lastError === undefined ? this.client.status : messageOf(this.#lastError);
-      throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
-    }
-    try {
-      return (await call()) as T;
-    } catch (cause) {
-      throw this.#failure(cause);
-    }
-  }
-
-  #failure(cause: unknown): RateLimitError {
-    forgetCommand(cause);
-    return failureOf(this, cause);
+  /** As every storage on a server does, but waits for the very first connection, and for no other. */
+  protected override call<T>(call: () => Promise<T>): Promise<T> {
+    return super.call(async () => {
+      if (this.#connected !== undefined) await this.#connected;
+      if (this.#ownsClient && this.client.status !== 'ready') {
+        const reason = this.#lastError === undefined ? this.client.status : messageOf(this.#lastError);
+        throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
+      }
+      return call().catch(throwWithoutCommand);
+    });
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
@@ -236,4 +215,9 @@ export abstract class RedisScriptStorage extends Storage {
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }
+}
+
+function throwWithoutCommand(error: unknown): never {
+  forgetCommand(error);
+  throw error;
 }

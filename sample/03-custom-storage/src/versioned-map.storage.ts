@@ -7,10 +7,6 @@ import { CasStorage, type VersionedText } from 'nestjs-limits';
 export class VersionedMapStorage extends CasStorage<number> {
   readonly #texts = new Map<string, VersionedText<number>>();
 
-  override check(): boolean {
-    return !this.closed;
-  }
-
   protected override read(key: string): VersionedText<number> | undefined {
     return this.#texts.get(key);
   }
@@ -20,6 +16,9 @@ export class VersionedMapStorage extends CasStorage<number> {
     this.#texts.set(key, { text, version: (version ?? 0) + 1 });
     return true;
   }
+
+  /** A map is always there. */
+  protected override probe(): void {}
 
   protected override removeAll(): number {
     const { size } = this.#texts;

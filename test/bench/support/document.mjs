@@ -6,7 +6,18 @@ const file = new URL('../../../docs/benchmarks.md', import.meta.url);
 const images = new URL('../../../docs/images/', import.meta.url);
 
 /** All parts, in the order of the document. */
-export const PARTS = ['memory', 'bytes', 'growth', 'guard', 'rules', 'flood', 'redis', 'resilience', 'soak'];
+export const PARTS = [
+  'memory',
+  'bytes',
+  'growth',
+  'guard',
+  'rules',
+  'flood',
+  'redis',
+  'mongodb',
+  'resilience',
+  'soak',
+];
 
 const TITLES = {
   memory: 'Decisions in memory',
@@ -16,6 +27,7 @@ const TITLES = {
   rules: 'Many rules',
   flood: 'A flood of identities',
   redis: 'Redis',
+  mongodb: 'MongoDB',
   resilience: 'Before a remote store',
   soak: 'Ten minutes',
 };

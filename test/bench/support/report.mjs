@@ -14,6 +14,7 @@ const PEERS = [
   'express-rate-limit',
   'autocannon',
   'ioredis',
+  'mongodb',
   '@nest-lab/throttler-storage-redis',
   'rate-limit-redis',
 ];

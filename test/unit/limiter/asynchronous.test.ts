@@ -19,8 +19,8 @@ class LateStorage extends CasStorage<number> {
     return true;
   }
 
-  check(): boolean {
-    return !this.broken;
+  protected probe(): void {
+    if (this.broken) throw this.failure;
   }
 
   protected removeAll(): number {

@@ -1,22 +1,13 @@
-import type { Clock } from '../../common/clock.js';
 import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
 import type { BatchResult, Block, Cell, Hit, Refund } from '../../core/contract.js';
+import { ServerStorage } from '../server.storage.js';
 import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
 import { KeyedBatcher } from './keyed-batcher.js';
 
 /** Says what to store for some identities, given what is stored (`undefined`: nothing, or no change). All in their order. */
 export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write | undefined)[];
-
-/**
- * Reads what is stored for some identities, and stores what `decide` makes of it if it is still the same by then: all or
- * nothing. Decides anew while somebody else is faster.
- *
- * @param since when the oldest of the calls that wait for it was made, by `performance.now()`
- * @throws StorageError, ConcurrentUpdateError
- */
-export type Transact = (identities: readonly string[], decide: Decide, since: number) => Promise<void>;
 
 /** What one call does to the records of its identities. */
 type Step<T> = (records: CasRecords, now: number) => T;
@@ -27,63 +18,61 @@ interface QueuedStep {
 }
 
 /**
- * Decides batches in this process, on records that a store keeps as text, one per identity. Concurrent calls on the same
- * identities are combined into one transaction, so that only processes contend.
+ * A storage that decides batches in this process, on records that its server keeps as text, one per identity. Concurrent calls on
+ * the same identities are combined into one transaction, so that only processes contend.
  */
-export class RecordBatches {
+export abstract class RecordStorage extends ServerStorage {
   readonly #queue = new KeyedBatcher<QueuedStep, () => unknown>((identities, steps) =>
     this.#run(identities, steps),
   );
 
-  /** @param identitiesTogether how many identities the store can take in one transaction */
-  constructor(
-    private readonly clock: Clock,
-    private readonly identitiesTogether: number,
-    private readonly transact: Transact,
-  ) {}
+  /** How many identities the server can take in one transaction. */
+  protected abstract readonly identitiesTogether: number;
 
-  async consume(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = this.#partsOf(batch);
-    return parts.length === 1
-      ? this.#consumePart(batch)
-      : consumeInParts(
-          batch,
-          parts,
-          (part) => this.#consumePart(part),
-          (refunds) => this.refund(refunds),
-        );
+  /**
+   * Reads what is stored for some identities, and stores what `decide` makes of it if it is still the same by then: all or
+   * nothing. Decides anew while somebody else is faster.
+   *
+   * @param since when the oldest of the calls that wait for it was made, by `performance.now()`
+   * @throws StorageError, ConcurrentUpdateError
+   */
+  protected abstract transact(identities: readonly string[], decide: Decide, since: number): Promise<void>;
+
+  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    return consumeInParts(
+      batch,
+      this.#partsOf(batch),
+      (part) => this.#take(part, (records, now) => consumeBatch(records, part, now)),
+      (refunds) => this.refund(refunds),
+    );
   }
 
-  async peek(batch: readonly Hit[]): Promise<BatchResult> {
+  override async peek(batch: readonly Hit[]): Promise<BatchResult> {
     const results = this.#partsOf(batch).map((part) => this.#peekPart(part));
     return joinResults(batch, await Promise.all(results));
   }
 
-  async refund(refunds: readonly Refund[]): Promise<void> {
+  override async refund(refunds: readonly Refund[]): Promise<void> {
     const done = this.#partsOf(refunds).map((part) =>
       this.#take(part, (records, now) => refundBatch(records, part, now)),
     );
     await Promise.all(done);
   }
 
-  async block(blocks: readonly Block[]): Promise<void> {
+  override async block(blocks: readonly Block[]): Promise<void> {
     const done = this.#partsOf(blocks).map((part) =>
       this.#take(part, (records, now) => blockBatch(records, part, now)),
     );
     await Promise.all(done);
   }
 
-  async remove(cells: readonly Cell[]): Promise<void> {
+  override async remove(cells: readonly Cell[]): Promise<void> {
     const done = this.#partsOf(cells).map((part) =>
       this.#take(part, (records) => {
         for (const { identity, limit } of part) records.remove(identity, limit);
       }),
     );
     await Promise.all(done);
-  }
-
-  #consumePart(part: readonly Hit[]): Promise<BatchResult> {
-    return this.#take(part, (records, now) => consumeBatch(records, part, now));
   }
 
   /** Looks at once: what changes nothing has no turn to wait for. */

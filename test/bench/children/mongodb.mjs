@@ -1,0 +1,27 @@
+/** A process with one subject in it, over a MongoDB server: counts how many hits it decides in a second. */
+import { answerQuestions } from '../support/child.mjs';
+import { makeKeys } from '../support/keys.mjs';
+import { subjects } from '../mongodb-subjects.mjs';
+
+const [name, uri] = process.argv.slice(2);
+const decide = await subjects[name](uri);
+
+answerQuestions({
+  /** Decisions per second of these identities in turn, so many of them under way at a time, and how many failed. */
+  async rate(identities, inFlight, milliseconds) {
+    const keys = makeKeys(identities);
+    const begin = performance.now();
+    const end = begin + milliseconds;
+    let [next, decided, failed] = [0, 0, 0];
+    const decideInTurn = async () => {
+      while (performance.now() < end) {
+        await decide(keys[next++ % identities]).then(
+          () => decided++,
+          () => failed++,
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, decideInTurn));
+    return { decided: (decided * 1000) / (performance.now() - begin), failed };
+  },
+});

@@ -1,0 +1,66 @@
+import '../../support/typescript.mjs';
+import { startChild } from '../support/child.mjs';
+import { formatNumber, printCaption, printHeading, printTable } from '../support/report.mjs';
+import { interleave, median, medianRatio } from '../support/statistics.mjs';
+import { FLEXIBLE, subjects } from '../mongodb-subjects.mjs';
+
+const ROUNDS = { least: 3, most: 5, milliseconds: 20_000 };
+/** Ms of one measurement. */
+const DURATION = 1500;
+
+const CASES = [
+  { title: '100 identities, one at a time', processes: 1, identities: 100, inFlight: 1 },
+  { title: '100 identities, 64 in flight', processes: 1, identities: 100, inFlight: 64 },
+  { title: 'one identity, 64 in flight', processes: 1, identities: 1, inFlight: 64 },
+  { title: 'one identity, 4 processes with 16 in flight each', processes: 4, identities: 1, inFlight: 16 },
+];
+
+/** Decisions per second on a MongoDB server. */
+export async function run() {
+  // As Jest's set-up does for the tests.
+  process.env['TEST_MONGOD_BIN'] ??= process.env['MONGOD_BIN'] ?? 'mongod';
+  const { startMongo } = await import('../../support/servers/mongo.ts');
+  const server = await startMongo();
+  try {
+    printHeading(
+      'MongoDB: decisions per second',
+      `One limit; a private stand-alone server on the loopback; ${DURATION} ms at a time, ${ROUNDS.least} to ${ROUNDS.most} rounds after one to warm up; medians. The processes of a\n` +
+        `row are asked together, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterMongo of ${FLEXIBLE}. Failed: hits\n` +
+        'of the timed rounds that ended with an error.',
+    );
+    for (const one of CASES) await compare(server.uri, one);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function compare(uri, { title, processes, identities, inFlight }) {
+  const names = Object.keys(subjects);
+  const children = new Map(
+    names.map((name) => [name, Array.from({ length: processes }, () => startChild('mongodb', name, uri))]),
+  );
+  const ask = async (name) => {
+    const rates = await Promise.all(
+      children.get(name).map((child) => child.ask('rate', identities, inFlight, DURATION)),
+    );
+    const sum = (field) => rates.reduce((total, rate) => total + rate[field], 0);
+    return { decided: sum('decided'), failed: sum('failed') };
+  };
+  try {
+    for (const name of names) await ask(name);
+    const rounds = await interleave(names, ROUNDS, ask);
+    const decided = (name) => rounds.get(name).map((round) => round.decided);
+    printCaption(`${title}:`);
+    printTable(
+      ['', 'decisions/s', '× flexible', 'failed'],
+      names.map((name) => [
+        name,
+        formatNumber(Math.round(median(decided(name)))),
+        formatNumber(medianRatio(decided(name), decided(FLEXIBLE))),
+        rounds.get(name).reduce((total, { failed }) => total + failed, 0),
+      ]),
+    );
+  } finally {
+    await Promise.all([...children.values()].flat().map((child) => child.stop()));
+  }
+}
