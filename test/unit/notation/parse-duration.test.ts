@@ -51,6 +51,6 @@ describe('A length of time', () => {
       code: 'ERR_RATE_LIMIT_PARSE',
       input: '1 per 1 fortnight',
     });
-    expect(causeOf('0 minutes')).toEqual(new RangeError('That is no time.'));
+    expect(causeOf('0 minutes')).toEqual(new RangeError('Not a duration.'));
   });
 });
