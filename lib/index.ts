@@ -6,7 +6,7 @@
  */
 
 export type { Awaitable } from './common/awaitable.js';
-export { systemClock, type Clock } from './common/clock.js';
+export { systemClock, type Clock } from './common/time.js';
 export {
   ConcurrentUpdateError,
   ConfigurationError,
@@ -37,7 +37,12 @@ export { registerGranularity, type RateLimitItemClass } from './notation/registr
 export type { Evaluation } from './strategies/evaluate.js';
 export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
 
-export { CasStorage, type CasStorageOptions, type VersionedText } from './storages/cas/cas.storage.js';
+export {
+  CasStorage,
+  type CasStorageOptions,
+  type StoredText,
+  type VersionedText,
+} from './storages/cas/cas.storage.js';
 export type {
   BatchResult,
   Block,
