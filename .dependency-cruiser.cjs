@@ -31,6 +31,18 @@ const layers = {
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
 };
 
+/** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
+const folders = {
+  decorators: ['request', 'routes', 'identities', 'transports', 'options'],
+  request: ['routes', 'identities', 'transports', 'options'],
+  routes: ['identities', 'transports', 'options'],
+  identities: ['transports', 'options'],
+  transports: ['options'],
+  options: [],
+  storage: ['options'],
+  terminus: ['storage', 'options'],
+};
+
 /** Packages that not everybody has, and the only folder that knows each, types included. */
 const optional = {
   ioredis: '^lib/storages/redis/',
@@ -56,11 +68,27 @@ module.exports = {
       from: { path: `^lib/${layer}/` },
       to: { path: '^lib/', pathNot: [layer, ...allowed].map((folder) => `^lib/${folder}/`) },
     })),
+    ...Object.entries(folders).map(([folder, allowed]) => ({
+      name: `nest-${folder}`,
+      comment: `lib/nest/${folder} imports only ${[folder, ...allowed].join(', ')} of lib/nest, and no file of lib/nest itself.`,
+      severity: 'error',
+      from: { path: `^lib/nest/${folder}/` },
+      to: { path: '^lib/nest/', pathNot: [folder, ...allowed].map((name) => `^lib/nest/${name}/`) },
+    })),
     {
       name: 'known-layer',
-      comment: 'Every folder of lib is a layer that this file knows; only the root entry lies beside them.',
+      comment: 'Every folder of lib, and of lib/nest, is a layer that this file knows.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: ['^lib/index[.]ts$', `^lib/(${Object.keys(layers).join('|')})/`] },
+      from: {
+        path: ['^lib/[^/]+/', '^lib/nest/[^/]+/'],
+        pathNot: [
+          `^lib/(${Object.keys(layers)
+            .filter((layer) => layer !== 'nest')
+            .join('|')})/`,
+          '^lib/nest/[^/]+$',
+          `^lib/nest/(${Object.keys(folders).join('|')})/`,
+        ],
+      },
       to: {},
     },
     {
@@ -128,16 +156,19 @@ module.exports = {
     },
     {
       name: 'nest-in-nest',
-      comment:
-        'Only lib/nest imports NestJS and reflect-metadata that comes with it; RxJS, which does too, carries the events besides.',
+      comment: 'Only lib/nest imports NestJS, and reflect-metadata, which comes with it.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: ['^lib/nest/', '^lib/observability/rate-limit-events[.]ts$'] },
+      from: { path: '^lib/', pathNot: '^lib/nest/' },
       to: {
-        path: [
-          '(^|/)node_modules/(@nestjs|rxjs|reflect-metadata)(/|$)',
-          '^(@nestjs|rxjs|reflect-metadata)(/|$)',
-        ],
+        path: ['(^|/)node_modules/(@nestjs|reflect-metadata)(/|$)', '^(@nestjs|reflect-metadata)(/|$)'],
       },
+    },
+    {
+      name: 'rxjs-in-nest-and-events',
+      comment: 'Only lib/nest and the events of lib/observability use RxJS.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(nest|observability)/' },
+      to: { path: ['(^|/)node_modules/rxjs(/|$)', '^rxjs(/|$)'] },
     },
     {
       name: 'no-cycles',

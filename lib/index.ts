@@ -1,9 +1,60 @@
 /**
- * Rate limits for NestJS, and by hand: the module, its decorators, limiters, and the storages that need no driver. Storages on
- * servers have entries of their own, such as `nestjs-limits/redis`; `storageFromString` loads them as it needs them.
+ * Rate limiting for NestJS: the module, its decorators, limiters, and the storages that need no driver. Storages on servers have
+ * entries of their own, such as `nestjs-limits/redis`; `storageFromString` loads them on demand.
+ *
+ * @example
+ * ```ts
+ * import { Module } from '@nestjs/common';
+ * import { RateLimitModule } from 'nestjs-limits';
+ *
+ * @Module({ imports: [RateLimitModule.forRoot({ limits: '100/minute' })] })
+ * class AppModule {}
+ * ```
  *
  * @packageDocumentation
  */
+
+export { RateLimitModule, type RateLimitModuleAsyncOptions } from './nest/rate-limit.module.js';
+export { InjectRateLimitStorage } from './nest/decorators/parameter.decorators.js';
+export { RateLimitInfo } from './nest/decorators/parameter.decorators.js';
+export { RateLimit } from './nest/decorators/rate-limit.decorator.js';
+export { SkipRateLimit } from './nest/decorators/skip-rate-limit.decorator.js';
+export {
+  firstOf,
+  type BuiltInKey,
+  type FirstOf,
+  type IdentityResolver,
+  type RateLimitKey,
+} from './nest/options/rate-limit-key.js';
+export type { PolicyReference } from './nest/routes/route-policy.js';
+export {
+  RateLimitExceededException,
+  type RefusalBody,
+} from './nest/transports/rate-limit-exceeded.exception.js';
+export { RateLimitGuard } from './nest/rate-limit.guard.js';
+export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
+export { RateLimitMiddleware } from './nest/rate-limit.middleware.js';
+export type {
+  PlanFunction,
+  PlanResolver,
+  RateLimitDeclaration,
+  RateLimitHeaders,
+  RateLimitInput,
+  RateLimitModuleExtras,
+  RateLimitModuleOptions,
+  RateLimitOptions,
+  RateLimitOptionsFactory,
+  RateLimitRule,
+  RequestLike,
+  UserFunction,
+} from './nest/options/rate-limit.options.js';
+export {
+  toThrottlerStorage,
+  type ThrottlerStorage,
+  type ThrottlerStorageRecord,
+} from './nest/throttler-storage.js';
+export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
+export { RateLimiterService } from './nest/rate-limiter.service.js';
 
 export type { Awaitable } from './common/awaitable.js';
 export { systemClock, type Clock } from './common/time.js';
@@ -60,7 +111,7 @@ export { storageFromString, type StorageFromStringOptions } from './storages/sto
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
-export type { OnError } from './common/on-error.js';
+export type { OnError } from './core/contract.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
 export { Decision } from './core/decision.js';
@@ -86,45 +137,3 @@ export type {
   RequestOutcome,
 } from './policies/policy.js';
 export type { Rule } from './policies/rules.js';
-
-export { InjectRateLimitStorage } from './nest/decorators/inject-rate-limit-storage.decorator.js';
-export { RateLimitInfo } from './nest/decorators/rate-limit-info.decorator.js';
-export { RateLimit } from './nest/decorators/rate-limit.decorator.js';
-export { SkipRateLimit } from './nest/decorators/skip-rate-limit.decorator.js';
-export {
-  firstOf,
-  type BuiltInKey,
-  type FirstOf,
-  type IdentityResolver,
-  type RateLimitKey,
-} from './nest/options/rate-limit-key.js';
-export type { PolicyReference } from './nest/routes/route-policy.js';
-export {
-  RateLimitExceededException,
-  type RefusalBody,
-} from './nest/transports/rate-limit-exceeded.exception.js';
-export { RateLimitGuard } from './nest/rate-limit.guard.js';
-export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
-export { RateLimitMiddleware } from './nest/rate-limit.middleware.js';
-export { RateLimitModule, type RateLimitModuleAsyncOptions } from './nest/rate-limit.module.js';
-export type {
-  PlanFunction,
-  PlanResolver,
-  RateLimitDeclaration,
-  RateLimitHeaders,
-  RateLimitInput,
-  RateLimitModuleExtras,
-  RateLimitModuleOptions,
-  RateLimitOptions,
-  RateLimitOptionsFactory,
-  RateLimitRule,
-  UserFunction,
-} from './nest/options/rate-limit.options.js';
-export {
-  toThrottlerStorage,
-  type ThrottlerStorage,
-  type ThrottlerStorageRecord,
-} from './nest/throttler-storage.js';
-export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
-export { RateLimiterService } from './nest/rate-limiter.service.js';
-export type { RequestLike } from './nest/transports/transport.js';

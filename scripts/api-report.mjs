@@ -38,8 +38,9 @@ const unnamed = {
     'ConfigurableModuleClass',
     // What `CasStorage` has in common with the other storages on servers; to others, a `Storage`.
     'RecordStorage',
-    'ServerStorage',
+    'Decide',
   ],
+  etcd: ['RecordStorage', 'Decide'],
   redis: ['RedisScriptStorage'], // what the three have in common; to others, a `Storage`
   terminus: ['StoreHealth'], // injected
 };

@@ -1,21 +1,21 @@
-/** A value, or the promise of one: what is answered from memory needs no promise, and `await` reads both alike. */
+/** A value or a promise of it. A memory storage returns values, others promises; `await` handles both. */
 export type Awaitable<T> = T | Promise<T>;
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
-/** Goes on with `next` at once when the value is there, and when it arrives otherwise. */
+/** Calls `next` synchronously with a value, or once a promise resolves. */
 export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value);
 }
 
-/** `Promise.all` that stays synchronous while every value is there. */
+/** `Promise.all` that returns synchronously if no element is a promise. */
 export function all<T>(values: readonly Awaitable<T>[]): Awaitable<T[]> {
   return values.some(isPromise) ? Promise.all(values) : (values as T[]);
 }
 
-/** What a call answers. What it throws at once is a rejection, so that what others have begun meanwhile is awaited all the same. */
+/** Calls a function and turns a synchronous throw into a rejection. */
 export function attempt<T>(call: () => Awaitable<T>): Awaitable<T> {
   try {
     return call();

@@ -1,20 +1,20 @@
-/** Characters of a value that a message shows. */
+/** Longest value shown in a message, in characters. */
 const MAX_VALUE_LENGTH = 80;
-/** Characters of a message that is shown within another. */
+/** Longest message shown inside another, in characters. */
 const MAX_MESSAGE_LENGTH = 2000;
-/** Characters of the name of a class or a function that are shown. */
+/** Longest name of a class or function shown, in characters. */
 const MAX_NAME_LENGTH = 60;
 
 /**
- * What would begin a new line of a log, colour it or turn it around, or be seen by nobody: control characters, separators of
- * lines, marks of direction and other invisible formats, lone surrogates.
+ * Characters that could forge a log line, colour it, reverse it or stay invisible: control and format characters, line
+ * separators, lone surrogates.
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
-/** Options of a URI that are secrets. */
+/** Secret query parameters of a URI. */
 const SECRET_OPTION = /([?&](?:pass(?:word|wd|phrase)?|pwd|secret|token|auth)=)[^&#\s]*/gi;
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/** Names a value's type and, where there is one, the value itself, for use inside a message. Never throws. */
+/** Describes a value's type, and the value of a primitive, for a message. Never throws. */
 export function describeValue(value: unknown): string {
   switch (typeof value) {
     case 'undefined':
@@ -35,8 +35,8 @@ export function describeValue(value: unknown): string {
 }
 
 /**
- * A text as a message may show it: in quotes and on one line, without credentials of URIs, and shortened with a word on how
- * long it was.
+ * Formats a text for a message: quoted, on one line, without the credentials of URIs, and shortened with its length if it is
+ * long.
  */
 export function quote(text: string): string {
   const shown = withoutCredentials(text);
@@ -44,7 +44,7 @@ export function quote(text: string): string {
   return `"${escape(shown.slice(0, MAX_VALUE_LENGTH - 3))}..." (${text.length} characters)`;
 }
 
-/** What an unknown thrown value has to say, for use inside a message. Never throws. */
+/** Returns the message of any thrown value, for use inside another message. Never throws. */
 export function messageOf(error: unknown): string {
   if (typeof error === 'object' || typeof error === 'function') {
     const message = attempt(() => (error as { message?: unknown } | null)?.message);
@@ -58,7 +58,7 @@ function describeObject(value: object): string {
   return isArray === true ? 'an array' : `an object (${nameOf(() => value.constructor.name) || 'Object'})`;
 }
 
-/** A name that whoever made the value may have made anything of. */
+/** Reads a name that may be of any type and length. */
 function nameOf(read: () => unknown): string {
   const name = attempt(read);
   if (typeof name !== 'string') return '';
@@ -80,7 +80,7 @@ function oneLine(message: string): string {
   return `${unseenEscaped(shown.slice(0, MAX_MESSAGE_LENGTH))}... (${message.length} characters)`;
 }
 
-/** Up to the last `@`: whoever forgets to encode a password may have any character in it. */
+/** Removes everything up to the last `@`, since an unencoded password may contain any character. */
 function withoutCredentials(text: string): string {
   const start = text.indexOf('://');
   if (start < 0) return text;
@@ -100,7 +100,7 @@ function unseenEscaped(text: string): string {
   );
 }
 
-/** As in a literal of JavaScript: four digits, or as many as it takes in braces. */
+/** Formats a code point as a JavaScript escape does: four hex digits, or more in braces. */
 function hexOf(codePoint: number): string {
   const hex = codePoint.toString(16);
   return codePoint > 0xffff ? `{${hex}}` : hex.padStart(4, '0');

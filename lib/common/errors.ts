@@ -1,6 +1,6 @@
 import { quote } from './describe.js';
 
-/** Codes of every error this library throws; each is explained, with its mend, in `docs/errors.md`. */
+/** Codes of all errors of this library; `docs/errors.md` explains each and its fix. */
 export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_PARSE'
   | 'ERR_RATE_LIMIT_CONFIGURATION'
@@ -9,9 +9,9 @@ export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_RESOLVER'
   | 'ERR_RATE_LIMIT_WAIT';
 
-/** Base of every error this library throws on its own account. A refused request is not one: see `RateLimitExceededException`. */
+/** Base class of the errors of this library. A refused request is a `RateLimitExceededException` instead. */
 export abstract class RateLimitError extends Error {
-  /** Stable, machine-readable name of the kind of error. */
+  /** Stable, machine-readable kind of the error. */
   abstract readonly code: RateLimitErrorCode;
 
   /** The name of the class. */
@@ -19,22 +19,22 @@ export abstract class RateLimitError extends Error {
     return this.constructor.name;
   }
 
-  /** Where the documentation explains this error and how to mend it. */
+  /** The section of the documentation that explains this error and its fix. */
   get help(): string {
     return `docs/errors.md#${this.code.toLowerCase()}`;
   }
 }
 
-/** A limit could not be read. Says what was given, where reading stopped (a zero-based index) and what was expected there. */
+/** A limit could not be parsed. Carries the input, the zero-based position at which parsing stopped, and what was expected there. */
 export class RateLimitParseError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_PARSE';
 
   constructor(
-    /** What was given. */
+    /** The text that was parsed. */
     readonly input: string,
-    /** Where reading stopped: a zero-based index in `input`. */
+    /** Zero-based index in `input` at which parsing stopped. */
     readonly position: number,
-    /** What would have been right there, for people. */
+    /** A description of the expected text. */
     readonly expected: string,
   ) {
     super(
@@ -44,23 +44,23 @@ export class RateLimitParseError extends RateLimitError {
   }
 }
 
-/** An option, a decorator or a limit asks for something impossible. A mistake in what is declared stops the start of the application. */
+/** An option, a decorator or a limit is invalid. An invalid declaration stops the start of the application. */
 export class ConfigurationError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_CONFIGURATION';
 }
 
-/** The store failed or did not answer; `cause` holds the driver's error. */
+/** The store failed or did not answer in time; `cause` holds the driver's error. */
 export class StorageError extends RateLimitError {
   override readonly code: 'ERR_RATE_LIMIT_STORAGE' | 'ERR_RATE_LIMIT_CONCURRENT_UPDATE' =
     'ERR_RATE_LIMIT_STORAGE';
 }
 
-/** A compare-and-set storage lost too many races for one key in a row; nothing was counted. */
+/** A compare-and-set storage lost too many consecutive races for one key; nothing was counted. */
 export class ConcurrentUpdateError extends StorageError {
   override readonly code = 'ERR_RATE_LIMIT_CONCURRENT_UPDATE';
 }
 
-/** Whether the store is to blame, as told by whichever copy of this package: a `require`d storage may stand behind an `import`ed module. */
+/** Returns true for a storage error, also one from another copy of this package (CommonJS next to ES modules). */
 export function isStorageError(error: unknown): error is StorageError {
   const code = codeOf(error);
   return (
@@ -70,7 +70,7 @@ export function isStorageError(error: unknown): error is StorageError {
   );
 }
 
-/** Whether an error is this library's own, of whichever copy of this package. */
+/** Returns true for an error of this library, also one from another copy of this package. */
 export function isRateLimitError(error: unknown): error is RateLimitError {
   const code = codeOf(error);
   return typeof code === 'string' && code.startsWith('ERR_RATE_LIMIT_');
@@ -80,21 +80,21 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error ? (error as { code?: unknown }).code : undefined;
 }
 
-/** A function of the application (`key`, `cost`, `skip`, …) threw or returned something unusable; `cause` holds what it threw. */
+/** A function of the application (`key`, `cost`, `skip`, …) threw or returned an invalid value; `cause` holds what it threw. */
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
 }
 
-/** What was waited for would not have come in time; nothing was taken. */
+/** The wait would have exceeded `maxWait`; nothing was taken. */
 export class WaitTimeoutError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_WAIT';
 
   /**
-   * @param retryAfter ms until it would have come; `Infinity` when it never would, `undefined` when others wait ahead
+   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if unknown because others are ahead
    * @param maxWait ms
    */
   constructor(
-    /** Ms until it would have come; `Infinity` when it never would, `undefined` when others wait ahead. */
+    /** Ms until the hit would be allowed; `Infinity` if never, `undefined` if unknown because others are ahead. */
     readonly retryAfter: number | undefined,
     maxWait: number,
   ) {

@@ -1,76 +1,98 @@
+import { describeValue } from '../common/describe.js';
 import type { Evaluation } from '../strategies/evaluate.js';
 import type { Consumption, StrategyName } from '../strategies/strategy.js';
 import type { Limit } from './limit.js';
 
-/** Where one identity's use of one limit is counted. */
+/** The place where one limit is counted for one identity. */
 export interface Cell {
-  /** The identity. All limits of one identity share its bucket. */
+  /** The identity that is counted: a client, a user, a tenant. All limits of one identity can be decided together. */
   readonly identity: string;
-  /** What is counted of it. */
+  /** The limit that is counted. */
   readonly limit: Limit;
 }
 
 /** One entry of a batch: a hit on a cell. A batch has at least one, and names each cell at most once. */
 export interface Hit extends Cell {
-  /** Units to take; a whole number. 0 is always allowed and changes nothing. */
+  /** Units to take, a whole number. A cost of 0 is always allowed and changes nothing. */
   readonly cost: number;
 }
 
-/** What became of one hit. */
+/** The result of one hit. */
 export interface Outcome extends Hit, Evaluation {
-  /** Names the window the cost was taken from; `undefined` when nothing was taken. */
+  /** The window that the cost was taken from; `undefined` if nothing was taken. */
   readonly window: number | undefined;
   /**
-   * Epoch ms at which the cost was taken from it, where that was before the batch was decided: permits may be taken in advance,
-   * and parts of a batch one after the other.
+   * Epoch ms at which the cost was taken, if earlier than the decision: a lease takes permits in advance, and the parts of a
+   * batch may be decided one after another.
    */
   readonly takenAt?: number;
 }
 
-/** What to give back: exactly what one consumption took, or, where there is no receipt, so much of the current window. */
+/** A refund: of one consumption, by its receipt, or of a cost from the current window. */
 export type Refund = Receipt | (Hit & { readonly window: 'current' });
 
-/** Proof of one consumption. Good for one refund. */
+/** Proof of one consumption. Valid for one refund. */
 export interface Receipt extends Hit, Consumption {}
 
-/** A block made by hand. */
+/** A block set by hand. */
 export interface Block extends Cell {
   /** Ms from now, at most the longest duration of the limit's own blocks; 0 lifts the block. */
   readonly duration: number;
 }
 
-/** What became of a batch. */
+/** The result of a batch. */
 export interface BatchResult {
-  /** Whether every enforced limit allowed its hit; only then were the allowed costs taken. */
+  /** True if every enforced limit allowed its hit; only then are the allowed costs taken. */
   readonly allowed: boolean;
-  /** The reading of the storage's clock that decided, in epoch ms. */
+  /** The storage's clock at the decision, in epoch ms. */
   readonly now: number;
   /** One per hit, in the batch's order. */
   readonly outcomes: readonly Outcome[];
-  /** What decided while the store could not: nothing, or a count of this process alone. */
+  /** How the batch was decided without the store: not counted (`'allow'`), or counted in this process (`'fallback'`). */
   readonly degraded?: 'allow' | 'fallback';
 }
 
-/** What a storage can do. */
+/** The properties of a storage that callers depend on. */
 export interface StorageCapabilities {
-  /** How much of a batch is decided in one atomic step; what spans more is reserved in parts and refunded on refusal. */
+  /** The largest part of a batch decided in one atomic step. A batch that spans more is reserved in parts and refunded if one refuses. */
   readonly atomicity: 'batch' | 'identity' | 'limit';
-  /** Whose clock decides. */
+  /** The clock that decides: this process's or the server's. */
   readonly clock: 'local' | 'server';
-  /** What it can count by; a limit of another strategy is a `ConfigurationError`. */
+  /** The strategies it supports; a limit with another one is a `ConfigurationError`. */
   readonly strategies: readonly StrategyName[];
   /** The largest amount of a moving window. */
   readonly maxMovingWindow: number;
 }
 
-/** The receipts of what a batch consumed; none, when it was refused. */
+/** Returns the receipts of a batch; none if it was refused. */
 export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
   return outcomes.flatMap(({ identity, limit, cost, window, takenAt = now }) =>
     window === undefined ? [] : [{ identity, limit, cost, at: takenAt, window }],
   );
 }
 
-/** A hit without what else whoever asked knows of it: outcomes are shown to applications. */
+/** Copies a hit without further properties of the caller's object, since applications see outcomes. */
 export function bareHit({ identity, limit, cost }: Hit): Hit {
   return { identity, limit, cost };
+}
+
+/** What becomes of a hit that the store cannot decide: it passes, fails, or is counted by this process alone. */
+export type OnError = 'allow' | 'fallback' | 'deny';
+
+export const ON_ERROR: readonly OnError[] = ['allow', 'fallback', 'deny'];
+
+/** Of several the strictest. */
+export function strictest(modes: readonly OnError[]): OnError | undefined {
+  return ON_ERROR.findLast((mode) => modes.includes(mode));
+}
+
+/**
+ * Refuses a cost that is not a whole number from 0.
+ *
+ * @throws RangeError
+ */
+export function assertCost(cost: unknown): asserts cost is number {
+  if (!Number.isSafeInteger(cost) || (cost as number) < 0) {
+    throw new RangeError(`The cost of a hit must be a whole number from 0; got ${describeValue(cost)}.`);
+  }
 }

@@ -1,23 +1,23 @@
 import { receiptsOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
 
 /**
- * What was decided of one hit, of all its limits at once. Header fields, errors and events are made from it, and it is the
- * receipt to refund.
+ * The decision on one hit, for all of its limits. Header fields, errors and events are created from it, and `refund` takes it
+ * as the receipt.
  */
 export class Decision {
-  /** Whether every enforced limit allowed the hit. */
+  /** True if every enforced limit allowed the hit. */
   readonly allowed: boolean;
-  /** The reading of the storage's clock that decided, in epoch ms. */
+  /** The storage's clock at the decision, in epoch ms. */
   readonly now: number;
   /** One outcome per limit. */
   readonly limits: readonly Outcome[];
   /**
-   * What decided instead of a store that did not answer: `'allow'`, nothing, so that the hit passed uncounted; `'fallback'`,
-   * a count of this process alone. `undefined` where the store decided.
+   * How the hit was decided without the store: `'allow'` let it pass uncounted, `'fallback'` counted it in this process.
+   * `undefined` if the store decided.
    */
   readonly degraded: BatchResult['degraded'] | undefined;
 
-  /** @param earlier what was decided of other limits of the same hit before */
+  /** @param earlier the decision on other limits of the same hit, from an earlier phase */
   constructor(
     private readonly result: BatchResult,
     private readonly earlier?: Decision,
@@ -29,8 +29,8 @@ export class Decision {
   }
 
   /**
-   * The limit that matters most: of those that refuse the one with the longest `retryAfter`, else the one with the least
-   * remaining; a limit in shadow only if there is no other.
+   * The limit that constrains the hit most: the refusing one with the longest `retryAfter`, else the one with the least
+   * remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
     return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
@@ -41,23 +41,23 @@ export class Decision {
     return this.binding.remaining;
   }
 
-  /** Epoch ms at which the binding limit's remaining units grow next; now, if nothing is consumed. */
+  /** Epoch ms at which the remaining units of the binding limit next grow; now, if nothing is consumed. */
   get resetTime(): number {
     return this.binding.resetTime;
   }
 
-  /** Whole ms after which the same hit would be allowed: 0 if it was, `Infinity` if it never would be. */
+  /** Whole ms after which the same hit is allowed: 0 if it was, `Infinity` if it never will be. */
   get retryAfter(): number {
     return this.allowed ? 0 : this.binding.retryAfter;
   }
 
-  /** Proof of what was consumed. */
+  /** Receipts of the units consumed. */
   get receipts(): Receipt[] {
     return [...(this.earlier?.receipts ?? []), ...receiptsOf(this.result)];
   }
 }
 
-/** Whether a value is a decision, made by whichever copy of this package. */
+/** Returns true for a decision, also one from another copy of this package. */
 export function isDecision(value: unknown): value is Decision {
   return typeof value === 'object' && value !== null && 'binding' in value && 'receipts' in value;
 }

@@ -5,34 +5,34 @@ import { assertWholeNumber } from '../common/options.js';
 import type { Quota, StrategyName } from '../strategies/strategy.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 
-/** The largest amount of a moving window on any storage: it is meant for exactness on small amounts. */
+/** The largest amount of a moving window on any storage. */
 export const MAX_MOVING_WINDOW = 1_000_000;
 
-/** A limit as storages see it: compiled once, frozen, and shared by all hits. Made by {@link createLimit}. */
+/** A compiled limit: frozen and shared by all hits. Created by {@link createLimit}. */
 export interface Limit extends Quota {
-  /** Tells this limit's cell from the others of a bucket. Limits of one id share a cell: they may differ in amount, not in period. */
+  /** Identifies the limit's count among those of an identity. Limits with one id share a count; they may differ in amount, not in period. */
   readonly id: string;
-  /** Short digest of the id, to address the cell where the id would be too long. */
+  /** Short digest of the id, which addresses the count in a store. */
   readonly digest: string;
-  /** What people call this limit: in header fields, errors and events. */
+  /** The name in header fields, errors and events. */
   readonly name: string;
-  /** By which it is counted. */
+  /** The algorithm that counts it. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
   readonly mode: 'enforce' | 'shadow';
-  /** How long refusals block the limit, in ms: the first time, the second, …; empty for not at all. */
+  /** Durations of blocks after a refusal, in ms: of the first, the second, …; empty for none. */
   readonly block: readonly number[];
-  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. */
+  /** True if hits may be refunded at any time, so that a refusal must not be cached. */
   readonly refundable: boolean;
 }
 
-/** What {@link createLimit} makes a limit of. */
+/** Options of {@link createLimit}. */
 export interface CreateLimitOptions {
-  /** Tells this limit's cell from the others of a bucket. */
+  /** Identifies the limit's count among those of an identity. */
   id: string;
   /** Default: the id. */
   name?: string | undefined;
-  /** By which it is counted. */
+  /** The algorithm that counts it. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
   amount: number;
@@ -42,16 +42,16 @@ export interface CreateLimitOptions {
   burst?: number | undefined;
   /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
-  /** How long refusals block, in whole ms: the first time, the second, … Default: not at all. */
+  /** Durations of blocks after a refusal, in whole ms: of the first, the second, … Default: none. */
   block?: readonly number[] | undefined;
-  /** Whether what is taken may be given back at any time, so that nobody may rely on a refusal. Default: false. */
+  /** True if hits may be refunded at any time, so that a refusal must not be cached. Default: false. */
   refundable?: boolean | undefined;
 }
 
 /**
  * Compiles a limit.
  *
- * @throws ConfigurationError when it asks for something impossible
+ * @throws ConfigurationError if an option is out of range or does not fit the strategy
  * @example
  * ```ts
  * import { createLimit, MemoryStorage } from 'nestjs-limits';
@@ -132,4 +132,15 @@ function assertBurst(
       `${where} (${burst ?? amount}) times the period (${period} ms) must not exceed ${Number.MAX_SAFE_INTEGER}, or the bucket would lose precision.`,
     );
   }
+}
+
+/** Whether two limits decide alike: what was answered by one is an answer by the other. */
+export function isSameLimit(one: Limit, other: Limit): boolean {
+  return (
+    one === other ||
+    (one.id === other.id &&
+      one.amount === other.amount &&
+      one.burst === other.burst &&
+      one.mode === other.mode)
+  );
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import { Memo } from '../common/bounded-map.js';
+import { BoundedMap } from '../common/bounded-map.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { Hit } from '../core/contract.js';
@@ -7,13 +7,13 @@ import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** Texts of limits that are remembered. */
+/** Parsed limit texts kept in the cache. */
 const MAX_REMEMBERED_TEXTS = 1000;
 
-/** Makes hits on bare items: limits that are told apart by amount, multiples, granularity and strategy. Compiles each item once. */
+/** Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles each item once. */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new Memo<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
+  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
 
   constructor(
     private readonly storage: Storage,
@@ -22,7 +22,7 @@ export class ItemHits {
   ) {}
 
   hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    // One string for all limits of an identity: each new one would have to be hashed by whatever looks it up.
+    // Reuse one string for all limits of an identity: every new string is hashed again at its first look-up.
     let identity: string | undefined;
     let namespace: string | undefined;
     const batch = this.#itemsOf(limits).map((item) => {
@@ -37,7 +37,7 @@ export class ItemHits {
   }
 
   #itemsOf(input: LimitInput): readonly RateLimitItem[] {
-    return typeof input === 'string' ? this.#texts.get(input, itemsOf) : itemsOf(input);
+    return typeof input === 'string' ? this.#texts.getOrMake(input, itemsOf) : itemsOf(input);
   }
 
   #limitOf(item: RateLimitItem): Limit {

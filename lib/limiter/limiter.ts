@@ -1,11 +1,10 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import { assertCost } from '../common/cost.js';
-import type { Hit } from '../core/contract.js';
+import { assertCost, type Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';
 
-/** What a limit is counted for: any number of identifiers, or an array of them followed by options. */
+/** The identity of a hit: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
 
 /** Options of a single hit. */
@@ -14,20 +13,20 @@ export interface HitOptions {
   cost?: number | undefined;
 }
 
-/** How much of a limit is left. */
+/** The state of a limit. */
 export interface WindowStats {
-  /** Epoch ms at which `remaining` grows next; now, if nothing is consumed. */
+  /** Epoch ms at which `remaining` next grows; now, if nothing is consumed. */
   resetTime: number;
   /** Whole units that could be consumed now; never negative. */
   remaining: number;
 }
 
-/** Of all limiters: what one has given back no other gives back again. */
+/** Decisions that a limiter, any limiter, has refunded. */
 const refunded = new WeakSet<Decision>();
 
 /**
- * What can be done with limits in a storage, whatever names them. Answers at once over memory storage and with a promise
- * elsewhere; `await` reads both.
+ * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and promises with any other;
+ * `await` handles both.
  *
  * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an identifier that is not a
  * string, and `StorageError` when the store fails.
@@ -36,39 +35,39 @@ export abstract class Limiter<Limits> {
   readonly #lines = new FairQueue();
 
   protected constructor(
-    /** Where the limits are counted. */
+    /** The storage that counts the limits. */
     readonly storage: Storage,
   ) {}
 
-  /** The hits that limits and identifiers mean. */
+  /** Returns the hits for limits and identifiers. */
   protected abstract hitsOf(limits: Limits, identifiers: readonly string[], cost: number): Hit[];
 
-  /** Takes a hit; answers whether it was allowed. */
+  /** Takes a hit; returns true if it was allowed. */
   hit(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
     return chain(this.storage.consume(this.#batch(limits, args)), (result) => result.allowed);
   }
 
-  /** Answers whether a hit would be allowed; takes nothing. */
+  /** Returns true if a hit would be allowed; takes nothing. */
   test(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
     return chain(this.storage.peek(this.#batch(limits, args)), (result) => result.allowed);
   }
 
-  /** Takes a hit; answers all there is to know of it. */
+  /** Takes a hit; returns the decision. */
   consume(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
     return chain(this.storage.consume(this.#batch(limits, args)), (result) => new Decision(result));
   }
 
-  /** Answers what `consume` would; takes nothing. */
+  /** Returns the decision that `consume` would return; takes nothing. */
   peek(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
     return chain(this.storage.peek(this.#batch(limits, args)), (result) => new Decision(result));
   }
 
   /**
-   * Takes a hit as soon as it is allowed. Within this process those who wait for the same come in the order in which they
-   * asked, and only the first of them asks the store.
+   * Takes a hit as soon as it is allowed. Callers of this process that wait for the same limits and identity are served in
+   * order, and only the first of them calls the store.
    *
-   * @throws WaitTimeoutError as soon as it is known that `maxWait` would not be enough; the reason of `signal` when it is aborted;
-   * RangeError for a `maxWait` that is no number from 0
+   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal` when it is aborted; RangeError
+   * for a `maxWait` that is not a number from 0
    * @example
    * ```ts
    * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
@@ -90,7 +89,7 @@ export abstract class Limiter<Limits> {
     });
   }
 
-  /** How much is left; of several limits, of the one with the least. */
+  /** Returns the state of the limit; of several, of the one with the least remaining. */
   getWindowStats(limits: Limits, ...args: HitArguments): Awaitable<WindowStats> {
     const [identifiers] = splitArguments(args);
     return chain(this.peek(limits, identifiers, { cost: 0 }), ({ resetTime, remaining }) => ({
@@ -99,9 +98,9 @@ export abstract class Limiter<Limits> {
     }));
   }
 
-  /** Gives back what a decision consumed, where the window it was taken from still counts; once, however often it is called. */
+  /** Refunds a decision, if the window it was taken from still counts. Refunds once, however often it is called. */
   refund(decision: Decision): Awaitable<void>;
-  /** Without a decision: gives the cost back to the current window. */
+  /** Refunds the cost to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
     if (!isDecision(given)) {
@@ -114,7 +113,7 @@ export abstract class Limiter<Limits> {
     return this.storage.refund(given.receipts);
   }
 
-  /** Forgets what was counted. */
+  /** Removes the counts. */
   clear(limits: Limits, ...args: HitArguments): Awaitable<void> {
     return this.storage.remove(this.#batch(limits, args));
   }

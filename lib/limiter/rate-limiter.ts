@@ -9,15 +9,15 @@ import { Limiter } from './limiter.js';
 /**
  * Counts hits on limits in a storage by one strategy.
  *
- * Every method throws, beside what {@link Limiter} names, `RateLimitParseError` for a malformed limit and
- * `ConfigurationError` for one that the strategy or the storage cannot keep.
+ * In addition to the errors of {@link Limiter}, every method throws `RateLimitParseError` for a malformed limit and
+ * `ConfigurationError` for one that the strategy or the storage does not support.
  */
 export abstract class RateLimiter extends Limiter<LimitInput> {
   readonly #items: ItemHits;
 
   protected constructor(
     storage: Storage,
-    /** By which the limits are counted. */
+    /** The algorithm that counts the limits. */
     readonly strategy: StrategyName,
     burst?: number,
   ) {

@@ -1,15 +1,18 @@
 import {
   ConfigurableModuleBuilder,
   Inject,
-  Logger,
+  Injectable,
   Module,
+  Scope,
   type ConfigurableModuleAsyncOptions,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
+  type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
+import { ApplicationConfig, ModuleRef } from '@nestjs/core';
+import { ConfigurationError } from '../common/errors.js';
 import { messageOf } from '../common/describe.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
@@ -18,8 +21,8 @@ import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';
-import { LateUserDetector } from './identities/late-user-detector.js';
-import { InjectedFunctions } from './options/injected-functions.js';
+import { IdentityWarnings } from './identities/identity-warnings.js';
+import { InjectedFunctions } from './options/user-functions.js';
 import { Plans } from './request/plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/rate-limit.options.js';
@@ -35,15 +38,14 @@ import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { Reservations } from './request/reservations.js';
 import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
+import { logger, Warnings } from './options/warnings.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
-import { ScopeCheck } from './scope-check.js';
 import { assertReady, decidingStorage, openStorage } from './storage/module-storage.js';
 import { StoreHealth } from './storage/store-health.js';
 import { StoreLog } from './storage/store-log.js';
-import { HttpTransport } from './transports/http.transport.js';
 import { Transports } from './transports/transports.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
@@ -68,7 +70,22 @@ const FIRST_GUARD: Provider = {
   inject: [ApplicationConfig, GlobalRateLimitGuard],
 };
 
-const logger = new Logger('RateLimit');
+/**
+ * Stops the start where the module would be made anew per request, since its options or its storage are: nobody would make it then,
+ * and nothing would be limited. It injects nothing that could be so itself.
+ */
+@Injectable()
+class ScopeCheck implements OnModuleInit {
+  constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
+
+  onModuleInit(): void {
+    if (this.moduleRef.introspect(GlobalRateLimitGuard).scope !== Scope.REQUEST) return;
+    throw new ConfigurationError(
+      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
+        'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
+    );
+  }
+}
 
 /** Ms that closing the store may hold up the end of the application. */
 const SHUTDOWN_TIMEOUT_MS = 2000;
@@ -112,10 +129,9 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
       inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
-    HttpTransport,
     IdentitySources,
     InjectedFunctions,
-    LateUserDetector,
+    IdentityWarnings,
     Plans,
     PolicyDirectory,
     RateLimitEvents,
@@ -128,6 +144,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     StoreLog,
     Transports,
     UnboundGuardDetector,
+    Warnings,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     { provide: STORE_HEALTH, useClass: StoreHealth },
     GlobalRateLimitGuard,

@@ -4,14 +4,14 @@ const GRANULARITIES = Object.values(itemClasses)
   .map((itemClass) => itemClass.granularity)
   .sort((a, b) => b.milliseconds - a.milliseconds);
 
-/** A window's length in words, in the largest unit that divides it: `'minute'`, `'90 seconds'`, `'2 hours'`. */
+/** Formats the length of a window in the largest unit that divides it: `'minute'`, `'90 seconds'`, `'2 hours'`. */
 export function describePeriod(milliseconds: number): string {
   const unit = GRANULARITIES.find((granularity) => milliseconds % granularity.milliseconds === 0);
   const { name, milliseconds: length } = unit ?? itemClasses.RateLimitItemPerMillisecond.granularity;
   return milliseconds === length ? name : `${milliseconds / length} ${name}s`;
 }
 
-/** A length of time in words: `'1 minute'`, `'90 seconds'`. */
+/** Formats a duration: `'1 minute'`, `'90 seconds'`. */
 export function describeDuration(milliseconds: number): string {
   const period = describePeriod(milliseconds);
   return /^\d/.test(period) ? period : `1 ${period}`;

@@ -1,6 +1,6 @@
-/** A unit of time that a limit can be counted in. */
+/** A unit of time for limits. */
 export interface Granularity {
-  /** Singular, lower-case letters: `'minute'`. Its plural with `s` is understood too. */
+  /** Singular, lower-case letters: `'minute'`. The plural with `s` is accepted too. */
   readonly name: string;
   /** Length of one unit in whole milliseconds. */
   readonly milliseconds: number;
@@ -8,7 +8,7 @@ export interface Granularity {
   readonly aliases?: readonly string[];
 }
 
-/** Every spelling of a granularity. */
+/** Returns every spelling of a granularity. */
 export function unitsOf(granularity: Granularity): string[] {
   return [granularity.name, `${granularity.name}s`, ...(granularity.aliases ?? [])];
 }

@@ -7,9 +7,9 @@ import type { RateLimitItem } from './rate-limit-item.js';
 export type LimitInput = string | RateLimitItem | readonly RateLimitItem[];
 
 /**
- * The items of a limit in any form; at least one.
+ * Returns the items of a limit in any form; at least one.
  *
- * @throws RateLimitParseError for a malformed text, ConfigurationError for anything that is no limit
+ * @throws RateLimitParseError for a malformed text, ConfigurationError for any other value
  */
 export function itemsOf(input: LimitInput): readonly RateLimitItem[] {
   if (typeof input === 'string') return parseMany(input);

@@ -3,15 +3,14 @@ import { describeValue } from '../common/describe.js';
 import { parse } from './parse.js';
 
 /**
- * Reads a length of time in the units of the notation of limits: `'15 minutes'`, `'1 hour'`, `'day'`. At least
- * one of them.
+ * Parses a duration in the units of the limit notation: `'15 minutes'`, `'1 hour'`, `'day'`; at least one unit.
  *
  * @returns whole ms
  * @throws ConfigurationError naming what was given
  */
 export function parseDuration(text: string): number {
   try {
-    if (typeof text !== 'string' || /^\s*0+(?!\d)/.test(text)) throw new RangeError('That is no time.');
+    if (typeof text !== 'string' || /^\s*0+(?!\d)/.test(text)) throw new RangeError('Not a duration.');
     return parse(`1 per ${text}`).period;
   } catch (cause) {
     throw new ConfigurationError(

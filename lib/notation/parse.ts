@@ -4,7 +4,7 @@ import type { RateLimitItem } from './rate-limit-item.js';
 import { findItemClass, knownGranularities } from './registry.js';
 
 /**
- * Reads one limit: `amount (/ | per) [multiple] unit`. White space is free, case is not significant.
+ * Parses one limit: `amount (/ | per) [multiple] unit`. White space is free, case is not significant.
  *
  * @throws RateLimitParseError naming the input, the position and what was expected there
  * @example
@@ -23,7 +23,7 @@ export function parse(text: string): RateLimitItem {
 }
 
 /**
- * Reads one or more limits separated by `;`, `,` or `|`.
+ * Parses one or more limits separated by `;`, `,` or `|`.
  *
  * @throws RateLimitParseError naming the input, the position and what was expected there
  * @example
@@ -41,14 +41,14 @@ export function parseMany(text: string): RateLimitItem[] {
   return items;
 }
 
-/** Reads the notation from left to right, always knowing where it stands. */
+/** Reads the notation from left to right and keeps its position for errors. */
 class NotationReader {
   #position = 0;
 
   constructor(private readonly text: string) {
     if (typeof text !== 'string') {
       throw new RateLimitParseError(
-        typeof text === 'object' || typeof text === 'function' ? describeValue(text) : String(text), // not all can be made a string
+        typeof text === 'object' || typeof text === 'function' ? describeValue(text) : String(text), // some objects cannot be converted to a string
         0,
         `a string such as "10/minute", got ${describeValue(text)},`,
       );
@@ -70,7 +70,7 @@ class NotationReader {
     return new itemClass(amount, multiples);
   }
 
-  /** Skips white space and then the pattern, if it comes next. */
+  /** Skips white space and then the pattern; returns true if the pattern matched. */
   skip(pattern: RegExp): boolean {
     this.#skipSpace();
     return this.#match(pattern) !== undefined;

@@ -1,9 +1,9 @@
 import { describeValue } from '../common/describe.js';
-import { encodeIdentifier } from '../common/identifier.js';
+import { encodeIdentifier } from '../common/identity.js';
 import { unitsOf, type Granularity } from './granularity.js';
 
 /**
- * So many hits per so much time: `amount` per `multiples` × granularity. Immutable.
+ * A limit: `amount` hits per `multiples` × granularity. Immutable.
  *
  * @example
  * ```ts
@@ -15,15 +15,15 @@ import { unitsOf, type Granularity } from './granularity.js';
  * ```
  */
 export abstract class RateLimitItem {
-  /** The unit this class counts in; every concrete class declares its own. */
+  /** The unit of this class; every concrete class declares its own. */
   static readonly granularity: Granularity;
 
-  /** How many times the granularity one window lasts; at least 1. */
+  /** Units per window; at least 1. */
   readonly multiples: number;
 
   /**
    * @param amount hits allowed per window, a safe integer; 0 refuses every hit
-   * @param multiples how many units one window lasts; 0 means 1
+   * @param multiples units per window; 0 means 1
    * @param namespace first part of every key
    * @throws RangeError when a number is negative, fractional or too large
    */
@@ -41,12 +41,12 @@ export abstract class RateLimitItem {
     encodeIdentifier(namespace);
   }
 
-  /** Whether a unit of the notation, such as `'minute'`, `'Minutes'` or `'min'`, means this class. */
+  /** Returns true if a unit of the notation, such as `'minute'`, `'Minutes'` or `'min'`, means this class. */
   static checkGranularityString(unit: string): boolean {
     return unitsOf(this.granularity).includes(unit.toLowerCase());
   }
 
-  /** The unit this item counts in. */
+  /** The unit of this item. */
   get granularity(): Granularity {
     return (this.constructor as typeof RateLimitItem).granularity;
   }
@@ -61,12 +61,12 @@ export abstract class RateLimitItem {
     return this.period / 1000;
   }
 
-  /** The key that counts this limit for the identity that the identifiers spell. Injective: different identifiers, different keys. */
+  /** Returns the key of this limit for an identity. Different identifiers never give the same key. */
   keyFor(...identifiers: string[]): string {
     return `${this.identityFor(identifiers)}/${this.cell}`;
   }
 
-  /** The part of {@link keyFor} that names the identity. */
+  /** Returns the part of {@link keyFor} that names the identity. */
   identityFor(identifiers: readonly string[]): string {
     let identity = encodeIdentifier(this.namespace);
     for (const identifier of identifiers) identity += `/${encodeIdentifier(identifier)}`;
@@ -78,12 +78,12 @@ export abstract class RateLimitItem {
     return `${this.amount}/${this.multiples}/${this.granularity.name}`;
   }
 
-  /** Whether the other item has the same amount, multiples, granularity and namespace. */
+  /** Returns true if the other item has the same amount, multiples, granularity and namespace. */
   equals(other: RateLimitItem): boolean {
     return this.cell === other.cell && this.namespace === other.namespace;
   }
 
-  /** Negative when this item comes first: by granularity, then multiples, then amount. Fit for `Array.prototype.sort`. */
+  /** Compares by granularity, then multiples, then amount: negative if this item sorts first. For `Array.prototype.sort`. */
   compareTo(other: RateLimitItem): number {
     return (
       this.granularity.milliseconds - other.granularity.milliseconds ||
@@ -92,7 +92,7 @@ export abstract class RateLimitItem {
     );
   }
 
-  /** Such as `'10 per 1 minute'`. */
+  /** Formats the item: `'10 per 1 minute'`. */
   toString(): string {
     return `${this.amount} per ${this.multiples} ${this.granularity.name}`;
   }
@@ -107,7 +107,7 @@ function assertCount(what: string, value: unknown, { amount, multiples, granular
   }
 }
 
-/** Who writes no types may give anything, and not everything can be made a string. */
+/** Formats any value, since callers without types may pass one that cannot be converted to a string. */
 function shown(value: unknown): string {
   return typeof value === 'number' ? String(value) : describeValue(value);
 }

@@ -6,7 +6,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** So many hits per so many milliseconds. */
+/** A limit per milliseconds. */
 export class RateLimitItemPerMillisecond extends RateLimitItem {
   static override readonly granularity: Granularity = {
     name: 'millisecond',
@@ -15,7 +15,7 @@ export class RateLimitItemPerMillisecond extends RateLimitItem {
   };
 }
 
-/** So many hits per so many seconds. */
+/** A limit per seconds. */
 export class RateLimitItemPerSecond extends RateLimitItem {
   static override readonly granularity: Granularity = {
     name: 'second',
@@ -24,7 +24,7 @@ export class RateLimitItemPerSecond extends RateLimitItem {
   };
 }
 
-/** So many hits per so many minutes. */
+/** A limit per minutes. */
 export class RateLimitItemPerMinute extends RateLimitItem {
   static override readonly granularity: Granularity = {
     name: 'minute',
@@ -33,7 +33,7 @@ export class RateLimitItemPerMinute extends RateLimitItem {
   };
 }
 
-/** So many hits per so many hours. */
+/** A limit per hours. */
 export class RateLimitItemPerHour extends RateLimitItem {
   static override readonly granularity: Granularity = {
     name: 'hour',
@@ -42,22 +42,22 @@ export class RateLimitItemPerHour extends RateLimitItem {
   };
 }
 
-/** So many hits per so many days of 24 hours. */
+/** A limit per days of 24 hours. */
 export class RateLimitItemPerDay extends RateLimitItem {
   static override readonly granularity: Granularity = { name: 'day', milliseconds: DAY, aliases: ['d'] };
 }
 
-/** So many hits per so many weeks of seven days. */
+/** A limit per weeks of seven days. */
 export class RateLimitItemPerWeek extends RateLimitItem {
   static override readonly granularity: Granularity = { name: 'week', milliseconds: 7 * DAY, aliases: ['w'] };
 }
 
-/** So many hits per so many months of 30 days. */
+/** A limit per months of 30 days. */
 export class RateLimitItemPerMonth extends RateLimitItem {
   static override readonly granularity: Granularity = { name: 'month', milliseconds: 30 * DAY };
 }
 
-/** So many hits per so many years of 360 days: twelve months. */
+/** A limit per years of 360 days: twelve months. */
 export class RateLimitItemPerYear extends RateLimitItem {
   static override readonly granularity: Granularity = { name: 'year', milliseconds: 360 * DAY };
 }

@@ -36,7 +36,7 @@ const classesByUnit = new Map<string, RateLimitItemClass>(
 );
 
 /**
- * Teaches the notation a unit of your own.
+ * Registers a custom unit for the notation.
  *
  * @throws ConfigurationError when a spelling is malformed or taken.
  * @example
@@ -79,12 +79,12 @@ export function registerGranularity(itemClass: RateLimitItemClass): void {
   for (const unit of units) classesByUnit.set(unit, itemClass);
 }
 
-/** The item class that a unit of the notation names, in any case; `undefined` when there is none. */
+/** Returns the item class of a unit, whatever its case; `undefined` if there is none. */
 export function findItemClass(unit: string): RateLimitItemClass | undefined {
   return classesByUnit.get(unit.toLowerCase());
 }
 
-/** The registered granularities, in the order of registration. */
+/** Returns the names of the registered granularities, in order of registration. */
 export function knownGranularities(): string[] {
   return [...new Set([...classesByUnit.values()].map((itemClass) => itemClass.granularity.name))];
 }

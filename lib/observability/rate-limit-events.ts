@@ -1,7 +1,10 @@
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { Subject, type Observable } from 'rxjs';
+import { chain, type Awaitable } from '../common/awaitable.js';
 import { Decision } from '../core/decision.js';
-import type { BatchResult, Outcome } from '../core/contract.js';
+import type { BatchResult, Hit, OnError, Outcome } from '../core/contract.js';
+import { WrappedStorage } from '../core/wrapped.storage.js';
+import type { DecidingStorage } from '../resilience/resilient-storage.js';
 
 /**
  * What happens to limits, as it happens:
@@ -71,4 +74,21 @@ export class RateLimitEvents {
 
 function isNear({ limit, remaining }: Outcome): boolean {
   return limit.mode === 'enforce' && remaining < NEAR * limit.burst;
+}
+
+/** Publishes an event for each decision of a storage. */
+export class ObservedStorage extends WrappedStorage {
+  constructor(
+    private readonly deciding: DecidingStorage,
+    private readonly events: RateLimitEvents,
+  ) {
+    super(deciding);
+  }
+
+  override consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult> {
+    return chain(this.deciding.consume(batch, onError), (result) => {
+      this.events.decided(result);
+      return result;
+    });
+  }
 }

@@ -1,7 +1,7 @@
 import picomatch from 'picomatch';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
-import { decodeSegment } from '../common/path-segment.js';
+import { decodeSegment } from './request-path.js';
 
 /** How much a segment leaves open, the most definite first: `users`, `*.json`, `*`, none where a pattern has ended, and `**`. */
 const [STATIC, PART, ONE, END, MANY] = [0, 1, 2, 3, 4];

@@ -1,7 +1,6 @@
-import { assertCost } from '../common/cost.js';
+import { assertCost, ON_ERROR } from '../core/contract.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
-import { ON_ERROR } from '../common/on-error.js';
 import { assertKnownOptions, assertOneOf, assertOptionsObject } from '../common/options.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 

@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import type { OnError } from '../common/on-error.js';
+import type { OnError } from '../core/contract.js';
 import type { Decision } from '../core/decision.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import type { Limit } from '../core/limit.js';

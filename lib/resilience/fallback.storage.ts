@@ -8,12 +8,12 @@ import {
   type Cell,
   type Hit,
   type Refund,
+  type OnError,
 } from '../core/contract.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
-import type { OnError } from '../common/on-error.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 
 export interface FallbackStorageOptions {

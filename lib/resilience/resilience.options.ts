@@ -9,7 +9,7 @@ import {
   withoutUndefined,
   type Given,
 } from '../common/options.js';
-import { ON_ERROR, type OnError } from '../common/on-error.js';
+import { ON_ERROR, type OnError } from '../core/contract.js';
 
 /** Permits that a process takes in advance. */
 export interface LeaseOptions {

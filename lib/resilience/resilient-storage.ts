@@ -1,12 +1,11 @@
 import type { Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Hit } from '../core/contract.js';
+import type { BatchResult, Hit, OnError } from '../core/contract.js';
 import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { FallbackStorage } from './fallback.storage.js';
 import { DenialCacheStorage } from './denial-cache.storage.js';
 import { CircuitBreakerStorage, type HealthListener } from './circuit-breaker.storage.js';
 import { LeasingStorage } from './leasing.storage.js';
-import type { OnError } from '../common/on-error.js';
 import type { ResolvedResilience } from './resilience.options.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 

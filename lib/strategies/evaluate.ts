@@ -1,18 +1,18 @@
 import type { Quota, Strategy } from './strategy.js';
 
-/** What a strategy says of a state at one instant. */
+/** The verdict of a strategy on one hit. */
 export interface Evaluation {
-  /** Whether a hit of the asked cost is allowed. A cost of 0 always is. */
+  /** True if a hit of the requested cost is allowed. */
   readonly allowed: boolean;
   /** Whole units that could be consumed now; never negative. */
   readonly remaining: number;
-  /** Epoch ms at which `remaining` grows next if nobody hits meanwhile; now, if nothing is consumed. */
+  /** Epoch ms at which `remaining` next grows without further hits; now, if nothing is consumed. */
   readonly resetTime: number;
-  /** Whole ms after which a hit of this cost would be allowed: 0 if it is, `Infinity` if the cost exceeds the capacity. */
+  /** Whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
   readonly retryAfter: number;
 }
 
-/** Whole ms after which a hit of this cost would be allowed: 0 if it is, `Infinity` if the cost exceeds the capacity. */
+/** Returns the whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
 export function retryAfter<State>(
   strategy: Strategy<State>,
   state: State | undefined,

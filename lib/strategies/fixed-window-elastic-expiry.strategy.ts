@@ -2,13 +2,13 @@ import { fixedWindow, isOpen, type FixedWindowState } from './fixed-window.strat
 import type { Strategy } from './strategy.js';
 
 export interface ElasticWindowState extends FixedWindowState {
-  /** Epoch ms at which the window opened: its name, since its end moves. */
+  /** Epoch ms at which the window opened. Identifies the window, since its end moves. */
   start: number;
 }
 
 /**
- * Fixed window with elastic expiry: every hit, a refused one too, starts the window's period anew; the count is kept until
- * a whole period has passed without a hit.
+ * Fixed window with elastic expiry: every hit, allowed or refused, extends the window to a full period from now; the count is
+ * kept until a whole period passes without a hit.
  *
  * - State: count, start, end. A hit is allowed iff `count + cost ≤ amount`.
  * - Bound: never more than `amount` in any span of `period`.

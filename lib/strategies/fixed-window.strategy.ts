@@ -13,7 +13,7 @@ export interface FixedWindowState {
  * - State: count, end. A hit is allowed iff `count + cost ≤ amount`.
  * - Bound: never more than `amount` in one window, so at most 2 × `amount` in any span of `period` (across a boundary).
  * - `resetTime` is the window's end.
- * - A refund goes to the window that counted the hit; a window that gave everything back is forgotten.
+ * - A refund goes to the window that counted the hit; a window with nothing left in it is dropped.
  *
  * Source: the fixed window of the Python library `limits`.
  */
@@ -52,7 +52,7 @@ export const fixedWindow: Strategy<FixedWindowState> = {
   decode: ([count = 0, end = 0]) => ({ count, end }),
 };
 
-/** Whether the window is still there, with what it has counted. */
+/** Returns true while the window is open. */
 export function isOpen<State extends FixedWindowState>(
   state: State | undefined,
   now: number,

@@ -97,7 +97,7 @@ function timeAt(state: MovingWindowState, index: number): number {
   return state.times[index] ?? 0;
 }
 
-/** Units consumed up to and including an entry. */
+/** Returns the units consumed up to and including an entry. */
 function totalAt(state: MovingWindowState, index: number): number {
   return state.totals[index] ?? state.cut;
 }
@@ -110,12 +110,12 @@ function usedSince(state: MovingWindowState, first: number): number {
   return totalAt(state, state.totals.length - 1) - totalAt(state, first - 1);
 }
 
-/** Index of the first entry later than a time. */
+/** Returns the index of the first entry after a time. */
 function firstAfter(state: MovingWindowState, time: number): number {
   return lowestIndex(state, state.first, (index) => timeAt(state, index) > time);
 }
 
-/** The first ms at which at most `target` units count: when the last entry too many has left. */
+/** Returns the first ms at which at most `target` units count: when enough entries have left the window. */
 function timeOfUsage(
   state: MovingWindowState,
   first: number,
@@ -128,7 +128,7 @@ function timeOfUsage(
   return Math.min(timeAt(state, last), now) + period;
 }
 
-/** Binary search: the lowest index from `low` on for which the condition, once true always true, holds. */
+/** Binary search for the lowest index, from `low`, at which a monotone condition holds. */
 function lowestIndex(state: MovingWindowState, low: number, holds: (index: number) => boolean): number {
   let high = state.times.length;
   while (low < high) {
@@ -146,7 +146,7 @@ function cutOff(state: MovingWindowState): void {
   state.first = 0;
 }
 
-/** Entries from the future, left by a clock that went back, count as made now. */
+/** Moves entries from the future, left by a clock that went back, to now. */
 function pullBackFuture(state: MovingWindowState, now: number): void {
   for (let index = state.times.length - 1; timeAt(state, index) > now; index--) state.times[index] = now;
 }
@@ -162,7 +162,7 @@ function append(state: MovingWindowState, cost: number, now: number): void {
   }
 }
 
-/** Takes up to `cost` units out of an entry, and the entry out of the log when none is left; returns how many it took. */
+/** Removes up to `cost` units from an entry, and the entry once it is empty; returns the number of units removed. */
 function takeOut(state: MovingWindowState, index: number, cost: number): number {
   const available = costAt(state, index);
   const taken = Math.min(cost, available);

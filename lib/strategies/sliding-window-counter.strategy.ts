@@ -18,8 +18,8 @@ export interface SlidingWindowState {
  * - `used = floor(previous × (period − elapsed) / period) + current`; a hit is allowed iff `used + cost ≤ amount`.
  * - Bound: never more than `amount` in one window; in any span of `period` at most 2 × `amount`: a whole amount
  *   at the very end of one window, and another in the next as the weight of the first falls.
- * - `resetTime` is when the next whole unit frees: as the previous window's weight falls, then the current one's.
- * - A refund goes to the window that counted the hit, be it the current or the previous one.
+ * - `resetTime` is when the next whole unit frees: first as the previous window loses weight, then as the current one does.
+ * - A refund goes to the window that counted the hit, the current or the previous one.
  *
  * Source: the sliding window counter of the Python library `limits`, aligned to the first hit instead of the clock.
  */
@@ -67,7 +67,7 @@ export const slidingWindowCounter: Strategy<SlidingWindowState> = {
   decode: ([previous = 0, current = 0, start = 0]) => ({ previous, current, start }),
 };
 
-/** The state as its window stands now, as a copy where it differs: the windows move on, and one from the future begins now. */
+/** Returns the state with its windows advanced to now (a copy if that changes it); a window from the future starts now. */
 function roll(
   state: SlidingWindowState | undefined,
   period: number,
@@ -90,14 +90,14 @@ function usedAt(view: SlidingWindowState, period: number, now: number): number {
   return weigh(view.previous, period - (now - view.start), period) + view.current;
 }
 
-/** The first ms, not before now, at which at most `target` units are used if nobody hits meanwhile. */
+/** Returns the first ms, now or later, at which at most `target` units are used without further hits. */
 function timeOfUsage(view: SlidingWindowState, period: number, now: number, target: number): number {
   return target >= view.current
     ? Math.max(now, view.start + elapsedUntil(view.previous, target - view.current, period))
     : Math.max(now, view.start + period + elapsedUntil(view.current, target, period));
 }
 
-/** The first elapsed ms of a window at which the count of the window before it weighs at most `target`. */
+/** Returns the first elapsed ms of a window at which the previous window's count weighs at most `target`. */
 function elapsedUntil(count: number, target: number, period: number): number {
   if (count <= target) return 0;
   // weigh(count, left) ≤ target ⇔ count × left < (target + 1) × period; rounding may miss by one, so the formula itself decides.

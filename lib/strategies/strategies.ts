@@ -5,7 +5,7 @@ import { slidingWindowCounter } from './sliding-window-counter.strategy.js';
 import type { Strategy, StrategyName } from './strategy.js';
 import { tokenBucket } from './token-bucket.strategy.js';
 
-/** Every strategy by its name. A state is only ever handed to the strategy that made it. */
+/** All strategies by name. A state is passed only to the strategy that created it. */
 export const strategies: Readonly<Record<StrategyName, Strategy<object>>> = {
   'fixed-window': fixedWindow,
   'fixed-window-elastic-expiry': fixedWindowElasticExpiry,
@@ -14,7 +14,7 @@ export const strategies: Readonly<Record<StrategyName, Strategy<object>>> = {
   'token-bucket': tokenBucket,
 };
 
-/** The names of all strategies. */
+/** The names of all strategies, in a fixed order. */
 export const strategyNames = Object.keys(strategies) as readonly StrategyName[];
 
 export function isStrategyName(name: unknown): name is StrategyName {

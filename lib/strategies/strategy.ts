@@ -6,7 +6,7 @@ export type StrategyName =
   | 'sliding-window-counter'
   | 'token-bucket';
 
-/** What a strategy has to keep: so much per so long. */
+/** The numbers a strategy enforces: an amount per period. */
 export interface Quota {
   /** Units allowed per period; a whole number, 0 refuses everything. */
   readonly amount: number;
@@ -16,57 +16,57 @@ export interface Quota {
   readonly burst: number;
 }
 
-/** Which consumption a refund takes back. */
+/** Identifies one consumption, so that a refund can find it. */
 export interface Consumption {
-  /** Epoch ms at which it was made. */
+  /** Epoch ms at which it was taken. */
   readonly at: number;
-  /** Names the window it was counted in, as {@link Strategy.window} told right after. */
+  /** The window it was counted in, as {@link Strategy.window} returned it right after. */
   readonly window: number;
 }
 
 /**
- * One way to limit, as pure steps over a state: no I/O, no clock. This is the specification that every storage follows.
+ * A rate-limiting algorithm as pure steps over a state: no I/O, no clock. Every storage follows this specification.
  *
- * Times are whole epoch milliseconds. No state means that nothing is consumed; so does a state that has expired. A state
- * from the future, left by a clock that went back, counts as made now: nobody is locked out for longer than one window.
+ * Times are whole epoch milliseconds. `undefined` and an expired state both mean that nothing is consumed. A state from the
+ * future, left by a clock that went back, counts as made now, so that no lockout outlasts one window.
  */
 export interface Strategy<State> {
-  /** Whole units that could be consumed now; never negative. A hit is allowed iff its cost is not above it. */
+  /** Returns the whole units that could be consumed now; never negative. A hit is allowed iff its cost does not exceed it. */
   remaining(state: State | undefined, quota: Quota, now: number): number;
 
-  /** Epoch ms at which `remaining` grows next if nobody hits meanwhile; now, if nothing is consumed. */
+  /** Returns the epoch ms at which `remaining` next grows without further hits; now, if nothing is consumed. */
   resetTime(state: State | undefined, quota: Quota, now: number): number;
 
-  /** Whole ms until a cost above `remaining` and within the capacity would be allowed, if nobody hits meanwhile; not one too many. */
+  /** Returns the fewest whole ms after which a cost above `remaining`, but within the capacity, is allowed without further hits. */
   wait(state: State, quota: Quota, cost: number, now: number): number;
 
   /**
-   * Takes an allowed cost above 0 and returns the new state. Owns `state`, and may change it in place; but one that means the
-   * same as none is replaced by a new one, since its store may have dropped it.
+   * Takes an allowed cost above 0 and returns the new state. May change `state` in place, unless it has expired: then it
+   * returns a new one, since the storage may have dropped the old.
    */
   commit(state: State | undefined, quota: Quota, cost: number, now: number): State;
 
   /**
-   * Changes in place what a hit changes although nothing is taken: an elastic end moves, and a state from the future, left
-   * by a clock that went back, becomes one of now, so that the time it takes to recover begins to pass.
+   * Records a hit that takes nothing, in place: moves an elastic end, and turns a state from the future into one of now, so
+   * that its time to recover starts to pass.
    */
   refuse(state: State, quota: Quota, now: number): void;
 
-  /** Names the window that the newest consumption was counted in, for its receipt. */
+  /** Returns the window that counted the newest consumption, for its receipt. */
   window(state: State): number;
 
   /**
-   * Gives back what one consumption took, if it still counts; without a consumption, gives back to the current window.
-   * Owns `state`; returns `undefined` when nothing is consumed any more.
+   * Refunds one consumption if it still counts; without a consumption, refunds the current window. May change `state` in
+   * place; returns `undefined` when nothing is consumed any more.
    */
   refund(state: State, quota: Quota, cost: number, now: number, consumption?: Consumption): State | undefined;
 
-  /** Epoch ms from which the state means the same as none. */
+  /** Returns the epoch ms from which the state means that nothing is consumed. */
   expiresAt(state: State, quota: Quota): number;
 
-  /** The state as whole numbers, for storages that keep text. */
+  /** Returns the state as whole numbers, for storages that keep text. */
   encode(state: State): number[];
 
-  /** The inverse of {@link encode}. */
+  /** Inverts {@link encode}. */
   decode(numbers: readonly number[]): State;
 }

@@ -2,13 +2,13 @@ import { divideDown, divideUp } from './arithmetic.js';
 import type { Consumption, Quota, Strategy } from './strategy.js';
 
 export interface TokenBucketState {
-  /** What has been consumed and not yet refilled, in unit·ms: one unit is `period`, and `amount` refills per ms. */
+  /** Consumed and not yet refilled, in unit·ms: one unit is `period`, and `amount` refills per ms. */
   level: number;
-  /** Epoch ms at which the level was true. */
+  /** Epoch ms of the level. */
   at: number;
   /** Epoch ms since which the bucket has not been full. */
   since: number;
-  /** Units consumed since then, so that a receipt can name a hit's place among them. */
+  /** Units consumed since then; a receipt records a hit's position among them. */
   consumed: number;
 }
 
@@ -18,11 +18,11 @@ export interface TokenBucketState {
  * - State: level, at, since, consumed. `level = max(0, level − (now − at) × amount)`; a hit is allowed iff
  *   `level + cost × period ≤ burst × period`, and then adds `cost × period`. Whole numbers only, so nothing drifts.
  * - Bound: never more than `burst + amount / period × T` in any span T.
- * - `resetTime` is when the next whole token is there.
+ * - `resetTime` is when the next whole token arrives.
  * - A raised amount keeps what was consumed; `burst` defaults to `amount`.
- * - A refund gives back what of the hit's own tokens has not been refilled since, first consumed first refilled, so it
- *   never leaves more tokens than if the hit had not been made. Of several refunds that holds for the oldest hit or the
- *   newest first; in another order, what was refilled between them may be given back too.
+ * - A refund returns the hit's tokens that have not been refilled since, first consumed first refilled, so it never leaves
+ *   more tokens than if the hit had not been made. For several refunds this holds from the oldest hit or from the newest;
+ *   in another order, tokens refilled between the hits may be returned as well.
  *
  * Source: the token bucket of Limify; the level counts down as in a leaky bucket used as a meter (ITU-T I.371).
  */
@@ -66,7 +66,7 @@ export const tokenBucket: Strategy<TokenBucketState> = {
   refund(state, { amount, period }, cost, now, consumption) {
     const level = levelAt(state, amount, now);
     const left = consumption === undefined ? level : leftSince(state, level, period, consumption);
-    // More is left than the hit took: what others took before it is refilled first, and what they took after it moves up.
+    // More than the hit's cost is left: hits before it refill first, and those after it move up by its cost.
     if (consumption !== undefined && left > cost * period) state.consumed -= cost;
     state.level = level - Math.max(0, Math.min(level, cost * period, left));
     state.at = now;
@@ -79,7 +79,7 @@ export const tokenBucket: Strategy<TokenBucketState> = {
   decode: ([level = 0, at = 0, since = 0, consumed = 0]) => ({ level, at, since, consumed }),
 };
 
-/** What of the level a hit and those before it took, in unit·ms: not above 0 once all of that is refilled. */
+/** Returns the part of the level that a hit and those before it took, in unit·ms; 0 or less once it is all refilled. */
 function leftSince(
   state: TokenBucketState,
   level: number,
@@ -89,7 +89,7 @@ function leftSince(
   return at < state.since ? 0 : level - (state.consumed - window) * period;
 }
 
-/** The level now: what has been refilled since is gone, and a time from the future counts as now. */
+/** Returns the level now: the stored level less the refill since; a time from the future counts as now. */
 function levelAt(state: TokenBucketState, amount: Quota['amount'], now: number): number {
   return Math.max(0, state.level - Math.max(0, now - state.at) * amount);
 }

@@ -3,4 +3,7 @@ import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 
 const server = new MapCasServer();
 
-describeStorage('CasStorage', { open: (options) => new MapCasStorage(server, options) });
+// The timeout only bounds a hang.
+describeStorage('CasStorage', {
+  open: (options) => new MapCasStorage(server, { timeout: 20_000, ...options }),
+});

@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Etcd3 } from 'etcd3';
 import { Redis } from 'ioredis';
-import { createLimit, type Hit, type Storage, type StorageOptions, type StrategyName } from 'nestjs-limits';
+import { createLimit, type Hit, type Storage, type StorageOptions } from 'nestjs-limits';
 import { EtcdStorage } from 'nestjs-limits/etcd';
 import { MemcachedStorage } from 'nestjs-limits/memcached';
 import { RedisStorage } from 'nestjs-limits/redis';
 import { ManualClock } from 'nestjs-limits/testing';
+import { strategyNames } from '../../lib/strategies/strategies.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -18,16 +19,9 @@ import { ask, type Server } from '../support/servers/server-process.js';
 
 const NOW = 4_000_000_000_000; // far ahead, so that nothing expires by a server's own clock
 const HOUR = 3_600_000;
-const strategies: readonly StrategyName[] = [
-  'fixed-window',
-  'fixed-window-elastic-expiry',
-  'moving-window',
-  'sliding-window-counter',
-  'token-bucket',
-];
 
 const batch: Hit[] = [
-  ...strategies.map((strategy) => ({
+  ...strategyNames.map((strategy) => ({
     identity: 'key:somebody',
     limit: createLimit({ id: strategy, strategy, amount: 10, period: HOUR }),
     cost: 2,

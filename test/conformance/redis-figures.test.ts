@@ -139,9 +139,13 @@ describe('permissions', () => {
     expect((await permitted.consume(batch)).allowed).toBe(false);
     await permitted.refund(receiptsOf(result));
     expect((await permitted.peek(batch)).allowed).toBe(true);
+    for (const one of strategies) {
+      const alone = [hit(limitOf(one, `${one} alone`), 'permitted')];
+      expect((await permitted.consume(alone)).allowed).toBe(true);
+    }
     await permitted.remove(batch.slice(1));
     expect(await permitted.check()).toBe(true);
-    expect(await permitted.reset()).toBe(1);
+    expect(await permitted.reset()).toBe(2); // the hash, and the log of the moving window alone
     await permitted.close();
   });
 });

@@ -66,7 +66,7 @@ describeOverHttp('Events', (start) => {
     ]);
   });
 
-  it('tell of answers that come too late', async () => {
+  it('report an answer that misses the timeout', async () => {
     const server = new MapCasServer();
     const app = await start(
       limited([ShopController], { storage: new MapCasStorage(server), resilience: { timeout: 20 } }),
@@ -75,9 +75,8 @@ describeOverHttp('Events', (start) => {
     app.nest.get(RateLimiterService).events$.subscribe((event) => {
       if (event.type === 'error') errors.push(event.error.message);
     });
-    server.interfere = () => sleep(60);
+    server.interfere = () => new Promise<void>(() => {});
     expect(await app.statuses(1, '/')).toEqual([200]);
-    await sleep(100);
     expect(errors).toEqual(['MapCasStorage has not answered within 20 ms.']);
   });
 

@@ -111,15 +111,13 @@ describeOverHttp('The health check of limits', (start) => {
     expect(reply.body).toEqual(checked('error', { status: 'down', store: 'MapCasStorage', degraded: false }));
   });
 
-  it('waits for a store that hangs no longer than a decision does', async () => {
+  it('is answered at the timeout of a decision where the store hangs', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     Object.assign(storage, { check: () => new Promise<boolean>(() => {}) });
     const app = await start(withHealth({ storage, resilience: { timeout: 20 } }));
-    const begin = performance.now();
     expect((await app.get('/health')).body).toEqual(
       checked('degraded', { ...DEGRADED, store: 'MapCasStorage' }),
     );
-    expect(performance.now() - begin).toBeLessThan(1000);
   });
 
   it('asks a store no more that was given up', async () => {

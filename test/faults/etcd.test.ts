@@ -4,18 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Etcd3, type ComparatorBuilder } from 'etcd3';
-import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { createLimit, type Hit } from 'nestjs-limits';
 import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
 import { base64, EtcdGateway } from '../support/etcd-gateway.js';
+import { failureOf, untilServed } from '../support/failures.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-const TIMEOUT = 1000;
-/** On a busy machine; still less than two calls would take, one after the other. */
-const SURELY_WITHIN = 1.9 * TIMEOUT;
-/** How soon a storage has found a server that is back. */
-const SOON = 3000;
+/** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
+const SHORT = { timeout: 1000 };
 
 const hourly = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1_000_000, period: 3_600_000 });
 
@@ -34,20 +32,19 @@ afterEach(async () => {
 });
 
 describe('a server that is killed', () => {
-  it('makes StorageErrors at once, and serves again by itself when it is back', async () => {
+  it('makes calls reject with a StorageError, and serves again once it is back', async () => {
     const storage = open();
     await storage.consume(hit());
     await server.kill();
     for (let times = 0; times < 3; times++) {
-      const { error, elapsed } = await failureOf(storage.consume(hit()));
+      const error = await failureOf(storage.consume(hit()));
       expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
       expect(error).toHaveProperty('message', expect.stringMatching(/^EtcdStorage failed: .*UNAVAILABLE/));
       expect(error).toHaveProperty('cause.message', expect.any(String));
-      expect(elapsed).toBeLessThan(SURELY_WITHIN);
     }
     expect(await storage.check()).toBe(false);
     await server.restart();
-    await until(() => storage.check(), 'the storage to find the server', SOON);
+    await until(() => storage.check(), 'the storage to find the server');
     expect(await used()).toBe(1);
     await storage.consume(hit());
     expect(await used()).toBe(2);
@@ -68,28 +65,25 @@ describe('a server that is killed', () => {
   });
 });
 
-describe('a server that stands still', () => {
-  it('makes StorageErrors within the timeout, of those that wait for their turn, too', async () => {
-    const storage = open();
+describe('a server that is stopped', () => {
+  it('makes calls reject with a StorageError, also those that wait for their turn', async () => {
+    const storage = open(SHORT);
     await storage.consume(hit());
     process.kill(server.pid, 'SIGSTOP');
     try {
       const identities = [...Array.from({ length: 100 }, () => 'somebody'), 'other', 'another'];
       const failures = identities.map((identity) => failureOf(storage.consume(hit(identity))));
-      const start = Date.now();
       expect(await storage.check()).toBe(false);
-      expect(Date.now() - start).toBeLessThan(SURELY_WITHIN);
-      for (const { error, elapsed } of await Promise.all(failures)) {
+      for (const error of await Promise.all(failures)) {
         expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-        expect(elapsed).toBeLessThan(SURELY_WITHIN);
       }
     } finally {
       process.kill(server.pid, 'SIGCONT');
     }
-    await until(() => storage.check(), 'the storage to find the server', SOON);
-    // The first of the hundred was sent, and may have been counted when the server went on.
+    await until(() => storage.check(), 'the storage to find the server');
+    // The first of the hundred was sent, and may be counted once the server goes on.
     expect([1, 2]).toContain(await used());
-    expect((await storage.consume(hit())).allowed).toBe(true);
+    expect((await untilServed(() => storage.consume(hit()))).allowed).toBe(true);
   });
 });
 
@@ -109,21 +103,19 @@ describe('a connection', () => {
     await until(async () => (await gateway.calls())['Txn'] === Txn + 1, 'the server to count the hit');
     proxy.cut();
     proxy.swallows = 'nothing';
-    expect((await failure).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-    await sleep(200);
-    expect(await gateway.calls()).toHaveProperty('Txn', Txn + 1);
+    expect(await failure).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    await until(() => storage.check(), 'the storage to connect again');
     expect(await used()).toBe(2);
-    await until(() => storage.check(), 'the storage to connect again', SOON);
     await storage.consume(hit());
     expect(await used()).toBe(3);
   });
 
-  it('that went dead in silence is given up after one call', async () => {
-    const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}`, timeout: 300 });
+  it('on which nothing arrives any more is replaced after one call', async () => {
+    const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}`, ...SHORT });
     await storage.consume(hit());
     const { connections } = proxy;
     proxy.swallows = 'requests';
-    expect((await failureOf(storage.consume(hit()))).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    expect(await failureOf(storage.consume(hit()))).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     proxy.swallows = 'nothing';
     expect((await storage.consume(hit())).allowed).toBe(true);
     expect(proxy.connections).toBe(connections + 1);
@@ -141,20 +133,20 @@ describe('of several servers', () => {
     expect(await used()).toBe(30 - failed);
   });
 
-  it('all that are down are found again at once', async () => {
+  it('all that are down are found again once they are back', async () => {
     const port = server.port;
     const storage = open({ uri: `etcd://127.0.0.1:${port},localhost:${port}` });
     await storage.consume(hit());
     await server.kill();
     for (let times = 0; times < 5; times++) await failureOf(storage.consume(hit()));
     await server.restart();
-    await until(() => storage.check(), 'the storage to find the servers', SOON);
+    await until(() => storage.check(), 'the storage to find the servers');
     expect(await used()).toBe(1);
   });
 });
 
 describe('leases that were revoked', () => {
-  it('take the records with them, and are granted anew', async () => {
+  it('take the records with them, and new ones are granted', async () => {
     const storage = open();
     await storage.consume(hit());
     await gateway.revokeAllLeases();
@@ -167,10 +159,10 @@ describe('leases that were revoked', () => {
   });
 });
 
-describe('one who always loses the race', () => {
+describe('a storage that loses every race', () => {
   it('gives up with a ConcurrentUpdateError, and counts nothing', async () => {
     const client = new RacedClient(server.port);
-    await expect(new EtcdStorage(client, { timeout: 20_000 }).consume(hit())).rejects.toMatchObject({
+    await expect(new EtcdStorage(client, { timeout: 25_000 }).consume(hit())).rejects.toMatchObject({
       name: 'ConcurrentUpdateError',
       code: 'ERR_RATE_LIMIT_CONCURRENT_UPDATE',
     });
@@ -179,11 +171,10 @@ describe('one who always loses the race', () => {
     client.close();
   });
 
-  it('tries no longer than the timeout', async () => {
+  it('gives up at the timeout', async () => {
     const client = new RacedClient(server.port);
-    const { error, elapsed } = await failureOf(new EtcdStorage(client, { timeout: 30 }).consume(hit()));
+    const error = await failureOf(new EtcdStorage(client, { timeout: 30 }).consume(hit()));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-    expect(elapsed).toBeLessThan(SURELY_WITHIN);
     expect(await used()).toBe(0);
     client.close();
   });
@@ -206,13 +197,13 @@ describe('a server that asks for a password', () => {
   afterAll(() => secured.stop());
 
   const openAs = (credentials: string): EtcdStorage =>
-    open({ uri: `etcd://${credentials}@127.0.0.1:${secured.port}`, timeout: 5 * TIMEOUT });
+    open({ uri: `etcd://${credentials}@127.0.0.1:${secured.port}`, timeout: 20_000 });
 
   it('is given the decoded one, again when it has restarted, and need allow no more than our own keys', async () => {
     const storage = openAs('limiter:p%40ss%2Fw%C3%B6rd%3A');
     await storage.consume(hit());
     await secured.restart();
-    await until(() => storage.check(), 'the storage to find the server', 2 * SOON);
+    await until(() => storage.check(), 'the storage to find the server');
     await storage.consume(hit());
     const { outcomes } = await storage.peek(hit());
     expect(outcomes[0]?.remaining).toBe(999_998);
@@ -221,7 +212,7 @@ describe('a server that asks for a password', () => {
 
   it('and is given a wrong one makes a StorageError that does not show it', async () => {
     const storage = openAs('limiter:guessed');
-    const { error } = await failureOf(storage.consume(hit()));
+    const error = await failureOf(storage.consume(hit()));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     expect(error).toHaveProperty('message', expect.stringContaining('authentication failed'));
     expect(inspect([error, storage], { depth: Infinity, showHidden: true })).not.toContain('guessed');
@@ -243,9 +234,8 @@ describe('a process', () => {
         const underWay = hit();
         await storage.close();
         await underWay;
-        const closed = performance.now();
         const after = await hit();
-        process.on('exit', () => console.log(JSON.stringify({ before, after, lived: performance.now() - closed })));
+        process.on('exit', () => console.log(JSON.stringify({ before, after })));
       `;
       const child = spawn(
         process.execPath,
@@ -258,12 +248,10 @@ describe('a process', () => {
       child.stderr.on('data', (data) => (errors += String(data)));
       const [code] = (await once(child, 'close')) as [number];
       expect({ code, errors }).toEqual({ code: 0, errors: '' });
-      const { before, after, lived } = JSON.parse(output) as Record<string, unknown>;
-      expect([before, after]).toEqual([
-        what === 'a server' ? 'counted' : 'ERR_RATE_LIMIT_STORAGE',
-        'ERR_RATE_LIMIT_STORAGE',
-      ]);
-      expect(lived).toBeLessThan(2 * TIMEOUT);
+      expect(JSON.parse(output)).toEqual({
+        before: what === 'a server' ? 'counted' : 'ERR_RATE_LIMIT_STORAGE',
+        after: 'ERR_RATE_LIMIT_STORAGE',
+      });
     },
   );
 });
@@ -273,28 +261,19 @@ function hit(identity = 'somebody'): Hit[] {
 }
 
 function open({ uri = server.uri, ...options }: EtcdStorageOptions & { uri?: string } = {}): EtcdStorage {
-  const storage = new EtcdStorage(uri, { timeout: TIMEOUT, ...options });
+  const storage = new EtcdStorage(uri, { timeout: 10_000, ...options });
   opened.push(storage);
   return storage;
 }
 
-/** How many hits of some identities are counted, as a process says that has just begun. */
+/** Returns how many hits of some identities are counted, read by a storage that has just been opened. */
 async function used(...identities: string[]): Promise<number> {
   const cells = identities.length === 0 ? hit() : identities.flatMap((identity) => hit(identity));
   const { outcomes } = await open({ timeout: 20_000 }).peek(cells);
   return outcomes.reduce((sum, { limit, remaining }) => sum + limit.amount - remaining, 0);
 }
 
-async function failureOf(call: Promise<BatchResult>): Promise<{ error: unknown; elapsed: number }> {
-  const start = Date.now();
-  const error = await call.then(
-    () => 'It did not fail.',
-    (reason: unknown) => reason,
-  );
-  return { error, elapsed: Date.now() - start };
-}
-
-/** Hits some identities until it is stopped, and tells what became of it. */
+/** Hits some identities until it is stopped, and counts the results. */
 function hitAllTheTime(
   storage: EtcdStorage,
   identities: readonly string[],
@@ -317,7 +296,7 @@ function hitAllTheTime(
   });
 }
 
-/** A client that somebody else is always faster than: right before each of its transactions, they write to the record. */
+/** A client for which another one writes to the record right before each of its transactions. */
 class RacedClient extends Etcd3 {
   races = 0;
 

@@ -7,21 +7,19 @@ import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { createLimit, type BatchResult, type Hit } from 'nestjs-limits';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { createLimit, type Hit } from 'nestjs-limits';
 import { MemcachedStorage, type MemcachedStorageOptions } from 'nestjs-limits/memcached';
+import { failureOf, untilServed } from '../support/failures.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { ask, until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
-const TIMEOUT = 400;
-/** How long a server has for a command, which is a part of a call. */
-const COMMAND_TIMEOUT = 0.9 * TIMEOUT;
-/** On a busy machine; still less than two commands would take, one after the other. */
-const SURELY_WITHIN = 1.9 * TIMEOUT;
-/** Longer than a server is left alone after its first failure. */
-const PAUSE = 60;
+/** For tests in which a server does not answer. Elsewhere the timeout only bounds a hang. */
+const SHORT = { timeout: 500 };
+/** Ms that a server has to answer one command: 90 % of the timeout of a call. */
+const COMMAND_TIMEOUT = 450;
 
 const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1e6, period: HOUR });
 
@@ -37,33 +35,33 @@ afterAll(() => server.stop());
 
 const opened: MemcachedStorage[] = [];
 afterEach(async () => {
+  jest.restoreAllMocks();
   await Promise.all(opened.splice(0).map((storage) => storage.close()));
   proxy.close();
   await ask(server.port, 'flush_all\r\n');
 });
 
 describe('a server that is killed', () => {
-  it('makes StorageErrors at once, and serves again by itself when it is back', async () => {
+  it('makes calls reject with a StorageError, and serves again once it is back', async () => {
     const storage = open(server.uri);
     await storage.consume(hits());
     await server.kill();
     for (let times = 0; times < 3; times++) {
-      const { error, elapsed } = await failureOf(storage.consume(hits()));
+      const error = await failureOf(storage.consume(hits()));
       expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
       expect(error).toHaveProperty('message', expect.stringContaining(`127.0.0.1:${server.port}`));
       expect(error).toHaveProperty('cause.message', expect.any(String));
-      expect(elapsed).toBeLessThan(SURELY_WITHIN);
     }
     expect(await storage.check()).toBe(false);
     await server.restart();
-    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    await until(() => storage.check(), 'the storage to find the server again');
     expect(await used(storage)).toBe(0); // it forgets everything
     await storage.consume(hits());
     expect(await used(storage)).toBe(1);
   });
 
   it('is named, with what is the matter', async () => {
-    const { error } = await failureOf(open('memcached://localhost:1').consume(hits()));
+    const error = await failureOf(open('memcached://localhost:1').consume(hits()));
     expect(error).toHaveProperty(
       'message',
       expect.stringMatching(/^MemcachedStorage failed: The connection to localhost:1 failed: .*ECONNREFUSED/),
@@ -85,7 +83,7 @@ describe('a server that is killed', () => {
     expect(await fails()).toEqual(failed);
     expect(await storage.check()).toBe(false);
     await other.restart();
-    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    await until(() => storage.check(), 'the storage to find the server again');
     const counts = await Promise.all(identities.map((identity) => used(storage, identity)));
     expect(counts).toEqual(failed.map((each) => (each ? 0 : 3)));
     await other.stop();
@@ -96,7 +94,7 @@ describe('a server that is killed', () => {
     const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
     await other.kill();
     const identities = Array.from({ length: 20 }, (_, index) => `user/${index}`);
-    const { error } = await failureOf(storage.consume(identities.flatMap((identity) => hits(identity))));
+    const error = await failureOf(storage.consume(identities.flatMap((identity) => hits(identity))));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     const counts = await Promise.all(
       identities.map((identity) => used(storage, identity).catch(() => 'down')),
@@ -107,11 +105,12 @@ describe('a server that is killed', () => {
 });
 
 describe('a server that is emptied', () => {
-  it('begins anew, without an error', async () => {
+  it('counts from zero again, without an error', async () => {
     const storage = open(server.uri);
     const load = hitAllTheTime([storage, open(server.uri)]);
     for (let times = 0; times < 10; times++) {
-      await sleep(20);
+      const { allowed } = load;
+      await until(() => load.allowed > allowed + 5, 'more hits');
       await ask(server.port, 'flush_all\r\n');
     }
     await load.stop();
@@ -124,62 +123,57 @@ describe('a server that is emptied', () => {
 });
 
 describe('a server that is stopped', () => {
-  it('keeps nobody waiting beyond the deadline, and serves again by itself', async () => {
-    const [storage, other] = [open(server.uri), open(server.uri)];
+  it('makes calls reject at their timeout, then without a try, and serves again once it goes on', async () => {
+    const [storage, other] = [open(server.uri, SHORT), open(server.uri, SHORT)];
     const load = hitAllTheTime([storage]);
     await until(() => load.allowed > 20, 'hits');
     process.kill(server.pid, 'SIGSTOP');
     try {
       await until(() => load.failed > 20, 'failures');
-      const { error, elapsed } = await failureOf(other.consume(hits('somebody else')));
-      expect(error).toHaveProperty(
+      expect(await failureOf(other.consume(hits('another user')))).toHaveProperty(
         'message',
         `MemcachedStorage failed: 127.0.0.1:${server.port} did not answer within ${COMMAND_TIMEOUT} ms.`,
       );
-      expect(elapsed).toBeGreaterThan(0.9 * COMMAND_TIMEOUT);
-      expect(elapsed).toBeLessThan(SURELY_WITHIN);
-      const next = await failureOf(other.consume(hits('somebody else')));
-      expect(next.error).toHaveProperty('message', expect.stringContaining('is left alone for a moment'));
-      expect(next.elapsed).toBeLessThan(TIMEOUT / 2);
+      expect(await failureOf(other.consume(hits('another user')))).toHaveProperty(
+        'message',
+        expect.stringContaining('is left alone for a moment'),
+      );
     } finally {
       process.kill(server.pid, 'SIGCONT');
     }
-    await until(() => storage.check(), 'the storage to find the server again', 3000);
+    await until(() => storage.check(), 'the storage to find the server again');
     const allowed = load.allowed;
     await until(() => load.allowed > allowed, 'more hits');
     await load.stop();
-    // What was under way may have counted, once.
-    const count = await used(storage);
+    // A hit in flight may have been counted, at most once.
+    const count = await used(open(server.uri));
     expect(count).toBeGreaterThanOrEqual(load.allowed);
     expect(count).toBeLessThanOrEqual(load.allowed + load.failed);
-    expect(load.longest).toBeLessThan(SURELY_WITHIN);
   });
 
-  it('fails all who wait for their turn on one identity within the timeout', async () => {
-    const storage = open(server.uri);
+  it('makes every call that waits for its turn on one identity reject', async () => {
+    const storage = open(server.uri, SHORT);
     await storage.consume(hits());
     process.kill(server.pid, 'SIGSTOP');
     try {
       const failures = await Promise.all(
         Array.from({ length: 300 }, () => failureOf(storage.consume(hits()))),
       );
-      for (const { error, elapsed } of failures) {
-        expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-        expect(elapsed).toBeLessThan(SURELY_WITHIN);
-      }
+      for (const error of failures) expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     } finally {
       process.kill(server.pid, 'SIGCONT');
     }
-    await until(() => storage.check(), 'the storage to find the server again', 3000);
-    expect(await used(storage)).toBe(1); // none got beyond a look
+    await until(() => storage.check(), 'the storage to find the server again');
+    // The first of them may have been counted before the signal stopped the server.
+    expect([1, 2]).toContain(await used(open(server.uri)));
   });
 
-  it('is not called late when it was this process that was busy', async () => {
-    const storage = open(server.uri, { timeout: 500 });
+  it('is not taken for late when this process was busy past the timeout', async () => {
+    const storage = open(server.uri, SHORT);
     await storage.consume(hits());
     const hit = storage.consume(hits());
     await setImmediate(); // the command is on its way
-    block(700);
+    block(3 * SHORT.timeout);
     expect((await hit).allowed).toBe(true);
   });
 });
@@ -188,37 +182,36 @@ describe('a connection that is cut in the middle of an answer', () => {
   // The bytes that answer the two commands of a hit.
   const [found, stored] = [90, 'STORED\r\n'.length];
 
-  it('makes a StorageError wherever that is, and the next one serves', async () => {
+  it('rejects with a StorageError at every byte, and the next connection serves', async () => {
     const storage = open(proxy);
     let counted = 0;
     await storage.consume(hits());
     counted++;
     for (let bytes = 1; bytes <= found + stored; bytes += 7) {
       proxy.cutsAfter = bytes;
-      const { error } = await failureOf(storage.consume(hits()));
+      const error = await failureOf(storage.consume(hits()));
       expect(error).toHaveProperty(
         'message',
         `MemcachedStorage failed: 127.0.0.1:${proxy.port} has closed the connection.`,
       );
       expect(error).toHaveProperty('cause.message', expect.any(String));
-      await sleep(PAUSE);
-      const now = await used(storage);
+      const now = await untilServed(() => used(storage));
       expect([counted, counted + 1]).toContain(now);
       counted = now;
     }
-    // A `cas` for each hit whose `gets` was answered, and never a second one.
+    // One `cas` for each hit whose `gets` was answered. None is sent twice.
     expect(proxy.requests.match(/^(cas|add) /gm)).toHaveLength(counted);
   });
 
-  it('loses and doubles nothing for two processes that go on', async () => {
+  it('loses and doubles no hit of two storages that keep hitting', async () => {
     const second = await TcpProxy.to(server.port);
     const load = hitAllTheTime([open(proxy), open(second)]);
     for (let times = 0; times < 15; times++) {
       for (const each of [proxy, second]) each.cutsAfter = 1 + Math.floor(Math.random() * 300);
-      await sleep(40);
+      const { failed } = load;
+      await until(() => load.failed > failed, 'a hit to fail');
     }
     proxy.cutsAfter = second.cutsAfter = Infinity;
-    await sleep(PAUSE);
     await load.stop();
     const storage = open(server.uri);
     const count = await used(storage);
@@ -230,11 +223,12 @@ describe('a connection that is cut in the middle of an answer', () => {
 });
 
 describe('a connection that is cut while nothing is under way', () => {
-  it('costs nobody anything', async () => {
+  it('is replaced without an error', async () => {
     const storage = open(proxy);
     await storage.consume(hits());
     proxy.cut();
-    await sleep(10); // much less than a server is left alone after a failure
+    // The client reads the end of its connection in the next turns of the event loop.
+    for (let turns = 0; turns < 20; turns++) await setImmediate();
     expect((await storage.consume(hits())).outcomes[0]?.remaining).toBe(1e6 - 2);
     expect(proxy.connections).toBe(2);
   });
@@ -242,7 +236,7 @@ describe('a connection that is cut while nothing is under way', () => {
 
 describe('answers on bad lines', () => {
   it.each([1, 2, 7])('that come in pieces of %d bytes are put together', async (pieceSize) => {
-    const storage = open(proxy, { timeout: 5000 });
+    const storage = open(proxy);
     proxy.pieceSize = pieceSize;
     const results = await Promise.all(
       Array.from({ length: 30 }, (_, index) => storage.consume(hits(`user/${index % 10}`))),
@@ -253,38 +247,35 @@ describe('answers on bad lines', () => {
   });
 
   it.each(['requests', 'answers'] as const)(
-    'of which nothing comes, for the %s are lost, keep nobody waiting',
+    'that never come, since the %s are lost, make the call reject at its timeout',
     async (direction) => {
-      const storage = open(proxy);
+      const storage = open(proxy, SHORT);
       await storage.consume(hits());
       proxy.swallows = direction;
-      const { error, elapsed } = await failureOf(storage.consume(hits()));
-      expect(error).toHaveProperty(
+      expect(await failureOf(storage.consume(hits()))).toHaveProperty(
         'message',
         expect.stringContaining(`not answer within ${COMMAND_TIMEOUT} ms`),
       );
-      expect(elapsed).toBeLessThan(SURELY_WITHIN);
       proxy.swallows = 'nothing';
-      await sleep(PAUSE);
-      expect(await used(storage)).toBe(1);
+      expect(await untilServed(() => used(storage))).toBe(1);
       expect(proxy.connections).toBe(2);
     },
   );
 
   it('that come late are not taken for those of the next command', async () => {
-    const storage = open(proxy);
+    const storage = open(proxy, SHORT);
     await storage.consume(hits('a'));
     await storage.consume(hits('b', 5));
-    proxy.delay = 1.5 * TIMEOUT;
-    expect((await failureOf(storage.peek(hits('a')))).error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
+    proxy.delay = 2 * SHORT.timeout;
+    expect(await failureOf(storage.peek(hits('a')))).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     proxy.delay = 0;
-    await sleep(TIMEOUT);
-    expect(await used(storage, 'b')).toBe(5);
+    await sleep(2 * SHORT.timeout); // the answer has come by then
+    expect(await untilServed(() => used(storage, 'b'))).toBe(5);
     expect(await used(storage, 'a')).toBe(1);
   });
 });
 
-describe('a server that talks nonsense', () => {
+describe('a server that sends no valid answer', () => {
   let nonsense: Nonsense;
   beforeEach(async () => {
     nonsense = await Nonsense.start();
@@ -308,54 +299,59 @@ describe('a server that talks nonsense', () => {
   ])('%j makes a StorageError, and the connection is not used again', async (answer, message) => {
     const storage = open(nonsense.port);
     nonsense.answer = answer;
-    const { error } = await failureOf(storage.consume(hits()));
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toMatchObject({
       code: 'ERR_RATE_LIMIT_STORAGE',
       message: `MemcachedStorage failed: 127.0.0.1:${nonsense.port} sent ${message}.`,
       cause: { message: expect.any(String) },
     });
     nonsense.answer = 'END\r\n';
-    await sleep(PAUSE);
-    expect(await used(storage)).toBe(0);
+    expect(await untilServed(() => used(storage))).toBe(0);
     expect(nonsense.sockets).toHaveLength(2);
-    await until(() => nonsense.sockets[0]?.destroyed === true, 'the first connection to end', 1000);
+    await until(() => nonsense.sockets[0]?.destroyed === true, 'the first connection to end');
   });
 
   it('makes a StorageError of more answers than there were commands', async () => {
     const storage = open(nonsense.port);
     nonsense.answer = 'END\r\nEND\r\n';
     await used(storage).catch(() => undefined);
-    await until(() => nonsense.sockets[0]?.destroyed === true, 'the connection to end', 1000);
+    await until(() => nonsense.sockets[0]?.destroyed === true, 'the connection to end');
     nonsense.answer = 'END\r\n';
-    await sleep(PAUSE);
-    expect(await used(storage)).toBe(0);
+    expect(await untilServed(() => used(storage))).toBe(0);
   });
 
   it('makes a StorageError of a line without end, long before the memory is full', async () => {
-    const storage = open(nonsense.port, { timeout: 20_000 });
+    const storage = open(nonsense.port);
     nonsense.endless = true;
-    const { error } = await failureOf(storage.consume(hits()));
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toHaveProperty(
       'message',
       `MemcachedStorage failed: 127.0.0.1:${nonsense.port} sent a line without end.`,
     );
   });
 
-  it('is asked ever more rarely, and not by everybody', async () => {
+  it('is tried once after each pause, and each pause is twice as long, up to one second', async () => {
+    let now = performance.now();
+    jest.spyOn(performance, 'now').mockImplementation(() => now);
     nonsense.answer = 'ERROR\r\n';
-    const load = hitAllTheTime([open(nonsense.port)]);
-    await sleep(500); // time for pauses of 50, 100 and 200 ms
-    await load.stop();
-    expect(load.allowed).toBe(0);
-    expect(load.failed).toBeGreaterThan(nonsense.sockets.length);
-    expect(nonsense.sockets.length).toBeGreaterThan(1);
-    expect(nonsense.sockets.length).toBeLessThanOrEqual(4);
+    const storage = open(nonsense.port);
+    const triesAfter = async (elapsed: number): Promise<number> => {
+      now += elapsed;
+      for (let times = 0; times < 3; times++) await failureOf(storage.consume(hits()));
+      return nonsense.sockets.length;
+    };
+    let tries = await triesAfter(0);
+    expect(tries).toBe(1);
+    for (const pause of [50, 100, 200, 400, 800, 1000, 1000]) {
+      expect(await triesAfter(pause - 1)).toBe(tries);
+      expect(await triesAfter(1)).toBe(++tries);
+    }
   });
 
   it('fails only the command that a SERVER_ERROR answers', async () => {
     const storage = open(nonsense.port);
     nonsense.answer = 'SERVER_ERROR out of memory\r\n';
-    const { error } = await failureOf(storage.consume(hits()));
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toHaveProperty(
       'message',
       `MemcachedStorage failed: 127.0.0.1:${nonsense.port} answered "SERVER_ERROR out of memory".`,
@@ -365,9 +361,9 @@ describe('a server that talks nonsense', () => {
     expect(nonsense.sockets).toHaveLength(1);
   });
 
-  it('that is a record of somebody else is left as it is', async () => {
+  it('that is a record written by another program is left as it is', async () => {
     await ask(server.port, 'set nestjs-limits:{somebody} 0 0 5\r\nhello\r\n');
-    const { error } = await failureOf(open(server.uri).consume(hits()));
+    const error = await failureOf(open(server.uri).consume(hits()));
     expect(error).toHaveProperty(
       'message',
       'A stored record cannot be read: does something else write under our keyPrefix?',
@@ -377,28 +373,28 @@ describe('a server that talks nonsense', () => {
 });
 
 describe('a record that is too large for the server', () => {
-  it('makes a StorageError, is left as it was, and hurts nobody else', async () => {
+  it('makes the call reject, is left as it was, and other identities are served', async () => {
     const end = Date.now() + HOUR;
     const cell = `{"AAAAAAAA":[${end}${',0'.repeat(2 ** 19 - 60)}]}`;
     await ask(server.port, `set nestjs-limits:{somebody} 0 60 ${cell.length}\r\n${cell}\r\n`);
-    const storage = open(proxy, { timeout: 5000 });
-    const { error } = await failureOf(storage.consume(hits()));
+    const storage = open(proxy);
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toHaveProperty(
       'message',
       `MemcachedStorage failed: 127.0.0.1:${proxy.port} answered "SERVER_ERROR object too large for cache".`,
     );
     expect(await ask(server.port, 'mg nestjs-limits:{somebody} s\r\n')).toBe(`HD s${cell.length}\r\n`);
-    expect((await storage.consume(hits('somebody else'))).allowed).toBe(true);
+    expect((await storage.consume(hits('another user'))).allowed).toBe(true);
     expect(proxy.connections).toBe(1);
   });
 });
 
 describe('a server without compare-and-set', () => {
-  it('is refused, rather than tried in vain', async () => {
+  it('is refused with its reason', async () => {
     const without = await startMemcached({ args: ['-C'] });
     const storage = open(without.uri);
     await storage.consume(hits());
-    expect((await failureOf(storage.consume(hits()))).error).toHaveProperty(
+    expect(await failureOf(storage.consume(hits()))).toHaveProperty(
       'message',
       `MemcachedStorage failed: 127.0.0.1:${without.port} runs without compare-and-set (its option -C).`,
     );
@@ -450,7 +446,7 @@ describe('user and password', () => {
     ['missing', ''],
   ])('that are %s make a StorageError that does not show them', async (_what, credentials) => {
     const storage = open(at(credentials));
-    const { error } = await failureOf(storage.consume(hits()));
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toMatchObject({
       code: 'ERR_RATE_LIMIT_STORAGE',
       message: expect.stringMatching(
@@ -493,51 +489,50 @@ describe('TLS', () => {
   it.each(['127.0.0.1', 'localhost'])('serves at %s by a certificate that is trusted', async (host) => {
     const storage = open(`memcached://${host}:${encrypted.port}`, {
       tls: { ca: certificate },
-      timeout: 5000,
     });
     await Promise.all([1, 2, 3].map(() => storage.consume(hits(host))));
     expect(await used(storage, host)).toBe(3);
   });
 
-  it('tells a server nothing that has no trusted certificate', async () => {
+  it('sends nothing to a server without a trusted certificate', async () => {
     let heard = '';
-    const stranger = createTlsServer({ key, cert: certificate }, (socket) => {
+    const untrusted = createTlsServer({ key, cert: certificate }, (socket) => {
       socket.on('error', () => undefined).on('data', (data: Buffer) => (heard += data.toString()));
     });
-    await once(stranger.listen(0, '127.0.0.1'), 'listening');
-    const { port } = stranger.address() as AddressInfo;
-    const storage = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: true, timeout: 5000 });
-    const { error } = await failureOf(storage.consume(hits()));
+    await once(untrusted.listen(0, '127.0.0.1'), 'listening');
+    const { port } = untrusted.address() as AddressInfo;
+    const storage = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: true });
+    const error = await failureOf(storage.consume(hits()));
     expect(error).toHaveProperty(
       'message',
       `MemcachedStorage failed: The connection to 127.0.0.1:${port} failed: self-signed certificate.`,
     );
     expect(error).toHaveProperty('cause.cause.code', 'DEPTH_ZERO_SELF_SIGNED_CERT');
-    stranger.close();
-    await once(stranger, 'close');
+    untrusted.close();
+    await once(untrusted, 'close');
     expect(heard).toBe('');
 
-    await once(stranger.listen(port, '127.0.0.1'), 'listening');
+    await once(untrusted.listen(port, '127.0.0.1'), 'listening');
     const trusting = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: { ca: certificate } });
     await failureOf(trusting.consume(hits()));
     expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
     await trusting.close();
-    stranger.close();
+    untrusted.close();
   });
 });
 
 describe('a storage that is closed', () => {
-  it('ends what is under way with a StorageError, at once', async () => {
-    const storage = open(proxy, { timeout: 5000 });
+  it('makes calls in flight reject with a StorageError', async () => {
+    const storage = open(proxy);
     await storage.consume(hits());
     proxy.swallows = 'answers';
+    const before = proxy.requests.length;
     const underWay = failureOf(storage.consume(hits()));
     const [waiting, look] = [failureOf(storage.consume(hits())), failureOf(storage.peek(hits()))];
-    await sleep(20);
+    await until(() => proxy.requests.length > before, 'the commands to be sent');
     await storage.close();
-    for (const { error, elapsed } of await Promise.all([underWay, waiting, look])) {
+    for (const error of await Promise.all([underWay, waiting, look])) {
       expect(error).toMatchObject({ name: 'StorageError', message: 'MemcachedStorage is closed.' });
-      expect(elapsed).toBeLessThan(1000);
     }
     expect(await storage.check()).toBe(false);
   });
@@ -545,7 +540,7 @@ describe('a storage that is closed', () => {
   it.each([
     ['a server', () => server.uri, 'counted'],
     ['no server', () => 'memcached://127.0.0.1:1', 'failed'],
-  ])('lets its process end, without unhandled errors, beside %s', async (_name, uri, first) => {
+  ])('lets its process end, without unhandled errors, with %s', async (_name, uri, first) => {
     const script = `
       import { MemcachedStorage } from './lib/storages/memcached/index.ts';
       import { createLimit } from './lib/core/limit.ts';
@@ -567,12 +562,12 @@ describe('a storage that is closed', () => {
     let errors = '';
     child.stdout.on('data', (data: Buffer) => (output += data.toString()));
     child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-    const [code] = await once(child, 'exit');
+    const [code] = (await once(child, 'close')) as [number];
     expect({ code, errors, output }).toEqual({ code: 0, errors: '', output: `${first} failed` });
   });
 });
 
-/** Starts a server that does not talk to everybody. */
+/** Starts a server that only accepts a password or TLS. */
 function startReserved(args: readonly string[]): Promise<Server> {
   const ready = async (address: number | string): Promise<boolean> => {
     const socket = connect(Number(address), '127.0.0.1');
@@ -586,7 +581,7 @@ function startReserved(args: readonly string[]): Promise<Server> {
 function open(where: string | number | TcpProxy, options: MemcachedStorageOptions = {}): MemcachedStorage {
   const port = typeof where === 'object' ? where.port : where;
   const uri = typeof port === 'string' ? port : `memcached://127.0.0.1:${port}`;
-  const storage = new MemcachedStorage(uri, { timeout: TIMEOUT, ...options });
+  const storage = new MemcachedStorage(uri, { timeout: 10_000, ...options });
   opened.push(storage);
   return storage;
 }
@@ -595,7 +590,7 @@ function hits(identity = 'somebody', cost = 1): Hit[] {
   return [{ identity, limit, cost }];
 }
 
-/** The units that are counted for an identity. */
+/** Returns the units that are counted for an identity. */
 async function used(storage: MemcachedStorage, identity = 'somebody'): Promise<number> {
   const { outcomes } = await storage.peek(hits(identity));
   return limit.amount - (outcomes[0]?.remaining ?? 0);
@@ -603,26 +598,15 @@ async function used(storage: MemcachedStorage, identity = 'somebody'): Promise<n
 
 const isFailure = [() => false, () => true] as const;
 
-async function failureOf(call: Promise<BatchResult>): Promise<{ error: unknown; elapsed: number }> {
-  const start = performance.now();
-  const error = await call.then(
-    () => new Error('It did not fail.'),
-    (reason: unknown) => reason,
-  );
-  return { error, elapsed: performance.now() - start };
-}
-
-/** Hits one identity from several storages without end, and tells what became of it. */
+/** Hits one identity from several storages until it is stopped, and counts the results. */
 function hitAllTheTime(storages: readonly MemcachedStorage[]): {
   allowed: number;
   failed: number;
-  longest: number;
   stop(): Promise<unknown>;
 } {
   const load = {
     allowed: 0,
     failed: 0,
-    longest: 0,
     stopped: false,
     stop: () => {
       load.stopped = true;
@@ -631,17 +615,15 @@ function hitAllTheTime(storages: readonly MemcachedStorage[]): {
   };
   const workers = [...storages, ...storages, ...storages].map(async (storage) => {
     while (!load.stopped) {
-      const start = performance.now();
       if (await storage.consume(hits()).then(...isFailure)) load.failed++;
       else load.allowed++;
-      load.longest = Math.max(load.longest, performance.now() - start);
       await sleep(1);
     }
   });
   return load;
 }
 
-/** Keeps this process from doing anything else. */
+/** Blocks the event loop. */
 function block(milliseconds: number): void {
   const end = performance.now() + milliseconds;
   while (performance.now() < end);

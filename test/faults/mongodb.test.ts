@@ -4,22 +4,20 @@ import { MongoClient, type Collection } from 'mongodb';
 import { createLimit, type CreateLimitOptions, type Hit, type Limit } from 'nestjs-limits';
 import { isStorageError } from '../../lib/common/errors.js';
 import { MongoDBStorage, type MongoDBStorageOptions } from 'nestjs-limits/mongodb';
+import { failureOf, untilServed } from '../support/failures.js';
 import { describeWithMongod } from '../support/servers.js';
 import { startMongo } from '../support/servers/mongo.js';
 import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
-const TIMEOUT = 1000;
-/** On a busy machine; still less than two calls would take, one after the other. */
-const SURELY_WITHIN = 1.9 * TIMEOUT;
-/** How long it may take until a server is found again. */
-const RECOVERY = 15_000;
+/** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
+const SHORT = { timeout: 2000 };
 
 const opened: MongoDBStorage[] = [];
 
 function open(uri: string, options: MongoDBStorageOptions = {}): MongoDBStorage {
-  const storage = new MongoDBStorage(uri, { timeout: TIMEOUT, ...options });
+  const storage = new MongoDBStorage(uri, { timeout: 10_000, ...options });
   opened.push(storage);
   return storage;
 }
@@ -42,35 +40,34 @@ describeWithMongod('MongoDB', () => {
   });
 
   describe('that is killed', () => {
-    it('makes StorageErrors within the timeout, and storages serve by themselves when it is back', async () => {
-      const before = open(server.uri);
+    it('makes calls reject with a StorageError, and storages serve again once it is back', async () => {
+      const before = open(server.uri, SHORT);
+      await untilServed(() => before.peek(hits())); // connects
       await before.consume(hits());
       await server.kill();
-      const meanwhile = open(server.uri);
+      const meanwhile = open(server.uri, SHORT);
       try {
         for (const storage of [before, before, meanwhile, meanwhile]) {
-          const { error, elapsed } = await failureOf(storage.consume(hits()));
+          const error = await failureOf(storage.consume(hits()));
           expect(error).toMatchObject({ name: 'StorageError', code: 'ERR_RATE_LIMIT_STORAGE' });
           expect(error).toHaveProperty('message', expect.stringMatching(/^MongoDBStorage failed: ./));
           expect(error).toHaveProperty('cause.message', expect.any(String));
-          expect(elapsed).toBeLessThan(SURELY_WITHIN);
           expect(await storage.check()).toBe(false);
         }
-        const { error } = await failureOf(meanwhile.consume(hits()));
+        const error = await failureOf(meanwhile.consume(hits()));
         expect(error).toHaveProperty('message', expect.stringContaining('ECONNREFUSED'));
       } finally {
         await server.restart();
       }
       for (const [index, storage] of [before, meanwhile].entries()) {
-        await until(() => storage.check(), 'the storage to find the server', RECOVERY);
-        expect(await used(storage)).toBe(1 + index);
-        expect((await storage.consume(hits())).allowed).toBe(true);
+        await until(() => storage.check(), 'the storage to find the server');
+        expect(await used(open(server.uri))).toBe(1 + index);
+        expect((await untilServed(() => storage.consume(hits()))).allowed).toBe(true);
       }
     }, 60_000);
 
     it('forgets nothing that was counted, and counts nothing twice', async () => {
-      const storage = open(server.uri);
-      const load = hitAllTheTime(storage);
+      const load = hitAllTheTime(open(server.uri, SHORT));
       await until(() => load.allowed > 50, 'hits to be counted');
       await server.kill();
       await until(() => load.failed > 5, 'hits to fail');
@@ -84,50 +81,43 @@ describeWithMongod('MongoDB', () => {
     }, 60_000);
   });
 
-  describe('that stands still', () => {
-    it('makes StorageErrors within the timeout, and serves again by itself when it goes on', async () => {
-      const storage = open(server.uri);
+  describe('that is stopped', () => {
+    it('makes calls reject with a StorageError, and serves again once it goes on', async () => {
+      const storage = open(server.uri, SHORT);
+      await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
       process.kill(server.pid, 'SIGSTOP');
       try {
         for (const failures of [1, 150]) {
           const calls = Array.from({ length: failures }, () => failureOf(storage.consume(hits())));
-          for (const { error, elapsed } of await Promise.all(calls)) {
-            expect(error).toMatchObject({
-              code: 'ERR_RATE_LIMIT_STORAGE',
-              cause: { message: expect.any(String) },
-            });
-            expect(elapsed).toBeLessThan(SURELY_WITHIN);
+          for (const error of await Promise.all(calls)) {
+            expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
           }
         }
         for (const call of uses(storage)) {
-          const { error, elapsed } = await failureOf(call());
+          const error = await failureOf(call());
           expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-          expect(elapsed).toBeLessThan(SURELY_WITHIN);
         }
-        const before = Date.now();
         expect(await storage.check()).toBe(false);
-        expect(Date.now() - before).toBeLessThan(SURELY_WITHIN);
       } finally {
         process.kill(server.pid, 'SIGCONT');
       }
-      await until(() => storage.check(), 'the storage to find the server again', RECOVERY);
-      const counted = await used(storage);
-      // Those that had a connection were sent, and counted when the server went on; the others never were.
-      expect(counted).toBeGreaterThanOrEqual(1);
-      expect(counted).toBeLessThanOrEqual(152);
-      await storage.consume(hits());
-      expect(await used(storage)).toBe(counted + 1);
+      await until(() => storage.check(), 'the storage to find the server again');
+      // A hit that had a connection was sent, and may be counted once the server goes on. The others were never sent.
+      const counter = open(server.uri);
+      await counter.consume(hits());
+      const counted = await used(counter);
+      expect(counted).toBeGreaterThanOrEqual(2);
+      expect(counted).toBeLessThanOrEqual(153);
     }, 60_000);
 
     it('does not keep a storage from closing', async () => {
-      const storage = open(server.uri);
+      const storage = open(server.uri, SHORT);
+      await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
       process.kill(server.pid, 'SIGSTOP');
       try {
-        const before = Date.now();
         await storage.close();
-        expect(Date.now() - before).toBeLessThan(SURELY_WITHIN);
       } finally {
         process.kill(server.pid, 'SIGCONT');
       }
@@ -147,7 +137,7 @@ describeWithMongod('MongoDB', () => {
     ])('has counted the hit, once (with retryWrites: %s, it %s)', async (retryWrites, outcome) => {
       const watcher = open(server.uri);
       const uri = `mongodb://127.0.0.1:${proxy.port}/test?directConnection=true`;
-      const storage = open(uri, { retryWrites, timeout: 8000 });
+      const storage = open(uri, { retryWrites });
       await storage.consume(hits());
       proxy.requests = '';
       const settled = storage.consume(hits()).then(
@@ -162,18 +152,18 @@ describeWithMongod('MongoDB', () => {
       proxy.cut();
       expect(await settled).toBe(outcome);
       expect(await used(watcher)).toBe(2);
-      await until(() => storage.check(), 'the storage to connect again', RECOVERY);
+      await until(() => storage.check(), 'the storage to connect again');
       await storage.consume(hits());
       expect(await used(watcher)).toBe(3);
     });
   });
 
-  describe('on which everybody hits one identity', () => {
-    it('counts every hit, and keeps no other identity waiting', async () => {
-      const storage = open(server.uri, { timeout: 20_000, maxPoolSize: 2 });
+  describe('on which one identity is hit by many calls', () => {
+    it('counts every hit, and decides for another identity meanwhile', async () => {
+      const storage = open(server.uri, { timeout: 25_000, maxPoolSize: 2 });
       await storage.consume(hits(roomy, 'busy'));
       const busy = Promise.all(Array.from({ length: 400 }, () => storage.consume(hits(roomy, 'busy'))));
-      expect((await storage.consume(hits(roomy, 'somebody else'))).allowed).toBe(true);
+      expect((await storage.consume(hits(roomy, 'another user'))).allowed).toBe(true);
       await busy;
       expect(await used(storage, roomy, 'busy')).toBe(401);
     });
@@ -188,7 +178,7 @@ describeWithMongod('MongoDB', () => {
       jest.restoreAllMocks();
     });
 
-    it('counts anew, and deletes what has expired from a minute later on', async () => {
+    it('counts from zero, and deletes what has expired from a minute later on', async () => {
       const storage = open(server.uri);
       await storage.consume(hits());
       await documents.drop();
@@ -205,16 +195,16 @@ describeWithMongod('MongoDB', () => {
     });
   });
 
-  describe('whose documents somebody else has written to', () => {
-    it('makes StorageErrors for those identities', async () => {
+  describe('whose documents another program has written to', () => {
+    it('makes calls for those identities reject with a StorageError', async () => {
       const storage = open(server.uri);
       const documents = admin.db().collection<{ _id: string; text: string }>('rate_limits');
       await documents.insertOne({ _id: 'nestjs-limits:{somebody}', text: 'none' });
-      expect((await failureOf(storage.consume(hits()))).error).toMatchObject({
+      expect(await failureOf(storage.consume(hits()))).toMatchObject({
         code: 'ERR_RATE_LIMIT_STORAGE',
         cause: { message: expect.any(String) },
       });
-      expect((await storage.consume(hits(hourly(), 'somebody else'))).allowed).toBe(true);
+      expect((await storage.consume(hits(hourly(), 'another user'))).allowed).toBe(true);
     });
   });
 });
@@ -229,7 +219,7 @@ function hits(limit = hourly(), identity = 'somebody'): Hit[] {
   return [{ identity, limit, cost: 1 }];
 }
 
-/** Every call but `consume` and `check`. */
+/** Every method but `consume` and `check`. */
 function uses(storage: MongoDBStorage): (() => Promise<unknown>)[] {
   return [
     () => storage.peek(hits()),
@@ -242,16 +232,6 @@ function uses(storage: MongoDBStorage): (() => Promise<unknown>)[] {
 async function used(storage: MongoDBStorage, limit = hourly(), identity = 'somebody'): Promise<number> {
   const { outcomes } = await storage.peek(hits(limit, identity));
   return limit.amount - (outcomes[0]?.remaining ?? 0);
-}
-
-async function failureOf(call: Promise<unknown>): Promise<{ error: unknown; elapsed: number }> {
-  const before = Date.now();
-  try {
-    await call;
-  } catch (error) {
-    return { error, elapsed: Date.now() - before };
-  }
-  throw new Error('It did not fail.');
 }
 
 /** Hits one identity, four at a time, until it is stopped. */

@@ -8,8 +8,8 @@ import { until } from '../support/servers/server-process.js';
 
 /** A cluster whose slots move and whose primaries fail. */
 
-/** Nodes need a second to miss a primary, and some more to agree on another. */
-const FAILOVER = 20_000;
+/** Ms after which a failover counts as hung. It takes two to ten seconds. */
+const FAILOVER = 60_000;
 
 const AMOUNT = 1000;
 const limits = (['fixed-window', 'moving-window'] as const).map((strategy) =>
@@ -25,7 +25,7 @@ beforeAll(async () => {
   storage = new RedisClusterStorage(group.uri);
   clients = group.servers.map(({ port }) => new Redis(port, { retryStrategy: () => 100 }));
   for (const client of clients) client.on('error', () => undefined); // some are to be killed
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   for (const client of clients) client.disconnect();
@@ -47,7 +47,7 @@ async function counted(identity: string): Promise<number[]> {
   return outcomes.map(({ remaining }) => AMOUNT - remaining);
 }
 
-/** The node that owns a bucket's slot, and another primary. */
+/** Returns the node that owns an identity's slot, and another primary. */
 async function ownerOf(identity: string): Promise<{ slot: number; owner: Redis; other: Redis }> {
   const slot = await clients[0]?.cluster('KEYSLOT', `{${identity}}`);
   const roles = await Promise.all(
@@ -69,11 +69,11 @@ async function ownerOf(identity: string): Promise<{ slot: number; owner: Redis; 
     });
   const owner = primaries.find(owns)?.client;
   const other = primaries.find((primary) => !owns(primary))?.client;
-  if (owner === undefined || other === undefined) throw new Error(`Nobody owns slot ${slot}.`);
+  if (owner === undefined || other === undefined) throw new Error(`No server owns slot ${slot}.`);
   return { slot: Number(slot), owner, other };
 }
 
-it('a slot that moves goes on being served, at every step, and nothing is counted twice', async () => {
+it('a slot that moves is served at every step, and no hit is counted twice', async () => {
   const identity = 'a mover';
   await hit(identity);
   const { slot, owner, other } = await ownerOf(identity);
@@ -95,7 +95,7 @@ it('a slot that moves goes on being served, at every step, and nothing is counte
   expect(await counted(identity)).toEqual([42, 42]);
 });
 
-it('is well only while each of its primaries can count', async () => {
+it('a cluster is well only while each of its primaries can count', async () => {
   expect(await storage.check()).toBe(true);
   const roles = await Promise.all(clients.map((client) => client.role()));
   const primaries = clients.filter((_client, index) => roles[index]?.[0] === 'master');
@@ -117,5 +117,5 @@ it('a primary that is killed is replaced by its replica', async () => {
   await untilServed(() => hit(identity), FAILOVER);
   expect(await counted(identity)).toEqual([21, 21]);
   // All other identities are served as well.
-  await Promise.all(Array.from({ length: 100 }, (_, index) => hit(`somebody ${index}`)));
-}, 60_000);
+  await Promise.all(Array.from({ length: 100 }, (_, index) => hit(`user ${index}`)));
+}, 120_000);

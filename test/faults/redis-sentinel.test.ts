@@ -7,15 +7,16 @@ import { RedisSentinelStorage } from 'nestjs-limits/redis';
 import { untilServed } from '../support/failures.js';
 import { startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
 import { ask, until } from '../support/servers/server-process.js';
+import { driverTimersEnded } from '../support/driver-timers.js';
 
-/** Failovers: errors in time while there is no primary, then service by the next, which knows what was counted. */
+/** Failovers: calls reject while there is no primary, and the next primary has the counts. */
 
-/** Sentinels need a second to miss a primary, and some more to agree on another. */
-const FAILOVER = 20_000;
+/** Ms after which a failover counts as hung. It takes two to ten seconds. */
+const FAILOVER = 60_000;
 
 const AMOUNT = 1000;
 const limit = createLimit({ id: 'faults', strategy: 'moving-window', amount: AMOUNT, period: 3_600_000 });
-const hits: Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
+const hits: Hit[] = [{ identity: 'user', limit, cost: 1 }];
 
 let group: ServerGroup;
 let storage: RedisSentinelStorage;
@@ -28,6 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await storage.close();
   await group.stop();
+  await driverTimersEnded();
 });
 
 async function counted(): Promise<number> {
@@ -52,18 +54,19 @@ it('a primary that is told to become a replica is left for the new one', async (
   await Promise.all(Array.from({ length: 20 }, () => storage.consume(hits)));
   const before = await primaryPort();
   await untilReplicated(before);
-  await until(
-    async () => (await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n')).startsWith('+OK'),
-    'the failover to begin',
-  );
-  await until(async () => (await primaryPort()) !== before, 'the sentinels to name another');
+  await until(async () => {
+    if ((await primaryPort()) !== before) return true;
+    // Sentinels refuse this while a failover runs, and may give one up on a busy machine.
+    await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n');
+    return false;
+  }, 'the sentinels to name another');
   await until(
     async () => (await ask(before, 'INFO replication\r\n')).includes('role:slave'),
     'the primary to become a replica',
   );
   await untilServed(() => storage.consume(hits), FAILOVER);
   expect(await counted()).toBe(21);
-}, 60_000);
+}, 120_000);
 
 it('a primary that is killed is replaced', async () => {
   const before = await primaryPort();
@@ -76,12 +79,12 @@ it('a primary that is killed is replaced', async () => {
   expect(await primaryPort()).not.toBe(before);
   expect(await counted()).toBe(already + 1);
   expect(await storage.check()).toBe(true);
-}, 60_000);
+}, 120_000);
 
 it.each([
   ['refuse connections', true],
   ['never answer', false],
-])('sentinels that %s make StorageErrors in time', async (_what, refuse) => {
+])('sentinels that %s make calls reject with a StorageError', async (_what, refuse) => {
   const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as AddressInfo;

@@ -1,14 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { MemcachedStorage } from 'nestjs-limits/memcached';
 import { startMemcached } from '../support/servers/memcached.js';
-import { ask, type Server } from '../support/servers/server-process.js';
+import { ask, until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { LayeredStore, type Fault, type OutageOptions } from './support/layered-store.js';
+import { LATE, LayeredStore, type Fault, type OutageOptions } from './support/layered-store.js';
 
-/** A Memcached server that goes away in every way there is, behind the layers that stand before a remote storage. */
-
-/** Every decision takes two commands, one after the other, and other machines than this one are less busy. */
-const DEADLINE = 100;
+/** Outages of a Memcached server, behind the circuit breaker, the denial cache and the fallback. */
 
 let server: Server;
 let proxy: TcpProxy;
@@ -22,7 +19,7 @@ afterAll(() => server.stop());
 
 beforeEach(async () => {
   proxy = await TcpProxy.to(server.port);
-  layered = new LayeredStore(new MemcachedStorage(`memcached://127.0.0.1:${proxy.port}`), DEADLINE);
+  layered = new LayeredStore(new MemcachedStorage(`memcached://127.0.0.1:${proxy.port}`));
 });
 
 afterEach(async () => {
@@ -34,7 +31,7 @@ describe('A Memcached server that', () => {
   it.each<[string, Fault, OutageOptions]>([
     ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
     [
-      'stands still',
+      'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
         mend: () => void process.kill(server.pid, 'SIGCONT'),
@@ -42,28 +39,27 @@ describe('A Memcached server that', () => {
       {},
     ],
     [
-      'swallows what it is asked',
+      'receives no request',
       { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
       { clients: 50 },
     ],
     [
-      'vanishes, with all connections',
+      'disappears with all its connections',
       { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
-      { lasts: 1500 },
+      {},
     ],
     [
-      'answers after 200 ms',
-      { harm: () => void (proxy.delay = 200), mend: () => void (proxy.delay = 0) },
-      { lasts: 1500 },
+      'answers later than the deadline',
+      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      {},
     ],
   ])(
-    '%s holds nobody up, is counted for by this process, and counts again by itself',
+    '%s is replaced by the fallback, and counts again once it is back',
     async (_what, fault, options) => {
       await layered.expectToSurvive(fault, options);
-      // One connection at a time, and none left behind.
-      expect(proxy.openConnections).toBeLessThanOrEqual(1);
+      await until(() => proxy.openConnections <= 1, 'earlier connections to end');
     },
-    30_000,
+    60_000,
   );
 });
 
@@ -102,7 +98,7 @@ describe('A Memcached server that answers but cannot count', () => {
     await without.stop();
   });
 
-  it('is asked without leaving anything behind', async () => {
+  it('is checked without a key left behind', async () => {
     expect(await layered.store.check()).toBe(true);
     expect(await ask(server.port, 'get nestjs-limits#check\r\n')).toBe('END\r\n');
   });

@@ -1,7 +1,7 @@
 import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { parse, parseMany, type RateLimitItem, RateLimitParseError, ConfigurationError } from 'nestjs-limits';
-import { encodeIdentifier } from '../../lib/common/identifier.js';
+import { encodeIdentifier } from '../../lib/common/identity.js';
 import { itemsOf } from '../../lib/notation/limit-input.js';
 import { parseDuration } from '../../lib/notation/parse-duration.js';
 import { RateLimitItemPerMinute } from '../../lib/notation/rate-limit-items.js';

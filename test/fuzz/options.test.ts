@@ -11,7 +11,8 @@ import {
 } from 'nestjs-limits';
 import { assertKnownOptions } from '../../lib/common/options.js';
 import { Plans } from '../../lib/nest/request/plans.js';
-import type { InjectedFunctions } from '../../lib/nest/options/injected-functions.js';
+import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js';
+import { Warnings } from '../../lib/nest/options/warnings.js';
 import type { RoutePolicy } from '../../lib/nest/routes/route-policy.js';
 import { LIMITS_METADATA } from '../../lib/nest/options/rate-limit.tokens.js';
 import { assertAsyncOptions, resolveOptions } from '../../lib/nest/options/resolve-options.js';
@@ -227,7 +228,7 @@ describe('Policies', () => {
       expectUsable(policies);
       const [policy] = policies as unknown as RoutePolicy[];
       if (policy === undefined) throw new Error('There is no policy.');
-      const found = new Plans(resolveOptions({}), {} as InjectedFunctions);
+      const found = new Plans(resolveOptions({}), {} as InjectedFunctions, new Warnings());
       Object.assign(found, { logger: undefined });
       if (!isGiven) expect(policy.plans?.get(asked)).toBe(undefined);
       else expect(found.limitsOf(policy, asked)).toBe(policy.plans?.get(asked));

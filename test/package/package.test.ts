@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** What it may weigh, in bytes: somewhat more than it did when this was written. Raise it on purpose only. */
-const budget = { packed: 370_000, unpacked: 2_000_000, importedByRoot: 355_000, requiredByRoot: 400_000 };
+const budget = { packed: 380_000, unpacked: 2_000_000, importedByRoot: 355_000, requiredByRoot: 400_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
@@ -185,6 +185,7 @@ describe('an application that has no optional package', () => {
 
 describe.each([
   ['an ES module application of NestJS 12', 'nest-12-esm'],
+  ['a CommonJS application of NestJS 10 with plain Jest', 'nest-10-commonjs'],
   ['a CommonJS application of NestJS 11 with plain Jest', 'nest-11-commonjs'],
 ])('%s', (_title, name) => {
   let application: string;

@@ -6,7 +6,7 @@ interface Entry extends VersionedText<number> {
   end: number;
 }
 
-/** A store in this process that answers like one across a network: late, to whoever asks, and to several at once. */
+/** A store in this process that answers like one across a network: later, and to concurrent calls. */
 export class MapCasServer {
   readonly entries = new Map<string, Entry>();
   /** Every call in order: what was asked of which key. */

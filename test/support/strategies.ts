@@ -59,7 +59,7 @@ export class Subject {
     return undefined;
   }
 
-  /** Takes a cost, asking nobody. */
+  /** Takes a cost without a check. */
   take(cost: number, now: number): Taken {
     const strategy = strategies[this.name];
     this.state = strategy.commit(this.state, this.quota, cost, now);
@@ -123,7 +123,7 @@ export function play<Kind extends Step>(
   return now;
 }
 
-/** The longest anybody waits for the full quota if nobody hits meanwhile. */
+/** The longest time until the full quota is back, without further hits. */
 export function longestRecovery(name: StrategyName, { amount, period, burst }: Quota): number {
   switch (name) {
     case 'sliding-window-counter':

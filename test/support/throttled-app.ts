@@ -1,5 +1,5 @@
 /**
- * An application limited by `@nestjs/throttler` over a storage of ours, on the platform that the argument names; prints its
+ * An application limited by `@nestjs/throttler` over a storage of this library, on the platform that the argument names; prints its
  * URL. A process of its own, since Jest cannot load a CommonJS package that requires NestJS 12. POST /clock/<ms> moves the clock.
  */
 import { Controller, Get, Module, Param, Post } from '@nestjs/common';

@@ -1,7 +1,7 @@
 import { Inject, type Type } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { CONNECTION_LIMITS, CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
-import type { RouteHandler } from '../routes/route-id.js';
+import type { RouteHandler } from '../transports/transport.js';
 
 type Handler = (this: Gateway, ...args: unknown[]) => unknown;
 

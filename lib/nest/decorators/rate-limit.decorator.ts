@@ -1,5 +1,5 @@
 import { assertOptionsObject } from '../../common/options.js';
-import { declarationOf } from '../options/declaration.js';
+import { declarationOf, declaredOn, targetOf, type Decorated } from '../options/declaration.js';
 import type {
   RateLimitDeclaration,
   RateLimitInput,
@@ -7,7 +7,6 @@ import type {
 } from '../options/rate-limit.options.js';
 import { LIMITS_METADATA } from '../options/rate-limit.tokens.js';
 import { limitConnections } from './connection-handler.js';
-import { declaredOn, targetOf, type Decorated } from './decorated.js';
 
 /**
  * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and all are taken together or

@@ -1,5 +1,5 @@
 import { SKIP_METADATA } from '../options/rate-limit.tokens.js';
-import { declaredOn, targetOf, type Decorated } from './decorated.js';
+import { declaredOn, targetOf, type Decorated } from '../options/declaration.js';
 
 /**
  * Lets a handler, or all handlers of a class, pass uncounted: by every limit, or by those of the named policies. Repeatable.

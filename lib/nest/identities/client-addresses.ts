@@ -1,18 +1,16 @@
-import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
 import { bareAddress, clientNetwork } from '../../http/client-address.js';
 import { identityOf } from '../../common/identity.js';
-import { callUserFunction } from '../options/call-user-function.js';
+import { callUserFunction } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
-
-/** What comes by HTTP, and perhaps through a proxy. */
-const BY_HTTP: readonly string[] = ['http', 'graphql'];
 
 /** What Express and Fastify say of proxies. */
 interface ProxiedRequest extends HttpRequest {
@@ -22,15 +20,16 @@ interface ProxiedRequest extends HttpRequest {
   readonly ips?: unknown;
 }
 
-/** Finds out clients' addresses, and warns once of what makes them untrue. */
+/** Resolves client addresses, and warns once about a misconfigured proxy. */
 @Injectable()
 export class ClientAddresses {
-  readonly #logger = new Logger('RateLimit');
-  readonly #warned = new Set<string>();
   readonly #allowed: AddressList | undefined;
   readonly #denied: AddressList | undefined;
 
-  constructor(@Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions) {
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {
     const { allow, deny } = options;
     this.#allowed = allow && new AddressList('allow', allow);
     this.#denied = deny && new AddressList('deny', deny);
@@ -47,14 +46,14 @@ export class ClientAddresses {
     if (clientIp !== undefined) {
       return callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
     }
-    if (BY_HTTP.includes(context.getType())) this.#warnOfProxies(transport.requestOf(context));
+    if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
     return transport.addressOf(context);
   }
 
   identityFor(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
       return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
-    this.#warn(
+    this.warnings.once(
       `missing ${context.getType()}`,
       `A request by "${context.getType()}" has no client address: all such requests share one count. Give a key or "clientIp"; ` +
         "behind a proxy on a unix socket, set the adapter's trust proxy.",
@@ -71,7 +70,7 @@ export class ClientAddresses {
   }
 
   #warnOfProxies(request: ProxiedRequest | undefined): void {
-    if (this.#warned.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
+    if (this.warnings.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
     const { app, ips } = request;
     if (app?.get === undefined) {
       // Fastify: the connection's address is the first, and those follow that trusted proxies have told.
@@ -80,7 +79,7 @@ export class ClientAddresses {
     }
     const trusted = app.get('trust proxy');
     if (trusted === true) {
-      this.#warn(
+      this.warnings.once(
         'proxy',
         'The adapter trusts every proxy ("trust proxy" is true), so that clients choose their address by a header. Set it to the ' +
           'number of your proxies, or to their addresses.',
@@ -91,17 +90,11 @@ export class ClientAddresses {
   }
 
   #warnOfUntrusted(): void {
-    this.#warn(
+    this.warnings.once(
       'proxy',
       'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
         'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.',
     );
-  }
-
-  #warn(what: string, message: string): void {
-    if (this.#warned.has(what)) return;
-    this.#warned.add(what);
-    this.#logger.warn(message);
   }
 }
 

@@ -4,7 +4,7 @@ import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { identityOf, joinIdentities } from '../../common/identity.js';
 import type { KeyFunction } from '../../policies/policy.js';
-import { InjectedFunctions } from '../options/injected-functions.js';
+import { InjectedFunctions } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { builtInSource } from './built-in-sources.js';

@@ -14,7 +14,18 @@ import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import type { RateLimitKey } from './rate-limit-key.js';
-import type { RequestLike } from '../transports/transport.js';
+
+/** What built-in identities read of a request, whatever brought it. */
+export interface RequestLike {
+  /** The client's address, as the adapter tells it. */
+  readonly ip?: unknown;
+  /** By names in lower case. */
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  /** Whom a guard found the client to be. */
+  readonly user?: unknown;
+  /** What session middleware keeps for the client. */
+  readonly session?: unknown;
+}
 
 /**
  * What of a request is its user: a string or a number, nothing for nobody. Asked before authentication, too. May say what its requests

@@ -19,8 +19,8 @@ import type {
   RateLimitModuleExtras,
   RateLimitModuleOptions,
   RateLimitRule,
+  RequestLike,
 } from './rate-limit.options.js';
-import type { RequestLike } from '../transports/transport.js';
 
 /** The module's options, validated and completed. */
 export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers' | 'resilience'> {

@@ -1,9 +1,10 @@
-import { HttpException, Inject, Injectable, Logger, type Type } from '@nestjs/common';
+import { HttpException, Inject, Injectable, type Type } from '@nestjs/common';
 import { isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
+import { logger } from '../options/warnings.js';
 import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
-import type { RouteHandler } from '../routes/route-id.js';
+import type { RouteHandler } from '../transports/transport.js';
 import { admit } from '../transports/ws.transport.js';
 
 /** A connection of Socket.IO or of `ws`, as far as it takes to end it. */
@@ -26,8 +27,6 @@ const MAX_REASON_BYTES = 123;
 /** Lets connections to gateways in, or ends them. */
 @Injectable()
 export class ConnectionLimits {
-  readonly #logger = new Logger('RateLimit');
-
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
   /**
@@ -53,7 +52,7 @@ export class ConnectionLimits {
   #end(connection: Connection, error: unknown): false {
     const refusal = refusalIn(error);
     if (refusal === undefined)
-      this.#logger.error(`A connection was ended, because counting it failed: ${messageOf(error)}`);
+      logger.error(`A connection was ended, because counting it failed: ${messageOf(error)}`);
     const body = refusal ?? { status: 'error', message: 'Internal server error' };
     try {
       if (connection.disconnect === undefined) {
@@ -65,7 +64,7 @@ export class ConnectionLimits {
         connection.disconnect(true);
       }
     } catch (cause) {
-      this.#logger.error(`A refused connection could not be ended: ${messageOf(cause)}`);
+      logger.error(`A refused connection could not be ended: ${messageOf(cause)}`);
     }
     return false;
   }

@@ -1,31 +1,24 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type ExecutionContext,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable, type ExecutionContext, type OnApplicationBootstrap } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, quote } from '../../common/describe.js';
 import { ResolverError } from '../../common/errors.js';
 import type { Limit } from '../../core/limit.js';
-import { callUserFunction } from '../options/call-user-function.js';
-import { InjectedFunctions } from '../options/injected-functions.js';
+import { callUserFunction, InjectedFunctions } from '../options/user-functions.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import type { PlanFunction } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import { Warnings } from '../options/warnings.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** Finds out requests' plans, and the limits of each. */
+/** Resolves the plan of a request, and the limits of a plan. */
 @Injectable()
 export class Plans implements OnApplicationBootstrap {
-  readonly #logger = new Logger('RateLimit');
-  readonly #warned = new Set<string>();
   #resolve: PlanFunction | undefined;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   onApplicationBootstrap(): void {
@@ -56,10 +49,10 @@ export class Plans implements OnApplicationBootstrap {
   }
 
   #warnOf(plan: string, { plans, where }: RoutePolicy): void {
-    if (this.#warned.has(where)) return;
-    this.#warned.add(where);
+    if (this.warnings.has(`plan ${where}`)) return;
     const known = [...(plans?.keys() ?? [])].join(', ');
-    this.#logger.warn(
+    this.warnings.once(
+      `plan ${where}`,
       `${where}: there are no limits for the plan ${quote(plan)}, so the default ones hold. Plans: ${known}.`,
     );
   }

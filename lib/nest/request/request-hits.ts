@@ -1,11 +1,11 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { all, chain, type Awaitable } from '../../common/awaitable.js';
-import { assertCost } from '../../common/cost.js';
+import { assertCost } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
-import { callUserFunction } from '../options/call-user-function.js';
+import { callUserFunction } from '../options/user-functions.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
-import { LateUserDetector } from '../identities/late-user-detector.js';
+import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { Plans } from './plans.js';
 import { mergeSameCell, type PolicyHit } from './policy-hit.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
@@ -23,7 +23,7 @@ export class RequestHits {
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(ClientAddresses) readonly addresses: ClientAddresses,
     @Inject(Plans) readonly plans: Plans,
-    @Inject(LateUserDetector) readonly lateUsers: LateUserDetector,
+    @Inject(IdentityWarnings) readonly identityWarnings: IdentityWarnings,
   ) {}
 
   /**
@@ -113,7 +113,7 @@ class CountedRequest implements IdentifiedRequest {
   #identityFor({ source, phase, where }: RoutePolicy): Awaitable<string> {
     let identity = this.#identities?.get(source);
     if (identity === undefined) {
-      if (phase === 'beforeAuth' && source.isOfUser) this.hits.lateUsers.watch(this, where);
+      if (phase === 'beforeAuth' && source.isOfUser) this.hits.identityWarnings.watchUser(this, where);
       identity = chain(
         callUserFunction(where, 'key', () => source.resolve(this)),
         (found) => found ?? this.addressIdentity(),

@@ -14,24 +14,27 @@ import {
   standardFields,
   type HeaderField,
 } from '../../http/header-fields.js';
-import { problemDetails, PROBLEM_MEDIA_TYPE } from '../../http/problem-details.js';
+import {
+  problemDetails,
+  PROBLEM_MEDIA_TYPE,
+  RateLimitExceededException,
+} from '../transports/rate-limit-exceeded.exception.js';
 import { Decision } from '../../core/decision.js';
-import type { BatchResult } from '../../core/contract.js';
-import { strictest, type OnError } from '../../common/on-error.js';
+import { type BatchResult, strictest, type OnError } from '../../core/contract.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { callUserFunction } from '../options/call-user-function.js';
+import { callUserFunction } from '../options/user-functions.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import { RateLimitExceededException } from '../transports/rate-limit-exceeded.exception.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { RequestHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import type { RouteHandler } from '../routes/route-id.js';
+import type { RouteHandler } from '../transports/transport.js';
 import { RoutePolicies } from '../routes/route-policies.js';
 import { RouteRules } from '../routes/route-rules.js';
+import { httpTransport } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
@@ -88,9 +91,7 @@ export class RequestLimiter {
     const handler = context.getHandler();
     const route = this.routes.get(context.getClass(), handler);
     const { policies, beforeAuth } =
-      transport === this.transports.http
-        ? this.rules.policiesFor(route, this.transports.http.requestOf(context))
-        : route;
+      transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
     if (policies.length > beforeAuth.length) {
       if (phase === 'afterAuth') this.unboundGuards.see(route);
       else this.unboundGuards.watch(route, policies, context, transport);
@@ -108,7 +109,7 @@ export class RequestLimiter {
     const transport = this.transports.get('http');
     if (transport === undefined) return true;
     const policies = this.rules
-      .forRequest(this.transports.http.requestOf(context))
+      .forRequest(httpTransport.requestOf(context))
       .filter(({ phase }) => phase === 'beforeAuth');
     return this.#admit({ context, transport, handler: undefined, policies });
   }
@@ -155,7 +156,8 @@ export class RequestLimiter {
     if (!isPromise(result)) return result;
     return result.catch((error: unknown) => {
       if (!isStorageError(error)) throw error;
-      if (headers.retryAfter) transport.setFields?.(context, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
+      if (headers.retryAfter)
+        this.transports.setFields(context, transport, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });
@@ -175,7 +177,7 @@ export class RequestLimiter {
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
     });
-    transport.setFields?.(context, this.#fieldsOf(decision));
+    this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     if (result.allowed) return true;
     // An interceptor, which would have seen how it ended elsewhere, never gets to see a refusal.
@@ -206,7 +208,7 @@ export class RequestLimiter {
       const exception = new RateLimitExceededException(decision, message, (body) =>
         isProblem ? problemDetails(decision, body.message) : body,
       );
-      if (isProblem) transport.setFields?.(context, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+      if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
       return chain(transport.refusal(exception, exception.body, context), raise);
     });
   }

@@ -1,7 +1,9 @@
+import type { ExecutionContext } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
 import type { Receipt } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import type { RouteHandler } from '../routes/route-id.js';
+import type { RouteHandler } from '../transports/transport.js';
+import { stateHolderForParameter } from '../transports/transports.js';
 
 /** Where a request keeps what was decided on it; the same for every copy of this library. */
 const STATE = Symbol.for('nestjs-limits:request');
@@ -31,6 +33,12 @@ interface StateHolder {
 /** What was decided on a request. */
 export function stateOf(holder: StateHolder): RequestState | undefined {
   return holder[STATE];
+}
+
+/** The state of a call, as decorators of its parameters find it. */
+export function stateForParameter(context: ExecutionContext): RequestState | undefined {
+  const holder = stateHolderForParameter(context);
+  return holder && stateOf(holder);
 }
 
 /** What was decided on a request for a handler: another one, which the request was passed on to, counts it anew. */

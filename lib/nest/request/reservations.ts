@@ -1,9 +1,10 @@
-import { Inject, Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { receiptsOf, type BatchResult, type Outcome } from '../../core/contract.js';
 import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
+import { logger } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
@@ -12,8 +13,6 @@ import type { Transport } from '../transports/transport.js';
 /** Gives back what was reserved for requests that do not count in the end. */
 @Injectable()
 export class Reservations {
-  readonly #logger = new Logger('RateLimit');
-
   constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
 
   /** Waits for the answer, where the transport can tell of it. A request that its client gives up stays counted. */
@@ -42,7 +41,7 @@ export class Reservations {
     try {
       await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
     } catch (error) {
-      this.#logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+      logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
     }
   }
 
@@ -51,7 +50,7 @@ export class Reservations {
     try {
       return count?.(context, outcome) !== false;
     } catch (error) {
-      this.#logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
+      logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
       return true;
     }
   }

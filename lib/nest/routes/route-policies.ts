@@ -1,7 +1,6 @@
 import {
   Inject,
   Injectable,
-  Logger,
   type ExecutionContext,
   type OnApplicationBootstrap,
   type Type,
@@ -10,7 +9,7 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
-import { warnOfAssertions } from '../identities/asserted-identities.js';
+import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
@@ -24,7 +23,8 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId, type RouteHandler } from './route-id.js';
+import { isRouteHandler, routeId } from '../transports/transports.js';
+import type { RouteHandler } from '../transports/transport.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
@@ -41,7 +41,6 @@ interface ControllerRoutes {
 /** What is declared for every handler: compiled when the application starts, looked up by handler afterwards. */
 @Injectable()
 export class RoutePolicies implements OnApplicationBootstrap {
-  readonly #logger = new Logger('RateLimit');
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #scanner = new MetadataScanner();
 
@@ -51,6 +50,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
   /** Compiles every handler that is there, so that a mistake stops the start. */
@@ -102,7 +102,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth'),
       skips: skipsOf(levels),
     };
-    warnOfAssertions(policies, (message) => this.#logger.warn(message));
+    this.identityWarnings.checkUnverified(policies);
     routes.compiled.set(handler, route);
     this.directory.add(route);
     return route;

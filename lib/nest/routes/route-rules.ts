@@ -1,7 +1,7 @@
-import { Inject, Injectable, Logger, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
-import { requestPath } from '../../http/request-path.js';
+import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import { requestPath } from '../../policies/request-path.js';
 import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js';
-import { warnOfAssertions } from '../identities/asserted-identities.js';
+import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
@@ -14,7 +14,7 @@ import type { HttpRequest } from '../transports/http.transport.js';
 type Rules = RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>;
 
 /** The policies of a request, its rules' included. */
-export interface RequestPolicies {
+export interface PoliciesByPhase {
   readonly policies: readonly RoutePolicy[];
   /** Those of them that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
@@ -33,14 +33,13 @@ interface RuledRoute {
   /** Absent where it cannot be told: then the route may be of any path. */
   readonly template: string | undefined;
   /** What holds for each of them; absent where that has to be found out by its path. */
-  readonly always: RequestPolicies | undefined;
+  readonly always: PoliciesByPhase | undefined;
   readonly rules: readonly RuleOfRoute<RoutePolicy>[];
 }
 
 /** The rules: what they add to routes, and what they make of requests that reach none. */
 @Injectable()
 export class RouteRules implements OnModuleInit {
-  readonly #logger = new Logger('RateLimit');
   #book: Rules | undefined;
   /** Few per route: Express and Fastify tell the template with the first request, and methods are those that Node.js knows. */
   #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
@@ -49,6 +48,7 @@ export class RouteRules implements OnModuleInit {
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RoutePolicies) private readonly routes: RoutePolicies,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
+    @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
   /** Compiles the rules, so that a mistake stops the start. */
@@ -81,14 +81,13 @@ export class RouteRules implements OnModuleInit {
     );
     for (const rule of book.compiled) {
       if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
-      const beside = book.beside(rule).flatMap(({ policies }) => policies);
-      const together = [...rule.policies, ...beside, ...this.routes.ofModule()];
-      warnOfAssertions(together, (message) => this.#logger.warn(message));
+      const others = book.beside(rule).flatMap(({ policies }) => policies);
+      this.identityWarnings.checkUnverified([...rule.policies, ...others, ...this.routes.ofModule()]);
     }
   }
 
   /** The policies of a request to a route: first its own, then those of its rules. */
-  policiesFor(route: CompiledRoute, request: HttpRequest): RequestPolicies {
+  policiesFor(route: CompiledRoute, request: HttpRequest): PoliciesByPhase {
     if (this.#book === undefined || route.skips === 'all') return route;
     const { always, rules } = this.#ruledRoute(this.#book, route, request);
     return always ?? withRules(route, policiesFor(rules, pathOf(request)));
@@ -117,7 +116,7 @@ export class RouteRules implements OnModuleInit {
 
 const NONE: ReadonlySet<string> = new Set();
 
-function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): RequestPolicies {
+function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): PoliciesByPhase {
   const { skips } = route;
   const added = skips === 'all' ? [] : ruled.filter(({ name }) => !skips.has(name));
   const policies = [...route.policies, ...added];

@@ -1,13 +1,15 @@
-import { Injectable, Logger, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
+import { Warnings } from '../options/warnings.js';
 import type { Transport } from '../transports/transport.js';
 
 /** Warns once per route whose limits of the phase `'afterAuth'` nothing counts, since `RateLimitGuard` is not bound there. */
 @Injectable()
 export class UnboundGuardDetector {
-  readonly #logger = new Logger('RateLimit');
   /** Routes that the guard was seen on, and those that were warned of. */
   readonly #known = new WeakSet<CompiledRoute>();
+
+  constructor(@Inject(Warnings) private readonly warnings: Warnings) {}
 
   /** The guard has been called on a route. */
   see(route: CompiledRoute): void {
@@ -26,7 +28,8 @@ export class UnboundGuardDetector {
       if (!success || this.#known.has(route)) return;
       this.#known.add(route);
       const late = policies.find(({ phase }) => phase === 'afterAuth');
-      this.#logger.warn(
+      this.warnings.once(
+        `unbound guard ${route.id}`,
         `${late?.where}: the limit "${late?.name}" of the phase 'afterAuth' is not counted on the route "${route.id.replace('http ', '')}", ` +
           'where RateLimitGuard is not bound. Bind it after your own guard: @UseGuards(YourGuard, RateLimitGuard).',
       );

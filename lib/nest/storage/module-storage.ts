@@ -1,7 +1,6 @@
 import { describeValue, messageOf } from '../../common/describe.js';
 import { ConfigurationError, StorageError } from '../../common/errors.js';
-import { ObservedStorage } from '../../observability/observed.storage.js';
-import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
+import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { OnError } from '../../common/on-error.js';
+import type { OnError } from '../../core/contract.js';
 import type { Storage } from '../../core/storage.js';
 import { DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/time.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';

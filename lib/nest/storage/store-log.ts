@@ -1,14 +1,13 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { chain } from '../../common/awaitable.js';
 import type { StorageError } from '../../common/errors.js';
 import { FixedWindowRateLimiter } from '../../limiter/rate-limiters.js';
-import type { OnError } from '../../common/on-error.js';
+import type { OnError } from '../../core/contract.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import type { Storage } from '../../core/storage.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
+import { logger } from '../options/warnings.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-
-const logger = new Logger('RateLimit');
 
 /** So many losses of the store are worth a line: one that comes and goes would fill the log. */
 const LINES = '1 per 10 seconds';

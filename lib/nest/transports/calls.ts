@@ -1,5 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { RouteHandler } from '../routes/route-id.js';
+import type { RouteHandler } from './transport.js';
 
 /** Where an object keeps the calls that it is part of; the same for every copy of this library. */
 const CALLS = Symbol.for('nestjs-limits:calls');

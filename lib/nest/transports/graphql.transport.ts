@@ -1,7 +1,14 @@
-import { HttpStatus, type ExecutionContext, type HttpException } from '@nestjs/common';
+import { HttpStatus, type ExecutionContext, type HttpException, type Type } from '@nestjs/common';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { identifyCall, objectIn } from './calls.js';
-import type { RequestLike, Transport } from './transport.js';
+import type { RequestLike } from '../options/rate-limit.options.js';
+import type { RouteHandler, Transport } from './transport.js';
+
+/** Metadata keys of Nest's decorators, which it does not export. */
+const RESOLVER_TYPE_METADATA = 'graphql:resolver_type';
+const RESOLVER_NAME_METADATA = 'graphql:resolver_name';
+const RESOLVER_PROPERTY_METADATA = 'graphql:resolve_property';
+const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 
 /** What leads to the request: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
@@ -22,6 +29,16 @@ interface OperationContext {
  * like. A response is of many fields, so that none of them sets header fields.
  */
 export const graphqlTransport: Transport = {
+  type: 'graphql',
+  isProxied: true,
+
+  isHandler: (handler) =>
+    [RESOLVER_TYPE_METADATA, RESOLVER_PROPERTY_METADATA, RESOLVER_REFERENCE_METADATA].some((key) =>
+      Reflect.hasMetadata(key, handler),
+    ),
+
+  routeId: (resolver, handler) => `graphql ${fieldOf(resolver, handler)}`,
+
   stateHolder: (context) => identifyCall(context, infoOf(context)),
 
   callHint: infoOf,
@@ -58,4 +75,15 @@ function requestOf(context: ExecutionContext): OperationRequest | undefined {
 /** GraphQL.js makes one for each field of each operation that it resolves. */
 function infoOf(context: ExecutionContext): object | undefined {
   return objectIn(context.getArgs().at(-1));
+}
+
+function fieldOf(resolver: Type, handler: RouteHandler): string {
+  const type: unknown =
+    Reflect.getMetadata(RESOLVER_TYPE_METADATA, handler) ??
+    Reflect.getMetadata(RESOLVER_TYPE_METADATA, resolver) ??
+    resolver.name;
+  const name: unknown = Reflect.hasMetadata(RESOLVER_REFERENCE_METADATA, handler)
+    ? '__resolveReference'
+    : (Reflect.getMetadata(RESOLVER_NAME_METADATA, handler) ?? handler.name);
+  return `${String(type)}.${String(name)}`;
 }

@@ -1,8 +1,13 @@
-import { Inject, Injectable, type ExecutionContext, type HttpException } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
-import type { HeaderField } from '../../http/header-fields.js';
-import type { RequestOutcome } from '../../policies/policy.js';
-import type { RequestLike, Transport } from './transport.js';
+import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext, type Type } from '@nestjs/common';
+import type { RequestLike } from '../options/rate-limit.options.js';
+import { joinPaths } from './join-paths.js';
+import type { RouteHandler, Transport } from './transport.js';
+
+/** Metadata keys of Nest's decorators, which it does not export. */
+const PATH_METADATA = 'path';
+const METHOD_METADATA = 'method';
+const VERSION_METADATA = '__version__';
+const HOST_METADATA = 'host';
 
 /** What Express's and Fastify's requests have in common; middleware on Fastify sees the `raw` one. */
 export interface HttpRequest extends RequestLike {
@@ -25,47 +30,73 @@ interface HttpResponse {
 }
 
 /** Requests to controllers, on Express and Fastify. */
-@Injectable()
-export class HttpTransport implements Transport {
-  constructor(@Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost) {}
+export const httpTransport = {
+  type: 'http',
+  isProxied: true,
 
-  stateHolder(context: ExecutionContext): object {
-    return httpStateHolder(context);
-  }
+  isHandler: (handler) => Reflect.hasMetadata(PATH_METADATA, handler),
 
-  requestOf(context: ExecutionContext): HttpRequest {
-    return context.getArgByIndex<HttpRequest>(0); // switchToHttp makes four functions at each call
-  }
+  /** By method, path template, version and host. The application's global prefix is not part of it. */
+  routeId,
 
-  addressOf(context: ExecutionContext): string | undefined {
-    const { ip } = this.requestOf(context);
+  /** Middleware sees the raw request, also on Fastify. */
+  stateHolder(context) {
+    const request = requestOf(context);
+    return request.raw ?? request;
+  },
+
+  requestOf,
+
+  addressOf(context) {
+    const { ip } = requestOf(context);
     return typeof ip === 'string' ? ip : undefined;
-  }
+  },
 
-  setFields(context: ExecutionContext, fields: readonly HeaderField[]): void {
-    const { httpAdapter } = this.adapterHost;
+  setFields(context, fields, adapter) {
     const response = context.getArgByIndex<HttpResponse>(1);
     for (const [name, value] of fields) {
-      if (response.setHeader === undefined) httpAdapter.setHeader(response, name, value);
+      if (response.setHeader === undefined) adapter.setHeader(response, name, value);
       else response.setHeader(name, value);
     }
-  }
+  },
 
-  onAnswer(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void {
+  onAnswer(context, tell) {
     const given = context.getArgByIndex<HttpResponse>(1);
     const response = given.raw ?? given;
     response.once('finish', () => {
       tell({ success: response.statusCode < 400, statusCode: response.statusCode });
     });
-  }
+  },
 
-  refusal(exception: HttpException): Error {
-    return exception;
-  }
+  refusal: (exception) => exception,
+} satisfies Transport;
+
+/** Unlike `switchToHttp`, makes no functions for each call. */
+function requestOf(context: ExecutionContext): HttpRequest {
+  return context.getArgByIndex<HttpRequest>(0);
 }
 
-/** Middleware sees the raw request, also on Fastify. */
-export function httpStateHolder(context: ExecutionContext): object {
-  const request = context.getArgByIndex<HttpRequest>(0);
-  return request.raw ?? request;
+function routeId(controller: Type, handler: RouteHandler, modulePath: string): string {
+  const method =
+    RequestMethod[(Reflect.getMetadata(METHOD_METADATA, handler) as RequestMethod | undefined) ?? 0] ?? 'ALL';
+  const paths = pathsOf(controller).flatMap((prefix) =>
+    pathsOf(handler).map((path) => joinPaths(modulePath, prefix, path)),
+  );
+  const version: unknown =
+    Reflect.getMetadata(VERSION_METADATA, handler) ?? Reflect.getMetadata(VERSION_METADATA, controller);
+  const host: unknown = Reflect.getMetadata(HOST_METADATA, controller);
+  return [`http ${method} ${paths.join('|')}`, describe('v', version), describe('host ', host)]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function pathsOf(target: object): string[] {
+  const path: unknown = Reflect.getMetadata(PATH_METADATA, target);
+  return (Array.isArray(path) ? path : [path ?? '']).map(String);
+}
+
+function describe(prefix: string, value: unknown): string {
+  if (value === undefined) return '';
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  return prefix + values.map((one) => (one === VERSION_NEUTRAL ? 'neutral' : String(one))).join('|');
 }

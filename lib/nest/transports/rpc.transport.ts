@@ -1,7 +1,13 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
-import { isEventHandler } from '../routes/route-id.js';
 import { identifyCall, objectIn } from './calls.js';
-import type { RequestLike, Transport } from './transport.js';
+import type { RequestLike } from '../options/rate-limit.options.js';
+import type { RouteHandler, Transport } from './transport.js';
+
+/** Metadata keys of Nest's decorators, which it does not export. */
+const PATTERN_METADATA = 'microservices:pattern';
+const PATTERN_HANDLER_METADATA = 'microservices:handler_type';
+const PATTERN_TRANSPORT_METADATA = 'microservices:transport';
+const EVENT_HANDLER = 2;
 
 /** The context of a message over TCP; those of brokers know no client. */
 interface TcpMessage {
@@ -10,6 +16,13 @@ interface TcpMessage {
 
 /** Messages and events of microservices. */
 export const rpcTransport: Transport = {
+  type: 'rpc',
+  isProxied: false,
+
+  isHandler: (handler) => Reflect.hasMetadata(PATTERN_METADATA, handler),
+
+  routeId: (_controller, handler) => `rpc ${patternOf(handler)}`,
+
   stateHolder: (context) => identifyCall(context, callHint(context)),
 
   callHint,
@@ -34,4 +47,24 @@ export const rpcTransport: Transport = {
 function callHint(context: ExecutionContext): object | undefined {
   const rpc = context.switchToRpc();
   return objectIn(rpc.getContext()) ?? objectIn(rpc.getData());
+}
+
+/** Whether a handler of a microservice answers nobody. */
+function isEventHandler(handler: RouteHandler): boolean {
+  return Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
+}
+
+/** Kind, transport and patterns: one pattern may have a handler of messages and one of events, or one for each transport. */
+function patternOf(handler: RouteHandler): string {
+  const patterns = Reflect.getMetadata(PATTERN_METADATA, handler) as readonly unknown[];
+  const transport = Reflect.getMetadata(PATTERN_TRANSPORT_METADATA, handler) as number | symbol | undefined;
+  return [
+    isEventHandler(handler) ? 'event' : 'message',
+    patterns
+      .map((pattern) => (pattern instanceof RegExp ? String(pattern) : JSON.stringify(pattern)))
+      .join('|'),
+    transport === undefined ? '' : `over ${String(transport)}`,
+  ]
+    .filter(Boolean)
+    .join(' ');
 }

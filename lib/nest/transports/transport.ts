@@ -1,22 +1,31 @@
-import type { ExecutionContext, HttpException } from '@nestjs/common';
+import type { ExecutionContext, HttpException, Type } from '@nestjs/common';
+import type { AbstractHttpAdapter } from '@nestjs/core';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { HeaderField } from '../../http/header-fields.js';
 import type { RequestOutcome } from '../../policies/policy.js';
+import type { RequestLike } from '../options/rate-limit.options.js';
 
-/** What built-in identities read of a request, whatever brought it. */
-export interface RequestLike {
-  /** The client's address, as the adapter tells it. */
-  readonly ip?: unknown;
-  /** By names in lower case. */
-  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
-  /** Whom a guard found the client to be. */
-  readonly user?: unknown;
-  /** What session middleware keeps for the client. */
-  readonly session?: unknown;
-}
+/** A method that handles a route, a message, a pattern or a field. */
+export type RouteHandler = ReturnType<ExecutionContext['getHandler']>;
 
-/** What has to be known of the requests of one kind of context: `http`, `graphql`, `ws`, `rpc` or another. */
+/** One kind of execution context: how its handlers are recognized and named, and how its requests are read and answered. */
 export interface Transport {
+  /** The type of its contexts: `http`, `graphql`, `ws`, `rpc` or another. */
+  readonly type: string;
+
+  /** Whether its requests come by HTTP, perhaps through a proxy. */
+  readonly isProxied: boolean;
+
+  /** Whether a method is one of its handlers, by the metadata of Nest's decorators. */
+  isHandler(handler: object): boolean;
+
+  /**
+   * Names a handler, the same in every process and release, whatever its class is called.
+   *
+   * @param modulePath path of the controller's module, as `RouterModule` gave it
+   */
+  routeId(controller: Type, handler: RouteHandler, modulePath: string): string;
+
   /** An object that lives as long as one call of a handler and is the same for all its guards and interceptors: its state is kept there. */
   stateHolder(context: ExecutionContext): object;
 
@@ -36,7 +45,11 @@ export interface Transport {
   isAdmitted?(context: ExecutionContext): Awaitable<boolean>;
 
   /** Sends header fields, where there is a response to have them. */
-  setFields?(context: ExecutionContext, fields: readonly HeaderField[]): void;
+  setFields?(
+    context: ExecutionContext,
+    fields: readonly HeaderField[],
+    adapter: Pick<AbstractHttpAdapter, 'setHeader'>,
+  ): void;
 
   /**
    * Calls back when the request has been answered; never, if the client went away first. Where it is missing, an interceptor

@@ -1,23 +1,32 @@
 import {
   Inject,
   Injectable,
-  Logger,
   type ExecutionContext,
   type OnApplicationBootstrap,
+  type Type,
 } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { quote } from '../../common/describe.js';
+import type { HeaderField } from '../../http/header-fields.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
-import { stateOf, type RequestState } from '../request/request-state.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
 import { identifyCall, objectIn, hintedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';
-import { httpStateHolder, HttpTransport } from './http.transport.js';
+import { httpTransport } from './http.transport.js';
 import { rpcTransport } from './rpc.transport.js';
-import type { Transport } from './transport.js';
+import type { RouteHandler, Transport } from './transport.js';
 import { wsTransport } from './ws.transport.js';
 
-/** A kind of context that nobody has heard of: its handlers are limited all the same, by key or for all clients together. */
+/** Every transport that this library knows. */
+const TRANSPORTS: readonly Transport[] = [httpTransport, graphqlTransport, wsTransport, rpcTransport];
+
+/** Any other type of context: its handlers are limited by key, or for all clients together. */
 const unknownTransport: Transport = {
+  type: 'unknown',
+  isProxied: false,
+  isHandler: () => true,
+  routeId: (controller, handler) => `${controller.name}.${handler.name}`,
   stateHolder: (context) => identifyCall(context, firstObject(context)),
   callHint: firstObject,
   requestOf: () => undefined,
@@ -25,19 +34,31 @@ const unknownTransport: Transport = {
   refusal: (exception) => exception,
 };
 
-const transports: ReadonlyMap<string, Transport> = new Map([
-  ['graphql', graphqlTransport],
-  ['ws', wsTransport],
-  ['rpc', rpcTransport],
-]);
+const byType: ReadonlyMap<string, Transport> = new Map(
+  TRANSPORTS.map((transport) => [transport.type, transport]),
+);
 
-/** The state of a call, as decorators of its parameters see it. */
-export function stateForParameter(context: ExecutionContext): RequestState | undefined {
-  const type: string = context.getType();
-  if (type === 'http') return stateOf(httpStateHolder(context));
-  const hint = (transports.get(type) ?? unknownTransport).callHint?.(context);
-  const call = hintedCall(context, hint);
-  return call && stateOf(call);
+/** Whether a function is a handler that Nest calls guards for. */
+export function isRouteHandler(handler: unknown): handler is RouteHandler {
+  return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
+}
+
+/**
+ * Names a handler, the same in every process and release. Only a handler of an unknown kind is named after its class.
+ *
+ * @param modulePath path of the controller's module, as `RouterModule` gave it
+ */
+export function routeId(controller: Type, handler: RouteHandler, modulePath = ''): string {
+  const transport = TRANSPORTS.find((one) => one.isHandler(handler)) ?? unknownTransport;
+  return transport.routeId(controller, handler, modulePath);
+}
+
+/** The object that holds the state of a call, as decorators of its parameters find it. */
+export function stateHolderForParameter(context: ExecutionContext): object | undefined {
+  const transport = byType.get(context.getType()) ?? unknownTransport;
+  return transport.callHint === undefined
+    ? transport.stateHolder(context)
+    : hintedCall(context, transport.callHint(context));
 }
 
 function firstObject(context: ExecutionContext): object | undefined {
@@ -49,16 +70,17 @@ function firstObject(context: ExecutionContext): object | undefined {
 export class Transports implements OnApplicationBootstrap {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(HttpTransport) readonly http: HttpTransport,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
-  /** A type that this library does not know may be somebody's own, or misspelt. */
+  /** Warns about a type in the options that this library does not know: it may be misspelt. */
   onApplicationBootstrap(): void {
-    const known = ['http', ...transports.keys()];
     for (const type of this.options.transports ?? [])
-      if (!known.includes(type))
-        new Logger('RateLimit').warn(
-          `The option "transports" names ${quote(type)}, which is none of ${known.join(', ')}: it limits only contexts that call themselves so.`,
+      if (!byType.has(type))
+        this.warnings.once(
+          `transport ${type}`,
+          `The option "transports" names ${quote(type)}, which is none of ${[...byType.keys()].join(', ')}: it limits only contexts that call themselves so.`,
         );
   }
 
@@ -66,6 +88,11 @@ export class Transports implements OnApplicationBootstrap {
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
-    return type === 'http' ? this.http : (transports.get(type) ?? unknownTransport);
+    return byType.get(type) ?? unknownTransport;
+  }
+
+  /** Sends header fields, where the transport has a response to carry them. */
+  setFields(context: ExecutionContext, transport: Transport, fields: readonly HeaderField[]): void {
+    transport.setFields?.(context, fields, this.adapterHost.httpAdapter);
   }
 }

@@ -1,8 +1,16 @@
-import type { ExecutionContext, HttpException } from '@nestjs/common';
+import type { ExecutionContext, HttpException, Type } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
+import { CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
+import { joinPaths } from './join-paths.js';
 import { HandlerContext } from './handler-context.js';
 import { identifyCall, objectIn } from './calls.js';
-import type { RequestLike, Transport } from './transport.js';
+import type { RequestLike } from '../options/rate-limit.options.js';
+import type { Transport } from './transport.js';
+
+/** Metadata keys of Nest's decorators, which it does not export. */
+const MESSAGE_METADATA = 'message';
+const GATEWAY_OPTIONS_METADATA = 'websockets:gateway_options';
+const PORT_METADATA = 'port';
 
 /** The request that opens a connection. */
 interface UpgradeRequest {
@@ -27,6 +35,18 @@ const admissions = new WeakMap<object, Awaitable<boolean>>();
 
 /** Messages to gateways, and connections to them. */
 export const wsTransport: Transport = {
+  type: 'ws',
+  isProxied: false,
+
+  isHandler: (handler) =>
+    Reflect.hasMetadata(MESSAGE_METADATA, handler) || Reflect.hasMetadata(CONNECTION_METADATA, handler),
+
+  routeId(gateway, handler) {
+    if (!Reflect.hasMetadata(MESSAGE_METADATA, handler)) return `ws-connection ${placeOf(gateway)}`;
+    const message: unknown = Reflect.getMetadata(MESSAGE_METADATA, handler);
+    return `ws ${placeOf(gateway)} ${typeof message === 'string' ? message : JSON.stringify(message)}`;
+  },
+
   stateHolder: (context) => identifyCall(context, callHint(context)),
 
   callHint,
@@ -76,4 +96,18 @@ function upgradeOf(context: ExecutionContext): UpgradeRequest | undefined {
 function callHint(context: ExecutionContext): object {
   const data = objectIn(context.switchToWs().getData());
   return data !== undefined && Object.isExtensible(data) ? data : connectionOf(context);
+}
+
+/** Where a gateway listens: port, path and namespace, without spaces. */
+function placeOf(gateway: Type): string {
+  const port = Reflect.getMetadata(PORT_METADATA, gateway) as number | undefined;
+  const { path, namespace } = (Reflect.getMetadata(GATEWAY_OPTIONS_METADATA, gateway) ?? {}) as {
+    path?: unknown;
+    namespace?: unknown;
+  };
+  const place = [path, namespace]
+    .filter(Boolean)
+    .map((part) => (part instanceof RegExp ? String(part) : joinPaths(String(part))))
+    .join('#');
+  return (port ? `:${port}` : '') + (place || '/').replaceAll(/\s/g, '%20');
 }

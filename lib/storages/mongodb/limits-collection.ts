@@ -11,8 +11,6 @@ export interface IdentityDocument {
   readonly text: string;
   /** Random, and another one with each write. */
   readonly version: Binary;
-  /** When the server may delete it, by its own clock. */
-  readonly expireAt: Date;
 }
 
 /** How often the index is seen to, in ms: whoever drops the collection drops it too, and nothing would be deleted any more. */

@@ -15,7 +15,6 @@ export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOpt
 }
 
 const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
-const DEFAULT_COLLECTION = 'rate_limits';
 
 /** How many documents one step of `reset` deletes. */
 const DOCUMENTS_PER_STEP = 1000;
@@ -24,12 +23,6 @@ const DOCUMENTS_PER_STEP = 1000;
 const MIN_SLACK_MS = 60_000;
 
 const DUPLICATE_KEY = 11_000;
-
-/** What one reading answers. */
-interface Reading {
-  readonly found: readonly Pick<IdentityDocument, 'text' | 'version'>[];
-  readonly now: Date;
-}
 
 /**
  * Counts on MongoDB, 5.0 or later, by its clock: one document per identity, which holds all of its limits and is replaced if nobody
@@ -49,13 +42,15 @@ interface Reading {
  */
 export class MongoDBStorage extends CasStorage<Binary> {
   readonly #collection: LimitsCollection;
+  /** The server gives up what takes too long, too. */
+  readonly #bounded = { maxTimeMS: this.timeout };
 
   /**
    * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which stays open when the storage closes
    * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in a message
    */
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
-    const { keyPrefix, clock, timeout, database, collection, ...driverOptions } = options;
+    const { keyPrefix, clock, timeout, database, collection = 'rate_limits', ...driverOptions } = options;
     super({ keyPrefix, clock, timeout }, 'server');
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
@@ -65,7 +60,7 @@ export class MongoDBStorage extends CasStorage<Binary> {
         : { open: connection, database: connection.options.dbName };
     this.#collection = new LimitsCollection(opened.open, {
       database: database ?? opened.database,
-      collection: collection ?? DEFAULT_COLLECTION,
+      collection,
       timeout: this.timeout,
     });
     this.#collection.ready().catch(() => undefined); // the first call will say what is wrong
@@ -83,7 +78,9 @@ export class MongoDBStorage extends CasStorage<Binary> {
       { $set: { now: '$$NOW' } },
     ];
     const [reading] = await this.#collection.use((collection) =>
-      collection.aggregate<Reading>(pipeline, this.#bounded).toArray(),
+      collection
+        .aggregate<{ found: Partial<IdentityDocument>[]; now: Date }>(pipeline, this.#bounded)
+        .toArray(),
     );
     if (reading === undefined) throw new Error('the server answered nothing');
     return { ...reading.found[0], now: reading.now.getTime() };
@@ -119,8 +116,7 @@ export class MongoDBStorage extends CasStorage<Binary> {
 
   protected override async removeAll(beginning: string): Promise<number> {
     let removed = 0;
-    let keys = await this.#keysAfter('', beginning);
-    while (keys.length > 0) {
+    for (let keys = await this.#keysAfter('', beginning); keys.length > 0;) {
       const some = { _id: { $in: keys } };
       const deletion = this.#collection.use((collection) => collection.deleteMany(some, this.#bounded));
       removed += (await deletion).deletedCount;
@@ -146,17 +142,11 @@ export class MongoDBStorage extends CasStorage<Binary> {
     );
     return documents.map(({ _id }) => _id);
   }
-
-  /** The server gives up what takes too long, too. */
-  get #bounded(): { maxTimeMS: number } {
-    return { maxTimeMS: this.timeout };
-  }
 }
 
 /** When the server may delete a document, by its clock: later than need be, so that few writes move it and touch the index. */
 function expiryIn(ttl: number): Document {
   const slack = Math.max(MIN_SLACK_MS, Math.ceil(ttl / 4));
-  return {
-    $cond: [{ $gte: ['$expireAt', { $add: ['$$NOW', ttl] }] }, '$expireAt', { $add: ['$$NOW', ttl + slack] }],
-  };
+  const [soonest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));
+  return { $cond: [{ $gte: ['$expireAt', soonest] }, '$expireAt', latest] };
 }

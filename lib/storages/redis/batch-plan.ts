@@ -1,44 +1,37 @@
 import type { BatchResult, Hit, Outcome, Refund } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
-import { batchScript, type BatchScript, type BatchStep, type LimitShape } from './batch-script.js';
+import type { StrategyName } from '../../strategies/strategy.js';
+import { composeScript, type BatchScript, type BatchStep } from './batch-script.js';
 
 /** One batch in a gathered call. */
 export type PlannedBatch = readonly (Hit | Refund)[];
 
-/** Everything about batches of the same limits that does not change from batch to batch: their scripts and fixed arguments. */
+/** Everything about batches of the same limits that does not change from batch to batch: scripts and limits. */
 export class BatchPlan {
   static #count = 0;
 
   /** Tells this plan from the others of this process. */
   readonly id = BatchPlan.#count++;
   readonly #scripts = new Map<BatchStep, BatchScript>();
-  readonly #shape: readonly LimitShape[];
-  readonly #fixed: readonly string[];
+  readonly #strategies: ReadonlySet<StrategyName>;
+  readonly #blocks: boolean;
+  /** The limits as a script reads them: JSON. */
+  readonly #limits: string;
   /** Of each limit, whether it is the first of its identity. */
   readonly #isFirst: readonly boolean[];
 
   /** @param identities which of the batch's identities each limit counts, from 0 in order of appearance */
   constructor(limits: readonly Limit[], identities: readonly number[]) {
+    this.#strategies = new Set(limits.map(({ strategy }) => strategy));
+    this.#blocks = limits.some(({ block }) => block.length > 0);
+    this.#limits = JSON.stringify(limits.map((limit, index) => argumentOf(limit, identities[index] ?? 0)));
     this.#isFirst = identities.map((identity, index) => identities.indexOf(identity) === index);
-    this.#shape = limits.map(({ strategy, mode, block }, index) => ({
-      strategy,
-      mode,
-      blocks: block.length > 0,
-      identity: identities[index] ?? 0,
-    }));
-    this.#fixed = limits.flatMap(({ digest, amount, period, burst, block }) => [
-      digest,
-      String(amount),
-      String(period),
-      String(burst),
-      ...(block.length > 0 ? [String(Math.max(...block)), block.join(' ')] : []),
-    ]);
   }
 
   script(step: BatchStep): BatchScript {
     let script = this.#scripts.get(step);
     if (script === undefined) {
-      script = batchScript(this.#shape, step);
+      script = composeScript(this.#strategies, this.#blocks, step);
       this.#scripts.set(step, script);
     }
     return script;
@@ -57,7 +50,7 @@ export class BatchPlan {
     const args: (string | number)[] = [0];
     for (const batch of batches) this.#addKeys(args, batch, keyOf);
     args[0] = args.length - 1;
-    args.push(now, String(batches.length), ...this.#fixed);
+    args.push(now, this.#limits, String(batches.length));
     for (const batch of batches) for (const hit of batch) addVaryingArguments(args, hit);
     return args;
   }
@@ -122,6 +115,23 @@ class PlanNode {
 /** The key of a moving window's log, in the same slot as the hash of its identity. */
 export function logKey(key: string, limit: Limit): string {
   return `${key}:${limit.digest}`;
+}
+
+/** A limit in the JSON of a script's arguments; what is not there is false in Lua. */
+function argumentOf(
+  { strategy, digest, amount, period, burst, mode, block }: Limit,
+  identity: number,
+): object {
+  return {
+    strategy,
+    field: digest,
+    amount,
+    period,
+    burst,
+    identity: identity + 1,
+    ...(mode === 'shadow' ? { shadow: true } : {}),
+    ...(block.length > 0 ? { block } : {}),
+  };
 }
 
 function addVaryingArguments(args: (string | number)[], hit: Hit | Refund): void {

@@ -10,6 +10,7 @@ import { peekingCases } from './cases/peeking.cases.js';
 import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
 import { randomTracesCases } from './cases/random-traces.cases.js';
 import { refundsCases } from './cases/refunds.cases.js';
+import { sharedCellsCases } from './cases/shared-cells.cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 
 /** Every case of the conformance suite, in the order {@link describeStorage} registers them. */
@@ -19,6 +20,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...peekingCases,
   ...refundsCases,
   ...keysCases,
+  ...sharedCellsCases,
   ...batchesCases,
   ...blocksCases,
   ...clocksCases,

@@ -16,7 +16,7 @@ export interface ConformanceRunner {
 
 /** Options of {@link describeStorage}. */
 export interface DescribeStorageOptions {
-  /** Opens the storage under test, anew for every case. */
+  /** Opens the storage under test. Called for every case. */
   open: OpenStorage;
   /** Cases that do not hold, by name, each with the reason. They are still listed. Default: none. */
   skip?: Readonly<Record<string, string>>;

@@ -3,15 +3,28 @@ import { strategies } from '../../strategies/strategies.js';
 import type { Cells } from '../../storages/apply-batch.js';
 import type { Limit } from '../../core/limit.js';
 
-interface Entry<State> {
-  limit: Limit;
-  state: State;
+interface Entry {
+  readonly state: object;
+  /** The limits that have hit the cell since the state began. */
+  readonly limits: Set<Limit>;
+  /** Epoch ms until which those hits make a storage keep it. */
+  keptUntil: number;
 }
 
-/** The specification itself: the pure steps over two maps that forget nothing by themselves. For one amount per limit id. */
+interface BlockEntry {
+  readonly limit: Limit;
+  readonly state: BlockState;
+}
+
+/**
+ * The specification itself: the pure steps over two maps that forget nothing by themselves.
+ *
+ * Limits of one id share a cell, whatever their amounts. A smaller amount refills slower, so its states end later. A storage
+ * does not know all limits of a cell: at each hit, it prolongs what it keeps to the end as the limit of that hit sees it.
+ */
 export class ReferenceCells implements Cells {
-  readonly #states = new Map<string, Entry<object>>();
-  readonly #blocks = new Map<string, Entry<BlockState>>();
+  readonly #states = new Map<string, Entry>();
+  readonly #blocks = new Map<string, BlockEntry>();
 
   get(identity: string, limit: Limit): object | undefined {
     return this.#states.get(nameOf(identity, limit))?.state;
@@ -19,7 +32,12 @@ export class ReferenceCells implements Cells {
 
   set(identity: string, limit: Limit, state: object | undefined): void {
     if (state === undefined) this.#states.delete(nameOf(identity, limit));
-    else this.#states.set(nameOf(identity, limit), { limit, state });
+    else
+      this.#states.set(nameOf(identity, limit), {
+        state,
+        limits: new Set([limit]),
+        keptUntil: endOf(state, limit),
+      });
   }
 
   getBlock(identity: string, limit: Limit): BlockState | undefined {
@@ -36,16 +54,49 @@ export class ReferenceCells implements Cells {
     this.#blocks.delete(nameOf(identity, limit));
   }
 
+  /** Notes that a limit has hit its cell: a storage then keeps the state for that limit too. */
+  share(identity: string, limit: Limit): void {
+    const entry = this.#states.get(nameOf(identity, limit));
+    if (entry === undefined) return;
+    entry.limits.add(limit);
+    entry.keptUntil = Math.max(entry.keptUntil, endOf(entry.state, limit));
+  }
+
+  /** Notes that the clock went back by so many ms: what is kept may count from the new time. */
+  goBack(by: number): void {
+    for (const entry of this.#states.values()) entry.keptUntil -= by;
+  }
+
+  isBlocked(identity: string, limit: Limit, now: number): boolean {
+    return block.blockedUntil(this.getBlock(identity, limit), limit.block, now) > now;
+  }
+
   /** Whether a cell ends after one instant and not after another: a storage may have dropped it at the later one. */
   someEndBetween(after: number, until: number): boolean {
     const ends = [
-      ...[...this.#states.values()].map(({ limit, state }) =>
-        strategies[limit.strategy].expiresAt(state, limit),
-      ),
+      ...[...this.#states.values()].flatMap((entry) => [entry.keptUntil, ...endsOf(entry)]),
       ...[...this.#blocks.values()].map(({ limit, state }) => block.expiresAt(state, limit.block)),
     ];
     return ends.some((end) => end > after && end <= until);
   }
+
+  /**
+   * Whether a storage may have dropped a cell, or not, while its state still means something to a limit: what that limit
+   * meets there has no one answer.
+   */
+  isDoubtful(identity: string, limit: Limit, now: number): boolean {
+    const entry = this.#states.get(nameOf(identity, limit));
+    if (entry === undefined || endOf(entry.state, limit) <= now) return false;
+    return entry.keptUntil <= now || endsOf(entry).every((end) => end <= now);
+  }
+}
+
+function endsOf({ limits, state }: Entry): number[] {
+  return [...limits].map((limit) => endOf(state, limit));
+}
+
+function endOf(state: object, limit: Limit): number {
+  return strategies[limit.strategy].expiresAt(state, limit);
 }
 
 function nameOf(identity: string, limit: Limit): string {

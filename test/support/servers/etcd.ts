@@ -13,7 +13,7 @@ export async function startEtcd(): Promise<Server> {
       ...['--listen-client-urls', client, '--advertise-client-urls', client],
       ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
       ...['--initial-cluster', `test=${peer}`],
-      '--unsafe-no-fsync', // a crash of the machine, which is all that this gives up, is no test of ours
+      '--unsafe-no-fsync', // it only matters when the machine crashes, which no test does
     ],
     directory,
     port,

@@ -6,7 +6,7 @@ export interface StartMemcachedOptions {
   readonly socket?: boolean;
   /** More arguments of `memcached`. */
   readonly args?: readonly string[];
-  /** Whether it serves, at a port or socket file. Default: whether it tells its version to whoever asks. */
+  /** Whether it serves, at a port or socket file. Default: whether it answers with its version. */
   readonly ready?: (address: number | string) => Promise<boolean>;
 }
 

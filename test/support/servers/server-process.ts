@@ -96,7 +96,7 @@ export async function until(
 }
 
 /** Says something to a server, and hears the beginning of its answer. */
-export function ask(address: number | string, text: string, patience = 1000): Promise<string> {
+export function ask(address: number | string, text: string, patience = 5000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = typeof address === 'number' ? connect(address, '127.0.0.1') : connect(address);
     const fail = (error: Error): void => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { encodeIdentifier } from '../../../lib/common/identifier.js';
+import { encodeIdentifier } from '../../../lib/common/identity.js';
 
 describe('encodeIdentifier', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLimit, Decision, MemoryStorage, type Limit } from 'nestjs-limits';
-import { problemDetails } from '../../../lib/http/problem-details.js';
+import { problemDetails } from '../../../lib/nest/transports/rate-limit-exceeded.exception.js';
 
 const limit = (name: string, amount: number, mode: Limit['mode'] = 'enforce'): Limit =>
   createLimit({ id: name, name, strategy: 'fixed-window', amount, period: 60_000, mode });

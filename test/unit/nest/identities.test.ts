@@ -4,7 +4,7 @@ import { ConfigurationError, firstOf } from 'nestjs-limits';
 import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
-import type { InjectedFunctions } from '../../../lib/nest/options/injected-functions.js';
+import type { InjectedFunctions } from '../../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 

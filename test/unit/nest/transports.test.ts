@@ -1,13 +1,17 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import type { HttpAdapterHost } from '@nestjs/core';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
-import type { HttpTransport } from '../../../lib/nest/transports/http.transport.js';
+import { httpTransport as http } from '../../../lib/nest/transports/http.transport.js';
+import { Warnings } from '../../../lib/nest/options/warnings.js';
 import { Transports } from '../../../lib/nest/transports/transports.js';
 
-const http = {} as HttpTransport;
-
 function transports(limited?: readonly string[]): Transports {
-  return new Transports(resolveOptions(limited === undefined ? {} : { transports: limited }), http);
+  return new Transports(
+    resolveOptions(limited === undefined ? {} : { transports: limited }),
+    {} as HttpAdapterHost,
+    new Warnings(),
+  );
 }
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ConfigurationError } from 'nestjs-limits';
-import { requestPath } from '../../../lib/http/request-path.js';
+import { requestPath } from '../../../lib/policies/request-path.js';
 import { PathPattern } from '../../../lib/policies/path-pattern.js';
 
 const matches = (pattern: string, path: string): boolean => new PathPattern(pattern).matches(path);

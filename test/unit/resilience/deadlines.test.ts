@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../support/servers/server-process.js';
 import { Deadlines } from '../../../lib/resilience/deadlines.js';
 
 describe('A deadline', () => {
@@ -10,30 +11,29 @@ describe('A deadline', () => {
     const meetSecond = deadlines.begin(() => missed.push('second'));
     expect(meetFirst()).toBe(true);
     expect(meetFirst()).toBe(false);
-    await sleep(60);
+    await until(() => missed.length > 0, 'the second deadline to be missed');
     expect(missed).toEqual(['second']);
     expect(meetSecond()).toBe(false);
   });
 
   it('is missed no earlier than it ends, whenever others began', async () => {
     const deadlines = new Deadlines(40);
-    const elapsed: number[] = [];
+    const early: boolean[] = [];
     for (let index = 0; index < 4; index++) {
-      const begin = performance.now();
-      const meet = deadlines.begin(() => elapsed.push(performance.now() - begin));
+      const end = performance.now() + 40;
+      const meet = deadlines.begin(() => early.push(performance.now() < end));
       if (index % 2 === 1) meet();
       await sleep(10);
     }
-    await sleep(100);
-    expect(elapsed).toHaveLength(2);
-    expect(Math.min(...elapsed)).toBeGreaterThanOrEqual(39);
+    await until(() => early.length === 2, 'both deadlines to be missed');
+    expect(early).toEqual([false, false]);
   });
 
   it('of many is missed in the order in which they began', async () => {
     const deadlines = new Deadlines(5);
     const missed: number[] = [];
     for (let index = 0; index < 1000; index++) deadlines.begin(() => missed.push(index));
-    await sleep(50);
+    await until(() => missed.length === 1000, 'all deadlines to be missed');
     expect(missed).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   });
 
@@ -44,7 +44,7 @@ describe('A deadline', () => {
       missed.push('first');
       deadlines.begin(() => missed.push('second'));
     });
-    await sleep(60);
+    await until(() => missed.length === 2, 'both deadlines to be missed');
     expect(missed).toEqual(['first', 'second']);
   });
 
@@ -53,7 +53,7 @@ describe('A deadline', () => {
     const missed: string[] = [];
     deadlines.begin(() => missed.push('waited for'));
     deadlines.rest();
-    await sleep(60);
+    await until(() => missed.length > 0, 'the deadline to be missed');
     expect(missed).toEqual(['waited for']);
 
     const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
@@ -63,8 +63,8 @@ describe('A deadline', () => {
     meet();
     deadlines.rest();
     expect(timers()).toBe(before);
-    deadlines.begin(() => missed.push('begun anew'));
-    await sleep(60);
-    expect(missed).toEqual(['waited for', 'begun anew']);
+    deadlines.begin(() => missed.push('started again'));
+    await until(() => missed.length === 2, 'the next deadline to be missed');
+    expect(missed).toEqual(['waited for', 'started again']);
   });
 });

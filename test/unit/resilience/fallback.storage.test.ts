@@ -10,9 +10,8 @@ import {
 } from 'nestjs-limits';
 import { setImmediate } from 'node:timers/promises';
 import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
-import { strictest, type OnError } from '../../../lib/common/on-error.js';
+import { strictest, type OnError, receiptsOf } from '../../../lib/core/contract.js';
 import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
-import { receiptsOf } from '../../../lib/core/contract.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
 const limit = createLimit({ id: 'ten', strategy: 'fixed-window', amount: 10, period: 60_000 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from 'nestjs-limits';
 import {
@@ -13,6 +13,9 @@ import {
   openSentinel,
   type RedisClient,
 } from '../../../lib/storages/redis/redis-client.js';
+import { driverTimersEnded } from '../../support/driver-timers.js';
+
+afterAll(driverTimersEnded);
 
 const SERVER =
   'redis://[user:password@]host:port[/db] (rediss:// for TLS) or redis+unix://[user:password@]/path/to/socket[?db=1]';

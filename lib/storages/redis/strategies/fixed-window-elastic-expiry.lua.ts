@@ -1,37 +1,50 @@
-import { fixedWindowLua } from './fixed-window.lua.js';
-import type { LuaStrategy } from './lua-strategy.js';
+/** The twin of `fixed-window-elastic-expiry.strategy.ts`; comes after the fixed window's, whose functions it shares. */
+export const fixedWindowElasticExpiryLua = `
+-- fixed-window-elastic-expiry: text "end count age". The age is the ms from the start to the end; it is negative where a
+-- clock that went back left a start after the end.
+local elastic_window = {}
+strategies['fixed-window-elastic-expiry'] = elastic_window
 
-/** Text: end, count, ms from start to end. */
-export const fixedWindowElasticExpiryLua: LuaStrategy = {
-  functions: `
-local function elastic_text(stop, count, start)
-  return format('%.0f %.0f %.0f', stop, count, stop - start)
-end`,
+elastic_window.remaining = fixed_window.remaining
+elastic_window.reset_time = fixed_window.reset_time
+elastic_window.wait = fixed_window.wait
 
-  look: `
-local count$, stop$, start$ = 0, now, now
-if state$ then
-  -- A clock that went back may have left a start after the end.
-  local stop, count, age = match(state$, '(%d+) (%d+) (%-?%d+)')
-  if now < stop + 0 then count$, stop$, start$ = count + 0, min(stop + 0, now + period$), stop - age end
+function elastic_window.commit(state, limit, cost, now)
+  if not is_open(state, now) then return { count = cost, start = now, stop = now + limit.period } end
+  state.count = state.count + cost
+  state.stop = now + limit.period
+  return state
 end
-remaining$ = max(0, amount$ - count$)`,
 
-  take: `
-count$, stop$ = count$ + cost$, now + period$
-next$, window$ = elastic_text(stop$, count$, start$), start$`,
+function elastic_window.refuse(state, limit, now)
+  if not is_open(state, now) then return false end
+  state.stop = now + limit.period
+  return true
+end
 
-  refuse: `
-if count$ > 0 then
-  stop$ = now + period$
-  next$ = elastic_text(stop$, count$, start$)
-end`,
+function elastic_window.window(state)
+  return state.start
+end
 
-  reset: fixedWindowLua.reset,
-  wait: fixedWindowLua.wait,
+function elastic_window.refund(state, _, cost, now, consumption)
+  if not is_open(state, now) or (consumption and consumption.window ~= state.start) then return state end
+  state.count = state.count - cost
+  return state.count > 0 and state or nil
+end
 
-  refund: `
-if count$ > 0 and (not window$ or start$ == window$) then
-  next$ = count$ > cost$ and elastic_text(match(state$, '%d+') + 0, count$ - cost$, start$) or ''
-end`,
-};
+function elastic_window.expires_at(state)
+  return state.stop
+end
+
+function elastic_window.encode(state)
+  local expiry = elastic_window.expires_at(state)
+  return format('%d %d %d', expiry, state.count, expiry - state.start), expiry
+end
+
+function elastic_window.decode(text)
+  local stop, count, age = match(text, '(%d+) (%d+) (%-?%d+)')
+  if not stop then fail_to_parse() end
+  stop = stop + 0
+  return { count = count + 0, start = stop - age, stop = stop }, stop
+end
+`;

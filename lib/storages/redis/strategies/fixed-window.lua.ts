@@ -1,28 +1,65 @@
-import type { LuaStrategy } from './lua-strategy.js';
+/** The twin of `fixed-window.strategy.ts`. */
+export const fixedWindowLua = `
+-- fixed-window: text "end count". Lua reserves the word "end", so the field is called stop.
+local fixed_window = {}
+strategies['fixed-window'] = fixed_window
 
-/** Text: end, count. */
-export const fixedWindowLua: LuaStrategy = {
-  look: `
-local count$, stop$ = 0, now
-if state$ then
-  local stop, count = match(state$, '(%d+) (%d+)')
-  if now < stop + 0 then count$, stop$ = count + 0, min(stop + 0, now + period$) end
+-- Whether the window is still there, with what it has counted.
+local function is_open(state, now)
+  return state and now < state.stop
 end
-remaining$ = max(0, amount$ - count$)`,
 
-  take: `
-if count$ == 0 then stop$ = now + period$ end
-count$ = count$ + cost$
-next$, window$ = format('%.0f %.0f', stop$, count$), stop$`,
+function fixed_window.remaining(state, limit, now)
+  return is_open(state, now) and max(0, limit.amount - state.count) or limit.amount
+end
 
-  refuse: `
-if count$ > 0 and stop$ < match(state$, '%d+') + 0 then next$ = format('%.0f %.0f', stop$, count$) end`,
+function fixed_window.reset_time(state, limit, now)
+  return is_open(state, now) and min(state.stop, now + limit.period) or now
+end
 
-  reset: `reset$ = stop$`,
-  wait: `wait$ = stop$ - now`,
+function fixed_window.wait(state, limit, _, now)
+  return fixed_window.reset_time(state, limit, now) - now
+end
 
-  refund: `
-if count$ > 0 and (not window$ or match(state$, '%d+') + 0 == window$) then
-  next$ = count$ > cost$ and format('%s %.0f', match(state$, '%d+'), count$ - cost$) or ''
-end`,
-};
+function fixed_window.commit(state, limit, cost, now)
+  if not is_open(state, now) then return { count = cost, stop = now + limit.period } end
+  state.count = state.count + cost
+  state.stop = min(state.stop, now + limit.period)
+  return state
+end
+
+-- Returns whether it changed the state, so that an unchanged one need not be encoded.
+function fixed_window.refuse(state, limit, now)
+  if state.stop <= now + limit.period then return false end
+  state.stop = now + limit.period
+  return true
+end
+
+function fixed_window.window(state)
+  return state.stop
+end
+
+function fixed_window.refund(state, _, cost, now, consumption)
+  if not is_open(state, now) or (consumption and consumption.window ~= state.stop) then return state end
+  state.count = state.count - cost
+  return state.count > 0 and state or nil
+end
+
+function fixed_window.expires_at(state)
+  return state.stop
+end
+
+-- Returns the text, and the epoch ms at which it expires.
+function fixed_window.encode(state)
+  local expiry = fixed_window.expires_at(state)
+  return format('%d %d', expiry, state.count), expiry
+end
+
+-- Returns the state, and the epoch ms at which the text expires.
+function fixed_window.decode(text)
+  local stop, count = match(text, '(%d+) (%d+)')
+  if not stop then fail_to_parse() end
+  stop = stop + 0
+  return { count = count + 0, stop = stop }, stop
+end
+`;

@@ -1,125 +1,189 @@
-import type { LuaStrategy } from './lua-strategy.js';
+/** The twin of `moving-window.strategy.ts`, over a list on the server instead of two lists in memory. */
+export const movingWindowLua = `
+-- moving-window: text "expiry base cut" and a list, the log. The log has two whole numbers per entry: ms since the base, and
+-- the running total up to and including the entry. Cut is the total of the entries that have been cut off. Expiry is the log's.
+-- The log is never emptied while it is used, or it would lose its time to live.
+local moving_window = {}
+strategies['moving-window'] = moving_window
 
-/**
- * Text: expiry of the log, base, cut. The log is a list of two small whole numbers per entry: ms since the base, and the
- * running total up to and including the entry. `cut` is the total of what has left the list.
- */
-export const movingWindowLua: LuaStrategy = {
-  functions: `
 -- Offset and total of an entry.
-local function entry_at(log, index)
-  local entry = call('LRANGE', log, 2 * index, 2 * index + 1)
+local function entry_at(state, index)
+  local entry = call('LRANGE', state.log, 2 * index, 2 * index + 1)
   return entry[1] + 0, entry[2] + 0
 end
--- The first entry from index on for which holds(offset, total), once true always true, and true of the last; and its offset.
--- Mostly that is the entry at index, so the length of the list is only asked for where it is not.
-local function find_entry(log, index, holds)
-  local offset, total = entry_at(log, index)
-  if holds(offset, total) then return index, offset end
-  local low, high = index + 1, call('LLEN', log) / 2 - 1
+
+-- Units consumed up to and including an entry.
+local function total_at(state, index)
+  return index < 0 and state.cut or call('LINDEX', state.log, 2 * index + 1) + 0
+end
+
+-- Binary search: the lowest index from low on for which holds(offset, total), once true always true, and true of the last
+-- entry; and its offset. Mostly that is the entry at low, so the length of the log is only read where it is not.
+local function lowest_index(state, low, holds)
+  local offset, total = entry_at(state, low)
+  if holds(offset, total) then return low, offset end
+  local high = call('LLEN', state.log) / 2 - 1
+  low = low + 1
   while low < high do
     local middle = floor((low + high) / 2)
-    if holds(entry_at(log, middle)) then high = middle else low = middle + 1 end
+    if holds(entry_at(state, middle)) then high = middle else low = middle + 1 end
   end
-  return low, (entry_at(log, low))
+  return low, (entry_at(state, low))
 end
-local function first_after(log, time)
-  return (find_entry(log, 0, function(offset) return offset > time end))
-end
--- The total up to and including the entry before one.
-local function total_before(log, index, cut)
-  return index == 0 and cut or call('LINDEX', log, 2 * index - 1) + 0
-end
--- Entries from the future, left by a clock that went back, count as made now: they become one. The list is never emptied,
--- or it would lose its time to live.
-local function pull_back(log, offset, total)
-  local before = call('LINDEX', log, -4)
-  while before and before + 0 >= offset do
-    call('RPOP', log, 2)
-    before = call('LINDEX', log, -4)
+
+-- Units that count. Also finds the first entry that does. Kept in the state, since all steps of a batch have one now.
+local function used_since(state, time)
+  if state.used then return state.used end
+  local oldest = time - state.base
+  if state.latest <= oldest then
+    state.used = 0
+  else
+    state.first = lowest_index(state, 0, function(offset) return offset > oldest end)
+    state.used = state.total - total_at(state, state.first - 1)
   end
-  call('LSET', log, -2, format('%.0f', offset))
-  call('LSET', log, -1, format('%.0f', total))
+  return state.used
 end
+
 -- The first ms at which at most target units count: when the last entry too many has left.
-local function moving_time(log, first, base, total, target, period, now)
-  local _, offset = find_entry(log, first, function(_, before) return total - before <= target end)
-  return min(base + offset, now) + period
-end`,
+local function time_of_usage(state, target, period, now)
+  local total = state.total
+  local _, offset = lowest_index(state, state.first, function(_, before) return total - before <= target end)
+  return min(state.base + offset, now) + period
+end
 
-  look: `
-local expiry$, base$, cut$, first$, latest$, total$, used$ = 0, now, 0, 0, 0, 0, 0
-if state$ then
-  local tail = redis.pcall('LRANGE', log$, -2, -1)
-  if tail.err then failure = tail
-  elseif #tail == 2 then
-    local expiry, base, cut = match(state$, '(%d+) (%d+) (%d+)')
-    if base + tail[1] > now - period$ then
-      expiry$, base$, cut$, latest$, total$ = expiry + 0, base + 0, cut + 0, tail[1] + 0, tail[2] + 0
-      first$ = first_after(log$, now - period$ - base$)
-      used$ = total$ - total_before(log$, first$, cut$)
+local function cut_off(state)
+  if state.first == 0 then return end
+  state.cut = total_at(state, state.first - 1)
+  call('LTRIM', state.log, 2 * state.first, -1)
+  state.first = 0
+end
+
+-- Entries from the future, left by a clock that went back, count as made now: they become one.
+local function pull_back_future(state, now)
+  local offset = now - state.base
+  if state.latest <= offset then return end
+  local before = call('LINDEX', state.log, -4)
+  while before and before + 0 >= offset do
+    call('RPOP', state.log, 2)
+    before = call('LINDEX', state.log, -4)
+  end
+  call('LSET', state.log, -2, offset)
+  call('LSET', state.log, -1, state.total)
+  state.latest = offset
+end
+
+local function append(state, cost, now)
+  local offset = now - state.base
+  state.total, state.used = state.total + cost, state.used + cost
+  if state.latest == offset then
+    call('LSET', state.log, -1, state.total)
+  else
+    call('RPUSH', state.log, offset, state.total)
+    state.latest = offset
+  end
+end
+
+-- Prolongs the time to live of the log, with slack.
+local function keep_log(state, period, now)
+  if now + period <= state.expiry then return end
+  state.expiry = now + period + slack(period)
+  call('PEXPIRE', state.log, state.expiry - now)
+end
+
+-- Takes up to cost units out of an entry, and the entry out of the log when none is left; returns how many it took.
+local function take_out(state, index, cost)
+  local before = total_at(state, index - 1)
+  local available = total_at(state, index) - before
+  local taken = min(cost, available)
+  for later = index, call('LLEN', state.log) / 2 - 1 do
+    call('LSET', state.log, 2 * later + 1, total_at(state, later) - taken)
+  end
+  if taken == available then
+    -- Lists remove by value: mark the two numbers of the entry, then remove the marks.
+    call('LSET', state.log, 2 * index, '')
+    call('LSET', state.log, 2 * index + 1, '')
+    call('LREM', state.log, 2, '')
+  end
+  state.used = state.used - taken
+  return taken
+end
+
+function moving_window.remaining(state, limit, now)
+  return state and max(0, limit.amount - used_since(state, now - limit.period)) or limit.amount
+end
+
+function moving_window.reset_time(state, limit, now)
+  local used = state and used_since(state, now - limit.period) or 0
+  if used == 0 then return now end
+  return time_of_usage(state, usage_that_frees_one(used, limit.amount), limit.period, now)
+end
+
+function moving_window.wait(state, limit, cost, now)
+  return time_of_usage(state, limit.amount - cost, limit.period, now) - now
+end
+
+function moving_window.commit(state, limit, cost, now, log)
+  if not state or used_since(state, now - limit.period) == 0 then
+    call('DEL', log)
+    state = { log = log, expiry = 0, base = now, cut = 0, first = 0, latest = -1, total = 0, used = 0 }
+  else
+    cut_off(state)
+    pull_back_future(state, now)
+  end
+  append(state, cost, now)
+  keep_log(state, limit.period, now)
+  return state
+end
+
+-- Returns whether the text changed: it never does, since only the log is changed.
+function moving_window.refuse(state, _, now)
+  pull_back_future(state, now)
+  return false
+end
+
+function moving_window.window(state)
+  return state.base + state.latest
+end
+
+function moving_window.refund(state, limit, cost, now, consumption)
+  if used_since(state, now - limit.period) > 0 then
+    local index = call('LLEN', state.log) / 2 - 1
+    if not consumption then
+      local left = cost
+      while left > 0 and index >= state.first do
+        left = left - take_out(state, index, left)
+        index = index - 1
+      end
+    else
+      local window = consumption.window - state.base
+      while index >= state.first and entry_at(state, index) > window do index = index - 1 end
+      if index >= state.first and entry_at(state, index) == window then take_out(state, index, cost) end
     end
   end
+  if state.used > 0 then return state end
+  call('DEL', state.log)
+  return nil
 end
-remaining$ = max(0, amount$ - used$)`,
 
-  take: `
-if used$ == 0 then
-  call('DEL', log$)
-  expiry$, base$, cut$, latest$, total$ = 0, now, 0, -1, 0
-else
-  if first$ > 0 then
-    cut$ = total_before(log$, first$, cut$)
-    call('LTRIM', log$, 2 * first$, -1)
-  end
-  if latest$ > now - base$ then
-    pull_back(log$, now - base$, total$)
-    latest$ = now - base$
-  end
+function moving_window.expires_at(state)
+  return state.expiry
 end
-first$, total$, used$ = 0, total$ + cost$, used$ + cost$
-if latest$ == now - base$ then
-  call('LSET', log$, -1, format('%.0f', total$))
-else
-  call('RPUSH', log$, format('%.0f', now - base$), format('%.0f', total$))
+
+function moving_window.encode(state)
+  local expiry = moving_window.expires_at(state)
+  return format('%d %d %d', expiry, state.base, state.cut), expiry
 end
-if now + period$ > expiry$ then
-  expiry$ = now + period$ + slack(period$)
-  call('PEXPIRE', log$, format('%.0f', expiry$ - now))
+
+-- Reads the newest entry of the log too. Without its log, a text means the same as none.
+function moving_window.decode(text, log)
+  local expiry, base, cut = match(text, '(%d+) (%d+) (%d+)')
+  if not expiry then fail_to_parse() end
+  local tail = call('LRANGE', log, -2, -1)
+  if #tail < 2 then return nil, expiry + 0 end
+  local state = {
+    log = log, expiry = expiry + 0, base = base + 0, cut = cut + 0, -- as stored
+    first = 0, latest = tail[1] + 0, total = tail[2] + 0, used = false,
+  }
+  return state, state.expiry
 end
-next$, window$ = format('%.0f %.0f %.0f', expiry$, base$, cut$), now`,
-
-  refuse: `if latest$ > now - base$ then pull_back(log$, now - base$, total$) end`,
-
-  reset: `
-if used$ == 0 then reset$ = now
-else reset$ = moving_time(log$, first$, base$, total$, usage_that_frees_one(used$, amount$), period$, now) end`,
-
-  wait: `wait$ = moving_time(log$, first$, base$, total$, amount$ - cost$, period$, now) - now`,
-
-  refund: `
-if used$ > 0 then
-  local size = call('LLEN', log$) / 2
-  local entry, left = size - 1, cost$
-  while window$ and entry >= first$ and base$ + entry_at(log$, entry) > window$ do entry = entry - 1 end
-  while left > 0 and entry >= first$ and (not window$ or base$ + entry_at(log$, entry) == window$) do
-    local before = total_before(log$, entry, cut$)
-    local taken = min(left, total_before(log$, entry + 1) - before)
-    for later = entry, size - 1 do
-      call('LSET', log$, 2 * later + 1, format('%.0f', total_before(log$, later + 1) - taken))
-    end
-    if total_before(log$, entry + 1) == before then
-      -- Lists remove by value: mark the two numbers of the entry, then remove the marks.
-      call('LSET', log$, 2 * entry, '')
-      call('LSET', log$, 2 * entry + 1, '')
-      call('LREM', log$, 2, '')
-      size = size - 1
-    end
-    left, used$, entry = left - taken, used$ - taken, window$ and -1 or entry - 1
-  end
-  if used$ == 0 then
-    call('DEL', log$)
-    next$ = ''
-  end
-end`,
-};
+`;

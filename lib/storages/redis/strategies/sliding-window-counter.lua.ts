@@ -1,62 +1,101 @@
-import type { LuaStrategy } from './lua-strategy.js';
+/** The twin of `sliding-window-counter.strategy.ts`. */
+export const slidingWindowCounterLua = `
+-- sliding-window-counter: text "expiry left current previous". Left is the ms from the start to the expiry.
+local sliding_window = {}
+strategies['sliding-window-counter'] = sliding_window
 
-/** Text: expiry, ms from start to expiry, current, previous. */
-export const slidingWindowCounterLua: LuaStrategy = {
-  functions: `
+-- The state as its window stands now, as a copy where it differs: the windows move on, and one from the future begins now.
+local function roll(state, period, now)
+  if not state then return nil end
+  local elapsed = now - state.start
+  if elapsed < 0 then return { previous = state.previous, current = state.current, start = now } end
+  if elapsed < period then return state end
+  if elapsed < 2 * period and state.current > 0 then
+    return { previous = state.current, current = 0, start = state.start + period }
+  end
+  return nil
+end
+
 local function weigh(count, left, period)
   return floor(count * left / period)
 end
+
+local function used_at(view, period, now)
+  return weigh(view.previous, period - (now - view.start), period) + view.current
+end
+
+-- The first elapsed ms of a window at which the count of the window before it weighs at most target.
 local function elapsed_until(count, target, period)
   if count <= target then return 0 end
+  -- The estimate may miss by one through rounding, so the formula itself decides.
   local elapsed = max(0, floor(period - (target + 1) * period / count) - 1)
   while weigh(count, period - elapsed, period) > target do elapsed = elapsed + 1 end
   return elapsed
 end
-local function sliding_time(previous, current, start, period, now, target)
-  if target >= current then return max(now, start + elapsed_until(previous, target - current, period)) end
-  return max(now, start + period + elapsed_until(current, target, period))
-end
-local function sliding_text(previous, current, start, period)
-  local left = current > 0 and 2 * period or period
-  return format('%.0f %.0f %.0f %.0f', start + left, left, current, previous)
-end`,
 
-  look: `
-local previous$, current$, start$ = 0, 0, now
-if state$ then
-  local expiry, left, current, previous = match(state$, '(%d+) (%d+) (%d+) (%d+)')
-  local start = expiry - left
-  local elapsed = now - start
-  if elapsed < 0 then
-    previous$, current$ = previous + 0, current + 0
-  elseif elapsed < period$ then
-    previous$, current$, start$ = previous + 0, current + 0, start
-  elseif elapsed < 2 * period$ and current + 0 > 0 then
-    previous$, start$ = current + 0, start + period$
+-- The first ms, not before now, at which at most target units are used if nobody hits meanwhile.
+local function time_of_usage(view, period, now, target)
+  if target >= view.current then
+    return max(now, view.start + elapsed_until(view.previous, target - view.current, period))
   end
+  return max(now, view.start + period + elapsed_until(view.current, target, period))
 end
-local used$ = weigh(previous$, period$ - (now - start$), period$) + current$
-remaining$ = max(0, amount$ - used$)`,
 
-  take: `
-current$, used$ = current$ + cost$, used$ + cost$
-next$, window$ = sliding_text(previous$, current$, start$, period$), start$`,
+function sliding_window.remaining(state, limit, now)
+  local view = roll(state, limit.period, now)
+  return view and max(0, limit.amount - used_at(view, limit.period, now)) or limit.amount
+end
 
-  refuse: `
-if state$ and start$ < match(state$, '%d+') - match(state$, '%d+ (%d+)') then
-  next$ = sliding_text(previous$, current$, start$, period$)
-end`,
+function sliding_window.reset_time(state, limit, now)
+  local period = limit.period
+  local view = roll(state, period, now)
+  if not view then return now end
+  return time_of_usage(view, period, now, usage_that_frees_one(used_at(view, period, now), limit.amount))
+end
 
-  reset: `
-if previous$ + current$ == 0 then reset$ = now
-else reset$ = sliding_time(previous$, current$, start$, period$, now, usage_that_frees_one(used$, amount$)) end`,
+function sliding_window.wait(state, limit, cost, now)
+  local view = roll(state, limit.period, now)
+  return view and time_of_usage(view, limit.period, now, limit.amount - cost) - now or 0
+end
 
-  wait: `wait$ = sliding_time(previous$, current$, start$, period$, now, amount$ - cost$) - now`,
+function sliding_window.commit(state, limit, cost, now)
+  local view = roll(state, limit.period, now)
+  if not view then return { previous = 0, current = cost, start = now } end
+  view.current = view.current + cost
+  return view
+end
 
-  refund: `
-if previous$ + current$ > 0 then
-  if not window$ or window$ == start$ then current$ = max(0, current$ - cost$)
-  elseif window$ == start$ - period$ then previous$ = max(0, previous$ - cost$) end
-  next$ = previous$ + current$ > 0 and sliding_text(previous$, current$, start$, period$) or ''
-end`,
-};
+function sliding_window.refuse(state, _, now)
+  if state.start <= now then return false end
+  state.start = now
+  return true
+end
+
+function sliding_window.window(state)
+  return state.start
+end
+
+function sliding_window.refund(state, limit, cost, now, consumption)
+  local view = roll(state, limit.period, now)
+  if not view then return nil end
+  local window = consumption and consumption.window or view.start
+  if window == view.start then view.current = max(0, view.current - cost)
+  elseif window == view.start - limit.period then view.previous = max(0, view.previous - cost) end
+  return view.previous + view.current > 0 and view or nil
+end
+
+function sliding_window.expires_at(state, limit)
+  return state.start + (state.current > 0 and 2 * limit.period or limit.period)
+end
+
+function sliding_window.encode(state, limit)
+  local expiry = sliding_window.expires_at(state, limit)
+  return format('%d %d %d %d', expiry, expiry - state.start, state.current, state.previous), expiry
+end
+
+function sliding_window.decode(text)
+  local expiry, left, current, previous = match(text, '(%d+) (%d+) (%d+) (%d+)')
+  if not expiry then fail_to_parse() end
+  return { previous = previous + 0, current = current + 0, start = expiry - left }, expiry + 0
+end
+`;

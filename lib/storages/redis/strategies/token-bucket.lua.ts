@@ -1,52 +1,87 @@
-import type { LuaStrategy } from './lua-strategy.js';
+/** The twin of `token-bucket.strategy.ts`. */
+export const tokenBucketLua = `
+-- token-bucket: text "expiry level left age consumed". Left is the ms from at to the expiry, age the ms from since to at.
+-- A state keeps left: limits of other amounts share it, and one that refills slower may need it longer.
+local token_bucket = {}
+strategies['token-bucket'] = token_bucket
 
-/** Text: expiry, level, ms from at to expiry, ms from since to at, consumed. */
-export const tokenBucketLua: LuaStrategy = {
-  functions: `
-local function bucket_text(expiry, level, since, consumed, now)
-  return format('%.0f %.0f %.0f %.0f %.0f', expiry, level, expiry - now, now - min(since, now), consumed)
-end`,
-
-  look: `
-local level$, expiry$, since$, consumed$ = 0, 0, now, 0
-if state$ then
-  local expiry, level, left, age, consumed = match(state$, '(%d+) (%d+) (%d+) (%d+) (%d+)')
-  local at = expiry - left
-  level$ = max(0, level - max(0, now - at) * amount$)
-  if level$ > 0 then expiry$, since$, consumed$ = min(at, now) + left, at - age, consumed + 0 end
+-- What of the level a hit and those before it took: not above 0 once all of that is refilled.
+local function left_since(state, level, period, consumption)
+  return consumption.at < state.since and 0 or level - (state.consumed - consumption.window) * period
 end
-local free$ = max(0, burst$ * period$ - level$)
-remaining$ = (free$ - fmod(free$, period$)) / period$`,
 
-  // Kept no shorter than before: a smaller plan, which refills slower, may have said so.
-  take: `
-level$, consumed$ = level$ + cost$ * period$, consumed$ + cost$
-expiry$ = max(expiry$, now + divide_up(level$, max(1, amount$)))
-next$, window$ = bucket_text(expiry$, level$, since$, consumed$, now), consumed$`,
+-- The level now: what has been refilled since is gone, and a time from the future counts as now.
+local function level_at(state, amount, now)
+  return max(0, state.level - max(0, now - state.at) * amount)
+end
 
-  // A smaller plan, which refills slower, needs it longer; and a time from the future becomes one of now.
-  refuse: `
-if level$ > 0 then
-  local needed = now + divide_up(level$, max(1, amount$))
-  if expiry$ < needed or now < match(state$, '%d+') - match(state$, '%d+ %d+ (%d+)') then
-    next$ = bucket_text(max(expiry$, needed), level$, since$, consumed$, now)
-  end
-end`,
+-- Makes now the time of the level. The expiry stays; one counted from the future counts from now.
+local function bring_to(state, now)
+  state.left = state.left - max(0, now - state.at)
+  state.at = now
+  state.since = min(state.since, now)
+end
 
-  reset: `
-if level$ == 0 or burst$ == 0 then reset$ = now
-else reset$ = now + divide_up(level$ - (burst$ - remaining$ - 1) * period$, amount$) end`,
+function token_bucket.remaining(state, limit, now)
+  if not state then return limit.burst end
+  return divide_down(max(0, limit.burst * limit.period - level_at(state, limit.amount, now)), limit.period)
+end
 
-  wait: `wait$ = divide_up(level$ + (cost$ - burst$) * period$, amount$)`,
+function token_bucket.reset_time(state, limit, now)
+  local level = state and level_at(state, limit.amount, now) or 0
+  if level == 0 or limit.burst == 0 then return now end
+  local used = limit.burst - token_bucket.remaining(state, limit, now)
+  return now + divide_up(level - (used - 1) * limit.period, limit.amount)
+end
 
-  refund: `
-if level$ > 0 then
-  local whole, left = cost$ * period$, level$
-  if window$ then
-    left = at$ < since$ and 0 or level$ - (consumed$ - window$) * period$
-    if left > whole then consumed$ = consumed$ - cost$ end
-  end
-  level$ = level$ - max(0, min(level$, whole, left))
-  next$ = level$ > 0 and bucket_text(expiry$, level$, since$, consumed$, now) or ''
-end`,
-};
+function token_bucket.wait(state, limit, cost, now)
+  return divide_up(level_at(state, limit.amount, now) + (cost - limit.burst) * limit.period, limit.amount)
+end
+
+function token_bucket.commit(state, limit, cost, now)
+  local level = state and level_at(state, limit.amount, now) or 0
+  if level == 0 then return { level = cost * limit.period, at = now, since = now, consumed = cost, left = 0 } end
+  bring_to(state, now)
+  state.consumed = state.consumed + cost
+  state.level = level + cost * limit.period
+  return state
+end
+
+-- Also true where this limit needs the state for longer than it is kept.
+function token_bucket.refuse(state, limit, now)
+  local from_future = state.at > now
+  if from_future then bring_to(state, now) end
+  return from_future or token_bucket.expires_at(state, limit) > state.at + state.left
+end
+
+function token_bucket.window(state)
+  return state.consumed
+end
+
+function token_bucket.refund(state, limit, cost, now, consumption)
+  local level, whole = level_at(state, limit.amount, now), cost * limit.period
+  local left = consumption and left_since(state, level, limit.period, consumption) or level
+  -- More is left than the hit took: what others took before it is refilled first, and what they took after it moves up.
+  if consumption and left > whole then state.consumed = state.consumed - cost end
+  bring_to(state, now)
+  state.level = level - max(0, min(level, whole, left))
+  return state.level > 0 and state or nil
+end
+
+function token_bucket.expires_at(state, limit)
+  return state.at + max(state.left, divide_up(state.level, max(1, limit.amount)))
+end
+
+function token_bucket.encode(state, limit)
+  local expiry, at = token_bucket.expires_at(state, limit), state.at
+  return format('%d %d %d %d %d', expiry, state.level, expiry - at, at - state.since, state.consumed), expiry
+end
+
+function token_bucket.decode(text)
+  local expiry, level, left, age, consumed = match(text, '(%d+) (%d+) (%d+) (%d+) (%d+)')
+  if not expiry then fail_to_parse() end
+  local at = expiry - left
+  local state = { level = level + 0, at = at, since = at - age, consumed = consumed + 0, left = left + 0 }
+  return state, expiry + 0
+end
+`;

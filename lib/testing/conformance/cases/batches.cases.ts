@@ -43,7 +43,7 @@ topic.add(
     ];
     const told = seen(await scenario.consume(batch));
     deepEqual(
-      told.slice(0, 5),
+      told.slice(0, fresh.length),
       fresh.map(() => passes(3, 0)),
     );
     deepEqual(told, seen(await scenario.peek(batch)));
@@ -59,17 +59,18 @@ topic.add(
     );
     const result = await scenario.consume(batch);
     equal(result.allowed, true);
+    const left = batch.map(({ cost }) => 3 - cost);
     deepEqual(
       seen(result).map(({ remaining }) => remaining),
-      [3, 2, 1, 3, 2],
+      left,
     );
     deepEqual(
       seen(await scenario.peek(batch)).map(({ remaining }) => remaining),
-      [3, 2, 1, 3, 2],
+      left,
     );
     deepEqual(
       receiptsOf(result).map(({ limit }) => limit.strategy),
-      [strategyNames[1], strategyNames[2], strategyNames[4]],
+      strategyNames.filter((_strategy, index) => index % 3 > 0),
     );
   },
 );

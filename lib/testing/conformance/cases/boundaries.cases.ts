@@ -1,113 +1,23 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
 import type { Limit } from '../../../core/limit.js';
-import {
-  hit,
-  HOUR,
-  limitOf,
-  look,
-  MINUTE,
-  passes,
-  refused,
-  SECOND,
-  type Scenario,
-  type Step,
-} from '../scenario.js';
+import { HOUR, limitOf, MINUTE, passes, refused, SECOND, type Scenario } from '../scenario.js';
+import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('boundaries');
-
-/** Three hits per minute: what four hits in a row meet. */
-const filling: Readonly<Record<StrategyName, readonly Step[]>> = {
-  'fixed-window': [
-    hit(0, passes(2, 60_000)),
-    hit(1000, passes(1, 59_000)),
-    hit(2000, passes(0, 58_000)),
-    hit(3000, refused(0, 57_000, 57_000)),
-  ],
-  'fixed-window-elastic-expiry': [
-    hit(0, passes(2, 60_000)),
-    hit(1000, passes(1, 60_000)),
-    hit(2000, passes(0, 60_000)),
-    hit(3000, refused(0, 60_000, 60_000)),
-  ],
-  'moving-window': [
-    hit(0, passes(2, 60_000)),
-    hit(1000, passes(1, 59_000)),
-    hit(2000, passes(0, 58_000)),
-    hit(3000, refused(0, 57_000, 57_000)),
-  ],
-  'sliding-window-counter': [
-    hit(0, passes(2, 60_001)),
-    hit(1000, passes(1, 59_001)),
-    hit(2000, passes(0, 58_001)),
-    hit(3000, refused(0, 57_001, 57_001)),
-  ],
-  'token-bucket': [
-    hit(0, passes(2, 20_000)),
-    hit(1000, passes(1, 19_000)),
-    hit(2000, passes(0, 18_000)),
-    hit(3000, refused(0, 17_000, 17_000)),
-  ],
-};
-
-/** And what later hits meet, one ms before and exactly when there is more. */
-const returning: Readonly<Record<StrategyName, readonly Step[]>> = {
-  'fixed-window': [
-    hit(59_999, refused(0, 1, 1)),
-    hit(60_000, passes(2, 60_000)),
-    look(119_999, passes(2, 1)),
-    look(120_000, passes(3, 0)),
-  ],
-  'fixed-window-elastic-expiry': [
-    look(62_999, refused(0, 1, 1)),
-    hit(62_999, refused(0, 60_000, 60_000)),
-    look(122_998, refused(0, 1, 1)),
-    hit(122_999, passes(2, 60_000)),
-    look(182_998, passes(2, 1)),
-    look(182_999, passes(3, 0)),
-  ],
-  'moving-window': [
-    hit(59_999, refused(0, 1, 1)),
-    hit(60_000, passes(0, 1000)),
-    hit(60_999, refused(0, 1, 1)),
-    hit(61_000, passes(0, 1000)),
-    look(119_999, passes(1, 1)),
-    look(120_000, passes(2, 1000)),
-    look(121_000, passes(3, 0)),
-  ],
-  'sliding-window-counter': [
-    hit(60_000, refused(0, 1, 1)),
-    hit(60_001, passes(0, 20_000)),
-    hit(80_000, refused(0, 1, 1)),
-    hit(80_001, passes(0, 20_000)),
-    look(119_999, passes(1, 2)),
-    look(120_000, passes(1, 1)),
-    look(120_001, passes(2, 30_000)),
-    look(150_000, passes(2, 1)),
-    look(150_001, passes(3, 0)),
-  ],
-  'token-bucket': [
-    hit(19_999, refused(0, 1, 1)),
-    hit(20_000, passes(0, 20_000)),
-    hit(39_999, refused(0, 1, 1)),
-    hit(40_000, passes(0, 20_000)),
-    look(99_999, passes(2, 1)),
-    look(100_000, passes(3, 0)),
-  ],
-};
 
 topic.addPerStrategy(
   'lets exactly the amount pass and tells exact numbers at each step',
   async (scenario, strategy) => {
-    await scenario.play(limitOf(strategy), filling[strategy]);
+    await scenario.play(limitOf(strategy), strategyTraces[strategy].filling);
   },
 );
 
 topic.addPerStrategy(
   'refuses one ms before quota returns and allows exactly then',
   async (scenario, strategy) => {
-    await scenario.play(limitOf(strategy), [...filling[strategy], ...returning[strategy]]);
+    const traces = strategyTraces[strategy];
+    await scenario.play(limitOf(strategy), [...traces.filling, ...traces.returning]);
   },
 );
 

@@ -1,46 +1,28 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
-import { DAY, HOUR, limitOf, passes, refused, SECOND, type Seen } from '../scenario.js';
+import { DAY, HOUR, limitOf, passes, refused, SECOND } from '../scenario.js';
+import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('clocks');
-
-/** Two hits per 360 days, both at once: what a third meets after 31 days. */
-const afterMonth: Readonly<Record<StrategyName, Seen>> = {
-  'fixed-window': refused(0, 329 * DAY, 329 * DAY),
-  'fixed-window-elastic-expiry': refused(0, 360 * DAY, 360 * DAY),
-  'moving-window': refused(0, 329 * DAY, 329 * DAY),
-  'sliding-window-counter': refused(0, 329 * DAY + 1, 329 * DAY + 1),
-  'token-bucket': refused(0, 149 * DAY, 149 * DAY),
-};
 
 topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 2, period: 360 * DAY });
   await scenario.hit(limit, 2);
   scenario.at(31 * DAY);
-  deepEqual(await scenario.hit(limit), afterMonth[strategy]);
-  scenario.clock.advance(afterMonth[strategy].retryAfter - 1);
+  deepEqual(await scenario.hit(limit), strategyTraces[strategy].afterMonth);
+  scenario.clock.advance(strategyTraces[strategy].afterMonth.retryAfter - 1);
   deepEqual((await scenario.look(limit)).retryAfter, 1);
   scenario.clock.advance(1);
   equal((await scenario.hit(limit)).allowed, true);
   await scenario.remove([limit]);
 });
 
-/** Three hits per minute: what a hit meets once they are spent and the clock has gone back. */
-const afterStepBack: Readonly<Record<StrategyName, Seen>> = {
-  'fixed-window': refused(0, 60_000, 60_000),
-  'fixed-window-elastic-expiry': refused(0, 60_000, 60_000),
-  'moving-window': refused(0, 60_000, 60_000),
-  'sliding-window-counter': refused(0, 60_001, 60_001),
-  'token-bucket': refused(0, 20_000, 20_000),
-};
-
 topic.addPerStrategy('a clock that goes back admits no more', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
   scenario.at(-5 * SECOND);
-  deepEqual(await scenario.look(limit), afterStepBack[strategy]);
-  deepEqual(await scenario.hit(limit), afterStepBack[strategy]);
+  deepEqual(await scenario.look(limit), strategyTraces[strategy].afterStepBack);
+  deepEqual(await scenario.hit(limit), strategyTraces[strategy].afterStepBack);
 });
 
 topic.addPerStrategy(
@@ -50,7 +32,7 @@ topic.addPerStrategy(
     await scenario.hit(limit, 3);
     scenario.at(-HOUR);
     const { retryAfter } = await scenario.hit(limit);
-    equal(retryAfter, afterStepBack[strategy].retryAfter);
+    equal(retryAfter, strategyTraces[strategy].afterStepBack.retryAfter);
     scenario.clock.advance(retryAfter - 1);
     deepEqual(await scenario.look(limit), refused(0, 1, 1));
     scenario.clock.advance(1);
@@ -63,7 +45,7 @@ topic.addPerStrategy('a hit after the clock went back counts from there', async 
   await scenario.hit(limit);
   scenario.at(-5 * SECOND);
   equal((await scenario.hit(limit, 2)).remaining, 0);
-  const { retryAfter } = afterStepBack[strategy];
+  const { retryAfter } = strategyTraces[strategy].afterStepBack;
   deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
   scenario.clock.advance(retryAfter - 1);
   deepEqual(await scenario.look(limit), refused(0, 1, 1));

@@ -1,8 +1,9 @@
 import { deepEqual } from 'node:assert/strict';
 import { consumeBatch, peekBatch, refundBatch } from '../../../storages/apply-batch.js';
-import { receiptsOf, type BatchResult, type Hit, type Refund } from '../../../core/contract.js';
-import type { Limit } from '../../../core/limit.js';
+import { receiptsOf, type BatchResult, type Cell, type Hit, type Refund } from '../../../core/contract.js';
+import type { CreateLimitOptions, Limit } from '../../../core/limit.js';
 import { strategyNames } from '../../../strategies/strategies.js';
+import type { StrategyName } from '../../../strategies/strategy.js';
 import { CasesOf } from '../define-cases.js';
 import { Random } from '../random.js';
 import { ReferenceCells } from '../reference-cells.js';
@@ -24,10 +25,10 @@ for (const seed of [1, 2]) {
 }
 
 topic.addPerStrategy(
-  'answers a random trace of one limit as the pure strategy does',
+  'answers a random trace of one cell as the pure strategy does',
   async (scenario, strategy) => {
-    const trace = new Trace(scenario, new Random(4), [limitOf(strategy, { amount: 7 })]);
-    for (let step = 0; step < 100; step++) await trace.step(step);
+    const trace = new Trace(scenario, new Random(4), [plansOf(strategy, [7, 3, 5])]);
+    for (let step = 0; step < 200; step++) await trace.step(step);
   },
 );
 
@@ -40,7 +41,8 @@ class Trace {
   constructor(
     private readonly scenario: Scenario,
     private readonly random: Random,
-    private readonly limits: readonly Limit[] = mixedLimits(),
+    /** Per cell, the limits that share it. */
+    private readonly plans: readonly (readonly Limit[])[] = mixedPlans(),
   ) {}
 
   async step(step: number): Promise<void> {
@@ -48,19 +50,22 @@ class Trace {
     if (this.random.chance(80)) await this.#consume(step);
     else if (this.random.chance(50)) await this.#peek(step);
     else if (this.random.chance(80)) await this.#refund();
-    else await this.#remove();
+    else await this.#removeAll(this.#randomLimits());
   }
 
   async #consume(step: number): Promise<void> {
     const batch = this.#randomBatch();
+    await this.#removeDoubtful(batch);
     const result = await this.scenario.consume(batch);
     const expected = consumeBatch(this.#reference, batch, this.scenario.clock.now());
+    this.#share(batch);
     this.#compare(`consume ${step}`, batch, result, expected);
     this.#receipts.push({ storage: receiptsOf(result), reference: receiptsOf(expected) });
   }
 
   async #peek(step: number): Promise<void> {
     const batch = this.#randomBatch();
+    await this.#removeDoubtful(batch);
     const expected = peekBatch(this.#reference, batch, this.scenario.clock.now());
     this.#compare(`peek ${step}`, batch, await this.scenario.peek(batch), expected);
   }
@@ -72,18 +77,36 @@ class Trace {
       ? this.#receipts.splice(this.random.below(this.#receipts.length), 1)
       : [];
     const { storage, reference } = receipts ?? { storage: current, reference: current };
+    await this.#removeDoubtful(reference);
     await this.scenario.refund(storage);
     refundBatch(this.#reference, reference, this.scenario.clock.now());
+    this.#share(reference);
   }
 
-  async #remove(): Promise<void> {
-    const limits = this.random.someOf(this.limits);
+  /** A storage has to keep a cell for every limit that hit it, but for one that is blocked: that changes nothing there. */
+  #share(hits: readonly Hit[]): void {
+    for (const { identity, limit, cost } of hits) {
+      if (cost > 0 && !this.#reference.isBlocked(identity, limit, this.scenario.clock.now()))
+        this.#reference.share(identity, limit);
+    }
+  }
+
+  /** Removes the cells that a storage may have dropped already or not: what the next call meets there has no one answer. */
+  async #removeDoubtful(cells: readonly Cell[]): Promise<void> {
+    const doubtful = cells.filter(({ identity, limit }) =>
+      this.#reference.isDoubtful(identity, limit, this.scenario.clock.now()),
+    );
+    await this.#removeAll(doubtful.map(({ limit }) => limit));
+  }
+
+  async #removeAll(limits: readonly Limit[]): Promise<void> {
+    if (limits.length === 0) return;
     await this.scenario.remove(limits, IDENTITY);
     for (const limit of limits) this.#reference.remove(IDENTITY, limit);
   }
 
   #compare(step: string, batch: readonly Hit[], result: BatchResult, expected: BatchResult): void {
-    const hits = batch.map(({ limit, cost }) => `${cost} of ${limit.id}`);
+    const hits = batch.map(({ limit, cost }) => `${cost} of ${limit.id} by ${limit.amount}`);
     const told = (answer: BatchResult): unknown => ({
       step,
       hits,
@@ -100,6 +123,7 @@ class Trace {
       // What has ended may be gone, so that going back before an end has no one answer; nor has a receipt from the future.
       if (this.#reference.someEndBetween(back, clock.now())) return;
       this.#receipts = [];
+      this.#reference.goBack(clock.now() - back);
       clock.set(back);
     } else if (this.random.chance(60)) {
       clock.advance(this.random.below(this.random.chance(5) ? 3 * MINUTE : 8000));
@@ -107,23 +131,41 @@ class Trace {
   }
 
   #randomBatch(): Hit[] {
-    return this.random.someOf(this.limits).map((limit) => ({
+    return this.#randomLimits().map((limit) => ({
       identity: IDENTITY,
       limit,
       cost: this.random.chance(5) ? 9 : this.random.below(4),
     }));
   }
+
+  /** One limit of each of some cells. */
+  #randomLimits(): Limit[] {
+    return this.random.someOf(this.plans).flatMap((plans) => plans[this.random.below(plans.length)] ?? []);
+  }
 }
 
-/** Every strategy, two of them in shadow, two with blocks. */
-function mixedLimits(): Limit[] {
+/** Every strategy, two cells in shadow, two with blocks; the limits of each cell differ in amount. */
+function mixedPlans(): Limit[][] {
   return [
-    ...strategyNames.map((strategy, index) => limitOf(strategy, { amount: 5 + index })),
-    limitOf('token-bucket', { id: 'burst', amount: 3, burst: 8 }),
-    limitOf('fixed-window', { id: 'shadow', amount: 4, mode: 'shadow' }),
-    limitOf('moving-window', { id: 'shadow log', amount: 2, mode: 'shadow', block: [5000] }),
-    limitOf('fixed-window', { id: 'blocking', amount: 6, block: [10_000, 30_000] }),
+    ...strategyNames.map((strategy, index) => plansOf(strategy, [5 + index, 3, 7 + index])),
+    [
+      limitOf('token-bucket', { id: 'burst', amount: 3, burst: 8 }),
+      limitOf('token-bucket', { id: 'burst', amount: 6, burst: 4 }),
+      limitOf('token-bucket', { id: 'burst', amount: 1, burst: 6 }),
+    ],
+    plansOf('fixed-window', [4, 2], { id: 'shadow', mode: 'shadow' }),
+    plansOf('moving-window', [2, 5], { id: 'shadow log', mode: 'shadow', block: [5000] }),
+    plansOf('fixed-window', [6, 4, 8], { id: 'blocking', block: [10_000, 30_000] }),
   ];
+}
+
+/** Limits of one cell that differ in amount, as the plans of customers do. */
+function plansOf(
+  strategy: StrategyName,
+  amounts: readonly number[],
+  options: Partial<CreateLimitOptions> = {},
+): Limit[] {
+  return amounts.map((amount) => limitOf(strategy, { ...options, amount }));
 }
 
 export const randomTracesCases = topic.cases;

@@ -21,7 +21,7 @@ import { Mutation, Query, ResolveField, ResolveReference, Resolver, Subscription
 import { EventPattern, GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { RateLimit } from 'nestjs-limits';
-import { isRouteHandler, routeId } from '../../../../lib/nest/routes/route-id.js';
+import { isRouteHandler, routeId } from '../../../../lib/nest/transports/transports.js';
 
 type Handler = Parameters<typeof routeId>[1];
 

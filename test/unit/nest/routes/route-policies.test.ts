@@ -6,7 +6,7 @@ import { RateLimit, RateLimitModule, type RateLimitModuleOptions } from 'nestjs-
 import { setImmediate as immediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { RouteHandler } from '../../../../lib/nest/routes/route-id.js';
+import type { RouteHandler } from '../../../../lib/nest/transports/transport.js';
 import { PolicyDirectory } from '../../../../lib/nest/routes/policy-directory.js';
 import type { RoutePolicy } from '../../../../lib/nest/routes/route-policy.js';
 import { RoutePolicies } from '../../../../lib/nest/routes/route-policies.js';

@@ -1,6 +1,8 @@
-import { Inject, Injectable, Scope, type Type } from '@nestjs/common';
+import { HttpException, Inject, Injectable, Scope, type Type } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import { ConfigurationError } from '../../common/errors.js';
+import { attempt, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { messageOf } from '../../common/describe.js';
+import { ConfigurationError, ResolverError } from '../../common/errors.js';
 
 /** A class whose instances have a method `resolve`. */
 export type ResolverClass<Result> = Type<{ resolve: Result }>;
@@ -64,4 +66,19 @@ function isClass<Result>(given: Result | ResolverClass<Result>): given is Resolv
     prototype?.writable === false ||
     typeof (prototype?.value as { resolve?: unknown } | undefined)?.resolve === 'function'
   );
+}
+
+/**
+ * Calls a function of the application so that what it throws says which function of which place that was; an `HttpException`
+ * is passed on. The failure is always a rejection, never thrown at once: what others have begun is awaited all the same.
+ */
+export function callUserFunction<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
+  const fail = (cause: unknown): Promise<never> =>
+    Promise.reject(
+      cause instanceof HttpException || cause instanceof ResolverError
+        ? cause
+        : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
+    );
+  const answer = attempt(call);
+  return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { requestPath } from '../../../lib/http/request-path.js';
+import { requestPath } from '../../../lib/policies/request-path.js';
 
 describe('The path of a request', () => {
   it.each([

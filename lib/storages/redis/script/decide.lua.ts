@@ -1,0 +1,102 @@
+/** What consuming and peeking share: the twin of `look` and `report` in `apply-batch.ts`. */
+export const decideLua = `
+-- ARGV, per batch and limit: the cost.
+-- Line, per limit: remaining, ms to the reset, ms to wait (-1: no wait helps), window (-1: nothing taken). A hit is allowed
+-- that need not wait.
+
+-- Says whether a hit fits, as the cell was before the batch.
+local function look(cell)
+  local limit = cell.limit
+  cell.stop = limit.block and block.blocked_until(cell.block, limit.block, now) or now
+  cell.unblocked = cell.strategy.remaining(cell.state, limit, now)
+  cell.remaining = cell.stop > now and 0 or cell.unblocked
+  cell.fits = cell.cost <= cell.remaining
+end
+
+-- Looks at all cells, and says whether every enforced limit allows its hit.
+local function look_at_all(before)
+  local allowed = true
+  for index = 1, #cells do
+    local cell = cells[index]
+    cell.cost = ARGV[before + index] + 0
+    look(cell)
+    allowed = allowed and (cell.fits or cell.limit.shadow)
+  end
+  return allowed
+end
+
+local function outcome(remaining, reset_time, wait, window)
+  return format('%d %d %d %d', remaining, reset_time - now, wait, window)
+end
+
+-- The outcome of a hit that took nothing.
+local function report(cell)
+  local strategy, limit, cost, remaining = cell.strategy, cell.limit, cell.cost, cell.unblocked
+  local reset_time, wait = strategy.reset_time(cell.state, limit, now), 0
+  if cost > limit.burst then wait = -1
+  elseif cost > remaining then wait = strategy.wait(cell.state, limit, cost, now) end
+  if cell.stop > now then
+    reset_time = remaining > 0 and cell.stop or max(cell.stop, reset_time)
+    remaining = 0
+    if not cell.fits and wait >= 0 then wait = max(wait, cell.stop - now) end
+  end
+  return outcome(remaining, reset_time, wait, -1)
+end
+`;
+
+/** Takes the cost of every hit, or of none: the twin of `consumeBatch`. */
+export const consumeLua = `
+local function take(cell)
+  local strategy, limit, cost = cell.strategy, cell.limit, cell.cost
+  local state = strategy.commit(cell.state, limit, cost, now, cell.log)
+  set(cell, state)
+  return outcome(cell.remaining - cost, strategy.reset_time(state, limit, now), 0, strategy.window(state))
+end
+
+-- Shortens a block from the future; returns whether it was one.
+local function shorten_block(cell)
+  if not cell.block or not block.shorten(cell.block, cell.limit.block, now) then return false end
+  set_block(cell, cell.block)
+  return true
+end
+
+-- Blocks a limit that refuses, if that is what it does, and not for a cost that it could never allow.
+local function penalize(cell)
+  local limit = cell.limit
+  if not limit.block or cell.cost > limit.burst then return end
+  local penalty = block.commit(cell.block, limit.block, now)
+  cell.stop = penalty.stop
+  set_block(cell, penalty)
+end
+
+-- What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block.
+local function leave(cell)
+  if cell.cost > 0 then
+    local blocked, state = cell.stop > now, cell.state
+    local active = not blocked or shorten_block(cell)
+    if state and active and cell.strategy.refuse(state, cell.limit, now) then set(cell, state) end
+    if not blocked and not cell.fits then penalize(cell) end
+  end
+  return report(cell)
+end
+
+return answer(1, function(before)
+  local allowed, outcomes = look_at_all(before), {}
+  for index = 1, #cells do
+    local cell = cells[index]
+    local taken = allowed and cell.fits and cell.cost > 0
+    outcomes[index] = taken and take(cell) or leave(cell)
+  end
+  return #cells == 1 and outcomes[1] or table.concat(outcomes, ' ')
+end)
+`;
+
+/** Says what a batch would meet, and changes nothing: the twin of `peekBatch`. */
+export const peekLua = `
+return answer(1, function(before)
+  look_at_all(before)
+  local outcomes = {}
+  for index = 1, #cells do outcomes[index] = report(cells[index]) end
+  return table.concat(outcomes, ' ')
+end)
+`;

@@ -1,0 +1,79 @@
+import type { INestApplication, Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
+import { describeStorage, ManualClock } from 'nestjs-limits/testing';
+import { AppModule } from '../src/app.module';
+import { ConfiguredAppModule, LimitsConfig } from '../src/configured-app.module';
+
+async function start(module: Type): Promise<{ app: INestApplication; url: string }> {
+  const testingModule = await Test.createTestingModule({ imports: [module] }).compile();
+  const app = testingModule.createNestApplication();
+  await app.listen(0, '127.0.0.1');
+  return { app, url: await app.getUrl() };
+}
+
+async function statuses(url: string, requests: number): Promise<number[]> {
+  const seen: number[] = [];
+  for (let request = 0; request < requests; request++) seen.push((await fetch(url)).status);
+  return seen;
+}
+
+describe('RateLimitModule.forRoot', () => {
+  let app: INestApplication;
+  let url: string;
+  beforeAll(async () => {
+    ({ app, url } = await start(AppModule));
+  });
+  afterAll(() => app.close());
+
+  it('answers three requests and refuses the fourth', async () => {
+    expect(await statuses(`${url}/greeting`, 3)).toEqual([200, 200, 200]);
+
+    const refusal = await fetch(`${url}/greeting`);
+    expect(refusal.status).toBe(429);
+    const seconds = Number(refusal.headers.get('retry-after'));
+    expect(seconds).toBeGreaterThan(30);
+    expect(seconds).toBeLessThanOrEqual(60);
+    expect(refusal.headers.get('ratelimit-policy')).toBe('"default";q=3;w=60');
+    expect(refusal.headers.get('ratelimit')).toBe(`"default";r=0;t=${seconds}`);
+    expect(await refusal.json()).toEqual({
+      statusCode: 429,
+      error: 'Too Many Requests',
+      message: `Rate limit "default" exceeded: 3 per minute. Try again in ${seconds} s.`,
+      limit: { name: 'default', amount: 3, period: 60, remaining: 0 },
+      retryAfter: seconds,
+    });
+  });
+
+  it('injects RateLimiterService by its type', async () => {
+    expect(await (await fetch(`${url}/mail`)).json()).toEqual({ allowed: true });
+    expect(await (await fetch(`${url}/mail`)).json()).toEqual({ allowed: false });
+  });
+});
+
+describe('RateLimitModule.forRootAsync', () => {
+  it('takes its options from an injected provider', async () => {
+    const { app, url } = await start(ConfiguredAppModule);
+    try {
+      expect(await statuses(`${url}/ping`, 3)).toEqual([200, 200, 429]);
+      app.get(LimitsConfig).clock.advance(60_000);
+      expect(await statuses(`${url}/ping`, 1)).toEqual([200]);
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('without NestJS', () => {
+  it('limits by hand', () => {
+    const clock = new ManualClock();
+    const limiter = new FixedWindowRateLimiter(new MemoryStorage({ clock }));
+    const onePerMinute = parse('1/minute');
+    expect(limiter.hit(onePerMinute, 'user', '42')).toBe(true);
+    expect(limiter.hit(onePerMinute, 'user', '42')).toBe(false);
+    clock.advance(60_000);
+    expect(limiter.hit(onePerMinute, 'user', '42')).toBe(true);
+  });
+});
+
+describeStorage('MemoryStorage', { open: (options) => new MemoryStorage(options) });

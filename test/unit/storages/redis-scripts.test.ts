@@ -1,0 +1,167 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { describe, expect, it } from '@jest/globals';
+import type { StrategyName } from 'nestjs-limits';
+import { composeScript, type BatchStep } from '../../../lib/storages/redis/batch-script.js';
+import { preludeLua } from '../../../lib/storages/redis/script/prelude.lua.js';
+import { blockLua } from '../../../lib/storages/redis/strategies/block.lua.js';
+import { luaStrategies } from '../../../lib/storages/redis/strategies/lua-strategies.js';
+import { strategyNames } from '../../../lib/strategies/strategies.js';
+
+const steps: readonly BatchStep[] = ['consume', 'peek', 'refund', 'block'];
+
+function describeWith(program: string, title: string, body: () => void): void {
+  const missing = spawnSync(program, ['-v']).error !== undefined;
+  if (missing) describe.skip(`${title} (skipped: ${program} is not installed)`, body);
+  else describe(title, body);
+}
+
+/** Stands for the server: a moving window reads the log `entries`. */
+const SERVER = `
+local entries = { '0', '2', '15000', '3' }
+redis = {}
+function redis.call(command, _, first, last)
+  if command == 'LLEN' then return #entries end
+  if first < 0 then first, last = first + #entries, (last or first) + #entries end
+  if command == 'LINDEX' then return entries[first + 1] or false end
+  if command == 'LRANGE' then return { unpack(entries, first + 1, last + 1) } end
+  error('no ' .. command)
+end`;
+
+/** Prints what a text of each strategy comes to, under a limit of 5 a minute, at 20,000 ms. */
+const PROBE = `
+local limit, now = { amount = 5, burst = 5, period = 60000 }, 20000
+local state, expiry = strategy.decode(text, 'the log')
+print(expiry, strategy.remaining(state, limit, now), strategy.reset_time(state, limit, now))
+print(strategy.wait(state, limit, 4, now), strategy.window(state), (strategy.refuse(state, limit, now)))
+print(strategy.encode(state, limit))
+print(strategy.remaining(nil, limit, now), strategy.reset_time(nil, limit, now))
+print(pcall(strategy.decode, 'not ours', 'the log'))`;
+
+const NOT_OURS = 'false\tA stored text cannot be read: does something else write under our keyPrefix?';
+
+/** By strategy: a stored text, and what is printed of it. */
+const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>> = {
+  'fixed-window': [
+    '70000 3',
+    '70000\t2\t70000',
+    '50000\t70000\tfalse',
+    '70000 3\t70000',
+    '5\t20000',
+    NOT_OURS,
+  ],
+  'fixed-window-elastic-expiry': [
+    '70000 3 65000',
+    '70000\t2\t70000',
+    '50000\t5000\ttrue',
+    '80000 3 75000\t80000',
+    '5\t20000',
+    NOT_OURS,
+  ],
+  'moving-window': [
+    '90000 1000 0',
+    '90000\t2\t61000',
+    '41000\t16000\tfalse',
+    '90000 1000 0\t90000',
+    '5\t20000',
+    NOT_OURS,
+  ],
+  'sliding-window-counter': [
+    '130000 120000 1 3',
+    '130000\t2\t30001',
+    '30001\t10000\tfalse',
+    '130000 120000 1 3\t130000',
+    '5\t20000',
+    NOT_OURS,
+  ],
+  'token-bucket': [
+    '46000 180000 36000 5000 3',
+    '46000\t2\t22000',
+    '14000\t3\tfalse',
+    '46000 180000 36000 5000 3\t46000',
+    '5\t20000',
+    NOT_OURS,
+  ],
+};
+
+function runLua(...chunks: readonly string[]): string[] {
+  return execFileSync('lua5.1', ['-'], { input: chunks.join('\n'), encoding: 'utf8' })
+    .trimEnd()
+    .split('\n');
+}
+
+describeWith('lua5.1', 'the Lua of a strategy, alone', () => {
+  it.each(strategyNames)('%s: decodes, answers and encodes as the pure steps do', (name) => {
+    const [text, ...lines] = printed[name];
+    const probed = `local strategy, text = strategies['${name}'], '${text}'`;
+    expect(runLua(SERVER, preludeLua, ...luaStrategies[name], probed, PROBE)).toEqual(lines);
+  });
+
+  it('block: decodes, shortens, lengthens and encodes as the pure steps do', () => {
+    const probe = `
+local durations = { 10000, 30000 }
+local state = block.decode('75000 45000 0')
+print(block.blocked_until(state, durations, 20000), block.blocked_until(nil, durations, 20000))
+print(block.shorten(state, durations, 20000), block.shorten(state, durations, 10000))
+print(block.encode(state, durations))
+print(block.encode(block.commit(state, durations, 50000), durations))
+print(block.encode(block.commit(state, durations, 70000), durations))
+print(block.encode(block.by_hand(5000, 20000), durations))
+print(pcall(block.decode, 'not ours'))`;
+    expect(runLua(SERVER, preludeLua, blockLua, probe)).toEqual([
+      '45000\t20000',
+      'false\ttrue',
+      '70000 40000 0\t70000',
+      '110000 80000 1\t110000',
+      '110000 80000 0\t110000',
+      '55000 25000 0\t55000',
+      NOT_OURS,
+    ]);
+  });
+
+  it('the arithmetic is exact up to 2^53', () => {
+    const probe = `print(format('%d %d %d', divide_up(9007199254740991, 2), divide_down(9007199254740991, 2), usage_that_frees_one(9, 5)))`;
+    expect(runLua(SERVER, preludeLua, probe)).toEqual(['4503599627370496 4503599627370495 4']);
+  });
+});
+
+/** Sets of strategies that scripts are composed for: each alone, and all. */
+const sets = [...strategyNames.map((name) => [name]), [...strategyNames]];
+
+describeWith('luac5.1', 'a composed script', () => {
+  it.each(sets)('of %s compiles for every step, and sets no global variable', (...names) => {
+    for (const step of steps) {
+      for (const blocks of [false, true]) {
+        const { lua } = composeScript(new Set(names), blocks, step);
+        const listing = execFileSync('luac5.1', ['-p', '-l', '-'], { input: lua, encoding: 'utf8' });
+        expect(listing).toContain('main <stdin:0');
+        expect(listing).not.toContain('SETGLOBAL');
+      }
+    }
+  });
+});
+
+describe('composing a script', () => {
+  const used = (...names: StrategyName[]): ReadonlySet<StrategyName> => new Set(names);
+
+  it('does not depend on the order of the strategies', () => {
+    const one = composeScript(used('token-bucket', 'fixed-window'), false, 'consume');
+    expect(composeScript(used('fixed-window', 'token-bucket'), false, 'consume')).toEqual(one);
+  });
+
+  it('takes only the strategies that are used, and what these need, once', () => {
+    const names = [
+      ...composeScript(used('fixed-window-elastic-expiry', 'fixed-window'), false, 'peek').lua.matchAll(
+        /^strategies\['(.+)'\]/gm,
+      ),
+    ];
+    expect(names.map(([, name]) => name)).toEqual(['fixed-window', 'fixed-window-elastic-expiry']);
+  });
+
+  it('names scripts by what they are', () => {
+    const names = steps.flatMap((step) =>
+      [false, true].map((blocks) => composeScript(used('fixed-window'), blocks, step).name),
+    );
+    expect(new Set(names).size).toBe(8);
+    for (const name of names) expect(name).toMatch(/^nestjsLimits[0-9a-f]{16}$/);
+  });
+});
