@@ -132,12 +132,10 @@ export class MongoDBStorage extends CasStorage<Binary> {
   /** The first of the keys that begin so after a given one. */
   async #keysAfter(key: string, beginning: string): Promise<string[]> {
     const prefix = beginning.replace(/[^\w\u0080-\uffff]/g, '\\$&');
+    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
     const documents = await this.#collection.use((collection) =>
       collection
-        .find({ _id: { $regex: `^${prefix}`, $gt: key } }, this.#bounded)
-        .project<Pick<IdentityDocument, '_id'>>({ _id: 1 })
-        .sort({ _id: 1 })
-        .limit(DOCUMENTS_PER_STEP)
+        .find({ _id: { $regex: `^${prefix}`, $gt: key } }, { ...options, ...this.#bounded })
         .toArray(),
     );
     return documents.map(({ _id }) => _id);
