@@ -57,7 +57,7 @@ export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
 
 export type { Awaitable } from './common/awaitable.js';
-export { systemClock, type Clock } from './common/clock.js';
+export { systemClock, type Clock } from './common/time.js';
 export {
   ConcurrentUpdateError,
   ConfigurationError,
@@ -88,7 +88,12 @@ export { registerGranularity, type RateLimitItemClass } from './notation/registr
 export type { Evaluation } from './strategies/evaluate.js';
 export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
 
-export { CasStorage, type CasStorageOptions, type VersionedText } from './storages/cas/cas.storage.js';
+export {
+  CasStorage,
+  type CasStorageOptions,
+  type StoredText,
+  type VersionedText,
+} from './storages/cas/cas.storage.js';
 export type {
   BatchResult,
   Block,

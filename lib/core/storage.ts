@@ -1,5 +1,5 @@
 import { chain, type Awaitable } from '../common/awaitable.js';
-import { systemClock, type Clock } from '../common/clock.js';
+import { systemClock, type Clock } from '../common/time.js';
 import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
 import { strategyNames } from '../strategies/strategies.js';

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_TIMER_MS } from '../common/clock.js';
+import { afterTime, MAX_TIMER_MS } from '../common/time.js';
+import { unlessGivenUp } from '../common/give-up.js';
 import { describeValue } from '../common/describe.js';
 import { WaitTimeoutError } from '../common/errors.js';
 
@@ -71,30 +72,21 @@ function assertMaxWait(maxWait: unknown): asserts maxWait is number {
 }
 
 /** Waits until those ahead have left, or until it is too late. */
-async function waitForTurn(
+function waitForTurn(
   ahead: Promise<void>,
   deadline: number,
   maxWait: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const tooLate = new AbortController();
-  const giveUp = signal === undefined ? tooLate.signal : AbortSignal.any([signal, tooLate.signal]);
-  const timer =
-    deadline === Infinity
-      ? undefined
-      : setTimeout(
-          () => tooLate.abort(new WaitTimeoutError(undefined, maxWait)),
-          Math.min(MAX_TIMER_MS, deadline - performance.now()),
-        );
-  try {
-    giveUp.throwIfAborted();
-    await Promise.race([
-      ahead,
-      new Promise<never>((_resolve, reject) => {
-        giveUp.addEventListener('abort', () => reject(giveUp.reason as Error), { once: true });
-      }),
-    ]);
-  } finally {
-    clearTimeout(timer);
-  }
+  signal?.throwIfAborted();
+  return unlessGivenUp(ahead, (giveUp) => {
+    const abort = (): void => giveUp(signal?.reason);
+    const timeOut = (): void => giveUp(new WaitTimeoutError(undefined, maxWait));
+    const forget = deadline === Infinity ? () => undefined : afterTime(deadline, timeOut);
+    signal?.addEventListener('abort', abort);
+    return () => {
+      signal?.removeEventListener('abort', abort);
+      forget();
+    };
+  });
 }

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../common/errors.js';
-import { Memo } from '../common/bounded-map.js';
+import { BoundedMap } from '../common/bounded-map.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { Hit } from '../core/contract.js';
@@ -13,7 +13,7 @@ const MAX_REMEMBERED_TEXTS = 1000;
 /** Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles each item once. */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new Memo<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
+  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
 
   constructor(
     private readonly storage: Storage,
@@ -37,7 +37,7 @@ export class ItemHits {
   }
 
   #itemsOf(input: LimitInput): readonly RateLimitItem[] {
-    return typeof input === 'string' ? this.#texts.get(input, itemsOf) : itemsOf(input);
+    return typeof input === 'string' ? this.#texts.getOrMake(input, itemsOf) : itemsOf(input);
   }
 
   #limitOf(item: RateLimitItem): Limit {

@@ -17,7 +17,7 @@ import { messageOf } from '../common/describe.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Storage } from '../core/storage.js';
-import { withTimeout } from '../common/timeout.js';
+import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';

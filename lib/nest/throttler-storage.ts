@@ -1,4 +1,4 @@
-import { Memo } from '../common/bounded-map.js';
+import { BoundedMap } from '../common/bounded-map.js';
 import { identityOf } from '../common/identity.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
@@ -55,9 +55,9 @@ export function toThrottlerStorage(
   storage: Storage,
   { strategy = 'fixed-window' }: { strategy?: StrategyName | undefined } = {},
 ): ThrottlerStorage {
-  const limits = new Memo<Limit>(MAX_LIMITS);
+  const limits = new BoundedMap<Limit>(MAX_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
-    limits.get(`${name} ${amount} ${period} ${block}`, () => {
+    limits.getOrMake(`${name} ${amount} ${period} ${block}`, () => {
       const id = `throttler ${name}:${period}:${strategy}`;
       const limit = createLimit({ id, name, strategy, amount, period, block: block > 0 ? [block] : [] });
       assertSupported(storage, limit);

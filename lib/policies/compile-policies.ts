@@ -1,7 +1,7 @@
 import { chain } from '../common/awaitable.js';
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { Memo } from '../common/bounded-map.js';
+import { BoundedMap } from '../common/bounded-map.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
@@ -221,10 +221,10 @@ function compiledAnswers<Context>(
   find: LimitsFunction<Context>,
   compile: (input: LimitInput) => readonly Limit[],
 ): Policy<Context, unknown>['limitsFor'] {
-  const compiled = new Memo<readonly Limit[]>(MAX_COMPILED_ANSWERS);
+  const compiled = new BoundedMap<readonly Limit[]>(MAX_COMPILED_ANSWERS);
   return (context) =>
     chain(find(context), (input) =>
-      typeof input === 'string' ? compiled.get(input, compile) : compile(input),
+      typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input),
     );
 }
 

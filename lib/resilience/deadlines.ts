@@ -1,3 +1,5 @@
+import { afterTime } from '../common/time.js';
+
 /** What has to happen by a time, unless it is called off. */
 interface Deadline {
   readonly end: number;
@@ -13,7 +15,7 @@ export class Deadlines {
   readonly #queue: Deadline[] = [];
   /** Where the oldest one is; those before it are over. */
   #head = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #callOff: (() => void) | undefined;
 
   /** @param length ms */
   constructor(private readonly length: number) {}
@@ -27,7 +29,7 @@ export class Deadlines {
   begin(miss: () => void): () => boolean {
     const deadline: Deadline = { end: performance.now() + this.length, miss };
     this.#queue.push(deadline);
-    this.#timer ??= this.#wake(this.length);
+    this.#callOff ??= afterTime(deadline.end, () => this.#end());
     return () => {
       const inTime = deadline.miss !== undefined;
       deadline.miss = undefined;
@@ -38,15 +40,10 @@ export class Deadlines {
   /** Keeps the process no longer, where nothing is waited for. */
   rest(): void {
     if (this.#queue.some(({ miss }) => miss !== undefined)) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#callOff?.();
+    this.#callOff = undefined;
     this.#queue.length = 0;
     this.#head = 0;
-  }
-
-  /** A process that was busy reads the answers that have come meanwhile before it calls them late. */
-  #wake(delay: number): NodeJS.Timeout {
-    return setTimeout(() => setImmediate(() => this.#end()), delay);
   }
 
   #end(): void {
@@ -60,6 +57,6 @@ export class Deadlines {
     this.#queue.splice(0, this.#head);
     this.#head = 0;
     const [oldest] = this.#queue;
-    this.#timer = oldest === undefined ? undefined : this.#wake(oldest.end - now);
+    this.#callOff = oldest && afterTime(oldest.end, () => this.#end());
   }
 }

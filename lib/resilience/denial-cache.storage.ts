@@ -1,12 +1,15 @@
+import { BoundedMap } from '../common/bounded-map.js';
 import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { Recent } from './recent.js';
-import { isSameLimit } from './same-limit.js';
+import { isSameLimit } from '../core/limit.js';
 
 /** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
 const MAX_DENIAL_AGE_MS = 2000;
+
+/** Of how many identities refusals are remembered. */
+const MAX_IDENTITIES = 10_000;
 
 /** How many batches of the same identities, of other limits or costs, are remembered. */
 const MAX_ALIKE = 16;
@@ -27,7 +30,7 @@ interface Denial {
  */
 export class DenialCacheStorage extends WrappedStorage {
   /** By all buckets of the batch. */
-  readonly #denials = new Recent<Denial>();
+  readonly #denials = new BoundedMap<readonly Denial[]>(MAX_IDENTITIES);
   /** By each bucket that refuses, to be forgotten with it. */
   readonly #byIdentity = new Map<string, Set<Denial>>();
   /** Counts what may end refusals: one that was being made meanwhile is not remembered. */
@@ -43,7 +46,7 @@ export class DenialCacheStorage extends WrappedStorage {
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
     const key = keyOf(batch);
     const since = this.now();
-    const denial = this.#denials.get(key).find((one) => one.until > since && isSame(one.batch, batch));
+    const denial = this.#denials.get(key)?.find((one) => one.until > since && isSame(one.batch, batch));
     if (denial !== undefined) return later(denial, batch, Math.floor(since - denial.since));
     const endings = this.#endings;
     return chain(this.inner.consume(batch), (result) => {
@@ -95,10 +98,10 @@ export class DenialCacheStorage extends WrappedStorage {
       return;
     const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(waitOf)));
     const denial: Denial = { batch, result, since, until: since + wait };
-    const alike = this.#denials.get(key);
+    const alike = this.#denials.get(key) ?? [];
     const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));
     const kept = [denial, ...others.slice(0, MAX_ALIKE - 1)];
-    const forgotten = this.#denials.set(key, kept);
+    const forgotten = this.#denials.set(key, kept).flat();
     for (const one of [...forgotten, ...alike.filter((each) => !kept.includes(each))]) this.#drop(one);
     for (const { identity } of refusing(denial)) {
       const denials = this.#byIdentity.get(identity);

@@ -1,11 +1,10 @@
+import { BoundedMap } from '../common/bounded-map.js';
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Cell, Hit } from '../core/contract.js';
-import type { Limit } from '../core/limit.js';
+import { isSameLimit, type Limit } from '../core/limit.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 import { Lease } from './lease.js';
-import { Recent } from './recent.js';
-import { isSameLimit } from './same-limit.js';
 
 export interface LeasingStorageOptions {
   /** Permits per lease; `'auto'` for as many as a tenth of a second needs. */
@@ -15,6 +14,9 @@ export interface LeasingStorageOptions {
   /** Over how many processes a limit is spread. */
   readonly instances: number;
 }
+
+/** How many identities have leases at a time. */
+const MAX_IDENTITIES = 10_000;
 
 /** Ms that a lease of automatic size lasts, about. */
 const LEASE_HORIZON_MS = 100;
@@ -33,7 +35,7 @@ const LEASE_HORIZON_MS = 100;
  */
 export class LeasingStorage extends WrappedStorage {
   /** The newest lease of each limit. */
-  readonly #leases = new Recent<Lease>();
+  readonly #leases = new BoundedMap<readonly Lease[]>(MAX_IDENTITIES);
 
   constructor(
     inner: Storage,
@@ -79,7 +81,7 @@ export class LeasingStorage extends WrappedStorage {
   override remove(cells: readonly Cell[]): Awaitable<void> {
     for (const { identity, limit } of cells) {
       const leases = this.#leases.get(identity);
-      if (leases.length > 0)
+      if (leases !== undefined)
         this.#leases.set(
           identity,
           leases.filter(({ hit }) => hit.limit.id !== limit.id),
@@ -95,7 +97,7 @@ export class LeasingStorage extends WrappedStorage {
 
   /** Gives back what nobody has used; who is still waiting for the store keeps nobody waiting. */
   override async close(): Promise<void> {
-    const leases = this.#leases.clear();
+    const leases = this.#leases.clear().flat();
     for (const lease of leases.filter(({ isAnswered }) => !isAnswered)) void this.#giveBack(lease);
     await this.#giveBack(...leases.filter(({ isAnswered }) => isAnswered));
     await this.inner.close();
@@ -119,7 +121,7 @@ export class LeasingStorage extends WrappedStorage {
   }
 
   #leaseOf({ identity, limit }: Hit): Lease | undefined {
-    return this.#leases.get(identity).find(({ hit }) => isSameLimit(hit.limit, limit));
+    return this.#leases.get(identity)?.find(({ hit }) => isSameLimit(hit.limit, limit));
   }
 
   #begin(hit: Hit, before: Lease | undefined): Lease {
@@ -130,10 +132,10 @@ export class LeasingStorage extends WrappedStorage {
     const lease = new Lease(taken, answer, now, this.now);
     // Whoever was to be served is decided otherwise.
     if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
-    const others = this.#leases
-      .get(identity)
-      .filter((one) => one !== before && now - one.begunAt < one.hit.limit.period);
-    const forgotten = this.#leases.set(identity, [...others, lease]);
+    const others = (this.#leases.get(identity) ?? []).filter(
+      (one) => one !== before && now - one.begunAt < one.hit.limit.period,
+    );
+    const forgotten = this.#leases.set(identity, [...others, lease]).flat();
     for (const one of before === undefined ? forgotten : [...forgotten, before]) void this.#giveBack(one);
     return lease;
   }

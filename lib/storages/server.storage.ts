@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import { assertTimeout, DEFAULT_TIMEOUT_MS } from '../common/timeout.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS } from '../common/time.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../core/storage.js';
 
 /** Options of every storage on a server. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../common/clock.js';
+import type { Clock } from '../common/time.js';
 
 /**
  * A clock that stands still until it is told to move.

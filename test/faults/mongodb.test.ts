@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { MongoClient, type Collection } from 'mongodb';
 import { createLimit, type CreateLimitOptions, type Hit, type Limit } from 'nestjs-limits';
+import { isStorageError } from '../../lib/common/errors.js';
 import { MongoDBStorage, type MongoDBStorageOptions } from 'nestjs-limits/mongodb';
 import { failureOf, untilServed } from '../support/failures.js';
 import { describeWithMongod } from '../support/servers.js';
@@ -90,10 +91,7 @@ describeWithMongod('MongoDB', () => {
         for (const failures of [1, 150]) {
           const calls = Array.from({ length: failures }, () => failureOf(storage.consume(hits())));
           for (const error of await Promise.all(calls)) {
-            expect(error).toMatchObject({
-              code: 'ERR_RATE_LIMIT_STORAGE',
-              cause: { message: expect.any(String) },
-            });
+            expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
           }
         }
         for (const call of uses(storage)) {
@@ -134,21 +132,25 @@ describeWithMongod('MongoDB', () => {
     afterAll(() => proxy.close());
 
     it.each([
-      [true, /the answer was lost, though the hit was counted$/], // what the server says to the second sending
-      [false, /closed$/],
-    ])('has counted the hit, once (with retryWrites: %s)', async (retryWrites, message) => {
+      [true, 'resolves'], // the driver asks again, and the server knows that it has been asked before
+      [false, 'rejects'],
+    ])('has counted the hit, once (with retryWrites: %s, it %s)', async (retryWrites, outcome) => {
       const watcher = open(server.uri);
       const uri = `mongodb://127.0.0.1:${proxy.port}/test?directConnection=true`;
       const storage = open(uri, { retryWrites });
       await storage.consume(hits());
+      proxy.requests = '';
+      const settled = storage.consume(hits()).then(
+        () => 'resolves',
+        (error: unknown) => (isStorageError(error) ? 'rejects' : error),
+      );
+      // The reading is answered, the update is not.
+      while (!proxy.requests.includes('update\0')) await setImmediate();
       proxy.swallows = 'answers';
-      const failure = failureOf(storage.consume(hits()));
       await until(async () => (await used(watcher)) === 2, 'the server to count the hit');
       proxy.swallows = 'nothing';
       proxy.cut();
-      const error = await failure;
-      expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
-      expect(error).toHaveProperty('message', expect.stringMatching(message));
+      expect(await settled).toBe(outcome);
       expect(await used(watcher)).toBe(2);
       await until(() => storage.check(), 'the storage to connect again');
       await storage.consume(hits());
@@ -157,18 +159,11 @@ describeWithMongod('MongoDB', () => {
   });
 
   describe('on which one identity is hit by many calls', () => {
-    it('serves another identity before their queue is empty', async () => {
-      const storage = open(server.uri, { timeout: 25_000 });
+    it('counts every hit, and decides for another identity meanwhile', async () => {
+      const storage = open(server.uri, { timeout: 25_000, maxPoolSize: 2 });
       await storage.consume(hits(roomy, 'busy'));
-      let served = 0;
-      const busy = Promise.all(
-        Array.from({ length: 400 }, async () => {
-          await storage.consume(hits(roomy, 'busy'));
-          served++;
-        }),
-      );
-      await storage.consume(hits(roomy, 'another user'));
-      expect(served).toBeLessThan(400);
+      const busy = Promise.all(Array.from({ length: 400 }, () => storage.consume(hits(roomy, 'busy'))));
+      expect((await storage.consume(hits(roomy, 'another user'))).allowed).toBe(true);
       await busy;
       expect(await used(storage, roomy, 'busy')).toBe(401);
     });
@@ -203,8 +198,8 @@ describeWithMongod('MongoDB', () => {
   describe('whose documents another program has written to', () => {
     it('makes calls for those identities reject with a StorageError', async () => {
       const storage = open(server.uri);
-      const documents = admin.db().collection<{ _id: string; cells: unknown }>('rate_limits');
-      await documents.insertOne({ _id: 'nestjs-limits:{somebody}', cells: 'none' });
+      const documents = admin.db().collection<{ _id: string; text: string }>('rate_limits');
+      await documents.insertOne({ _id: 'nestjs-limits:{somebody}', text: 'none' });
       expect(await failureOf(storage.consume(hits()))).toMatchObject({
         code: 'ERR_RATE_LIMIT_STORAGE',
         cause: { message: expect.any(String) },

@@ -5,7 +5,7 @@ import { resilient, type DecidingStorage } from '../../resilience/resilient-stor
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../../core/storage.js';
-import { withTimeout } from '../../common/timeout.js';
+import { withTimeout } from '../../common/time.js';
 import { BorrowedStorage } from '../../core/wrapped.storage.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { StoreHealth } from './store-health.js';

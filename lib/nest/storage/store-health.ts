@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { OnError } from '../../core/contract.js';
 import type { Storage } from '../../core/storage.js';
-import { DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/timeout.js';
+import { DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/time.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 

@@ -2,7 +2,7 @@ import type { Awaitable } from '../../common/awaitable.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import type { StorageCapabilities } from '../../core/contract.js';
 import { closedError } from '../../core/storage.js';
-import { queueTimeoutError, withTimeout } from '../../common/timeout.js';
+import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { RecordStorage, type Decide } from './record.storage.js';
 import { retryUntilStored } from './retry-until-stored.js';
@@ -16,6 +16,12 @@ export interface VersionedText<Version> {
   text: string;
   /** What changes whenever the text is replaced, and is handed to `compareAndSet`. */
   version: Version;
+}
+
+/** What a store has under a key. */
+export interface StoredText<Version> extends Partial<VersionedText<Version>> {
+  /** The server's time in epoch ms, a whole number: for storages that count by the server's clock. */
+  now?: number;
 }
 
 /**
@@ -51,16 +57,25 @@ export interface VersionedText<Version> {
  * ```
  */
 export abstract class CasStorage<Version> extends RecordStorage {
-  override readonly capabilities: StorageCapabilities = {
-    atomicity: 'identity',
-    clock: 'local',
-    strategies: strategyNames,
-    maxMovingWindow: 10_000,
-  };
+  override readonly capabilities: StorageCapabilities;
   protected override readonly identitiesTogether = 1;
 
-  /** The text stored under a key; `undefined` when there is none. */
-  protected abstract read(key: string): Awaitable<VersionedText<Version> | undefined>;
+  /**
+   * @param clock `'server'` where `read` always tells the server's time, by which is counted then unless the options bring a clock
+   * @throws ConfigurationError when an option is impossible
+   */
+  constructor(options: CasStorageOptions = {}, clock: StorageCapabilities['clock'] = 'local') {
+    super(options);
+    this.capabilities = {
+      atomicity: 'identity',
+      clock: options.clock === undefined ? clock : 'local',
+      strategies: strategyNames,
+      maxMovingWindow: 10_000,
+    };
+  }
+
+  /** The text stored under a key, its version, and the server's time if it decides; no text when there is none. */
+  protected abstract read(key: string): Awaitable<StoredText<Version> | undefined>;
 
   /**
    * Stores a text under a key if its version is still the given one; `undefined` stands for no text. Answers whether it did.
@@ -105,7 +120,8 @@ export abstract class CasStorage<Version> extends RecordStorage {
   async #attempt(key: string, decide: Decide, late: AbortSignal): Promise<boolean> {
     this.#assertWanted(late);
     const stored = await this.read(key);
-    const [write] = decide([stored?.text]);
+    const now = this.capabilities.clock === 'server' ? stored?.now : undefined;
+    const [write] = decide([stored?.text], now);
     if (write === undefined) return true;
     this.#assertWanted(late);
     return this.compareAndSet(key, write.text, stored?.version, write.ttl);

@@ -6,8 +6,11 @@ import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
 import { KeyedBatcher } from './keyed-batcher.js';
 
-/** Says what to store for some identities, given what is stored (`undefined`: nothing, or no change). All in their order. */
-export type Decide = (texts: readonly (string | undefined)[]) => readonly (Write | undefined)[];
+/**
+ * Says what to store for some identities, given what is stored (`undefined`: nothing, or no change), all in their order, and the
+ * server's time, where that counts.
+ */
+export type Decide = (texts: readonly (string | undefined)[], now?: number) => readonly (Write | undefined)[];
 
 /** What one call does to the records of its identities. */
 type Step<T> = (records: CasRecords, now: number) => T;
@@ -96,9 +99,8 @@ export abstract class RecordStorage extends ServerStorage {
     let outcomes: (() => unknown)[] = [];
     await this.transact(
       identities,
-      (texts) => {
+      (texts, now = this.clock.now()) => {
         const records = new CasRecords(identities, texts);
-        const now = this.clock.now();
         outcomes = steps.map(({ step }) => outcomeOf(() => step(records, now)));
         return mode === 'read only' ? [] : records.write(now);
       },

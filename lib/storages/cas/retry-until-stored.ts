@@ -19,7 +19,7 @@ export async function retryUntilStored(storage: Storage, attempt: () => Promise<
     if (attempts === MAX_ATTEMPTS) {
       throw new ConcurrentUpdateError(
         `${storage} lost ${MAX_ATTEMPTS} races in a row for one identity and counted nothing. Many processes hit it at once: ` +
-          'use a storage that decides in one atomic step, such as Redis or MongoDB.',
+          'use a storage that decides in one atomic step, such as Redis.',
       );
     }
     await delay(Math.random() * Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts));

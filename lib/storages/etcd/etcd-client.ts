@@ -8,7 +8,6 @@ import {
   type HostAndPort,
   type StorageUri,
 } from '../storage-uri.js';
-import { endingAt } from './deadline.js';
 
 /** Options of `etcd3`, but for those that decide what is sent twice, and how long it may take. */
 export type EtcdClientOptions = Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'>;
@@ -49,6 +48,14 @@ export function openEtcd(text: string, options: EtcdClientOptions, timeout: numb
     defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
     faultHandling: sendOnce(),
   });
+}
+
+/**
+ * Tells the driver to give a call up at an instant by `performance.now()`. The driver compares with the machine's clock as
+ * `new Date()` reads it, which an application's tests may have set apart from `Date.now()`.
+ */
+export function endingAt(end: number): { deadline: number } {
+  return { deadline: new Date().getTime() + end - performance.now() };
 }
 
 /** Where the servers are that a URI names. */

@@ -1,4 +1,5 @@
 import type { Etcd3 } from 'etcd3';
+import { InFlightCalls } from '../../common/give-up.js';
 import type { HostAndPort } from '../storage-uri.js';
 import { probeServers } from './probe-servers.js';
 
@@ -22,8 +23,7 @@ export class EtcdConnection {
   #answered = false;
   #knocking = false;
   #closed = false;
-  /** What ends the calls under way. */
-  readonly #giveUps = new Set<(error: Error) => void>();
+  readonly #inFlight = new InFlightCalls();
 
   /** @param source a client of somebody else's, or what opens one */
   constructor(source: Etcd3 | EtcdClientSource) {
@@ -38,20 +38,13 @@ export class EtcdConnection {
   /** What a call answers, unless the client it uses is given up. */
   async use<T>(call: () => Promise<T>): Promise<T> {
     const client = this.#client;
-    let giveUp: (error: Error) => void = () => undefined;
-    const givenUp = new Promise<never>((_resolve, reject) => {
-      giveUp = reject;
-    });
-    this.#giveUps.add(giveUp);
     try {
-      const answer = await Promise.race([call(), givenUp]);
+      const answer = await this.#inFlight.run(call);
       if (client === this.#client) this.#answered = true;
       return answer;
     } catch (error) {
       if (client === this.#client && !this.#answered) this.reconnect();
       throw error;
-    } finally {
-      this.#giveUps.delete(giveUp);
     }
   }
 
@@ -88,7 +81,6 @@ export class EtcdConnection {
     this.#begin = performance.now();
     this.#answered = false;
     before.close();
-    for (const giveUp of this.#giveUps)
-      giveUp(new Error('the connection was given up, for it did not answer'));
+    this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
   }
 }

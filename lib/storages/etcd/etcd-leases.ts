@@ -1,5 +1,5 @@
 import type { Etcd3 } from 'etcd3';
-import { endingAt } from './deadline.js';
+import { endingAt } from './etcd-client.js';
 import type { EtcdConnection } from './etcd-connection.js';
 
 /** How much longer than needed a lease must last, in ms: the servers count in seconds, and by a clock of their own. */

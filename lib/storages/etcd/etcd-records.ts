@@ -1,25 +1,38 @@
+import { BoundedMap } from '../../common/bounded-map.js';
 import { EtcdLeaseInvalidError, type IRequestOp, type ITxnResponse } from 'etcd3';
 import type { Write } from '../cas/cas-record.js';
-import { endingAt } from './deadline.js';
+import { endingAt } from './etcd-client.js';
 import type { EtcdConnection } from './etcd-connection.js';
 import { EtcdLeases } from './etcd-leases.js';
-import { absentRecord, RememberedRecords, type StoredRecord } from './remembered-records.js';
+
+/** A record as the servers hold it; where they hold none, without a text and with the revision '0'. */
+export interface StoredRecord {
+  readonly key: string;
+  readonly text: string | undefined;
+  readonly revision: string;
+}
+
+/** About as many bytes as all that is remembered takes: some ten thousand identities. */
+const MAX_REMEMBERED_BYTES = 8_000_000;
+/** About the bytes that a record takes beside its key and its text. */
+const BYTES_EACH = 150;
 
 /** How many keys one step of `removeAll` deletes: few enough not to keep the servers from others. */
 const KEYS_PER_DELETION = 1000;
 
 /** Records on etcd servers, replaced by transactions on their mod revisions. */
 export class EtcdRecords {
-  readonly #remembered = new RememberedRecords();
+  /** What this process wrote or read last. It may be out of date: revisions tell. */
+  readonly #remembered = new BoundedMap<StoredRecord>(MAX_REMEMBERED_BYTES, sizeOf);
   readonly #leases: EtcdLeases;
 
   constructor(private readonly connection: EtcdConnection) {
     this.#leases = new EtcdLeases(connection);
   }
 
-  /** What this process knows of some records. It may be out of date. */
+  /** What this process knows of some records; absent is also what it does not remember. */
   recall(keys: readonly string[]): StoredRecord[] {
-    return keys.map((key) => this.#remembered.get(key));
+    return keys.map((key) => this.#remembered.get(key) ?? absentRecord(key));
   }
 
   /**
@@ -46,7 +59,7 @@ export class EtcdRecords {
           ? writtenRecord(record, writes[index], header.revision)
           : readRecord(record.key, responses[index]),
       );
-      for (const record of records) this.#remembered.set(record);
+      for (const record of records) this.#remember(record);
       return succeeded ? undefined : records;
     } catch (error) {
       if (!(error instanceof EtcdLeaseInvalidError)) throw error;
@@ -94,6 +107,11 @@ export class EtcdRecords {
       .commit();
   }
 
+  #remember(record: StoredRecord): void {
+    if (record.text === undefined) this.#remembered.delete(record.key);
+    else this.#remembered.set(record.key, record);
+  }
+
   /** One transaction: the operations if all records are as expected, else a look at them. */
   #commit(
     expected: readonly StoredRecord[],
@@ -110,6 +128,14 @@ export class EtcdRecords {
       .options(endingAt(end))
       .commit();
   }
+}
+
+function absentRecord(key: string): StoredRecord {
+  return { key, text: undefined, revision: '0' };
+}
+
+function sizeOf({ key, text = '' }: StoredRecord): number {
+  return key.length + text.length + BYTES_EACH;
 }
 
 function operationsOf(key: string, write: Write | undefined, lease: string | undefined): IRequestOp[] {

@@ -4,7 +4,7 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
 import type { StorageCapabilities } from '../../core/contract.js';
-import { queueTimeoutError } from '../../common/timeout.js';
+import { queueTimeoutError } from '../../common/time.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Socket } from 'node:net';
 import { messageOf } from '../../common/describe.js';
+import { afterTime } from '../../common/time.js';
 import { readReply, type MemcachedReply } from './memcached-reply.js';
 
 /** Whether a line can be the answer to a command. */
@@ -27,7 +28,7 @@ export class MemcachedSession {
   readonly #pending: Pending[] = [];
   #outgoing = '';
   #input = '';
-  #timer: NodeJS.Timeout | undefined;
+  #callOff: (() => void) | undefined;
   readonly #begin = performance.now();
   #answered = false;
   #failure: Error | undefined;
@@ -81,8 +82,9 @@ export class MemcachedSession {
    */
   send(command: string, expects: Expectation): Promise<MemcachedReply> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ expects, due: performance.now() + this.timeout, resolve, reject });
-      this.#timer ??= this.#wake(this.timeout);
+      const due = performance.now() + this.timeout;
+      this.#pending.push({ expects, due, resolve, reject });
+      this.#callOff ??= afterTime(due, () => this.#checkDeadline());
       // After every promise that is settled by now has had its say: their commands share one packet.
       if (this.#outgoing === '') process.nextTick(() => this.#flush());
       this.#outgoing += command;
@@ -92,7 +94,7 @@ export class MemcachedSession {
   end(failure: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
-    clearTimeout(this.#timer);
+    this.#callOff?.();
     this.socket.destroy();
     this.onEnd();
     for (const { reject } of this.#pending.splice(0)) reject(failure);
@@ -132,18 +134,12 @@ export class MemcachedSession {
     this.#pending.shift();
   }
 
-  #wake(delay: number): NodeJS.Timeout {
-    // Answers that came while this process was busy are read before anything is called late.
-    return setTimeout(() => setImmediate(() => this.#checkDeadline()), delay);
-  }
-
   #checkDeadline(): void {
     const [oldest] = this.#pending;
-    const left = oldest === undefined ? undefined : Math.ceil(oldest.due - performance.now());
-    if (left !== undefined && left <= 0) {
+    if (oldest !== undefined && oldest.due <= performance.now()) {
       this.end(new Error(`${this.server} did not answer within ${this.timeout} ms.`));
     } else {
-      this.#timer = left === undefined ? undefined : this.#wake(left);
+      this.#callOff = oldest && afterTime(oldest.due, () => this.#checkDeadline());
     }
   }
 }

@@ -1,10 +1,16 @@
-import type { Collection, MongoClient } from 'mongodb';
+import type { Binary, Collection, MongoClient } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
+import { InFlightCalls } from '../../common/give-up.js';
+import { withTimeout } from '../../common/time.js';
 
-/** An identity's document, of which only its key is of interest outside a pipeline. */
+/** The record of an identity. */
 export interface IdentityDocument {
   readonly _id: string;
+  /** All limits of the identity. */
+  readonly text: string;
+  /** Random, and another one with each write. */
+  readonly version: Binary;
 }
 
 /** How often the index is seen to, in ms: whoever drops the collection drops it too, and nothing would be deleted any more. */
@@ -22,7 +28,7 @@ interface Connection {
 export interface LimitsCollectionOptions {
   readonly database: string;
   readonly collection: string;
-  /** Ms that a write may take to reach the majority. */
+  /** Ms that a call may take, and a write to reach the majority. */
   readonly timeout: number;
 }
 
@@ -30,6 +36,7 @@ export interface LimitsCollectionOptions {
 export class LimitsCollection {
   #connection: Connection;
   readonly #open: (() => MongoClient) | undefined;
+  readonly #inFlight = new InFlightCalls();
   #indexedAt = -Infinity;
   #closed = false;
 
@@ -49,6 +56,15 @@ export class LimitsCollection {
     }
   }
 
+  /** Calls the server within the timeout, unless its client is given up meanwhile. */
+  use<T>(call: (collection: Collection<IdentityDocument>) => Promise<T>): Promise<T> {
+    return withTimeout(this.options.timeout, async (late) => {
+      const collection = await this.ready();
+      late.throwIfAborted();
+      return this.#inFlight.run(() => call(collection));
+    });
+  }
+
   /** The collection, connected and with its index; rejects when it cannot be had now, and tries anew the next time. */
   async ready(): Promise<Collection<IdentityDocument>> {
     if (this.#closed) throw new Error('the client is closed');
@@ -60,28 +76,21 @@ export class LimitsCollection {
     return connection.collection;
   }
 
-  /** The server's time in epoch ms; a document that is read tells it as well. */
-  async time(): Promise<number> {
-    const { client } = this.#connection;
-    return ((await client.db(this.options.database).command({ hello: 1 }))['localTime'] as Date).getTime();
-  }
-
   /**
    * Goes on with a new client, whose connections are new: an old one that went dead would be noticed only by whoever is given
-   * it, one after the other. One that still connects stays; should it fail, the next attempt begins at once.
-   *
-   * @returns whether the client is another one now
+   * it, one after the other. What is under way fails, and keeps nobody waiting who comes later. A client that still connects
+   * stays; should it fail, the next attempt begins at once.
    */
-  reconnect(): boolean {
-    if (this.#open === undefined) return false;
+  reconnect(): void {
+    if (this.#open === undefined) return;
     const { client, connected, ready } = this.#connection;
     if (connected) {
       this.#connection = this.#connectionOf(this.#open());
+      this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
       client.close().catch(() => undefined);
     }
     const soon = connected || ready === undefined ? this.ready() : ready.catch(() => this.ready());
     soon.catch(() => undefined);
-    return connected;
   }
 
   /** Closes the client, unless it is somebody else's; not while it connects, which it would go on with. */
@@ -105,7 +114,6 @@ export class LimitsCollection {
         readPreference: 'primary',
         readConcern: { level: 'majority' },
         writeConcern: { w: 'majority', wtimeoutMS: timeout },
-        promoteValues: true,
       }),
       connected: false,
       ready: undefined,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Awaitable } from '../../common/awaitable.js';
-import type { Clock } from '../../common/clock.js';
+import type { Clock } from '../../common/time.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { ManualClock } from '../manual-clock.js';

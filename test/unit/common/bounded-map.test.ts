@@ -1,37 +1,54 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { Memo } from '../../../lib/common/bounded-map.js';
+import { BoundedMap } from '../../../lib/common/bounded-map.js';
 
-describe('A memo', () => {
-  const make = jest.fn((text: string) => ({ text }));
-
-  it('makes something of a text once, and something else of another text', () => {
-    const memo = new Memo<{ text: string }>(10);
-    const made = memo.get('a', make);
-    expect(made).toEqual({ text: 'a' });
-    expect(memo.get('a', make)).toBe(made);
-    expect(memo.get('b', make)).toEqual({ text: 'b' });
-    expect(make.mock.calls).toEqual([['a'], ['b']]);
+describe('A bounded map', () => {
+  it('forgets what was set longest ago once there are too many, and tells what that was', () => {
+    const map = new BoundedMap<string>(2);
+    expect([map.set('a', 'one'), map.set('b', 'two'), map.set('a', 'three')]).toEqual([[], [], []]);
+    expect(map.set('c', 'four')).toEqual(['two']);
+    expect(['a', 'b', 'c'].map((key) => map.get(key))).toEqual(['three', undefined, 'four']);
   });
 
-  it('forgets everything when it is full, and remembers again', () => {
-    const memo = new Memo<{ text: string }>(2);
-    const [a, b] = [memo.get('a', make), memo.get('b', make)];
-    expect([memo.get('a', make), memo.get('b', make)]).toEqual([a, b]);
-    expect(memo.get('a', make)).toBe(a);
-    const c = memo.get('c', make);
-    const again = memo.get('a', make);
-    expect(again).not.toBe(a);
-    expect(memo.get('c', make)).toBe(c);
-    expect(memo.get('a', make)).toBe(again);
+  it('counts by weight where it is told what values weigh', () => {
+    const map = new BoundedMap<string>(10, (text) => text.length);
+    map.set('a', 'xxxx');
+    map.set('b', 'xxxx');
+    map.set('b', 'xx');
+    expect(map.set('c', 'xxxx')).toEqual([]);
+    map.delete('c');
+    map.delete('c');
+    expect(map.set('d', 'xxxxxxxxx')).toEqual(['xxxx', 'xx']);
+    expect(map.set('e', 'xxxxxxxxxxx')).toEqual(['xxxxxxxxx', 'xxxxxxxxxxx']);
+    expect(map.set('f', 'xxxxxxxxxx')).toEqual([]);
+  });
+
+  it('forgets all when it is cleared, and tells what that was', () => {
+    const map = new BoundedMap<number>(2);
+    map.set('a', 1);
+    map.set('b', 2);
+    expect([map.clear(), map.clear(), map.get('a')]).toEqual([[1, 2], [], undefined]);
+    expect([map.set('c', 3), map.set('d', 4), map.set('e', 5)]).toEqual([[], [], [3]]);
+  });
+
+  it('makes something of a text once, while it is remembered', () => {
+    const map = new BoundedMap<{ text: string }>(2);
+    const make = jest.fn((text: string) => ({ text }));
+    const made = map.getOrMake('a', make);
+    expect(made).toEqual({ text: 'a' });
+    expect(map.getOrMake('a', make)).toBe(made);
+    map.getOrMake('b', make);
+    map.getOrMake('c', make);
+    expect(map.getOrMake('a', make)).not.toBe(made);
+    expect(make.mock.calls).toEqual([['a'], ['b'], ['c'], ['a']]);
   });
 
   it('remembers nothing where nothing could be made', () => {
-    const memo = new Memo<string>(10);
+    const map = new BoundedMap<string>(10);
     expect(() =>
-      memo.get('a', () => {
+      map.getOrMake('a', () => {
         throw new Error('not now');
       }),
     ).toThrow('not now');
-    expect(memo.get('a', () => 'made')).toBe('made');
+    expect(map.getOrMake('a', () => 'made')).toBe('made');
   });
 });

@@ -107,7 +107,7 @@ describe('lost races', () => {
       code: 'ERR_RATE_LIMIT_CONCURRENT_UPDATE',
       message:
         'LosingStorage lost 16 races in a row for one identity and counted nothing. Many processes hit it at once: ' +
-        'use a storage that decides in one atomic step, such as Redis or MongoDB.',
+        'use a storage that decides in one atomic step, such as Redis.',
     });
     expect(server.count('read')).toBe(16);
     expect(losing.lost).toBe(16);

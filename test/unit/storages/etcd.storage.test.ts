@@ -4,7 +4,6 @@ import { Etcd3 } from 'etcd3';
 import { ConfigurationError } from 'nestjs-limits';
 import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
 import { openEtcd, type EtcdClientOptions } from '../../../lib/storages/etcd/etcd-client.js';
-import { absentRecord, RememberedRecords } from '../../../lib/storages/etcd/remembered-records.js';
 
 describe('the URI', () => {
   it.each<[string, string[]]>([
@@ -129,28 +128,6 @@ describe('an EtcdStorage', () => {
       ],
       maxMovingWindow: 10_000,
     });
-  });
-});
-
-describe('RememberedRecords', () => {
-  it('takes for absent what it does not remember', () => {
-    const records = new RememberedRecords();
-    expect(records.get('a')).toEqual(absentRecord('a'));
-    records.set({ key: 'a', text: '{}', revision: '5' });
-    expect(records.get('a')).toEqual({ key: 'a', text: '{}', revision: '5' });
-    records.set(absentRecord('a'));
-    expect(records.get('a')).toEqual({ key: 'a', text: undefined, revision: '0' });
-  });
-
-  it('forgets what it was told of longest ago when all takes more than 8 MB', () => {
-    const records = new RememberedRecords();
-    const text = 'x'.repeat(1_000_000);
-    const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
-    for (const key of keys) records.set({ key, text, revision: '1' });
-    records.set({ key: 'a', text, revision: '2' });
-    for (const key of ['h', 'i']) records.set({ key, text: text.slice(0, 500_000), revision: '1' });
-    const remembered = [...keys, 'h', 'i'].filter((key) => records.get(key).text !== undefined);
-    expect(remembered).toEqual(['a', 'c', 'd', 'e', 'f', 'g', 'h', 'i']);
   });
 });
 

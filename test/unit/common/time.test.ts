@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
-import { withTimeout } from '../../../lib/common/timeout.js';
+import { withTimeout } from '../../../lib/common/time.js';
 
 describe('a call within a timeout', () => {
   it('answers what it answers, or throws what it throws', async () => {
