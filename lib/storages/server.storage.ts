@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import { assertTimeout, DEFAULT_TIMEOUT_MS } from '../common/time.js';
+import { assertTimeout, DEFAULT_TIMEOUT_MS, withTimeout } from '../common/time.js';
 import { closedError, failureOf, Storage, type StorageOptions } from '../core/storage.js';
 
 /** Options of every storage on a server. */
@@ -33,7 +33,7 @@ export abstract class ServerStorage extends Storage {
   }
 
   override async check(): Promise<boolean> {
-    return this.call(async () => this.probe()).then(
+    return this.call(() => withTimeout(this.timeout, async () => this.probe())).then(
       () => true,
       () => false,
     );
