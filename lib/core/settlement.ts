@@ -18,6 +18,18 @@ export interface OutcomeChange {
   readonly actual: number;
 }
 
+/** Outcomes after a settlement. */
+export interface SettledOutcomes {
+  /** The storage's clock at the settlement, in epoch ms. */
+  readonly now: number;
+  /** By the outcomes before. */
+  readonly outcomes: ReadonlyMap<Outcome, Outcome>;
+}
+
+interface ChargeChange extends OutcomeChange {
+  readonly charge: Charge;
+}
+
 /** By outcome, for every copy of this package (CommonJS next to ES modules). */
 const charges = sharedMap();
 
@@ -31,22 +43,23 @@ export function currentReceipt(result: BatchResult, outcome: Outcome): Receipt |
  * the calls; one by outcome does nothing after one by hand. If the storage fails, the lower of both costs counts as charged, so
  * that a later settlement never returns too much.
  *
- * @returns the outcomes that were settled, as the storage sees them afterwards
+ * @returns the outcomes afterwards, by those before; and the time of the storage
  */
 export function settleOutcomes(
   storage: Storage,
   result: BatchResult,
   changes: readonly OutcomeChange[],
   by: 'hand' | 'outcome',
-): Awaitable<BatchResult | undefined> {
+): Awaitable<SettledOutcomes> {
   const charged = changes.flatMap(({ outcome, actual }) => {
     const charge = chargeOf(result, outcome);
-    return charge === undefined ? [] : [{ charge, actual }];
+    return charge === undefined ? [] : [{ outcome, charge, actual }];
   });
   if (by === 'hand') for (const { charge } of charged) charge.isSettledByHand = true;
-  const settle = (): Awaitable<BatchResult | undefined> =>
+  const settle = (): Awaitable<SettledOutcomes> =>
     settleCharges(
       storage,
+      result.now,
       by === 'hand' ? charged : charged.filter(({ charge }) => !charge.isSettledByHand),
     );
   const turns = charged.flatMap(({ charge }) => charge.turn ?? []);
@@ -57,24 +70,32 @@ export function settleOutcomes(
 
 function settleCharges(
   storage: Storage,
-  changes: readonly { readonly charge: Charge; readonly actual: number }[],
-): Awaitable<BatchResult | undefined> {
-  if (changes.length === 0) return undefined;
+  now: number,
+  changes: readonly ChargeChange[],
+): Awaitable<SettledOutcomes> {
+  if (changes.length === 0) return { now, outcomes: new Map() };
   const lost = (error: unknown): never => {
     for (const { charge, actual } of changes)
       charge.receipt = { ...charge.receipt, cost: Math.min(charge.receipt.cost, actual) };
     throw error;
   };
-  const settlements = changes.map(({ charge, actual }) => ({ ...charge.receipt, actual }));
-  const answer = storage.settle(settlements);
+  const answer = storage.settle(changes.map(({ charge, actual }) => ({ ...charge.receipt, actual })));
   return chain(isPromise(answer) ? answer.catch(lost) : answer, (settled) => {
-    changes.forEach(({ charge, actual }, index) => {
-      const outcome = settled.outcomes[index];
-      charge.receipt = { ...charge.receipt, cost: actual, window: outcome?.window ?? charge.receipt.window };
-      if (outcome !== undefined) charges.set(outcome, charge);
+    const outcomes = new Map<Outcome, Outcome>();
+    changes.forEach(({ outcome, charge, actual }, index) => {
+      const after = settled.outcomes[index];
+      charge.receipt = { ...settledReceipt(charge.receipt), cost: actual, window: after?.window };
+      if (after === undefined) return;
+      charges.set(after, charge);
+      outcomes.set(outcome, after);
     });
-    return settled;
+    return { now: settled.now, outcomes };
   });
+}
+
+/** Returns a receipt that is not pending: it is known whether the hit counts. */
+function settledReceipt({ pending: _pending, ...receipt }: Receipt): Receipt {
+  return receipt;
 }
 
 function takeTurn(charged: readonly { readonly charge: Charge }[], settled: Promise<unknown>): void {

@@ -4,7 +4,7 @@ import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError
 import { describeValue, messageOf } from '../common/describe.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Settlement, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
 
 /** Options of every storage. */
@@ -71,8 +71,11 @@ export abstract class Storage implements MovingWindowSupport {
   abstract consume(batch: readonly Hit[]): Awaitable<BatchResult>;
   /** Says what `consume` would answer now; changes nothing. */
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
-  /** Gives back what was consumed, where the window or entry it was taken from still counts. */
-  abstract refund(refunds: readonly Refund[]): Awaitable<void>;
+  /**
+   * Makes hits count their actual cost, where the window or entry that counts them has not ended. More than the limit is charged.
+   * Returns one outcome per settlement, in order, with the cost and window that the hit has afterwards.
+   */
+  abstract settle(settlements: readonly Settlement[]): Awaitable<BatchResult>;
   /** Sets and lifts blocks of limits that have some; what was counted stays. */
   abstract block(blocks: readonly Block[]): Awaitable<void>;
   /** Forgets cells, their blocks included. */
@@ -160,7 +163,7 @@ const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 const STORAGE_METHODS = [
   'consume',
   'peek',
-  'refund',
+  'settle',
   'block',
   'remove',
   'check',

@@ -144,6 +144,7 @@ function compilePolicy<Context, Key>(
       const limit = createLimit({
         id: `${id}:${period}:${strategy}`,
         name: names.for(one),
+        policy: name,
         strategy,
         amount,
         period,

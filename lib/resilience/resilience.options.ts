@@ -33,8 +33,13 @@ export interface ResilienceOptions {
   onError?: OnError | undefined;
   /** Over how many processes a limit is spread: in fallback each counts its share. Default: 1. */
   instances?: number | undefined;
-  /** After how many failures in a row the store is left alone until it answers a probe. Default: 5. */
-  failures?: number | undefined;
+  /**
+   * Failures, in a row or within `failureWindow`, after which the store is probed. If the probe fails, the store is not called
+   * until one succeeds. Default: 5.
+   */
+  failureThreshold?: number | undefined;
+  /** Window for `failureThreshold` in ms. Default: 10,000. */
+  failureWindow?: number | undefined;
   /** Ms between probes, about. Default: 500. */
   probeInterval?: number | undefined;
   /** Whether refusals are remembered for up to two seconds instead of asking the store again. Default: true. */
@@ -56,7 +61,8 @@ const DEFAULTS: ResolvedResilience = {
   timeout: 50,
   onError: 'fallback',
   instances: 1,
-  failures: 5,
+  failureThreshold: 5,
+  failureWindow: 10_000,
   probeInterval: 500,
   denialCache: true,
   lease: false,
@@ -77,9 +83,15 @@ export function resolveResilience(options: ResilienceOptions | false = {}): Reso
   assertOptionsObject(where, options);
   assertKnownOptions(where, options, Object.keys(DEFAULTS));
   const resolved = { ...DEFAULTS, ...withoutUndefined(options), lease: resolveLease(options.lease) };
-  for (const option of ['timeout', 'instances', 'failures', 'probeInterval'] as const)
+  for (const option of [
+    'timeout',
+    'instances',
+    'failureThreshold',
+    'failureWindow',
+    'probeInterval',
+  ] as const)
     assertWholeNumber(`The option "resilience.${option}"`, resolved[option], 1);
-  for (const option of ['timeout', 'probeInterval'] as const)
+  for (const option of ['timeout', 'failureWindow', 'probeInterval'] as const)
     if (resolved[option] > MAX_DURATION_MS)
       throw new ConfigurationError(
         `The option "resilience.${option}" must be at most ${MAX_DURATION_MS} ms; got ${describeValue(resolved[option])}.`,

@@ -2,7 +2,7 @@ import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { receiptsOf, type BatchResult, type Outcome } from '../../core/contract.js';
+import { receiptsOf, withdrawn, type BatchResult, type Outcome } from '../../core/contract.js';
 import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
 import { logger } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
@@ -39,7 +39,7 @@ export class Reservations {
     );
     if (unwanted.length === 0) return;
     try {
-      await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
+      await this.storage.settle(withdrawn(unwanted.flatMap(({ receipts }) => receipts)));
     } catch (error) {
       logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
     }

@@ -163,5 +163,5 @@ function tableOf<State extends object>(
 }
 
 function expiryOfBlock(state: BlockState, limit: Limit): number {
-  return block.expiresAt(state, limit.block);
+  return block.expiresAt(state, limit);
 }

@@ -1,7 +1,7 @@
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
+import { blockBatch, consumeBatch, peekBatch, settleBatch } from '../apply-batch.js';
+import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
 import { closedError, Storage, type StorageOptions } from '../../core/storage.js';
 import { MemoryCells } from './memory-cells.js';
@@ -67,8 +67,8 @@ export class MemoryStorage extends Storage {
     return peekBatch(this.#open(), batch, this.clock.now());
   }
 
-  override refund(refunds: readonly Refund[]): void {
-    refundBatch(this.#open(), refunds, this.clock.now());
+  override settle(settlements: readonly Settlement[]): BatchResult {
+    return settleBatch(this.#open(), settlements, this.clock.now());
   }
 
   override block(blocks: readonly Block[]): void {

@@ -11,7 +11,7 @@ export interface StrategyTraces {
   readonly afterMonth: Seen;
   /** Three hits per minute, all made at once: the result of a hit after the clock has gone back. */
   readonly afterStepBack: Seen;
-  /** Whether every hit starts the period again. A refund does not undo that. */
+  /** Whether every hit starts the period again. A settlement does not undo that. */
   readonly isElastic: boolean;
 }
 

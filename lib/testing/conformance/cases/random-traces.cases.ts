@@ -1,6 +1,13 @@
 import { deepEqual } from 'node:assert/strict';
-import { consumeBatch, peekBatch, refundBatch } from '../../../storages/apply-batch.js';
-import { receiptsOf, type BatchResult, type Cell, type Hit, type Refund } from '../../../core/contract.js';
+import { consumeBatch, peekBatch, settleBatch } from '../../../storages/apply-batch.js';
+import {
+  receiptsOf,
+  type BatchResult,
+  type Cell,
+  type Hit,
+  type Receipt,
+  type Settlement,
+} from '../../../core/contract.js';
 import type { CreateLimitOptions, Limit } from '../../../core/limit.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import type { StrategyName } from '../../../strategies/strategy.js';
@@ -35,8 +42,8 @@ topic.addPerStrategy(
 /** The same random calls to a storage and to the pure steps, compared answer for answer. */
 class Trace {
   readonly #reference = new ReferenceCells();
-  /** What may still be given back: the storage's receipts, and the reference's of the same hits. */
-  #receipts: { storage: Refund[]; reference: Refund[] }[] = [];
+  /** The hits that may still be settled: the storage's receipts, and the reference's of the same hits. */
+  #receipts: { storage: Receipt[]; reference: Receipt[] }[] = [];
 
   constructor(
     private readonly scenario: Scenario,
@@ -47,9 +54,9 @@ class Trace {
 
   async step(step: number): Promise<void> {
     this.#moveClock();
-    if (this.random.chance(80)) await this.#consume(step);
-    else if (this.random.chance(50)) await this.#peek(step);
-    else if (this.random.chance(80)) await this.#refund();
+    if (this.random.chance(65)) await this.#consume(step);
+    else if (this.random.chance(25)) await this.#peek(step);
+    else if (this.random.chance(85)) await this.#settle(step);
     else await this.#removeAll(this.#randomLimits());
   }
 
@@ -60,7 +67,7 @@ class Trace {
     const expected = consumeBatch(this.#reference, batch, this.scenario.clock.now());
     this.#share(batch);
     this.#compare(`consume ${step}`, batch, result, expected);
-    this.#receipts.push({ storage: receiptsOf(result), reference: receiptsOf(expected) });
+    if (result.allowed) this.#receipts.push({ storage: receiptsOf(result), reference: receiptsOf(expected) });
   }
 
   async #peek(step: number): Promise<void> {
@@ -70,17 +77,43 @@ class Trace {
     this.#compare(`peek ${step}`, batch, await this.scenario.peek(batch), expected);
   }
 
-  /** Gives a receipt back, or a little of the current windows. */
-  async #refund(): Promise<void> {
-    const current = this.#randomBatch().map((hit): Refund => ({ ...hit, window: 'current' }));
-    const [receipts] = this.random.chance(70)
-      ? this.#receipts.splice(this.random.below(this.#receipts.length), 1)
-      : [];
-    const { storage, reference } = receipts ?? { storage: current, reference: current };
+  /** Settles the hits of a batch to other costs, or returns a few units to the current windows. */
+  async #settle(step: number): Promise<void> {
+    const receipts = this.#receipts[this.random.below(this.#receipts.length)];
+    if (receipts === undefined || this.random.chance(30)) {
+      const current = this.#randomBatch().map((hit): Settlement => ({
+        ...hit,
+        window: 'current',
+        actual: 0,
+      }));
+      await this.#settleBoth(step, current, current);
+      return;
+    }
+    const actual = receipts.reference.map(({ cost }) =>
+      this.random.chance(40) ? 0 : this.random.below(2 * cost + 3),
+    );
+    const settlements = ({ storage, reference } = receipts): [Settlement[], Settlement[]] => [
+      storage.map((receipt, index) => ({ ...receipt, actual: actual[index] ?? 0 })),
+      reference.map((receipt, index) => ({ ...receipt, actual: actual[index] ?? 0 })),
+    ];
+    const [result, expected] = await this.#settleBoth(step, ...settlements());
+    receipts.storage = receipts.storage.map((receipt, index) => afterSettlement(receipt, result, index));
+    receipts.reference = receipts.reference.map((receipt, index) =>
+      afterSettlement(receipt, expected, index),
+    );
+  }
+
+  async #settleBoth(
+    step: number,
+    storage: readonly Settlement[],
+    reference: readonly Settlement[],
+  ): Promise<[BatchResult, BatchResult]> {
     await this.#removeDoubtful(reference);
-    await this.scenario.refund(storage);
-    refundBatch(this.#reference, reference, this.scenario.clock.now());
+    const result = await this.scenario.settleAll(storage);
+    const expected = settleBatch(this.#reference, reference, this.scenario.clock.now());
     this.#share(reference);
+    this.#compare(`settle ${step}`, reference, result, expected);
+    return [result, expected];
   }
 
   /** A storage has to keep a cell for every limit that hit it, but for one that is blocked: that changes nothing there. */
@@ -144,6 +177,15 @@ class Trace {
   }
 }
 
+function afterSettlement(
+  { identity, limit, at }: Receipt,
+  { outcomes }: BatchResult,
+  index: number,
+): Receipt {
+  const { cost = 0, window } = outcomes[index] ?? {};
+  return { identity, limit, at, cost, window };
+}
+
 /** Every strategy, two cells in shadow, two with blocks; the limits of each cell differ in amount. */
 function mixedPlans(): Limit[][] {
   return [
@@ -156,6 +198,7 @@ function mixedPlans(): Limit[][] {
     plansOf('fixed-window', [4, 2], { id: 'shadow', mode: 'shadow' }),
     plansOf('moving-window', [2, 5], { id: 'shadow log', mode: 'shadow', block: [5000] }),
     plansOf('fixed-window', [6, 4, 8], { id: 'blocking', block: [10_000, 30_000] }),
+    plansOf('sliding-window-counter', [4, 6], { id: 'by outcome', block: [10_000], refundable: true }),
   ];
 }
 

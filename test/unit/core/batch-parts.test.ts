@@ -8,7 +8,7 @@ import {
   type Refund,
 } from 'nestjs-limits';
 import { consumeBatch, refundBatch } from '../../../lib/storages/apply-batch.js';
-import { consumeInParts, joinResults, partition } from '../../../lib/storages/consume-in-parts.js';
+import { consumeInParts, joinResults, partition } from '../../../lib/core/batch-parts.js';
 import { receiptsOf } from '../../../lib/core/contract.js';
 import { ReferenceCells } from '../../../lib/testing/conformance/reference-cells.js';
 
