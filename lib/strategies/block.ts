@@ -107,7 +107,9 @@ export const block = {
 
 /** Returns a copy of the state whose periods of reservations are advanced to now. */
 function reservations(state: BlockState | undefined, { period }: BlockRule, now: number): BlockState {
-  if (state === undefined) return { until: 0, level: 0, start: now, pending: 0, before: 0 };
+  const { until, level } = state ?? { until: 0, level: 0 };
+  if (state === undefined || state.pending + state.before === 0)
+    return { until, level, start: now, pending: 0, before: 0 };
   const elapsed = now - state.start;
   if (elapsed < 0) return { ...state, start: now };
   if (elapsed < period) return { ...state };

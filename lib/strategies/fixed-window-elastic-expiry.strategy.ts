@@ -13,7 +13,8 @@ export interface ElasticWindowState extends FixedWindowState {
  * - State: count, start, end. A hit is allowed iff `count + cost ≤ amount`.
  * - Bound: never more than `amount` in any span of `period`.
  * - `resetTime` is the window's end.
- * - A refusal changes only the end; a cost of 0 changes nothing. A settlement does not move the end.
+ * - A refusal changes only the end; a cost of 0 changes nothing. A settlement does not move the end, unless it charges a hit
+ *   that reserved nothing: the end is then a full period after that hit.
  *
  * Source: the fixed window with elastic expiry of the Python library `limits`.
  */
@@ -38,6 +39,8 @@ export const fixedWindowElasticExpiry: Strategy<ElasticWindowState> = {
   settle(state, { period }, { cost, actual, of }, now) {
     const open = isOpen(state, now) ? state : undefined;
     const window = of === 'current' ? open?.start : of.window;
+    const extended = of === 'current' ? 0 : Math.min(of.at, now) + period;
+    if (open !== undefined && actual > cost) open.end = Math.max(open.end, extended);
     if (open !== undefined && window === open.start) return { state: recount(open, actual - cost), window };
     // A window that later hits have extended, and that holds nothing any more, cannot be told from one that has ended.
     const hasEnded = of !== 'current' && window !== undefined && of.at + period <= now;

@@ -291,7 +291,7 @@ describeOverHttp('A limit that counts by outcome', (start) => {
 
   it('counts where the store takes nothing back, and says so in the log', async () => {
     class TakingStorage extends MemoryStorage {
-      override refund(): never {
+      override settle(): never {
         throw new Error('connection lost');
       }
     }

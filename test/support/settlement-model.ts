@@ -76,13 +76,12 @@ class WindowModel implements SettlementModel {
     this.#advance(now);
     const hit: ModelHit = { at: now, cost: 0, window: undefined };
     if (cost > 0) this.#charge(hit, cost, now);
-    this.#extend(now, cost);
     return hit;
   }
 
   refuse(now: number): void {
     this.#advance(now);
-    this.#extend(now, 1);
+    this.#extend(this.#open(now), now, 1);
   }
 
   settle(hit: ModelHit, actual: number, now: number): void {
@@ -90,6 +89,7 @@ class WindowModel implements SettlementModel {
     const { window } = hit;
     if (window !== undefined && this.#lastUse(window, hit) <= now) return;
     if (window !== undefined && this.#isKept(window, now)) {
+      this.#extend(window, hit.at, actual - hit.cost);
       hit.cost = actual;
       this.#dropEmpty(now);
     } else if (actual > hit.cost) {
@@ -130,12 +130,13 @@ class WindowModel implements SettlementModel {
     hit.cost = cost;
     hit.window = open;
     open.hits.add(hit);
+    this.#extend(open, hit.at, cost);
   }
 
-  #extend(now: number, cost: number): void {
-    if (this.name !== 'fixed-window-elastic-expiry' || cost === 0) return;
-    const open = this.#open(now);
-    if (open !== undefined) open.end = now + this.quota.period;
+  /** Moves an elastic end to a full period after a hit with a cost. */
+  #extend(open: ModelWindow | undefined, at: number, cost: number): void {
+    if (this.name === 'fixed-window-elastic-expiry' && open !== undefined && cost > 0)
+      open.end = Math.max(open.end, at + this.quota.period);
   }
 
   #open(now: number): ModelWindow | undefined {

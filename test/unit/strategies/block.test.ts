@@ -138,6 +138,13 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.settle(once, RULE, 2, T, T)).toBeUndefined();
   });
 
+  it('have periods that begin with the first of them, whenever a block began', () => {
+    const blocked = block.commit(undefined, ruleOf(1000), T);
+    const reserved = block.reserve(blocked, ruleOf(1000), 1, T + 50_000);
+    expect(reserved.start).toBe(T + 50_000);
+    expect(block.reserve(block.decode(block.encode(blocked)), ruleOf(1000), 1, T + 50_000)).toEqual(reserved);
+  });
+
   it('outlive a block that is set or lifted by hand', () => {
     const reserved = block.reserve(undefined, RULE, 2, T);
     const blocked = block.byHand(reserved, RULE, 500, T + 10);

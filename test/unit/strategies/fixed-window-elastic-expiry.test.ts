@@ -116,6 +116,16 @@ describe('A fixed window with elastic expiry', () => {
     expect(late.numbers).toBeUndefined();
   });
 
+  it('extends its window once a hit that has reserved nothing is charged, to a period after that hit', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    const charged = subject.settle({ at: T + 300, window: undefined, cost: 0 }, 1, T + 400);
+    expect(charged.window).toBe(T);
+    expect(subject.numbers).toEqual([2, T, T + 1300]);
+    subject.settle(charged, 0, T + 1200);
+    expect(subject.numbers).toEqual([1, T, T + 1300]);
+  });
+
   it('gives nothing back to a later window', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);

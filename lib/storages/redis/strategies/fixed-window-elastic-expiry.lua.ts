@@ -30,6 +30,9 @@ function elastic_window.settle(state, limit, change, now)
   local open = is_open(state, now) and state or nil
   local window = open and open.start
   if change.of then window = change.of.window end
+  if open and change.of and change.actual > change.cost then
+    open.stop = max(open.stop, min(change.of.at, now) + limit.period)
+  end
   if open and window == open.start then return recount(open, change.actual - change.cost), window end
   -- A window that later hits have extended, and that holds nothing any more, cannot be told from one that has ended.
   local has_ended = change.of and window and change.of.at + limit.period <= now
