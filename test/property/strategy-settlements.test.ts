@@ -218,7 +218,9 @@ describe.each(strategyNames)('%s', (name) => {
 
         subject.refundByHand(cost, now);
 
-        const times = [0, 0.3, 0.5, 0.9, 1, 1.5, 2, 3].map((periods) => now + Math.round(periods * quota.period));
+        const times = [0, 0.3, 0.5, 0.9, 1, 1.5, 2, 3].map(
+          (periods) => now + Math.round(periods * quota.period),
+        );
         const gained = times.map((time) => subject.remaining(time) - before.remaining(time));
         expect(Math.min(...gained)).toBeGreaterThanOrEqual(0);
         expect(Math.max(...gained)).toBeLessThanOrEqual(cost);

@@ -101,13 +101,31 @@ describe("The other copy's errors", () => {
 });
 
 describe("The other copy's decision", () => {
-  it('is given back like one of this copy, once', async () => {
+  it('is returned once, though limiters of both copies refund it', async () => {
     const storage = new ours.MemoryStorage();
-    const decision = await new other.FixedWindowRateLimiter(storage).consume('5/minute', ['a'], { cost: 3 });
     const limiter = new ours.FixedWindowRateLimiter(storage);
+    const others = new other.FixedWindowRateLimiter(storage);
+    const decision = await others.consume('5/minute', ['a'], { cost: 3 });
     await limiter.hit('5/minute', 'a');
     await limiter.refund(decision);
+    await others.refund(decision);
     await limiter.refund(decision);
     expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
+  });
+
+  it('is settled by both copies from where the other has left it', async () => {
+    const storage = new ours.MemoryStorage();
+    const limiter = new ours.FixedWindowRateLimiter(storage);
+    const others = new other.FixedWindowRateLimiter(storage);
+    const decision = await limiter.consume('50/minute', ['a'], { cost: 3 });
+    for (const [settling, actual] of [
+      [others, 20],
+      [limiter, 7],
+      [others, 1],
+      [limiter, 9],
+    ] as const) {
+      await settling.settle(decision, actual);
+      expect(limiter.getWindowStats('50/minute', 'a')).toMatchObject({ remaining: 50 - actual });
+    }
   });
 });

@@ -11,7 +11,17 @@ const limit = createLimit({ id: 'hundred', strategy: 'fixed-window', amount: 100
 const asked = { identity: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
 const batch: readonly Hit[] = [asked];
 
-const contract = ['allowed', 'cost', 'identity', 'limit', 'remaining', 'resetTime', 'retryAfter', 'taken', 'window'];
+const contract = [
+  'allowed',
+  'cost',
+  'identity',
+  'limit',
+  'remaining',
+  'resetTime',
+  'retryAfter',
+  'taken',
+  'window',
+];
 const ofLease = [...contract, 'takenAt'].sort();
 
 async function propertiesOf(result: BatchResult | Promise<BatchResult>): Promise<string[]> {

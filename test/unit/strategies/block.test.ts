@@ -117,9 +117,9 @@ describe('The reservations of a limit that blocks by outcome', () => {
   it('are kept for one period beside those of the current one, then dropped, settled or not', () => {
     const first = block.reserve(undefined, RULE, 2, T);
     const both = block.reserve(first, RULE, 3, T + MINUTE);
-    expect([MINUTE, 2 * MINUTE - 1, 2 * MINUTE, 3 * MINUTE].map((ms) => block.pending(both, RULE, T + ms))).toEqual(
-      [5, 5, 3, 0],
-    );
+    expect(
+      [MINUTE, 2 * MINUTE - 1, 2 * MINUTE, 3 * MINUTE].map((ms) => block.pending(both, RULE, T + ms)),
+    ).toEqual([5, 5, 3, 0]);
     expect(block.expiresAt(both, RULE)).toBe(T + 3 * MINUTE);
     expect(block.expiresAt(first, RULE)).toBe(T + 2 * MINUTE);
   });
