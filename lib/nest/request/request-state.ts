@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
-import type { Receipt } from '../../core/contract.js';
+import type { BatchResult, Outcome } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { stateHolderForParameter } from '../transports/transports.js';
@@ -11,7 +11,9 @@ const STATE = Symbol.for('nestjs-limits:request');
 /** What was taken for a policy that counts by outcome, or for several that share a count, before the outcome is known. */
 export interface Reservation {
   readonly policies: readonly RoutePolicy[];
-  readonly receipts: readonly Receipt[];
+  /** The decision of the phase that reserved it. */
+  readonly result: BatchResult;
+  readonly outcomes: readonly Outcome[];
 }
 
 /** What was decided on a request. */
@@ -22,7 +24,7 @@ export interface RequestState {
   readonly counted: readonly string[];
   /** All decisions on it, as one. */
   readonly decision: Decision | undefined;
-  /** What is given back if the request does not count in the end. */
+  /** What is settled once it is known how the request ended. */
   readonly reservations: readonly Reservation[];
 }
 
