@@ -12,7 +12,8 @@ export class OwedSettlements {
 
   /** Keeps settlements; returns the outcomes to expect. */
   add(settlements: readonly Settlement[], now: number): BatchResult {
-    this.#owed = [...this.#owed, ...settlements].slice(-MAX_OWED);
+    this.#owed.push(...settlements);
+    if (this.#owed.length >= 2 * MAX_OWED) this.#owed = this.#owed.slice(-MAX_OWED);
     const outcomes = settlements.map((settlement) => ({
       ...bareHit(settlement),
       cost: settlement.actual,
@@ -29,7 +30,7 @@ export class OwedSettlements {
 
   /** Settles everything that is owed. A settlement that fails is dropped: its hit stays as it was. */
   settleAll(settle: (settlements: readonly Settlement[]) => Promise<unknown>): void {
-    const owed = this.#owed;
+    const owed = this.#owed.slice(-MAX_OWED);
     this.#owed = [];
     for (let start = 0; start < owed.length; start += SETTLEMENTS_PER_CALL)
       settle(owed.slice(start, start + SETTLEMENTS_PER_CALL)).catch(() => undefined);

@@ -59,12 +59,12 @@ export const tokenBucket: Strategy<TokenBucketState> = {
 
   settle(state, { amount, period }, { cost, actual, of }, now) {
     const level = state === undefined ? 0 : levelAt(state, amount, now);
-    const refilled =
-      of === 'current' ? 0 : Math.max(0, now - of.at) * Math.max(amount, state?.amount ?? amount);
+    const before = state === undefined || level === 0 ? amount : state.amount; // a full bucket has forgotten it
+    const refilled = of === 'current' ? 0 : Math.max(0, now - of.at) * Math.max(amount, before);
     const change =
       actual > cost ? (actual - cost) * period : Math.min(0, refilled - (cost - actual) * period);
     const settled = Math.min(Math.max(0, level + change), Number.MAX_SAFE_INTEGER);
-    const slowest = Math.max(1, Math.min(amount, state?.amount ?? amount));
+    const slowest = Math.max(1, Math.min(amount, before));
     return {
       state: settled > 0 ? { level: settled, at: now, amount: slowest } : undefined,
       window: of === 'current' ? undefined : of.window,

@@ -229,6 +229,14 @@ describe('A token bucket', () => {
     expect(fast.remaining(T + 300)).toBe(9);
   });
 
+  it('forgets the amount of its last hit once it is full, also where a settlement charges it then', () => {
+    const slow = subjectOf().withQuota({ amount: 5, period: 1000, burst: 10 });
+    const taken = slow.take(1, T);
+    const fast = slow.withQuota({ amount: 10, period: 1000, burst: 10 });
+    fast.settle(taken, 3, T + 200);
+    expect(fast.numbers).toEqual([2000, T + 200, 10]);
+  });
+
   it('gives back nothing of a hit that has been refilled, however full the bucket is by then', () => {
     const subject = subjectOf();
     const old = subject.take(5, T);

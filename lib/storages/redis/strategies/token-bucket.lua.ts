@@ -55,13 +55,14 @@ end
 
 function token_bucket.settle(state, limit, change, now)
   local of, period = change.of, limit.period
-  local level, amount = state and level_at(state, limit.amount, now) or 0, state and state.amount or limit.amount
+  local level = state and level_at(state, limit.amount, now) or 0
+  local amount = level > 0 and state.amount or limit.amount -- a full bucket has forgotten it
   local refilled = of and max(0, now - of.at) * max(limit.amount, amount) or 0
   local difference = (change.actual - change.cost) * period
   if difference <= 0 then difference = min(0, refilled + difference) end
   local settled = min(max(0, level + difference), ${Number.MAX_SAFE_INTEGER})
   if settled == 0 then return nil, of and of.window end
-  if state then bring_to(state, now) else state = { at = now, left = 0 } end
+  if level > 0 then bring_to(state, now) else state = { at = now, left = 0 } end
   state.level, state.amount = settled, max(1, min(limit.amount, amount))
   return state, of and of.window
 end
