@@ -192,6 +192,7 @@ function moving_window.settle(state, limit, change, now, log)
     state = new_log(log, at)
     append(state, difference, at)
   else
+    cut_off(state)
     pull_back_future(state, now)
     if not of then take_newest(state, -difference)
     elseif at > now - period then change_entry(state, at, difference) end
