@@ -45,7 +45,7 @@ describe.each(strategyNames.filter((name) => name !== 'token-bucket'))('%s', (na
     fc.assert(
       fc.property(traces(name), ({ quota, steps }) => {
         const subject = new Subject(name, quota);
-        const model = settlementModel(name as Exclude<StrategyName, 'token-bucket'>, quota);
+        const model = settlementModel(name, quota);
         const hits: { taken: Taken; model: ModelHit }[] = [];
         let now = START;
         for (const step of steps) {

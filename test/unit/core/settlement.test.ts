@@ -189,7 +189,7 @@ describe('A settlement by hand', () => {
   it('of one limit leaves the others to be settled by outcome', () => {
     const other = limitOf({ id: 'other' });
     const result = take(10, tokens, other);
-    settleOutcomes(memory, result, changesOf(result, 3).slice(0, 1), 'hand');
+    void settleOutcomes(memory, result, changesOf(result, 3).slice(0, 1), 'hand');
     settle(result, 0, 'outcome');
     expect([used(), used(other)]).toEqual([3, 0]);
   });
@@ -223,7 +223,7 @@ describe('Settlements of one outcome that are made at the same time', () => {
       expect(held.calls).toHaveLength(call + 1);
       held.calls[call]?.answer();
     }
-    await Promise.all(all);
+    for (const one of all) await one;
     expect(
       held.calls.map(({ settlements }) => settlements.map(({ cost, actual }) => [cost, actual])),
     ).toEqual([[[10, 30]], [[30, 5]], [[5, 0]], [[0, 8]]]);
@@ -236,7 +236,7 @@ describe('Settlements of one outcome that are made at the same time', () => {
     const all = [one, other].map((result) => settleOutcomes(held, result, changesOf(result, 1), 'hand'));
     expect(held.calls).toHaveLength(2);
     for (const call of held.calls) call.answer();
-    await Promise.all(all);
+    for (const one of all) await one;
     expect(used()).toBe(2);
   });
 

@@ -56,21 +56,21 @@ describe('limiter.settle', () => {
     const more = limiter.settle(decision, 130) as Decision;
     expect([more.allowed, more.remaining, left()]).toEqual([true, 0, 0]);
     expect(limiter.test(LIMIT, 'acme')).toBe(false);
-    limiter.settle(decision, 99);
+    void limiter.settle(decision, 99);
     expect([limiter.hit(LIMIT, 'acme'), limiter.hit(LIMIT, 'acme')]).toEqual([true, false]);
   });
 
   it('settles what it has returned like the decision before', () => {
     const decision = consume(10);
     const settled = limiter.settle(decision, 4) as Decision;
-    limiter.settle(settled, 20);
-    limiter.settle(decision, 5);
+    void limiter.settle(settled, 20);
+    void limiter.settle(decision, 5);
     expect(left()).toBe(95);
     expect(settled.receipts).toMatchObject([{ cost: 5 }]);
   });
 
   it('charges a decision that reserved nothing', () => {
-    limiter.settle(consume(0), 30);
+    void limiter.settle(consume(0), 30);
     expect(left()).toBe(70);
   });
 
@@ -176,24 +176,24 @@ describe('limiter.refund of a decision', () => {
     consume(20);
     expect(limiter.refund(decision)).toBeUndefined();
     expect(left()).toBe(80);
-    limiter.refund(decision);
-    limiter.settle(decision, 0);
+    void limiter.refund(decision);
+    void limiter.settle(decision, 0);
     expect(left()).toBe(80);
   });
 
   it('can be followed by a settlement to more', () => {
     const decision = consume(10);
-    limiter.refund(decision);
-    limiter.settle(decision, 3);
+    void limiter.refund(decision);
+    void limiter.settle(decision, 3);
     expect(left()).toBe(97);
-    limiter.refund(decision);
+    void limiter.refund(decision);
     expect(left()).toBe(100);
   });
 
   it('returns what a settlement had charged', () => {
     const decision = consume(10);
-    limiter.settle(decision, 90);
-    limiter.refund(decision);
+    void limiter.settle(decision, 90);
+    void limiter.refund(decision);
     expect(left()).toBe(100);
   });
 });
