@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** The programs that the tests start, with the Debian packages they are in. */
@@ -9,12 +9,24 @@ const packages = {
   memcached: 'memcached',
   etcd: 'etcd-server',
   openssl: 'openssl',
+  pgbouncer: 'pgbouncer',
+  postgres: 'postgresql',
 } as const;
 
-/** Where a program is on the PATH, if it is. */
+/** Where a program is on the PATH, if it is, or where Debian puts the programs of PostgreSQL. */
 export function findProgram(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  folders.push('/usr/sbin', ...postgresqlFolders());
   return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** The newest version first. */
+function postgresqlFolders(): string[] {
+  const versions = '/usr/lib/postgresql';
+  if (!existsSync(versions)) return [];
+  return readdirSync(versions)
+    .sort((one, other) => Number(other) - Number(one))
+    .map((version) => join(versions, version, 'bin'));
 }
 
 export function isExecutable(path: string): boolean {

@@ -30,6 +30,10 @@ export interface ServerProgram {
   readonly port: number;
   /** Whether it serves; may throw when it does not. */
   readonly ready: () => Promise<boolean>;
+  /** The user that it runs as. Default: that of the tests. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  /** The signal that ends it at once. Default: SIGKILL. */
+  readonly killSignal?: NodeJS.Signals;
 }
 
 /** How long a server may take to serve: even MongoDB needs a few seconds only, but the machine may be busy. */
@@ -53,7 +57,7 @@ export async function startServer(program: ServerProgram): Promise<Server> {
       return running.process.pid ?? 0;
     },
     async kill() {
-      running.process.kill('SIGKILL');
+      running.process.kill(program.killSignal ?? 'SIGKILL');
       await running.exit;
     },
     async stop() {
@@ -129,9 +133,9 @@ interface Running {
   readonly exit: Promise<void>;
 }
 
-function launch({ command, args, directory }: ServerProgram): Running {
+function launch({ command, args, directory, user }: ServerProgram): Running {
   const log = openSync(join(directory, 'log'), 'a');
-  const process = spawn(command, args, { cwd: directory, stdio: ['ignore', log, log] });
+  const process = spawn(command, args, { cwd: directory, stdio: ['ignore', log, log], ...user });
   closeSync(log);
   if (process.pid !== undefined) writeFileSync(join(directory, 'pid'), String(process.pid));
   const exit = new Promise<void>((resolve) => {

@@ -1,0 +1,146 @@
+import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
+import { block, type BlockState } from '../../strategies/block.js';
+import { strategies } from '../../strategies/strategies.js';
+import { peekBatch, type ReadableCells } from '../apply-batch.js';
+import { sqlStrategyNames } from './strategies/sql-strategies.js';
+
+/** What a call does to its batches. */
+export type Step = 'consume' | 'peek' | 'settle' | 'block' | 'remove';
+
+/** One batch in a gathered call. */
+export type PlannedBatch = readonly (Hit | Settlement)[];
+
+/** The arguments of the functions that every step has: all text, which every driver passes on as it is. */
+export interface CallArguments {
+  readonly keys: string;
+  readonly ids: string;
+  readonly limits: string;
+  readonly hits: string;
+}
+
+/** One hit in an answer: whether it was taken, or the window of a settlement; its state and its block. */
+type AnsweredHit = readonly [
+  verdict: number | null,
+  state: readonly number[] | null,
+  block?: readonly number[] | null,
+];
+
+/**
+ * Writes the batches of one step as arguments. The keys are sorted, since rows are locked in their order: every process must have
+ * the same.
+ */
+export function writeArguments(
+  step: Step,
+  batches: readonly PlannedBatch[],
+  keyOf: (identity: string) => string,
+): CallArguments {
+  const keys = batches.map((batch) => batch.map(({ identity }) => keyOf(identity)));
+  const sorted = [...new Set(keys.flat())].sort();
+  const places = new Map(sorted.map((key, index) => [key, index + 1]));
+  const limits = new Map<Limit, number>();
+  const numbers: (number | 'NULL')[] = [];
+  batches.forEach((batch, number) => {
+    batch.forEach((hit, index) => {
+      let limit = limits.get(hit.limit);
+      if (limit === undefined) {
+        limit = limits.size + 1;
+        limits.set(hit.limit, limit);
+      }
+      numbers.push(number, places.get(keys[number]?.[index] ?? '') ?? 0, limit, hit.cost);
+      if (step === 'settle') numbers.push(...settlementNumbers(hit));
+    });
+  });
+  return {
+    keys: `{${sorted.map(quoteElement).join(',')}}`,
+    ids: `{${[...limits.keys()].map(({ digest }) => quoteElement(digest)).join(',')}}`,
+    limits: `{${limitNumbers([...limits.keys()]).join(',')}}`,
+    hits: `{${numbers.join(',')}}`,
+  };
+}
+
+/** Reads the answer of a function: one result per batch. */
+export function readAnswer(step: Step, batches: readonly PlannedBatch[], answer: string): BatchResult[] {
+  const [now, ...hits] = JSON.parse(answer) as [number, ...AnsweredHit[]];
+  let place = 0;
+  return batches.map((batch) => {
+    const outcomes = batch.map((hit) => outcomeOf(step, hit, hits[place++] ?? NOTHING, now));
+    const allowed = outcomes.every((outcome) => outcome.allowed || outcome.limit.mode === 'shadow');
+    return { allowed, now, outcomes };
+  });
+}
+
+const NOTHING: AnsweredHit = [0, null];
+
+/** How many numbers stand for a limit in the functions; the durations of all blocks follow after those of all limits. */
+const NUMBERS_PER_LIMIT = 9;
+
+function limitNumbers(limits: readonly Limit[]): number[] {
+  const durations: number[] = [];
+  const numbers = limits.flatMap(({ strategy, amount, period, burst, mode, refundable, block }) => {
+    const place = limits.length * NUMBERS_PER_LIMIT + durations.length + 1;
+    durations.push(...block);
+    return [
+      sqlStrategyNames.indexOf(strategy),
+      amount,
+      period,
+      burst,
+      Number(mode === 'shadow'),
+      Number(refundable),
+      place,
+      block.length,
+      Math.max(0, ...block),
+    ];
+  });
+  return [...numbers, ...durations];
+}
+
+function settlementNumbers(hit: Hit | Settlement): (number | 'NULL')[] {
+  if (!('actual' in hit)) return [hit.cost, 0, 0, 'NULL', 0];
+  if (hit.window === 'current') return [hit.actual, 0, 0, 'NULL', 0];
+  return [hit.actual, 1, hit.at, hit.window ?? 'NULL', Number(hit.pending === true)];
+}
+
+function quoteElement(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** The one cell that a hit was answered with. */
+class AnsweredCell implements ReadableCells {
+  constructor(
+    private readonly state: object | undefined,
+    private readonly block: BlockState | undefined,
+  ) {}
+
+  get(): object | undefined {
+    return this.state;
+  }
+
+  getBlock(): BlockState | undefined {
+    return this.block;
+  }
+}
+
+/** Makes the outcome of a hit from the state that it left: what a look at that state says, and whether it was taken. */
+function outcomeOf(step: Step, hit: Hit | Settlement, answered: AnsweredHit, now: number): Outcome {
+  const [verdict, stateNumbers, blockNumbers] = answered;
+  const { limit } = hit;
+  const strategy = strategies[limit.strategy];
+  const state = stateNumbers === null ? undefined : strategy.decode(stateNumbers.slice(1));
+  const cell = new AnsweredCell(state, blockNumbers ? block.decode(blockNumbers.slice(1)) : undefined);
+  const look = (cost: number): Outcome =>
+    peekBatch(cell, [{ identity: hit.identity, limit, cost }], now).outcomes[0] as Outcome;
+  if ('actual' in hit) {
+    const settled = {
+      ...look(0),
+      cost: hit.actual,
+      allowed: true,
+      retryAfter: 0,
+      window: verdict ?? undefined,
+    };
+    return hit.window === 'current' ? settled : { ...settled, taken: true, takenAt: hit.at };
+  }
+  if (step !== 'consume' || verdict !== 1) return look(hit.cost);
+  const window = hit.cost > 0 && state !== undefined ? strategy.window(state) : undefined;
+  return { ...look(0), cost: hit.cost, taken: true, window };
+}

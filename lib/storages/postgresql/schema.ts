@@ -1,0 +1,66 @@
+import { messageOf } from '../../common/describe.js';
+import { StorageError } from '../../common/errors.js';
+import { codeOf, type Row, type Statement } from './connections.js';
+import type { SchemaSql } from './sql/schema.sql.js';
+
+/** Sends a statement. */
+export type Query = (statement: Statement) => Promise<readonly Row[]>;
+
+/** The role may not do something. */
+const INSUFFICIENT_PRIVILEGE = '42501';
+/** A function, a table or a schema that is not there: something has dropped it. */
+const UNDEFINED = /^(?:42883|42P01|3F000)$/;
+
+/** The tables and functions of a storage: created once, by whichever process comes first. */
+export class Schema {
+  #ready: Promise<void> | undefined;
+
+  constructor(
+    private readonly sql: SchemaSql,
+    private readonly durable: boolean,
+  ) {}
+
+  /** Resolves once everything is there. After a failure it tries again the next time. */
+  ready(query: Query): Promise<void> {
+    this.#ready ??= this.#provide(query).catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  /** Runs a call that needs what is in the schema. If something has dropped that, creates it again. */
+  async use<T>(query: Query, call: () => Promise<T>): Promise<T> {
+    try {
+      await this.ready(query);
+      return await call();
+    } catch (error) {
+      if (codeOf(error) === INSUFFICIENT_PRIVILEGE) throw await this.#missingRights(query, error);
+      if (!UNDEFINED.test(codeOf(error))) throw error;
+      this.#ready = undefined;
+      await this.ready(query);
+      return call();
+    }
+  }
+
+  async #provide(query: Query): Promise<void> {
+    const [found] = await query({ text: this.sql.look, values: [] });
+    if (found?.['installed'] !== true) await query({ text: this.sql.install });
+    else if (this.durable && found['persistence'] === 'u') {
+      throw new StorageError(
+        `The tables of the schema ${this.sql.schema} are not logged, so that a crash empties them, but "durable" is true. ` +
+          `Run: ${this.sql.makeDurable}`,
+      );
+    }
+  }
+
+  async #missingRights(query: Query, cause: unknown): Promise<StorageError> {
+    const [row] = await query({ text: 'SELECT quote_ident(current_user) AS role', values: [] });
+    const role = String(row?.['role']);
+    return new StorageError(
+      `The role ${role} may not use or create what counts the limits (${messageOf(cause)}). ` +
+        `Run as the owner of the database: ${this.sql.grant(role)}`,
+      { cause },
+    );
+  }
+}

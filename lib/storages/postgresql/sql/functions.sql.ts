@@ -1,0 +1,244 @@
+import { createHash } from 'node:crypto';
+import { blockSql } from '../strategies/block.sql.js';
+import {
+  ANSWER,
+  LOAD,
+  LOOK,
+  NUMBERS_PER_HIT,
+  NUMBERS_PER_SETTLEMENT,
+  ofStrategy,
+  VARIABLES,
+} from './pieces.sql.js';
+
+/** The longest that `expires_at` lies ahead, in ms: a timestamp cannot hold the longest periods. */
+const MAX_EXPIRY_MS = 3_000_000_000_000;
+
+/** Stores the cell and the block of the hit at hand in the variables, where they have changed. */
+const STORE = `
+    IF changed IS NOT NULL THEN
+      stored[place] := stored[place] || jsonb_build_object(digest, changed);
+      ends[place] := greatest(ends[place], (changed -> 0)::bigint);
+    END IF;
+    IF block_changed THEN
+      block_id := digest || '!';
+      stored[place] := CASE WHEN block IS NULL THEN stored[place] - block_id
+        ELSE stored[place] || jsonb_build_object(block_id, block) END;
+      ends[place] := greatest(ends[place], t, (block -> 0)::bigint);
+      block_changed := false;
+    END IF;`;
+
+/** Takes the hit at hand, or leaves it: the twins of `take` and `leave` in apply-batch.ts. */
+const TAKE_OR_LEAVE = `
+    taken := allowed AND fits;
+    changed := NULL;
+    IF cost = 0 THEN
+      reply := cell;
+    ELSIF taken THEN
+      ${ofStrategy('commit')}
+      IF refundable AND duration_count > 0 THEN
+        ${blockSql.reserve}
+      END IF;
+      reply := changed;
+    ELSE
+      IF duration_count = 0 THEN
+        blocked_until := t;
+      ELSIF blocked_until > t THEN
+        ${blockSql.shorten}
+      END IF;
+      IF cell IS NOT NULL AND (blocked_until <= t OR block_changed) THEN
+        ${ofStrategy('refuse')}
+      END IF;
+      IF duration_count > 0 AND blocked_until <= t AND NOT fits AND cost <= burst THEN
+        ${blockSql.commit}
+      END IF;
+      reply := coalesce(changed, cell);
+    END IF;
+    ${STORE}`;
+
+const CONSUME = `
+  first := 1;
+  WHILE first <= cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
+    last := first;
+    several := coalesce(hits[first * ${NUMBERS_PER_HIT} + 1] = hits[first * ${NUMBERS_PER_HIT} - 3], false); -- the next is of the same batch
+    allowed := true;
+    LOOP
+      base := (last - 1) * ${NUMBERS_PER_HIT};
+      ${LOAD}
+      ${LOOK}
+      allowed := allowed AND (fits OR is_shadow);
+      EXIT WHEN NOT several;
+      seen[(last - first) * 6 + 1 : (last - first) * 6 + 6] := ARRAY[a, b, c, remaining, blocked_until, fits::int];
+      EXIT WHEN hits[base + 1] IS DISTINCT FROM hits[base + ${NUMBERS_PER_HIT} + 1];
+      last := last + 1;
+    END LOOP;
+    FOR number IN first .. last LOOP
+      IF several THEN
+        base := (number - 1) * ${NUMBERS_PER_HIT};
+        ${LOAD}
+        a := seen[(number - first) * 6 + 1];
+        b := seen[(number - first) * 6 + 2];
+        c := seen[(number - first) * 6 + 3];
+        remaining := seen[(number - first) * 6 + 4];
+        blocked_until := seen[(number - first) * 6 + 5];
+        fits := seen[(number - first) * 6 + 6] = 1;
+      END IF;
+      ${TAKE_OR_LEAVE}
+      ${ANSWER("CASE WHEN taken THEN '1' ELSE '0' END")}
+    END LOOP;
+    first := last + 1;
+  END LOOP;`;
+
+/** Settles hits one after another: the twin of `settleBatch`. */
+const SETTLE = `
+  taken := true;
+  FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_SETTLEMENT} LOOP
+    base := (number - 1) * ${NUMBERS_PER_SETTLEMENT};
+    ${LOAD}
+    actual := hits[base + 5];
+    has_receipt := hits[base + 6] = 1;
+    hit_at := hits[base + 7];
+    hit_window := hits[base + 8];
+    ${ofStrategy('remaining')}
+    changed := cell;
+    counted := NULL;
+    ${ofStrategy('settle')}
+    IF changed IS NULL THEN
+      stored[place] := stored[place] - digest;
+      ends[place] := greatest(ends[place], t);
+    END IF;
+    IF duration_count > 0 AND hits[base + 9] = 1 THEN
+      ${blockSql.settle}
+    END IF;
+    reply := changed;
+    ${STORE}
+    ${ANSWER("coalesce(counted::text, 'null')")}
+  END LOOP;`;
+
+/** Sets and lifts blocks: the twin of `blockBatch`. */
+const BLOCK = `
+  FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
+    base := (number - 1) * ${NUMBERS_PER_HIT};
+    ${LOAD}
+    ${blockSql.byHand}
+    changed := NULL;
+    ${STORE}
+  END LOOP;`;
+
+/** Forgets cells and their blocks. */
+const REMOVE = `
+  FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
+    base := (number - 1) * ${NUMBERS_PER_HIT};
+    ${LOAD}
+    stored[place] := stored[place] - digest - (digest || '!');
+    ends[place] := greatest(ends[place], t);
+    DELETE FROM @schema.rate_limit_log h WHERE h.key = keys[place] AND h.id = digest;
+  END LOOP;`;
+
+/** Locks the row of each key, in the order given: every caller has the same, so that there are no deadlocks. */
+const LOCK = `
+  FOR place IN 1 .. cardinality(keys) LOOP
+    LOOP
+      SELECT r.cells, r.expires_at INTO cell, moment FROM @schema.rate_limits r WHERE r.key = keys[place] FOR NO KEY UPDATE;
+      EXIT WHEN FOUND;
+      cell := '{}';
+      moment := '-infinity';
+      INSERT INTO @schema.rate_limits VALUES (keys[place], '{}', clock_timestamp()) ON CONFLICT DO NOTHING;
+      EXIT WHEN FOUND;
+    END LOOP;
+    stored[place] := cell;
+    kept[place] := moment;
+    ends[place] := 0;
+  END LOOP;`;
+
+/** Reads the clock: only once all rows are locked, so that time goes on within each. */
+const NOW = `
+  moment := clock_timestamp();
+  t := coalesce(clock, floor(extract(epoch FROM moment) * 1000)::bigint);`;
+
+/**
+ * Writes the rows that have changed. The indexed `expires_at` is moved with slack, so that most updates touch no index; then the
+ * cells that have expired are dropped.
+ */
+const WRITE = `
+  FOR place IN 1 .. cardinality(keys) LOOP
+    CONTINUE WHEN ends[place] = 0 AND stored[place] <> '{}';
+    moved := moment + least(ends[place] - t, ${MAX_EXPIRY_MS}) * interval '1 ms';
+    IF kept[place] >= moved AND stored[place] <> '{}' THEN
+      UPDATE @schema.rate_limits r SET cells = stored[place] WHERE r.key = keys[place];
+      CONTINUE;
+    END IF;
+    FOR digest, cell IN SELECT * FROM jsonb_each(stored[place]) LOOP
+      IF (cell -> 0)::bigint <= t THEN
+        stored[place] := stored[place] - digest;
+        DELETE FROM @schema.rate_limit_log h WHERE h.key = keys[place] AND h.id = digest;
+      END IF;
+    END LOOP;
+    IF stored[place] = '{}' THEN
+      DELETE FROM @schema.rate_limits r WHERE r.key = keys[place];
+    ELSE
+      UPDATE @schema.rate_limits r SET cells = stored[place],
+        expires_at = greatest(kept[place], moved + (moved - moment) / 4 + interval '1 min') WHERE r.key = keys[place];
+    END IF;
+  END LOOP;`;
+
+const DECIDE = `
+CREATE FUNCTION @decide(step text, keys text[], ids text[], limits bigint[], hits bigint[], clock bigint, lock_wait int) RETURNS text
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off -- or a plan that was made while the table was small would be kept while it grows
+AS $function$
+DECLARE${VARIABLES}
+  kept timestamptz[] := '{}'; -- until when each row is kept
+  ends bigint[] := '{}';      -- the latest expiry of what has changed in each row; 0 if nothing has
+  first int; last int; several boolean; allowed boolean;
+  seen bigint[] := '{}';      -- what was seen of each hit of a batch of several
+  actual bigint; has_receipt boolean; hit_at bigint; hit_window bigint; counted bigint; -- of a settlement
+  block_id text; block_changed boolean := false;
+  block_until bigint; block_level int; block_start bigint; block_pending bigint; block_before bigint; block_expiry bigint;
+  moved timestamptz;
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE 'rate limits are counted in transactions that are READ COMMITTED only' USING ERRCODE = 'object_not_in_prerequisite_state';
+  END IF;
+  PERFORM set_config('lock_timeout', lock_wait::text, true), set_config('synchronous_commit', 'off', true);
+${LOCK}
+${NOW}
+  CASE step
+  WHEN 'consume' THEN${CONSUME}
+  WHEN 'settle' THEN${SETTLE}
+  WHEN 'block' THEN${BLOCK}
+  WHEN 'remove' THEN${REMOVE}
+  END CASE;
+${WRITE}
+  RETURN '[' || t || answer || ']';
+END $function$;`;
+
+/** Says what hits would meet: the twin of `peekBatch`. It is STABLE, so that all it reads is of one moment; and it locks nothing. */
+const PEEK = `
+CREATE FUNCTION @peek(keys text[], ids text[], limits bigint[], hits bigint[], clock bigint) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $function$
+DECLARE${VARIABLES}
+BEGIN
+  FOR place IN 1 .. cardinality(keys) LOOP
+    SELECT r.cells INTO cell FROM @schema.rate_limits r WHERE r.key = keys[place];
+    stored[place] := cell;
+  END LOOP;
+${NOW}
+  FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
+    base := (number - 1) * ${NUMBERS_PER_HIT};
+    ${LOAD}
+    ${ofStrategy('remaining')}
+    reply := cell;
+    ${ANSWER("'0'")}
+  END LOOP;
+  RETURN '[' || t || answer || ']';
+END $function$;`;
+
+/** Tells the functions of this version of the package from those of others: both may run at once, and none is ever replaced. */
+export const VERSION = createHash('sha256').update(DECIDE).update(PEEK).digest('hex').slice(0, 8);
+
+/** The statements that create the functions, for names that are filled in. */
+export const FUNCTIONS: readonly string[] = [DECIDE, PEEK];

@@ -1,0 +1,115 @@
+import { FUNCTIONS, VERSION } from './functions.sql.js';
+
+/** The SQL of one schema, with all names filled in. */
+export interface SchemaSql {
+  /** The quoted name. */
+  readonly schema: string;
+  /** Decides: step, keys, ids, limits, hits, clock, lock wait in ms. A row with `answer`. */
+  readonly decideStatement: string;
+  /** Peeks: keys, ids, limits, hits, clock. A row with `answer`. */
+  readonly peekStatement: string;
+  /** Looks what is there already; a row of `installed` and `persistence` (`u` for an unlogged table). */
+  readonly look: string;
+  /** Creates what is missing, all or nothing, in one statement. Several processes may run it at once. */
+  readonly install: string;
+  /** Deletes up to $1 rows that have expired, but none that is locked. */
+  readonly sweep: string;
+  /** Deletes up to $3 rows whose keys lie from $1 to $2; a row with `count`. */
+  readonly reset: string;
+  /** Writes to the table without changing anything. */
+  readonly probe: string;
+  /** Makes unlogged tables logged. */
+  readonly makeDurable: string;
+  /** Lets a role (quoted) create the tables and functions, or use those that are there. */
+  grant(role: string): string;
+}
+
+const TABLES = (kind: 'UNLOGGED ' | ''): string => `
+CREATE ${kind}TABLE @schema.rate_limits (
+  key text COLLATE "C" PRIMARY KEY,
+  cells jsonb NOT NULL, -- by digest of a limit's id, with a "!" for its block: [epoch ms at which it expires, ...state]
+  expires_at timestamptz NOT NULL
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX rate_limits_expires_at ON @schema.rate_limits (expires_at);
+CREATE ${kind}TABLE @schema.rate_limit_log ( -- the hits of moving windows
+  key text COLLATE "C",
+  id text COLLATE "C",
+  at bigint,
+  total bigint NOT NULL, -- units up to and including this entry
+  PRIMARY KEY (key, id, at)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);`;
+
+/** Looks before it creates: `IF NOT EXISTS` fails without the right to create, even where everything exists. */
+const INSTALL = (kind: 'UNLOGGED ' | ''): string => `
+DO $install$ BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('nestjs-limits'));
+  IF to_regnamespace('@schema') IS NULL THEN
+    CREATE SCHEMA @schema;
+  END IF;
+  IF to_regclass('@schema.rate_limits') IS NULL THEN${TABLES(kind)}
+  END IF;
+  IF to_regproc('@decide') IS NULL THEN${FUNCTIONS.join('')}
+  END IF;
+END $install$`;
+
+const SWEEP = `
+WITH gone AS (
+  DELETE FROM @schema.rate_limits WHERE key = ANY(ARRAY(
+    SELECT key FROM @schema.rate_limits WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT $1::text::int
+    FOR UPDATE SKIP LOCKED)) RETURNING key),
+logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
+SELECT count(*)::int AS count FROM gone`;
+
+const RESET = `
+WITH gone AS (
+  DELETE FROM @schema.rate_limits WHERE key = ANY(ARRAY(
+    SELECT key FROM @schema.rate_limits WHERE key >= $1::text AND key < $2::text ORDER BY key LIMIT $3::text::int
+    FOR UPDATE)) RETURNING key),
+logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
+SELECT count(*)::int AS count FROM gone`;
+
+const LOOK = `
+SELECT to_regproc('@decide') IS NOT NULL AS installed,
+  (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('@schema.rate_limits')) AS persistence`;
+
+/** The arguments that both functions have, from a place on. Every parameter is text, which all drivers pass on as it is. */
+const ARGUMENTS = (place: number): string =>
+  ['text[]', 'text[]', 'bigint[]', 'bigint[]', 'bigint']
+    .map((type, index) => `$${place + index}::text::${type}`)
+    .join(', ');
+
+/** Fills in the names. */
+export function schemaSql(schema: string, durable: boolean): SchemaSql {
+  const quoted = `"${schema.replaceAll('"', '""')}"`;
+  const [decide, peek] = [`${quoted}.decide_${VERSION}`, `${quoted}.peek_${VERSION}`];
+  const fill = (sql: string): string =>
+    sql
+      .replaceAll("'@schema", `'${escapeQuotes(quoted)}`)
+      .replaceAll("'@decide", `'${escapeQuotes(decide)}`)
+      .replaceAll('@schema', quoted)
+      .replaceAll('@decide', decide)
+      .replaceAll('@peek', peek)
+      .trim();
+  return {
+    schema: quoted,
+    decideStatement: fill(`SELECT @decide($1::text, ${ARGUMENTS(2)}, $7::text::int) AS answer`),
+    peekStatement: fill(`SELECT @peek(${ARGUMENTS(1)}) AS answer`),
+    look: fill(LOOK),
+    install: fill(INSTALL(durable ? '' : 'UNLOGGED ')),
+    sweep: fill(SWEEP),
+    reset: fill(RESET),
+    probe: fill("UPDATE @schema.rate_limits SET cells = cells WHERE key = ''"),
+    makeDurable: fill(
+      'ALTER TABLE @schema.rate_limits SET LOGGED; ALTER TABLE @schema.rate_limit_log SET LOGGED;',
+    ),
+    grant: (role) =>
+      fill(
+        `CREATE SCHEMA IF NOT EXISTS @schema; GRANT USAGE, CREATE ON SCHEMA @schema TO ${role}; ` +
+          `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA @schema TO ${role};`,
+      ),
+  };
+}
+
+function escapeQuotes(text: string): string {
+  return text.replaceAll("'", "''");
+}

@@ -1,0 +1,18 @@
+const SWEEP_INTERVAL_MS = 10_000;
+const DECISIONS_PER_SWEEP = 1000;
+
+/** Says when calls sweep: there is no timer, since without calls nothing new expires. */
+export class SweepSchedule {
+  #decisions = 0;
+  #swept = performance.now();
+
+  /** Counts decisions, and returns true if the next sweep is due. */
+  isDue(decisions: number): boolean {
+    this.#decisions += decisions;
+    if (this.#decisions < DECISIONS_PER_SWEEP && performance.now() < this.#swept + SWEEP_INTERVAL_MS)
+      return false;
+    this.#decisions = 0;
+    this.#swept = performance.now();
+    return true;
+  }
+}

@@ -1,0 +1,141 @@
+import { execFile } from 'node:child_process';
+import { chmodSync, chownSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client, type QueryResultRow } from 'pg';
+import { findProgram } from './programs.js';
+import { freePort, serverDirectory, startServer, type Server } from './server-process.js';
+
+const run = promisify(execFile);
+
+export interface StartPostgresOptions {
+  /** Settings of the server, such as `{ max_connections: '5' }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Starts a PostgreSQL server of Debian's, or of the folder of programs that POSTGRESQL_BIN names. */
+export async function startPostgres({ settings = {} }: StartPostgresOptions = {}): Promise<Server> {
+  const user = otherUser();
+  const directory = directoryOf('postgres', user);
+  const data = join(directory, 'data');
+  await run(
+    program('initdb'),
+    ['-D', data, '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    {
+      cwd: directory,
+      ...user,
+    },
+  );
+  const port = await freePort();
+  const uri = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  const all = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: directory,
+    fsync: 'off',
+    ...settings,
+  };
+  return startServer({
+    name: 'postgres',
+    command: program('postgres'),
+    args: [
+      '-D',
+      data,
+      '-p',
+      String(port),
+      ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    directory,
+    port,
+    uri,
+    user,
+    killSignal: 'SIGQUIT', // ends its other processes with it, as a crash does
+    ready: async () => (await queryPostgres(uri, 'SELECT 1')).length === 1,
+  });
+}
+
+/** Starts a PgBouncer in transaction mode before a server. */
+export async function startPgBouncer({ port: serverPort }: Server): Promise<Server> {
+  const user = otherUser();
+  const directory = directoryOf('pgbouncer', user);
+  const port = await freePort();
+  const config = join(directory, 'pgbouncer.ini');
+  const lines = [
+    '[databases]',
+    `* = host=127.0.0.1 port=${serverPort}`,
+    '[pgbouncer]',
+    'listen_addr = 127.0.0.1',
+    `listen_port = ${port}`,
+    'unix_socket_dir =',
+    'auth_type = any',
+    'pool_mode = transaction',
+    'default_pool_size = 5', // fewer than the clients have connections
+  ];
+  writeFileSync(
+    config,
+    lines
+      .map((line) => `${line}\n`)
+      .join('')
+      .replace('* = host', '* = user=postgres host'),
+  );
+  const uri = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  return startServer({
+    name: 'pgbouncer',
+    command: program('pgbouncer'),
+    args: [config],
+    directory,
+    port,
+    uri,
+    user,
+    ready: async () => (await queryPostgres(uri, 'SELECT 1')).length === 1,
+  });
+}
+
+/** Runs one statement on a connection of its own. */
+export async function queryPostgres(
+  uri: string,
+  text: string,
+  values?: unknown[],
+): Promise<QueryResultRow[]> {
+  return withPostgres(uri, async (client) => (await client.query(text, values)).rows);
+}
+
+/** Does something on a connection that is closed afterwards. */
+export async function withPostgres<T>(uri: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: uri, connectionTimeoutMillis: 2000 });
+  client.on('error', () => undefined); // the server may end it
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
+
+export async function postgresVersion({ uri }: Server): Promise<string> {
+  const [row] = await queryPostgres(uri, 'SHOW server_version');
+  return String(row?.['server_version']);
+}
+
+function program(name: string): string {
+  const folder = process.env['POSTGRESQL_BIN'];
+  const path = folder && name !== 'pgbouncer' ? join(folder, name) : findProgram(name);
+  if (path === undefined) throw new Error(`There is no ${name}.`);
+  return path;
+}
+
+/** The servers refuse to run as root. */
+function otherUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const [, uid, gid] = /^nobody:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8')) ?? [];
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** A directory that belongs to the user, in one that the user may pass. */
+function directoryOf(name: string, user: { uid: number; gid: number } | undefined): string {
+  const directory = serverDirectory(name);
+  if (user !== undefined) {
+    chmodSync(dirname(directory), 0o711);
+    chownSync(directory, user.uid, user.gid);
+  }
+  return directory;
+}
