@@ -74,7 +74,8 @@ export function withSsl(
   ssl: boolean | ConnectionOptions | undefined,
 ): ConnectionSettings {
   if (ssl === undefined) return settings;
-  if (typeof ssl === 'boolean') return { ...settings, ssl: ssl && (settings.ssl || true) };
+  if (typeof ssl === 'boolean')
+    return { ...settings, ssl: ssl && typeof settings.ssl === 'object' ? settings.ssl : ssl };
   return { ...settings, ssl: { ...(typeof settings.ssl === 'object' ? settings.ssl : {}), ...ssl } };
 }
 

@@ -287,7 +287,7 @@ function assertOptions(
     withoutUndefined(options),
     isUri ? [...OWN_OPTIONS, ...POOL_OPTIONS] : OWN_OPTIONS,
   );
-  if (typeof schema !== 'string' || !/^[^\0]{1,63}$/.test(schema) || /^pg_/.test(schema)) {
+  if (typeof schema !== 'string' || !/^[^\0]{1,63}$/.test(schema) || schema.startsWith('pg_')) {
     throw new ConfigurationError(
       `The schema of a PostgreSQLStorage must be a name of 1 to 63 characters that does not begin with "pg_"; got ${describeValue(schema)}.`,
     );

@@ -132,7 +132,7 @@ export const movingWindowSql: SqlStrategy = {
       goal := moving_total - greatest(0, least(moving_total - moving_left, amount) - 1);
       ${FIND('oldest')}
       later := oldest;
-      IF NOT taken AND cost > amount - (moving_total - moving_left) AND cost <= amount THEN
+      IF NOT taken AND cost > remaining AND cost <= amount THEN
         goal := moving_total - (amount - cost);
         ${FIND('later')}
       END IF;

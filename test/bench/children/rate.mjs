@@ -1,9 +1,9 @@
-/** A process with one subject in it, over a MongoDB server: counts how many hits it decides in a second. */
+/** A process with one subject in it, over a server: counts how many hits it decides in a second. */
 import { answerQuestions } from '../support/child.mjs';
 import { makeKeys } from '../support/keys.mjs';
-import { subjects } from '../mongodb-subjects.mjs';
 
-const [name, uri] = process.argv.slice(2);
+const [store, name, uri] = process.argv.slice(2);
+const { subjects } = await import(`../${store}-subjects.mjs`);
 const decide = await subjects[name](uri);
 
 answerQuestions({
