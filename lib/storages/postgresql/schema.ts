@@ -46,7 +46,7 @@ export class Schema {
   async #provide(query: Query): Promise<void> {
     const [found] = await query({ text: this.sql.look, values: [] });
     if (found?.['installed'] !== true) await query({ text: this.sql.install });
-    else if (this.durable && found['persistence'] === 'u') {
+    else if (this.durable && found['unlogged'] === true) {
       throw new StorageError(
         `The tables of the schema ${this.sql.schema} are not logged, so that a crash empties them, but "durable" is true. ` +
           `Run: ${this.sql.makeDurable}`,

@@ -8,7 +8,7 @@ export interface SchemaSql {
   readonly decideStatement: string;
   /** Peeks: keys, ids, limits, hits, clock. A row with `answer`. */
   readonly peekStatement: string;
-  /** Looks what is there already; a row of `installed` and `persistence` (`u` for an unlogged table). */
+  /** Looks what is there already; a row of `installed` and `unlogged`. */
   readonly look: string;
   /** Creates what is missing, all or nothing, in one statement. Several processes may run it at once. */
   readonly install: string;
@@ -24,29 +24,35 @@ export interface SchemaSql {
   grant(role: string): string;
 }
 
-const TABLES = (kind: 'UNLOGGED ' | ''): string => `
-CREATE ${kind}TABLE @schema.rate_limits (
-  key text COLLATE "C" PRIMARY KEY,
-  cells jsonb NOT NULL, -- by digest of a limit's id, with a "!" for its block: [epoch ms at which it expires, ...state]
-  expires_at timestamptz NOT NULL
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX rate_limits_expires_at ON @schema.rate_limits (expires_at);
-CREATE ${kind}TABLE @schema.rate_limit_log ( -- the hits of moving windows
-  key text COLLATE "C",
-  id text COLLATE "C",
-  at bigint,
-  total bigint NOT NULL, -- units up to and including this entry
-  PRIMARY KEY (key, id, at)
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);`;
+type TableKind = 'UNLOGGED ' | '';
+
+const IDENTITIES = (kind: TableKind): string => `
+    CREATE ${kind}TABLE @schema.rate_limits (
+      key text COLLATE "C" PRIMARY KEY,
+      cells jsonb NOT NULL, -- by digest of a limit's id, with a "!" for its block: [epoch ms at which it expires, ...state]
+      expires_at timestamptz NOT NULL
+    ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+    CREATE INDEX rate_limits_expires_at ON @schema.rate_limits (expires_at);`;
+
+const LOG = (kind: TableKind): string => `
+    CREATE ${kind}TABLE @schema.rate_limit_log ( -- the hits of moving windows
+      key text COLLATE "C",
+      id text COLLATE "C", -- digest of the limit's id
+      at bigint,
+      total bigint NOT NULL, -- units up to and including this entry
+      PRIMARY KEY (key, id, at)
+    ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);`;
 
 /** Looks before it creates: `IF NOT EXISTS` fails without the right to create, even where everything exists. */
-const INSTALL = (kind: 'UNLOGGED ' | ''): string => `
+const INSTALL = (kind: TableKind): string => `
 DO $install$ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('nestjs-limits'));
   IF to_regnamespace('@schema') IS NULL THEN
     CREATE SCHEMA @schema;
   END IF;
-  IF to_regclass('@schema.rate_limits') IS NULL THEN${TABLES(kind)}
+  IF to_regclass('@schema.rate_limits') IS NULL THEN${IDENTITIES(kind)}
+  END IF;
+  IF to_regclass('@schema.rate_limit_log') IS NULL THEN${LOG(kind)}
   END IF;
   IF to_regproc('@decide') IS NULL THEN${FUNCTIONS.join('')}
   END IF;
@@ -69,8 +75,8 @@ logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
 SELECT count(*)::int AS count FROM gone`;
 
 const LOOK = `
-SELECT to_regproc('@decide') IS NOT NULL AS installed,
-  (SELECT relpersistence::text FROM pg_class WHERE oid = to_regclass('@schema.rate_limits')) AS persistence`;
+SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 2 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
+FROM pg_class WHERE oid IN (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'))`;
 
 /** The arguments that both functions have, from a place on. Every parameter is text, which all drivers pass on as it is. */
 const ARGUMENTS = (place: number): string =>
