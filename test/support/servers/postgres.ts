@@ -90,6 +90,13 @@ export async function startPgBouncer({ port: serverPort }: Server): Promise<Serv
   });
 }
 
+/** Stops a server with all of its processes, or lets it go on. */
+export function signalPostgres({ pid }: Server, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  process.kill(pid, signal);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+  for (const child of children.filter((text) => /\d/.test(text))) process.kill(Number(child), signal);
+}
+
 /** Runs one statement on a connection of its own. */
 export async function queryPostgres(
   uri: string,
