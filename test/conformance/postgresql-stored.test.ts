@@ -22,10 +22,13 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     await open().reset();
     await storages.close();
   });
-  afterAll(() => client.end());
+  afterAll(async () => {
+    await client.query('DROP SCHEMA stored CASCADE');
+    await client.end();
+  });
 
   function open(options: PostgreSQLStorageOptions = {}): PostgreSQLStorage {
-    return storages.open(uri, options);
+    return storages.open(uri, { schema: 'stored', ...options });
   }
 
   async function rows(text: string, ...values: unknown[]): Promise<Record<string, unknown>[]> {
@@ -33,7 +36,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
   }
 
   async function storedCells(): Promise<unknown> {
-    const [row] = await rows('SELECT cells FROM nestjs_limits.rate_limits WHERE key = $1', KEY);
+    const [row] = await rows('SELECT cells FROM stored.rate_limits WHERE key = $1', KEY);
     return row?.['cells'];
   }
 
@@ -59,7 +62,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     await storage.consume(hitsOn([limit]));
     clock.advance(100);
     await storage.consume(hitsOn([limit], 2));
-    const log = 'SELECT key, id, at::float8, total::float8 FROM nestjs_limits.rate_limit_log ORDER BY at';
+    const log = 'SELECT key, id, at::float8, total::float8 FROM stored.rate_limit_log ORDER BY at';
     expect(await rows(log)).toEqual([
       { key: KEY, id: limit.digest, at: start, total: 1 },
       { key: KEY, id: limit.digest, at: start + 100, total: 3 },
@@ -77,7 +80,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
       await storage.consume(hitsOn([limit]));
       clock.advance(50);
     }
-    const [row] = await rows('SELECT count(*)::int AS count FROM nestjs_limits.rate_limit_log');
+    const [row] = await rows('SELECT count(*)::int AS count FROM stored.rate_limit_log');
     expect(row?.['count']).toBeLessThanOrEqual(20 + 8);
   });
 
@@ -89,7 +92,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     clock.advance(SECOND);
     await storage.consume(hitsOn([long]));
     expect(Object.keys((await storedCells()) as object)).toEqual([long.digest]);
-    expect(await rows('SELECT * FROM nestjs_limits.rate_limit_log')).toEqual([]);
+    expect(await rows('SELECT * FROM stored.rate_limit_log')).toEqual([]);
   });
 
   it('is nothing where nothing counts: neither after a refusal nor after a refund', async () => {
@@ -98,15 +101,15 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect((await storage.consume(hitsOn([none]))).allowed).toBe(false);
     const receipts = receiptsOf(await storage.consume(hitsOn([one])));
     await storage.settle(receipts.map((receipt) => ({ ...receipt, actual: 0 })));
-    expect(await rows('SELECT * FROM nestjs_limits.rate_limits')).toEqual([]);
-    expect(await rows('SELECT * FROM nestjs_limits.rate_limit_log')).toEqual([]);
+    expect(await rows('SELECT * FROM stored.rate_limits')).toEqual([]);
+    expect(await rows('SELECT * FROM stored.rate_limit_log')).toEqual([]);
   });
 
   it('is not written by a hit that is refused and changes nothing', async () => {
     const storage = open();
     const limit = limitOf('fixed-window', { amount: 1 });
     await storage.consume(hitsOn([limit]));
-    const version = 'SELECT xmin::text, ctid::text FROM nestjs_limits.rate_limits';
+    const version = 'SELECT xmin::text, ctid::text FROM stored.rate_limits';
     await storage.consume(hitsOn([limit]));
     const before = await rows(version);
     await storage.consume(hitsOn([limit]));
@@ -119,7 +122,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     const limit = limitOf('fixed-window-elastic-expiry', { amount: 1000 });
     await storage.consume(hitsOn([limit]));
     const expiry =
-      'SELECT expires_at, expires_at - clock_timestamp() > $1::interval AS later FROM nestjs_limits.rate_limits';
+      'SELECT expires_at, expires_at - clock_timestamp() > $1::interval AS later FROM stored.rate_limits';
     const [first] = await rows(expiry, '75 minutes');
     expect(first?.['later']).toBe(true);
     await rows('SELECT pg_stat_reset()');
@@ -129,7 +132,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     }
     expect((await rows(expiry, '75 minutes'))[0]?.['expires_at']).toEqual(first?.['expires_at']);
     const updates =
-      "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'rate_limits' AND schemaname = 'nestjs_limits'";
+      "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'rate_limits' AND schemaname = 'stored'";
     await storages.close(); // a connection that ends tells its statistics
     await until(async () => Number((await rows(updates))[0]?.['all']) >= 200, 'the statistics');
     expect((await rows(updates))[0]?.['hot']).toBeGreaterThan(180);
@@ -140,18 +143,21 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     const limit = limitOf('moving-window');
     for (const identity of ['gone', 'locked', 'kept']) await storage.consume(hitsOn([limit], 1, identity));
     await rows(
-      "UPDATE nestjs_limits.rate_limits SET expires_at = now() - interval '1 s' WHERE key LIKE '%{gone}' OR key LIKE '%{locked}'",
+      "UPDATE stored.rate_limits SET expires_at = now() - interval '1 s' WHERE key LIKE '%{gone}' OR key LIKE '%{locked}'",
     );
     await rows('BEGIN');
-    await rows("SELECT FROM nestjs_limits.rate_limits WHERE key LIKE '%{locked}' FOR UPDATE");
+    await rows("SELECT FROM stored.rate_limits WHERE key LIKE '%{locked}' FOR UPDATE");
     const other = limitOf('fixed-window', { amount: 5000 });
     await Promise.all(Array.from({ length: 1000 }, () => storage.consume(hitsOn([other]))));
-    const keys = 'SELECT key FROM nestjs_limits.rate_limits WHERE key NOT LIKE $1 ORDER BY 1';
-    await until(async () => (await rows(keys, '%42}')).length === 2, 'the sweep');
-    await rows('COMMIT');
+    const keys = 'SELECT key FROM stored.rate_limits WHERE key NOT LIKE $1 ORDER BY 1';
+    try {
+      await until(async () => (await rows(keys, '%42}')).length === 2, 'the sweep');
+    } finally {
+      await rows('COMMIT');
+    }
     const left = [{ key: 'nestjs-limits:{kept}' }, { key: 'nestjs-limits:{locked}' }];
     expect(await rows(keys, '%42}')).toEqual(left);
-    expect(await rows('SELECT key FROM nestjs_limits.rate_limit_log ORDER BY 1')).toEqual(left);
+    expect(await rows('SELECT key FROM stored.rate_limit_log ORDER BY 1')).toEqual(left);
   });
 
   it('is kept for as long as a timestamp can tell, at most', async () => {
