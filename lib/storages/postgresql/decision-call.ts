@@ -3,6 +3,7 @@ import type { Limit } from '../../core/limit.js';
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import { peekBatch, type ReadableCells } from '../apply-batch.js';
+import { NUMBERS_PER_LIMIT } from './sql/pieces.sql.js';
 import { sqlStrategyNames } from './strategies/sql-strategies.js';
 
 /** What a call does to its batches. */
@@ -71,9 +72,6 @@ export function readAnswer(step: Step, batches: readonly PlannedBatch[], answer:
 }
 
 const NOTHING: AnsweredHit = [0, null];
-
-/** How many numbers stand for a limit in the functions; the durations of all blocks follow after those of all limits. */
-const NUMBERS_PER_LIMIT = 9;
 
 function limitNumbers(limits: readonly Limit[]): number[] {
   const durations: number[] = [];

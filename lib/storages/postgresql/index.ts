@@ -4,5 +4,6 @@
  * @packageDocumentation
  */
 
-export { PostgreSQLStorage, type PostgreSQLStorageOptions } from './postgresql.storage.js';
+export { PostgreSQLStorage } from './postgresql.storage.js';
+export type { PostgreSQLStorageOptions } from './postgresql.options.js';
 export type { PostgreSQLClient } from './connections.js';

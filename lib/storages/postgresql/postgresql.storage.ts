@@ -1,74 +1,29 @@
-import { createHash } from 'node:crypto';
-import type { ConnectionOptions } from 'node:tls';
-import { describeValue } from '../../common/describe.js';
-import { ConfigurationError } from '../../common/errors.js';
-import {
-  assertBoolean,
-  assertKnownOptions,
-  assertWholeNumber,
-  withoutUndefined,
-} from '../../common/options.js';
 import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { closedError, failureOf } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
+import { identityKeys, ServerStorage } from '../server.storage.js';
 import { CallGatherer, type WaitingBatch } from './call-gatherer.js';
-import {
-  codeOf,
-  givenConnections,
-  type Connections,
-  type PostgreSQLClient,
-  type Row,
-  type Statement,
-} from './connections.js';
-import { readAnswer, writeArguments, type Step } from './decision-call.js';
-import { independentParts } from './independent-parts.js';
+import { codeOf, givenConnections, type Connections, type PostgreSQLClient } from './connections.js';
+import { readAnswer, writeArguments, type PlannedBatch, type Step } from './decision-call.js';
+import { postgreSQLKey } from './postgresql-key.js';
 import { parsePostgreSQLUri, withSsl } from './postgresql-uri.js';
-import { Schema } from './schema.js';
+import { resolveOptions, type PostgreSQLStorageOptions, type ResolvedOptions } from './postgresql.options.js';
+import { MAX_ATTEMPTS, partsToRetry } from './retries.js';
+import { Schema, type Query } from './schema.js';
 import { schemaSql, type SchemaSql } from './sql/schema.sql.js';
 import { SweepSchedule } from './sweep-schedule.js';
 
-/** Options of {@link PostgreSQLStorage}. */
-export interface PostgreSQLStorageOptions extends ServerStorageOptions {
-  /** The schema of the tables and functions, which the storage creates. Default: `'nestjs_limits'`. */
-  schema?: string | undefined;
-  /**
-   * Whether counts survive a crash of the server and a failover, but for the last 0.6 s. Costs 139 bytes of WAL per decision.
-   * Read when the tables are created. Default: false, unlogged tables, which a crash or failover empties.
-   */
-  durable?: boolean | undefined;
-  /** Most connections of the storage's own pool. Not for a given client. Default: 4. */
-  connections?: number | undefined;
-  /** TLS options of `node:tls`, which are added to those of the URI's `sslmode`. Not for a given client. */
-  ssl?: boolean | ConnectionOptions | undefined;
-}
-
-const OWN_OPTIONS = ['clock', 'durable', 'keyPrefix', 'schema', 'timeout'];
-const POOL_OPTIONS = ['connections', 'ssl'];
-
-const DEFAULT_SCHEMA = 'nestjs_limits';
-const DEFAULT_CONNECTIONS = 4;
-
-/** An entry of an index holds 2704 bytes at most; the log's has an id and a time, too. */
-const MAX_KEY_BYTES = 1024;
-const MAX_PREFIX_LENGTH = 200;
-/** NUL, which the server refuses, and lone surrogates, which in UTF-8 are all the same. */
-const UNSTORABLE = /\0|\p{Cs}/u;
-
+/** How many rows one step of `reset` or a sweep deletes. */
 const ROWS_PER_STEP = 1000;
 
-/** Parts of the time that a call has left, for which it waits for one lock: the batches of a gathered call need time for another. */
+/** Parts of the time left that a call waits for a lock: gathered batches need time to be sent again one by one. */
 const LOCK_WAIT = { gathered: 0.4, alone: 0.9 } as const;
 
-/** Errors after which nothing was counted: of a value, so that each batch is sent alone; or of a lock, so that each row is. */
-const BAD_VALUE = /^(?:2[23]|54)/;
-const NOT_LOCKED = /^(?:40001|40P01|55P03)$/;
-
 /**
- * Counts on PostgreSQL, 13 or later, by its clock: one row per identity. One call of a function decides a batch, whatever its limits
- * and identities; the calls of one turn of the event loop are gathered into one. The storage creates what it needs in a schema of its
- * own, and deletes what has expired as it goes.
+ * Counts on PostgreSQL, 13 or later, by its clock: one row per identity. One call of a function decides a batch, whatever its
+ * limits and identities; the calls of one turn of the event loop are gathered into one. The storage creates its tables and
+ * functions in a schema of its own, and deletes expired rows as it is called.
  *
  * @example
  * ```ts
@@ -94,9 +49,9 @@ export class PostgreSQLStorage extends ServerStorage {
    * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
    */
   constructor(connection: string | PostgreSQLClient, options: PostgreSQLStorageOptions = {}) {
-    const { keyPrefix, clock, timeout, connections = DEFAULT_CONNECTIONS } = options;
+    const { keyPrefix, clock, timeout } = options;
     super({ keyPrefix, clock, timeout });
-    const { schema, durable } = assertOptions(this.keyPrefix, connection, options);
+    const resolved = resolveOptions(connection, options);
     this.#now = clock === undefined ? () => null : () => String(clock.now());
     this.capabilities = {
       atomicity: 'batch',
@@ -104,13 +59,10 @@ export class PostgreSQLStorage extends ServerStorage {
       strategies: strategyNames,
       maxMovingWindow: 100_000,
     };
-    this.#sql = schemaSql(schema, durable);
-    this.#schema = new Schema(this.#sql, durable);
-    this.#gatherer = new CallGatherer(connections, (step, waiting) => this.#send(step, waiting));
-    this.#connections =
-      typeof connection === 'string'
-        ? open(connection, options, this.timeout)
-        : Promise.resolve(givenConnections(connection));
+    this.#sql = schemaSql(resolved.schema, resolved.durable);
+    this.#schema = new Schema(this.#sql, resolved.durable);
+    this.#gatherer = new CallGatherer(resolved.connections, (step, waiting) => this.#send(step, waiting));
+    this.#connections = connect(connection, resolved, this.timeout);
     this.#connections.catch(() => undefined); // the first call says what is wrong
   }
 
@@ -141,173 +93,107 @@ export class PostgreSQLStorage extends ServerStorage {
   }
 
   override async reset(): Promise<number> {
-    const [from, to] = [identityKeys(this.keyPrefix), identityKeys(this.keyPrefix).replace('{', '|')];
-    const statement = { text: this.#sql.reset, values: [from, to, String(ROWS_PER_STEP)] };
+    const from = identityKeys(this.keyPrefix);
+    const values = [from, from.replace('{', '|'), String(ROWS_PER_STEP)];
     let removed = 0;
-    for (let count = ROWS_PER_STEP; count > 0; removed += count) {
+    for (let count = ROWS_PER_STEP; count === ROWS_PER_STEP; removed += count) {
       const [row] = await this.call(() =>
-        this.#within(performance.now(), (query) => this.#schema.use(query, () => query(statement))),
+        this.#within(performance.now(), (query) => query({ text: this.#sql.reset, values })),
       );
       count = Number(row?.['count'] ?? 0);
     }
     return removed;
   }
 
-  /** A server that only reads, or a role that may only read, refuses an update even of no row. */
-  protected override async probe(): Promise<void> {
-    await this.#within(performance.now(), (query) =>
-      this.#schema.use(query, () => query({ text: this.#sql.probe, values: [] })),
-    );
-  }
-
   override reconnect(): void {
     if (!this.closed) this.#connections.then((connections) => connections.reconnect()).catch(() => undefined);
+  }
+
+  /** A server or role that may only read refuses an update, even of no row. */
+  protected override async probe(): Promise<void> {
+    await this.#within(performance.now(), (query) => query({ text: this.#sql.probe, values: [] }));
   }
 
   protected override async release(): Promise<void> {
     await withTimeout(this.timeout, async () => (await this.#connections).close()).catch(() => undefined);
   }
 
-  #gather(step: Step, batch: readonly (Hit | Settlement)[]): Promise<BatchResult> {
+  #gather(step: Step, batch: PlannedBatch): Promise<BatchResult> {
     return this.call(() => this.#gatherer.add(step, batch));
   }
 
   /** Settles all batches of a call; those that have waited for too long are not sent. */
   async #send(step: Step, waiting: readonly WaitingBatch[]): Promise<void> {
-    const now = performance.now();
-    const inTime = waiting.filter(({ since }) => now < since + this.timeout && !this.closed);
+    const oldest = performance.now() - this.timeout;
+    const wanted = waiting.filter(({ since }) => since > oldest && !this.closed);
     for (const entry of waiting) {
-      if (!inTime.includes(entry))
+      if (!wanted.includes(entry))
         entry.reject(this.closed ? closedError(this) : queueTimeoutError(String(this), this.timeout));
     }
-    if (inTime.length > 0) await this.#decide(step, inTime, NOT_LOCKED_RETRIES);
+    if (wanted.length > 0) await this.#decide(step, wanted, 1);
     this.#sweepIfDue(waiting.length);
   }
 
-  /** Decides batches in one call. One that fails does not touch the others: they are sent again without it. */
-  async #decide(step: Step, waiting: readonly WaitingBatch[], retries: number): Promise<void> {
+  async #decide(step: Step, waiting: readonly WaitingBatch[], attempt: number): Promise<void> {
     try {
-      const results = await this.#call(step, waiting);
+      const results = await this.#callFunction(step, waiting);
       waiting.forEach(({ resolve }, index) => resolve(results[index] as BatchResult));
     } catch (error) {
-      const parts = partsToSendAgain(waiting, codeOf(error), retries);
-      if (parts.length > 0) await Promise.all(parts.map((part) => this.#decide(step, part, retries - 1)));
-      else for (const { reject } of waiting) reject(failureOf(this, error));
+      const parts = attempt < MAX_ATTEMPTS ? partsToRetry(waiting, codeOf(error)) : [];
+      if (parts.length === 0) for (const { reject } of waiting) reject(failureOf(this, error));
+      await Promise.all(parts.map((part) => this.#decide(step, part, attempt + 1)));
     }
   }
 
-  #call(step: Step, waiting: readonly WaitingBatch[]): Promise<BatchResult[]> {
+  async #callFunction(step: Step, waiting: readonly WaitingBatch[]): Promise<BatchResult[]> {
     const batches = waiting.map(({ batch }) => batch);
-    const since = Math.min(...waiting.map(({ since }) => since));
-    return this.#within(since, (query, left) =>
-      this.#schema.use(query, async () => {
-        const { keys, ids, limits, hits } = writeArguments(step, batches, (identity) =>
-          this.#keyOf(identity),
-        );
-        const lockWait = Math.ceil(left() * (waiting.length > 1 ? LOCK_WAIT.gathered : LOCK_WAIT.alone));
-        const values = [keys, ids, limits, hits, this.#now()];
-        const statement =
-          step === 'peek'
-            ? { text: this.#sql.peekStatement, values }
-            : { text: this.#sql.decideStatement, values: [step, ...values, String(lockWait)] };
-        const [row] = await query(statement);
-        return readAnswer(step, batches, String(row?.['answer']));
-      }),
+    const { keys, ids, limits, hits } = writeArguments(step, batches, (identity) =>
+      postgreSQLKey(this.keyPrefix, identity),
     );
+    const since = Math.min(...waiting.map((entry) => entry.since));
+    const part = waiting.length > 1 ? LOCK_WAIT.gathered : LOCK_WAIT.alone;
+    const [row] = await this.#within(since, (query) => {
+      const values = [keys, ids, limits, hits, this.#now()];
+      if (step === 'peek') return query({ text: this.#sql.peek, values });
+      const lockWait = String(Math.ceil(this.#timeLeft(since) * part));
+      return query({ text: this.#sql.decide, values: [step, ...values, lockWait] });
+    });
+    return readAnswer(step, batches, String(row?.['answer']));
   }
 
-  /** Runs statements within the timeout. */
-  #within<T>(
-    since: number,
-    run: (query: (statement: Statement) => Promise<readonly Row[]>, left: () => number) => Promise<T>,
-  ): Promise<T> {
-    const left = (): number => Math.max(1, Math.ceil(since + this.timeout - performance.now()));
+  /** Runs a statement on the schema within the timeout. */
+  #within<T>(since: number, run: (query: Query) => Promise<T>): Promise<T> {
     return withTimeout(
       this.timeout,
       async (late) => {
         const connections = await this.#connections;
-        return run((statement) => connections.query(statement, late, left()), left);
+        const query: Query = (statement) => connections.query(statement, late, this.#timeLeft(since));
+        return this.#schema.use(query, () => run(query));
       },
       since,
     );
   }
 
-  /** Forgets some of what has expired, without anybody waiting for it. */
+  /** Ms that a call has left, at least 1. */
+  #timeLeft(since: number): number {
+    return Math.max(1, Math.ceil(since + this.timeout - performance.now()));
+  }
+
+  /** Deletes some of what has expired, without anybody waiting for it. */
   #sweepIfDue(decisions: number): void {
-    if (!this.#sweeps.isDue(decisions) || this.closed) return;
+    if (this.closed || !this.#sweeps.isDue(decisions)) return;
     const statement = { text: this.#sql.sweep, values: [String(ROWS_PER_STEP)] };
     this.#within(performance.now(), (query) => query(statement)).catch(() => undefined);
   }
-
-  #keyOf(identity: string): string {
-    const key = identityKey(this.keyPrefix, identity);
-    if (Buffer.byteLength(key) <= MAX_KEY_BYTES && !UNSTORABLE.test(key)) return key;
-    // UTF-16 keeps lone surrogates apart. Without the last brace it is no identity's key.
-    const digest = createHash('sha256').update(identity, 'utf16le').digest('base64url');
-    return `${identityKeys(this.keyPrefix)}#${digest}`;
-  }
 }
 
-/** How often batches are sent again: apart from the others, and once more after a deadlock with another application. */
-const NOT_LOCKED_RETRIES = 2;
-
-/** The parts in which batches are sent again after an error; none if that would not help, or something may have been counted. */
-function partsToSendAgain(
-  waiting: readonly WaitingBatch[],
-  code: string,
-  retries: number,
-): (readonly WaitingBatch[])[] {
-  if (retries === 0) return [];
-  if (BAD_VALUE.test(code)) return waiting.length > 1 ? waiting.map((entry) => [entry]) : [];
-  if (!NOT_LOCKED.test(code)) return [];
-  const parts = independentParts(waiting);
-  return parts.length > 1 || code.startsWith('40') ? parts : [];
-}
-
-interface SchemaOptions {
-  readonly schema: string;
-  readonly durable: boolean;
-}
-
-function assertOptions(
-  keyPrefix: string,
-  connection: unknown,
-  options: PostgreSQLStorageOptions,
-): SchemaOptions {
-  const isUri = typeof connection === 'string';
-  const { schema = DEFAULT_SCHEMA, durable = false, connections = DEFAULT_CONNECTIONS } = options;
-  if (!isUri && typeof (connection as { query?: unknown } | undefined)?.query !== 'function') {
-    throw new ConfigurationError(
-      `A PostgreSQLStorage needs a URI or a client with a method "query"; got ${describeValue(connection)}.`,
-    );
-  }
-  const where = isUri ? 'A PostgreSQLStorage' : 'A PostgreSQLStorage on a given client';
-  assertKnownOptions(
-    where,
-    withoutUndefined(options),
-    isUri ? [...OWN_OPTIONS, ...POOL_OPTIONS] : OWN_OPTIONS,
-  );
-  if (typeof schema !== 'string' || !/^[^\0]{1,63}$/.test(schema) || schema.startsWith('pg_')) {
-    throw new ConfigurationError(
-      `The schema of a PostgreSQLStorage must be a name of 1 to 63 characters that does not begin with "pg_"; got ${describeValue(schema)}.`,
-    );
-  }
-  if (keyPrefix.length > MAX_PREFIX_LENGTH) {
-    throw new ConfigurationError(
-      `The keyPrefix of a PostgreSQLStorage must have up to ${MAX_PREFIX_LENGTH} characters; got ${keyPrefix.length}.`,
-    );
-  }
-  assertBoolean('"durable" of a PostgreSQLStorage', durable);
-  assertWholeNumber('"connections" of a PostgreSQLStorage', connections, 1);
-  return { schema, durable };
-}
-
-/** Opens a pool of our own. The driver is loaded only here: who gives a client need not have it. */
-function open(
-  uri: string,
-  { connections = DEFAULT_CONNECTIONS, ssl }: PostgreSQLStorageOptions,
+/** Opens a pool for a URI. Its driver is loaded only here, since an application with another client need not have it. */
+function connect(
+  connection: string | PostgreSQLClient,
+  { connections, ssl }: ResolvedOptions,
   timeout: number,
 ): Promise<Connections> {
-  const config = { ...withSsl(parsePostgreSQLUri(uri), ssl), max: connections };
+  if (typeof connection !== 'string') return Promise.resolve(givenConnections(connection));
+  const config = { ...withSsl(parsePostgreSQLUri(connection), ssl), max: connections };
   return import('./own-connections.js').then(({ OwnConnections }) => new OwnConnections(config, timeout));
 }

@@ -27,6 +27,8 @@ it.each([
   [`mongodb://${NOWHERE}/limits`, 'MongoDBStorage'],
   [`async+mongodb://${NOWHERE}`, 'MongoDBStorage'],
   [`etcd://${NOWHERE},${NOWHERE}`, 'EtcdStorage'],
+  [`postgres://${NOWHERE}/limits`, 'PostgreSQLStorage'],
+  [`postgresql://${NOWHERE}/limits`, 'PostgreSQLStorage'],
 ])('%s opens a %s, and a server that is not there is an error of the calls', async (uri = '', name) => {
   const storage = await storageFromString(uri);
   try {

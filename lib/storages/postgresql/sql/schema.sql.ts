@@ -5,9 +5,9 @@ export interface SchemaSql {
   /** The quoted name. */
   readonly schema: string;
   /** Decides: step, keys, ids, limits, hits, clock, lock wait in ms. A row with `answer`. */
-  readonly decideStatement: string;
+  readonly decide: string;
   /** Peeks: keys, ids, limits, hits, clock. A row with `answer`. */
-  readonly peekStatement: string;
+  readonly peek: string;
   /** Looks what is there already; a row of `installed` and `unlogged`. */
   readonly look: string;
   /** Creates what is missing, all or nothing, in one statement. Several processes may run it at once. */
@@ -84,22 +84,23 @@ const ARGUMENTS = (place: number): string =>
     .map((type, index) => `$${place + index}::text::${type}`)
     .join(', ');
 
-/** Fills in the names. */
+/** Fills in the names: quoted where they stand alone, and quoted once more in the text that a function looks up. */
 export function schemaSql(schema: string, durable: boolean): SchemaSql {
   const quoted = `"${schema.replaceAll('"', '""')}"`;
-  const [decide, peek] = [`${quoted}.decide_${VERSION}`, `${quoted}.peek_${VERSION}`];
+  const names: Readonly<Record<string, string>> = {
+    schema: quoted,
+    decide: `${quoted}.decide_${VERSION}`,
+    peek: `${quoted}.peek_${VERSION}`,
+  };
   const fill = (sql: string): string =>
-    sql
-      .replaceAll("'@schema", `'${escapeQuotes(quoted)}`)
-      .replaceAll("'@decide", `'${escapeQuotes(decide)}`)
-      .replaceAll('@schema', quoted)
-      .replaceAll('@decide', decide)
-      .replaceAll('@peek', peek)
-      .trim();
+    sql.trim().replace(/('?)@(schema|decide|peek)\b/g, (_match, quote: string, name: string) => {
+      const filled = names[name] ?? '';
+      return quote + (quote === '' ? filled : filled.replaceAll("'", "''"));
+    });
   return {
     schema: quoted,
-    decideStatement: fill(`SELECT @decide($1::text, ${ARGUMENTS(2)}, $7::text::int) AS answer`),
-    peekStatement: fill(`SELECT @peek(${ARGUMENTS(1)}) AS answer`),
+    decide: fill(`SELECT @decide($1::text, ${ARGUMENTS(2)}, $7::text::int) AS answer`),
+    peek: fill(`SELECT @peek(${ARGUMENTS(1)}) AS answer`),
     look: fill(LOOK),
     install: fill(INSTALL(durable ? '' : 'UNLOGGED ')),
     sweep: fill(SWEEP),
@@ -114,8 +115,4 @@ export function schemaSql(schema: string, durable: boolean): SchemaSql {
           `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA @schema TO ${role};`,
       ),
   };
-}
-
-function escapeQuotes(text: string): string {
-  return text.replaceAll("'", "''");
 }

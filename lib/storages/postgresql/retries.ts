@@ -1,0 +1,42 @@
+import type { WaitingBatch } from './call-gatherer.js';
+
+/** How often a batch is sent at most: gathered, apart from those that have nothing to do with it, and once more. */
+export const MAX_ATTEMPTS = 3;
+
+/** A value that the server refuses. */
+const BAD_VALUE = /^(?:22|23|54)/;
+/** A row could not be locked: by a deadlock, or within the time. */
+const NOT_LOCKED = /^(?:40001|40P01|55P03)$/;
+
+/**
+ * Returns the parts in which the batches of a failed call are sent again, so that one does not fail the others: each alone
+ * after a bad value; after a lock that was not to be had, those together that share identities.
+ *
+ * @param code SQLSTATE of the error
+ * @returns none if the call may have counted, or would fail again
+ */
+export function partsToRetry(waiting: readonly WaitingBatch[], code: string): (readonly WaitingBatch[])[] {
+  if (BAD_VALUE.test(code)) return waiting.length > 1 ? waiting.map((entry) => [entry]) : [];
+  if (!NOT_LOCKED.test(code)) return [];
+  const parts = independentParts(waiting);
+  return parts.length > 1 || code.startsWith('40') ? parts : [];
+}
+
+/** Groups batches, in order, so that those of different groups have no identity in common. */
+function independentParts(waiting: readonly WaitingBatch[]): WaitingBatch[][] {
+  const parts = new Set<{ entries: WaitingBatch[]; identities: Set<string> }>();
+  for (const entry of waiting) {
+    const own = new Set(entry.batch.map(({ identity }) => identity));
+    const joined = { entries: [entry], identities: own };
+    for (const part of parts) {
+      if (!entry.batch.some(({ identity }) => part.identities.has(identity))) continue;
+      parts.delete(part);
+      joined.entries = [...part.entries, ...joined.entries];
+      for (const identity of part.identities) own.add(identity);
+    }
+    parts.add(joined);
+  }
+  return [...parts].map(({ entries }) =>
+    entries.toSorted((one, other) => waiting.indexOf(one) - waiting.indexOf(other)),
+  );
+}
