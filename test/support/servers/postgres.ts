@@ -14,40 +14,59 @@ export interface StartPostgresOptions {
 }
 
 /** Starts a PostgreSQL server of Debian's, or of the folder of programs that POSTGRESQL_BIN names. */
-export async function startPostgres({ settings = {} }: StartPostgresOptions = {}): Promise<Server> {
-  const user = otherUser();
-  const directory = directoryOf('postgres', user);
+export function startPostgres({ settings = {} }: StartPostgresOptions = {}): Promise<Server> {
+  return startIn(directoryOf('postgres'), settings);
+}
+
+/** Starts one that also listens on a socket file, and takes connections over TLS with a certificate of its own making. */
+export async function startPostgresWithSocketAndTls(): Promise<{
+  server: Server;
+  /** The directory of the socket file. */
+  socket: string;
+  /** File of the certificate, which is for `localhost` only. */
+  ca: string;
+}> {
+  const directory = directoryOf('postgres-tls');
+  const [key, ca] = [join(directory, 'key.pem'), join(directory, 'ca.pem')];
+  await run('openssl', [
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', ca],
+    ...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'],
+  ]);
+  if (otherUser !== undefined) chownSync(key, otherUser.uid, otherUser.gid);
+  const settings = { unix_socket_directories: directory, ssl: 'on', ssl_cert_file: ca, ssl_key_file: key };
+  return { server: await startIn(directory, settings), socket: directory, ca };
+}
+
+async function startIn(directory: string, settings: Readonly<Record<string, string>>): Promise<Server> {
   const data = join(directory, 'data');
-  await run(
-    program('initdb'),
-    ['-D', data, '-A', 'trust', '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    {
-      cwd: directory,
-      ...user,
-    },
-  );
+  const clusterOptions = [
+    '-D',
+    data,
+    '-A',
+    'trust',
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+  ];
+  await run(program('initdb'), clusterOptions, { cwd: directory, ...otherUser });
   const port = await freePort();
   const uri = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  const all = {
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: directory,
-    fsync: 'off',
-    ...settings,
-  };
+  // Without fsync: it only matters when the machine crashes, which no test does.
+  const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', ...settings };
   return startServer({
     name: 'postgres',
     command: program('postgres'),
     args: [
-      '-D',
-      data,
-      '-p',
-      String(port),
+      ...['-D', data, '-p', String(port)],
       ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     directory,
     port,
     uri,
-    user,
+    user: otherUser,
     killSignal: 'SIGQUIT', // ends its other processes with it, as a crash does
     ready: async () => (await queryPostgres(uri, 'SELECT 1')).length === 1,
   });
@@ -55,13 +74,12 @@ export async function startPostgres({ settings = {} }: StartPostgresOptions = {}
 
 /** Starts a PgBouncer in transaction mode before a server. */
 export async function startPgBouncer({ port: serverPort }: Server): Promise<Server> {
-  const user = otherUser();
-  const directory = directoryOf('pgbouncer', user);
+  const directory = directoryOf('pgbouncer');
   const port = await freePort();
   const config = join(directory, 'pgbouncer.ini');
   const lines = [
     '[databases]',
-    `* = host=127.0.0.1 port=${serverPort}`,
+    `* = host=127.0.0.1 port=${serverPort} user=postgres`,
     '[pgbouncer]',
     'listen_addr = 127.0.0.1',
     `listen_port = ${port}`,
@@ -70,13 +88,7 @@ export async function startPgBouncer({ port: serverPort }: Server): Promise<Serv
     'pool_mode = transaction',
     'default_pool_size = 5', // fewer than the clients have connections
   ];
-  writeFileSync(
-    config,
-    lines
-      .map((line) => `${line}\n`)
-      .join('')
-      .replace('* = host', '* = user=postgres host'),
-  );
+  writeFileSync(config, lines.map((line) => `${line}\n`).join(''));
   const uri = `postgres://postgres@127.0.0.1:${port}/postgres`;
   return startServer({
     name: 'pgbouncer',
@@ -85,7 +97,7 @@ export async function startPgBouncer({ port: serverPort }: Server): Promise<Serv
     directory,
     port,
     uri,
-    user,
+    user: otherUser,
     ready: async () => (await queryPostgres(uri, 'SELECT 1')).length === 1,
   });
 }
@@ -130,19 +142,25 @@ function program(name: string): string {
   return path;
 }
 
-/** The servers refuse to run as root. */
-function otherUser(): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined;
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Whom the servers run as, where the tests run as root: they refuse to do that. */
+const otherUser = process.getuid?.() === 0 ? nobody() : undefined;
+
+function nobody(): User {
   const [, uid, gid] = /^nobody:[^:]*:(\d+):(\d+):/m.exec(readFileSync('/etc/passwd', 'utf8')) ?? [];
   return { uid: Number(uid), gid: Number(gid) };
 }
 
 /** A directory that belongs to the user, in one that the user may pass. */
-function directoryOf(name: string, user: { uid: number; gid: number } | undefined): string {
+function directoryOf(name: string): string {
   const directory = serverDirectory(name);
-  if (user !== undefined) {
+  if (otherUser !== undefined) {
     chmodSync(dirname(directory), 0o711);
-    chownSync(directory, user.uid, user.gid);
+    chownSync(directory, otherUser.uid, otherUser.gid);
   }
   return directory;
 }
