@@ -27,6 +27,7 @@ const optionalPackages = [
   'etcd3',
   'ioredis',
   'mongodb',
+  'pg',
 ];
 
 let workshop: string;
@@ -152,7 +153,9 @@ describe('loading the root entry, where everything else is installed too,', () =
       const dist = await realpath(join(unpacked, folder));
       expect(ours.filter((path) => !path.startsWith(dist))).toEqual([]);
       expect(
-        ours.filter((path) => /[\\/](redis|memcached|mongodb|etcd|terminus|testing)[\\/]/.test(path)),
+        ours.filter((path) =>
+          /[\\/](redis|memcached|mongodb|etcd|postgresql|terminus|testing)[\\/]/.test(path),
+        ),
       ).toEqual([]);
       const sizes = await Promise.all(ours.map(async (path) => (await stat(path)).size));
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(most);

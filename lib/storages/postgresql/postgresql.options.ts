@@ -7,11 +7,13 @@ import {
   assertWholeNumber,
   withoutUndefined,
 } from '../../common/options.js';
-import type { ServerStorageOptions } from '../server.storage.js';
+import type { StorageOptions } from '../../core/storage.js';
 import type { PostgreSQLClient } from './connections.js';
 
 /** Options of {@link PostgreSQLStorage}. */
-export interface PostgreSQLStorageOptions extends ServerStorageOptions {
+export interface PostgreSQLStorageOptions extends StorageOptions {
+  /** Ms within which a call is answered or fails, waiting for its turn included. Default: 1000. */
+  timeout?: number | undefined;
   /** The schema of the tables and functions, which the storage creates. Default: `'nestjs_limits'`. */
   schema?: string | undefined;
   /**
