@@ -37,7 +37,7 @@ export function writeArguments(
   keyOf: (identity: string) => string,
 ): CallArguments {
   const keys = batches.map((batch) => batch.map(({ identity }) => keyOf(identity)));
-  const sorted = [...new Set(keys.flat())].sort();
+  const sorted = inServerOrder([...new Set(keys.flat())]);
   const places = new Map(sorted.map((key, index) => [key, index + 1]));
   const limits = new Map<Limit, number>();
   const numbers: (number | 'NULL')[] = [];
@@ -72,6 +72,13 @@ export function readAnswer(step: Step, batches: readonly PlannedBatch[], answer:
 }
 
 const NOTHING: AnsweredHit = [0, null];
+
+/** Sorts keys as the server does, by their bytes. Without surrogates, the order of UTF-16 is the same. */
+function inServerOrder(keys: string[]): string[] {
+  return keys.some((key) => /[\ud800-\udfff]/.test(key))
+    ? keys.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
+    : keys.sort();
+}
 
 function limitNumbers(limits: readonly Limit[]): number[] {
   const durations: number[] = [];

@@ -8,6 +8,7 @@ import {
   type PostgreSQLClient,
   type PostgreSQLStorageOptions,
 } from 'nestjs-limits/postgresql';
+import { writeArguments } from '../../../lib/storages/postgresql/decision-call.js';
 import type { WaitingBatch } from '../../../lib/storages/postgresql/call-gatherer.js';
 import { parsePostgreSQLUri, withSsl } from '../../../lib/storages/postgresql/postgresql-uri.js';
 import { partsToRetry } from '../../../lib/storages/postgresql/retries.js';
@@ -135,6 +136,19 @@ describe('opening a PostgreSQLStorage', () => {
     expect(() => new PostgreSQLStorage({} as PostgreSQLClient)).toThrow(
       'A PostgreSQLStorage needs a URI, or a client with a method "query"; got an object (Object).',
     );
+  });
+});
+
+describe('the arguments of a call', () => {
+  const limit = limitOf('fixed-window');
+
+  it('name keys and limits once, keys in the order of the server, which is that of their bytes', () => {
+    const batches = ['b', '\u{1f600}', '\uffff', 'a"\\', 'b'].map((identity) => hitsOn([limit], 2, identity));
+    expect(writeArguments('consume', batches, (identity) => identity)).toMatchObject({
+      keys: '{"a\\"\\\\","b","\uffff","\u{1f600}"}',
+      limits: '{0,10,3600000,10,0,0,10,0,0}',
+      hits: '{0,2,1,2,1,4,1,2,2,3,1,2,3,1,1,2,4,2,1,2}',
+    });
   });
 });
 
