@@ -19,7 +19,7 @@ export interface Statement {
 /** Runs statements, each on any connection. */
 export interface Connections {
   /**
-   * @param late aborts when nobody waits for the statement any more: it is not sent then
+   * @param late aborts at the timeout of the call: a statement is not sent after that
    * @param timeout ms that the answer may take
    */
   query(statement: Statement, late: AbortSignal, timeout: number): Promise<readonly Row[]>;

@@ -6,7 +6,7 @@ import { peekBatch, type ReadableCells } from '../apply-batch.js';
 import { NUMBERS_PER_LIMIT } from './sql/pieces.sql.js';
 import { sqlStrategyNames } from './strategies/sql-strategies.js';
 
-/** What a call does to its batches. */
+/** The step that a call takes on its batches. */
 export type Step = 'consume' | 'peek' | 'settle' | 'block' | 'remove';
 
 /** One batch in a gathered call. */

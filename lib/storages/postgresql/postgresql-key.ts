@@ -3,7 +3,7 @@ import { identityKey, identityKeys } from '../server.storage.js';
 
 /** An entry of an index holds 2704 bytes at most, and one of the log has an id and a time, too. */
 const MAX_KEY_BYTES = 1024;
-/** NUL, which the server refuses, and lone surrogates, which are all the same in UTF-8. */
+/** NUL, which the server refuses, and lone surrogates, which UTF-8 cannot tell apart. */
 const UNSTORABLE = /\0|\p{Cs}/u;
 
 /** The key of an identity's row: its name if the server can store that, else the SHA-256 of its name. */

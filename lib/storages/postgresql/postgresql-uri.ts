@@ -8,7 +8,7 @@ import { assertScheme, malformedUri, parseStorageUri, SCHEMES } from '../storage
 const FORM = 'postgres://user:password@host:5432/database?sslmode=verify-full';
 const DEFAULT_PORT = 5432;
 
-/** What a connection is opened with: options of the driver. */
+/** Options of the driver for one connection. */
 export interface ConnectionSettings {
   readonly host?: string;
   readonly port?: number;
@@ -35,7 +35,7 @@ const IGNORED = [
 const SSL_MODES = ['disable', 'no-verify', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /**
- * Takes a URI apart. The driver would drop the `ssl` option beside a `sslmode` of the URI, so it is given settings instead.
+ * Takes a URI apart. The driver is given settings instead, since it drops the `ssl` option if the URI has a `sslmode`.
  *
  * @throws ConfigurationError if the URI is malformed; shows nothing of it but names of parameters
  */
@@ -79,7 +79,7 @@ export function withSsl(
   return { ...settings, ssl: { ...(typeof settings.ssl === 'object' ? settings.ssl : {}), ...ssl } };
 }
 
-/** `require` verifies, too, as in the driver: what is not verified protects from nobody. */
+/** Returns the TLS options of a `sslmode`. As in the driver, `require` verifies the certificate. */
 function sslOf(query: URLSearchParams): boolean | ConnectionOptions | undefined {
   const mode = query.get('sslmode');
   const files = Object.fromEntries(

@@ -14,7 +14,7 @@ import { Schema, type Query } from './schema.js';
 import { schemaSql, type SchemaSql } from './sql/schema.sql.js';
 import { SweepSchedule } from './sweep-schedule.js';
 
-/** How many rows one step of `reset` or a sweep deletes. */
+/** Rows that one step of `reset` or one sweep deletes, at most. */
 const ROWS_PER_STEP = 1000;
 
 /** Parts of the time left that a call waits for a lock: gathered batches need time to be sent again one by one. */
@@ -179,7 +179,7 @@ export class PostgreSQLStorage extends ServerStorage {
     return Math.max(1, Math.ceil(since + this.timeout - performance.now()));
   }
 
-  /** Deletes some of what has expired, without anybody waiting for it. */
+  /** Deletes some expired rows in the background. */
   #sweepIfDue(decisions: number): void {
     if (this.closed || !this.#sweeps.isDue(decisions)) return;
     const statement = { text: this.#sql.sweep, values: [String(ROWS_PER_STEP)] };

@@ -1,6 +1,6 @@
 import type { WaitingBatch } from './call-gatherer.js';
 
-/** How often a batch is sent at most: gathered, apart from those that have nothing to do with it, and once more. */
+/** Attempts per batch: gathered, apart from unrelated batches, and once more after a deadlock. */
 export const MAX_ATTEMPTS = 3;
 
 /** A value that the server refuses. */

@@ -29,7 +29,7 @@ export class Schema {
     return this.#ready;
   }
 
-  /** Runs a call that needs what is in the schema. If something has dropped that, creates it again. */
+  /** Runs a call that needs the tables and functions. Creates them again if they have been dropped. */
   async use<T>(query: Query, call: () => Promise<T>): Promise<T> {
     try {
       await this.ready(query);

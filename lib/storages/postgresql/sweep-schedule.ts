@@ -1,7 +1,7 @@
 const SWEEP_INTERVAL_MS = 10_000;
 const DECISIONS_PER_SWEEP = 1000;
 
-/** Says when calls sweep: there is no timer, since without calls nothing new expires. */
+/** Decides when a call sweeps. There is no timer: without calls, the table does not grow. */
 export class SweepSchedule {
   #decisions = 0;
   #swept = performance.now();

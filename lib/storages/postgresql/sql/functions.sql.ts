@@ -21,7 +21,7 @@ const LOCK = `
     ends[place] := 0;
   END LOOP;`;
 
-/** Reads the clock: only once all rows are locked, so that time goes on within each. */
+/** Reads the clock once all rows are locked, so that time never goes back within a row. */
 const NOW = `
   moment := clock_timestamp();
   t := coalesce(clock, floor(extract(epoch FROM moment) * 1000)::bigint);`;
@@ -84,7 +84,7 @@ ${WRITE}
   RETURN '[' || t || answer || ']';
 END $function$;`;
 
-/** Says what hits would meet: the twin of `peekBatch`. It is STABLE, so that all it reads is of one moment; and it locks nothing. */
+/** Reads what `peekBatch` needs. Locks nothing; STABLE, so that all of its queries see one snapshot. */
 const PEEK = `
 CREATE FUNCTION @peek(keys text[], ids text[], limits bigint[], hits bigint[], clock bigint) RETURNS text
 LANGUAGE plpgsql STABLE

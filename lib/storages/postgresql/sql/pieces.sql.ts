@@ -2,9 +2,9 @@ import { blockSql } from '../strategies/block.sql.js';
 import type { SqlStrategy } from '../strategies/sql-strategy.js';
 import { sqlStrategies, sqlStrategyNames } from '../strategies/sql-strategies.js';
 
-/** How many numbers stand for a limit, before the durations of all blocks. */
+/** Numbers per limit. Those of all limits come before the durations of all blocks. */
 export const NUMBERS_PER_LIMIT = 9;
-/** How many numbers stand for a hit: those that every step reads, and those of settlements. */
+/** Numbers per hit: those that every step reads, and those of a settlement. */
 export const NUMBERS_PER_HIT = 4;
 export const NUMBERS_PER_SETTLEMENT = 9;
 
@@ -64,7 +64,7 @@ export const LOAD = `
       block := stored[place] -> (digest || '!');
     END IF;`;
 
-/** Says whether the hit at hand fits: the twin of `look` in apply-batch.ts. */
+/** Sets `fits` for the hit at hand: the twin of `look` in apply-batch.ts. */
 export const LOOK = `
     ${ofStrategy('remaining')}
     IF duration_count > 0 THEN

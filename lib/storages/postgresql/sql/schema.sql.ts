@@ -8,7 +8,7 @@ export interface SchemaSql {
   readonly decide: string;
   /** Peeks: keys, ids, limits, hits, clock. A row with `answer`. */
   readonly peek: string;
-  /** Looks what is there already; a row of `installed` and `unlogged`. */
+  /** Finds out what exists already; a row of `installed` and `unlogged`. */
   readonly look: string;
   /** Creates what is missing, all or nothing, in one statement. Several processes may run it at once. */
   readonly install: string;
