@@ -1,167 +1,179 @@
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
-import type { Cells } from '../apply-batch.js';
+import type { Cells, ReadableCells } from '../apply-batch.js';
 import type { Limit } from '../../core/limit.js';
-import { MemoryTable, overflowCell } from './memory-table.js';
-
-/** How many cells a newcomer to a full storage may examine to find one that has expired. */
-const CHECKS_PER_NEWCOMER = 16;
-/** How many cells one sweep examines: about a millisecond of work. */
-const CHECKS_PER_SWEEP = 10_000;
-const SWEEP_INTERVAL_MS = 1000;
-
-const END_OF_ROUND = Symbol('end of round');
-type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
-
-type Tables<State extends object> = Map<string, MemoryTable<State>>;
+import { MemoryRoom } from './memory-room.js';
+import type { MemoryTable } from './memory-table.js';
+import { MemoryTables } from './memory-tables.js';
 
 /**
- * The cells of a memory storage: a table per limit, flat by identity, with a hard cap on the whole.
+ * The cells of a memory storage: a table per limit, flat by identity, with a cap on the whole.
  *
- * Expired cells are dropped by a sweep, a little at a time. When the cap is reached they make room at once; if none is
- * found, newcomers share the overflow cells of their limit. No cell that still counts is ever dropped to make room, so a
- * flood of new identities resets nobody.
+ * A sweep drops expired cells, a few at a time. When the cap is reached, they make room at once; if none is found, newcomers
+ * share the overflow cells of their limit. An identity leaves its overflow cell with a copy of the state as soon as there is
+ * room. No cell that still counts is ever dropped to make room, so a flood of new identities resets nobody.
  */
 export class MemoryCells implements Cells {
-  /** Cells held, those of the overflow not included. */
-  #size = 0;
-  readonly #states: Tables<object> = new Map();
-  readonly #blocks: Tables<BlockState> = new Map();
-  #examination: Examination = this.#examine();
-  #sweeper: NodeJS.Timeout | undefined;
+  readonly #states = new MemoryTables<object>((state, limit) =>
+    strategies[limit.strategy].expiresAt(state, limit),
+  );
+  readonly #blocks = new MemoryTables<BlockState>(
+    (state, limit) => block.expiresAt(state, limit.block),
+    (state) => state.until,
+  );
+  readonly #room: MemoryRoom;
 
-  constructor(
-    private readonly maxKeys: number,
-    private readonly now: () => number,
-  ) {}
+  /** The same cells for those who only look: nobody leaves an overflow cell. */
+  readonly reader: ReadableCells = {
+    get: (identity, limit) => {
+      const table = this.#states.find(limit);
+      return table?.cells.get(identity) ?? table?.getShared(identity, this.#room.now);
+    },
+    getBlock: (identity, limit) => this.getBlock(identity, limit),
+  };
+
+  constructor(maxKeys: number, clock: () => number) {
+    this.#room = new MemoryRoom(maxKeys, clock, [this.#states, this.#blocks]);
+  }
+
+  /** Returns these cells for a batch at a time, in epoch ms: what has expired by then is dropped, and nothing else. */
+  at(now: number): this {
+    this.#room.now = now;
+    return this;
+  }
 
   get(identity: string, limit: Limit): object | undefined {
-    return this.#states.get(limit.id)?.admit(limit).get(identity);
+    const table = this.#states.find(limit);
+    if (table === undefined) return undefined;
+    const own = table.cells.get(identity);
+    if (own !== undefined || table.overflow.size === 0) return own;
+    const shared = table.getShared(identity, this.#room.now);
+    // During a block nothing is counted, so that an identity may as well leave when it ends.
+    if (shared === undefined || this.#getSharedBlock(identity, limit) !== undefined) return shared;
+    return this.#leaveOverflow(table, identity, limit, shared);
   }
 
   set(identity: string, limit: Limit, state: object | undefined): void {
-    if (state === undefined) this.#delete(this.#states, identity, limit);
-    else this.#put(tableOf(this.#states, limit, strategies[limit.strategy].expiresAt), identity, state);
+    if (state === undefined) {
+      const table = this.#states.find(limit);
+      if (table !== undefined && !this.#delete(table, identity)) table.deleteShared(identity);
+      return;
+    }
+    const table = this.#states.open(limit);
+    if (table.cells.has(identity)) table.cells.set(identity, state);
+    else if (table.getShared(identity, this.#room.now) !== undefined)
+      this.#addToShared(table, identity, limit, state);
+    else if (this.#room.hasSome()) this.#add(table, identity, state);
+    else table.setShared(identity, state);
   }
 
   getBlock(identity: string, limit: Limit): BlockState | undefined {
-    return this.#blocks.get(limit.id)?.get(identity);
+    const table = this.#blocks.find(limit);
+    if (table === undefined) return undefined;
+    const own = table.cells.get(identity);
+    if (table.overflow.size === 0 || (own !== undefined && own.until > this.#room.now)) return own;
+    return this.#getSharedBlock(identity, limit) ?? own;
   }
 
+  /**
+   * Sets a block. While an identity shares a cell, the block is shared, too, and lasts no longer than the period; while its
+   * own cell counts hits of others, there is none, since it may be them who are refused. An identity with a cell of its own
+   * gets one for its block even if there is no room.
+   */
   setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
-    if (state === undefined) this.#delete(this.#blocks, identity, limit);
-    else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), identity, state);
+    if (state === undefined) {
+      this.#forget(this.#blocks, identity, limit);
+      return;
+    }
+    const states = this.#states.find(limit);
+    const table = this.#blocks.open(limit);
+    if (table.cells.get(identity) === state || states?.isMixed(identity, this.#room.now) === true) return;
+    const isKnown = states?.cells.has(identity) === true;
+    const isShared = !isKnown && states?.getShared(identity, this.#room.now) !== undefined;
+    if (!isShared && table.cells.has(identity)) table.cells.set(identity, state);
+    else if (isKnown || (!isShared && this.#room.hasSome())) this.#add(table, identity, state);
+    else table.setShared(identity, { ...state, until: Math.min(state.until, this.#room.now + limit.period) });
+  }
+
+  /** Prepares a block by hand: the identity leaves its overflow cell, if there is room, and its own blocks are not withheld. */
+  separate(identity: string, limit: Limit): void {
+    const table = this.#states.find(limit);
+    if (table === undefined) return;
+    const shared = table.cells.has(identity) ? undefined : table.getShared(identity, this.#room.now);
+    if (shared !== undefined) this.#leaveOverflow(table, identity, limit, shared);
+    table.mixedUntil.delete(identity);
   }
 
   /** Forgets a cell and its block. */
   remove(identity: string, limit: Limit): void {
-    this.#delete(this.#states, identity, limit);
-    this.#delete(this.#blocks, identity, limit);
+    this.#forget(this.#states, identity, limit);
+    this.#forget(this.#blocks, identity, limit);
   }
 
-  /** Forgets everything; returns how many cells that were. */
-  clear(): number {
-    let removed = 0;
+  /** Returns the number of identities held. Of those that share an overflow cell, it knows one. */
+  countIdentities(): number {
+    const identities = new Set<string | number>();
     for (const tables of [this.#states, this.#blocks]) {
-      for (const table of tables.values()) removed += table.cells.size + table.overflow.size;
-      tables.clear();
+      for (const table of tables.values()) {
+        for (const identity of table.cells.keys()) identities.add(identity);
+        for (const cell of table.overflow.keys()) identities.add(cell);
+      }
     }
-    this.#size = 0;
-    this.#examination = this.#examine(); // what it has not looked at yet is gone
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
-    return removed;
+    return identities.size;
   }
 
-  #put<State extends object>(table: MemoryTable<State>, identity: string, state: State): void {
-    if (table.cells.has(identity)) {
-      table.cells.set(identity, state);
-    } else if (!this.#staysInOverflow(table, identity) && (this.#size < this.maxKeys || this.#makeRoom())) {
-      table.cells.set(identity, state);
-      this.#size++;
-      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS).unref();
-    } else {
-      table.overflow.set(overflowCell(identity), state);
-    }
+  /** Forgets everything. */
+  clear(): void {
+    this.#states.clear();
+    this.#blocks.clear();
+    this.#room.clear();
   }
 
-  /** An identity that shares an overflow cell does so until that cell has expired, or it would get a fresh start. */
-  #staysInOverflow<State extends object>(table: MemoryTable<State>, identity: string): boolean {
-    if (table.overflow.size === 0) return false;
-    const cell = overflowCell(identity);
-    const shared = table.overflow.get(cell);
-    if (shared === undefined) return false;
-    if (!table.isExpired(shared, this.now())) return true;
-    table.overflow.delete(cell);
-    return false;
+  /** Gives an identity, if there is room, a cell of its own with a copy of the state that it shares; returns its state. */
+  #leaveOverflow(table: MemoryTable<object>, identity: string, limit: Limit, shared: object): object {
+    if (!this.#room.hasSome()) return shared;
+    const { decode, encode } = strategies[limit.strategy];
+    const state = decode(encode(shared));
+    this.#add(table, identity, state);
+    if (limit.block.length > 0)
+      table.mixedUntil.set(identity, Math.max(table.expiresAt(state), this.#room.now + limit.period));
+    return state;
   }
 
-  #delete<State extends object>(tables: Tables<State>, identity: string, limit: Limit): void {
-    const table = tables.get(limit.id);
+  /**
+   * Stores a state in an overflow cell that has one: either the one that it was made of, as its windows moved on, or one that
+   * an identity before it in the batch has brought, to which its hit is added.
+   */
+  #addToShared(table: MemoryTable<object>, identity: string, limit: Limit, state: object): void {
+    const shared = table.getShared(identity, this.#room.now);
+    const { commit, remaining } = strategies[limit.strategy];
+    const cost = limit.burst - remaining(state, limit, this.#room.now);
+    if (commit(shared, limit, cost, this.#room.now) !== shared) table.setShared(identity, state);
+  }
+
+  #add<State extends object>(table: MemoryTable<State>, identity: string, state: State): void {
+    table.cells.set(identity, state);
+    this.#room.take();
+  }
+
+  /** Returns the block in the overflow cell of an identity that has no cell of its own. */
+  #getSharedBlock(identity: string, limit: Limit): BlockState | undefined {
+    const shared = this.#blocks.find(limit)?.getShared(identity, this.#room.now);
+    return shared === undefined || this.#states.find(limit)?.cells.has(identity) === true
+      ? undefined
+      : shared;
+  }
+
+  #forget<State extends object>(tables: MemoryTables<State>, identity: string, limit: Limit): void {
+    const table = tables.find(limit);
     if (table === undefined) return;
-    if (table.cells.delete(identity)) this.#size--;
-    else if (table.overflow.size > 0) table.overflow.delete(overflowCell(identity));
+    this.#delete(table, identity);
+    table.deleteShared(identity);
   }
 
-  #makeRoom(): boolean {
-    for (let looks = 0; looks < CHECKS_PER_NEWCOMER && this.#size >= this.maxKeys; looks++)
-      this.#examination.next();
-    return this.#size < this.maxKeys;
+  #delete<State extends object>(table: MemoryTable<State>, identity: string): boolean {
+    const isDeleted = table.delete(identity);
+    if (isDeleted) this.#room.giveBack();
+    return isDeleted;
   }
-
-  #sweep(): void {
-    for (let looks = 0; looks < CHECKS_PER_SWEEP; looks++) {
-      if (this.#examination.next().value === END_OF_ROUND) break;
-    }
-    dropEmpty(this.#states);
-    dropEmpty(this.#blocks);
-    if (this.#states.size > 0 || this.#blocks.size > 0) return;
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
-  }
-
-  /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
-  *#examine(): Examination {
-    for (;;) {
-      yield* this.#examineTables(this.#states);
-      yield* this.#examineTables(this.#blocks);
-      yield END_OF_ROUND;
-    }
-  }
-
-  *#examineTables<State extends object>(tables: Tables<State>): Generator<undefined> {
-    for (const table of tables.values()) {
-      for (const [cell, state] of table.overflow) {
-        if (table.isExpired(state, this.now())) table.overflow.delete(cell);
-        yield;
-      }
-      for (const [identity, state] of table.cells) {
-        if (table.isExpired(state, this.now()) && table.cells.delete(identity)) this.#size--;
-        yield;
-      }
-    }
-  }
-}
-
-/** Not while a newcomer waits for room: its table is still empty then. */
-function dropEmpty<State extends object>(tables: Tables<State>): void {
-  for (const [id, table] of tables) {
-    if (table.isEmpty) tables.delete(id);
-  }
-}
-
-function tableOf<State extends object>(
-  tables: Tables<State>,
-  limit: Limit,
-  expiry: (state: State, limit: Limit) => number,
-): MemoryTable<State> {
-  const known = tables.get(limit.id)?.admit(limit);
-  if (known !== undefined) return known;
-  const table = new MemoryTable(limit, expiry);
-  tables.set(limit.id, table);
-  return table;
-}
-
-function expiryOfBlock(state: BlockState, limit: Limit): number {
-  return block.expiresAt(state, limit.block);
 }

@@ -7,14 +7,20 @@ export const OVERFLOW_CELLS = 4096;
 /** Unknown to clients, so that none can choose whom it shares an overflow cell with. */
 const SECRET = randomBytes(16).toString('latin1');
 
+/** Returns the epoch ms from which a state means the same as none. */
+export type Expiry<State> = (state: State, limit: Limit) => number;
+
 /** The cells of one limit by identity, and the few that newcomers share while the storage is full. */
 export class MemoryTable<State extends object> {
   readonly cells = new Map<string, State>();
   readonly overflow = new Map<number, State>();
+  /** Epoch ms until which the cell of an identity may count hits of those it shared a cell with; for limits with blocks. */
+  readonly mixedUntil = new Map<string, number>();
 
   constructor(
     private limit: Limit,
-    private readonly expiry: (state: State, limit: Limit) => number,
+    private readonly expiry: Expiry<State>,
+    private readonly sharedExpiry: Expiry<State>,
   ) {}
 
   get isEmpty(): boolean {
@@ -27,20 +33,61 @@ export class MemoryTable<State extends object> {
     return this;
   }
 
-  get(identity: string): State | undefined {
-    return (
-      this.cells.get(identity) ??
-      (this.overflow.size > 0 ? this.overflow.get(overflowCell(identity)) : undefined)
-    );
+  /** Returns the state in the overflow cell of an identity, and drops it if it has expired. */
+  getShared(identity: string, now: number): State | undefined {
+    if (this.overflow.size === 0) return undefined;
+    const cell = overflowCell(identity);
+    const state = this.overflow.get(cell);
+    if (state === undefined || !this.isSharedExpired(state, now)) return state;
+    this.overflow.delete(cell);
+    return undefined;
   }
 
-  /** Whether a state has come to mean the same as none. */
-  isExpired(state: State, now: number): boolean {
-    return this.expiry(state, this.limit) <= now;
+  setShared(identity: string, state: State): void {
+    this.overflow.set(overflowCell(identity), state);
+  }
+
+  deleteShared(identity: string): void {
+    if (this.overflow.size > 0) this.overflow.delete(overflowCell(identity));
+  }
+
+  /** Drops the cell of an identity; returns whether there was one. */
+  delete(identity: string): boolean {
+    if (this.mixedUntil.size > 0) this.mixedUntil.delete(identity);
+    return this.cells.delete(identity);
+  }
+
+  /** Returns true while the cell of an identity may count hits of others. */
+  isMixed(identity: string, now: number): boolean {
+    return this.mixedUntil.size > 0 && (this.mixedUntil.get(identity) ?? now) > now;
+  }
+
+  /** Returns the epoch ms from which a state in these cells means the same as none. */
+  expiresAt(state: State): number {
+    return this.expiry(state, this.limit);
+  }
+
+  /**
+   * Goes round the cells, drops the expired ones and pauses after each look: at `true` after it has dropped the cell of an
+   * identity.
+   */
+  *dropExpired(now: () => number): Generator<boolean> {
+    for (const [cell, state] of this.overflow) {
+      if (this.isSharedExpired(state, now())) this.overflow.delete(cell);
+      yield false;
+    }
+    for (const [identity, state] of this.cells) {
+      if (this.mixedUntil.size > 0 && !this.isMixed(identity, now())) this.mixedUntil.delete(identity);
+      yield this.expiresAt(state) <= now() && this.delete(identity);
+    }
+  }
+
+  private isSharedExpired(state: State, now: number): boolean {
+    return this.sharedExpiry(state, this.limit) <= now;
   }
 }
 
-/** Which overflow cell an identity falls into: a keyed hash. */
-export function overflowCell(identity: string): number {
+/** Returns the overflow cell of an identity, by a keyed hash. */
+function overflowCell(identity: string): number {
   return hash('sha256', SECRET + identity, 'buffer').readUInt32LE(0) % OVERFLOW_CELLS;
 }

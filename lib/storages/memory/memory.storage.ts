@@ -9,8 +9,9 @@ import { MemoryCells } from './memory-cells.js';
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends StorageOptions {
   /**
-   * Most cells (identities × limits) held at a time; about 100 bytes each, beside the identity itself. Once that many are
-   * in use, newcomers share 4,096 cells per limit, so that nobody who is being limited is forgotten. Default: 500,000.
+   * Most cells (identities × limits) held at a time; about 100 bytes each, besides the identity itself. Once that many are
+   * in use, newcomers share 4,096 cells per limit until there is room, so that no identity that is being limited is
+   * forgotten. Only a block of an identity with a cell of its own is held beyond that. Default: 500,000.
    */
   maxKeys?: number | undefined;
 }
@@ -60,19 +61,25 @@ export class MemoryStorage extends Storage {
   readonly [IN_PROCESS] = true;
 
   override consume(batch: readonly Hit[]): BatchResult {
-    return consumeBatch(this.#open(), batch, this.clock.now());
+    const now = this.clock.now();
+    return consumeBatch(this.#open().at(now), batch, now);
   }
 
   override peek(batch: readonly Hit[]): BatchResult {
-    return peekBatch(this.#open(), batch, this.clock.now());
+    const now = this.clock.now();
+    return peekBatch(this.#open().at(now).reader, batch, now);
   }
 
   override refund(refunds: readonly Refund[]): void {
-    refundBatch(this.#open(), refunds, this.clock.now());
+    const now = this.clock.now();
+    refundBatch(this.#open().at(now), refunds, now);
   }
 
   override block(blocks: readonly Block[]): void {
-    blockBatch(this.#open(), blocks, this.clock.now());
+    const now = this.clock.now();
+    const cells = this.#open().at(now);
+    for (const { identity, limit } of blocks) cells.separate(identity, limit);
+    blockBatch(cells, blocks, now);
   }
 
   override remove(cells: readonly Cell[]): void {
@@ -84,7 +91,10 @@ export class MemoryStorage extends Storage {
   }
 
   override reset(): number {
-    return this.#open().clear();
+    const cells = this.#open();
+    const identities = cells.countIdentities();
+    cells.clear();
+    return identities;
   }
 
   override close(): void {
