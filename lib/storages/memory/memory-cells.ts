@@ -48,9 +48,9 @@ export class MemoryCells implements Cells {
     const own = table.cells.get(identity);
     if (own !== undefined || table.overflow.size === 0) return own;
     const shared = table.getShared(identity, this.#room.now);
-    // During a block nothing is counted, so that an identity may as well leave when it ends.
-    if (shared === undefined || this.#getSharedBlock(identity, limit) !== undefined) return shared;
-    return this.#leaveOverflow(table, identity, limit, shared);
+    return shared === undefined || !this.#room.hasSomeForSharer()
+      ? shared
+      : this.#leaveOverflow(table, identity, limit, shared);
   }
 
   set(identity: string, limit: Limit, state: object | undefined): void {
@@ -76,32 +76,33 @@ export class MemoryCells implements Cells {
   }
 
   /**
-   * Sets a block. While an identity shares a cell, the block is shared, too, and lasts no longer than the period; while its
-   * own cell counts hits of others, there is none, since it may be them who are refused. An identity with a cell of its own
-   * gets one for its block even if there is no room.
+   * Sets a block. While an identity shares a cell, its block is shared, too, and ends with the window. While its own cell
+   * counts hits of others, it gets none, since the refusal may be due to them. An identity with a cell of its own gets one
+   * for its block even if there is no room.
    */
   setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
     if (state === undefined) {
       this.#forget(this.#blocks, identity, limit);
       return;
     }
+    const { now } = this.#room;
     const states = this.#states.find(limit);
     const table = this.#blocks.open(limit);
-    if (table.cells.get(identity) === state || states?.isMixed(identity, this.#room.now) === true) return;
+    if (table.cells.get(identity) === state || states?.isMixed(identity, now) === true) return;
     const isKnown = states?.cells.has(identity) === true;
-    const isShared = !isKnown && states?.getShared(identity, this.#room.now) !== undefined;
-    if (!isShared && table.cells.has(identity)) table.cells.set(identity, state);
-    else if (isKnown || (!isShared && this.#room.hasSome())) this.#add(table, identity, state);
-    else table.setShared(identity, { ...state, until: Math.min(state.until, this.#room.now + limit.period) });
+    const shared = isKnown ? undefined : states?.getShared(identity, now);
+    if (shared === undefined && table.cells.has(identity)) table.cells.set(identity, state);
+    else if (isKnown || (shared === undefined && this.#room.hasSome())) this.#add(table, identity, state);
+    else {
+      const end = shared === undefined ? Infinity : (states?.expiresAt(shared) ?? Infinity);
+      table.setShared(identity, { ...state, until: Math.min(state.until, now + limit.period, end) });
+    }
   }
 
   /** Prepares a block by hand: the identity leaves its overflow cell, if there is room, and its own blocks are not withheld. */
   separate(identity: string, limit: Limit): void {
-    const table = this.#states.find(limit);
-    if (table === undefined) return;
-    const shared = table.cells.has(identity) ? undefined : table.getShared(identity, this.#room.now);
-    if (shared !== undefined) this.#leaveOverflow(table, identity, limit, shared);
-    table.mixedUntil.delete(identity);
+    this.get(identity, limit);
+    this.#states.find(limit)?.mixedUntil.delete(identity);
   }
 
   /** Forgets a cell and its block. */
@@ -129,9 +130,11 @@ export class MemoryCells implements Cells {
     this.#room.clear();
   }
 
-  /** Gives an identity, if there is room, a cell of its own with a copy of the state that it shares; returns its state. */
+  /**
+   * Gives an identity a cell of its own with a copy of the state that it shares, so that it does not start over; returns the
+   * copy. A shared block stays behind: it may be due to others, and the count refuses what is too much.
+   */
   #leaveOverflow(table: MemoryTable<object>, identity: string, limit: Limit, shared: object): object {
-    if (!this.#room.hasSome()) return shared;
     const { decode, encode } = strategies[limit.strategy];
     const state = decode(encode(shared));
     this.#add(table, identity, state);

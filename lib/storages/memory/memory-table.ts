@@ -67,19 +67,18 @@ export class MemoryTable<State extends object> {
     return this.expiry(state, this.limit);
   }
 
-  /**
-   * Goes round the cells, drops the expired ones and pauses after each look: at `true` after it has dropped the cell of an
-   * identity.
-   */
+  /** Drops the expired cells, and pauses after each look: at `true` if it has dropped one. */
   *dropExpired(now: () => number): Generator<boolean> {
-    for (const [cell, state] of this.overflow) {
-      if (this.isSharedExpired(state, now())) this.overflow.delete(cell);
-      yield false;
-    }
     for (const [identity, state] of this.cells) {
       if (this.mixedUntil.size > 0 && !this.isMixed(identity, now())) this.mixedUntil.delete(identity);
       yield this.expiresAt(state) <= now() && this.delete(identity);
     }
+  }
+
+  /** Drops the expired overflow cells, and pauses after each look: at `true` if it has dropped one. */
+  *dropExpiredShared(now: () => number): Generator<boolean> {
+    for (const [cell, state] of this.overflow)
+      yield this.isSharedExpired(state, now()) && this.overflow.delete(cell);
   }
 
   private isSharedExpired(state: State, now: number): boolean {
