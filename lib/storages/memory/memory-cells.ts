@@ -135,8 +135,7 @@ export class MemoryCells implements Cells {
    * copy. A shared block stays behind: it may be due to others, and the count refuses what is too much.
    */
   #leaveOverflow(table: MemoryTable<object>, identity: string, limit: Limit, shared: object): object {
-    const { decode, encode } = strategies[limit.strategy];
-    const state = decode(encode(shared));
+    const state = structuredClone(shared); // decoding would make doubles of counts, in all states from then on
     this.#add(table, identity, state);
     if (limit.block.length > 0)
       table.mixedUntil.set(identity, Math.max(table.expiresAt(state), this.#room.now + limit.period));
