@@ -409,6 +409,37 @@ describe('the cap', () => {
     expect(storage.reset()).toBe(1);
   });
 
+  it.each(new MemoryStorage().capabilities.strategies)(
+    'gives each that leaves a shared cell of %s a state of its own, and counts both newcomers of a batch',
+    (strategy) => {
+      const storage = open({ maxKeys: 1 });
+      const limit = once({ id: 'shared', strategy, amount: 5 });
+      hit(storage, once(), 'first');
+      const [one, other] = findSharing();
+      storage.consume([one, other].map((identity) => ({ identity, limit, cost: 1 })));
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([3, 3]);
+      storage.remove([{ identity: 'first', limit: once() }]);
+      hit(storage, limit, one); // takes the only place
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([2, 3]);
+      hit(storage, limit, other);
+      hit(storage, limit, other);
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([2, 1]);
+    },
+  );
+
+  it('ends a shared block with the window, and leaves it behind when there is room', () => {
+    const storage = open({ maxKeys: 1 });
+    const limit = once({ id: 'blocking', amount: 1, block: [5 * HOUR] });
+    hit(storage, once({ period: 5 * HOUR }), 'first');
+    hit(storage, limit, 'newcomer');
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(HOUR);
+    storage.remove([{ identity: 'first', limit: once() }]);
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(HOUR);
+    clock.advance(HOUR);
+    expect(hit(storage, limit, 'newcomer').allowed).toBe(true);
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(5 * HOUR);
+  });
+
   it('lets shared cells be refunded and removed', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once({ amount: 3 });
@@ -447,4 +478,14 @@ function hit(storage: MemoryStorage, limit: Limit, identity: string): BatchResul
 
 function left(storage: MemoryStorage, limit: Limit, identity: string): number | undefined {
   return storage.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining;
+}
+
+/** Finds two identities that fall into the same shared cell. */
+function findSharing(): [string, string] {
+  const storage = open({ maxKeys: 1 });
+  hit(storage, once(), 'has the only place');
+  hit(storage, once(), 'one');
+  let index = 0;
+  while (left(storage, once(), `other ${index}`) === 1) index++;
+  return ['one', `other ${index}`];
 }
