@@ -14,9 +14,6 @@ import {
   until,
   type Server,
 } from '../support/servers/server-process.js';
-import { driverTimersEnded } from '../support/driver-timers.js';
-
-afterAll(driverTimersEnded);
 
 /** Clusters and sentinels over TLS, by names that no well-known authority has signed. */
 

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -7,6 +5,7 @@ import { Etcd3, type ComparatorBuilder } from 'etcd3';
 import { createLimit, type Hit } from 'nestjs-limits';
 import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
 import { base64, EtcdGateway } from '../support/etcd-gateway.js';
+import { runScript } from '../support/child-script.js';
 import { failureOf, untilServed } from '../support/failures.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { until, type Server } from '../support/servers/server-process.js';
@@ -237,16 +236,7 @@ describe('a process', () => {
         const after = await hit();
         process.on('exit', () => console.log(JSON.stringify({ before, after })));
       `;
-      const child = spawn(
-        process.execPath,
-        ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
-        { stdio: ['ignore', 'pipe', 'pipe'] },
-      );
-      let output = '';
-      let errors = '';
-      child.stdout.on('data', (data) => (output += String(data)));
-      child.stderr.on('data', (data) => (errors += String(data)));
-      const [code] = (await once(child, 'close')) as [number];
+      const { code, output, errors } = await runScript(script);
       expect({ code, errors }).toEqual({ code: 0, errors: '' });
       expect(JSON.parse(output)).toEqual({
         before: what === 'a server' ? 'counted' : 'ERR_RATE_LIMIT_STORAGE',

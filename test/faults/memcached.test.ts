@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createLimit, type Hit } from 'nestjs-limits';
 import { MemcachedStorage, type MemcachedStorageOptions } from 'nestjs-limits/memcached';
+import { runScript } from '../support/child-script.js';
 import { failureOf, untilServed } from '../support/failures.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { ask, until, type Server } from '../support/servers/server-process.js';
@@ -553,17 +554,7 @@ describe('a storage that is closed', () => {
       await underWay;
       process.stdout.write(await hit());
     `;
-    const child = spawn(
-      process.execPath,
-      ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    let output = '';
-    let errors = '';
-    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-    const [code] = (await once(child, 'close')) as [number];
-    expect({ code, errors, output }).toEqual({ code: 0, errors: '', output: `${first} failed` });
+    expect(await runScript(script)).toEqual({ code: 0, errors: '', output: `${first} failed` });
   });
 });
 

@@ -7,7 +7,6 @@ import { RedisSentinelStorage } from 'nestjs-limits/redis';
 import { untilServed } from '../support/failures.js';
 import { startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
 import { ask, until } from '../support/servers/server-process.js';
-import { driverTimersEnded } from '../support/driver-timers.js';
 
 /** Failovers: calls reject while there is no primary, and the next primary has the counts. */
 
@@ -29,7 +28,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await storage.close();
   await group.stop();
-  await driverTimersEnded();
 });
 
 async function counted(): Promise<number> {

@@ -93,13 +93,15 @@ export class LimitsCollection {
     soon.catch(() => undefined);
   }
 
-  /** Closes the client, unless it is somebody else's; not while it connects, which it would go on with. */
+  /** Closes the client if this storage opened it. */
   async close(): Promise<void> {
     if (this.#open === undefined) return;
     this.#closed = true;
     const { client, ready } = this.#connection;
-    await ready?.catch(() => undefined);
-    await client.close();
+    await client.close(); // ends an attempt to connect
+    if (ready === undefined) return;
+    await ready.catch(() => undefined);
+    await client.close(); // for an attempt that had not got as far as its first connection
   }
 
   get #needsIndex(): boolean {

@@ -1,6 +1,7 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from '../../common/errors.js';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
+import { clusterConnector, DISCONNECT_TIMEOUT_MS, SentinelPrimaryConnector } from './redis-connectors.js';
 import { parseClusterUri, parseRedisUri, parseSentinelUri } from './redis-uri.js';
 
 /** A client that the storages can use: of a server, or of a cluster. */
@@ -15,7 +16,7 @@ const SAFE_OPTIONS = {
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  disconnectTimeout: 100, // a connection that went dead never says goodbye
+  disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   maxLoadingRetryTime: 500,
   retryStrategy: (attempt: number): number => Math.min(50 * attempt, 250),
   reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
@@ -34,6 +35,8 @@ const SAFE_CLUSTER_OPTIONS = {
 
 /** Our prefix begins every key. The driver's would come before it, but not in what `reset` asks for. */
 const NO_PREFIX = { keyPrefix: '' } as const;
+
+const SENTINEL_CONNECTOR = { Connector: SentinelPrimaryConnector } as const;
 
 /** A connection that waits for its first command would keep the first call waiting for it. */
 const AT_ONCE = { lazyConnect: false } as const;
@@ -62,7 +65,7 @@ export function openRedis(uri: string, options: Partial<RedisOptions>, timeout: 
 /** Opens a connection of our own like a client's. */
 export function copyRedis(client: Redis, options: Partial<RedisOptions>, timeout: number): Redis {
   refuse('A RedisStorage', options, NOT_LAZY);
-  return client.duplicate({ ...safe(timeout, options), ...AT_ONCE });
+  return client.duplicate({ ...safe(timeout, connectorFor(client.options), options), ...AT_ONCE });
 }
 
 /** Opens connections to a cluster, by some of its servers. */
@@ -70,12 +73,31 @@ export function openCluster(uri: string, options: ClusterOptions, timeout: numbe
   const { servers, secure, options: named } = parseClusterUri(uri);
   const tls = secure ? { tls: {} } : {};
   const redisOptions = over<RedisOptions>(tls, named, options.redisOptions ?? {});
-  return new Cluster([...servers], safeCluster({ ...options, redisOptions }, timeout));
+  return closing(
+    (connector) => new Cluster([...servers], safeCluster({ ...options, redisOptions }, timeout, connector)),
+  );
 }
 
 /** Opens connections of our own like those of a client. */
 export function copyCluster(client: Cluster, options: ClusterOptions, timeout: number): Cluster {
-  return client.duplicate([], { ...safeCluster(options, timeout), ...AT_ONCE });
+  const { Connector } = client.options.redisOptions ?? {};
+  return closing((connector) =>
+    client.duplicate([], {
+      ...safeCluster(options, timeout, Connector === undefined ? connector : { Connector }),
+      ...AT_ONCE,
+    }),
+  );
+}
+
+/** Opens a cluster client that closes all of its connections when it disconnects. */
+function closing(open: (connector: Pick<RedisOptions, 'Connector'>) => Cluster): Cluster {
+  const { Connector, destroySockets } = clusterConnector();
+  return open({ Connector }).on('disconnecting', destroySockets);
+}
+
+/** Returns the connector for a copy of a client that finds its server through sentinels. */
+function connectorFor({ sentinels, Connector }: RedisOptions): Pick<RedisOptions, 'Connector'> {
+  return sentinels && Connector === undefined ? SENTINEL_CONNECTOR : {};
 }
 
 /** Opens a connection to the primary that sentinels name. */
@@ -90,7 +112,9 @@ export function openSentinel(
   const tls = secure ? { tls: {}, sentinelTLS: options.tls ?? {} } : {};
   // Without, the driver heeds no `tls`, and would send the password for everybody to read.
   const heeded = secure || options.tls !== undefined ? { enableTLSForSentinelMode: true } : {};
-  return new Redis(safe(timeout, { sentinels: [...servers] }, tls, heeded, named, options));
+  return new Redis(
+    safe(timeout, { sentinels: [...servers] }, SENTINEL_CONNECTOR, tls, heeded, named, options),
+  );
 }
 
 /**
@@ -145,6 +169,7 @@ function safe(timeout: number, ...options: Partial<RedisOptions>[]): Omit<RedisO
 function safeCluster(
   { redisOptions = {}, ...options }: ClusterOptions,
   timeout: number,
+  connector: Pick<RedisOptions, 'Connector'>,
 ): Omit<ClusterOptions, 'redisOptions'> & { redisOptions: ReturnType<typeof safe> } {
   const prefix = { keyPrefix: 'What begins the keys is the keyPrefix of the storage.' };
   refuse('A RedisClusterStorage', options, { ...NOT_LAZY, ...MISPLACED });
@@ -157,7 +182,7 @@ function safeCluster(
     ...(redisOptions.tls === undefined ? {} : byName),
     ...withoutUndefined(options),
     ...NO_PREFIX,
-    redisOptions: safe(timeout, redisOptions),
+    redisOptions: safe(timeout, connector, redisOptions),
   };
 }
 
