@@ -58,7 +58,7 @@ function describeObject(value: object): string {
   return isArray === true ? 'an array' : `an object (${nameOf(() => value.constructor.name) || 'Object'})`;
 }
 
-/** Reads a name that may be of any type and length. */
+/** Returns a name, shortened if it is long; empty if it is not a string. */
 function nameOf(read: () => unknown): string {
   const name = attempt(read);
   if (typeof name !== 'string') return '';

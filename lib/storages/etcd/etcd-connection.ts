@@ -1,5 +1,5 @@
 import type { Etcd3 } from 'etcd3';
-import { InFlightCalls } from '../../common/give-up.js';
+import { InFlightCalls } from '../../common/cancellation.js';
 import type { HostAndPort } from '../storage-uri.js';
 import { probeServers } from './probe-servers.js';
 
@@ -81,6 +81,6 @@ export class EtcdConnection {
     this.#begin = performance.now();
     this.#answered = false;
     before.close();
-    this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
+    this.#inFlight.abortAll(new Error('the connection was given up, for it did not answer'));
   }
 }

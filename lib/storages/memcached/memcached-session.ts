@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Socket } from 'node:net';
 import { messageOf } from '../../common/describe.js';
-import { afterTime } from '../../common/time.js';
+import { startDeadline } from '../../common/time.js';
 import { readReply, type MemcachedReply } from './memcached-reply.js';
 
 /** Whether a line can be the answer to a command. */
@@ -28,7 +28,7 @@ export class MemcachedSession {
   readonly #pending: Pending[] = [];
   #outgoing = '';
   #input = '';
-  #callOff: (() => void) | undefined;
+  #cancelDeadline: (() => void) | undefined;
   readonly #begin = performance.now();
   #answered = false;
   #failure: Error | undefined;
@@ -84,7 +84,7 @@ export class MemcachedSession {
     return new Promise((resolve, reject) => {
       const due = performance.now() + this.timeout;
       this.#pending.push({ expects, due, resolve, reject });
-      this.#callOff ??= afterTime(due, () => this.#checkDeadline());
+      this.#cancelDeadline ??= startDeadline(due, () => this.#checkDeadline());
       // After every promise that is settled by now has had its say: their commands share one packet.
       if (this.#outgoing === '') process.nextTick(() => this.#flush());
       this.#outgoing += command;
@@ -94,7 +94,7 @@ export class MemcachedSession {
   end(failure: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
-    this.#callOff?.();
+    this.#cancelDeadline?.();
     this.socket.destroy();
     this.onEnd();
     for (const { reject } of this.#pending.splice(0)) reject(failure);
@@ -139,7 +139,7 @@ export class MemcachedSession {
     if (oldest !== undefined && oldest.due <= performance.now()) {
       this.end(new Error(`${this.server} did not answer within ${this.timeout} ms.`));
     } else {
-      this.#callOff = oldest && afterTime(oldest.due, () => this.#checkDeadline());
+      this.#cancelDeadline = oldest && startDeadline(oldest.due, () => this.#checkDeadline());
     }
   }
 }

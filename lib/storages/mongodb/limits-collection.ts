@@ -1,7 +1,7 @@
 import type { Binary, Collection, MongoClient } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
-import { InFlightCalls } from '../../common/give-up.js';
+import { InFlightCalls } from '../../common/cancellation.js';
 import { withTimeout } from '../../common/time.js';
 
 /** The record of an identity. */
@@ -86,7 +86,7 @@ export class LimitsCollection {
     const { client, connected, ready } = this.#connection;
     if (connected) {
       this.#connection = this.#connectionOf(this.#open());
-      this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
+      this.#inFlight.abortAll(new Error('the connection was given up, for it did not answer'));
       client.close().catch(() => undefined);
     }
     const soon = connected || ready === undefined ? this.ready() : ready.catch(() => this.ready());
