@@ -4,9 +4,9 @@ import type { Cells } from '../apply-batch.js';
 import type { Limit } from '../../core/limit.js';
 import { MemoryTable, overflowCell } from './memory-table.js';
 
-/** How many cells a newcomer to a full storage may examine to find one that has expired. */
+/** Cells that a new identity checks for expiry when the storage is full. */
 const CHECKS_PER_NEWCOMER = 16;
-/** How many cells one sweep examines: about a millisecond of work. */
+/** Cells that one sweep checks: about a millisecond of work. */
 const CHECKS_PER_SWEEP = 10_000;
 const SWEEP_INTERVAL_MS = 1000;
 
@@ -16,14 +16,14 @@ type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
 type Tables<State extends object> = Map<string, MemoryTable<State>>;
 
 /**
- * The cells of a memory storage: a table per limit, flat by identity, with a hard cap on the whole.
+ * The cells of a memory storage: one table per limit, keyed by identity, with a hard cap on the total.
  *
- * Expired cells are dropped by a sweep, a little at a time. When the cap is reached they make room at once; if none is
- * found, newcomers share the overflow cells of their limit. No cell that still counts is ever dropped to make room, so a
- * flood of new identities resets nobody.
+ * A sweep drops expired cells, a few at a time. When the cap is reached, a new identity replaces an expired cell. If it finds
+ * none, it shares an overflow cell of its limit. A cell that still counts is never dropped, so a flood of new identities resets
+ * no count.
  */
 export class MemoryCells implements Cells {
-  /** Cells held, those of the overflow not included. */
+  /** Number of cells, without the overflow. */
   #size = 0;
   readonly #states: Tables<object> = new Map();
   readonly #blocks: Tables<BlockState> = new Map();
@@ -53,13 +53,13 @@ export class MemoryCells implements Cells {
     else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), identity, state);
   }
 
-  /** Forgets a cell and its block. */
+  /** Removes a cell and its block. */
   remove(identity: string, limit: Limit): void {
     this.#delete(this.#states, identity, limit);
     this.#delete(this.#blocks, identity, limit);
   }
 
-  /** Forgets everything; returns how many cells that were. */
+  /** Removes everything. Returns the number of cells. */
   clear(): number {
     let removed = 0;
     for (const tables of [this.#states, this.#blocks]) {
@@ -67,7 +67,7 @@ export class MemoryCells implements Cells {
       tables.clear();
     }
     this.#size = 0;
-    this.#examination = this.#examine(); // what it has not looked at yet is gone
+    this.#examination = this.#examine(); // drops its iterators over the old tables
     clearInterval(this.#sweeper);
     this.#sweeper = undefined;
     return removed;
@@ -85,7 +85,7 @@ export class MemoryCells implements Cells {
     }
   }
 
-  /** An identity that shares an overflow cell does so until that cell has expired, or it would get a fresh start. */
+  /** Returns true while an identity shares an overflow cell. Leaving it before it expires would reset the identity's count. */
   #staysInOverflow<State extends object>(table: MemoryTable<State>, identity: string): boolean {
     if (table.overflow.size === 0) return false;
     const cell = overflowCell(identity);
@@ -120,7 +120,7 @@ export class MemoryCells implements Cells {
     this.#sweeper = undefined;
   }
 
-  /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
+  /** Iterates over all cells in an endless loop, drops expired ones, and yields after each. */
   *#examine(): Examination {
     for (;;) {
       yield* this.#examineTables(this.#states);
@@ -143,7 +143,7 @@ export class MemoryCells implements Cells {
   }
 }
 
-/** Not while a newcomer waits for room: its table is still empty then. */
+/** Drops empty tables. Must not run while a new identity waits for room: its table is still empty then. */
 function dropEmpty<State extends object>(tables: Tables<State>): void {
   for (const [id, table] of tables) {
     if (table.isEmpty) tables.delete(id);

@@ -1,13 +1,13 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { Limit } from '../../core/limit.js';
 
-/** How many cells all identities share that come when there is no room for a cell of their own. */
+/** Overflow cells per limit. Identities that arrive when the storage is full share them. */
 export const OVERFLOW_CELLS = 4096;
 
-/** Unknown to clients, so that none can choose whom it shares an overflow cell with. */
+/** Key of the overflow hash. Clients do not know it, so none can choose to share a cell with another. */
 const SECRET = randomBytes(16).toString('latin1');
 
-/** The cells of one limit by identity, and the few that newcomers share while the storage is full. */
+/** The cells of one limit by identity, and the overflow cells that new identities share while the storage is full. */
 export class MemoryTable<State extends object> {
   readonly cells = new Map<string, State>();
   readonly overflow = new Map<number, State>();
@@ -21,7 +21,7 @@ export class MemoryTable<State extends object> {
     return this.cells.size === 0 && this.overflow.size === 0;
   }
 
-  /** Of all limits that share these cells, the one with the smallest amount decides what has expired: its states last longest. */
+  /** Notes a limit that shares these cells. The one with the smallest amount decides expiry, since its states last longest. */
   admit(limit: Limit): this {
     if (limit.amount < this.limit.amount) this.limit = limit;
     return this;
@@ -34,13 +34,13 @@ export class MemoryTable<State extends object> {
     );
   }
 
-  /** Whether a state has come to mean the same as none. */
+  /** Returns true if a state is equivalent to none. */
   isExpired(state: State, now: number): boolean {
     return this.expiry(state, this.limit) <= now;
   }
 }
 
-/** Which overflow cell an identity falls into: a keyed hash. */
+/** Returns the overflow cell of an identity, by a keyed hash. */
 export function overflowCell(identity: string): number {
   return hash('sha256', SECRET + identity, 'buffer').readUInt32LE(0) % OVERFLOW_CELLS;
 }

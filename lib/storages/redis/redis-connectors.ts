@@ -10,7 +10,7 @@ type Connector = new (options: unknown) => AbstractConnector;
 /**
  * Returns a connector for the servers of one cluster, and a function that destroys the sockets that the driver left open.
  *
- * The driver reads the slots over connections of their own. It keeps no reference to them, so they outlive the client by up
+ * The driver reads the slots over separate connections. It keeps no reference to them, so they outlive the client by up
  * to their timeout when a server accepts connections and never replies.
  */
 export function clusterConnector(): { Connector: Connector; destroySockets: () => void } {
@@ -52,7 +52,7 @@ function openSocket({ path, port, host, family, tls }: RedisOptions): Socket {
   return tls ? connectTls({ ...address, ...tls } as NetConnectOpts) : connectTcp(address as NetConnectOpts);
 }
 
-/** The driver's method that opens a client for one sentinel. Its types call it private. */
+/** The driver's method that opens a client for one sentinel. It is private in the driver's types. */
 interface SentinelClients extends AbstractConnector {
   connect(emit: (type: string, error: Error) => void): Promise<Socket>;
   connectToSentinel(endpoint: unknown, options?: Partial<RedisOptions>): Redis;
@@ -61,8 +61,8 @@ interface SentinelClients extends AbstractConnector {
 const BaseConnector = SentinelConnector as unknown as new (options: unknown) => SentinelClients;
 
 /**
- * Asks sentinels for the primary as the driver does by default, and disconnects from them when the client is closed. The
- * driver would wait for the reply of a sentinel, and two seconds more.
+ * Finds the primary through sentinels as the driver does by default, and also disconnects from them when the client is closed. The
+ * driver would wait for a sentinel's reply, and two seconds more.
  */
 export class SentinelPrimaryConnector extends BaseConnector {
   readonly #clients = new Set<Redis>();
