@@ -221,7 +221,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['lifecycle'],
   },
-  'tells of an error of another kind when it is closed': {
+  'throws an error of another kind once it is closed': {
     open: changing((storage) => ({
       peek: (batch) => {
         if (!storage.check()) throw new TypeError('connection is undefined');

@@ -29,7 +29,7 @@ for (const refuser of strategyNames) {
 }
 
 topic.add(
-  'tells of limits that another identity refuses as if they had not been hit',
+  'reports limits that another identity refuses as if they had not been hit',
   strategyNames,
   async (scenario) => {
     const fresh = strategyNames.map((strategy) => limitOf(strategy, { id: `fresh ${strategy}` }));
