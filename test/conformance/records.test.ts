@@ -13,8 +13,8 @@ import { startRedis } from '../support/servers/redis.js';
 import { ask, type Server } from '../support/servers/server-process.js';
 
 /**
- * Keys and records, to the letter: instances of two versions count together while one replaces the other. Whoever changes one of
- * these makes a version that does not.
+ * The exact keys and records. Instances of two versions count together during a rolling update. A change of a key or record here
+ * breaks that.
  */
 
 const NOW = 4_000_000_000_000; // far ahead, so that nothing expires by a server's own clock

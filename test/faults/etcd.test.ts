@@ -80,7 +80,7 @@ describe('a server that is stopped', () => {
       process.kill(server.pid, 'SIGCONT');
     }
     await until(() => storage.check(), 'the storage to find the server');
-    // The first of the hundred was sent, and may be counted once the server goes on.
+    // The first of the hundred was sent, and may be counted once the server continues.
     expect([1, 2]).toContain(await used());
     expect((await untilServed(() => storage.consume(hit()))).allowed).toBe(true);
   });
@@ -165,7 +165,7 @@ describe('a storage that loses every race', () => {
       name: 'ConcurrentUpdateError',
       code: 'ERR_RATE_LIMIT_CONCURRENT_UPDATE',
     });
-    expect(client.races).toBe(32); // 16 attempts, each of which reads before it tries
+    expect(client.races).toBe(32); // 16 attempts, each with a read before it
     expect(await used()).toBe(0);
     client.close();
   });

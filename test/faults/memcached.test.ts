@@ -200,7 +200,7 @@ describe('a connection that is cut in the middle of an answer', () => {
       expect([counted, counted + 1]).toContain(now);
       counted = now;
     }
-    // One `cas` for each hit whose `gets` was answered. None is sent twice.
+    // One `cas` for each hit whose `gets` was answered. No command is sent twice.
     expect(proxy.requests.match(/^(cas|add) /gm)).toHaveLength(counted);
   });
 

@@ -43,43 +43,43 @@ const refusing = { probes: 3 };
 
 describe('A Redis server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
     [
       'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
-        mend: () => void process.kill(server.pid, 'SIGCONT'),
+        repair: () => void process.kill(server.pid, 'SIGCONT'),
       },
       {},
     ],
     [
       'receives none of 200 requests in flight',
-      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'requests'), repair: () => void (proxy.swallows = 'nothing') },
       { clients: 200 },
     ],
     [
       'sends no answer',
-      { harm: () => void (proxy.swallows = 'answers'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'answers'), repair: () => void (proxy.swallows = 'nothing') },
       {},
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
     [
       'has no memory left',
-      { harm: () => tell('CONFIG SET maxmemory 1'), mend: () => tell('CONFIG SET maxmemory 0') },
+      { harm: () => tell('CONFIG SET maxmemory 1'), repair: () => tell('CONFIG SET maxmemory 0') },
       refusing,
     ],
     [
       'becomes a replica of one that is not there',
-      { harm: () => tell('REPLICAOF 127.0.0.1 1'), mend: () => tell('REPLICAOF NO ONE') },
+      { harm: () => tell('REPLICAOF 127.0.0.1 1'), repair: () => tell('REPLICAOF NO ONE') },
       refusing,
     ],
     [
@@ -92,7 +92,7 @@ describe('A Redis server that', () => {
           void ask(server.port, 'DEBUG RELOAD\r\n', 20_000);
           await until(isLoading, 'the server to load');
         },
-        async mend() {
+        async repair() {
           await tell('CONFIG SET key-load-delay 0');
           await until(async () => !(await isLoading()), 'the server to have loaded');
         },
@@ -113,14 +113,14 @@ describe('A Redis server that answers a PING but cannot count', () => {
     ['for want of memory', 'CONFIG SET maxmemory 1', 'CONFIG SET maxmemory 0'],
     ['as a replica', 'REPLICAOF 127.0.0.1 1', 'REPLICAOF NO ONE'],
     ['for want of replicas', 'CONFIG SET min-replicas-to-write 1', 'CONFIG SET min-replicas-to-write 0'],
-  ])('%s is not well', async (_why, harm, mend) => {
+  ])('%s is not well', async (_why, harm, repair) => {
     await until(() => redis.check(), 'the storage to connect');
     await tell(harm);
     expect(await ask(server.port, 'PING\r\n')).toBe('+PONG\r\n');
     try {
       expect(await redis.check()).toBe(false);
     } finally {
-      await tell(mend);
+      await tell(repair);
     }
     await until(() => redis.check(), 'the storage to be well');
   });

@@ -15,7 +15,7 @@ const limit = createLimit({ id: 'outage', strategy: 'fixed-window', amount: AMOU
 
 /** Ms that a decision may take: long enough for a busy machine. */
 const DEADLINE = 300;
-/** Ms by which the proxy delays an answer that is to miss the deadline. Shorter than the timeout of the storages. */
+/** Delay in ms of replies that must miss the deadline. Shorter than the timeout of the storages. */
 export const LATE = 800;
 
 interface Answered {
@@ -30,7 +30,7 @@ interface Answered {
 
 export interface Fault {
   harm(): unknown;
-  mend(): unknown;
+  repair(): unknown;
 }
 
 export interface OutageOptions {
@@ -40,7 +40,7 @@ export interface OutageOptions {
   readonly clients?: number;
   /** Whether the server keeps its counts. Default: true. */
   readonly remembers?: boolean;
-  /** Whether the outage may end before `mend` is called. Default: false. */
+  /** Whether the outage may end before `repair` is called. Default: false. */
   readonly endsByItself?: boolean;
 }
 
@@ -89,7 +89,7 @@ export class LayeredStore {
    * Sends requests before, during and after an outage. Expects that each is answered: during the outage by the fallback, which
    * allows its share without calling the server, and afterwards by the server again.
    */
-  async expectToSurvive({ harm, mend }: Fault, options: OutageOptions = {}): Promise<void> {
+  async expectToSurvive({ harm, repair }: Fault, options: OutageOptions = {}): Promise<void> {
     const { probes = 2, clients = 20, remembers = true, endsByItself = false } = options;
     await this.warmUp();
     const requests = this.#requests(clients);
@@ -107,7 +107,7 @@ export class LayeredStore {
     if (!endsByItself)
       expect({ events: this.events.length, calls: this.#calls }).toEqual({ events: outage, calls });
     requests.endFault();
-    await mend();
+    await repair();
     await until(() => this.events.at(-1) === 'recovered', 'the circuit to close');
     const recovery = this.events.length;
     await until(() => countedSince(recovery, requests.all) > 5, 'the server to count again');
