@@ -57,7 +57,7 @@ export function startDeadline(end: number, onExpired: () => void): () => void {
 }
 
 /**
- * Returns the result of a call, or rejects when the timeout is over. The call is told by its signal; its late result is ignored.
+ * Returns the result of a call, or rejects when the timeout is over. The signal is aborted then, and a late result is ignored.
  *
  * @param timeout ms
  * @param since start of the timeout, by `performance.now()`. Default: now

@@ -14,7 +14,7 @@ export abstract class ServerStorage extends Storage {
   protected readonly timeout: number;
   #closed = false;
 
-  /** @throws ConfigurationError when an option is impossible */
+  /** @throws ConfigurationError when an option is invalid */
   constructor({ timeout = DEFAULT_TIMEOUT_MS, ...options }: ServerStorageOptions = {}) {
     super(options);
     assertTimeout(String(this), timeout);

@@ -230,9 +230,9 @@ describe('a process', () => {
         const hit = () =>
           storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', (error) => error.code);
         const before = await hit();
-        const underWay = hit();
+        const inFlight = hit();
         await storage.close();
-        await underWay;
+        await inFlight;
         const after = await hit();
         process.on('exit', () => console.log(JSON.stringify({ before, after })));
       `;

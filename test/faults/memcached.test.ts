@@ -56,7 +56,7 @@ describe('a server that is killed', () => {
     expect(await storage.check()).toBe(false);
     await server.restart();
     await until(() => storage.check(), 'the storage to find the server again');
-    expect(await used(storage)).toBe(0); // it forgets everything
+    expect(await used(storage)).toBe(0); // a restart loses everything
     await storage.consume(hits());
     expect(await used(storage)).toBe(1);
   });
@@ -496,9 +496,9 @@ describe('TLS', () => {
   });
 
   it('sends nothing to a server without a trusted certificate', async () => {
-    let heard = '';
+    let received = '';
     const untrusted = createTlsServer({ key, cert: certificate }, (socket) => {
-      socket.on('error', () => undefined).on('data', (data: Buffer) => (heard += data.toString()));
+      socket.on('error', () => undefined).on('data', (data: Buffer) => (received += data.toString()));
     });
     await once(untrusted.listen(0, '127.0.0.1'), 'listening');
     const { port } = untrusted.address() as AddressInfo;
@@ -511,12 +511,12 @@ describe('TLS', () => {
     expect(error).toHaveProperty('cause.cause.code', 'DEPTH_ZERO_SELF_SIGNED_CERT');
     untrusted.close();
     await once(untrusted, 'close');
-    expect(heard).toBe('');
+    expect(received).toBe('');
 
     await once(untrusted.listen(port, '127.0.0.1'), 'listening');
     const trusting = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: { ca: certificate } });
     await failureOf(trusting.consume(hits()));
-    expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
+    expect(received).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
     await trusting.close();
     untrusted.close();
   });
@@ -528,11 +528,11 @@ describe('a storage that is closed', () => {
     await storage.consume(hits());
     proxy.swallows = 'answers';
     const before = proxy.requests.length;
-    const underWay = failureOf(storage.consume(hits()));
+    const inFlight = failureOf(storage.consume(hits()));
     const [waiting, look] = [failureOf(storage.consume(hits())), failureOf(storage.peek(hits()))];
     await until(() => proxy.requests.length > before, 'the commands to be sent');
     await storage.close();
-    for (const error of await Promise.all([underWay, waiting, look])) {
+    for (const error of await Promise.all([inFlight, waiting, look])) {
       expect(error).toMatchObject({ name: 'StorageError', message: 'MemcachedStorage is closed.' });
     }
     expect(await storage.check()).toBe(false);
@@ -549,9 +549,9 @@ describe('a storage that is closed', () => {
       const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: ${HOUR} });
       const hit = () => storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', () => 'failed');
       process.stdout.write(await hit() + ' ');
-      const underWay = hit();
+      const inFlight = hit();
       await storage.close();
-      await underWay;
+      await inFlight;
       process.stdout.write(await hit());
     `;
     expect(await runScript(script)).toEqual({ code: 0, errors: '', output: `${first} failed` });
@@ -620,7 +620,7 @@ function block(milliseconds: number): void {
   while (performance.now() < end);
 }
 
-/** Answers every command with the same text. */
+/** Replies to every command with the same text. */
 class Nonsense {
   answer = '';
   endless = false;

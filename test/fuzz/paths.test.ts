@@ -91,11 +91,11 @@ describe('Patterns of paths', () => {
     ([text, path]) => {
       const pattern = patternOf(text);
       if (pattern === undefined) return;
-      const told = pattern.matchesOf(path);
-      expect(['all', 'some', 'none']).toContain(told);
+      const matched = pattern.matchesOf(path);
+      expect(['all', 'some', 'none']).toContain(matched);
       // A template without placeholders is the path itself.
       if (/[:*{}()|?\\%]/.test(path)) return;
-      expect(told).toBe(pattern.matches(path) ? 'all' : 'none');
+      expect(matched).toBe(pattern.matches(path) ? 'all' : 'none');
     },
   );
 

@@ -33,12 +33,12 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
         const subject = new Subject(name, quota);
         const now = play(subject, steps);
         const cost = 1 + (seed % quota.burst);
-        const foretold = subject.evaluate(cost, now);
+        const predicted = subject.evaluate(cost, now);
         subject.refuse(now);
-        const told = subject.evaluate(cost, now);
+        const decided = subject.evaluate(cost, now);
 
-        if (name === 'fixed-window-elastic-expiry') expect(told.allowed).toBe(foretold.allowed);
-        else expect(told).toEqual(foretold);
+        if (name === 'fixed-window-elastic-expiry') expect(decided.allowed).toBe(predicted.allowed);
+        else expect(decided).toEqual(predicted);
       }),
       RUNS,
     );

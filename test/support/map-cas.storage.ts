@@ -85,9 +85,9 @@ export class MapCasStorage extends CasStorage<number> {
     return this.server.compareAndSet(key, text, version, ttl, this.clock.now());
   }
 
-  protected async removeAll(beginning: string): Promise<number> {
+  protected async removeAll(prefix: string): Promise<number> {
     await setImmediate();
-    return this.server.removeAll(beginning);
+    return this.server.removeAll(prefix);
   }
 
   protected probe(): void {}

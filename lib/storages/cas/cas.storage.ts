@@ -62,7 +62,7 @@ export abstract class CasStorage<Version> extends RecordStorage {
 
   /**
    * @param clock `'server'` if `read` always returns the server's time. The storage counts by it, unless the options have a clock
-   * @throws ConfigurationError when an option is impossible
+   * @throws ConfigurationError when an option is invalid
    */
   constructor(options: CasStorageOptions = {}, clock: StorageCapabilities['clock'] = 'local') {
     super(options);

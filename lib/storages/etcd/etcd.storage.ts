@@ -26,7 +26,7 @@ const IDENTITIES_TOGETHER = 64;
  *
  * Every change adds a revision until compaction, so the cluster needs `--auto-compaction-retention`.
  *
- * @throws ConfigurationError when the URI is malformed or an option impossible
+ * @throws ConfigurationError when the URI or an option is invalid
  * @example
  * ```ts
  * import { FixedWindowRateLimiter, parse } from 'nestjs-limits';

@@ -20,11 +20,11 @@ export const LATE = 800;
 
 interface Answered {
   readonly result: BatchResult;
-  /** How many events had been reported when the request began. */
+  /** Number of events before the request began. */
   readonly beganAfter: number;
-  /** How many events had been reported when it was answered. */
+  /** Number of events before it ended. */
   readonly endedAfter: number;
-  /** Whether it began before the server was restored. */
+  /** True if it began before the server was restored. */
   readonly duringFault: boolean;
 }
 
@@ -34,13 +34,13 @@ export interface Fault {
 }
 
 export interface OutageOptions {
-  /** How many probes begin during the outage. Default: 2, so that one of them has ended. */
+  /** Number of probes that begin during the outage. Default: 2, so that one of them has ended. */
   readonly probes?: number;
-  /** How many requests are in flight. Default: 20. */
+  /** Number of requests in flight. Default: 20. */
   readonly clients?: number;
-  /** Whether the server keeps its counts. Default: true. */
+  /** True if the server keeps its counts. Default: true. */
   readonly remembers?: boolean;
-  /** Whether the outage may end before `repair` is called. Default: false. */
+  /** True if the outage may end before `repair` is called. Default: false. */
   readonly endsByItself?: boolean;
 }
 
@@ -121,7 +121,7 @@ export class LayeredStore {
     await this.#untilCounts();
   }
 
-  /** Calls until the server answers in time: the first calls connect, and load what the server needs. */
+  /** Calls until the server replies in time: the first calls connect, and load scripts. */
   async warmUp(): Promise<void> {
     await until(() => this.store.check(), 'the store to be well');
     for (let times = 0; times < 5; times++) await this.#untilCounts();

@@ -96,14 +96,14 @@ export async function until(
 }
 
 /** Sends a text to a server. Returns the first packet of its reply. */
-export function ask(address: number | string, text: string, patience = 5000): Promise<string> {
+export function ask(address: number | string, text: string, timeout = 5000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = typeof address === 'number' ? connect(address, '127.0.0.1') : connect(address);
     const fail = (error: Error): void => {
       socket.destroy();
       reject(error);
     };
-    socket.setTimeout(patience, () => fail(new Error(`No answer within ${patience} ms.`)));
+    socket.setTimeout(timeout, () => fail(new Error(`No answer within ${timeout} ms.`)));
     socket.on('error', fail);
     socket.on('connect', () => socket.write(text));
     socket.once('data', (data) => {
