@@ -1,4 +1,7 @@
-/** A value or a promise of it. A memory storage returns values, other storages return promises; `await` handles both. */
+/**
+ * A value or a promise of it. A memory storage returns values, other storages return promises;
+ * `await` handles both.
+ */
 export type Awaitable<T> = T | Promise<T>;
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {

@@ -5,7 +5,8 @@ export class BoundedMap<Value> {
 
   /**
    * @param max maximum total weight
-   * @param weigh returns the weight of a value, always the same for one value. Default: 1, so that `max` is a number of entries
+   * @param weigh returns the weight of a value, always the same for one value. Default: 1, so that
+   *   `max` is a number of entries
    */
   constructor(
     private readonly max: number,

@@ -1,6 +1,6 @@
 /**
- * Returns the result of a call, or rejects as soon as the call is cancelled. The call itself keeps running, and its late result
- * is ignored.
+ * Returns the result of a call, or rejects as soon as the call is cancelled. The call itself keeps
+ * running, and its late result is ignored.
  *
  * @param subscribe receives the function that cancels, and returns a function that unsubscribes it
  */

@@ -8,7 +8,8 @@ const MAX_IDENTITY_LENGTH = 128;
 const SEPARATOR = '/';
 
 /**
- * Returns the identity of a client. It includes the type, so that the user `1.2.3.4` is not the address 1.2.3.4.
+ * Returns the identity of a client. It includes the type, so that the user `1.2.3.4` is not the
+ * address 1.2.3.4.
  *
  * @param type such as `'ip'` or `'user'`
  * @throws TypeError when the value is not a string
@@ -39,8 +40,9 @@ const UNSAFE = /[%/{}\p{Cc}\p{Cs}]/u;
 const EVERY_UNSAFE = /[%/{}\p{Cc}\p{Cs}]/gu;
 
 /**
- * Percent-encodes `%`, `/`, `{`, `}`, control characters and lone surrogates, so that an identifier is safe inside a key. Two
- * different identities never share a key, and no client can choose its cluster slot.
+ * Percent-encodes `%`, `/`, `{`, `}`, control characters and lone surrogates, so that an identifier
+ * is safe inside a key. Two different identities never share a key, and no client can choose its
+ * cluster slot.
  *
  * @throws TypeError when the identifier is not a string.
  */

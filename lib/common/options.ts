@@ -2,7 +2,8 @@ import { describeValue, quote } from './describe.js';
 import { ConfigurationError } from './errors.js';
 
 /**
- * Throws a `ConfigurationError` for an unknown option, so that a misspelt or misplaced one is never ignored.
+ * Throws a `ConfigurationError` for an unknown option, so that a misspelt or misplaced one is never
+ * ignored.
  *
  * @param hints messages for names that belong elsewhere
  */

@@ -42,8 +42,8 @@ export function queueTimeoutError(storage: string, timeout: number): StorageErro
 }
 
 /**
- * Calls back when a deadline has passed. If the timer fires late because the process was busy, the callback is delayed by as much
- * again, so that replies that have already arrived are read first.
+ * Calls back when a deadline has passed. If the timer fires late because the process was busy, the
+ * callback is delayed by as much again, so that replies that have already arrived are read first.
  *
  * @param end the deadline, by `performance.now()`
  * @returns a function that clears the timer
@@ -57,7 +57,8 @@ export function startDeadline(end: number, onExpired: () => void): () => void {
 }
 
 /**
- * Returns the result of a call, or rejects when the timeout is over. The signal is aborted then, and a late result is ignored.
+ * Returns the result of a call, or rejects when the timeout is over. The signal is aborted then,
+ * and a late result is ignored.
  *
  * @param timeout ms
  * @param since start of the timeout, by `performance.now()`. Default: now

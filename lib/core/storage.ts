@@ -9,13 +9,19 @@ import { createLimit, type Limit } from './limit.js';
 
 /** Options of every storage. */
 export interface StorageOptions {
-  /** Prefix of every key on a shared server. `reset()` deletes only keys with this prefix. Default: `'nestjs-limits'`. */
+  /**
+   * Prefix of every key on a shared server. `reset()` deletes only keys with this prefix. Default:
+   * `'nestjs-limits'`.
+   */
   keyPrefix?: string | undefined;
   /** The clock to count by. Default: the server's clock if the store has one, else this machine's. */
   clock?: Clock | undefined;
 }
 
-/** The methods of a storage for moving windows, as in the Python library `limits`. Every {@link Storage} has them. */
+/**
+ * The methods of a storage for moving windows, as in the Python library `limits`. Every
+ * {@link Storage} has them.
+ */
 export interface MovingWindowSupport {
   /**
    * Adds an entry to a moving window if it fits. Returns true then.
@@ -31,8 +37,9 @@ export interface MovingWindowSupport {
     options?: { cost?: number | undefined; noAdd?: boolean | undefined },
   ): Awaitable<boolean>;
   /**
-   * Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that count. `expiry` is in
-   * seconds. `limit` exists for the Python library's signature and has no effect.
+   * Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that
+   * count. `expiry` is in seconds. `limit` exists for the Python library's signature and has no
+   * effect.
    */
   getMovingWindow(key: string, limit: number, expiry: number): Awaitable<[start: number, count: number]>;
   /** Returns the units that count in a moving window. `expiry` is in seconds. */
@@ -40,21 +47,24 @@ export interface MovingWindowSupport {
 }
 
 /**
- * Base class of storages, which count limits. A storage consumes batches: every limit of a request in one call, all or none, at
- * one reading of one clock.
+ * Base class of storages, which count limits. A storage consumes batches: every limit of a request
+ * in one call, all or none, at one reading of one clock.
  *
- * Extend {@link CasStorage} rather than this class if your store supports compare-and-set: it implements every strategy. The
- * conformance suite in `nestjs-limits/testing` tests this contract.
+ * Extend {@link CasStorage} rather than this class if your store supports compare-and-set: it
+ * implements every strategy. The conformance suite in `nestjs-limits/testing` tests this contract.
  *
- * Every method except `check` may throw, or reject with, a `StorageError` when the store fails. After `close`, every method
- * except `check` and `close` does.
+ * Every method except `check` may throw, or reject with, a `StorageError` when the store fails.
+ * After `close`, every method except `check` and `close` does.
  */
 export abstract class Storage implements MovingWindowSupport {
   /** The features of the storage. They never change. */
   abstract readonly capabilities: StorageCapabilities;
   /** Prefix of every key on a shared server. */
   readonly keyPrefix: string;
-  /** The clock to count by. A storage that counts by its server's clock does not use it, unless the options have one. */
+  /**
+   * The clock to count by. A storage that counts by its server's clock does not use it, unless the
+   * options have one.
+   */
   protected readonly clock: Clock;
 
   constructor({ keyPrefix = 'nestjs-limits', clock = systemClock }: StorageOptions = {}) {
@@ -67,7 +77,10 @@ export abstract class Storage implements MovingWindowSupport {
     this.clock = clock;
   }
 
-  /** Consumes the cost of every hit, or of none if an enforced limit refuses. Every attempt extends open elastic windows. */
+  /**
+   * Consumes the cost of every hit, or of none if an enforced limit refuses. Every attempt extends
+   * open elastic windows.
+   */
   abstract consume(batch: readonly Hit[]): Awaitable<BatchResult>;
   /** Returns the result that `consume` would have now. Changes nothing. */
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
@@ -77,7 +90,10 @@ export abstract class Storage implements MovingWindowSupport {
   abstract block(blocks: readonly Block[]): Awaitable<void>;
   /** Removes cells and their blocks. */
   abstract remove(cells: readonly Cell[]): Awaitable<void>;
-  /** Returns true if the store can count within its timeout. A store that responds but rejects writes cannot. Never throws. */
+  /**
+   * Returns true if the store can count within its timeout. A store that responds but rejects
+   * writes cannot. Never throws.
+   */
   abstract check(): Awaitable<boolean>;
   /** Removes all records under the key prefix. Returns their number. */
   abstract reset(): Awaitable<number>;

@@ -2,7 +2,10 @@ import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from './contract.js';
 import { Storage } from './storage.js';
 
-/** Base class of a storage in front of another one. Every method that it does not override calls the inner storage. */
+/**
+ * Base class of a storage in front of another one. Every method that it does not override calls the
+ * inner storage.
+ */
 export abstract class WrappedStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
 

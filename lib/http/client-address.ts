@@ -13,8 +13,8 @@ const IPV4_MAPPED = '::ffff:';
 const FORWARDED = /^(?:\[(.+)\]|(\d+(?:\.\d+){3}))(?::\d+)?$/;
 
 /**
- * Returns the address without port, brackets, zone and the mapping of IPv4 into IPv6 (`::ffff:203.0.113.7` becomes
- * `203.0.113.7`). Returns any other text unchanged.
+ * Returns the address without port, brackets, zone and the mapping of IPv4 into IPv6
+ * (`::ffff:203.0.113.7` becomes `203.0.113.7`). Returns any other text unchanged.
  */
 export function bareAddress(address: string): string {
   const read = readAddress(address);
@@ -22,8 +22,8 @@ export function bareAddress(address: string): string {
 }
 
 /**
- * Returns the part of an address that a client cannot choose: an IPv4 address, or the network of an IPv6 address
- * (`2001:db8:1:2::/64`). Returns any other text unchanged.
+ * Returns the part of an address that a client cannot choose: an IPv4 address, or the network of an
+ * IPv6 address (`2001:db8:1:2::/64`). Returns any other text unchanged.
  *
  * @param ipv6Prefix bits of the network, 32 to 128
  */

@@ -8,8 +8,8 @@ export type HeaderField = readonly [name: string, value: string];
 const MAX_INTEGER = 999_999_999_999_999;
 
 /**
- * Returns `RateLimit-Policy` and `RateLimit`: one member per enforced limit, with seconds rounded up. A limit that no wait would
- * satisfy has no time.
+ * Returns `RateLimit-Policy` and `RateLimit`: one member per enforced limit, with seconds rounded
+ * up. A limit that no wait would satisfy has no time.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
@@ -32,8 +32,8 @@ export function standardFields(decision: Decision): HeaderField[] {
 }
 
 /**
- * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends
- * them. Returns none if no limit is enforced.
+ * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit,
+ * as `@nestjs/throttler` sends them. Returns none if no limit is enforced.
  */
 export function legacyFields(decision: Decision): HeaderField[] {
   const { limit, remaining, resetTime } = decision.binding;
@@ -45,7 +45,10 @@ export function legacyFields(decision: Decision): HeaderField[] {
   ];
 }
 
-/** Returns `Retry-After` of a refusal, in seconds, or none if no wait would help. Source: RFC 9110, section 10.2.3. */
+/**
+ * Returns `Retry-After` of a refusal, in seconds, or none if no wait would help. Source: RFC 9110,
+ * section 10.2.3.
+ */
 export function retryAfterFields(decision: Decision): HeaderField[] {
   const { retryAfter } = decision;
   return decision.allowed || !Number.isFinite(retryAfter)

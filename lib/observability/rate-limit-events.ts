@@ -9,7 +9,8 @@ import type { DecidingStorage } from '../resilience/resilient-storage.js';
 /**
  * An event of a limit or its store:
  *
- * - `decision`: a hit was decided. `refused` follows if it was refused, `near-limit` if less than a tenth of a limit is left
+ * - `decision`: a hit was decided. `refused` follows if it was refused, `near-limit` if less than a
+ *   tenth of a limit is left
  * - `error`: a call to the store failed or timed out
  * - `degraded`: the store has stopped responding; `recovered`: it responds again
  */
@@ -26,10 +27,12 @@ const TYPES: readonly EventType[] = ['decision', 'refused', 'near-limit', 'error
 const NEAR = 0.1;
 
 /**
- * Publishes events by RxJS and by the diagnostics channels `nestjs-limits:<type>`. Creates no event without a listener.
+ * Publishes events by RxJS and by the diagnostics channels `nestjs-limits:<type>`. Creates no event
+ * without a listener.
  *
- * A listener that throws breaks neither the request nor other listeners. RxJS and Node report its error later as an uncaught
- * exception, which ends the process if the application does not handle it.
+ * A listener that throws breaks neither the request nor other listeners. RxJS and Node report its
+ * error later as an uncaught exception, which ends the process if the application does not handle
+ * it.
  *
  * @example
  * ```ts

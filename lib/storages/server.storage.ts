@@ -61,8 +61,8 @@ export abstract class ServerStorage extends Storage {
 }
 
 /**
- * Returns the key of an identity's record on a server. A prefix contains no brace, so prefixes such as `app` and `app:api` neither
- * share a key nor reset each other's keys.
+ * Returns the key of an identity's record on a server. A prefix contains no brace, so prefixes such
+ * as `app` and `app:api` neither share a key nor reset each other's keys.
  */
 export function identityKey(keyPrefix: string, identity: string): string {
   return `${identityKeys(keyPrefix)}${identity}}`;

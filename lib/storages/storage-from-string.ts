@@ -53,12 +53,14 @@ const backends: readonly Backend[] = [
 ];
 
 /**
- * Opens the storage named by a URI, for example `memory://` or `redis://localhost:6379`. If the server does not respond, the
- * first calls fail, not this function.
+ * Opens the storage named by a URI, for example `memory://` or `redis://localhost:6379`. If the
+ * server does not respond, the first calls fail, not this function.
  *
- * @param options passed to the storage's constructor; options that it does not know go to the driver
- * @throws ConfigurationError when the scheme is unknown, the URI is malformed, or the driver is not installed. The message
- * lists the known schemes or the install command, and never shows the part after the scheme
+ * @param options passed to the storage's constructor; options that it does not know go to the
+ *   driver
+ * @throws ConfigurationError when the scheme is unknown, the URI is malformed, or the driver is not
+ *   installed. The message lists the known schemes or the install command, and never shows the part
+ *   after the scheme
  * @example
  * ```ts
  * import { storageFromString } from 'nestjs-limits';
@@ -103,7 +105,10 @@ async function open(
   }
 }
 
-/** Returns true if an import failed because the package is not installed. Knows the codes of ES modules and of CommonJS. */
+/**
+ * Returns true if an import failed because the package is not installed. Knows the codes of ES
+ * modules and of CommonJS.
+ */
 function isMissing(driver: string, error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return (

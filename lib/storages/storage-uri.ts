@@ -45,7 +45,8 @@ const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i;
  *
  * @param form the expected form, for errors
  * @param defaultPort for hosts without a port
- * @throws ConfigurationError when it is malformed. The message shows no part of it, since it may contain credentials
+ * @throws ConfigurationError when it is malformed. The message shows no part of it, since it may
+ *   contain credentials
  */
 export function parseStorageUri(uri: string, form: string, defaultPort: number): StorageUri {
   const [matched, scheme = '', credentials, hosts = '', path = '', query = ''] = PARTS.exec(uri) ?? [];
@@ -81,7 +82,8 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
 }
 
 /**
- * Throws a `ConfigurationError` for the scheme of another storage, or one that this storage does not support, such as TLS.
+ * Throws a `ConfigurationError` for the scheme of another storage, or one that this storage does
+ * not support, such as TLS.
  *
  * @param storage name of the storage, for the error
  * @param form the expected form of the URI, for the error

@@ -16,8 +16,8 @@ export interface Write {
 const EMPTY = '{}';
 
 /**
- * All cells of one identity as one readable text: JSON by the digest of the limit's id, followed by `!` for its block. Writing
- * drops expired cells.
+ * All cells of one identity as one readable text: JSON by the digest of the limit's id, followed by
+ * `!` for its block. Writing drops expired cells.
  */
 export class CasRecord {
   readonly #stored: Record<string, StoredCell>;

@@ -3,7 +3,10 @@ import type { Cells } from '../apply-batch.js';
 import type { Limit } from '../../core/limit.js';
 import { CasRecord, type Write } from './cas-record.js';
 
-/** The records of several identities. Each is parsed on first use, so that an unreadable one fails only its own identity. */
+/**
+ * The records of several identities. Each is parsed on first use, so that an unreadable one fails
+ * only its own identity.
+ */
 export class CasRecords implements Cells {
   readonly #records = new Map<string, CasRecord>();
 

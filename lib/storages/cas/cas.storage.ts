@@ -25,12 +25,14 @@ export interface StoredText<Version> extends Partial<VersionedText<Version>> {
 }
 
 /**
- * Base class of storages over any store with compare-and-set: it reads a text with its version, and replaces the text if the
- * version is still the same. Every strategy runs in this process, on all limits of one identity together.
+ * Base class of storages over any store with compare-and-set: it reads a text with its version, and
+ * replaces the text if the version is still the same. Every strategy runs in this process, on all
+ * limits of one identity together.
  *
- * Concurrent calls of this process on one identity are combined into one compare-and-set, so that only processes contend.
- * A lost race is retried up to 16 times with growing random pauses, and then throws `ConcurrentUpdateError`. A call that times
- * out throws a `StorageError`. It is never retried, since it may have counted.
+ * Concurrent calls of this process on one identity are combined into one compare-and-set, so that
+ * only processes contend. A lost race is retried up to 16 times with growing random pauses, and
+ * then throws `ConcurrentUpdateError`. A call that times out throws a `StorageError`. It is never
+ * retried, since it may have counted.
  *
  * @example
  * ```ts
@@ -61,7 +63,8 @@ export abstract class CasStorage<Version> extends RecordStorage {
   protected override readonly identitiesTogether = 1;
 
   /**
-   * @param clock `'server'` if `read` always returns the server's time. The storage counts by it, unless the options have a clock
+   * @param clock `'server'` if `read` always returns the server's time. The storage counts by it,
+   *   unless the options have a clock
    * @throws ConfigurationError when an option is invalid
    */
   constructor(options: CasStorageOptions = {}, clock: StorageCapabilities['clock'] = 'local') {
@@ -74,14 +77,18 @@ export abstract class CasStorage<Version> extends RecordStorage {
     };
   }
 
-  /** Returns the text under a key with its version, and the server's time if that counts. A missing key has no text. */
+  /**
+   * Returns the text under a key with its version, and the server's time if that counts. A missing
+   * key has no text.
+   */
   protected abstract read(key: string): Awaitable<StoredText<Version> | undefined>;
 
   /**
-   * Stores a text under a key if the version is still the given one, and returns true then. The version `undefined` means that the
-   * key must be missing.
+   * Stores a text under a key if the version is still the given one, and returns true then. The
+   * version `undefined` means that the key must be missing.
    *
-   * @param ttl ms until the store may drop the text. Round up to the store's unit, never down. 0 if the text can be dropped now
+   * @param ttl ms until the store may drop the text. Round up to the store's unit, never down. 0 if
+   *   the text can be dropped now
    */
   protected abstract compareAndSet(
     key: string,
@@ -91,8 +98,8 @@ export abstract class CasStorage<Version> extends RecordStorage {
   ): Awaitable<boolean>;
 
   /**
-   * Removes every text whose key has a prefix. Returns their number. It may take longer than the timeout, since there may be many
-   * texts, but each step needs a timeout.
+   * Removes every text whose key has a prefix. Returns their number. It may take longer than the
+   * timeout, since there may be many texts, but each step needs a timeout.
    */
   protected abstract removeAll(prefix: string): Awaitable<number>;
 

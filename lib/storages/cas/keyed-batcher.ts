@@ -10,8 +10,8 @@ const MAX_ITEMS = 64;
 const MAX_KEYS = 64;
 
 /**
- * Runs items that each need some keys. Runs that share a key never overlap. Items that arrive during a run wait, and the next run
- * takes them together in the order of arrival.
+ * Runs items that each need some keys. Runs that share a key never overlap. Items that arrive
+ * during a run wait, and the next run takes them together in the order of arrival.
  */
 export class KeyedBatcher<Item, Result> {
   /** The items that wait for each key, in order. */
@@ -60,7 +60,10 @@ export class KeyedBatcher<Item, Result> {
     if (entries.length > 0) void this.#runTogether([...keys], entries);
   }
 
-  /** Returns true if an entry is first in line for all of its keys, and fits into a run with the given keys and size. */
+  /**
+   * Returns true if an entry is first in line for all of its keys, and fits into a run with the
+   * given keys and size.
+   */
   #fits(entry: Waiting<Item, Result>, keys: ReadonlySet<string>, size: number): boolean {
     const others = entry.keys.filter((key) => !keys.has(key));
     if (size > 0 && (size === MAX_ITEMS || keys.size + others.length > MAX_KEYS)) return false;

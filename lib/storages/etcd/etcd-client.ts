@@ -22,8 +22,9 @@ const DEFAULT_PORT = 2379;
 const SERVER_COOLDOWN_MS = 1000;
 
 /**
- * Reconnects within a second of the server's return; the driver's default pauses grow to two minutes. Each client has its own
- * connections: by default, a new client reuses those of a closed one, even dead ones.
+ * Reconnects within a second of the server's return; the driver's default pauses grow to two
+ * minutes. Each client has its own connections: by default, a new client reuses those of a closed
+ * one, even dead ones.
  */
 const CHANNEL_OPTIONS = {
   'grpc.use_local_subchannel_pool': 1,
@@ -51,8 +52,8 @@ export function openEtcd(text: string, options: EtcdClientOptions, timeout: numb
 }
 
 /**
- * Returns the call options for a deadline by `performance.now()`. The driver compares deadlines with `new Date()`, which an
- * application's tests may have mocked separately from `Date.now()`.
+ * Returns the call options for a deadline by `performance.now()`. The driver compares deadlines
+ * with `new Date()`, which an application's tests may have mocked separately from `Date.now()`.
  */
 export function deadlineAt(end: number): { deadline: number } {
   return { deadline: new Date().getTime() + end - performance.now() };
@@ -73,8 +74,8 @@ function parseEtcdUri(text: string): StorageUri {
 }
 
 /**
- * Replaces the driver's retries and circuit breakers. No call is sent twice. A server that fails is skipped while others are up;
- * after a cooldown, one call tries it again.
+ * Replaces the driver's retries and circuit breakers. No call is sent twice. A server that fails is
+ * skipped while others are up; after a cooldown, one call tries it again.
  */
 function sendOnce(): FaultHandling {
   const servers: { skippedUntil: number }[] = [];
@@ -97,8 +98,8 @@ function sendOnce(): FaultHandling {
         } catch (error) {
           if (isRecoverableError(error as Error))
             server.skippedUntil = performance.now() + SERVER_COOLDOWN_MS;
-          // After a timeout the driver opens another connection, and nothing can close the one that is still connecting. With a
-          // server that never replies, connections would pile up.
+          // After a timeout the driver opens another connection, and nothing can close the one that
+          // is still connecting. With a server that never replies, connections would pile up.
           if (error instanceof GRPCDeadlineExceededError && !connected)
             throw new Error(error.message, { cause: error });
           connected = false;

@@ -14,7 +14,10 @@ export interface EtcdClientSource {
   readonly addresses: readonly HostAndPort[];
 }
 
-/** The client of a storage. A client that the storage opened is replaced when it does not respond; a given one never is. */
+/**
+ * The client of a storage. A client that the storage opened is replaced when it does not respond; a
+ * given one never is.
+ */
 export class EtcdConnection {
   #client: Etcd3;
   /** Undefined for a given client. */
@@ -49,8 +52,8 @@ export class EtcdConnection {
   }
 
   /**
-   * Replaces the client. Calls in flight reject, so that they do not delay later ones. A client that has never replied is replaced
-   * only if a probe shows that a server responds.
+   * Replaces the client. Calls in flight reject, so that they do not delay later ones. A client
+   * that has never replied is replaced only if a probe shows that a server responds.
    */
   reconnect(): void {
     if (this.#closed) return;
@@ -65,7 +68,10 @@ export class EtcdConnection {
     if (this.#source !== undefined) this.#client.close();
   }
 
-  /** Replaces a client that is still connecting only when a probe succeeds, because the driver leaks its connections. */
+  /**
+   * Replaces a client that is still connecting only when a probe succeeds, because the driver leaks
+   * its connections.
+   */
   async #reopenIfAnswered(): Promise<void> {
     if (this.#source === undefined) return;
     this.#probing = true;

@@ -12,9 +12,10 @@ interface Lease {
 }
 
 /**
- * The leases that make the servers expire records. There is one lease per power of two in seconds, for all records that need at
- * most that time. A lease lasts twice as long, and is replaced when too little of it is left. Leases are never renewed, which
- * would keep unused records, and never revoked, which would drop records that still count. Each expires by itself.
+ * The leases that make the servers expire records. There is one lease per power of two in seconds,
+ * for all records that need at most that time. A lease lasts twice as long, and is replaced when
+ * too little of it is left. Leases are never renewed, which would keep unused records, and never
+ * revoked, which would drop records that still count. Each expires by itself.
  */
 export class EtcdLeases {
   /** By the power of two, in seconds. */

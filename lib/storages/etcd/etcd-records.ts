@@ -36,8 +36,8 @@ export class EtcdRecords {
   }
 
   /**
-   * Writes to each record (`undefined`: no change) if all of them still have the expected revisions. Returns `undefined` then,
-   * and the current records otherwise.
+   * Writes to each record (`undefined`: no change) if all of them still have the expected
+   * revisions. Returns `undefined` then, and the current records otherwise.
    *
    * @param end deadline, by `performance.now()`
    */
@@ -92,8 +92,8 @@ export class EtcdRecords {
   }
 
   /**
-   * Resolves if the servers accept a transaction with a write. They reject it if they are out of space or have lost their majority.
-   * The condition is never true, so nothing is written.
+   * Resolves if the servers accept a transaction with a write. They reject it if they are out of
+   * space or have lost their majority. The condition is never true, so nothing is written.
    *
    * @param key a key that never exists
    */

@@ -20,11 +20,13 @@ const OWN_OPTIONS = ['clock', 'keyPrefix', 'timeout'];
 const IDENTITIES_TOGETHER = 64;
 
 /**
- * Counts on an etcd cluster, 3.4 or later, by the clock of this machine; keep the clocks of several machines in sync. One
- * transaction decides a batch of any limits and up to 64 identities. It counts only if no other process has changed the records
- * since they were read. Concurrent calls of this process on one identity are combined, so that only processes contend.
+ * Counts on an etcd cluster, 3.4 or later, by the clock of this machine; keep the clocks of several
+ * machines in sync. One transaction decides a batch of any limits and up to 64 identities. It
+ * counts only if no other process has changed the records since they were read. Concurrent calls of
+ * this process on one identity are combined, so that only processes contend.
  *
- * Every change adds a revision until compaction, so the cluster needs `--auto-compaction-retention`.
+ * Every change adds a revision until compaction, so the cluster needs
+ * `--auto-compaction-retention`.
  *
  * @throws ConfigurationError when the URI or an option is invalid
  * @example
@@ -48,8 +50,8 @@ export class EtcdStorage extends RecordStorage {
   protected override readonly identitiesTogether = IDENTITIES_TOGETHER;
 
   /**
-   * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`. A client keeps its fault
-   *   handling; the default one retries calls, which may count a hit twice
+   * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`.
+   *   A client keeps its fault handling; the default one retries calls, which may count a hit twice
    */
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
     const { keyPrefix, clock, timeout, ...driverOptions } = options;
@@ -103,7 +105,8 @@ export class EtcdStorage extends RecordStorage {
       justRead = true;
       return false;
     };
-    // The first of two attempts may use stale records, from the cache or from before a pause. If it fails, it has read them.
+    // The first of two attempts may use stale records, from the cache or from before a pause. If it
+    // fails, it has read them.
     await retryUntilStored(this, async () => (await attempt()) || attempt());
   }
 

@@ -5,8 +5,9 @@ import type { HostAndPort } from '../storage-uri.js';
 const GREETING = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
 
 /**
- * Returns true if one of the servers replies to an HTTP/2 preface or closes the connection, as a server with TLS does. A server
- * that is stopped does neither, nor does a proxy without a server behind it.
+ * Returns true if one of the servers replies to an HTTP/2 preface or closes the connection, as a
+ * server with TLS does. A server that is stopped does neither, nor does a proxy without a server
+ * behind it.
  *
  * @param timeout ms
  */

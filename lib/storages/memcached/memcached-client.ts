@@ -33,9 +33,10 @@ const REPLACED: ReadonlyMap<string, boolean> = new Map([
 ]);
 
 /**
- * Speaks the text protocol of Memcached to one or several servers. Each key belongs to one server. While that server is down, its
- * commands fail, because another server would count from zero. Keys have up to 250 visible ASCII characters (see
- * `memcachedKey`), values are Latin-1. Every method rejects with an `Error` when a server fails or times out.
+ * Speaks the text protocol of Memcached to one or several servers. Each key belongs to one server.
+ * While that server is down, its commands fail, because another server would count from zero. Keys
+ * have up to 250 visible ASCII characters (see `memcachedKey`), values are Latin-1. Every method
+ * rejects with an `Error` when a server fails or times out.
  */
 export class MemcachedClient {
   readonly #connections: readonly MemcachedConnection[];
@@ -65,8 +66,8 @@ export class MemcachedClient {
   }
 
   /**
-   * Resolves when every server has stored a value, returned its version and deleted it. A server that merely responds may be out
-   * of memory, or run without compare-and-set.
+   * Resolves when every server has stored a value, returned its version and deleted it. A server
+   * that merely responds may be out of memory, or run without compare-and-set.
    */
   async probe(key: string, value: string, expiry: number): Promise<void> {
     await Promise.all(this.#connections.map((server) => probeServer(server, key, value, expiry)));
@@ -102,7 +103,10 @@ async function getsFrom(
   return { text: value, version };
 }
 
-/** Stores, reads and deletes a value on one server. Other processes may delete it first, so a missing value is no failure. */
+/**
+ * Stores, reads and deletes a value on one server. Other processes may delete it first, so a
+ * missing value is no failure.
+ */
 async function probeServer(
   server: MemcachedConnection,
   key: string,
@@ -125,7 +129,10 @@ function open({ address }: MemcachedServer, tls: TlsOptions | undefined): Socket
 /** Expires immediately, so that a server without authentication does not store the password as a value. */
 const EXPIRED = -1;
 
-/** Returns the command that logs in to a server with `--auth-file`: it reads user and password from the first `set`. */
+/**
+ * Returns the command that logs in to a server with `--auth-file`: it reads user and password from
+ * the first `set`.
+ */
 function authentication({ username, password }: Credentials): string {
   const words = Buffer.from(`${username} ${password}`).toString('latin1');
   return `set auth 0 ${EXPIRED} ${words.length}\r\n${words}\r\n`;

@@ -14,7 +14,10 @@ export interface ConnectionOptions {
   readonly greeting: string;
 }
 
-/** Pause after a failure, in ms. It doubles with each further failure, up to the maximum, until the server replies. */
+/**
+ * Pause after a failure, in ms. It doubles with each further failure, up to the maximum, until the
+ * server replies.
+ */
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 
@@ -22,8 +25,9 @@ const MAX_PAUSE_MS = 1000;
 const CONNECT_GRACE_MS = 1000;
 
 /**
- * The connection to one server. The first command opens it, and the first one after a failure and a short pause opens the next.
- * Commands during the pause fail immediately, so that none pile up. No command is sent twice.
+ * The connection to one server. The first command opens it, and the first one after a failure and a
+ * short pause opens the next. Commands during the pause fail immediately, so that none pile up. No
+ * command is sent twice.
  */
 export class MemcachedConnection {
   readonly name: string;
@@ -47,7 +51,10 @@ export class MemcachedConnection {
     return this.#session.send(command, expects);
   }
 
-  /** Closes the connection if it does not respond, unless it is new. The next command opens another, without a pause. */
+  /**
+   * Closes the connection if it does not respond, unless it is new. The next command opens another,
+   * without a pause.
+   */
   reconnect(): void {
     const session = this.#session;
     if (session !== undefined && (session.answered ? !session.idle : session.age > CONNECT_GRACE_MS)) {

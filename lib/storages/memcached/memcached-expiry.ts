@@ -1,6 +1,6 @@
 /**
- * Seconds added to every expiry. Memcached's clock ticks once a second and may lag by nearly two, so an item may expire that
- * much too early.
+ * Seconds added to every expiry. Memcached's clock ticks once a second and may lag by nearly two,
+ * so an item may expire that much too early.
  */
 const CLOCK_LAG_S = 2;
 

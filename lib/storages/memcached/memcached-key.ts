@@ -8,9 +8,10 @@ const PLAIN_KEY = /^[\x21-\x7e]{1,250}$/;
 const PLAIN_PREFIX = /^[\x21-\x7e]{1,200}$/;
 
 /**
- * Returns the name of a key on the server: the key itself if the protocol accepts it, else its SHA-256. A key is hashed if it is
- * longer than 250 bytes or contains white space, control characters or non-ASCII characters. A hashed key has `#` before the
- * first brace where others have a colon, so no client can choose an identity that collides with another's digest.
+ * Returns the name of a key on the server: the key itself if the protocol accepts it, else its
+ * SHA-256. A key is hashed if it is longer than 250 bytes or contains white space, control
+ * characters or non-ASCII characters. A hashed key has `#` before the first brace where others have
+ * a colon, so no client can choose an identity that collides with another's digest.
  */
 export function memcachedKey(keyPrefix: string, key: string): string {
   if (PLAIN_KEY.test(key)) return key;

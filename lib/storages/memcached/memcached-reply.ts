@@ -6,7 +6,10 @@ export interface MemcachedReply {
 
 /** `VALUE <key> <flags> <bytes> <version>` */
 const VALUE = /^VALUE \S+ \d+ (\d+) \d+$/;
-/** Far more than any expected reply has. Longer input is rejected, so that it cannot fill the memory until the timeout. */
+/**
+ * Far more than any expected reply has. Longer input is rejected, so that it cannot fill the memory
+ * until the timeout.
+ */
 const MAX_LINE_LENGTH = 1024;
 const MAX_VALUE_LENGTH = 16 * 2 ** 20;
 const LINE_END = '\r\n';

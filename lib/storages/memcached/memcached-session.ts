@@ -20,8 +20,9 @@ interface Pending {
 const KEEP_ALIVE_DELAY_MS = 60_000;
 
 /**
- * One connection. Commands are pipelined, and replies arrive in the same order. A late or unexpected reply therefore ends the
- * session: later replies could not be matched to their commands. The session ends once, and rejects every command in flight.
+ * One connection. Commands are pipelined, and replies arrive in the same order. A late or
+ * unexpected reply therefore ends the session: later replies could not be matched to their
+ * commands. The session ends once, and rejects every command in flight.
  */
 export class MemcachedSession {
   readonly #pending: Pending[] = [];

@@ -19,12 +19,13 @@ export interface MemcachedStorageOptions extends CasStorageOptions {
 const PROBE = 'x'.repeat(48);
 
 /**
- * Counts on one or several Memcached servers, by compare-and-set on one item per identity and the clock of this process.
- * Rendezvous hashing of the servers' names, as written in the URI, assigns each identity to one server. While a server is down,
- * calls for its identities throw a `StorageError`; other identities are not affected.
+ * Counts on one or several Memcached servers, by compare-and-set on one item per identity and the
+ * clock of this process. Rendezvous hashing of the servers' names, as written in the URI, assigns
+ * each identity to one server. While a server is down, calls for its identities throw a
+ * `StorageError`; other identities are not affected.
  *
- * Memcached evicts items when it is out of memory, and loses all of them when it restarts. It cannot list keys, so `reset`
- * always fails.
+ * Memcached evicts items when it is out of memory, and loses all of them when it restarts. It
+ * cannot list keys, so `reset` always fails.
  *
  * @example
  * ```ts
@@ -39,8 +40,9 @@ export class MemcachedStorage extends CasStorage<string> {
   readonly #client: MemcachedClient;
 
   /**
-   * @param uri `memcached://[user:password@]host[:port],…`, port 11211 by default and IPv6 addresses in brackets, or
-   *   `memcached://[user:password@]/path/to/socket`; user and password are for servers with `--auth-file`
+   * @param uri `memcached://[user:password@]host[:port],…`, port 11211 by default and IPv6
+   *   addresses in brackets, or `memcached://[user:password@]/path/to/socket`; user and password
+   *   are for servers with `--auth-file`
    * @throws ConfigurationError when the URI or an option is invalid; never shows the URI
    */
   constructor(uri: string, options: MemcachedStorageOptions = {}) {
@@ -76,8 +78,8 @@ export class MemcachedStorage extends CasStorage<string> {
   ): Promise<boolean> {
     const name = memcachedKey(this.keyPrefix, key);
     const expiry = memcachedExpiry(ttl, Date.now());
-    // Sent in the same turn of the event loop as the read, and so on the same connection. A server that has restarted since, with
-    // new versions, never receives an old one.
+    // Sent in the same turn of the event loop as the read, and so on the same connection. A server
+    // that has restarted since, with new versions, never receives an old one.
     return version === undefined
       ? this.#client.add(name, text, expiry)
       : this.#client.cas(name, text, expiry, version);

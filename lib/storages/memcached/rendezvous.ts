@@ -1,6 +1,6 @@
 /**
- * Places keys by the highest random weight. Processes with the same names, in any order, place a key alike. Adding or removing a
- * name moves only the keys of that name.
+ * Places keys by the highest random weight. Processes with the same names, in any order, place a
+ * key alike. Adding or removing a name moves only the keys of that name.
  */
 export class Rendezvous<T> {
   readonly #places: readonly { readonly item: T; readonly seed: number }[];

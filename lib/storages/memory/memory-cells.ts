@@ -16,11 +16,12 @@ type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
 type Tables<State extends object> = Map<string, MemoryTable<State>>;
 
 /**
- * The cells of a memory storage: one table per limit, keyed by identity, with a hard cap on the total.
+ * The cells of a memory storage: one table per limit, keyed by identity, with a hard cap on the
+ * total.
  *
- * A sweep drops expired cells, a few at a time. When the cap is reached, a new identity replaces an expired cell. If it finds
- * none, it shares an overflow cell of its limit. A cell that still counts is never dropped, so a flood of new identities resets
- * no count.
+ * A sweep drops expired cells, a few at a time. When the cap is reached, a new identity replaces an
+ * expired cell. If it finds none, it shares an overflow cell of its limit. A cell that still counts
+ * is never dropped, so a flood of new identities resets no count.
  */
 export class MemoryCells implements Cells {
   /** Number of cells, without the overflow. */
@@ -85,7 +86,10 @@ export class MemoryCells implements Cells {
     }
   }
 
-  /** Returns true while an identity shares an overflow cell. Leaving it before it expires would reset the identity's count. */
+  /**
+   * Returns true while an identity shares an overflow cell. Leaving it before it expires would
+   * reset the identity's count.
+   */
   #staysInOverflow<State extends object>(table: MemoryTable<State>, identity: string): boolean {
     if (table.overflow.size === 0) return false;
     const cell = overflowCell(identity);

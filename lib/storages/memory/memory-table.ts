@@ -7,7 +7,10 @@ export const OVERFLOW_CELLS = 4096;
 /** Key of the overflow hash. Clients do not know it, so none can choose to share a cell with another. */
 const SECRET = randomBytes(16).toString('latin1');
 
-/** The cells of one limit by identity, and the overflow cells that new identities share while the storage is full. */
+/**
+ * The cells of one limit by identity, and the overflow cells that new identities share while the
+ * storage is full.
+ */
 export class MemoryTable<State extends object> {
   readonly cells = new Map<string, State>();
   readonly overflow = new Map<number, State>();
@@ -21,7 +24,10 @@ export class MemoryTable<State extends object> {
     return this.cells.size === 0 && this.overflow.size === 0;
   }
 
-  /** Notes a limit that shares these cells. The one with the smallest amount decides expiry, since its states last longest. */
+  /**
+   * Notes a limit that shares these cells. The one with the smallest amount decides expiry, since
+   * its states last longest.
+   */
   admit(limit: Limit): this {
     if (limit.amount < this.limit.amount) this.limit = limit;
     return this;

@@ -9,8 +9,9 @@ import { MemoryCells } from './memory-cells.js';
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends StorageOptions {
   /**
-   * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity. Beyond it, new identities share
-   * 4,096 cells per limit, so that no count is dropped. Default: 500,000.
+   * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
+   * Beyond it, new identities share 4,096 cells per limit, so that no count is dropped. Default:
+   * 500,000.
    */
   maxKeys?: number | undefined;
 }

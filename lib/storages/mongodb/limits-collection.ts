@@ -13,7 +13,10 @@ export interface IdentityDocument {
   readonly version: Binary;
 }
 
-/** Interval in ms at which the index is created again. Dropping the collection drops it, and documents would never expire. */
+/**
+ * Interval in ms at which the index is created again. Dropping the collection drops it, and
+ * documents would never expire.
+ */
 const INDEX_INTERVAL_MS = 60_000;
 
 /** A client, its collection, and the state of its connection. */
@@ -77,9 +80,10 @@ export class LimitsCollection {
   }
 
   /**
-   * Replaces a connected client, and so all pooled connections. Otherwise each dead connection would fail one call before it is
-   * noticed. Calls in flight reject, so that they do not delay later ones. A client that is still connecting is kept; if it fails,
-   * the next attempt begins immediately.
+   * Replaces a connected client, and so all pooled connections. Otherwise each dead connection
+   * would fail one call before it is noticed. Calls in flight reject, so that they do not delay
+   * later ones. A client that is still connecting is kept; if it fails, the next attempt begins
+   * immediately.
    */
   reconnect(): void {
     if (this.#open === undefined) return;
@@ -123,7 +127,8 @@ export class LimitsCollection {
   }
 
   async #prepare(connection: Connection): Promise<void> {
-    // A client whose first connection failed must connect again. A connected one must not: its owner may have closed it.
+    // A client whose first connection failed must connect again. A connected one must not: its
+    // owner may have closed it.
     if (!connection.connected) await connection.client.connect();
     connection.connected = true;
     if (!this.#needsIndex) return;

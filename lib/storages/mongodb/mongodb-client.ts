@@ -13,8 +13,8 @@ const DEFAULT_DATABASE = 'limits';
 const MIN_CONNECT_TIMEOUT_MS = 2000;
 
 /**
- * Returns a function that opens a client, and the name of the database. Driver options override the URI, and both override the
- * defaults of this storage.
+ * Returns a function that opens a client, and the name of the database. Driver options override the
+ * URI, and both override the defaults of this storage.
  *
  * @param timeout timeout of a call, in ms
  * @throws ConfigurationError when the URI or an option is malformed
@@ -46,8 +46,9 @@ export function openMongo(
 }
 
 /**
- * Returns the driver's timeouts. No command may be sent after its call has timed out, so they do not exceed the timeout of a call.
- * Server selection and the wait queue time out first, since the driver's errors name the cause.
+ * Returns the driver's timeouts. No command may be sent after its call has timed out, so they do
+ * not exceed the timeout of a call. Server selection and the wait queue time out first, since the
+ * driver's errors name the cause.
  */
 function defaultTimeouts(timeout: number): MongoClientOptions {
   const driverTimeout = Math.ceil(timeout * 0.9);

@@ -25,10 +25,12 @@ const MIN_SLACK_MS = 60_000;
 const DUPLICATE_KEY = 11_000;
 
 /**
- * Counts on MongoDB, 5.0 or later, by its clock. One document per identity holds all of its limits, and is replaced by
- * compare-and-set. The server deletes expired documents by a TTL index on `expireAt` that the storage creates.
+ * Counts on MongoDB, 5.0 or later, by its clock. One document per identity holds all of its limits,
+ * and is replaced by compare-and-set. The server deletes expired documents by a TTL index on
+ * `expireAt` that the storage creates.
  *
- * Reads and writes go to the primary, with majority concern, so that a failover loses no acknowledged hit.
+ * Reads and writes go to the primary, with majority concern, so that a failover loses no
+ * acknowledged hit.
  *
  * @example
  * ```ts
@@ -46,8 +48,10 @@ export class MongoDBStorage extends CasStorage<Binary> {
   readonly #timeLimit = { maxTimeMS: this.timeout };
 
   /**
-   * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which stays open when the storage closes
-   * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in a message
+   * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which
+   *   stays open when the storage closes
+   * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in
+   *   a message
    */
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
     const { keyPrefix, clock, timeout, database, collection = 'rate_limits', ...driverOptions } = options;
@@ -142,7 +146,10 @@ export class MongoDBStorage extends CasStorage<Binary> {
   }
 }
 
-/** Returns the time at which the server may delete a document. Slack keeps most writes from moving it and updating the index. */
+/**
+ * Returns the time at which the server may delete a document. Slack keeps most writes from moving
+ * it and updating the index.
+ */
 function expiryIn(ttl: number): Document {
   const slack = Math.max(MIN_SLACK_MS, Math.ceil(ttl / 4));
   const [earliest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));

@@ -18,7 +18,10 @@ export type GatheredCall = (
 /** Maximum batches in one call: enough to amortize the cost of a call, few enough not to block the server. */
 const MAX_GATHERED = 64;
 
-/** Gathers the batches of one turn of the event loop into one call per plan, and per slot if a call must not span slots. */
+/**
+ * Gathers the batches of one turn of the event loop into one call per plan, and per slot if a call
+ * must not span slots.
+ */
 export class BatchGatherer {
   #queues = new Map<string, { plan: BatchPlan; step: BatchStep; waiting: Waiting[] }>();
   #scheduled = false;

@@ -25,12 +25,14 @@ export interface BatchScript {
 }
 
 /**
- * Composes the script for one step on batches. It concatenates the chunks of Lua that the limits need, so the number of scripts
- * does not grow with the number of rules. Servers cache at most 500 scripts.
+ * Composes the script for one step on batches. It concatenates the chunks of Lua that the limits
+ * need, so the number of scripts does not grow with the number of rules. Servers cache at most 500
+ * scripts.
  *
- * `cells.lua.ts` documents KEYS, ARGV and the reply. A hash has one field per limit, named by the digest of its id, and one with
- * `!` for its block. Every text begins with the epoch ms at which it expires. Expired fields are dropped when the key's time to
- * live is extended, which has some slack and so does not happen at every hit.
+ * `cells.lua.ts` documents KEYS, ARGV and the reply. A hash has one field per limit, named by the
+ * digest of its id, and one with `!` for its block. Every text begins with the epoch ms at which it
+ * expires. Expired fields are dropped when the key's time to live is extended, which has some slack
+ * and so does not happen at every hit.
  *
  * @param blocks true if any of the limits has blocks
  */

@@ -8,8 +8,9 @@ import { parseClusterUri, parseRedisUri, parseSentinelUri } from './redis-uri.js
 export type RedisClient = Redis | Cluster;
 
 /**
- * Options of every connection that a storage opens. No command is sent twice, since the first one may have counted. No command
- * waits in a queue for a reconnection. The client reconnects when its server has become a replica.
+ * Options of every connection that a storage opens. No command is sent twice, since the first one
+ * may have counted. No command waits in a queue for a reconnection. The client reconnects when its
+ * server has become a replica.
  */
 const SAFE_OPTIONS = {
   maxRetriesPerRequest: 0,
@@ -22,8 +23,9 @@ const SAFE_OPTIONS = {
 } as const satisfies RedisOptions;
 
 /**
- * The same for a cluster. Redirections are followed, since a server does not execute a command that it redirects. The offline
- * queue is needed while a server of a connected cluster is connecting; the driver's own checks fail without it.
+ * The same for a cluster. Redirections are followed, since a server does not execute a command that
+ * it redirects. The offline queue is needed while a server of a connected cluster is connecting;
+ * the driver's own checks fail without it.
  */
 const SAFE_CLUSTER_OPTIONS = {
   enableOfflineQueue: true,
@@ -51,8 +53,8 @@ const MISPLACED = Object.fromEntries(
 );
 
 /**
- * Opens a connection to one server. Options override the URI. Like every function that opens a client, it throws on invalid
- * options.
+ * Opens a connection to one server. Options override the URI. Like every function that opens a
+ * client, it throws on invalid options.
  *
  * @param timeout timeout in ms of a command, and of connecting
  * @throws ConfigurationError when the URI or an option is invalid
@@ -118,7 +120,8 @@ export function openSentinel(
 }
 
 /**
- * Throws a `ConfigurationError` for options that have no effect on a client used with `duplicate: false`.
+ * Throws a `ConfigurationError` for options that have no effect on a client used with
+ * `duplicate: false`.
  *
  * @param name name of the storage
  * @param options all options of the storage

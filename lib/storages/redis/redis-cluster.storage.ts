@@ -6,22 +6,24 @@ import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
 
 /**
- * Options of {@link RedisClusterStorage}. Other options go to the `Cluster` of `ioredis`, and are refused with `duplicate: false`.
- * Options of the connections to single servers go into `redisOptions`.
+ * Options of {@link RedisClusterStorage}. Other options go to the `Cluster` of `ioredis`, and are
+ * refused with `duplicate: false`. Options of the connections to single servers go into
+ * `redisOptions`.
  */
 export interface RedisClusterStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<ClusterOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` in `redisOptions`, and
-   * `slotsRefreshTimeout`, unless these are given. Refused with `duplicate: false`. Default: 1000.
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` in
+   * `redisOptions`, and `slotsRefreshTimeout`, unless these are given. Refused with
+   * `duplicate: false`. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on a Redis or Valkey cluster, by the clock of each identity's primary. Replicas are never read. All limits of one
- * identity are in one slot, and one script call decides them. A batch over several identities is consumed on each in parallel,
- * and refunded if one refuses.
+ * Counts on a Redis or Valkey cluster, by the clock of each identity's primary. Replicas are never
+ * read. All limits of one identity are in one slot, and one script call decides them. A batch over
+ * several identities is consumed on each in parallel, and refunded if one refuses.
  *
  * @example
  * ```ts
@@ -32,9 +34,10 @@ export interface RedisClusterStorageOptions
  */
 export class RedisClusterStorage extends RedisScriptStorage {
   /**
-   * @param connection a URI (`redis+cluster://`, or `rediss+cluster://` for TLS to all servers; or the same with `valkey`), or
-   *   a `Cluster` of `ioredis`
-   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a message
+   * @param connection a URI (`redis+cluster://`, or `rediss+cluster://` for TLS to all servers; or
+   *   the same with `valkey`), or a `Cluster` of `ioredis`
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(connection: string | Cluster, options: RedisClusterStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;

@@ -8,10 +8,11 @@ export const DISCONNECT_TIMEOUT_MS = 100;
 type Connector = new (options: unknown) => AbstractConnector;
 
 /**
- * Returns a connector for the servers of one cluster, and a function that destroys the sockets that the driver left open.
+ * Returns a connector for the servers of one cluster, and a function that destroys the sockets that
+ * the driver left open.
  *
- * The driver reads the slots over separate connections. It keeps no reference to them, so they outlive the client by up
- * to their timeout when a server accepts connections and never replies.
+ * The driver reads the slots over separate connections. It keeps no reference to them, so they
+ * outlive the client by up to their timeout when a server accepts connections and never replies.
  */
 export function clusterConnector(): { Connector: Connector; destroySockets: () => void } {
   const sockets = new Set<Socket>();
@@ -61,8 +62,8 @@ interface SentinelClients extends AbstractConnector {
 const BaseConnector = SentinelConnector as unknown as new (options: unknown) => SentinelClients;
 
 /**
- * Finds the primary through sentinels as the driver does by default, and also disconnects from them when the client is closed. The
- * driver would wait for a sentinel's reply, and two seconds more.
+ * Finds the primary through sentinels as the driver does by default, and also disconnects from them
+ * when the client is closed. The driver would wait for a sentinel's reply, and two seconds more.
  */
 export class SentinelPrimaryConnector extends BaseConnector {
   readonly #clients = new Set<Redis>();

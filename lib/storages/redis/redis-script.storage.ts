@@ -19,8 +19,8 @@ const KEYS_PER_SCAN = 1000;
 const MAX_LIMITS_TOGETHER = 64;
 
 /**
- * Writes as a decision does, and removes what it wrote. A server that replies to PING may be out of memory, a replica, or still
- * loading.
+ * Writes as a decision does, and removes what it wrote. A server that replies to PING may be out of
+ * memory, a replica, or still loading.
  */
 const CHECK = {
   name: 'nestjsLimitsCheck',
@@ -180,7 +180,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   async #checkWriting(tag: string): Promise<void> {
-    // Unlike the keys of identities, it has no brace after the first colon: no identity's key, and not removed by `reset`.
+    // Unlike the keys of identities, it has no brace after the first colon: no identity's key, and
+    // not removed by `reset`.
     await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
   }
 

@@ -9,14 +9,15 @@ export interface RedisSentinelStorageOptions
   /** Name of the service that the sentinels watch. Default: the path of the URI. */
   serviceName?: string | undefined;
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout`, `connectTimeout` and `sentinelCommandTimeout` of
-   * `ioredis`, unless these are given. Default: 1000.
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout`, `connectTimeout` and
+   * `sentinelCommandTimeout` of `ioredis`, unless these are given. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on the primary that Redis or Valkey sentinels report, by its clock. After a failover it connects to the new primary.
+ * Counts on the primary that Redis or Valkey sentinels report, by its clock. After a failover it
+ * connects to the new primary.
  *
  * @example
  * ```ts
@@ -27,9 +28,10 @@ export interface RedisSentinelStorageOptions
  */
 export class RedisSentinelStorage extends RedisScriptStorage {
   /**
-   * @param uri `redis+sentinel://`, or `rediss+sentinel://` for TLS to sentinels and servers; or the same with `valkey`. User
-   *   name and password are for the primary
-   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a message
+   * @param uri `redis+sentinel://`, or `rediss+sentinel://` for TLS to sentinels and servers; or
+   *   the same with `valkey`. User name and password are for the primary
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
     const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;

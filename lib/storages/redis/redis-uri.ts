@@ -77,7 +77,10 @@ export function parseSentinelUri(uri: string, serviceName: string | undefined): 
   };
 }
 
-/** Throws a `ConfigurationError` for a query parameter without effect, such as `?tls=true`, which means TLS elsewhere. */
+/**
+ * Throws a `ConfigurationError` for a query parameter without effect, such as `?tls=true`, which
+ * means TLS elsewhere.
+ */
 function assertQuery(storage: string, query: URLSearchParams, known: readonly string[] = []): void {
   const invalid = [...query.keys()].find((name) => !known.includes(name));
   if (invalid !== undefined)

@@ -6,9 +6,9 @@ import { RedisScriptStorage } from './redis-script.storage.js';
 /** Options for a client that is given instead of a URI. */
 export interface GivenClientOptions {
   /**
-   * True to open a separate connection with the client's options. With false, the client itself is used: its retries may count a
-   * hit twice, and hits may wait in its offline queue. A client with a `keyPrefix` needs `true`; the copy ignores that prefix.
-   * Default: true.
+   * True to open a separate connection with the client's options. With false, the client itself is
+   * used: its retries may count a hit twice, and hits may wait in its offline queue. A client with
+   * a `keyPrefix` needs `true`; the copy ignores that prefix. Default: true.
    */
   duplicate?: boolean | undefined;
 }
@@ -17,15 +17,15 @@ export interface GivenClientOptions {
 export interface RedisStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` of `ioredis`, unless these are given.
-   * Refused with `duplicate: false`. Default: 1000.
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` of
+   * `ioredis`, unless these are given. Refused with `duplicate: false`. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on a Redis or Valkey server, 6.2 or later, by its clock. One script call decides a batch of any limits and identities.
- * The calls of one turn of the event loop are gathered into one.
+ * Counts on a Redis or Valkey server, 6.2 or later, by its clock. One script call decides a batch
+ * of any limits and identities. The calls of one turn of the event loop are gathered into one.
  *
  * @example
  * ```ts
@@ -38,8 +38,10 @@ export interface RedisStorageOptions
  */
 export class RedisStorage extends RedisScriptStorage {
   /**
-   * @param connection a URI (`redis://`, `rediss://`, `redis+unix://`, or the same with `valkey`), or a client of `ioredis`
-   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a message
+   * @param connection a URI (`redis://`, `rediss://`, `redis+unix://`, or the same with `valkey`),
+   *   or a client of `ioredis`
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(connection: string | Redis, options: RedisStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;

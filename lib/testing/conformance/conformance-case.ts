@@ -6,8 +6,8 @@ import type { StrategyName } from '../../strategies/strategy.js';
 import { ManualClock } from '../manual-clock.js';
 
 /**
- * Opens the storage under test. The storage must count by the given clock only, and prefix every key on a shared server with the
- * given prefix.
+ * Opens the storage under test. The storage must count by the given clock only, and prefix every
+ * key on a shared server with the given prefix.
  */
 export type OpenStorage = (options: { clock: Clock; keyPrefix: string }) => Awaitable<Storage>;
 
@@ -34,8 +34,8 @@ export interface ConformanceCase {
 }
 
 /**
- * Runs one case against a new storage, and always closes it. {@link describeStorage} does this for every case; use this function
- * without a test runner.
+ * Runs one case against a new storage, and always closes it. {@link describeStorage} does this for
+ * every case; use this function without a test runner.
  *
  * @throws AssertionError when the storage fails the case
  * @example

@@ -25,11 +25,12 @@ export interface DescribeStorageOptions {
 }
 
 /**
- * Registers the conformance suite for a storage, one test per case. Assertions are from `node:assert`, so the suite runs under any
- * test runner.
+ * Registers the conformance suite for a storage, one test per case. Assertions are from
+ * `node:assert`, so the suite runs under any test runner.
  *
- * Every case opens a storage with a {@link ManualClock} and a unique `keyPrefix`, and closes it afterwards. Cases of strategies
- * that the storage does not support pass. Real time has no effect, unless the store drops records before their time to live ends.
+ * Every case opens a storage with a {@link ManualClock} and a unique `keyPrefix`, and closes it
+ * afterwards. Cases of strategies that the storage does not support pass. Real time has no effect,
+ * unless the store drops records before their time to live ends.
  *
  * @param name name of the storage in the report
  * @throws ConfigurationError when `skip` names an unknown case, or there is no runner

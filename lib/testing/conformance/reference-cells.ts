@@ -19,8 +19,9 @@ interface BlockEntry {
 /**
  * The specification: the pure steps over two maps that never drop a cell.
  *
- * Limits of one id share a cell, whatever their amounts. A smaller amount refills slower, so its states expire later. A storage
- * does not know all limits of a cell. At each hit, it extends the expiry of the cell to that of the hit's limit.
+ * Limits of one id share a cell, whatever their amounts. A smaller amount refills slower, so its
+ * states expire later. A storage does not know all limits of a cell. At each hit, it extends the
+ * expiry of the cell to that of the hit's limit.
  */
 export class ReferenceCells implements Cells {
   readonly #states = new Map<string, Entry>();
@@ -81,8 +82,8 @@ export class ReferenceCells implements Cells {
   }
 
   /**
-   * Returns true if a storage may or may not have dropped a cell whose state still matters to a limit. The limit's result on that
-   * cell is ambiguous.
+   * Returns true if a storage may or may not have dropped a cell whose state still matters to a
+   * limit. The limit's result on that cell is ambiguous.
    */
   isDoubtful(identity: string, limit: Limit, now: number): boolean {
     const entry = this.#states.get(nameOf(identity, limit));

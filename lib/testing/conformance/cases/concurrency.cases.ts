@@ -30,7 +30,8 @@ topic.add(
       limitOf(strategy, { amount: LIMIT + 10 * index, period: HOUR }),
     );
     const allowed = await countAllowed(scenario.storage, hitsOn(limits));
-    // If limits are decided one by one, a batch may be refused because of units that another batch then refunds.
+    // If limits are decided one by one, a batch may be refused because of units that another batch
+    // then refunds.
     if (scenario.storage.capabilities.atomicity === 'limit') ok(allowed <= LIMIT, `${allowed} passed`);
     else equal(allowed, LIMIT);
     deepEqual(

@@ -83,7 +83,10 @@ class Trace {
     this.#share(reference);
   }
 
-  /** Notes which limits hit a cell, since a storage must keep the cell for each of them. A blocked hit changes nothing. */
+  /**
+   * Notes which limits hit a cell, since a storage must keep the cell for each of them. A blocked
+   * hit changes nothing.
+   */
   #share(hits: readonly Hit[]): void {
     for (const { identity, limit, cost } of hits) {
       if (cost > 0 && !this.#reference.isBlocked(identity, limit, this.scenario.clock.now()))
@@ -91,7 +94,10 @@ class Trace {
     }
   }
 
-  /** Removes the cells that a storage may or may not have dropped already, because the next result on them is ambiguous. */
+  /**
+   * Removes the cells that a storage may or may not have dropped already, because the next result
+   * on them is ambiguous.
+   */
   async #removeDoubtful(cells: readonly Cell[]): Promise<void> {
     const doubtful = cells.filter(({ identity, limit }) =>
       this.#reference.isDoubtful(identity, limit, this.scenario.clock.now()),
@@ -120,7 +126,8 @@ class Trace {
     const { clock } = this.scenario;
     if (this.random.chance(6)) {
       const back = clock.now() - this.random.below(3000);
-      // A storage may have dropped expired cells, so results before their expiry are ambiguous. So is a receipt from the future.
+      // A storage may have dropped expired cells, so results before their expiry are ambiguous. So
+      // is a receipt from the future.
       if (this.#reference.someEndBetween(back, clock.now())) return;
       this.#receipts = [];
       this.#reference.goBack(clock.now() - back);
@@ -144,7 +151,10 @@ class Trace {
   }
 }
 
-/** Returns cells of every strategy, two of them in shadow mode and two with blocks. The limits of a cell differ in amount. */
+/**
+ * Returns cells of every strategy, two of them in shadow mode and two with blocks. The limits of a
+ * cell differ in amount.
+ */
 function mixedPlans(): Limit[][] {
   return [
     ...strategyNames.map((strategy, index) => plansOf(strategy, [5 + index, 3, 7 + index])),
