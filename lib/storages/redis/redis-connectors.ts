@@ -21,8 +21,9 @@ export function clusterConnector(): { Connector: Connector; destroySockets: () =
     readonly #options: RedisOptions;
 
     constructor(options: unknown) {
-      super(DISCONNECT_TIMEOUT_MS);
-      this.#options = options as RedisOptions;
+      const given = options as RedisOptions;
+      super(given.disconnectTimeout ?? DISCONNECT_TIMEOUT_MS);
+      this.#options = given;
     }
 
     override async connect(): Promise<Socket> {
