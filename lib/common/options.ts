@@ -2,9 +2,10 @@ import { describeValue, quote } from './describe.js';
 import { ConfigurationError } from './errors.js';
 
 /**
- * Refuses options that are not known, so that a misspelt or misplaced one never passes in silence.
+ * Throws a `ConfigurationError` for an unknown option, so that a misspelt or misplaced one is never
+ * ignored.
  *
- * @param hints what to say of names that are known elsewhere
+ * @param hints messages for names that belong elsewhere
  */
 export function assertKnownOptions(
   where: string,
@@ -19,15 +20,15 @@ export function assertKnownOptions(
   }
 }
 
-/** What is given of options: none is there that is `undefined`. */
+/** `T` without `undefined` values. */
 export type Given<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
 
-/** Options as they are given: one that is `undefined` is not. */
+/** Returns a copy without the options that are `undefined`. */
 export function withoutUndefined<T extends object>(options: T): Given<T> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>;
 }
 
-/** Refuses a value that is none of the known ones. */
+/** Throws a `ConfigurationError` unless the value is one of the known ones. */
 export function assertOneOf<T extends string>(
   where: string,
   value: unknown,
@@ -38,13 +39,13 @@ export function assertOneOf<T extends string>(
   throw new ConfigurationError(`${where} must be one of ${names}; got ${describeValue(value)}.`);
 }
 
-/** Refuses a value that is neither true nor false. */
+/** Throws a `ConfigurationError` unless the value is a boolean. */
 export function assertBoolean(where: string, value: unknown): asserts value is boolean {
   if (typeof value !== 'boolean')
     throw new ConfigurationError(`${where} must be true or false; got ${describeValue(value)}.`);
 }
 
-/** Refuses a value that is not a whole number of at least `minimum`. */
+/** Throws a `ConfigurationError` unless the value is a whole number of at least `minimum`. */
 export function assertWholeNumber(where: string, value: unknown, minimum: number): asserts value is number {
   if (!Number.isSafeInteger(value) || (value as number) < minimum) {
     throw new ConfigurationError(
@@ -53,7 +54,7 @@ export function assertWholeNumber(where: string, value: unknown, minimum: number
   }
 }
 
-/** Refuses an options argument that is not a plain object of options. */
+/** Throws a `ConfigurationError` unless the options are an object. */
 export function assertOptionsObject(where: string, value: unknown): asserts value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ConfigurationError(`${where} must be an object; got ${describeValue(value)}.`);

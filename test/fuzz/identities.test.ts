@@ -47,12 +47,12 @@ const values = fc.oneof(
 );
 const types = fc.constantFrom('ip', 'user', 'key', 'api-key', 'session', 'header:x-tenant', 'header:x');
 
-/** No store's key is longer, even where an identity has several parts. */
+/** Maximum length of a key, even of an identity with several parts. */
 const LONGEST_BUCKET = 160;
-/** What would end a key, open a slot of a cluster, or be the same in UTF-8 as something else. */
+/** Characters that would end a key, choose a cluster slot, or share a UTF-8 encoding. */
 const BREAKS_KEYS = /[{}\p{Cc}\p{Cs}]/u;
 
-/** One out of an identity, or of one that is only slightly different. */
+/** Generates an identity, or one that differs only slightly. */
 const pairs = fc.oneof(
   fc.tuple(values, values),
   fc

@@ -112,7 +112,7 @@ function compile(levels: readonly Level[]): Policy<ExecutionContext, unknown>[] 
   });
 }
 
-/** Whatever comes out must be fit to decide. */
+/** Checks that resolved options can decide a hit. */
 function expectUsable(policies: readonly Policy<ExecutionContext, unknown>[]): void {
   for (const { name, limits: found, plans: byPlan, block } of policies as (Policy<
     ExecutionContext,

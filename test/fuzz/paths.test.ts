@@ -80,22 +80,22 @@ function patternOf(text: string): PathPattern | undefined {
 }
 
 describe('Patterns of paths', () => {
-  fuzz('match any path in no time, or are refused', fc.tuple(paths, paths), ([text, path]) => {
+  fuzz('match any path quickly, or are refused', fc.tuple(paths, paths), ([text, path]) => {
     const pattern = patternOf(text);
     expect(typeof (pattern?.matches(path) ?? false)).toBe('boolean');
   });
 
   fuzz(
-    'tell of any template how many of its paths they match, and agree with each of them',
+    'report for any template how many of its paths they match, and agree with each path',
     fc.tuple(paths, paths),
     ([text, path]) => {
       const pattern = patternOf(text);
       if (pattern === undefined) return;
-      const told = pattern.matchesOf(path);
-      expect(['all', 'some', 'none']).toContain(told);
+      const matched = pattern.matchesOf(path);
+      expect(['all', 'some', 'none']).toContain(matched);
       // A template without placeholders is the path itself.
       if (/[:*{}()|?\\%]/.test(path)) return;
-      expect(told).toBe(pattern.matches(path) ? 'all' : 'none');
+      expect(matched).toBe(pattern.matches(path) ? 'all' : 'none');
     },
   );
 
@@ -118,7 +118,7 @@ describe('Patterns of paths', () => {
 });
 
 describe('The path of a request', () => {
-  fuzz('is found in any URL, once and for all', fc.oneof(paths, anyText, long(anyText)), (url) => {
+  fuzz('is found in any URL, and is stable', fc.oneof(paths, anyText, long(anyText)), (url) => {
     const path = requestPath(url);
     expect(path.startsWith('/')).toBe(true);
     expect(path === '/' || !path.endsWith('/')).toBe(true);

@@ -22,15 +22,15 @@ import {
   type Attempt,
 } from '../support/strategy-model.js';
 
-/** After a refund these leave less than they might: an end does not move back, and tokens refill the oldest hits first. */
+/** After a refund these have less quota than possible: an end does not move back, and tokens refill the oldest hits first. */
 const MORE_CAREFUL_THAN_EXACT: readonly StrategyName[] = ['fixed-window-elastic-expiry', 'token-bucket'];
 
-/** A scenario played to its end, and one of the things it took. */
+/** A scenario after its end, and one of its consumptions. */
 interface Played {
   readonly subject: Subject;
   readonly taken: Taken;
   readonly now: number;
-  /** The hits with a cost, and what each of them took. */
+  /** The hits with a cost, and the consumption of each. */
   readonly log: readonly { at: number; cost: number; taken: Taken | undefined }[];
 }
 
@@ -46,7 +46,7 @@ function played(name: StrategyName, { quota, steps }: Scenario, which: number): 
   return { subject, taken, now, log };
 }
 
-/** The same scenario as if the hit that took something had not been made: all others take and are refused as they were. */
+/** Plays the same scenario without one hit. All others are taken and refused as before. */
 function without(taken: Taken, { subject: { name, quota }, log }: Played): Subject {
   const subject = new Subject(name, quota);
   for (const hit of log) {
@@ -56,7 +56,7 @@ function without(taken: Taken, { subject: { name, quota }, log }: Played): Subje
   return subject;
 }
 
-/** Whether a whole cost, or at least some of it, still counts. */
+/** Returns whether the whole cost, or at least some of it, still counts. */
 function counts(
   how: 'in full' | 'at all',
   { subject: { name, quota, numbers }, taken, log }: Played,
@@ -82,7 +82,7 @@ function counts(
   }
 }
 
-/** Instants from now on until well after everything has been forgotten. */
+/** Returns instants from now until well after everything has expired. */
 function instantsFrom(now: number, { period }: Quota): number[] {
   return [0, 1, 0.3, 0.5, 0.9, 1 - 1 / period, 1, 1 + 1 / period, 1.5, 2, 3].map(
     (periods) => now + Math.round(periods * period),
@@ -107,7 +107,7 @@ describe.each(strategyNames)('%s', (name) => {
 
         subject.refund(taken, now);
 
-        // What else is consumed keeps the elastic end where the hit moved it.
+        // Other consumptions keep the elastic end where the hit moved it.
         if (name === 'fixed-window-elastic-expiry' && left < quota.burst) {
           expect(subject.evaluate(left, now)).toEqual({
             allowed: true,
@@ -126,7 +126,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('gives back at most the cost, whenever it is refunded, and takes nothing by it', () => {
+  it('refunds at most the cost at any time, and never takes quota by it', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(120), (scenario, which, percent) => {
         const { subject, taken, now: end } = played(name, scenario, which);
@@ -145,7 +145,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('gives back the whole cost as long as all of it counts', () => {
+  it('refunds the whole cost while all of it counts', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), (scenario, which) => {
         const all = played(name, scenario, which);
@@ -161,7 +161,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('gives back nothing once the hit does not count any more, and so touches no later window', () => {
+  it('refunds nothing once the hit no longer counts, and so changes no later window', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(300), (scenario, which, percent) => {
         const all = played(name, scenario, which);
@@ -186,7 +186,7 @@ describe.each(strategyNames)('%s', (name) => {
       fc.property(scenarios(name), fc.nat(), fc.nat(120), (scenario, which, percent) => {
         const all = played(name, scenario, which);
         const { subject, taken, log } = all;
-        // Without the hit that opens a window, the window would lie elsewhere: it keeps its place when that hit is refunded.
+        // Without the hit that opens a window, the window would begin elsewhere. It does not move when that hit is refunded.
         const opens = !log.some((hit) => hit.taken?.window === taken.window && hit.at < taken.at);
         fc.pre(!opens || (name !== 'fixed-window' && name !== 'sliding-window-counter'));
         const reference = without(taken, all);
@@ -204,7 +204,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('gives back by hand at most the cost, and never more than the capacity', () => {
+  it('refunds without a receipt at most the cost, and never more than the capacity', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(120), ({ quota, steps }, seed, percent) => {
         const subject = new Subject(name, quota);
@@ -225,7 +225,7 @@ describe.each(strategyNames)('%s', (name) => {
   });
 });
 
-/** Hits, and after each of them refunds of some that were taken before; by default of any. */
+/** Generates hits, each followed by refunds of earlier ones; by default of any. */
 function minglings(name: StrategyName, refunds: fc.Arbitrary<number> = fc.nat()) {
   return smallQuotas(name).chain((quota) => {
     const wait = fc.integer({ min: 0, max: Math.ceil(quota.period / 2) });
@@ -237,7 +237,7 @@ function minglings(name: StrategyName, refunds: fc.Arbitrary<number> = fc.nat())
 
 const [OLDEST, NEWEST] = [0, -1];
 
-/** Makes the hits and refunds; returns the hits that were taken and not refunded, and tells of them after each step. */
+/** Makes the hits and refunds. Returns the hits that were taken and not refunded, and reports them after each step. */
 function mingle(
   subject: Subject,
   steps: readonly (Step & { refunded: readonly number[] })[],

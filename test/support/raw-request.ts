@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { HttpApp } from './http-app.js';
 
-/** Sends a path as it is, with what `fetch` would make regular, and answers the status. */
+/** Sends a path unchanged, which `fetch` would normalize. Returns the status. */
 export async function rawStatus(
   app: HttpApp,
   path: string,

@@ -7,11 +7,13 @@ import type { MemoryTable } from './memory-table.js';
 import { MemoryTables } from './memory-tables.js';
 
 /**
- * The cells of a memory storage: a table per limit, flat by identity, with a cap on the whole.
+ * The cells of a memory storage: one table per limit, keyed by identity, with a hard cap on the
+ * total.
  *
- * A sweep drops expired cells, a few at a time. When the cap is reached, they make room at once; if none is found, newcomers
- * share the overflow cells of their limit. An identity leaves its overflow cell with a copy of the state as soon as there is
- * room. No cell that still counts is ever dropped to make room, so a flood of new identities resets nobody.
+ * A sweep drops expired cells, a few at a time. When the cap is reached, a new identity replaces an
+ * expired cell. If it finds none, it shares an overflow cell of its limit, and leaves it with a copy
+ * of its state as soon as there is room. A cell that still counts is never dropped, so a flood of
+ * new identities resets no count.
  */
 export class MemoryCells implements Cells {
   readonly #states = new MemoryTables<object>((state, limit) =>
@@ -23,7 +25,7 @@ export class MemoryCells implements Cells {
   );
   readonly #room: MemoryRoom;
 
-  /** The same cells for those who only look: nobody leaves an overflow cell. */
+  /** The same cells, read-only: reading moves no identity out of its overflow cell. */
   readonly reader: ReadableCells = {
     get: (identity, limit) => {
       const table = this.#states.find(limit);
@@ -123,7 +125,7 @@ export class MemoryCells implements Cells {
     return identities.size;
   }
 
-  /** Forgets everything. */
+  /** Removes everything. */
   clear(): void {
     this.#states.clear();
     this.#blocks.clear();

@@ -1,11 +1,11 @@
 import type { BlockState } from '../../strategies/block.js';
 import type { MemoryTables } from './memory-tables.js';
 
-/** How many cells a newcomer to a full storage examines to find one that has expired. */
-const CHECKS_PER_NEWCOMER = 16;
-/** The same of one that shares an overflow cell: it examines as many at its next hit. */
+/** Cells that a new identity checks for expiry when the storage is full. */
+const CHECKS_PER_NEW_IDENTITY = 16;
+/** The same for an identity that shares an overflow cell. It checks again at its next hit. */
 const CHECKS_PER_SHARER = 4;
-/** How many cells one sweep examines, and how many overflow cells: about a millisecond of work. */
+/** Cells that one sweep checks, and as many overflow cells: about a millisecond of work. */
 const CHECKS_PER_SWEEP = 10_000;
 const SWEEP_INTERVAL_MS = 1000;
 
@@ -13,13 +13,13 @@ const END_OF_ROUND = Symbol('end of round');
 type Examination = Generator<typeof END_OF_ROUND | boolean, never>;
 
 /**
- * The room for cells in a memory storage: counts them, and drops those that have expired. A sweep examines a few at a time;
- * once the storage is full, each newcomer examines some more.
+ * Counts the cells of a memory storage against its cap, and drops expired ones. A sweep checks a few
+ * at a time. Once the storage is full, each new identity checks some more.
  */
 export class MemoryRoom {
-  /** Epoch ms of the batch or the sweep that is running. */
+  /** Epoch ms of the current batch or sweep. */
   now = 0;
-  /** Cells held, those of the overflow not included. */
+  /** Number of cells, without the overflow. */
   #size = 0;
   #cells: Examination = this.#examineCells();
   #overflow: Examination = this.#examineOverflow();
@@ -31,8 +31,8 @@ export class MemoryRoom {
     private readonly kinds: readonly (MemoryTables<object> | MemoryTables<BlockState>)[],
   ) {}
 
-  /** Returns whether there is room for a newcomer, or can be made by dropping expired cells. */
-  hasSome(checks = CHECKS_PER_NEWCOMER): boolean {
+  /** Returns true if a new identity gets a cell, after dropping expired ones if need be. */
+  hasSome(checks = CHECKS_PER_NEW_IDENTITY): boolean {
     for (let looks = 0; looks < checks && this.#size >= this.maxKeys; looks++) this.#cells.next();
     return this.#size < this.maxKeys;
   }
@@ -48,7 +48,7 @@ export class MemoryRoom {
     this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS).unref();
   }
 
-  /** Counts a cell that is gone. */
+  /** Counts a dropped cell. */
   giveBack(): void {
     this.#size--;
   }
@@ -56,7 +56,7 @@ export class MemoryRoom {
   /** Starts again after all tables were cleared. */
   clear(): void {
     this.#size = 0;
-    this.#cells = this.#examineCells(); // what it has not looked at yet is gone
+    this.#cells = this.#examineCells(); // drops its iterators over the old tables
     this.#overflow = this.#examineOverflow();
     this.#stopSweeping();
   }
@@ -74,7 +74,7 @@ export class MemoryRoom {
     this.#sweeper = undefined;
   }
 
-  /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
+  /** Iterates over all cells in an endless loop, drops expired ones, and yields after each. */
   *#examineCells(): Examination {
     for (;;) {
       for (const tables of this.kinds) {
@@ -98,7 +98,7 @@ export class MemoryRoom {
   }
 }
 
-/** Examines all cells, or as many as a sweep may, from wherever the examination has come to. */
+/** Checks all cells, or as many as a sweep may, from where the last check stopped. */
 function examineWholeRound(examination: Examination): void {
   let ends = 0;
   for (let looks = 0; looks < CHECKS_PER_SWEEP && ends < 2; looks++) {

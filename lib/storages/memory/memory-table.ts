@@ -1,16 +1,19 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { Limit } from '../../core/limit.js';
 
-/** How many cells all identities share that come when there is no room for a cell of their own. */
+/** Overflow cells per limit. Identities that arrive when the storage is full share them. */
 export const OVERFLOW_CELLS = 4096;
 
-/** Unknown to clients, so that none can choose whom it shares an overflow cell with. */
+/** Key of the overflow hash. Clients do not know it, so none can choose to share a cell with another. */
 const SECRET = randomBytes(16).toString('latin1');
 
-/** Returns the epoch ms from which a state means the same as none. */
+/** Returns the epoch ms from which a state is equivalent to none. */
 export type Expiry<State> = (state: State, limit: Limit) => number;
 
-/** The cells of one limit by identity, and the few that newcomers share while the storage is full. */
+/**
+ * The cells of one limit by identity, and the overflow cells that new identities share while the
+ * storage is full.
+ */
 export class MemoryTable<State extends object> {
   readonly cells = new Map<string, State>();
   readonly overflow = new Map<number, State>();
@@ -27,7 +30,10 @@ export class MemoryTable<State extends object> {
     return this.cells.size === 0 && this.overflow.size === 0;
   }
 
-  /** Of all limits that share these cells, the one with the smallest amount decides what has expired: its states last longest. */
+  /**
+   * Notes a limit that shares these cells. The one with the smallest amount decides expiry, since
+   * its states last longest.
+   */
   admit(limit: Limit): this {
     if (limit.amount < this.limit.amount) this.limit = limit;
     return this;
@@ -62,12 +68,12 @@ export class MemoryTable<State extends object> {
     return this.mixedUntil.size > 0 && (this.mixedUntil.get(identity) ?? now) > now;
   }
 
-  /** Returns the epoch ms from which a state in these cells means the same as none. */
+  /** Returns the epoch ms from which a state in these cells is equivalent to none. */
   expiresAt(state: State): number {
     return this.expiry(state, this.limit);
   }
 
-  /** Drops the expired cells, and pauses after each look: at `true` if it has dropped one. */
+  /** Drops the expired cells, and yields after each check: `true` if it dropped one. */
   *dropExpired(now: () => number): Generator<boolean> {
     for (const [identity, state] of this.cells) {
       if (this.mixedUntil.size > 0 && !this.isMixed(identity, now())) this.mixedUntil.delete(identity);
@@ -75,7 +81,7 @@ export class MemoryTable<State extends object> {
     }
   }
 
-  /** Drops the expired overflow cells, and pauses after each look: at `true` if it has dropped one. */
+  /** Drops the expired overflow cells, and yields after each check: `true` if it dropped one. */
   *dropExpiredShared(now: () => number): Generator<boolean> {
     for (const [cell, state] of this.overflow)
       yield this.isSharedExpired(state, now()) && this.overflow.delete(cell);

@@ -18,7 +18,7 @@ export class MemoryTables<State extends object> {
     return this.#tables.get(limit.id)?.admit(limit);
   }
 
-  /** Returns the table of a limit, which it creates if there is none. */
+  /** Returns the table of a limit, and creates it if there is none. */
   open(limit: Limit): MemoryTable<State> {
     const known = this.find(limit);
     if (known !== undefined) return known;
@@ -31,7 +31,7 @@ export class MemoryTables<State extends object> {
     return this.#tables.values();
   }
 
-  /** Drops empty tables. Not while a newcomer waits for room: its table is still empty then. */
+  /** Drops empty tables. Must not run while a new identity waits for room: its table is still empty then. */
   dropEmpty(): void {
     for (const [id, table] of this.#tables) {
       if (table.isEmpty) this.#tables.delete(id);

@@ -9,17 +9,18 @@ import { MemoryCells } from './memory-cells.js';
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends StorageOptions {
   /**
-   * Most cells (identities × limits) held at a time; about 100 bytes each, besides the identity itself. Once that many are
-   * in use, newcomers share 4,096 cells per limit until there is room, so that no identity that is being limited is
-   * forgotten. Only a block of an identity with a cell of its own is held beyond that. Default: 500,000.
+   * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
+   * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count is
+   * dropped. A block of an identity with a cell of its own is stored beyond the maximum too.
+   * Default: 500,000.
    */
   maxKeys?: number | undefined;
 }
 
-/** Marks storages that count in this process, of whichever copy of this package. */
+/** Marks storages that count in this process, from any copy of this package. */
 const IN_PROCESS = Symbol.for('nestjs-limits:in-process');
 
-/** Whether a storage counts in this process, so that it neither fails nor keeps anybody waiting. */
+/** Returns true for a storage that counts in this process, and so neither fails nor blocks. */
 export function countsInProcess(storage: Storage): boolean {
   return IN_PROCESS in storage;
 }
@@ -27,7 +28,7 @@ export function countsInProcess(storage: Storage): boolean {
 const DEFAULT_MAX_KEYS = 500_000;
 
 /**
- * Counts in this process. Every strategy; answers synchronously.
+ * Counts in this process, by every strategy. All methods return synchronously.
  *
  * @throws ConfigurationError when an option is unknown or out of range
  * @example

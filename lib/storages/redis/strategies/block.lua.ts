@@ -19,7 +19,7 @@ function block.by_hand(duration, now)
   return { stop = now + duration, level = 0 }
 end
 
--- Shortens in place a block from the future, left by a clock that went back; returns whether it was one.
+-- Shortens a block from the future, left by a clock that went back. Changes the state in place; returns whether it did.
 function block.shorten(state, durations, now)
   local latest = now + longest(durations)
   if state.stop <= latest then return false end

@@ -5,17 +5,17 @@ export const tokenBucketLua = `
 local token_bucket = {}
 strategies['token-bucket'] = token_bucket
 
--- What of the level a hit and those before it took: not above 0 once all of that is refilled.
+-- Returns the part of the level taken by a hit and those before it; not above 0 once all of it is refilled.
 local function left_since(state, level, period, consumption)
   return consumption.at < state.since and 0 or level - (state.consumed - consumption.window) * period
 end
 
--- The level now: what has been refilled since is gone, and a time from the future counts as now.
+-- Returns the level at now, less the refill since. A time from the future counts as now.
 local function level_at(state, amount, now)
   return max(0, state.level - max(0, now - state.at) * amount)
 end
 
--- Makes now the time of the level. The expiry stays; one counted from the future counts from now.
+-- Sets the time of the level to now. The expiry stays; one counted from a future time counts from now.
 local function bring_to(state, now)
   state.left = state.left - max(0, now - state.at)
   state.at = now
@@ -47,7 +47,7 @@ function token_bucket.commit(state, limit, cost, now)
   return state
 end
 
--- Also true where this limit needs the state for longer than it is kept.
+-- Also returns true if this limit needs the state longer than its expiry.
 function token_bucket.refuse(state, limit, now)
   local from_future = state.at > now
   if from_future then bring_to(state, now) end
@@ -61,7 +61,7 @@ end
 function token_bucket.refund(state, limit, cost, now, consumption)
   local level, whole = level_at(state, limit.amount, now), cost * limit.period
   local left = consumption and left_since(state, level, limit.period, consumption) or level
-  -- More is left than the hit took: what others took before it is refilled first, and what they took after it moves up.
+  -- More is left than the hit took: earlier hits are refilled first, and later hits move up.
   if consumption and left > whole then state.consumed = state.consumed - cost end
   bring_to(state, now)
   state.level = level - max(0, min(level, whole, left))

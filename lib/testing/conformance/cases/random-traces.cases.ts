@@ -25,23 +25,23 @@ for (const seed of [1, 2]) {
 }
 
 topic.addPerStrategy(
-  'answers a random trace of one cell as the pure strategy does',
+  'returns the results of the pure strategy for a random trace of one cell',
   async (scenario, strategy) => {
     const trace = new Trace(scenario, new Random(4), [plansOf(strategy, [7, 3, 5])]);
     for (let step = 0; step < 200; step++) await trace.step(step);
   },
 );
 
-/** The same random calls to a storage and to the pure steps, compared answer for answer. */
+/** Makes the same random calls to a storage and to the pure steps, and compares every result. */
 class Trace {
   readonly #reference = new ReferenceCells();
-  /** What may still be given back: the storage's receipts, and the reference's of the same hits. */
+  /** Receipts that can be refunded: those of the storage, and those of the reference for the same hits. */
   #receipts: { storage: Refund[]; reference: Refund[] }[] = [];
 
   constructor(
     private readonly scenario: Scenario,
     private readonly random: Random,
-    /** Per cell, the limits that share it. */
+    /** The limits that share each cell. */
     private readonly plans: readonly (readonly Limit[])[] = mixedPlans(),
   ) {}
 
@@ -70,7 +70,7 @@ class Trace {
     this.#compare(`peek ${step}`, batch, await this.scenario.peek(batch), expected);
   }
 
-  /** Gives a receipt back, or a little of the current windows. */
+  /** Refunds a receipt, or a few units of the current windows. */
   async #refund(): Promise<void> {
     const current = this.#randomBatch().map((hit): Refund => ({ ...hit, window: 'current' }));
     const [receipts] = this.random.chance(70)
@@ -83,7 +83,10 @@ class Trace {
     this.#share(reference);
   }
 
-  /** A storage has to keep a cell for every limit that hit it, but for one that is blocked: that changes nothing there. */
+  /**
+   * Notes which limits hit a cell, since a storage must keep the cell for each of them. A blocked
+   * hit changes nothing.
+   */
   #share(hits: readonly Hit[]): void {
     for (const { identity, limit, cost } of hits) {
       if (cost > 0 && !this.#reference.isBlocked(identity, limit, this.scenario.clock.now()))
@@ -91,7 +94,10 @@ class Trace {
     }
   }
 
-  /** Removes the cells that a storage may have dropped already or not: what the next call meets there has no one answer. */
+  /**
+   * Removes the cells that a storage may or may not have dropped already, because the next result
+   * on them is ambiguous.
+   */
   async #removeDoubtful(cells: readonly Cell[]): Promise<void> {
     const doubtful = cells.filter(({ identity, limit }) =>
       this.#reference.isDoubtful(identity, limit, this.scenario.clock.now()),
@@ -107,20 +113,21 @@ class Trace {
 
   #compare(step: string, batch: readonly Hit[], result: BatchResult, expected: BatchResult): void {
     const hits = batch.map(({ limit, cost }) => `${cost} of ${limit.id} by ${limit.amount}`);
-    const told = (answer: BatchResult): unknown => ({
+    const describe = ({ allowed, ...rest }: BatchResult): unknown => ({
       step,
       hits,
-      allowed: answer.allowed,
-      met: seen(answer),
+      allowed,
+      met: seen({ allowed, ...rest }),
     });
-    deepEqual(told(result), told(expected));
+    deepEqual(describe(result), describe(expected));
   }
 
   #moveClock(): void {
     const { clock } = this.scenario;
     if (this.random.chance(6)) {
       const back = clock.now() - this.random.below(3000);
-      // What has ended may be gone, so that going back before an end has no one answer; nor has a receipt from the future.
+      // A storage may have dropped expired cells, so results before their expiry are ambiguous. So
+      // is a receipt from the future.
       if (this.#reference.someEndBetween(back, clock.now())) return;
       this.#receipts = [];
       this.#reference.goBack(clock.now() - back);
@@ -138,13 +145,16 @@ class Trace {
     }));
   }
 
-  /** One limit of each of some cells. */
+  /** Picks some cells, and one limit of each. */
   #randomLimits(): Limit[] {
     return this.random.someOf(this.plans).flatMap((plans) => plans[this.random.below(plans.length)] ?? []);
   }
 }
 
-/** Every strategy, two cells in shadow, two with blocks; the limits of each cell differ in amount. */
+/**
+ * Returns cells of every strategy, two of them in shadow mode and two with blocks. The limits of a
+ * cell differ in amount.
+ */
 function mixedPlans(): Limit[][] {
   return [
     ...strategyNames.map((strategy, index) => plansOf(strategy, [5 + index, 3, 7 + index])),
@@ -159,7 +169,7 @@ function mixedPlans(): Limit[][] {
   ];
 }
 
-/** Limits of one cell that differ in amount, as the plans of customers do. */
+/** Returns limits of one cell that differ in amount, as plans do. */
 function plansOf(
   strategy: StrategyName,
   amounts: readonly number[],

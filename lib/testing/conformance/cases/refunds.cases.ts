@@ -8,7 +8,7 @@ import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('refunds');
 
-topic.addPerStrategy('gives back exactly what a receipt names', async (scenario, strategy) => {
+topic.addPerStrategy('refunds exactly what a receipt names', async (scenario, strategy) => {
   const [limit, twin] = [limitOf(strategy, { amount: 5 }), limitOf(strategy, { id: 'twin', amount: 5 })];
   await scenario.consume(hitsOn([limit, twin], 2));
   scenario.at(SECOND);
@@ -21,18 +21,15 @@ topic.addPerStrategy('gives back exactly what a receipt names', async (scenario,
   deepEqual(refunded, untouched && { ...untouched, resetAfter: untouched.resetAfter + moved });
 });
 
-topic.addPerStrategy(
-  'means the same as never hit when everything is given back',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy);
-    await scenario.refund(await take(scenario, [limit], 3));
-    deepEqual(await scenario.look(limit), passes(3, 0));
-    equal((await scenario.hit(limit, 3)).allowed, true);
-    equal((await scenario.hit(limit)).allowed, false);
-  },
-);
+topic.addPerStrategy('is the same as never hit once everything is refunded', async (scenario, strategy) => {
+  const limit = limitOf(strategy);
+  await scenario.refund(await take(scenario, [limit], 3));
+  deepEqual(await scenario.look(limit), passes(3, 0));
+  equal((await scenario.hit(limit, 3)).allowed, true);
+  equal((await scenario.hit(limit)).allowed, false);
+});
 
-topic.addPerStrategy('gives back the earlier of two hits and keeps the later', async (scenario, strategy) => {
+topic.addPerStrategy('refunds the earlier of two hits and keeps the later', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   const receipts = await take(scenario, [limit], 2);
   await scenario.hit(limit);
@@ -49,25 +46,22 @@ topic.addPerStrategy('gives nothing back to a window later than the receipt', as
   deepEqual(await scenario.look(limit), passes(1, resetAfter));
 });
 
-topic.addPerStrategy(
-  'lets a refund come late, when nothing is left of its window',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy);
-    const receipts = await take(scenario, [limit], 3);
-    scenario.at(2 * MINUTE);
-    await scenario.refund(receipts);
-    deepEqual(await scenario.look(limit), passes(3, 0));
-  },
-);
+topic.addPerStrategy('accepts a late refund, when its window has expired', async (scenario, strategy) => {
+  const limit = limitOf(strategy);
+  const receipts = await take(scenario, [limit], 3);
+  scenario.at(2 * MINUTE);
+  await scenario.refund(receipts);
+  deepEqual(await scenario.look(limit), passes(3, 0));
+});
 
-topic.addPerStrategy('gives back to the current window without a receipt', async (scenario, strategy) => {
+topic.addPerStrategy('refunds the current window without a receipt', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
   await refundCurrent(scenario, limit, 2);
   equal(await scenario.left(limit), 2);
 });
 
-topic.addPerStrategy('never gives back more than the capacity', async (scenario, strategy) => {
+topic.addPerStrategy('never refunds more than the capacity', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await refundCurrent(scenario, limit, 2);
   deepEqual(await scenario.look(limit), passes(3, 0));
@@ -85,7 +79,7 @@ topic.addPerStrategy('gives nothing back to a cell that has been removed', async
   deepEqual(await scenario.look(limit), passes(3, 0));
 });
 
-topic.add('gives back a batch of every strategy at once', strategyNames, async (scenario) => {
+topic.add('refunds a batch of every strategy in one call', strategyNames, async (scenario) => {
   const limits = strategyNames.map((strategy) => limitOf(strategy));
   await scenario.consume(hitsOn(limits));
   await scenario.refund(await take(scenario, limits, 2));
@@ -95,7 +89,7 @@ topic.add('gives back a batch of every strategy at once', strategyNames, async (
   );
 });
 
-topic.add('gives back to several identities at once', ['fixed-window'], async (scenario) => {
+topic.add('refunds several identities in one call', ['fixed-window'], async (scenario) => {
   const limit = limitOf('fixed-window');
   const identities = ['conformance/first', 'conformance/second', 'conformance/third'];
   const result = await scenario.consume(identities.flatMap((identity) => hitsOn([limit], 2, identity)));
@@ -118,7 +112,7 @@ topic.add('moving-window: takes back the hit that the receipt names', ['moving-w
 });
 
 topic.add(
-  'sliding-window-counter: gives back to the window before, by its weight',
+  'sliding-window-counter: refunds the previous window, by its weight',
   ['sliding-window-counter'],
   async (scenario) => {
     const limit = limitOf('sliding-window-counter', { amount: 10 });
@@ -132,14 +126,14 @@ topic.add(
 );
 
 topic.add(
-  'token-bucket: gives back only what has not been refilled since',
+  'token-bucket: refunds only what has not been refilled since',
   ['token-bucket'],
   async (scenario) => {
     const limit = limitOf('token-bucket');
     const first = await take(scenario, [limit], 1);
     const second = await take(scenario, [limit], 2);
     scenario.at(20 * SECOND);
-    await scenario.refund(first); // its token is the one that has been refilled
+    await scenario.refund(first); // its token has been refilled already
     deepEqual(await scenario.look(limit), passes(1, 20 * SECOND));
     scenario.at(30 * SECOND);
     await scenario.refund(second); // half a token of its two has been refilled
