@@ -37,7 +37,12 @@ import { RateLimiterService } from './rate-limiter.service.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { Reservations } from './request/reservations.js';
-import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
+import {
+  assertAsyncOptions,
+  resolveExtras,
+  resolveOptions,
+  type ResolvedOptions,
+} from './options/resolve-options.js';
 import { logger, Warnings } from './options/warnings.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
@@ -52,11 +57,14 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<RateLimitModuleOptions>({ moduleName: 'RateLimit' })
     .setClassMethodName('forRoot')
     .setFactoryMethodName('createRateLimitOptions')
-    .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, { isGlobal, guard }) => ({
-      ...definition,
-      global: isGlobal ?? true,
-      providers: [...(definition.providers ?? []), ...((guard ?? true) ? [FIRST_GUARD] : [])],
-    }))
+    .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, extras) => {
+      const { isGlobal, guard } = resolveExtras(extras);
+      return {
+        ...definition,
+        global: isGlobal,
+        providers: [...(definition.providers ?? []), ...(guard ? [FIRST_GUARD] : [])],
+      };
+    })
     .build();
 
 /**

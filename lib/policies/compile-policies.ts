@@ -8,7 +8,7 @@ import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import { isSameCell, LimitNames, type CountedItem } from './limit-names.js';
-import { assertPolicyOptions } from './policy-options.js';
+import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import {
   UNLIMITED,
   type CountFunction,
@@ -35,8 +35,6 @@ export interface PolicyScopes {
   readonly route: string;
   readonly controller: string;
 }
-
-const DEFAULT_NAME = 'default';
 
 /** How many different answers of a function that finds limits out are kept compiled. */
 const MAX_COMPILED_ANSWERS = 1000;
@@ -66,7 +64,7 @@ export function compilePolicies<Context, Key>(
 /** A declaration, and the level that it stands on. */
 interface Declared<Context, Key> {
   readonly level: PolicyLevel<Context, Key>;
-  readonly declaration: PolicyDeclaration<Context, Key>;
+  readonly declaration: CompletedDeclaration<Context, Key>;
   readonly strategy: StrategyName;
   /** What applies to whoever has no plan of its own; none where a function finds it out. */
   readonly items: readonly CountedItem[];
@@ -81,10 +79,10 @@ function combine<Context, Key>({
   const byName = new Map<string, Declared<Context, Key>[]>();
   for (const level of levels) {
     const own = new Map<string, Declared<Context, Key>[]>();
-    for (const declaration of level.declarations) {
+    for (const given of level.declarations) {
       withLocation(level.where, () => {
-        assertPolicyOptions(declaration);
-        const { name = DEFAULT_NAME, strategy = defaultStrategy } = declaration;
+        const declaration = readDeclaration(given);
+        const { name, strategy = defaultStrategy } = declaration;
         const items = counted(itemsOfAnybody(declaration), strategy);
         own.set(name, [...(own.get(name) ?? []), { level, declaration, strategy, items }]);
       });
@@ -129,9 +127,9 @@ function compilePolicy<Context, Key>(
   /** What else is declared under the same name. */
   others: readonly Declared<Context, Key>[],
 ): Policy<Context, Key> {
-  const { limits, plans, burst, mode, block, key, cost = 1, skip: skipIf, phase, count } = declaration;
+  const { limits, plans, burst, mode, block, key, cost, skip: skipIf, phase, count } = declaration;
   const id = `${name}@${scopeId(declaration.scope ?? level.scope, scopes)}`;
-  const durations = (block === undefined ? [] : [block].flat()).map(parseDuration);
+  const durations = [block].flat().map(parseDuration);
   const compile = (own: readonly CountedItem[], beside: readonly CountedItem[]): readonly Limit[] => {
     if (burst !== undefined && own.length > 1) {
       throw new ConfigurationError(
@@ -150,7 +148,7 @@ function compilePolicy<Context, Key>(
         burst,
         ...(mode === undefined ? {} : { mode }),
         block: durations,
-        refundable: count !== undefined && count !== 'all',
+        refundable: count !== 'all',
       });
       assertSupported(limit);
       return limit;
@@ -183,7 +181,7 @@ function compilePolicy<Context, Key>(
     key,
     cost,
     skip: skipIf,
-    phase: phase ?? 'beforeAuth',
+    phase,
     count: countFunction(count),
     onError: declaration.onError,
     errorMessage: declaration.errorMessage,
@@ -229,7 +227,7 @@ function compiledAnswers<Context>(
 }
 
 function countFunction<Context>(
-  count: PolicyDeclaration<Context>['count'] = 'all',
+  count: CompletedDeclaration<Context, unknown>['count'],
 ): CountFunction<Context> | undefined {
   switch (count) {
     case 'all':

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../common/errors.js';
 import { quote } from '../../common/describe.js';
-import { POLICY_OPTIONS } from '../../policies/policy-options.js';
+import { policyOptions } from '../../policies/policy-options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './rate-limit.options.js';
 
@@ -18,7 +18,7 @@ export function declarationOf(
   options: RateLimitOptions = {},
 ): RateLimitDeclaration {
   if (!isPlans(limits)) return { ...options, limits };
-  const option = Object.keys(limits).find((plan) => (POLICY_OPTIONS as readonly string[]).includes(plan));
+  const option = Object.keys(limits).find((plan) => Object.hasOwn(policyOptions, plan));
   if (option !== undefined)
     throw new ConfigurationError(
       `${where} takes an object of limits by plan, and ${quote(option)} is an option. Options go ${instead}; ` +
