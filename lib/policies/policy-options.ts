@@ -93,7 +93,7 @@ function assertScope(_where: string, value: unknown): void {
 function assertPlans(where: string, value: unknown): void {
   assertOptionsObject(where, value);
   if (Object.keys(value).length === 0)
-    throw new ConfigurationError(`${where} is empty. Name at least one plan.`);
+    throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
 }
 
 /** Characters of a name: a header field holds several. */
