@@ -97,6 +97,24 @@ export interface PolicyLevel<Context, Key> {
   readonly skips: 'all' | readonly string[];
 }
 
+/** The ids of a route and of its controller, the same in every process. */
+export interface PolicyScopes {
+  readonly route: string;
+  readonly controller: string;
+}
+
+/** The declarations that apply to a route, and the settings of its module. */
+export interface PolicyCompilation<Context, Key> {
+  /** From the outermost level to the innermost: module, classes, handler. */
+  readonly levels: readonly PolicyLevel<Context, Key>[];
+  readonly scopes: PolicyScopes;
+  readonly defaultStrategy: StrategyName;
+  /** Names of policies of no level, such as those of rules, so that a level may skip them too. */
+  readonly otherNames?: readonly string[];
+  /** Throws for a limit that the storage cannot keep. */
+  readonly assertSupported: (limit: Limit) => void;
+}
+
 /** A declaration, compiled and frozen. */
 export interface Policy<Context, Key> {
   /** Tells it from other policies, the same in every process: its name and scope. */

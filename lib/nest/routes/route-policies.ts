@@ -6,8 +6,8 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
-import type { Policy, PolicyLevel } from '../../policies/policy.js';
+import { compilePolicies } from '../../policies/compile-policies.js';
+import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
