@@ -34,8 +34,10 @@ import {
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
+import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { RequestPolicies } from './request/request-policies.js';
 import { Reservations } from './request/reservations.js';
 import {
   assertAsyncOptions,
@@ -143,8 +145,10 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     Plans,
     PolicyDirectory,
     RateLimitEvents,
+    RequestDecider,
     RequestHits,
     RequestLimiter,
+    RequestPolicies,
     Reservations,
     RoutePolicies,
     RouteRules,

@@ -4,6 +4,7 @@ import { describeValue } from '../../common/describe.js';
 import { clientNetwork } from '../../http/client-address.js';
 import { identityOf, hashedIdentity } from '../../common/identity.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { ClientAddresses } from './client-addresses.js';
 import { single, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
 /** Headers that let in whoever has them: no store gets to know them. */
@@ -16,10 +17,15 @@ const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>';
  *
  * @throws ConfigurationError when it means none
  */
-export function builtInSource(name: string, where: string, options: ResolvedOptions): IdentitySource {
+export function builtInSource(
+  name: string,
+  where: string,
+  options: ResolvedOptions,
+  addresses: ClientAddresses,
+): IdentitySource {
   switch (name) {
     case 'ip':
-      return addressSource(options);
+      return addressSource(options, addresses);
     case 'user':
       return sourceOf(
         'user',
@@ -52,12 +58,12 @@ export function builtInSource(name: string, where: string, options: ResolvedOpti
   }
 }
 
-function addressSource({ ipv6Prefix }: ResolvedOptions): IdentitySource {
+function addressSource({ ipv6Prefix }: ResolvedOptions, addresses: ClientAddresses): IdentitySource {
   return {
     types: ['ip'],
     isUnverified: false,
     isOfUser: false,
-    resolve: (request) => request.addressIdentity(),
+    resolve: (request) => addresses.identityFor(request),
     fromValues: (values) => identityOf('ip', clientNetwork(single(values), ipv6Prefix)),
   };
 }

@@ -11,6 +11,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
+import type { IdentifiedRequest } from './identity-source.js';
 
 /** What Express and Fastify say of proxies. */
 interface ProxiedRequest extends HttpRequest {
@@ -50,7 +51,16 @@ export class ClientAddresses {
     return transport.addressOf(context);
   }
 
-  identityFor(address: string | undefined, context: ExecutionContext): string {
+  /** Returns the identity of a client's address. All requests without one share an identity. */
+  identityFor(request: IdentifiedRequest): Awaitable<string> {
+    request.addressIdentity ??= chain(
+      request.address ?? this.resolve(request.context, request.transport),
+      (address) => this.#identityOf(address, request.context),
+    );
+    return request.addressIdentity;
+  }
+
+  #identityOf(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
       return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
     this.warnings.once(

@@ -2,12 +2,14 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Transport } from '../transports/transport.js';
 
-/** A request, as identities look at it. */
+/** A request whose identity is resolved. */
 export interface IdentifiedRequest {
   readonly context: ExecutionContext;
   readonly transport: Transport;
-  /** The bucket of the client's address; of all clients, where there is none. */
-  addressIdentity(): Awaitable<string>;
+  /** The client's address, if it is known already. */
+  readonly address: string | undefined;
+  /** Cache of {@link ClientAddresses.identityFor}. */
+  addressIdentity: Awaitable<string> | undefined;
 }
 
 /** A way to tell whom a request is counted for. */

@@ -7,6 +7,7 @@ import type { KeyFunction } from '../../policies/policy.js';
 import { InjectedFunctions } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { ClientAddresses } from './client-addresses.js';
 import { builtInSource } from './built-in-sources.js';
 import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
 import { single, type IdentitySource } from './identity-source.js';
@@ -24,6 +25,7 @@ export class IdentitySources {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
   ) {}
 
   /**
@@ -42,7 +44,7 @@ export class IdentitySources {
   }
 
   #make(key: RateLimitKey, where: string): IdentitySource {
-    if (typeof key === 'string') return builtInSource(key, where, this.options);
+    if (typeof key === 'string') return builtInSource(key, where, this.options, this.addresses);
     if (typeof key === 'function') return this.#ofFunction(key, where);
     const keys = isFirstOf(key) ? key.keys : key;
     if (!Array.isArray(keys) || keys.length === 0)
@@ -51,7 +53,9 @@ export class IdentitySources {
       );
     const sourcesOf = (parts: readonly RateLimitKey[]): IdentitySource[] =>
       parts.map((part) => this.for(part, where));
-    return isFirstOf(key) ? firstOfParts(sourcesOf(keys)) : composite(sourcesOf(flatten(keys)));
+    return isFirstOf(key)
+      ? firstOfParts(sourcesOf(keys))
+      : composite(sourcesOf(flatten(keys)), this.addresses);
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): IdentitySource {
@@ -97,7 +101,7 @@ function assertNotWithinItself(
 }
 
 /** An identity of several parts, which are found out together. A part that is missing is the client's address. */
-function composite(parts: readonly IdentitySource[]): IdentitySource {
+function composite(parts: readonly IdentitySource[], addresses: ClientAddresses): IdentitySource {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
@@ -105,7 +109,9 @@ function composite(parts: readonly IdentitySource[]): IdentitySource {
       chain(
         all(
           parts.map((part) =>
-            attempt(() => chain(part.resolve(request), (identity) => identity ?? request.addressIdentity())),
+            attempt(() =>
+              chain(part.resolve(request), (identity) => identity ?? addresses.identityFor(request)),
+            ),
           ),
         ),
         joinIdentities,
