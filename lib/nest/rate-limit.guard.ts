@@ -1,4 +1,5 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type CanActivate, type ExecutionContext, type Provider } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import type { Awaitable } from '../common/awaitable.js';
 import { RequestLimiter } from './request/request-limiter.js';
 
@@ -53,3 +54,14 @@ export class GlobalRateLimitGuard implements CanActivate {
     return this.guard.canActivate(context, 'beforeAuth');
   }
 }
+
+/**
+ * Guards every handler before all other global guards, so that requests that an authenticating guard refuses count too. Registers
+ * while Nest creates the providers, which is before it registers guards of the token `APP_GUARD` in the order of their modules.
+ */
+export const FIRST_GUARD: Provider = {
+  provide: Symbol('first guard'),
+  useFactory: (application: ApplicationConfig, guard: GlobalRateLimitGuard) =>
+    application.useGlobalGuards(guard),
+  inject: [ApplicationConfig, GlobalRateLimitGuard],
+};

@@ -1,18 +1,12 @@
 import {
   ConfigurableModuleBuilder,
   Inject,
-  Injectable,
   Module,
-  Scope,
   type ConfigurableModuleAsyncOptions,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
-  type OnModuleInit,
-  type Provider,
 } from '@nestjs/common';
-import { ApplicationConfig, ModuleRef } from '@nestjs/core';
-import { ConfigurationError } from '../common/errors.js';
 import { messageOf } from '../common/describe.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
@@ -24,7 +18,7 @@ import { IdentitySources } from './identities/identity-sources.js';
 import { IdentityWarnings } from './identities/identity-warnings.js';
 import { InjectedFunctions } from './options/user-functions.js';
 import { Plans } from './request/plans.js';
-import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
+import { FIRST_GUARD, GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/rate-limit.options.js';
 import {
   CONNECTION_LIMITS,
@@ -38,6 +32,7 @@ import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { RequestPolicies } from './request/request-policies.js';
+import { ReferencedHits } from './request/referenced-hits.js';
 import { Reservations } from './request/reservations.js';
 import {
   assertAsyncOptions,
@@ -45,6 +40,7 @@ import {
   resolveOptions,
   type ResolvedOptions,
 } from './options/resolve-options.js';
+import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
@@ -68,34 +64,6 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       };
     })
     .build();
-
-/**
- * Guards every route, before all other global guards: as the application makes its providers, and so before Nest binds those of the
- * token `APP_GUARD`, in the order of their modules. What an authenticating guard refuses would not be counted otherwise.
- */
-const FIRST_GUARD: Provider = {
-  provide: Symbol('first guard'),
-  useFactory: (application: ApplicationConfig, guard: GlobalRateLimitGuard) =>
-    application.useGlobalGuards(guard),
-  inject: [ApplicationConfig, GlobalRateLimitGuard],
-};
-
-/**
- * Stops the start where the module would be made anew per request, since its options or its storage are: nobody would make it then,
- * and nothing would be limited. It injects nothing that could be so itself.
- */
-@Injectable()
-class ScopeCheck implements OnModuleInit {
-  constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
-
-  onModuleInit(): void {
-    if (this.moduleRef.introspect(GlobalRateLimitGuard).scope !== Scope.REQUEST) return;
-    throw new ConfigurationError(
-      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
-        'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
-    );
-  }
-}
 
 /** Ms that closing the store may hold up the end of the application. */
 const SHUTDOWN_TIMEOUT_MS = 2000;
@@ -145,6 +113,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     Plans,
     PolicyDirectory,
     RateLimitEvents,
+    ReferencedHits,
     RequestDecider,
     RequestHits,
     RequestLimiter,
