@@ -65,7 +65,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
     })
     .build();
 
-/** Ms that closing the store may hold up the end of the application. */
+/** Timeout for closing the store on shutdown, in ms. */
 const SHUTDOWN_TIMEOUT_MS = 2000;
 
 /** The argument of `forRootAsync`. */
@@ -76,7 +76,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
   RateLimitModuleExtras;
 
 /**
- * Limits the rates of an application's routes.
+ * Limits the request rates of an application's routes.
  *
  * @example
  * ```ts
@@ -91,16 +91,8 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
  */
 @Module({
   providers: [
-    {
-      provide: RATE_LIMIT_OPTIONS,
-      useFactory: resolveOptions,
-      inject: [MODULE_OPTIONS_TOKEN],
-    },
-    {
-      provide: RATE_LIMIT_STORAGE,
-      useFactory: openStorage,
-      inject: [RATE_LIMIT_OPTIONS],
-    },
+    { provide: RATE_LIMIT_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
+    { provide: RATE_LIMIT_STORAGE, useFactory: openStorage, inject: [RATE_LIMIT_OPTIONS] },
     {
       provide: DECIDING_STORAGE,
       useFactory: decidingStorage,
@@ -132,8 +124,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RateLimitGuard,
     RateLimiterService,
   ],
-  // What guard, middleware, interceptor, gateways and health checks inject, which are made in the modules that bind them, is
-  // exported too.
+  // Includes the dependencies of guard, middleware, interceptor, gateways and health checks, which Nest creates in other modules.
   exports: [
     RATE_LIMIT_STORAGE,
     CONNECTION_LIMITS,
@@ -158,18 +149,18 @@ export class RateLimitModule
   }
 
   /**
-   * Limits by the options given.
+   * Configures the module.
    *
-   * @throws ConfigurationError while the application starts, when an option is unknown, misplaced or wrong
+   * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
     return super.forRoot(options);
   }
 
   /**
-   * Takes the options from a factory, a class or a provider. `isGlobal` and `guard` stand beside it.
+   * Configures the module with the options that a factory, a class or a provider returns. `isGlobal` and `guard` are given directly.
    *
-   * @throws ConfigurationError when an option stands beside the factory instead of in what it returns
+   * @throws ConfigurationError for an option that belongs into the result of the factory
    */
   static override forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
     assertAsyncOptions(options);
@@ -177,9 +168,9 @@ export class RateLimitModule
   }
 
   /**
-   * Asks the store whether it is there, where that matters; else says that it is not, and goes on.
+   * Checks the store. With `startWithoutStore`, logs a warning instead of a failure and does not wait.
    *
-   * @throws StorageError when the application must not start without the store, and it does not answer
+   * @throws StorageError if the store does not answer and the application must not start without it
    */
   async onApplicationBootstrap(): Promise<void> {
     const { resilience } = this.options;
@@ -190,7 +181,7 @@ export class RateLimitModule
       ready.catch((error: unknown) => logger.warn(`${messageOf(error)} The application starts without it.`));
   }
 
-  /** Closes what this module opened. Never throws: the application is going down in good order. */
+  /** Closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */
   async onApplicationShutdown(): Promise<void> {
     try {
       await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => this.storage.close());

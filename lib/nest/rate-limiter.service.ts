@@ -72,7 +72,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   }
 
   /**
-   * Replaces all rules at once, from the next request on. A rule keeps its counts if its id, window and strategy stay the same.
+   * Replaces all rules in one step, from the next request on. A rule keeps its counts if its id, window and strategy stay the same.
    *
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */

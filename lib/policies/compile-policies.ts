@@ -12,7 +12,7 @@ import type { CountFunction, LimitsFunction, Policy, PolicyCompilation } from '.
 const MAX_COMPILED_ANSWERS = 1000;
 
 /**
- * Compiles what is declared for a route. Per name, an inner level replaces an outer one; different names add up.
+ * Compiles the declarations for a route. Per name, an inner level replaces an outer one; different names add up.
  *
  * @throws ConfigurationError naming the place of the declaration and the fix
  */

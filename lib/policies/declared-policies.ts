@@ -19,11 +19,11 @@ export interface DeclaredPolicy<Context, Key> {
   readonly id: string;
   readonly where: string;
   readonly options: CompletedDeclaration<Context, Key>;
-  /** The limits of a request without a plan of its own; empty if a function finds them. */
+  /** The limits of a request without a plan; empty if a function returns them. */
   readonly limits: readonly LimitDraft[];
   /** The limits of each plan. */
   readonly plans: ReadonlyMap<string, readonly LimitDraft[]> | undefined;
-  /** Drafts the limits that a function found. */
+  /** Drafts limits that a function returned. */
   readonly draft: (input: LimitInput) => readonly LimitDraft[];
 }
 

@@ -19,7 +19,7 @@ const orFunction =
   (where, value) =>
     typeof value === 'function' || check(where, value);
 
-/** The options of a declaration. {@link createLimit} checks burst and mode; `key` is checked by whoever resolves it. */
+/** The options of a declaration. Limits, burst, mode, block and key are checked when they are compiled. */
 export const policyOptions = {
   limits: checkedLater,
   name: { check: (_where, value) => assertName('name of a policy', value), default: 'default' },
@@ -96,10 +96,10 @@ function assertPlans(where: string, value: unknown): void {
     throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
 }
 
-/** Characters of a name: a header field holds several. */
+/** Longest name in characters, since a header field holds several names. */
 const MAX_NAME_LENGTH = 100;
 
-/** Names go into header fields, where other characters would have to be escaped. */
+/** Throws for a name that would have to be escaped in a header field. */
 export function assertName(what: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) {
     if (name.length <= MAX_NAME_LENGTH) return;

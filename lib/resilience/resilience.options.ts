@@ -12,40 +12,40 @@ import {
 } from '../common/options.js';
 import { ON_ERROR, type OnError } from '../core/contract.js';
 
-/** Permits that a process takes in advance. */
+/** Options of leases: permits that a process takes from the store in advance. */
 export interface LeaseOptions {
-  /** Permits per lease, 2 or more; `'auto'` for as many as an identity needs in a tenth of a second. Default: `'auto'`. */
+  /** Permits per lease, 2 or more; `'auto'` for the demand of an identity in 100 ms. Default: `'auto'`. */
   size?: number | 'auto' | undefined;
   /**
-   * The share of a limit, above 0 and up to 1, that all processes together may hold in advance: by so much may a token bucket be
-   * exceeded, or a hit be refused too early. Default: 0.05.
+   * Share of a limit, above 0 and up to 1, that all processes together may hold in advance. A token bucket may be exceeded, or a hit
+   * be refused early, by as much. Default: 0.05.
    */
   maxError?: number | undefined;
 }
 
-/** What happens while a remote store does not answer. */
+/** Behaviour while a remote store does not answer. */
 export interface ResilienceOptions {
-  /** Ms that a decision may take. Default: 50. */
+  /** Timeout of a decision, in ms. Default: 50. */
   timeout?: number | undefined;
   /**
-   * What becomes of hits that the store cannot decide: `'allow'` lets them pass, `'deny'` fails them (503 on HTTP), `'fallback'`
-   * has this process count them alone. Default: `'fallback'`.
+   * Handling of hits that the store cannot decide: `'allow'` lets them pass, `'deny'` fails them (503 on HTTP), `'fallback'` counts
+   * them in this process alone. Default: `'fallback'`.
    */
   onError?: OnError | undefined;
-  /** Over how many processes a limit is spread: in fallback each counts its share. Default: 1. */
+  /** Number of processes that share a limit; each counts its share in fallback. Default: 1. */
   instances?: number | undefined;
-  /** After how many failures in a row the store is left alone until it answers a probe. Default: 5. */
+  /** Consecutive failures that open the circuit breaker, until the store answers a probe. Default: 5. */
   failures?: number | undefined;
-  /** Ms between probes, about. Default: 500. */
+  /** Approximate time between probes, in ms. Default: 500. */
   probeInterval?: number | undefined;
-  /** Whether refusals are remembered for up to two seconds instead of asking the store again. Default: true. */
+  /** True to cache refusals for up to two seconds. Default: true. */
   denialCache?: boolean | undefined;
   /**
-   * Permits for identities that hit often, taken from the store several at a time, so that most hits need no call. Only for hits on
-   * one limit that is a fixed window or a token bucket. Default: none.
+   * Takes several permits at a time for identities that hit often, so that most hits need no call of the store. Only for hits on a
+   * single fixed window or token bucket. Default: no leases.
    */
   lease?: LeaseOptions | false | undefined;
-  /** Whether the application starts while the store does not answer. Default: true. */
+  /** True to start the application while the store does not answer. Default: true. */
   startWithoutStore?: boolean | undefined;
 }
 
