@@ -158,7 +158,7 @@ export class RateLimitModule
   }
 
   /**
-   * Configures the module with the options that a factory, a class or a provider returns. `isGlobal` and `guard` are given directly.
+   * Configures the module with options from a factory, a class or a provider. `isGlobal` and `guard` are given directly.
    *
    * @throws ConfigurationError for an option that belongs into the result of the factory
    */

@@ -39,14 +39,9 @@ function compilePolicy<Context, Key>(
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
-  const { name, burst } = options;
+  const { name } = options;
   const compile = (drafts: readonly LimitDraft[], sharedWith: readonly LimitDraft[]): readonly Limit[] => {
-    if (burst !== undefined && drafts.length > 1) {
-      throw new ConfigurationError(
-        'A burst needs a single limit. Declare each limit with its own burst and name.',
-      );
-    }
-    const compiled = nameLimits(name, drafts, sharedWith).map(createLimit);
+    const compiled = compileLimits(options, drafts, sharedWith);
     compiled.forEach(assertSupported);
     return Object.freeze(compiled);
   };
@@ -78,6 +73,19 @@ function compilePolicy<Context, Key>(
     onError: options.onError,
     errorMessage: options.errorMessage,
   });
+}
+
+/** @param sharedWith the limits of other policies of the same name */
+function compileLimits<Context, Key>(
+  { name, burst }: CompletedDeclaration<Context, Key>,
+  drafts: readonly LimitDraft[],
+  sharedWith: readonly LimitDraft[],
+): Limit[] {
+  if (burst !== undefined && drafts.length > 1)
+    throw new ConfigurationError(
+      'A burst needs a single limit. Declare each limit with its own burst and name.',
+    );
+  return nameLimits(name, drafts, sharedWith).map(createLimit);
 }
 
 /** Compiles the limits that a function returns, and caches those that it returns as text. */

@@ -19,8 +19,8 @@ export function isSameWindow(one: LimitDraft, other: LimitDraft): boolean {
 }
 
 /**
- * Names limits after their policy. If the policy has several, the window is appended, and the strategy if it takes that to tell two
- * apart.
+ * Names limits after their policy. Appends the window if the policy has several limits, and the strategy if two of them would still
+ * have the same name.
  *
  * @param sharedWith the other limits that apply under the same name
  * @throws ConfigurationError if two of all these have one window and strategy

@@ -57,7 +57,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * keeps the counts of windows of the same length.
    */
   plans?: PlanLimits | undefined;
-  /** Duration of the block after a refusal: `'15 minutes'`, or a list of increasing durations for repeated ones. Default: no block. */
+  /** Duration of the block after a refusal: `'15 minutes'`, or a list for the first, the second, … Default: no block. */
   block?: string | readonly string[] | undefined;
   /** A `'shadow'` limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
@@ -93,7 +93,7 @@ export interface PolicyLevel<Context, Key> {
   /** The default scope: `'route'`, `'controller'`, `'global'` or `'rule <id>'`. */
   readonly scope: string;
   readonly declarations: readonly PolicyDeclaration<Context, Key>[];
-  /** Names of the policies that do not apply at this level, though an outer one declares them. */
+  /** The policies of outer levels that do not apply here: all, or by name. */
   readonly skips: 'all' | readonly string[];
 }
 
@@ -126,7 +126,7 @@ export interface Policy<Context, Key> {
   readonly limits: readonly Limit[];
   /** The limits by plan. */
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
-  /** Returns the limits of a request, in place of `limits`. */
+  /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
   readonly key: Key | undefined;
   readonly cost: number | ((context: Context) => Awaitable<number>);

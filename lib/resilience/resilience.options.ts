@@ -17,8 +17,8 @@ export interface LeaseOptions {
   /** Permits per lease, 2 or more; `'auto'` for the demand of an identity in 100 ms. Default: `'auto'`. */
   size?: number | 'auto' | undefined;
   /**
-   * Share of a limit, above 0 and up to 1, that all processes together may hold in advance. A token bucket may be exceeded, or a hit
-   * be refused early, by as much. Default: 0.05.
+   * Share of a limit, above 0 and up to 1, that all processes together may hold in advance. A token bucket may be exceeded by that
+   * share, or a hit be refused too early. Default: 0.05.
    */
   maxError?: number | undefined;
 }

@@ -1,7 +1,7 @@
 /** Injection token of the storage that limits are counted in. See {@link InjectRateLimitStorage}. */
 export const RATE_LIMIT_STORAGE = Symbol.for('nestjs-limits:storage');
 
-/** Injection token of the storage behind its fallback, circuit breaker and cache, as the option `resilience` asks for. */
+/** Injection token of the storage with the fallback, circuit breaker and caches of the option `resilience`. */
 export const DECIDING_STORAGE = Symbol.for('nestjs-limits:deciding-storage');
 
 /** Injection token of the state of the store, for health checks. */

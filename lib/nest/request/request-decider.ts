@@ -76,7 +76,7 @@ export class RequestDecider {
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     if (result.allowed) return true;
-    // Interceptors do not run for a refused request, so one could not settle it.
+    // Interceptors do not run for a refused request, so none could settle it.
     if (transport.onAnswer === undefined)
       void this.reservations.settle(context, transport, { success: false });
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};

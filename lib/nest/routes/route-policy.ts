@@ -16,7 +16,7 @@ export interface CompiledRoute {
   readonly policies: readonly RoutePolicy[];
   /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
-  /** Names of the policies of rules that do not apply to the route. */
+  /** The policies of rules that do not apply to the route: all, or by name. */
   readonly skips: 'all' | ReadonlySet<string>;
 }
 
