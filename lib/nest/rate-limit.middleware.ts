@@ -4,8 +4,8 @@ import { HandlerContext } from './transports/handler-context.js';
 import { RequestLimiter } from './request/request-limiter.js';
 
 /**
- * Applies the module's rules before guards, and to requests that reach no handler, such as those that end with 404. A request
- * that the guard sees later counts once.
+ * Applies the module's rules before guards, and to requests that reach no handler, for example those that end with 404. A request
+ * that also reaches the guard counts once.
  *
  * @example
  * ```ts

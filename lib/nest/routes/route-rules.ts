@@ -13,35 +13,35 @@ import type { HttpRequest } from '../transports/http.transport.js';
 
 type Rules = RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>;
 
-/** The policies of a request, its rules' included. */
+/** The policies of a request, including those of rules. */
 export interface PoliciesByPhase {
   readonly policies: readonly RoutePolicy[];
-  /** Those of them that count before authentication. */
+  /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
 }
 
-/** What Express says of the path that it has routed. */
+/** An HTTP request with the properties that Express adds when it routes. */
 interface RoutedRequest extends HttpRequest {
-  /** Where the application is mounted within another; as the client has spelt it. */
+  /** Path at which the application is mounted within another, as sent by the client. */
   readonly baseUrl?: string;
   readonly path?: unknown;
 }
 
-/** What rules make of the requests of a route by one method and template. */
+/** The rules that may apply to a route's requests with one method and path template. */
 interface RuledRoute {
   readonly method: string | undefined;
-  /** Absent where it cannot be told: then the route may be of any path. */
+  /** Absent if it is unknown; any path is then possible. */
   readonly template: string | undefined;
-  /** What holds for each of them; absent where that has to be found out by its path. */
+  /** The policies of every such request; absent if they depend on the request's path. */
   readonly always: PoliciesByPhase | undefined;
   readonly rules: readonly RuleOfRoute<RoutePolicy>[];
 }
 
-/** The rules: what they add to routes, and what they make of requests that reach none. */
+/** Compiles the rules, and returns their policies for routes and for requests that reach no route. */
 @Injectable()
 export class RouteRules implements OnModuleInit {
   #book: Rules | undefined;
-  /** Few per route: Express and Fastify tell the template with the first request, and methods are those that Node.js knows. */
+  /** Cache by route, method and template. Small: routes have few templates, and Node.js accepts a fixed set of methods. */
   #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
 
   constructor(
@@ -51,7 +51,7 @@ export class RouteRules implements OnModuleInit {
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
-  /** Compiles the rules, so that a mistake stops the start. */
+  /** Compiles the rules, so that an invalid one stops the start. */
   onModuleInit(): void {
     this.set(this.options.rules);
   }
@@ -61,9 +61,9 @@ export class RouteRules implements OnModuleInit {
   }
 
   /**
-   * Replaces all rules at once. What was counted stays where id, window and strategy are the same.
+   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same.
    *
-   * @throws ConfigurationError naming the rule that is wrong; then the rules stay as they are
+   * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
   set(rules: readonly RateLimitRule[]): void {
     const book: Rules = new RuleBook([...rules], (level) =>
@@ -86,14 +86,14 @@ export class RouteRules implements OnModuleInit {
     }
   }
 
-  /** The policies of a request to a route: first its own, then those of its rules. */
+  /** Returns the policies of a request to a route: the route's, then those of rules. */
   policiesFor(route: CompiledRoute, request: HttpRequest): PoliciesByPhase {
     if (this.#book === undefined || route.skips === 'all') return route;
     const { always, rules } = this.#ruledRoute(this.#book, route, request);
     return always ?? withRules(route, policiesFor(rules, pathOf(request)));
   }
 
-  /** The policies of the rules that apply to a request, whatever route it reaches. */
+  /** Returns the policies of the rules that apply to a request, for any route. */
   forRequest(request: HttpRequest): readonly RoutePolicy[] {
     return this.#book?.forRequest(request.method ?? '', pathOf(request)) ?? [];
   }
@@ -123,13 +123,13 @@ function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): Policie
   return { policies, beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth') };
 }
 
-/** The template of the path; a mounted application knows only its part of it. */
+/** Returns the path template of the route; `undefined` for a mounted application, which sees only a part of it. */
 function templateOf({ route, routeOptions, baseUrl }: RoutedRequest): string | undefined {
   const template = route?.path ?? routeOptions?.url;
   return typeof template === 'string' && !baseUrl ? template : undefined;
 }
 
-/** The path as it has been routed: Express reads some URLs in a way of its own, and middleware sees a part of them. */
+/** Returns the path that was routed. On Express that is not always the path of the URL, and middleware sees a part of it. */
 function pathOf({ baseUrl, path, originalUrl, url }: RoutedRequest): string {
   const routed = baseUrl !== undefined && typeof path === 'string' ? baseUrl + path : originalUrl;
   return requestPath(routed ?? url ?? '/');

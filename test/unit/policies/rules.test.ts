@@ -244,12 +244,12 @@ describe('A rule', () => {
     [
       'a priority in words',
       { priority: 'high' },
-      'The rule "rule0": the priority must be a number; got the string "high".',
+      'The rule "rule0": "priority" must be a number; got the string "high".',
     ],
     [
       'a priority that is none',
       { priority: NaN },
-      'The rule "rule0": the priority must be a number; got the number NaN.',
+      'The rule "rule0": "priority" must be a number; got the number NaN.',
     ],
     [
       'a continue in words',
