@@ -21,13 +21,18 @@ export type LimitsFunction<Context> = (context: Context) => Awaitable<LimitInput
 export interface RequestOutcome {
   /** Whether it was answered without an error: on HTTP with a status below 400. */
   readonly success: boolean;
-  /** HTTP status of the answer; absent on other transports. */
+  /** HTTP status of the answer; absent on other transports, and when the request was given up. */
   readonly statusCode?: number;
+  /** HTTP: `true` when the client went away before the response header was sent. Default: absent. */
+  readonly aborted?: boolean;
   /** What the handler threw; absent on HTTP, where filters make an answer of it. */
   readonly error?: unknown;
 }
 
-/** Whether a request counts, once it is known how it ended; only `false` gives back what it took. */
+/**
+ * Decides whether a request counts, once its outcome is known; only `false` gives back what it took. It is not called for a request
+ * whose client went away before the response header was sent: that request counts.
+ */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
 
 /** Makes the message of a refusal. */

@@ -104,10 +104,15 @@ export class RequestLimiter {
     });
   }
 
-  /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
+  /**
+   * Counts an HTTP request by the rules for its path, before it has reached a handler.
+   *
+   * @throws HttpException when the request is refused, or its client has closed the connection
+   */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get('http');
     if (transport === undefined) return true;
+    httpTransport.isAdmitted(context);
     const policies = this.rules
       .forRequest(httpTransport.requestOf(context))
       .filter(({ phase }) => phase === 'beforeAuth');
