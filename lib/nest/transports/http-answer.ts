@@ -45,11 +45,15 @@ export function onHttpAnswer(response: NodeResponse, tell: (outcome: RequestOutc
     if (connection) unanswered.get(connection)?.delete(settle);
     tell(outcomeOf(response));
   };
-  if (isOver(ending, connection)) {
+  // The stream of a HEAD request is finished before it has been answered.
+  const isAnswered = response.headersSent && ending.writableFinished === true;
+  if (ending.destroyed === true || isAnswered || hasLeft(connection)) {
     settle();
     return;
   }
-  ending.once('finish', settle);
+  ending.once('finish', () => {
+    if (response.headersSent) settle();
+  });
   ending.once('close', settle);
   if (connection) onLeave(connection, settle);
 }
@@ -58,13 +62,8 @@ function outcomeOf({ headersSent, statusCode }: NodeResponse): RequestOutcome {
   return headersSent ? { success: statusCode < 400, statusCode } : { success: false, aborted: true };
 }
 
-function isOver({ destroyed, writableFinished }: Closable, connection?: Connection | null): boolean {
-  return (
-    destroyed === true ||
-    writableFinished === true ||
-    connection?.destroyed === true ||
-    connection?.readableEnded === true
-  );
+function hasLeft(connection: Connection | null | undefined): boolean {
+  return connection?.destroyed === true || connection?.readableEnded === true;
 }
 
 /**
