@@ -1,9 +1,14 @@
+import type { INestApplication, ModuleMetadata } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Agent, request } from 'node:http';
-import { connect, constants } from 'node:http2';
+import { Test } from '@nestjs/testing';
+import { Agent, request, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect, constants, type Http2ServerResponse } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Readable } from 'node:stream';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { RecordingLogger } from './http-app.js';
 
 /** One request, of which the test sees each step. */
 export interface Exchange {
@@ -51,6 +56,62 @@ export const protocols: readonly Protocol[] = [
     connect: connectHttp2,
   },
 ];
+
+/** Waits until a condition holds; it is checked again after each turn of the event loop. */
+export async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await immediate();
+}
+
+/** An application that listens, and a client of it. */
+export class ServedApp {
+  /** The connections that the server has accepted. */
+  readonly connections: Socket[] = [];
+  /** Requests that the server has received. */
+  received = 0;
+  /** Requests that are over for the server: answered, or left by their clients. */
+  closed = 0;
+
+  private constructor(
+    readonly nest: INestApplication,
+    readonly client: Client,
+    readonly port: number,
+    readonly log: RecordingLogger,
+  ) {}
+
+  /** @param configure prepares the application before it listens */
+  static async start(
+    protocol: Protocol,
+    metadata: ModuleMetadata,
+    configure?: (app: INestApplication) => void,
+  ): Promise<ServedApp> {
+    const log = new RecordingLogger();
+    const module = await Test.createTestingModule(metadata).setLogger(log).compile();
+    const nest = module.createNestApplication(protocol.makeAdapter());
+    configure?.(nest);
+    await nest.listen(0, '127.0.0.1');
+    const server = nest.getHttpServer() as Server;
+    const { port } = server.address() as AddressInfo;
+    const app = new ServedApp(nest, protocol.connect(port), port, log);
+    server.on('connection', (socket) => app.connections.push(socket));
+    server.on('request', (_request: IncomingMessage, response: ServerResponse | Http2ServerResponse) => {
+      app.received++;
+      response.once('close', () => app.closed++);
+    });
+    return app;
+  }
+
+  /** Waits until so many requests are over, and their outcomes settled. */
+  async untilClosed(requests: number): Promise<void> {
+    await until(() => this.closed >= requests);
+    for (let turn = 0; turn < 5; turn++) await immediate();
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    for (const socket of this.connections) socket.destroy();
+    await this.nest.close();
+  }
+}
 
 /** Requests one after the other share a connection; those at once have one each. */
 function connectHttp1(port: number): Client {

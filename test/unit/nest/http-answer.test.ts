@@ -16,21 +16,18 @@ import {
   type CanActivate,
   type ExceptionFilter,
   type ExecutionContext,
-  type INestApplication,
 } from '@nestjs/common';
 import { APP_GUARD, HttpAdapterHost } from '@nestjs/core';
-import { Test } from '@nestjs/testing';
 import type { RequestOutcome } from 'nestjs-limits';
 import { once } from 'node:events';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { concat, NEVER, of, type Observable } from 'rxjs';
 import { onHttpAnswer } from '../../../lib/nest/transports/http-answer.js';
 import { httpTransport } from '../../../lib/nest/transports/http.transport.js';
-import { RecordingLogger } from '../../support/http-app.js';
-import { protocols, type Client, type Protocol } from '../../support/http-exchange.js';
+import { protocols, ServedApp, until, type Client, type Protocol } from '../../support/http-exchange.js';
 
 /** A promise that the test resolves. */
 class Signal {
@@ -220,13 +217,13 @@ const gaveUp: RequestOutcome = { success: false, aborted: true };
 async function toldOf(requests: number, reachesGuard = true): Promise<void> {
   const isMissing = (): boolean =>
     stage.toldToMiddleware.length < requests || (reachesGuard && stage.toldToGuard.length < requests);
-  while (isMissing()) await immediate();
+  await until(() => !isMissing());
   stage.gate.raise();
   for (let turn = 0; turn < 20; turn++) await immediate();
 }
 
 async function guardCalls(requests: number): Promise<void> {
-  while (stage.guarded.length < requests) await immediate();
+  await until(() => stage.guarded.length >= requests);
 }
 
 /** Waits for an answer that arrives in full. */
@@ -301,60 +298,39 @@ const cases: readonly Case[] = [
 /** Requests that only the middleware sees. */
 const withoutGuard = ['/early', '/nowhere'];
 
-interface Served {
-  /** The connections that the server has accepted. */
-  readonly connections: readonly Socket[];
-  clientOf(): Client;
-  portOf(): number;
-}
-
 /** Starts an application before each test. */
-function serve({ makeAdapter, connect: connectTo }: Protocol): Served {
-  const connections: Socket[] = [];
-  let app: INestApplication;
-  let client: Client;
-  let port: number;
+function serve(protocol: Protocol): () => ServedApp {
+  let app: ServedApp;
 
   beforeEach(async () => {
     stage = new Stage();
-    const module = await Test.createTestingModule({ imports: [AnswersModule] })
-      .setLogger(new RecordingLogger())
-      .compile();
-    app = module.createNestApplication(makeAdapter());
-    app.use(middleware);
-    await app.listen(0, '127.0.0.1');
-    const server = app.getHttpServer() as Server;
-    server.on('connection', (socket) => connections.push(socket));
-    ({ port } = server.address() as AddressInfo);
-    client = connectTo(port);
+    app = await ServedApp.start(protocol, { imports: [AnswersModule] }, (nest) => nest.use(middleware));
   });
 
   afterEach(async () => {
     stage.gate.raise();
-    client.close();
-    for (const socket of connections.splice(0)) socket.destroy();
     await app.close();
   });
 
-  return { connections, clientOf: () => client, portOf: () => port };
+  return () => app;
 }
 
 describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
   const { isHttp2 } = protocol;
-  const { connections, clientOf } = serve(protocol);
+  const served = serve(protocol);
 
   it.each(cases)('is told once: %s', async (_subject, path, act, outcome) => {
     const reachesGuard = !withoutGuard.includes(path);
-    await act(clientOf());
+    await act(served().client);
     await toldOf(1, reachesGuard);
     expect(stage.toldToMiddleware).toEqual([[path, outcome]]);
     expect(stage.toldToGuard).toEqual(reachesGuard ? [[path, outcome]] : []);
   });
 
   it('is told once for each of several requests on one connection', async () => {
-    for (const path of ['/ok', '/bad', '/broken', '/no-content']) await clientOf().send(path).end;
+    for (const path of ['/ok', '/bad', '/broken', '/no-content']) await served().client.send(path).end;
     await toldOf(4);
-    expect(connections).toHaveLength(1);
+    expect(served().connections).toHaveLength(1);
     const expected = [
       ['/ok', answered(200)],
       ['/bad', answered(400)],
@@ -367,9 +343,9 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
 
   it('is told for each request of a connection that breaks', async () => {
     const requests = isHttp2 ? 15 : 1;
-    for (let request = 0; request < requests; request++) clientOf().send('/slow');
+    for (let request = 0; request < requests; request++) served().client.send('/slow');
     await guardCalls(requests);
-    clientOf().close();
+    served().client.close();
     await toldOf(requests);
     const expected = Array.from({ length: requests }, () => ['/slow', gaveUp]);
     expect(stage.toldToMiddleware).toEqual(expected);
@@ -378,17 +354,17 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
 
   it('is told at once to a listener that comes when the client has left', async () => {
     const told: RequestOutcome[] = [];
-    const exchange = clientOf().send('/slow');
+    const exchange = served().client.send('/slow');
     await guardCalls(1);
     exchange.reset();
-    while (stage.toldToGuard.length === 0) await immediate();
+    await until(() => stage.toldToGuard.length > 0);
     httpTransport.onAnswer(stage.guarded[0] as ExecutionContext, (outcome) => told.push(outcome));
     expect(told).toEqual([gaveUp]);
   });
 
   it('is told at once to a listener that comes when the answer has been given', async () => {
     const told: RequestOutcome[] = [];
-    await clientOf().send('/bad').end;
+    await served().client.send('/bad').end;
     await toldOf(1);
     httpTransport.onAnswer(stage.guarded[0] as ExecutionContext, (outcome) => told.push(outcome));
     expect(told).toEqual([answered(400)]);
@@ -398,17 +374,17 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
 const overHttp1 = protocols.filter(({ isHttp2 }) => !isHttp2);
 
 describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (protocol) => {
-  const { connections, clientOf, portOf } = serve(protocol);
+  const served = serve(protocol);
 
   it('is told once: an upgrade', async () => {
-    await clientOf().send('/upgrade', 'GET', { Connection: 'Upgrade', Upgrade: 'echo' }).status;
+    await served().client.send('/upgrade', 'GET', { Connection: 'Upgrade', Upgrade: 'echo' }).status;
     await toldOf(1);
     expect(stage.toldToMiddleware).toEqual([['/upgrade', answered(101)]]);
     expect(stage.toldToGuard).toEqual([['/upgrade', answered(101)]]);
   });
 
   it('is told once for each of several pipelined requests', async () => {
-    const socket = await pipeline(portOf(), ['/ok', '/bad', '/broken', '/no-content']);
+    const socket = await pipeline(served().port, ['/ok', '/bad', '/broken', '/no-content']);
     socket.resume();
     await toldOf(4);
     socket.destroy();
@@ -420,7 +396,7 @@ describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (prot
     ];
     expect(stage.toldToMiddleware).toEqual(expected);
     expect(stage.toldToGuard).toEqual(expected);
-    expect(connections).toHaveLength(1);
+    expect(served().connections).toHaveLength(1);
   });
 
   it.each(['reset', 'half-closed'])(
@@ -430,7 +406,7 @@ describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (prot
       const warn = (warning: Error): unknown => warnings.push(warning);
       process.on('warning', warn);
       const paths = Array.from({ length: 20 }, () => '/slow');
-      const socket = await pipeline(portOf(), paths);
+      const socket = await pipeline(served().port, paths);
       await guardCalls(paths.length);
       if (how === 'reset') socket.resetAndDestroy();
       else socket.end();
