@@ -1,6 +1,7 @@
 import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
-import { chain, type Awaitable } from '../common/awaitable.js';
+import { isPromise, type Awaitable } from '../common/awaitable.js';
 import { HandlerContext } from './transports/handler-context.js';
+import { isAnswered } from './transports/http.transport.js';
 import { RequestLimiter } from './request/request-limiter.js';
 
 /**
@@ -33,6 +34,17 @@ export class RateLimitMiddleware implements NestMiddleware {
       RateLimitMiddleware,
       () => undefined,
     );
-    return chain(this.limiter.checkPath(context), () => next());
+    const checked = this.limiter.checkPath(context);
+    if (!isPromise(checked)) {
+      next();
+      return;
+    }
+    return checked.then(
+      () => next(),
+      (error: unknown) => {
+        // Another middleware has answered by now. Nest 10 on Fastify cannot handle an error after that.
+        if (!isAnswered(context)) throw error;
+      },
+    );
   }
 }

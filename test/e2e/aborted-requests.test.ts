@@ -19,7 +19,11 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { once, type EventEmitter } from 'node:events';
-import { connect } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request, type IncomingMessage, type Server } from 'node:http';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { concat, NEVER, of, type Observable } from 'rxjs';
 import { protocols, ServedApp, until, type Protocol } from '../support/http-exchange.js';
@@ -218,4 +222,24 @@ describe.each(overHttp1)('Requests by connections that are reset at once, on $na
       expect(await left(app, policy)).toBe(999);
     },
   );
+});
+
+describe.each(overHttp1)('Requests without a peer address, on $name', (protocol) => {
+  it('are handled when they come over a unix socket', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nestjs-limits-'));
+    const socketPath = join(folder, 'http.sock');
+    const app = await start(protocol);
+    const proxy = createServer((socket) =>
+      (app.nest.getHttpServer() as Server).emit('connection', socket),
+    ).listen(socketPath);
+    await once(proxy, 'listening');
+    const sent = request({ socketPath, path: '/any', agent: false }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    await once(response.resume(), 'end');
+    proxy.close();
+    await rm(folder, { recursive: true });
+    expect(response.statusCode).toBe(200);
+    expect(calls.any).toBe(1);
+    expect(await left(app, 'any')).toBe(999);
+  });
 });

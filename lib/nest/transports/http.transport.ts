@@ -71,8 +71,8 @@ export const httpTransport = {
 
   /** Sets nothing once the header has been sent, for example by a middleware that limits the time of a request. */
   setFields(context, fields, adapter) {
+    if (isAnswered(context)) return;
     const response = responseOf(context);
-    if ((response.raw ?? response).headersSent) return;
     for (const [name, value] of fields) {
       if (response.setHeader === undefined) adapter.setHeader(response, name, value);
       else response.setHeader(name, value);
@@ -86,6 +86,12 @@ export const httpTransport = {
 
   refusal: (exception) => exception,
 } satisfies Transport;
+
+/** Returns whether the header of the response has been sent. */
+export function isAnswered(context: ExecutionContext): boolean {
+  const response = responseOf(context);
+  return (response.raw ?? response).headersSent;
+}
 
 /** Unlike `switchToHttp`, makes no functions for each call. */
 function requestOf(context: ExecutionContext): HttpRequest {
