@@ -1,5 +1,7 @@
-import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
+import { HttpException, Inject, Injectable, type NestMiddleware } from '@nestjs/common';
 import { isPromise, type Awaitable } from '../common/awaitable.js';
+import { messageOf } from '../common/describe.js';
+import { logger } from './options/warnings.js';
 import { HandlerContext } from './transports/handler-context.js';
 import { isAnswered } from './transports/http.transport.js';
 import { RequestLimiter } from './request/request-limiter.js';
@@ -42,8 +44,9 @@ export class RateLimitMiddleware implements NestMiddleware {
     return checked.then(
       () => next(),
       (error: unknown) => {
-        // Another middleware has answered by now. Nest 10 on Fastify cannot handle an error after that.
         if (!isAnswered(context)) throw error;
+        // Another middleware has answered. Nest 10 on Fastify cannot handle an error after that.
+        if (!(error instanceof HttpException)) logger.error(`Checking limits failed: ${messageOf(error)}`);
       },
     );
   }

@@ -72,6 +72,15 @@ function limits(): DynamicModule {
     headers: { legacy: true },
     rules: [
       { id: 'admitted', path: '/middleware/admitted', limits: '1/minute', key: slowKey },
+      {
+        id: 'failing',
+        path: '/middleware/failing',
+        limits: '1/minute',
+        key: async () => {
+          await slowKey();
+          throw new Error('no key');
+        },
+      },
       { id: 'refused', path: '/middleware/refused', limits: '0/minute', key: slowKey },
     ],
   });
@@ -111,5 +120,18 @@ describe.each(protocols)('A decision that comes after another answer, on $name',
     // Fastify passes on no request that has been answered in a middleware.
     const isPassedOn = protocol.name === 'Express' || !path.startsWith('/middleware');
     expect(handled).toBe(isPassedOn ? times : 0);
+  });
+
+  it('logs that it failed', async () => {
+    const exchange = app.client.send('/middleware/failing');
+    await until(() => keys > 0);
+    timeout.runsOut();
+    expect(await exchange.end).toBe(503);
+    showKey();
+    for (let turn = 0; turn < 20; turn++) await immediate();
+    expect(app.log.errors).toEqual([
+      'Checking limits failed: The rule "failing": the function "key" failed: no key',
+    ]);
+    expect(handled).toBe(0);
   });
 });
