@@ -1,6 +1,9 @@
-import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
-import { chain, type Awaitable } from '../common/awaitable.js';
+import { HttpException, Inject, Injectable, type NestMiddleware } from '@nestjs/common';
+import { isPromise, type Awaitable } from '../common/awaitable.js';
+import { messageOf } from '../common/describe.js';
+import { logger } from './options/warnings.js';
 import { HandlerContext } from './transports/handler-context.js';
+import { isAnswered } from './transports/http.transport.js';
 import { RequestLimiter } from './request/request-limiter.js';
 
 /**
@@ -33,6 +36,18 @@ export class RateLimitMiddleware implements NestMiddleware {
       RateLimitMiddleware,
       () => undefined,
     );
-    return chain(this.limiter.checkPath(context), () => next());
+    const checked = this.limiter.checkPath(context);
+    if (!isPromise(checked)) {
+      next();
+      return;
+    }
+    return checked.then(
+      () => next(),
+      (error: unknown) => {
+        if (!isAnswered(context)) throw error;
+        // Another middleware has answered. Nest 10 on Fastify cannot handle an error after that.
+        if (!(error instanceof HttpException)) logger.error(`Checking limits failed: ${messageOf(error)}`);
+      },
+    );
   }
 }

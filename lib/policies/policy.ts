@@ -21,13 +21,18 @@ export type LimitsFunction<Context> = (context: Context) => Awaitable<LimitInput
 export interface RequestOutcome {
   /** True if it was answered without an error: on HTTP with a status below 400. */
   readonly success: boolean;
-  /** HTTP status of the response; absent on other transports. */
+  /** HTTP status of the response; absent on other transports, and when `aborted`. */
   readonly statusCode?: number;
+  /** HTTP: `true` when the client disconnected before the response header was sent. Default: absent. */
+  readonly aborted?: boolean;
   /** The error that the handler threw; absent on HTTP, where filters turn it into a response. */
   readonly error?: unknown;
 }
 
-/** Decides by outcome whether a request counts; only `false` refunds its cost. */
+/**
+ * Decides by outcome whether a request counts; only `false` refunds its cost. It is not called for
+ * a request whose client disconnected before the response header was sent: that request counts.
+ */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
 
 /** Returns the message of a refusal. */

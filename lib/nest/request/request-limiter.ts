@@ -2,6 +2,7 @@ import { ForbiddenException, Inject, Injectable, type ExecutionContext } from '@
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
+import { httpTransport } from '../transports/http.transport.js';
 import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { RequestDecider } from './request-decider.js';
@@ -38,10 +39,15 @@ export class RequestLimiter {
     return chain(isAdmitted, (admitted) => admitted && this.#checkHandler(context, transport, phase));
   }
 
-  /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
+  /**
+   * Counts an HTTP request by the rules for its path, before it has reached a handler.
+   *
+   * @throws HttpException when the request is refused, or its client has closed the connection
+   */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get('http');
     if (transport === undefined) return true;
+    httpTransport.isAdmitted(context);
     return this.#admit(context, transport, undefined, this.policies.forPath(context));
   }
 
