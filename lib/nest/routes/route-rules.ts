@@ -38,6 +38,7 @@ interface RuledRoute {
 @Injectable()
 export class RouteRules implements OnModuleInit {
   #book: Rules | undefined;
+  #isInitialized = false;
   /** Few per route: the first request brings its template, and Node.js knows a fixed list of methods. */
   #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
 
@@ -51,6 +52,12 @@ export class RouteRules implements OnModuleInit {
   /** Compiles the rules, so that a mistake stops the start. */
   onModuleInit(): void {
     this.set(this.options.rules);
+    this.#isInitialized = true;
+  }
+
+  /** Whether the application has bound its routes, which come before middleware that is bound later. */
+  get isInitialized(): boolean {
+    return this.#isInitialized;
   }
 
   get rules(): readonly RateLimitRule[] {
