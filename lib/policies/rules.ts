@@ -11,6 +11,7 @@ import {
 } from '../common/options.js';
 import { PathPattern } from './path-pattern.js';
 import { assertName, POLICY_HINTS, policyOptions } from './policy-options.js';
+import type { PathSegments } from './request-path.js';
 import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
 
 /** Limits for all requests of some methods and paths, whatever route answers them, or none. */
@@ -116,13 +117,15 @@ export class RuleBook<Context, Key, P> {
     return found;
   }
 
-  /** The policies of the rules that apply to a request. */
-  forRequest(method: string, path: string): readonly P[] {
-    const rules = this.compiled.filter((rule) => answers(rule, method));
-    return policiesFor(
-      rules.map((rule) => ({ rule, always: false })),
-      path,
-    );
+  /** Returns the policies of the rules that apply to a request. */
+  forRequest(method: string, path: PathSegments): readonly P[] {
+    const policies: P[] = [];
+    for (const rule of this.compiled) {
+      if (!answers(rule, method) || !rule.path.matches(path)) continue;
+      policies.push(...rule.policies);
+      if (!rule.continues) break;
+    }
+    return policies;
   }
 
   /** The rules that apply to every request that a rule applies to, as far as that can be told. */
@@ -138,8 +141,8 @@ export class RuleBook<Context, Key, P> {
   }
 }
 
-/** The policies of those of a route's rules that apply to one of its requests. */
-export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: string): readonly P[] {
+/** Returns the policies of the rules of a route that apply to one of its requests. */
+export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: PathSegments): readonly P[] {
   const policies: P[] = [];
   for (const { rule, always } of rules) {
     if (!always && !rule.path.matches(path)) continue;

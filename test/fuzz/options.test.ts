@@ -18,6 +18,7 @@ import { LIMITS_METADATA } from '../../lib/nest/options/rate-limit.tokens.js';
 import { assertAsyncOptions, resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import { compilePolicies } from '../../lib/policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../lib/policies/policy.js';
+import { splitPath } from '../../lib/policies/request-path.js';
 import { RuleBook } from '../../lib/policies/rules.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { anything, anyText, fuzz, nearly, refusalOf, ThrownByApplication, treacherousNames } from './fuzz.js';
@@ -276,7 +277,7 @@ describe('Rules', () => {
           given as RateLimitRule[],
           (level) => compile([level]),
         );
-        expectUsable(book.forRequest(method, `/${path}`));
+        expectUsable(book.forRequest(method, splitPath(`/${path}`)));
         for (const rule of book.compiled) book.beside(rule);
         expect(book.forRoute('GET', `/${path}`).length).toBeLessThanOrEqual(book.compiled.length);
       });
