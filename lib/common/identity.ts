@@ -1,36 +1,48 @@
 import { createHash } from 'node:crypto';
 import { describeValue } from './describe.js';
 
-/** Identities longer than this are hashed, so that no client can make keys long. */
+/** Longest identity that is stored as it is, in characters. A longer one is hashed, so that no client can make keys long. */
 const MAX_IDENTITY_LENGTH = 128;
 
 /** Joins the parts of an identity of several; no part holds it. */
 const SEPARATOR = '/';
 
 /**
- * The bucket of an identity. Its type is part of it, so that the user `1.2.3.4` is not the address 1.2.3.4.
+ * Returns the identity of a value. The type is part of it, so that the user `1.2.3.4` is not the address 1.2.3.4. A value of
+ * more than 128 characters, as encoded, is hashed.
  *
  * @param type such as `'ip'` or `'user'`
  * @throws TypeError when the value is not a string
  */
 export function identityOf(type: string, value: string): string {
-  // What is long is long encoded, too.
+  // Encoding never shortens.
   if (typeof value === 'string' && value.length > MAX_IDENTITY_LENGTH) return hashedIdentity(type, value);
   const encoded = encodeIdentifier(value);
   return encoded.length <= MAX_IDENTITY_LENGTH ? `${type}:${encoded}` : hashedIdentity(type, value);
 }
 
-/** The bucket of an identity that no store may get to know. */
+/** Returns the identity of a secret: a digest, so that no store holds the secret. */
 export function hashedIdentity(type: string, value: string): string {
   return `${type}#:${digest(value)}`;
 }
 
-/** The bucket of an identity of several parts: of a user within a tenant, for example. */
+/** Marks a digest that stands for a whole identity. No encoded identifier begins so: a `%` in one is followed by hex digits. */
+const WHOLE = '%#:';
+
+/**
+ * Returns an identity as it is, or its digest if it has more than 128 characters. For identities without a type, which
+ * {@link identityOf} bounds: those of bare items and of the per-key methods.
+ */
+export function boundedIdentity(identity: string): string {
+  return identity.length <= MAX_IDENTITY_LENGTH ? identity : WHOLE + digest(identity);
+}
+
+/** Joins the identities of several parts, such as a user within a tenant. */
 export function joinIdentities(identities: readonly string[]): string {
   return identities.join(SEPARATOR);
 }
 
-/** Of UTF-16, since UTF-8 has one replacement for every lone surrogate. */
+/** Hashes UTF-16, since UTF-8 has one replacement character for all lone surrogates. */
 function digest(value: string): string {
   return createHash('sha256').update(value, 'utf16le').digest('base64url');
 }
@@ -39,7 +51,7 @@ const UNSAFE = /[%/{}\p{Cc}\p{Cs}]/u;
 const EVERY_UNSAFE = /[%/{}\p{Cc}\p{Cs}]/gu;
 
 /**
- * Makes an identifier safe to stand inside a key: `%`, `/`, `{`, `}`, control characters and lone surrogates are
+ * Encodes an identifier for use inside a key: `%`, `/`, `{`, `}`, control characters and lone surrogates are
  * percent-encoded, so two different identities never share a key and none can choose its cluster slot.
  *
  * @throws TypeError when the identifier is not a string.

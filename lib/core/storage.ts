@@ -2,6 +2,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/time.js';
 import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
+import { boundedIdentity } from '../common/identity.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
@@ -214,12 +215,21 @@ const UNLIMITED = 2 ** 50;
 /** Long enough for any window, and still exact when added to the time. */
 const MAX_PERIOD_MS = 2 ** 52;
 
-/** The cell that a key of the per-key methods means: the one of the item that made it, if `keyFor` did. */
+/** Identity and item of a key that `keyFor` made; the item has at most 16 digits twice, and 80 letters. */
+const ITEM_KEY = /^(.*)\/(\d{1,16}\/\d{1,16}\/[a-z]{1,80})$/s;
+
+/** Returns the cell that a key of the per-key methods means: that of the item, if `keyFor` made the key. */
 function cellOf(key: string, strategy: StrategyName, amount: number, period: number): Cell {
-  const [, identity = key, item = ''] = /^(.*)\/(\d+\/\d+\/[a-z]+)$/s.exec(key) ?? [];
+  const [, identity = key, item = ''] = ITEM_KEY.exec(key) ?? [];
   return {
-    identity,
-    limit: createLimit({ id: itemLimitId(item, strategy), name: key, strategy, amount, period }),
+    identity: boundedIdentity(identity),
+    limit: createLimit({
+      id: itemLimitId(item, strategy),
+      name: boundedIdentity(key),
+      strategy,
+      amount,
+      period,
+    }),
   };
 }
 
