@@ -8,6 +8,7 @@ import {
 import { tap, type Observable } from 'rxjs';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
+import { endCall } from './transports/call-ends.js';
 import { Transports } from './transports/transports.js';
 
 /** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */
@@ -44,6 +45,7 @@ export class RateLimitInterceptor implements NestInterceptor {
       if (settled.has(call)) return;
       settled.add(call);
       void this.reservations.settle(context, transport, outcome);
+      endCall(call, outcome);
     };
     return next.handle().pipe(
       tap({

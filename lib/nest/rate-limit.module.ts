@@ -22,6 +22,7 @@ import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';
 import { IdentityWarnings } from './identities/identity-warnings.js';
+import { LateUserDetector } from './identities/late-user-detector.js';
 import { InjectedFunctions } from './options/user-functions.js';
 import { Plans } from './request/plans.js';
 import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
@@ -132,6 +133,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,
+    LateUserDetector,
     Plans,
     PolicyDirectory,
     RateLimitEvents,

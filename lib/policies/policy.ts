@@ -28,10 +28,10 @@ export interface RequestOutcome {
 }
 
 /** Whether a request counts, once it is known how it ended; only `false` gives back what it took. */
-export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
+export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
 /** Makes the message of a refusal. */
-export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => string;
+export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
 /** How limits are counted. `Context` is what the functions are called with; `Key` is how an identity may be given. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {

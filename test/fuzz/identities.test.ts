@@ -5,6 +5,7 @@ import { firstOf } from 'nestjs-limits';
 import { IdentitySources } from '../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../lib/nest/options/rate-limit-key.js';
+import { Warnings } from '../../lib/nest/options/warnings.js';
 import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
@@ -105,7 +106,10 @@ const transport = { requestOf: (context: object) => requests.get(context) } as u
 const functions = { get: (given: unknown) => given } as unknown as InjectedFunctions;
 
 function sourceOf(key: unknown, options: object = {}): IdentitySource {
-  return new IdentitySources(resolveOptions(options), functions).for(key as RateLimitKey, 'The test');
+  return new IdentitySources(resolveOptions(options), functions, new Warnings()).for(
+    key as RateLimitKey,
+    'The test',
+  );
 }
 
 async function identityFor(source: IdentitySource, request: unknown): Promise<string | undefined> {

@@ -28,8 +28,8 @@ export interface RequestLike {
 }
 
 /**
- * What of a request is its user: a string or a number, nothing for nobody. Asked before authentication, too. May say what its requests
- * are like, as a method may: `(request: { user?: Account }) => request.user?.number`.
+ * Finds the id of a request's user: a string or a finite number, or a promise of it; nothing without a user. Called before
+ * authentication, too. May narrow the type of its requests: `(request: { user?: Account }) => request.user?.number`.
  */
 export type UserFunction = { of(request: RequestLike): unknown }['of'];
 
@@ -86,8 +86,8 @@ export interface RateLimitModuleOptions {
   /** Bits of an IPv6 address that count as one client, 32 to 128. Default: 64, what a provider gives to one subscriber. */
   ipv6Prefix?: number | undefined;
   /**
-   * What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a user that is a
-   * string or a number.
+   * Finds the id of the user for the key `'user'`. Default: the first of `id`, `userId`, `sub` and `_id` of `request.user`; or
+   * `request.user` itself, if it is a string or a number.
    */
   user?: UserFunction | undefined;
   /** The header that holds an `'api-key'`. Default: `'x-api-key'`. */
@@ -111,7 +111,7 @@ export interface RateLimitModuleOptions {
   /** The body of a refusal on HTTP: as Nest's own errors, or problem details (RFC 9457). Default: `'nest'`. */
   errorFormat?: 'nest' | 'problem' | undefined;
   /** Makes what a refusal throws. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
-  errorFactory?: ((decision: Decision, context: ExecutionContext) => Error) | undefined;
+  errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
 }
 
 /** Given beside the options, or beside the factory of `forRootAsync`. */

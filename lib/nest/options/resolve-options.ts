@@ -19,8 +19,8 @@ import type {
   RateLimitModuleExtras,
   RateLimitModuleOptions,
   RateLimitRule,
-  RequestLike,
 } from './rate-limit.options.js';
+import { idOfUser } from './user-id.js';
 
 /** The module's options, validated and completed. */
 export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers' | 'resilience'> {
@@ -137,12 +137,6 @@ export function resolveOptions(options: unknown): ResolvedOptions {
     headers: resolveHeaders(given.headers),
     resilience: resolveResilience(given.resilience),
   });
-}
-
-function idOfUser({ user }: RequestLike): unknown {
-  if (typeof user !== 'object' || user === null) return user;
-  const { id, sub } = user as { id?: unknown; sub?: unknown };
-  return id ?? sub;
 }
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {

@@ -5,8 +5,8 @@ import {
   ServiceUnavailableException,
   type ExecutionContext,
 } from '@nestjs/common';
-import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
-import { describeValue } from '../../common/describe.js';
+import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
 import {
   legacyFields,
@@ -27,10 +27,11 @@ import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
-import { RequestHits } from './request-hits.js';
+import { RequestHits, type FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { RoutePolicies } from '../routes/route-policies.js';
 import { RouteRules } from '../routes/route-rules.js';
@@ -67,6 +68,7 @@ export class RequestLimiter {
     @Inject(Transports) private readonly transports: Transports,
     @Inject(Reservations) private readonly reservations: Reservations,
     @Inject(UnboundGuardDetector) private readonly unboundGuards: UnboundGuardDetector,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   /**
@@ -119,7 +121,7 @@ export class RequestLimiter {
     const { context, transport, policies } = request;
     if (!this.addresses.hasLists) return policies.length === 0 || this.#count(request);
     return chain(this.addresses.resolve(context, transport), (address) => {
-      switch (this.addresses.verdict(address)) {
+      switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
           return true;
         case 'deny': {
@@ -140,13 +142,12 @@ export class RequestLimiter {
         ? policies
         : policies.filter(({ fingerprint }) => !before.counted.includes(fingerprint));
     if (open.length === 0) return true;
-    return chain(this.hits.find(open, context, transport, address), (hits) =>
-      hits.length === 0
-        ? true
-        : chain(this.#consume(request, hits), (result) =>
-            this.#answer({ ...request, policies: open }, hits, result),
-          ),
-    );
+    return chain(this.hits.find(open, context, transport, address), (found) => {
+      if (found.hits.length === 0) return !('failure' in found) || raise(found.failure);
+      return chain(this.#consume(request, found.hits), (result) =>
+        this.#answer({ ...request, policies: open }, found, result),
+      );
+    });
   }
 
   #consume({ context, transport }: LimitedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
@@ -165,7 +166,8 @@ export class RequestLimiter {
     });
   }
 
-  #answer(request: LimitedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<boolean> {
+  #answer(request: LimitedRequest, found: FoundHits, result: BatchResult): Awaitable<boolean> {
+    const { hits } = found;
     const { context, transport, handler, policies } = request;
     const holder = transport.stateHolder(context);
     const before = stateFor(holder, handler);
@@ -179,10 +181,13 @@ export class RequestLimiter {
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
-    if (result.allowed) return true;
-    // An interceptor, which would have seen how it ended elsewhere, never gets to see a refusal.
+    const hasFailed = 'failure' in found;
+    if (result.allowed && !hasFailed) return true;
+    // The interceptor, which reports the outcome on other transports, does not see what a guard throws.
     if (transport.onAnswer === undefined)
       void this.reservations.settle(context, transport, { success: false });
+    if (result.allowed) return raise(found.failure);
+    if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
   }
@@ -201,8 +206,27 @@ export class RequestLimiter {
     decision: Decision,
     policy?: RoutePolicy,
   ): Awaitable<never> {
-    const { errorFactory, errorFormat } = this.options;
-    if (errorFactory !== undefined) throw errorFactory(decision, context);
+    const { errorFactory } = this.options;
+    if (errorFactory === undefined) return this.#refuseOrdinarily({ context, transport }, decision, policy);
+    return chain(
+      tryToMake(() => errorFactory(decision, context)),
+      (made) => {
+        if (made instanceof Error) throw made;
+        this.warnings.once(
+          'errorFactory',
+          `RateLimitModule: the function "errorFactory" must return an Error, so the ordinary refusal is thrown; got ${describeValue(made)}.`,
+        );
+        return this.#refuseOrdinarily({ context, transport }, decision, policy);
+      },
+    );
+  }
+
+  #refuseOrdinarily(
+    { context, transport }: Pick<LimitedRequest, 'context' | 'transport'>,
+    decision: Decision,
+    policy?: RoutePolicy,
+  ): Awaitable<never> {
+    const { errorFormat } = this.options;
     const isProblem = errorFormat === 'problem';
     return chain(this.#messageOf(policy, decision, context), (message) => {
       const exception = new RateLimitExceededException(decision, message, (body) =>
@@ -221,7 +245,9 @@ export class RequestLimiter {
     const { errorMessage, where = 'RateLimitModule' } =
       policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
     if (typeof errorMessage !== 'function') return errorMessage;
-    return callUserFunction(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
+    return callUserFunction(where, 'errorMessage', () =>
+      chain(errorMessage(decision, context), (message) => assertText(where, message)),
+    );
   }
 }
 
@@ -241,6 +267,12 @@ function assertText(where: string, message: unknown): string {
   );
 }
 
-function raise(error: Error): never {
+function raise(error: unknown): never {
   throw error;
+}
+
+/** Returns the error that a function makes or throws; whatever else it makes or throws, as it is. */
+function tryToMake(make: () => Awaitable<unknown>): Awaitable<unknown> {
+  const made = attempt(make);
+  return isPromise(made) ? Promise.resolve(made).catch((error: unknown) => error) : made;
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import { Warnings } from '../options/warnings.js';
+import { onCallEnd } from '../transports/call-ends.js';
 import type { Transport } from '../transports/transport.js';
 
 /** Warns once per route whose limits of the phase `'afterAuth'` nothing counts, since `RateLimitGuard` is not bound there. */
@@ -24,7 +25,7 @@ export class UnboundGuardDetector {
     transport: Transport,
   ): void {
     if (this.#known.has(route)) return;
-    transport.onAnswer?.(context, ({ success }) => {
+    onCallEnd(context, transport, ({ success }) => {
       if (!success || this.#known.has(route)) return;
       this.#known.add(route);
       const late = policies.find(({ phase }) => phase === 'afterAuth');

@@ -4,12 +4,16 @@ import { ConfigurationError, firstOf } from 'nestjs-limits';
 import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
+import { Warnings } from '../../../lib/nest/options/warnings.js';
 import type { InjectedFunctions } from '../../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 
 function sourceOf(key: RateLimitKey): IdentitySource {
-  return new IdentitySources(resolveOptions({}), {} as InjectedFunctions).for(key, 'The test');
+  return new IdentitySources(resolveOptions({}), {} as InjectedFunctions, new Warnings()).for(
+    key,
+    'The test',
+  );
 }
 
 function identityOf(key: RateLimitKey, headers: unknown): unknown {
