@@ -2,14 +2,17 @@
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom');
 
 /**
- * Decorates a class: `console.log`, `util.inspect` and `JSON.stringify` show its instances as `toString` does, or by the name of
- * the class. What such an object refers to may hold the credentials of a store.
+ * Decorates a class: `console.log`, `util.inspect` and `JSON.stringify` show an instance by the name of its class only, since what
+ * it refers to may hold the credentials of a store.
  */
 export function shownByName(type: { readonly prototype: object }): void {
-  const show = function (this: object): string {
-    const text = String(this);
-    return text === '[object Object]' ? this.constructor.name : text;
-  };
+  hideContents(type.prototype, function (this: object) {
+    return this.constructor.name;
+  });
+}
+
+/** Makes `console.log`, `util.inspect` and `JSON.stringify` show an object as a text. */
+export function hideContents(object: object, show: () => string): void {
   for (const key of [INSPECT, 'toJSON'])
-    Object.defineProperty(type.prototype, key, { value: show, configurable: true, writable: true });
+    Object.defineProperty(object, key, { value: show, configurable: true, writable: true });
 }

@@ -7,6 +7,7 @@ import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
+import { shownByName } from '../common/inspection.js';
 
 /** Options of every storage. */
 export interface StorageOptions {
@@ -50,6 +51,7 @@ export interface MovingWindowSupport {
  * Every method may throw, or reject with, a `StorageError` when the store fails; `check` never does. A closed storage
  * answers everything but `check` and `close` with a `StorageError`.
  */
+@shownByName
 export abstract class Storage implements MovingWindowSupport {
   /** What it can do; never changes. */
   abstract readonly capabilities: StorageCapabilities;

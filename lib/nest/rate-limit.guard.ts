@@ -1,6 +1,7 @@
 import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import type { Awaitable } from '../common/awaitable.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Counts a request against its limits, all of them in one call of the storage, and refuses it with 429 when one of them does.
@@ -28,6 +29,7 @@ import { RequestLimiter } from './request/request-limiter.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
@@ -46,6 +48,7 @@ export class RateLimitGuard implements CanActivate {
 
 /** The guard of every handler, which comes before those that authenticate. Does without, where a test overrides the guard. */
 @Injectable()
+@shownByName
 export class GlobalRateLimitGuard implements CanActivate {
   constructor(@Inject(RateLimitGuard) private readonly guard: RateLimitGuard) {}
 

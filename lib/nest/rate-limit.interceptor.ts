@@ -10,6 +10,7 @@ import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
 import { endCall } from './transports/call-ends.js';
 import { Transports } from './transports/transports.js';
+import { shownByName } from '../common/inspection.js';
 
 /** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */
 const settled = new WeakSet();
@@ -31,6 +32,7 @@ const settled = new WeakSet();
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitInterceptor implements NestInterceptor {
   constructor(
     @Inject(Transports) private readonly transports: Transports,

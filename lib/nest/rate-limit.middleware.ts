@@ -2,6 +2,7 @@ import { Inject, Injectable, type NestMiddleware } from '@nestjs/common';
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { HandlerContext } from './transports/handler-context.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Applies the module's rules before guards, and to requests that reach no handler, such as those that end with 404. A request
@@ -23,6 +24,7 @@ import { RequestLimiter } from './request/request-limiter.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitMiddleware implements NestMiddleware {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 

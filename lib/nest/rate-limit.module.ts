@@ -14,6 +14,7 @@ import {
 import { ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { ConfigurationError } from '../common/errors.js';
 import { messageOf } from '../common/describe.js';
+import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Storage } from '../core/storage.js';
@@ -166,6 +167,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RateLimiterService,
   ],
 })
+@shownByName
 export class RateLimitModule
   extends ConfigurableModuleClass
   implements OnApplicationBootstrap, OnApplicationShutdown

@@ -22,6 +22,7 @@ import type { ResolvedOptions } from './options/resolve-options.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import type { PolicyReference } from './routes/route-policy.js';
 import { RouteRules } from './routes/route-rules.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Limits by hand: what the guard does for routes, for anything else, and a look at what it has counted.
@@ -51,6 +52,7 @@ import { RouteRules } from './routes/route-rules.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   readonly #items: ItemHits;
 

@@ -20,6 +20,7 @@ import type {
   RateLimitModuleOptions,
   RateLimitRule,
 } from './rate-limit.options.js';
+import { hideStorage } from './hidden-storage.js';
 import { idOfUser } from './user-id.js';
 
 /** The module's options, validated and completed. */
@@ -125,7 +126,7 @@ export function resolveOptions(options: unknown): ResolvedOptions {
       'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
     );
   }
-  return Object.freeze({
+  return hideStorage({
     ...given,
     strategy,
     limits: resolveLimits(given.limits),

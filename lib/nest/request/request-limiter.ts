@@ -39,6 +39,7 @@ import { httpTransport } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
+import { shownByName } from '../../common/inspection.js';
 
 /** Seconds after which a store that did not answer may be back. */
 const STORE_RETRY_AFTER_S = 1;
@@ -57,6 +58,7 @@ interface LimitedRequest {
  * policy, however often it is asked about. Answers synchronously over memory storage.
  */
 @Injectable()
+@shownByName
 export class RequestLimiter {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,

@@ -31,7 +31,7 @@ const CHECK = {
 /** What the Redis storages share: batches decided by scripts, over one client. */
 export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
-  protected readonly client: RedisClient;
+  readonly #client: RedisClient;
   readonly #ownsClient: boolean;
   readonly #now: () => string;
   readonly #plans = new BatchPlans();
@@ -53,7 +53,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     super(options);
     const client = open(this.timeout);
     const { clock } = options;
-    this.client = client;
+    this.#client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
@@ -72,6 +72,11 @@ export abstract class RedisScriptStorage extends ServerStorage {
       client.on('ready', () => (this.#lastError = undefined));
     }
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
+  }
+
+  /** The client; not a field, which inspection would show with the password. */
+  protected get client(): RedisClient {
+    return this.#client;
   }
 
   /** The servers that hold keys. */
