@@ -1,4 +1,5 @@
 import { quote } from './describe.js';
+import { INSPECT } from './inspection.js';
 
 /** Codes of all errors of this library; `docs/errors.md` explains each and its fix. */
 export type RateLimitErrorCode =
@@ -89,6 +90,23 @@ function codeOf(error: unknown): unknown {
  */
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
+
+  /** Its stack is the line of the function that failed: one request may log it, and many requests may fail so. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    const { stack = '' } = options?.cause instanceof Error ? options.cause : {};
+    const frame = /\n {4}at .*/.exec(stack)?.[0] ?? '';
+    Object.defineProperty(this, 'stack', {
+      value: `${this.name}: ${message}${frame}`,
+      configurable: true,
+      writable: true,
+    });
+  }
+
+  /** @internal Shows the stack without the cause's. */
+  [INSPECT](): string {
+    return String(this.stack);
+  }
 }
 
 /** The wait would have exceeded `maxWait`; nothing was taken. */

@@ -26,6 +26,17 @@ export function hashedIdentity(type: string, value: string): string {
   return `${type}#:${digest(value)}`;
 }
 
+/** Marks a digest of a whole identity. No encoded identifier begins so: a `%` in one is followed by hex digits. */
+const WHOLE = '%#:';
+
+/**
+ * Returns an identity unchanged, or its digest if it is longer than 128 characters. For identities without a type, which
+ * {@link identityOf} does not bound: those of limiters and of the per-key methods.
+ */
+export function boundedIdentity(identity: string): string {
+  return identity.length <= MAX_IDENTITY_LENGTH ? identity : WHOLE + digest(identity);
+}
+
 /** Returns the identity of several parts, for example of a user within a tenant. */
 export function joinIdentities(identities: readonly string[]): string {
   return identities.join(SEPARATOR);

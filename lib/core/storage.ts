@@ -2,10 +2,12 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/time.js';
 import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
+import { boundedIdentity } from '../common/identity.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
+import { shownByName } from '../common/inspection.js';
 
 /** Options of every storage. */
 export interface StorageOptions {
@@ -56,6 +58,7 @@ export interface MovingWindowSupport {
  * Every method except `check` may throw, or reject with, a `StorageError` when the store fails.
  * After `close`, every method except `check` and `close` does.
  */
+@shownByName
 export abstract class Storage implements MovingWindowSupport {
   /** The features of the storage. They never change. */
   abstract readonly capabilities: StorageCapabilities;
@@ -230,12 +233,21 @@ const UNLIMITED = 2 ** 50;
 /** Longer than any window, and still exact when added to the time. */
 const MAX_PERIOD_MS = 2 ** 52;
 
+/** Identity and item of a key that `keyFor` made; the item has at most 16 digits twice, and 80 letters. */
+const ITEM_KEY = /^(.*)\/(\d{1,16}\/\d{1,16}\/[a-z]{1,80})$/s;
+
 /** Returns the cell of a key of the per-key methods. A key made by `keyFor` has the cell of its item. */
 function cellOf(key: string, strategy: StrategyName, amount: number, period: number): Cell {
-  const [, identity = key, item = ''] = /^(.*)\/(\d+\/\d+\/[a-z]+)$/s.exec(key) ?? [];
+  const [, identity = key, item = ''] = ITEM_KEY.exec(key) ?? [];
   return {
-    identity,
-    limit: createLimit({ id: itemLimitId(item, strategy), name: key, strategy, amount, period }),
+    identity: boundedIdentity(identity),
+    limit: createLimit({
+      id: itemLimitId(item, strategy),
+      name: boundedIdentity(key),
+      strategy,
+      amount,
+      period,
+    }),
   };
 }
 

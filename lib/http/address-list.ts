@@ -1,8 +1,9 @@
 import { BlockList, isIP } from 'node:net';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
+import { listedAddresses } from './client-address.js';
 
-/** A list of addresses and networks. An IPv4 address also matches in its form mapped into IPv6. */
+/** A list of addresses and networks. An IPv4 address also matches in the IPv6 forms that carry it. */
 export class AddressList {
   readonly #list = new BlockList();
 
@@ -26,9 +27,10 @@ export class AddressList {
 
   /** @param address as a socket or a proxy gives it; a text that is not an address is in no list */
   has(address: string): boolean {
-    const family = isIP(address);
-    // The list cannot parse a zone.
-    return family !== 0 && this.#list.check(address.replace(/%.*$/, ''), family === 4 ? 'ipv4' : 'ipv6');
+    return listedAddresses(address).some((listed) => {
+      const family = isIP(listed);
+      return family !== 0 && this.#list.check(listed, family === 4 ? 'ipv4' : 'ipv6');
+    });
   }
 
   #add(network: string): void {

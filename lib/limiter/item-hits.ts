@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../common/errors.js';
 import { BoundedMap } from '../common/bounded-map.js';
+import { boundedIdentity } from '../common/identity.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { Hit } from '../core/contract.js';
@@ -27,7 +28,7 @@ export class ItemHits {
     let namespace: string | undefined;
     const batch = this.#itemsOf(limits).map((item) => {
       if (identity === undefined || item.namespace !== namespace) {
-        identity = item.identityFor(identifiers);
+        identity = boundedIdentity(item.identityFor(identifiers));
         namespace = item.namespace;
       }
       return { identity, limit: this.#limitOf(item), cost };

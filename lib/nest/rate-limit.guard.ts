@@ -2,6 +2,7 @@ import { Inject, Injectable, type CanActivate, type ExecutionContext, type Provi
 import { ApplicationConfig } from '@nestjs/core';
 import type { Awaitable } from '../common/awaitable.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Counts a request against all its limits in one call of the storage, and refuses it with 429 if one of them does. A request counts
@@ -29,6 +30,7 @@ import { RequestLimiter } from './request/request-limiter.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
@@ -48,6 +50,7 @@ export class RateLimitGuard implements CanActivate {
 
 /** Guards every handler before authentication. Calls {@link RateLimitGuard}, so that tests can override that one. */
 @Injectable()
+@shownByName
 export class GlobalRateLimitGuard implements CanActivate {
   constructor(@Inject(RateLimitGuard) private readonly guard: RateLimitGuard) {}
 

@@ -8,7 +8,9 @@ import {
 import { tap, type Observable } from 'rxjs';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
+import { endCall } from './transports/call-ends.js';
 import { Transports } from './transports/transports.js';
+import { shownByName } from '../common/inspection.js';
 
 /** Calls whose outcome is known. If the interceptor is bound twice, the inner one settles the call. */
 const settled = new WeakSet();
@@ -30,6 +32,7 @@ const settled = new WeakSet();
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitInterceptor implements NestInterceptor {
   constructor(
     @Inject(Transports) private readonly transports: Transports,
@@ -44,6 +47,7 @@ export class RateLimitInterceptor implements NestInterceptor {
       if (settled.has(call)) return;
       settled.add(call);
       void this.reservations.settle(context, transport, outcome);
+      endCall(call, outcome);
     };
     return next.handle().pipe(
       tap({

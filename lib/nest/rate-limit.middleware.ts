@@ -14,6 +14,7 @@ import { HandlerContext } from './transports/handler-context.js';
 import { isAnswered } from './transports/http.transport.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { RouteRules } from './routes/route-rules.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Applies the rules of the module to HTTP requests before they are routed. Bind it to every path with
@@ -21,6 +22,7 @@ import { RouteRules } from './routes/route-rules.js';
  * prefix, on some versions of Nest `GET /`, and on Express those whose body the parser rejects.
  */
 @Injectable()
+@shownByName
 export class RateLimitMiddleware implements NestMiddleware {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 

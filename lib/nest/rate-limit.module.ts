@@ -8,6 +8,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { messageOf } from '../common/describe.js';
+import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import type { Storage } from '../core/storage.js';
@@ -16,6 +17,7 @@ import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';
 import { IdentityWarnings } from './identities/identity-warnings.js';
+import { LateUserDetector } from './identities/late-user-detector.js';
 import { InjectedFunctions } from './options/user-functions.js';
 import { Plans } from './request/plans.js';
 import { FIRST_GUARD, GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
@@ -102,6 +104,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,
+    LateUserDetector,
     Plans,
     PolicyDirectory,
     RateLimitEvents,
@@ -136,6 +139,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RateLimiterService,
   ],
 })
+@shownByName
 export class RateLimitModule
   extends ConfigurableModuleClass
   implements OnApplicationBootstrap, OnApplicationShutdown

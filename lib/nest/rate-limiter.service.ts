@@ -18,6 +18,7 @@ import type { ResolvedOptions } from './options/resolve-options.js';
 import { ReferencedHits } from './request/referenced-hits.js';
 import type { PolicyReference } from './routes/route-policy.js';
 import { RouteRules } from './routes/route-rules.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
  * Counts hits in code, and reads and changes the counts of the guard.
@@ -47,6 +48,7 @@ import { RouteRules } from './routes/route-rules.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   readonly #items: ItemHits;
 

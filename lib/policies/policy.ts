@@ -33,10 +33,10 @@ export interface RequestOutcome {
  * Decides by outcome whether a request counts; only `false` refunds its cost. It is not called for
  * a request whose client disconnected before the response header was sent: that request counts.
  */
-export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
+export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
 /** Returns the message of a refusal. */
-export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => string;
+export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
 /** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {

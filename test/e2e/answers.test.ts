@@ -179,23 +179,6 @@ describeOverHttp('A refusal', (start) => {
     expect((await app.get('/')).body).toEqual({ statusCode: 420, message: 'not so fast in limited' });
   });
 
-  it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('no words');
-      },
-    ],
-    ['returns nothing', () => undefined as never],
-    ['returns a text', () => 'too fast' as never],
-  ])('is an error, and the process goes on, when errorFactory %s', async (_how, errorFactory) => {
-    const app = await start(limited([AnswersController], { errorFactory }));
-    await app.statuses(2, '/');
-    expect((await app.get('/')).status).toBe(500);
-    expect((await app.get('/')).status).toBe(500);
-    expect((await app.get('/costly')).status).toBe(500);
-  });
-
   it('shows the decision to an exception filter', async () => {
     const seen: RateLimitExceededException[] = [];
     @Catch(RateLimitExceededException)

@@ -1,6 +1,20 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
-import { Controller, Get, Req, UnauthorizedException, type ExecutionContext } from '@nestjs/common';
-import { RateLimit, ResolverError, type RateLimitModuleOptions, type RateLimitOptions } from 'nestjs-limits';
+import {
+  Controller,
+  Get,
+  HttpException,
+  Req,
+  UnauthorizedException,
+  type ExecutionContext,
+} from '@nestjs/common';
+import {
+  RateLimit,
+  ResolverError,
+  type RateLimitModuleOptions,
+  type RateLimitOptions,
+  type RequestOutcome,
+} from 'nestjs-limits';
+import { inspect } from 'node:util';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
 
@@ -35,6 +49,12 @@ function startWith(
   return start(limited([ProbeController], moduleOptions));
 }
 
+function thrower(thrown: unknown): () => never {
+  return () => {
+    throw thrown;
+  };
+}
+
 describeOverHttp('Functions of the application', (start) => {
   const unhandled: unknown[] = [];
   const keep = (reason: unknown): void => void unhandled.push(reason);
@@ -49,13 +69,21 @@ describeOverHttp('Functions of the application', (start) => {
     expect(unhandled.splice(0)).toEqual([]);
   });
 
-  /** Expects 500 for `/?fail`, at once or later, an error in the log that says why, and a process that goes on. */
-  async function expectFailure(app: HttpApp, message: string): Promise<ResolverError> {
+  /**
+   * Expects 500 for `/?fail`, at once or later, an error in the log that says why, and a process that goes on.
+   *
+   * @param counted names of the limits that count such a request all the same
+   */
+  async function expectFailure(
+    app: HttpApp,
+    message: string,
+    counted: readonly string[] = [],
+  ): Promise<ResolverError> {
     for (const when of ['now', 'later']) {
       const reply = await app.get(`/?fail=${when}`);
       expect(reply.status).toBe(500);
       expect(reply.body).toEqual({ statusCode: 500, message: 'Internal server error' });
-      expect(reply.fields).toEqual({});
+      expect(reply.fields['ratelimit']?.match(/"[^"]*"/g) ?? []).toEqual(counted.map((name) => `"${name}"`));
       expect((await app.get('/')).status).toBe(200);
     }
     const [error, ...others] = app.log.errors as [ResolverError, ...ResolverError[]];
@@ -160,6 +188,7 @@ describeOverHttp('Functions of the application', (start) => {
     await expectFailure(
       await startWith(start, {}, { limits }),
       'RateLimitModule: the function "key" failed: no user',
+      ['default'],
     );
   });
 
@@ -349,6 +378,122 @@ describeOverHttp('Functions of the application', (start) => {
     const app = await start(limited([LateController], { user }));
     expect(await app.statuses(2, '/')).toEqual([200, 200]);
     expect(app.log.entries).toEqual([]);
+  });
+
+  it('that fail for one limit leave the others counting, and their refusal is the answer', async () => {
+    const name = (context: ExecutionContext): string => {
+      const { body } = context.switchToHttp().getRequest<{ body?: { username: string } }>();
+      return (body as { username: string }).username.toLowerCase();
+    };
+    @Controller()
+    class LoginController {
+      @Get()
+      @RateLimit('2/minute', { name: 'address' })
+      @RateLimit('9/minute', { name: 'account', key: name })
+      login() {
+        return '';
+      }
+    }
+    const app = await start(limited([LoginController]));
+    expect(await app.statuses(4, '/')).toEqual([500, 500, 429, 429]);
+    const shown = [...app.log.errors, ...app.log.warnings].map((line) => inspect(line));
+    expect(shown).toHaveLength(3);
+    for (const line of shown) {
+      expect(line).toContain(
+        '@RateLimit on LoginController.login: the function "key" failed: Cannot read prop',
+      );
+      expect(line.split('\n').length).toBeLessThanOrEqual(2);
+    }
+    expect(shown[0]).toContain('application-functions.test');
+  });
+
+  it.each([['false'], [undefined], [null], [0], [1], [{}]])(
+    'that skip by %j, which is no boolean, leave the request counted, and that is told of once',
+    async (answer) => {
+      const skip = (context: ExecutionContext): never => untyped(answerWith(context, answer, false));
+      const places: [where: string, own: RateLimitOptions, module: RateLimitModuleOptions][] = [
+        ['@RateLimit on ProbeController.probe', { skip }, {}],
+        ['RateLimitModule', {}, { skip }],
+      ];
+      for (const [where, own, module] of places) {
+        const app = await startWith(start, own, module);
+        const replies = [await app.get('/?fail=now'), await app.get('/?fail=later'), await app.get('/')];
+        expect(replies.map(({ remaining }) => remaining)).toEqual(
+          [99, 98, 97].map((left) => `"default";r=${left}`),
+        );
+        expect(app.log.entries).toHaveLength(1);
+        expect(app.log.warnings).toEqual([
+          expect.stringMatching(
+            `^${where}: the function "skip" must return a boolean, so the request counts; got `,
+          ),
+        ]);
+      }
+    },
+  );
+
+  const refusals: Record<string, [make: () => unknown, status: number, warning: string | undefined]> = {
+    'an error later': [async () => Promise.resolve(new HttpException('Later.', 420)), 420, undefined],
+    nothing: [() => undefined, 429, 'undefined'],
+    'nothing later': [async () => Promise.resolve(undefined), 429, 'undefined'],
+    'an object': [() => ({}), 429, 'an object (Object)'],
+    'a text later': [async () => Promise.resolve('too fast'), 429, 'the string "too fast"'],
+  };
+
+  it.each(Object.entries(refusals))('that make %s of a refusal', async (_what, [make, status, got]) => {
+    const app = await startWith(start, { cost: 101 }, { errorFactory: make as never });
+    const replies = [await app.get('/'), await app.get('/')];
+    expect(replies.map((reply) => reply.status)).toEqual([status, status]);
+    expect(replies[1]?.fields['retry-after']).toBe(undefined);
+    if (status === 429)
+      expect(replies[0]?.body).toMatchObject({ statusCode: 429, error: 'Too Many Requests' });
+    expect(app.log.entries.map(({ message }) => message)).toEqual(
+      got === undefined
+        ? []
+        : [
+            `RateLimitModule: the function "errorFactory" must return an Error, so the default one is thrown; got ${got}.`,
+          ],
+    );
+  });
+
+  it.each<[string, () => unknown, number]>([
+    ['throw an error', thrower(new Error('no words')), 500],
+    ['reject', async () => Promise.reject(new Error('no words')), 500],
+    ['throw an HttpException', thrower(new HttpException('No.', 420)), 420],
+    ['throw a text', thrower('no words'), 429],
+    ['reject with a text', async () => Promise.resolve().then(thrower('no words')), 429],
+  ])('that %s instead of making an error of a refusal break nothing', async (_how, make, status) => {
+    const app = await startWith(start, { cost: 101 }, { errorFactory: make as never });
+    expect(await app.statuses(2, '/')).toEqual([status, status]);
+  });
+
+  it('may make the message of a refusal later', async () => {
+    const errorMessage = async (): Promise<string> => Promise.resolve('Later.');
+    const own = await startWith(start, { cost: 101, errorMessage });
+    const module = await startWith(start, { cost: 101 }, { errorMessage });
+    for (const app of [own, module]) expect((await app.get('/')).body).toMatchObject({ message: 'Later.' });
+    const failing = await startWith(start, {
+      cost: 101,
+      errorMessage: async () => Promise.reject(new Error('no')),
+    });
+    expect((await failing.get('/')).status).toBe(500);
+  });
+
+  it('may say later whether a request counts', async () => {
+    const count = async (_context: ExecutionContext, { success }: RequestOutcome): Promise<boolean> =>
+      Promise.resolve(!success);
+    const app = await startWith(start, { count });
+    for (const left of [99, 99]) {
+      expect((await app.get('/')).remaining).toBe(`"default";r=${left}`);
+      await immediate();
+    }
+    const failing = await startWith(start, { count: async () => Promise.reject(new Error('no account')) });
+    expect((await failing.get('/')).remaining).toBe('"default";r=99');
+    expect((await failing.get('/')).remaining).toBe('"default";r=98');
+    expect(failing.log.errors).toEqual(
+      Array(2).fill(
+        '@RateLimit on ProbeController.probe: the function "count" failed, so the request counts: no account',
+      ),
+    );
   });
 
   it('may answer with any thenable', async () => {

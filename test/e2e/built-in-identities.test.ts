@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { Controller, Get, type INestApplication, type Type } from '@nestjs/common';
+import { Controller, Get, Post, type INestApplication, type Type } from '@nestjs/common';
 import {
   firstOf,
   MemoryStorage,
@@ -100,6 +100,36 @@ async function open(
 
 const ADDRESS = 'ip:127.0.0.1';
 
+/** An application whose one route, POST /, counts by a field of the body. */
+async function openWithBody(
+  start: StartHttpApp,
+): Promise<{ app: HttpApp; bodyIdentityOf: (body: unknown) => Promise<string> }> {
+  @Controller()
+  class BodyController {
+    @Post()
+    @RateLimit('99/minute', { key: 'body:username' })
+    @RateLimit('99/minute', { name: 'address' })
+    post() {
+      return '';
+    }
+  }
+  const storage = new SeenStorage({ clock: new ManualClock() });
+  const app = await start(limited([BodyController], { storage }));
+  return {
+    app,
+    async bodyIdentityOf(body) {
+      storage.identities.length = 0;
+      const response = await fetch(await app.nest.getUrl(), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      expect(response.status).toBe(201);
+      return storage.identities[0] ?? '';
+    },
+  };
+}
+
 describeOverHttp('The identity', (start) => {
   it('"ip" is the address of the client', async () => {
     const { identitiesOf } = await open(start, 'ip');
@@ -115,6 +145,10 @@ describeOverHttp('The identity', (start) => {
     [{ sub: 'auth0|1' }, 'user:auth0|1'],
     [{ id: 'ann', sub: 'other' }, 'user:ann'],
     [{ id: null, sub: 'ann' }, 'user:ann'],
+    [{ userId: 'ann', username: 'a' }, 'user:ann'],
+    [{ userId: 7, sub: 'other', _id: 'other' }, 'user:7'],
+    [{ sub: 'ann', _id: 'other' }, 'user:ann'],
+    [{ _id: '65a1' }, 'user:65a1'],
     [{ name: 'ann' }, ADDRESS],
     [{ id: '' }, ADDRESS],
     [{}, ADDRESS],
@@ -124,6 +158,48 @@ describeOverHttp('The identity', (start) => {
     const { identitiesOf } = await open(start, 'user');
     expect(await identitiesOf(user(value))).toBe(identity);
     expect(await identitiesOf()).toBe(ADDRESS);
+  });
+
+  it('"user" of another shape is told of once, with the option that names it', async () => {
+    const { app, identitiesOf } = await open(start, 'user');
+    expect(await identitiesOf(user({ username: 'ann' }))).toBe(ADDRESS);
+    expect(await identitiesOf(user({ username: 'bob' }))).toBe(ADDRESS);
+    expect(app.log.warnings).toEqual([
+      'The key "user" found none of id, userId, sub, _id in request.user, so the address was counted instead. Say what it is in the ' +
+        'module\'s option "user": (request: { user?: { account: string } }) => request.user?.account, for example.',
+    ]);
+    const known = await open(start, 'user', { user: () => undefined });
+    expect(await known.identitiesOf(user({ username: 'ann' }))).toBe(ADDRESS);
+    expect(known.app.log.warnings).toEqual([]);
+  });
+
+  it('"user" may be an ObjectId, and be found later', async () => {
+    const objectId = { toHexString: () => '65a1b2' };
+    const { identitiesOf } = await open(start, 'user', { user: async () => Promise.resolve(objectId) });
+    expect(await identitiesOf()).toBe('user:65a1b2');
+  });
+
+  it.each([NaN, Infinity, -Infinity])('"user" is never %p, which would be one count for many', async (id) => {
+    const { app, identitiesOf } = await open(start, 'user', { user: () => id });
+    expect(await identitiesOf()).toBe('500');
+    expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
+      `The key "user" must be a string or a number; got the number ${id}. Say what it is in the module's option "user": ` +
+        '(request: { user?: { account: string } }) => request.user?.account, for example.',
+    ]);
+  });
+
+  it('"body:x" is the text of that field of the body, which no store gets to know', async () => {
+    const { app, bodyIdentityOf } = await openWithBody(start);
+    const identity = await bodyIdentityOf({ username: 'ann' });
+    expect(identity).toMatch(/^body:username#:[\w-]{43}$/);
+    expect(await bodyIdentityOf({ username: 'ann', other: 1 })).toBe(identity);
+    expect(await bodyIdentityOf({ username: 'Ann' })).not.toBe(identity);
+    for (const body of [{ username: 5 }, { username: '' }, { username: ['ann'] }, { username: null }, {}, []])
+      expect(await bodyIdentityOf(body)).toBe(ADDRESS);
+    expect(await bodyIdentityOf({ constructor: 'x' })).toBe(ADDRESS);
+    expect(app.log.errors).toEqual([]);
+    const service = app.nest.get(RateLimiterService);
+    expect((await service.peek({ policy: 'default' }, 'ann')).remaining).toBe(97);
   });
 
   it('"user" is what the application says it is', async () => {
@@ -275,6 +351,7 @@ describeOverHttp('The identity', (start) => {
     ['tenant', 'there is no key the string "tenant".'],
     ['header:', 'there is no key the string "header:".'],
     ['header:a b', 'there is no key the string "header:a b".'],
+    ['body:', 'there is no key the string "body:".'],
     [
       [],
       'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got an array.',
@@ -315,6 +392,7 @@ describeOverHttp('What a client merely asserts', (start) => {
     ['api-key', 'api-key'],
     ['header:x-tenant', 'header:x-tenant'],
     ['session', 'session'],
+    ['body:username', 'body:username'],
     [firstOf('user', 'api-key'), 'user, api-key'],
     [['api-key', 'ip'], 'api-key+ip'],
   ])('is told of at the start, once, where it stands alone before authentication: %p', async (key, name) => {

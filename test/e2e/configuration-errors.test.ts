@@ -146,7 +146,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'a key that names no identity',
       ['5/minute', { key: untyped('address') }],
-      'there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, or a function.',
+      'there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, body:<field>, or a function.',
     ],
     [
       'a key that is a number',
@@ -273,7 +273,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'a key that names no identity',
       { key: untyped('address') },
-      'RateLimitModule: there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, or a function.',
+      'RateLimitModule: there is no key the string "address". Known: ip, user, api-key, session, socket, header:<name>, body:<field>, or a function.',
     ],
     [
       'a skip that is a list',

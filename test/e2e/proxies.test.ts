@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { mkdtemp } from 'node:fs/promises';
+import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
 import {
   Controller,
@@ -115,13 +120,23 @@ describeOverHttp('The address that the application finds out', (start) => {
     expect(await app.statuses(2, '/', client('2001:db8:1:2::2'))).toEqual([200, 429]);
   });
 
-  it('may be none: all such requests share one count, and that is told of once', async () => {
-    const app = await start(limited([PlainController], { clientIp: () => null }));
-    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
-    expect(app.log.warnings).toEqual([
-      'A request by "http" has no client address: all such requests share one count. Give a key or "clientIp"; ' +
-        "behind a proxy on a unix socket, set the adapter's trust proxy.",
-    ]);
+  it.each<[unknown, unknown[]]>([
+    [undefined, []],
+    [null, []],
+    ['', []],
+    ['unknown', ['the string "unknown"']],
+    ['client-7', ['the string "client-7"']],
+  ])('is the address of the adapter where it finds none: %j', async (found, descriptions) => {
+    const clientIp = async (): Promise<string> => Promise.resolve(found as string);
+    const app = await start(limited([PlainController], { clientIp }), behindProxy);
+    expect(await app.statuses(3, '/', from('203.0.113.1'))).toEqual([200, 200, 429]);
+    expect(await app.statuses(1, '/', from('203.0.113.2'))).toEqual([200]);
+    expect(app.log.warnings).toEqual(
+      descriptions.map(
+        (description) =>
+          `RateLimitModule: the function "clientIp" must return an address, so the adapter's is used; got ${String(description)}.`,
+      ),
+    );
   });
 
   it.each<[string, () => never, string]>([
@@ -223,5 +238,63 @@ describeOverHttp('Lists of addresses', (start) => {
     expect(await app.statuses(2, '/nothing', from('10.1.2.3'))).toEqual([404, 404]);
     expect(await app.statuses(2, '/nothing', from('203.0.113.66'))).toEqual([403, 403]);
     expect(await app.statuses(2, '/nothing', from('203.0.113.7'))).toEqual([404, 429]);
+  });
+});
+
+describeOverHttp('A list of denied addresses', (start) => {
+  const deny = ['203.0.113.0/24'];
+  const refused = (type: string): string =>
+    `A request by "${type}" has no client address: with a "deny" list, all such requests are refused. Give a key or "clientIp"; ` +
+    "behind a proxy on a unix socket, set the adapter's trust proxy.";
+
+  it.each(['64:ff9b::203.0.113.9', '2002:cb00:7109::1', '64:ff9b:1::cb00:7109', '[::ffff:203.0.113.9]:80'])(
+    'refuses an address in whatever form carries it: %s',
+    async (address) => {
+      const app = await start(limited([PlainController], { deny }), behindProxy);
+      expect((await app.get('/', from(address))).status).toBe(403);
+    },
+  );
+
+  it.each(['unknown', '_hidden', '203.0.113', 'x'.repeat(300)])(
+    'refuses what a proxy forwards that is no address: %.20s',
+    async (address) => {
+      const app = await start(limited([PlainController], { deny }), behindProxy);
+      expect((await app.get('/', from(address))).status).toBe(403);
+      expect((await app.post('/free', from(address))).status).toBe(403);
+      expect((await app.get('/', from('198.51.100.1'))).status).toBe(200);
+      expect(app.log.warnings).toEqual([refused('http')]);
+    },
+  );
+
+  it('falls back to the address of the adapter, and refuses by that', async () => {
+    const clientIp = (): undefined => undefined;
+    const app = await start(limited([PlainController], { deny, clientIp }), behindProxy);
+    expect((await app.get('/', from('203.0.113.9'))).status).toBe(403);
+    expect((await app.get('/', from('198.51.100.1'))).status).toBe(200);
+    expect((await app.get('/', from('unknown'))).status).toBe(403);
+  });
+
+  it('refuses everybody on a unix socket without trust proxy, and names the remedy', async () => {
+    const path = join(await mkdtemp(join(tmpdir(), 'nestjs-limits-')), 'socket');
+    const app = await start(limited([PlainController], { deny: ['10.0.0.0/8'] }));
+    const server = createServer((incoming, response) => {
+      (app.nest.getHttpServer() as Server).emit('request', incoming, response);
+    });
+    await once(server.listen(path), 'listening');
+    const statusOf = async (): Promise<number | undefined> => {
+      const [response] = (await once(request({ socketPath: path, path: '/' }).end(), 'response')) as [
+        IncomingMessage,
+      ];
+      response.resume();
+      return response.statusCode;
+    };
+    expect([await statusOf(), await statusOf()]).toEqual([403, 403]);
+    expect(app.log.warnings).toEqual([refused('http')]);
+    server.close();
+  });
+
+  it('is needed for that: a list of allowed addresses leaves an unknown one counted', async () => {
+    const app = await start(limited([PlainController], { allow: ['0.0.0.0/0', '::/0'] }), behindProxy);
+    expect(await app.statuses(3, '/', from('unknown'))).toEqual([200, 200, 429]);
   });
 });

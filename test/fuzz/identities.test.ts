@@ -6,8 +6,8 @@ import { ClientAddresses } from '../../lib/nest/identities/client-addresses.js';
 import { IdentitySources } from '../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../lib/nest/options/rate-limit-key.js';
-import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js';
 import { Warnings } from '../../lib/nest/options/warnings.js';
+import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
 import { identityOf, joinIdentities, hashedIdentity } from '../../lib/common/identity.js';
@@ -108,8 +108,9 @@ const functions = { get: (given: unknown) => given } as unknown as InjectedFunct
 
 function sourceOf(key: unknown, options: object = {}): IdentitySource {
   const resolved = resolveOptions(options);
-  const addresses = new ClientAddresses(resolved, new Warnings());
-  return new IdentitySources(resolved, functions, addresses).for(key as RateLimitKey, 'The test');
+  const warnings = new Warnings();
+  const addresses = new ClientAddresses(resolved, warnings);
+  return new IdentitySources(resolved, functions, addresses, warnings).for(key as RateLimitKey, 'The test');
 }
 
 async function identityFor(source: IdentitySource, request: unknown): Promise<string | undefined> {

@@ -3,7 +3,7 @@ import { chain, type Awaitable } from '../../common/awaitable.js';
 import { ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
-import { bareAddress, clientNetwork } from '../../http/client-address.js';
+import { clientNetwork, isAddress } from '../../http/client-address.js';
 import { identityOf } from '../../common/identity.js';
 import { callUserFunction } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
@@ -41,14 +41,25 @@ export class ClientAddresses {
     return this.#allowed !== undefined || this.#denied !== undefined;
   }
 
-  /** Resolves the client's address by the option `clientIp`, or else from the adapter. */
+  /**
+   * Resolves the client's address by the option `clientIp`; without it, or if it returns no address, from the adapter.
+   *
+   * @throws ResolverError if `clientIp` throws, or returns a value that is not a string
+   */
   resolve(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
     const { clientIp } = this.options;
-    if (clientIp !== undefined) {
-      return callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
+    if (clientIp === undefined) {
+      if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
+      return transport.addressOf(context);
     }
-    if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
-    return transport.addressOf(context);
+    return chain(
+      callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), assertText)),
+      (given) => {
+        if (given !== undefined && isAddress(given)) return given;
+        if (given) this.#warnOfInvalid(given);
+        return transport.addressOf(context);
+      },
+    );
   }
 
   /** Returns the identity of a client's address. All requests without one share an identity. */
@@ -63,20 +74,42 @@ export class ClientAddresses {
   #identityOf(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
       return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
-    this.warnings.once(
-      `missing ${context.getType()}`,
-      `A request by "${context.getType()}" has no client address: all such requests share one count. Give a key or "clientIp"; ` +
-        "behind a proxy on a unix socket, set the adapter's trust proxy.",
-    );
+    this.#warnOfMissing(context, 'all such requests share one count');
     return identityOf('ip', 'unknown');
   }
 
-  /** Looks an address up in the options `deny` and `allow`; `undefined` if neither has it. */
-  verdict(address: string | undefined): 'allow' | 'deny' | undefined {
-    if (address === undefined) return undefined;
-    const bare = bareAddress(address);
-    if (this.#denied?.has(bare) === true) return 'deny';
-    return this.#allowed?.has(bare) === true ? 'allow' : undefined;
+  /**
+   * Returns the list that decides about an address; `undefined` for neither. With a `deny` list, an unknown address is denied,
+   * since it could be any.
+   */
+  verdict(
+    address: string | undefined,
+    context: ExecutionContext,
+    transport: Transport,
+  ): 'allow' | 'deny' | undefined {
+    if (address === undefined || !isAddress(address)) {
+      if (this.#denied === undefined || !hasAddresses(context, transport)) return undefined;
+      this.#warnOfMissing(context, 'with a "deny" list, all such requests are refused');
+      return 'deny';
+    }
+    if (this.#denied?.has(address) === true) return 'deny';
+    return this.#allowed?.has(address) === true ? 'allow' : undefined;
+  }
+
+  #warnOfMissing(context: ExecutionContext, consequence: string): void {
+    const type = context.getType<string>();
+    this.warnings.once(
+      `missing ${type}`,
+      `A request by "${type}" has no client address: ${consequence}. Give a key or "clientIp"; ` +
+        "behind a proxy on a unix socket, set the adapter's trust proxy.",
+    );
+  }
+
+  #warnOfInvalid(given: string): void {
+    this.warnings.once(
+      'invalid clientIp',
+      `RateLimitModule: the function "clientIp" must return an address, so the adapter's is used; got ${describeValue(given)}.`,
+    );
   }
 
   #warnOfProxies(request: ProxiedRequest | undefined): void {
@@ -108,7 +141,14 @@ export class ClientAddresses {
   }
 }
 
-function givenAddress(address: string | null | undefined): string | undefined {
+/** Returns whether clients connect by a transport: brokers of messages, and contexts of an unknown type, have no addresses. */
+function hasAddresses(context: ExecutionContext, { type, isProxied }: Transport): boolean {
+  if (type !== 'rpc') return isProxied || type === 'ws';
+  const message = context.switchToRpc().getContext<{ getSocketRef?: unknown } | undefined>();
+  return typeof message?.getSocketRef === 'function';
+}
+
+function assertText(address: string | null | undefined): string | undefined {
   if (address === undefined || address === null || typeof address === 'string') return address ?? undefined;
   throw new ResolverError(
     `RateLimitModule: the function "clientIp" must return a string; got ${describeValue(address)}.`,

@@ -1,6 +1,20 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { Awaitable } from '../../common/awaitable.js';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { identityOf } from '../../common/identity.js';
 import type { Transport } from '../transports/transport.js';
+
+/** A look-up that may read the authenticated user, and can be repeated once the request is answered. */
+export interface EarlyLookup {
+  /** The option that finds the value. */
+  readonly option: 'user' | 'key' | 'plan';
+  /** The value found; `undefined`, `null` or `''` for none. */
+  readonly found: unknown;
+  /** Looks the value up again. */
+  repeat(): unknown;
+}
+
+/** Receives the look-ups before authentication. */
+export type LookupObserver = (lookup: EarlyLookup) => void;
 
 /** A request whose identity is resolved. */
 export interface IdentifiedRequest {
@@ -18,10 +32,14 @@ export interface IdentitySource {
   readonly types: readonly string[];
   /** True if clients can choose the identity freely, since nothing has verified it. */
   readonly isUnverified: boolean;
-  /** True if the authenticated user is the identity or a part of it. */
-  readonly isOfUser: boolean;
-  /** Returns the identity of a request; `undefined` if the request has none. */
-  resolve(request: IdentifiedRequest): Awaitable<string | undefined>;
+  /** True if it may read the authenticated user. */
+  readonly mayReadUser: boolean;
+  /**
+   * Returns the identity of a request; `undefined` if the request has none.
+   *
+   * @param observe given before authentication
+   */
+  resolve(request: IdentifiedRequest, observe?: LookupObserver): Awaitable<string | undefined>;
   /**
    * Returns the identity of given values, without a request.
    *
@@ -41,4 +59,28 @@ export function single(values: readonly string[]): string {
   if (value === undefined || others.length > 0)
     throw new TypeError(`The policy is counted for one identity; got ${values.length} identifiers.`);
   return value;
+}
+
+/** Creates the source of an identity of one part. */
+export function sourceOf(
+  type: string,
+  find: (request: IdentifiedRequest, observe?: LookupObserver) => Awaitable<string | undefined>,
+  { isUnverified = false, mayReadUser = false, encode = identityOf } = {},
+): IdentitySource {
+  return {
+    types: [type],
+    isUnverified,
+    mayReadUser,
+    resolve: (request, observe) =>
+      chain(find(request, observe), (value) =>
+        value === undefined || value === '' ? undefined : encode(type, value),
+      ),
+    fromValues: (values) => encode(type, single(values)),
+  };
+}
+
+/** Converts an id to a string; `undefined` for a value of another type, NaN and infinities, which would be one id for many. */
+export function textOf(value: unknown): string | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
+  return typeof value === 'string' || typeof value === 'bigint' ? String(value) : undefined;
 }

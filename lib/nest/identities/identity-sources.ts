@@ -1,16 +1,17 @@
 import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
-import { all, attempt, chain } from '../../common/awaitable.js';
+import { all, attempt, chain, type Awaitable } from '../../common/awaitable.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
-import { identityOf, joinIdentities } from '../../common/identity.js';
+import { joinIdentities } from '../../common/identity.js';
 import type { KeyFunction } from '../../policies/policy.js';
 import { InjectedFunctions } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
 import { ClientAddresses } from './client-addresses.js';
 import { builtInSource } from './built-in-sources.js';
 import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
-import { single, type IdentitySource } from './identity-source.js';
+import { sourceOf, type IdentitySource } from './identity-source.js';
 
 /** Deepest nesting of lists in a key. */
 const MAX_KEY_DEPTH = 16;
@@ -26,6 +27,7 @@ export class IdentitySources {
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   /**
@@ -44,7 +46,8 @@ export class IdentitySources {
   }
 
   #make(key: RateLimitKey, where: string): IdentitySource {
-    if (typeof key === 'string') return builtInSource(key, where, this.options, this.addresses);
+    if (typeof key === 'string')
+      return builtInSource(key, where, this.options, this.addresses, this.warnings);
     if (typeof key === 'function') return this.#ofFunction(key, where);
     const keys = isFirstOf(key) ? key.keys : key;
     if (!Array.isArray(keys) || keys.length === 0)
@@ -60,20 +63,23 @@ export class IdentitySources {
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): IdentitySource {
     const find = this.functions.get<KeyFunction<ExecutionContext>>(key, where, 'key', 'IdentityResolver');
-    return {
-      types: ['key'],
-      isUnverified: false,
-      isOfUser: false,
-      resolve: ({ context }) =>
-        chain(find(context), (value) => {
-          if (value === undefined || value === null || value === '') return undefined;
-          if (typeof value === 'string') return identityOf('key', value);
-          throw new ResolverError(
-            `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
-          );
+    const resolve = (context: ExecutionContext): Awaitable<string | undefined> =>
+      chain(find(context), (value) => {
+        if (value === undefined || value === null || value === '') return undefined;
+        if (typeof value === 'string') return value;
+        throw new ResolverError(
+          `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
+        );
+      });
+    return sourceOf(
+      'key',
+      ({ context }, observe) =>
+        chain(resolve(context), (found) => {
+          observe?.({ option: 'key', found, repeat: () => resolve(context) });
+          return found;
         }),
-      fromValues: (values) => identityOf('key', single(values)),
-    };
+      { mayReadUser: true },
+    );
   }
 }
 
@@ -105,12 +111,12 @@ function composite(parts: readonly IdentitySource[], addresses: ClientAddresses)
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
-    resolve: (request) =>
+    resolve: (request, observe) =>
       chain(
         all(
           parts.map((part) =>
             attempt(() =>
-              chain(part.resolve(request), (identity) => identity ?? addresses.identityFor(request)),
+              chain(part.resolve(request, observe), (identity) => identity ?? addresses.identityFor(request)),
             ),
           ),
         ),
@@ -126,10 +132,10 @@ function composite(parts: readonly IdentitySource[], addresses: ClientAddresses)
   };
 }
 
-function traitsOf(parts: readonly IdentitySource[]): Pick<IdentitySource, 'isUnverified' | 'isOfUser'> {
+function traitsOf(parts: readonly IdentitySource[]): Pick<IdentitySource, 'isUnverified' | 'mayReadUser'> {
   return {
     isUnverified: parts.some(({ isUnverified }) => isUnverified),
-    isOfUser: parts.some(({ isOfUser }) => isOfUser),
+    mayReadUser: parts.some(({ mayReadUser }) => mayReadUser),
   };
 }
 
@@ -137,10 +143,10 @@ function firstOfParts(parts: readonly IdentitySource[]): IdentitySource {
   return {
     types: parts.flatMap(({ types }) => types),
     ...traitsOf(parts),
-    resolve: (request) => {
+    resolve: (request, observe) => {
       const from = (index: number): ReturnType<IdentitySource['resolve']> => {
         const part = parts[index];
-        return part && chain(part.resolve(request), (identity) => identity ?? from(index + 1));
+        return part && chain(part.resolve(request, observe), (identity) => identity ?? from(index + 1));
       };
       return from(0);
     },

@@ -14,8 +14,8 @@ import type {
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
-  RequestLike,
 } from './rate-limit.options.js';
+import { idOfUser } from './user-id.js';
 
 /** The options of the module. */
 export const moduleOptions = {
@@ -71,10 +71,4 @@ function assertIpv6Prefix(where: string, value: unknown): void {
 function assertHeaderName(where: string, value: unknown): void {
   if (typeof value !== 'string' || !/^[\w.-]+$/.test(value))
     throw new ConfigurationError(`${where} must be the name of a header; got ${describeValue(value)}.`);
-}
-
-function idOfUser({ user }: RequestLike): unknown {
-  if (typeof user !== 'object' || user === null) return user;
-  const { id, sub } = user as { id?: unknown; sub?: unknown };
-  return id ?? sub;
 }

@@ -10,9 +10,10 @@ export interface IdentityResolver {
 
 /**
  * An identity by name: the client's address (`'ip'`), the authenticated `'user'`, an `'api-key'`, the `'session'`, the
- * connection of a WebSocket (`'socket'`), or a header (`'header:x-tenant'`).
+ * connection of a WebSocket (`'socket'`), a header (`'header:x-tenant'`), or a text in the body, hashed (`'body:username'`).
  */
-export type BuiltInKey = 'ip' | 'user' | 'api-key' | 'session' | 'socket' | `header:${string}`;
+export type BuiltInKey =
+  'ip' | 'user' | 'api-key' | 'session' | 'socket' | `header:${string}` | `body:${string}`;
 
 /**
  * The identity that a request is counted for: a built-in one by name, a function or an injectable class that resolves it, a list

@@ -28,8 +28,8 @@ export interface RequestLike {
 }
 
 /**
- * Returns the user of a request as a string or a number; `undefined` for none. Also called before authentication. Its parameter may
- * have a narrower type, as that of a method: `(request: { user?: Account }) => request.user?.number`.
+ * Returns the id of a request's user, or a promise of it: a string or a finite number; `undefined` for none. Also called before
+ * authentication. Its parameter may have a narrower type, as that of a method: `(request: { user?: Account }) => request.user?.number`.
  */
 export type UserFunction = { of(request: RequestLike): unknown }['of'];
 
@@ -86,8 +86,8 @@ export interface RateLimitModuleOptions {
   /** Bits of an IPv6 address that identify a client, 32 to 128. Default: 64, the usual size of a subscriber's network. */
   ipv6Prefix?: number | undefined;
   /**
-   * Returns the user of a request, for the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a
-   * `request.user` that is a string or a number.
+   * Returns the id of a request's user, for the key `'user'`. Default: the first of `id`, `userId`, `sub` and `_id` of
+   * `request.user`, or `request.user` itself if it is a string or a number.
    */
   user?: UserFunction | undefined;
   /** The header field of the key `'api-key'`. Default: `'x-api-key'`. */
@@ -111,7 +111,7 @@ export interface RateLimitModuleOptions {
   /** Body of a refusal on HTTP: like Nest's errors, or problem details (RFC 9457). Default: `'nest'`. */
   errorFormat?: 'nest' | 'problem' | undefined;
   /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
-  errorFactory?: ((decision: Decision, context: ExecutionContext) => Error) | undefined;
+  errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
 }
 
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */

@@ -16,6 +16,7 @@ import type {
   RateLimitModuleExtras,
   RateLimitModuleOptions,
 } from './rate-limit.options.js';
+import { hideStorage } from './hidden-storage.js';
 
 /** The module's options, validated and with defaults. */
 export interface ResolvedOptions extends Omit<
@@ -91,7 +92,7 @@ export function resolveOptions(given: unknown): ResolvedOptions {
       'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
     );
   }
-  return Object.freeze({
+  return hideStorage({
     ...options,
     limits: resolveLimits(options.limits),
     apiKeyHeader: options.apiKeyHeader.toLowerCase(),

@@ -3,12 +3,14 @@ import { ModuleRef } from '@nestjs/core';
 import { attempt, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
+import { shownByName } from '../../common/inspection.js';
 
 /** A class whose instances have a method `resolve`. */
 export type ResolverClass<Result> = Type<{ resolve: Result }>;
 
 /** Turns options that are a function or an injectable class into a function, once, when policies are compiled. */
 @Injectable()
+@shownByName
 export class InjectedFunctions {
   constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
 

@@ -72,7 +72,7 @@ export class ConnectionLimits {
 
 /** Returns the body of a refusal for the client; `undefined` for any other error. */
 function refusalIn(error: unknown): object | undefined {
-  const { getError } = error as { getError?: () => string | object };
+  const { getError } = (error ?? {}) as { getError?: () => string | object };
   if (typeof getError === 'function') return describe(getError.call(error));
   if (error instanceof HttpException && error.getStatus() < 500) return describe(error.getResponse());
   return undefined;

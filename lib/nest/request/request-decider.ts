@@ -1,6 +1,6 @@
 import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext } from '@nestjs/common';
-import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
-import { describeValue } from '../../common/describe.js';
+import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
 import { strictest, type BatchResult, type OnError } from '../../core/contract.js';
 import { Decision } from '../../core/decision.js';
@@ -14,6 +14,7 @@ import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { callUserFunction } from '../options/user-functions.js';
+import { Warnings } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import {
   problemDetails,
@@ -22,7 +23,7 @@ import {
 } from '../transports/rate-limit-exceeded.exception.js';
 import { Transports } from '../transports/transports.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
-import type { CountedRequest } from './request-hits.js';
+import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
 import { throwRefusal } from './throw-refusal.js';
@@ -38,11 +39,15 @@ export class RequestDecider {
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
     @Inject(Transports) private readonly transports: Transports,
     @Inject(Reservations) private readonly reservations: Reservations,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
-  /** @throws the transport's error if a limit refuses the request, or if the store fails and `onError` is `'deny'` */
-  decide(request: CountedRequest, hits: readonly PolicyHit[]): Awaitable<true> {
-    return chain(this.#consume(request, hits), (result) => this.#answer(request, hits, result));
+  /**
+   * @throws the transport's error if a limit refuses the request, or if the store fails and `onError` is `'deny'`; else the
+   * failure of a policy's function, after the other policies have counted the request
+   */
+  decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
+    return chain(this.#consume(request, found.hits), (result) => this.#answer(request, found, result));
   }
 
   #consume({ context, transport }: CountedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
@@ -61,7 +66,8 @@ export class RequestDecider {
     });
   }
 
-  #answer(request: CountedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<true> {
+  #answer(request: CountedRequest, found: FoundHits, result: BatchResult): Awaitable<true> {
+    const { hits } = found;
     const { context, transport, handler, policies } = request;
     const holder = transport.stateHolder(context);
     const before = stateFor(holder, handler);
@@ -75,10 +81,13 @@ export class RequestDecider {
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
-    if (result.allowed) return true;
-    // Interceptors do not run for a refused request, so none could settle it.
+    const hasFailed = 'failure' in found;
+    if (result.allowed && !hasFailed) return true;
+    // Interceptors do not run after a guard throws, so none could settle it.
     if (transport.onAnswer === undefined)
       void this.reservations.settle(context, transport, { success: false });
+    if (result.allowed) throw found.failure;
+    if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
   }
@@ -92,14 +101,28 @@ export class RequestDecider {
     ];
   }
 
-  #refuse(
+  #refuse(request: CountedRequest, decision: Decision, policy?: RoutePolicy): Awaitable<never> {
+    const { errorFactory } = this.options;
+    if (errorFactory === undefined) return this.#refuseByDefault(request, decision, policy);
+    return chain(
+      settled(() => errorFactory(decision, request.context)),
+      (made) => {
+        if (made instanceof Error) throw made;
+        this.warnings.once(
+          'errorFactory',
+          `RateLimitModule: the function "errorFactory" must return an Error, so the default one is thrown; got ${describeValue(made)}.`,
+        );
+        return this.#refuseByDefault(request, decision, policy);
+      },
+    );
+  }
+
+  #refuseByDefault(
     { context, transport }: CountedRequest,
     decision: Decision,
     policy?: RoutePolicy,
   ): Awaitable<never> {
-    const { errorFactory, errorFormat } = this.options;
-    if (errorFactory !== undefined) throw errorFactory(decision, context);
-    const isProblem = errorFormat === 'problem';
+    const isProblem = this.options.errorFormat === 'problem';
     return chain(this.#messageOf(policy, decision, context), (message) => {
       const exception = new RateLimitExceededException(decision, message, (body) =>
         isProblem ? problemDetails(decision, body.message) : body,
@@ -117,7 +140,9 @@ export class RequestDecider {
     const { errorMessage, where = 'RateLimitModule' } =
       policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
     if (typeof errorMessage !== 'function') return errorMessage;
-    return callUserFunction(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
+    return callUserFunction(where, 'errorMessage', () =>
+      chain(errorMessage(decision, context), (message) => assertText(where, message)),
+    );
   }
 }
 
@@ -135,4 +160,10 @@ function assertText(where: string, message: unknown): string {
   throw new ResolverError(
     `${where}: the function "errorMessage" must return a string; got ${describeValue(message)}.`,
   );
+}
+
+/** Returns the value that a function returns or throws, or that its promise settles to. */
+function settled(call: () => Awaitable<unknown>): Awaitable<unknown> {
+  const made = attempt(call);
+  return isPromise(made) ? made.catch((error: unknown) => error) : made;
 }

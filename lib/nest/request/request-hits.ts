@@ -1,13 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { all, chain, type Awaitable } from '../../common/awaitable.js';
+import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { describeValue } from '../../common/describe.js';
 import { assertCost } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
-import type { IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
-import { IdentityWarnings } from '../identities/identity-warnings.js';
+import type { EarlyLookup, IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
+import { LateUserDetector } from '../identities/late-user-detector.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { callUserFunction } from '../options/user-functions.js';
+import { Warnings } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { Plans } from './plans.js';
@@ -23,6 +25,13 @@ export interface CountedRequest extends IdentifiedRequest {
   identities: Map<IdentitySource, Awaitable<string>> | undefined;
 }
 
+/** The hits of a request. */
+export interface FoundHits {
+  readonly hits: readonly PolicyHit[];
+  /** The error of the first policy whose function failed, while others count; absent for none. */
+  readonly failure?: unknown;
+}
+
 /**
  * Resolves the hits of a request: the limits, the identity and the cost of each policy. Synchronous unless a function of the
  * application returns a promise.
@@ -33,36 +42,63 @@ export class RequestHits {
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
     @Inject(Plans) private readonly plans: Plans,
-    @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
+    @Inject(LateUserDetector) private readonly lateUsers: LateUserDetector,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   /**
-   * @throws ResolverError if a function of the application throws or returns an invalid value; its `HttpException` is passed on
+   * @throws ResolverError if a function of the application throws or returns an invalid value, and no other policy counts the
+   * request; its `HttpException` is passed on
    */
-  find(request: CountedRequest): Awaitable<PolicyHit[]> {
+  find(request: CountedRequest): Awaitable<FoundHits> {
     const { skip } = this.options;
     if (skip === undefined) return this.#findAll(request);
     return chain(
-      callUserFunction('RateLimitModule', 'skip', () => skip(request.context)),
-      (skipped) => (skipped ? [] : this.#findAll(request)),
+      this.#isSkipped('RateLimitModule', () => skip(request.context)),
+      (skipped) => (skipped ? { hits: [] } : this.#findAll(request)),
     );
   }
 
-  #findAll(request: CountedRequest): Awaitable<PolicyHit[]> {
+  #findAll(request: CountedRequest): Awaitable<FoundHits> {
     const { policies } = request;
     const [first] = policies;
-    if (first === undefined) return [];
-    if (policies.length === 1) return this.#hitsOn(first, request);
-    return chain(all(policies.map((policy) => this.#hitsOn(policy, request))), (hits) =>
-      mergeSameCell(hits.flat()),
-    );
+    if (first === undefined) return { hits: [] };
+    if (policies.length === 1) return chain(this.#hitsOn(first, request), (hits) => ({ hits }));
+    return chain(all(policies.map((policy) => this.#tryHitsOn(policy, request))), (found) => {
+      const hits = mergeSameCell(found.flatMap((one) => one.hits));
+      const failed = found.find((one) => 'failure' in one);
+      return failed === undefined ? { hits } : { hits, failure: failed.failure };
+    });
+  }
+
+  /** Returns the failure of a policy, so that the others still count. */
+  #tryHitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<FoundHits> {
+    const hits = this.#hitsOn(policy, request);
+    return isPromise(hits)
+      ? hits.then(
+          (found) => ({ hits: found }),
+          (failure: unknown) => ({ hits: [], failure }),
+        )
+      : { hits };
+  }
+
+  /** Calls a function `skip`. If it returns anything but a boolean, the request counts, and a warning is logged once. */
+  #isSkipped(where: string, skip: () => unknown): Awaitable<boolean> {
+    return chain(callUserFunction(where, 'skip', skip), (skipped) => {
+      if (typeof skipped === 'boolean') return skipped;
+      this.warnings.once(
+        `skip ${where}`,
+        `${where}: the function "skip" must return a boolean, so the request counts; got ${describeValue(skipped)}.`,
+      );
+      return false;
+    });
   }
 
   #hitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<PolicyHit[]> {
     const { skip, where } = policy;
     if (skip === undefined) return this.#count(policy, request);
     return chain(
-      callUserFunction(where, 'skip', () => skip(request.context)),
+      this.#isSkipped(where, () => skip(request.context)),
       (skipped) => (skipped ? [] : this.#count(policy, request)),
     );
   }
@@ -83,7 +119,7 @@ export class RequestHits {
     const { plans, limitsFor, limits, where } = policy;
     const { context } = request;
     if (plans !== undefined) {
-      request.plan ??= { resolved: this.plans.resolve(context) };
+      request.plan ??= { resolved: this.#planOf(policy, request) };
       return chain(request.plan.resolved, (plan) => {
         const known = this.plans.limitsOf(policy, plan);
         return known === limits && limitsFor
@@ -94,12 +130,24 @@ export class RequestHits {
     return limitsFor === undefined ? limits : callUserFunction(where, 'limits', () => limitsFor(context));
   }
 
+  #planOf({ phase, where }: RoutePolicy, request: CountedRequest): ReturnType<Plans['resolve']> {
+    const resolve = (): ReturnType<Plans['resolve']> => this.plans.resolve(request.context);
+    if (phase === 'afterAuth' || this.options.plan === undefined) return resolve();
+    return chain(resolve(), (found) => {
+      this.lateUsers.watch(request, { option: 'plan', found, repeat: resolve }, where);
+      return found;
+    });
+  }
+
   #identityFor({ source, phase, where }: RoutePolicy, request: CountedRequest): Awaitable<string> {
     let identity = request.identities?.get(source);
     if (identity === undefined) {
-      if (phase === 'beforeAuth' && source.isOfUser) this.identityWarnings.watchUser(request, where);
+      const observe =
+        phase === 'beforeAuth' && source.mayReadUser
+          ? (lookup: EarlyLookup): void => this.lateUsers.watch(request, lookup, where)
+          : undefined;
       identity = chain(
-        callUserFunction(where, 'key', () => source.resolve(request)),
+        callUserFunction(where, 'key', () => source.resolve(request, observe)),
         (found) => found ?? this.addresses.identityFor(request),
       );
       request.identities ??= new Map();

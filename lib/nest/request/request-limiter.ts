@@ -1,5 +1,6 @@
 import { ForbiddenException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
+import { shownByName } from '../../common/inspection.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { httpTransport } from '../transports/http.transport.js';
@@ -16,6 +17,7 @@ import { throwRefusal } from './throw-refusal.js';
  * policy, however often it is checked. Synchronous over memory storage.
  */
 @Injectable()
+@shownByName
 export class RequestLimiter {
   constructor(
     @Inject(Transports) private readonly transports: Transports,
@@ -69,7 +71,7 @@ export class RequestLimiter {
   ): Awaitable<boolean> {
     if (!this.addresses.hasLists) return this.#count(context, transport, handler, policies);
     return chain(this.addresses.resolve(context, transport), (address) => {
-      switch (this.addresses.verdict(address)) {
+      switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
           return true;
         case 'deny': {
@@ -107,8 +109,10 @@ export class RequestLimiter {
       plan: undefined,
       identities: undefined,
     };
-    return chain(this.hits.find(request), (hits) =>
-      hits.length === 0 ? true : this.decider.decide(request, hits),
-    );
+    return chain(this.hits.find(request), (found) => {
+      if (found.hits.length > 0) return this.decider.decide(request, found);
+      if ('failure' in found) throw found.failure;
+      return true;
+    });
   }
 }

@@ -1,4 +1,5 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { all, attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
@@ -34,9 +35,11 @@ export class Reservations {
   ): Promise<void> {
     // What another limit refused has not been tried.
     const isRefused = stateOf(transport.stateHolder(context))?.decision?.allowed === false;
-    const unwanted = reserved.filter(
-      ({ policies }) => isRefused || !policies.some((policy) => this.#counts(policy, context, outcome)),
+    const counted = all(
+      reserved.map(({ policies }) => (isRefused ? false : this.#anyCounts(policies, context, outcome))),
     );
+    const counts = isPromise(counted) ? await counted : counted; // stays synchronous while the functions do
+    const unwanted = reserved.filter((_reservation, index) => counts[index] !== true);
     if (unwanted.length === 0) return;
     try {
       await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
@@ -46,14 +49,28 @@ export class Reservations {
   }
 
   /** Returns whether a request counts for a policy. A request that its client gave up counts, or each try would be free. */
-  #counts({ count, where }: RoutePolicy, context: ExecutionContext, outcome: RequestOutcome): boolean {
+  #counts(
+    { count, where }: RoutePolicy,
+    context: ExecutionContext,
+    outcome: RequestOutcome,
+  ): Awaitable<boolean> {
     if (outcome.aborted === true) return true;
-    try {
-      return count?.(context, outcome) !== false;
-    } catch (error) {
+    const keep = (error: unknown): true => {
       logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
       return true;
-    }
+    };
+    const answer = attempt(() => chain(count?.(context, outcome), (counts) => counts !== false));
+    return isPromise(answer) ? answer.catch(keep) : answer;
+  }
+
+  #anyCounts(
+    policies: readonly RoutePolicy[],
+    context: ExecutionContext,
+    outcome: RequestOutcome,
+  ): Awaitable<boolean> {
+    return chain(all(policies.map((policy) => this.#counts(policy, context, outcome))), (counts) =>
+      counts.includes(true),
+    );
   }
 }
 

@@ -25,6 +25,7 @@ import {
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { isRouteHandler, routeId } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
+import { shownByName } from '../../common/inspection.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
@@ -40,6 +41,7 @@ interface ControllerRoutes {
 
 /** Compiles the policies of every handler when the application starts, and looks them up by handler. */
 @Injectable()
+@shownByName
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #scanner = new MetadataScanner();

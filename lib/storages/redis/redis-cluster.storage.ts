@@ -1,6 +1,6 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyCluster, openCluster } from './redis-client.js';
+import { assertUsable, copyCluster, openCluster, type RedisClient } from './redis-client.js';
 import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
@@ -51,11 +51,11 @@ export class RedisClusterStorage extends RedisScriptStorage {
     super({ keyPrefix, clock, timeout }, open, owned, true);
   }
 
-  protected override primaries(): readonly Redis[] {
-    return (this.client as Cluster).nodes('master');
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return (client as Cluster).nodes('master');
   }
 
-  protected override checkedTags(): readonly string[] {
-    return tagsOfAll((this.client as Cluster).slots.map(([primary]) => primary));
+  protected override checkedTags(client: RedisClient): readonly string[] {
+    return tagsOfAll((client as Cluster).slots.map(([primary]) => primary));
   }
 }

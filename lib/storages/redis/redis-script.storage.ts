@@ -31,7 +31,7 @@ const CHECK = {
 /** Base class of the Redis storages. Scripts decide batches, over one client. */
 export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
-  protected readonly client: RedisClient;
+  readonly #client: RedisClient;
   readonly #ownsClient: boolean;
   readonly #now: () => string;
   readonly #plans = new BatchPlans();
@@ -53,7 +53,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     super(options);
     const client = open(this.timeout);
     const { clock } = options;
-    this.client = client;
+    this.#client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
@@ -74,11 +74,13 @@ export abstract class RedisScriptStorage extends ServerStorage {
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
   }
 
-  /** The servers that hold keys. */
-  protected abstract primaries(): readonly Redis[];
+  // Subclasses get the client as an argument: as a property, it would be shown with its password.
+
+  /** Returns the servers that hold keys. */
+  protected abstract primariesOf(client: RedisClient): readonly Redis[];
 
   /** Returns hash tags whose keys cover every primary. */
-  protected checkedTags(): readonly string[] {
+  protected checkedTags(_client: RedisClient): readonly string[] {
     return ['0'];
   }
 
@@ -113,8 +115,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
         .filter(({ limit }) => limit.strategy === 'moving-window')
         .map(({ limit }) => logKey(key, limit));
       return [
-        this.call(() => this.client.hdel(key, ...fields)),
-        ...(logs.length > 0 ? [this.call(() => this.client.unlink(...logs))] : []),
+        this.call(() => this.#client.hdel(key, ...fields)),
+        ...(logs.length > 0 ? [this.call(() => this.#client.unlink(...logs))] : []),
       ];
     });
     await Promise.all(removals);
@@ -122,23 +124,23 @@ export abstract class RedisScriptStorage extends ServerStorage {
 
   /** Resolves if every primary accepts the writes of a decision. */
   protected override async probe(): Promise<void> {
-    await Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag)));
+    await Promise.all(this.checkedTags(this.#client).map((tag) => this.#checkWriting(tag)));
   }
 
   override async reset(): Promise<number> {
     const counts = await this.call(() =>
-      Promise.all(this.primaries().map((server) => this.#resetServer(server))),
+      Promise.all(this.primariesOf(this.#client).map((server) => this.#resetServer(server))),
     );
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
   protected override release(): void {
-    if (this.#ownsClient) this.client.disconnect();
+    if (this.#ownsClient) this.#client.disconnect();
   }
 
   /** Replaces a connection that may be dead. One that is still connecting has its own timeout, and is kept. */
   override reconnect(): void {
-    if (this.#ownsClient && !this.closed && this.client.status === 'ready') this.client.disconnect(true);
+    if (this.#ownsClient && !this.closed && this.#client.status === 'ready') this.#client.disconnect(true);
   }
 
   async #resetServer(server: Redis): Promise<number> {
@@ -169,7 +171,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
   ): Promise<readonly (BatchResult | Error)[]> {
     const { name, lua } = plan.script(step);
     if (!this.#defined.has(name)) {
-      this.client.defineCommand(name, { lua });
+      this.#client.defineCommand(name, { lua });
       this.#defined.add(name);
     }
     const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
@@ -187,7 +189,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
 
   /** Runs a script that has been defined. */
   async #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
-    const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
+    const commands = this.#client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
     return (await commands[name]?.(...args)) as T;
   }
 
@@ -195,8 +197,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   protected override call<T>(call: () => Promise<T>): Promise<T> {
     return super.call(async () => {
       if (this.#connected !== undefined) await this.#connected;
-      if (this.#ownsClient && this.client.status !== 'ready') {
-        const reason = this.#lastError === undefined ? this.client.status : messageOf(this.#lastError);
+      if (this.#ownsClient && this.#client.status !== 'ready') {
+        const reason = this.#lastError === undefined ? this.#client.status : messageOf(this.#lastError);
         throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
       }
       return call().catch(throwWithoutCommand);

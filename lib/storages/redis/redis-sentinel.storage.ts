@@ -1,6 +1,6 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { openSentinel } from './redis-client.js';
+import { openSentinel, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
 /** Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to `ioredis`. */
@@ -39,7 +39,7 @@ export class RedisSentinelStorage extends RedisScriptStorage {
     super({ keyPrefix, clock, timeout }, open, true, false);
   }
 
-  protected override primaries(): readonly Redis[] {
-    return [this.client as Redis];
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return [client as Redis];
   }
 }

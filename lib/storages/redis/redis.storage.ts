@@ -1,6 +1,6 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyRedis, openRedis } from './redis-client.js';
+import { assertUsable, copyRedis, openRedis, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
 /** Options for a client that is given instead of a URI. */
@@ -55,7 +55,7 @@ export class RedisStorage extends RedisScriptStorage {
     super({ keyPrefix, clock, timeout }, open, owned, false);
   }
 
-  protected override primaries(): readonly Redis[] {
-    return [this.client as Redis];
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return [client as Redis];
   }
 }

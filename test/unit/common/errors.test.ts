@@ -22,7 +22,15 @@ describe('Every error of the library', () => {
     expect(error.code).toBe(code);
     expect(error.help).toBe(`docs/errors.md#${code.toLowerCase()}`);
     expect(String(error)).toBe(`${name}: ${error.message}`);
-    expect(error.stack).toContain('errors.test');
+    expect(error.stack).toMatch(new RegExp(`^${name}: `));
+  });
+
+  it('has the stack of its caller, and a ResolverError only the line of the function that failed', () => {
+    const cause = new Error('No tenant.');
+    const [, line = ''] = (cause.stack ?? '').split('\n');
+    expect(new StorageError('Wrong.').stack).toContain('errors.test');
+    expect(new ResolverError('Wrong.', { cause }).stack).toBe(`ResolverError: Wrong.\n${line}`);
+    expect(new ResolverError('Wrong.').stack).toBe('ResolverError: Wrong.');
   });
 
   it('keeps what caused it', () => {

@@ -1,7 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { createHash } from 'node:crypto';
-import { identityOf, joinIdentities, hashedIdentity } from '../../../lib/common/identity.js';
+import {
+  boundedIdentity,
+  encodeIdentifier,
+  identityOf,
+  joinIdentities,
+  hashedIdentity,
+} from '../../../lib/common/identity.js';
 
 const digest = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
 
@@ -125,5 +131,15 @@ describe('The identity of several parts', () => {
       ],
     ] as const;
     expect(new Set(distinct.map(join)).size).toBe(distinct.length);
+  });
+});
+
+describe('An identity without a type', () => {
+  it('is a digest beyond 128 characters, which no identifier spells', () => {
+    const long = `LIMITER/${'x'.repeat(121)}`;
+    expect(boundedIdentity(long.slice(0, 128))).toBe(long.slice(0, 128));
+    expect(boundedIdentity(long)).toBe(`%#:${digest(long)}`);
+    expect(boundedIdentity(long)).not.toBe(boundedIdentity(`${long}x`));
+    expect(encodeIdentifier(`%#:${digest(long)}`)).not.toBe(boundedIdentity(long));
   });
 });

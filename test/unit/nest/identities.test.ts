@@ -5,15 +5,16 @@ import { ClientAddresses } from '../../../lib/nest/identities/client-addresses.j
 import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
+import { Warnings } from '../../../lib/nest/options/warnings.js';
 import type { InjectedFunctions } from '../../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
-import { Warnings } from '../../../lib/nest/options/warnings.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 
 function sourceOf(key: RateLimitKey): IdentitySource {
   const options = resolveOptions({});
-  const addresses = new ClientAddresses(options, new Warnings());
-  return new IdentitySources(options, {} as InjectedFunctions, addresses).for(key, 'The test');
+  const warnings = new Warnings();
+  const addresses = new ClientAddresses(options, warnings);
+  return new IdentitySources(options, {} as InjectedFunctions, addresses, warnings).for(key, 'The test');
 }
 
 function identityOf(key: RateLimitKey, headers: unknown): unknown {

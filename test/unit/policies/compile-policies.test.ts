@@ -280,7 +280,7 @@ describe('What a policy asks for', () => {
   });
 
   it('is which outcomes count, as a function of them', () => {
-    const countOf = (count: Declaration['count']): boolean[] | undefined => {
+    const countOf = (count: Declaration['count']): unknown[] | undefined => {
       const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
       return policy?.count && [true, false].map((success) => policy.count?.('context', { success }) ?? false);
     };

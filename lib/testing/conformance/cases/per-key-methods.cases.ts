@@ -69,6 +69,22 @@ for (const [strategy, Limiter] of countingLimiters) {
 }
 
 topic.add(
+  'a long identifier shares one count by limiter, keyFor and clear',
+  counters,
+  async ({ storage }) => {
+    const limiter = new FixedWindowRateLimiter(storage);
+    const long = 'a/b'.repeat(1000);
+    const longKey = item.keyFor('user', long);
+    equal(await limiter.hit(item, 'user', long), true);
+    equal(await storage.incr(longKey, item.getExpiry()), 2);
+    equal(await storage.get(longKey), 2);
+    equal(await storage.get(item.keyFor('user', `${long}c`)), 0);
+    await storage.clear(longKey);
+    equal((await limiter.getWindowStats(item, 'user', long)).remaining, 3);
+  },
+);
+
+topic.add(
   'acquireEntry takes an entry while there is room',
   ['moving-window'],
   async ({ storage, clock }) => {
