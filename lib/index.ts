@@ -33,7 +33,7 @@ export {
 } from './nest/transports/rate-limit-exceeded.exception.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
 export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
-export { RateLimitMiddleware } from './nest/rate-limit.middleware.js';
+export { applyRateLimits, RateLimitMiddleware } from './nest/rate-limit.middleware.js';
 export type {
   PlanFunction,
   PlanResolver,

@@ -25,7 +25,10 @@ export abstract class RateLimitError extends Error {
   }
 }
 
-/** A limit could not be parsed. Carries the input, the zero-based position at which parsing stopped, and what was expected there. */
+/**
+ * A limit could not be parsed. Carries the input, the zero-based position at which parsing stopped,
+ * and what was expected there.
+ */
 export class RateLimitParseError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_PARSE';
 
@@ -80,7 +83,10 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error ? (error as { code?: unknown }).code : undefined;
 }
 
-/** A function of the application (`key`, `cost`, `skip`, …) threw or returned an invalid value; `cause` holds what it threw. */
+/**
+ * A function of the application (`key`, `cost`, `skip`, …) threw or returned an invalid value;
+ * `cause` holds what it threw.
+ */
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
 }
@@ -90,7 +96,8 @@ export class WaitTimeoutError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_WAIT';
 
   /**
-   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if unknown because others are ahead
+   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if
+   *   unknown because others are ahead
    * @param maxWait ms
    */
   constructor(

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterTime, MAX_TIMER_MS } from '../common/time.js';
-import { unlessGivenUp } from '../common/give-up.js';
+import { startDeadline, MAX_TIMER_MS } from '../common/time.js';
+import { withCancellation } from '../common/cancellation.js';
 import { describeValue } from '../common/describe.js';
 import { WaitTimeoutError } from '../common/errors.js';
 
@@ -79,10 +79,10 @@ function waitForTurn(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   signal?.throwIfAborted();
-  return unlessGivenUp(ahead, (giveUp) => {
-    const abort = (): void => giveUp(signal?.reason);
-    const timeOut = (): void => giveUp(new WaitTimeoutError(undefined, maxWait));
-    const forget = deadline === Infinity ? () => undefined : afterTime(deadline, timeOut);
+  return withCancellation(ahead, (cancel) => {
+    const abort = (): void => cancel(signal?.reason);
+    const timeOut = (): void => cancel(new WaitTimeoutError(undefined, maxWait));
+    const forget = deadline === Infinity ? () => undefined : startDeadline(deadline, timeOut);
     signal?.addEventListener('abort', abort);
     return () => {
       signal?.removeEventListener('abort', abort);

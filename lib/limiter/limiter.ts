@@ -123,12 +123,12 @@ export abstract class Limiter<Limits> {
   /** Returns the cost to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
-    const settled = isDecision(given)
+    const settled: Awaitable<unknown> = isDecision(given)
       ? settleDecision(this.storage, given, () => 0)
       : this.storage.settle(
           this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
         );
-    return chain<unknown, void>(settled, () => undefined);
+    return chain(settled, () => undefined);
   }
 
   /** Removes the counts. */

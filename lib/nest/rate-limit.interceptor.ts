@@ -10,12 +10,12 @@ import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
 import { Transports } from './transports/transports.js';
 
-/** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */
+/** Calls whose outcome is known. If the interceptor is bound twice, the inner one settles the call. */
 const settled = new WeakSet();
 
 /**
- * Tells limits that count by outcome how a request ended, where no HTTP response does: bind it to the resolvers, gateways and
- * message handlers that have such limits.
+ * Settles limits that count by outcome on transports without an HTTP response. Bind it to the resolvers, gateways and message
+ * handlers that have such limits.
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-import { afterTime } from '../common/time.js';
+import { startDeadline } from '../common/time.js';
 
 /** What has to happen by a time, unless it is called off. */
 interface Deadline {
@@ -29,7 +29,7 @@ export class Deadlines {
   begin(miss: () => void): () => boolean {
     const deadline: Deadline = { end: performance.now() + this.length, miss };
     this.#queue.push(deadline);
-    this.#callOff ??= afterTime(deadline.end, () => this.#end());
+    this.#callOff ??= startDeadline(deadline.end, () => this.#end());
     return () => {
       const inTime = deadline.miss !== undefined;
       deadline.miss = undefined;
@@ -57,6 +57,6 @@ export class Deadlines {
     this.#queue.splice(0, this.#head);
     this.#head = 0;
     const [oldest] = this.#queue;
-    this.#callOff = oldest && afterTime(oldest.end, () => this.#end());
+    this.#callOff = oldest && startDeadline(oldest.end, () => this.#end());
   }
 }

@@ -84,7 +84,8 @@ function settleOne(cells: Cells, settlement: Settlement, now: number): Outcome {
   if (settled.state !== state) cells.set(identity, limit, settled.state);
   if (of !== 'current' && of.pending === true) {
     const reserved = cells.getBlock(identity, limit);
-    cells.setBlock(identity, limit, block.settle(reserved, limit, cost, of.at, now));
+    if (reserved !== undefined)
+      cells.setBlock(identity, limit, block.settle(reserved, limit, cost, of.at, now));
   }
   const draft: Draft = {
     ...bareHit(settlement),

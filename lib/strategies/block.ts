@@ -87,10 +87,15 @@ export const block = {
     return block.expiresAt(next, rule) > now ? next : undefined;
   },
 
+  /** Returns the epoch ms at which the last reservation is dropped, if nobody settles it; 0 if there is none. */
+  reservedUntil({ start, pending, before }: BlockState, { period }: BlockRule): number {
+    if (pending > 0) return start + 2 * period;
+    return before > 0 ? start + period : 0;
+  },
+
   expiresAt(state: BlockState, rule: BlockRule): number {
-    const forgotten = state.until > 0 ? state.until + longest(rule) : 0;
-    if (state.pending > 0) return Math.max(forgotten, state.start + 2 * rule.period);
-    return state.before > 0 ? Math.max(forgotten, state.start + rule.period) : forgotten;
+    const levelEnd = state.until > 0 ? state.until + longest(rule) : 0;
+    return Math.max(levelEnd, block.reservedUntil(state, rule));
   },
 
   encode: ({ until, level, start, pending, before }: BlockState): number[] =>

@@ -15,7 +15,7 @@ import {
 import { conformanceCases, runConformanceCase, type OpenStorage } from 'nestjs-limits/testing';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 
-/** A storage that does one thing wrong, and the topics whose cases have to notice. */
+/** A storage with one fault, and the topics whose cases must fail. */
 interface Broken {
   open: OpenStorage;
   noticedBy: readonly string[];
@@ -58,7 +58,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingCells((cell) => ({ ...cell, identity: cell.identity.slice(0, 250) })),
     noticedBy: ['keys'],
   },
-  'does not tell upper from lower case': {
+  'ignores upper and lower case': {
     open: changingCells((cell) => ({ ...cell, identity: cell.identity.toLowerCase() })),
     noticedBy: ['keys'],
   },
@@ -74,7 +74,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ id: 'all' })),
     noticedBy: ['keys', 'batches'],
   },
-  'counts the limits of every amount apart': {
+  'counts limits of different amounts separately': {
     open: changingLimits(({ id, amount }) => ({ id: `${id} ${amount}` })),
     noticedBy: ['keys'],
   },
@@ -90,7 +90,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(({ block }) => ({ block: block.slice(0, 1) })),
     noticedBy: ['blocks'],
   },
-  'takes when it is asked to look': {
+  'consumes when it peeks': {
     open: changing((storage) => ({
       peek: (batch) => ({ ...storage.consume(batch), outcomes: storage.peek(batch).outcomes }),
     })),
@@ -163,7 +163,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changing((storage) => ({ remove: (cells) => storage.remove(cells.slice(0, 1)) })),
     noticedBy: ['lifecycle', 'per-key methods'],
   },
-  'reads the time of the machine': {
+  'reads the clock of the machine': {
     open: ({ keyPrefix }) => new MemoryStorage({ keyPrefix }),
     noticedBy: ['boundaries', 'clocks'],
   },
@@ -172,14 +172,14 @@ const broken: Readonly<Record<string, Broken>> = {
       new MemoryStorage({ keyPrefix, clock: { now: () => clock.now() - (clock.now() % 2) } }),
     noticedBy: ['boundaries', 'blocks'],
   },
-  'tells times in whole seconds': {
+  'reports times in whole seconds': {
     open: changingOutcomes((outcome) => ({
       ...outcome,
       retryAfter: Math.ceil(outcome.retryAfter / 1000) * 1000,
     })),
     noticedBy: ['boundaries', 'clocks'],
   },
-  'tells the end of the window for resetTime': {
+  'reports the end of the window as resetTime': {
     open: changingOutcomes((outcome, now) => ({ ...outcome, resetTime: now + outcome.limit.period })),
     noticedBy: ['boundaries', 'costs'],
   },
@@ -192,7 +192,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['batches', 'costs'],
   },
-  'decides before others have written': {
+  'decides before earlier calls have written': {
     open: changing((storage) => ({
       consume: async (batch) => {
         const foretold = storage.peek(batch);
@@ -257,7 +257,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['lifecycle'],
   },
-  'tells of an error of another kind when it is closed': {
+  'throws an error of another kind once it is closed': {
     open: changing((storage) => ({
       peek: (batch) => {
         if (!storage.check()) throw new TypeError('connection is undefined');
@@ -269,7 +269,7 @@ const broken: Readonly<Record<string, Broken>> = {
 };
 
 describe.each(Object.entries(broken))('a storage that %s', (_name, { open, noticedBy }) => {
-  it.each(noticedBy)('is noticed by the cases on %s', async (topic) => {
+  it.each(noticedBy)('fails cases on %s', async (topic) => {
     const cases = conformanceCases.filter((each) => each.topic === topic);
     expect(cases.length).toBeGreaterThan(0);
     for (const each of cases) {
@@ -283,7 +283,7 @@ describe.each(Object.entries(broken))('a storage that %s', (_name, { open, notic
   });
 });
 
-/** The methods of a storage that a broken one does in its own way. */
+/** The methods that a broken storage overrides. */
 type Changes = Partial<{
   consume: (batch: readonly Hit[]) => Awaitable<BatchResult>;
   peek: (batch: readonly Hit[]) => Awaitable<BatchResult>;
@@ -294,7 +294,7 @@ type Changes = Partial<{
   close: () => Awaitable<void>;
 }>;
 
-/** Opens memory storages with some methods replaced; the replacements are given an intact storage over the same cells. */
+/** Opens memory storages with some methods replaced. The replacements receive an intact storage over the same cells. */
 function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
   return (options) => {
     const intact = new MemoryStorage(options);
@@ -316,7 +316,7 @@ function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
   };
 }
 
-/** Cells are changed on their way in, and told of as they were given. */
+/** Changes cells before they reach the storage, and restores the given ones in the results. */
 function changingCells(change: <C extends Cell>(cell: C) => C): OpenStorage {
   return changing((storage) => ({
     consume: (batch) => toldAs(batch, storage.consume(batch.map(change))),
@@ -351,7 +351,7 @@ function changingOutcomes(change: (outcome: Outcome, now: number) => Outcome): O
   }));
 }
 
-/** Opens compare-and-set storages over one server that is broken. */
+/** Opens compare-and-set storages over one broken server. */
 function sharedMap(breakServer: (server: MapCasServer) => void): OpenStorage {
   const server = new MapCasServer();
   breakServer(server);

@@ -17,7 +17,7 @@ import { startEtcd } from '../support/servers/etcd.js';
 import type { Server } from '../support/servers/server-process.js';
 
 const HOUR = 3_600_000;
-/** What is tested here is not speed, and the machine may be busy. */
+/** Long timeout, since the machine may be busy. */
 const timeout = 20_000;
 const uri = serverUri('ETCD') ?? '';
 
@@ -48,7 +48,7 @@ describe('on a server of its own', () => {
     return storage;
   }
 
-  /** The units that are counted under a limit, as a process says that has just begun. */
+  /** Returns the units that a limit has counted, as a new process reads them. */
   async function used(limit: Limit, identity = 'somebody'): Promise<number> {
     const { outcomes } = await open().peek(hits(limit, identity));
     return limit.amount - (outcomes[0]?.remaining ?? 0);
@@ -70,11 +70,11 @@ describe('on a server of its own', () => {
       'a refused hit': [{ Txn: 1 }, () => storage.consume(hits(hourly({ amount: 1 })))],
       'a look': [{ Txn: 1 }, () => storage.peek(hits(hourly()))],
       'a look after a hit of another process': [{ Txn: 1 }, () => storage.peek(hits(hourly(), 'shared'))],
-      '50 hits at once': [
+      '50 concurrent hits': [
         { Txn: 2 },
         () => Promise.all(numbered(50).map(() => storage.consume(hits(hourly())))),
       ],
-      '50 hits at once, each of an identity of its own and of a common one': [
+      '50 concurrent hits, each on a separate identity and a common one': [
         { Txn: 2 },
         () =>
           Promise.all(

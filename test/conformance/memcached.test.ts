@@ -15,11 +15,11 @@ const socketUri = serverUri('MEMCACHED_UNIX') ?? '';
 
 const reason = 'Memcached does not list keys, and reset says so';
 const skip = {
-  'reset forgets everything and tells how many records that were': reason,
-  'reset forgets more records than one answer of a server lists': reason,
+  'reset removes everything and returns the number of records': reason,
+  'reset removes more records than one reply of a server lists': reason,
   'reset lifts blocks': reason,
   'reset leaves other key prefixes alone, however alike': reason,
-  'reset takes its key prefix by the letter, not as a pattern': reason,
+  'reset takes its key prefix literally, not as a pattern': reason,
 };
 
 describeStorage('MemcachedStorage over two servers', {

@@ -13,8 +13,8 @@ import { startRedis } from '../support/servers/redis.js';
 import { ask, type Server } from '../support/servers/server-process.js';
 
 /**
- * Keys and records, to the letter: instances of two versions count together while one replaces the other. Whoever changes one of
- * these makes a version that does not.
+ * The exact keys and records. Instances of two versions count together during a rolling update. A change of a key or record here
+ * breaks that.
  */
 
 const NOW = 4_000_000_000_000; // far ahead, so that nothing expires by a server's own clock
@@ -40,7 +40,7 @@ const batch: Hit[] = [
   },
 ];
 
-/** What two hits in two ms leave behind. */
+/** The records after two hits in two ms. */
 async function hitTwice(open: (options: StorageOptions) => Storage): Promise<void> {
   const clock = new ManualClock(NOW);
   const storage = open({ clock, keyPrefix: 'records' });
@@ -50,7 +50,7 @@ async function hitTwice(open: (options: StorageOptions) => Storage): Promise<voi
   await storage.close();
 }
 
-/** What Memcached and etcd keep, and whatever else extends `CasStorage`. */
+/** The records of Memcached, etcd and every other `CasStorage`. */
 const TEXT = JSON.stringify({
   '5zQwb0oY': [4000003600000, 4, 4000003600000],
   APbCxh0g: [4000003600001, 4, 4000000000000, 4000003600001],

@@ -6,7 +6,7 @@ import { ManualClock } from 'nestjs-limits/testing';
 import { startRedis } from '../support/servers/redis.js';
 import type { Server } from '../support/servers/server-process.js';
 
-/** Batches that share one call, and what a script writes. */
+/** Batches that share one call, and the records that a script writes. */
 
 let server: Server;
 let client: Redis;
@@ -31,7 +31,7 @@ function limitOf(strategy: StrategyName, id: string = strategy, amount = 5): Lim
 
 const keyOf = (identity: string): string => `nestjs-limits:{${identity}}`;
 
-/** Hits the limit once for each identity, in one call: whether each was allowed, or the message of its error. */
+/** Hits the limit once for each identity, in one call. Returns whether each was allowed, or the message of its error. */
 async function hitAll(limit: Limit, identities: readonly string[]): Promise<(boolean | string)[]> {
   const hits = identities.map(async (identity) => storage.consume([{ identity, limit, cost: 1 }]));
   const results = await Promise.allSettled(hits);
@@ -50,7 +50,7 @@ describe('an error of one batch of a call leaves its neighbours alone', () => {
     'RedisStorage failed: A stored text cannot be read: does something else write under our keyPrefix?';
 
   async function prepare(limit: Limit): Promise<void> {
-    await storage.consume([{ identity: 'earlier', limit, cost: 1 }]); // the server learns the script
+    await storage.consume([{ identity: 'earlier', limit, cost: 1 }]); // the server caches the script
     await client.config('RESETSTAT');
   }
 
@@ -128,7 +128,7 @@ describe('what is stored after two hits of 1 and 2, 1 s apart', () => {
     ['fixed-window-elastic-expiry', '1800000061000 3 61000'],
     ['moving-window', '1800000075000 1800000000000 0'],
     ['sliding-window-counter', '1800000120000 120000 3 0'],
-    ['token-bucket', '1800000036000 175000 35000 1000 3'],
+    ['token-bucket', '1800000036000 175000 35000 5'],
   ] as const)('%s', async (strategy, text) => {
     const limit = limitOf(strategy);
     clock.set(1_800_000_000_000);

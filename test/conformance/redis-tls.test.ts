@@ -14,18 +14,15 @@ import {
   until,
   type Server,
 } from '../support/servers/server-process.js';
-import { driverTimersEnded } from '../support/driver-timers.js';
 
-afterAll(driverTimersEnded);
-
-/** Clusters and sentinels over TLS, by names that no well-known authority has signed. */
+/** Clusters and sentinels over TLS, with a self-signed certificate for their names. */
 
 const run = promisify(execFile);
 const SERVICE = 'encrypted';
 
 let directory: string;
 let ca: Buffer;
-/** Arguments of a server that speaks TLS at a port, beside the plain one by which the tests ask it. */
+/** Arguments of a server with a TLS port, and a plain port for the tests. */
 let tlsArgs: (port: number) => string[];
 
 beforeAll(async () => {

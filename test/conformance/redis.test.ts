@@ -61,7 +61,7 @@ describe.each([true, false])('a given cluster client (duplicate: %s)', (duplicat
   });
 });
 
-describe('a given client that has a prefix of its own', () => {
+describe('a given client with a keyPrefix', () => {
   it.each([
     ['RedisStorage', () => new Redis(uri, { keyPrefix: 'app:' })],
     [
@@ -75,7 +75,7 @@ describe('a given client that has a prefix of its own', () => {
           redisOptions: { keyPrefix: 'app:' },
         }),
     ],
-  ])('lends a %s nothing of it, so that reset finds all keys', async (_name, open) => {
+  ])('does not add it to the keys of a %s, so that reset finds all of them', async (_name, open) => {
     const client = open();
     const options = { keyPrefix: 'prefixed' };
     const storage =

@@ -19,9 +19,10 @@ import {
   type RequestOutcome,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { request } from 'node:http';
+import { request, type Server } from 'node:http';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
+import { until } from '../support/http-exchange.js';
 
 interface WithHeaders {
   readonly headers: Record<string, string | undefined>;
@@ -127,6 +128,19 @@ class LoginController {
     return '';
   }
 
+  @Get('slow-function')
+  @RateLimit('2/minute', {
+    name: 'slow-function',
+    count: (_context, outcome) => {
+      outcomes.push(outcome);
+      return false;
+    },
+  })
+  async slowFunction() {
+    await gate;
+    return '';
+  }
+
   @Get('slow-success')
   @RateLimit('2/minute', { name: 'slow-success', count: 'success' })
   async slowSuccess() {
@@ -226,19 +240,16 @@ describeOverHttp('A limit that counts failures only', (start) => {
       open = resolve;
     });
     const url = await app.nest.getUrl();
+    let closed = 0;
+    (app.nest.getHttpServer() as Server).on('connection', (socket) => socket.once('close', () => closed++));
     for (const path of ['/slow', '/slow-success']) {
       const policy = path.slice(1);
       const aborted = request(url.replace('[::1]', '127.0.0.1') + path, { agent: false });
       aborted.on('error', () => undefined).end();
       while ((await left(app, policy)) === 2) await immediate();
       aborted.destroy();
-      await new Promise<void>((resolve) => {
-        aborted.once('close', () => {
-          resolve();
-        });
-      });
     }
-    await immediate();
+    await until(() => closed === 2);
     open();
     for (let turn = 0; turn < 20; turn++) await immediate();
     expect(await left(app, 'slow')).toBe(1);
@@ -356,6 +367,32 @@ describeOverHttp('A limit that counts by outcome', (start) => {
       { success: false, statusCode: 500 },
       { success: false, statusCode: 401 },
     ]);
+  });
+
+  it('is not asked about a request that its client gives up, which counts', async () => {
+    outcomes.length = 0;
+    const app = await start(limited([LoginController]));
+    let open: () => void = () => undefined;
+    gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const aborted = request(`${await app.nest.getUrl()}/slow-function`, { agent: false });
+    aborted.on('error', () => undefined).end();
+    let isClosed = false;
+    (app.nest.getHttpServer() as Server).once('connection', (socket) =>
+      socket.once('close', () => {
+        isClosed = true;
+      }),
+    );
+    while ((await left(app, 'slow-function')) === 2) await immediate();
+    aborted.destroy();
+    await until(() => isClosed);
+    open();
+    expect(await left(app, 'slow-function')).toBe(1);
+    expect(outcomes).toEqual([]);
+    expect((await app.get('/slow-function')).status).toBe(200);
+    expect(await left(app, 'slow-function')).toBe(1);
+    expect(outcomes).toEqual([{ success: true, statusCode: 200 }]);
   });
 
   it('gives back what does not count beside one whose function fails', async () => {

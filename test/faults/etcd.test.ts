@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -7,6 +5,7 @@ import { Etcd3, type ComparatorBuilder } from 'etcd3';
 import { createLimit, type Hit } from 'nestjs-limits';
 import { EtcdStorage, type EtcdStorageOptions } from 'nestjs-limits/etcd';
 import { base64, EtcdGateway } from '../support/etcd-gateway.js';
+import { runScript } from '../support/child-script.js';
 import { failureOf, untilServed } from '../support/failures.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { until, type Server } from '../support/servers/server-process.js';
@@ -81,7 +80,7 @@ describe('a server that is stopped', () => {
       process.kill(server.pid, 'SIGCONT');
     }
     await until(() => storage.check(), 'the storage to find the server');
-    // The first of the hundred was sent, and may be counted once the server goes on.
+    // The first of the hundred was sent, and may be counted once the server continues.
     expect([1, 2]).toContain(await used());
     expect((await untilServed(() => storage.consume(hit()))).allowed).toBe(true);
   });
@@ -166,7 +165,7 @@ describe('a storage that loses every race', () => {
       name: 'ConcurrentUpdateError',
       code: 'ERR_RATE_LIMIT_CONCURRENT_UPDATE',
     });
-    expect(client.races).toBe(32); // 16 attempts, each of which reads before it tries
+    expect(client.races).toBe(32); // 16 attempts, each with a read before it
     expect(await used()).toBe(0);
     client.close();
   });
@@ -231,22 +230,13 @@ describe('a process', () => {
         const hit = () =>
           storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', (error) => error.code);
         const before = await hit();
-        const underWay = hit();
+        const inFlight = hit();
         await storage.close();
-        await underWay;
+        await inFlight;
         const after = await hit();
         process.on('exit', () => console.log(JSON.stringify({ before, after })));
       `;
-      const child = spawn(
-        process.execPath,
-        ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
-        { stdio: ['ignore', 'pipe', 'pipe'] },
-      );
-      let output = '';
-      let errors = '';
-      child.stdout.on('data', (data) => (output += String(data)));
-      child.stderr.on('data', (data) => (errors += String(data)));
-      const [code] = (await once(child, 'close')) as [number];
+      const { code, output, errors } = await runScript(script);
       expect({ code, errors }).toEqual({ code: 0, errors: '' });
       expect(JSON.parse(output)).toEqual({
         before: what === 'a server' ? 'counted' : 'ERR_RATE_LIMIT_STORAGE',

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createLimit, type Hit } from 'nestjs-limits';
 import { MemcachedStorage, type MemcachedStorageOptions } from 'nestjs-limits/memcached';
+import { runScript } from '../support/child-script.js';
 import { failureOf, untilServed } from '../support/failures.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { ask, until, type Server } from '../support/servers/server-process.js';
@@ -55,7 +56,7 @@ describe('a server that is killed', () => {
     expect(await storage.check()).toBe(false);
     await server.restart();
     await until(() => storage.check(), 'the storage to find the server again');
-    expect(await used(storage)).toBe(0); // it forgets everything
+    expect(await used(storage)).toBe(0); // a restart loses everything
     await storage.consume(hits());
     expect(await used(storage)).toBe(1);
   });
@@ -199,7 +200,7 @@ describe('a connection that is cut in the middle of an answer', () => {
       expect([counted, counted + 1]).toContain(now);
       counted = now;
     }
-    // One `cas` for each hit whose `gets` was answered. None is sent twice.
+    // One `cas` for each hit whose `gets` was answered. No command is sent twice.
     expect(proxy.requests.match(/^(cas|add) /gm)).toHaveLength(counted);
   });
 
@@ -495,9 +496,9 @@ describe('TLS', () => {
   });
 
   it('sends nothing to a server without a trusted certificate', async () => {
-    let heard = '';
+    let received = '';
     const untrusted = createTlsServer({ key, cert: certificate }, (socket) => {
-      socket.on('error', () => undefined).on('data', (data: Buffer) => (heard += data.toString()));
+      socket.on('error', () => undefined).on('data', (data: Buffer) => (received += data.toString()));
     });
     await once(untrusted.listen(0, '127.0.0.1'), 'listening');
     const { port } = untrusted.address() as AddressInfo;
@@ -510,12 +511,12 @@ describe('TLS', () => {
     expect(error).toHaveProperty('cause.cause.code', 'DEPTH_ZERO_SELF_SIGNED_CERT');
     untrusted.close();
     await once(untrusted, 'close');
-    expect(heard).toBe('');
+    expect(received).toBe('');
 
     await once(untrusted.listen(port, '127.0.0.1'), 'listening');
     const trusting = open(`memcached://me:secret@127.0.0.1:${port}`, { tls: { ca: certificate } });
     await failureOf(trusting.consume(hits()));
-    expect(heard).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
+    expect(received).toBe('set auth 0 -1 9\r\nme secret\r\ngets nestjs-limits:{somebody}\r\n');
     await trusting.close();
     untrusted.close();
   });
@@ -527,11 +528,11 @@ describe('a storage that is closed', () => {
     await storage.consume(hits());
     proxy.swallows = 'answers';
     const before = proxy.requests.length;
-    const underWay = failureOf(storage.consume(hits()));
+    const inFlight = failureOf(storage.consume(hits()));
     const [waiting, look] = [failureOf(storage.consume(hits())), failureOf(storage.peek(hits()))];
     await until(() => proxy.requests.length > before, 'the commands to be sent');
     await storage.close();
-    for (const error of await Promise.all([underWay, waiting, look])) {
+    for (const error of await Promise.all([inFlight, waiting, look])) {
       expect(error).toMatchObject({ name: 'StorageError', message: 'MemcachedStorage is closed.' });
     }
     expect(await storage.check()).toBe(false);
@@ -548,22 +549,12 @@ describe('a storage that is closed', () => {
       const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 40, period: ${HOUR} });
       const hit = () => storage.consume([{ identity: 'somebody', limit, cost: 1 }]).then(() => 'counted', () => 'failed');
       process.stdout.write(await hit() + ' ');
-      const underWay = hit();
+      const inFlight = hit();
       await storage.close();
-      await underWay;
+      await inFlight;
       process.stdout.write(await hit());
     `;
-    const child = spawn(
-      process.execPath,
-      ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    let output = '';
-    let errors = '';
-    child.stdout.on('data', (data: Buffer) => (output += data.toString()));
-    child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
-    const [code] = (await once(child, 'close')) as [number];
-    expect({ code, errors, output }).toEqual({ code: 0, errors: '', output: `${first} failed` });
+    expect(await runScript(script)).toEqual({ code: 0, errors: '', output: `${first} failed` });
   });
 });
 
@@ -629,7 +620,7 @@ function block(milliseconds: number): void {
   while (performance.now() < end);
 }
 
-/** Answers every command with the same text. */
+/** Replies to every command with the same text. */
 class Nonsense {
   answer = '';
   endless = false;

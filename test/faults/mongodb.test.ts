@@ -103,7 +103,7 @@ describeWithMongod('MongoDB', () => {
         process.kill(server.pid, 'SIGCONT');
       }
       await until(() => storage.check(), 'the storage to find the server again');
-      // A hit that had a connection was sent, and may be counted once the server goes on. The others were never sent.
+      // A hit that had a connection was sent, and may be counted once the server continues. The others were never sent.
       const counter = open(server.uri);
       await counter.consume(hits());
       const counted = await used(counter);
@@ -132,7 +132,7 @@ describeWithMongod('MongoDB', () => {
     afterAll(() => proxy.close());
 
     it.each([
-      [true, 'resolves'], // the driver asks again, and the server knows that it has been asked before
+      [true, 'resolves'], // the driver retries, and the server recognizes the retry
       [false, 'rejects'],
     ])('has counted the hit, once (with retryWrites: %s, it %s)', async (retryWrites, outcome) => {
       const watcher = open(server.uri);
@@ -144,7 +144,7 @@ describeWithMongod('MongoDB', () => {
         () => 'resolves',
         (error: unknown) => (isStorageError(error) ? 'rejects' : error),
       );
-      // The reading is answered, the update is not.
+      // The read is answered, the update is not.
       while (!proxy.requests.includes('update\0')) await setImmediate();
       proxy.swallows = 'answers';
       await until(async () => (await used(watcher)) === 2, 'the server to count the hit');

@@ -24,7 +24,7 @@ beforeAll(async () => {
   group = await startRedisCluster();
   storage = new RedisClusterStorage(group.uri);
   clients = group.servers.map(({ port }) => new Redis(port, { retryStrategy: () => 100 }));
-  for (const client of clients) client.on('error', () => undefined); // some are to be killed
+  for (const client of clients) client.on('error', () => undefined); // some servers will be killed
 }, 120_000);
 
 afterAll(async () => {
@@ -41,7 +41,7 @@ function hit(identity: string): Promise<BatchResult> {
   return storage.consume(hitsOf(identity));
 }
 
-/** What both limits have counted. */
+/** Returns the counts of both limits. */
 async function counted(identity: string): Promise<number[]> {
   const { outcomes } = await untilServed(() => storage.peek(hitsOf(identity)), FAILOVER);
   return outcomes.map(({ remaining }) => AMOUNT - remaining);

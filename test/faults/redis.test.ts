@@ -155,7 +155,7 @@ describe('a server that does not answer', () => {
       process.kill(server.pid, 'SIGCONT');
     }
     await untilServed(() => storage.peek(hits()));
-    // The server now reads what was sent while it was stopped.
+    // The server now reads the commands that were sent while it was stopped.
     expect(await counted()).toBeLessThanOrEqual(12);
     const before = await counted();
     await hit();

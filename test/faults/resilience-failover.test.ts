@@ -33,7 +33,7 @@ async function expectToSurviveFailover(findPrimary: FindPrimary): Promise<void> 
     {
       harm: () => group.servers.find(({ port }) => port === before)?.kill(),
       // The outage is over once another server has become the primary.
-      mend: () =>
+      repair: () =>
         until(async () => (await findPrimary()) !== before, 'another to become the primary', FAILOVER),
     },
     { probes: 0, endsByItself: true, remembers: false }, // the last hits may not have reached the replica

@@ -29,28 +29,28 @@ afterEach(async () => {
 
 describe('A Memcached server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
     [
       'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
-        mend: () => void process.kill(server.pid, 'SIGCONT'),
+        repair: () => void process.kill(server.pid, 'SIGCONT'),
       },
       {},
     ],
     [
       'receives no request',
-      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'requests'), repair: () => void (proxy.swallows = 'nothing') },
       { clients: 50 },
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
   ])(

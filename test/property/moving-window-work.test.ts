@@ -2,11 +2,11 @@ import { types } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { movingWindow, type MovingWindowState } from '../../lib/strategies/moving-window.strategy.js';
 
-/** Counts what is read of and written to a state's log. */
+/** Counts reads and writes of a state's log. */
 class Work {
   done = 0;
 
-  /** The state with its log watched. A log that was cut off is a new array: watch the state again after each hit. */
+  /** Returns the state with a counting log. Trimming the log creates a new array: watch the state again after each hit. */
   watch(state: MovingWindowState): MovingWindowState {
     state.times = this.#watched(state.times);
     state.totals = this.#watched(state.totals);
@@ -36,7 +36,7 @@ class Work {
 
 const quotaOf = (size: number) => ({ amount: size, burst: size, period: size });
 
-/** A full log: one hit on each of as many ms as there are units. */
+/** Returns a full log: one hit per ms for each unit. */
 function fullLog(size: number): MovingWindowState {
   const numbers = Array.from({ length: size }, (_, index) => [index, 1]).flat();
   return movingWindow.decode(numbers);
@@ -44,7 +44,7 @@ function fullLog(size: number): MovingWindowState {
 
 describe('The work of a moving window', () => {
   const sizes = [10, 100, 1000, 10_000];
-  /** Eight binary searches, each of two reads and a comparison with the length, are more than anything needs. */
+  /** Maximum reads: eight binary searches, each step with two reads and a comparison with the length. */
   const allowance = (size: number): number => 16 * Math.ceil(Math.log2(size)) + 32;
 
   it.each(sizes)('grows with the logarithm of a log of %i entries when a hit is looked at', (size) => {

@@ -4,7 +4,7 @@ import type { StrategyName } from '../../lib/strategies/strategy.js';
 import { play, RUNS, scenarios, Subject } from '../support/strategies.js';
 import { mostAboveRefill, mostWithin, windowsOf, type Attempt } from '../support/strategy-model.js';
 
-/** What a strategy takes of a timeline. */
+/** Returns the hits that a strategy takes of a timeline. */
 function taken(subject: Subject, steps: Parameters<typeof play>[1]): Attempt[] {
   const history: Attempt[] = [];
   play(subject, steps, (taking) => {
@@ -97,7 +97,7 @@ function largest(windows: readonly { count: number }[]): number {
   return Math.max(0, ...windows.map(({ count }) => count));
 }
 
-/** Windows that follow each other without a gap while each counts something, as the sliding window counter's do. */
+/** Returns windows that follow each other without a gap while each has hits, as in the sliding window counter. */
 function adjoiningWindowsOf(history: readonly Attempt[], period: number): { start: number; count: number }[] {
   const windows: { start: number; count: number }[] = [];
   for (const { at, cost } of history) {

@@ -24,7 +24,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('lets a hit through exactly retryAfter later, and not one ms earlier', () => {
+  it('allows a hit exactly after retryAfter, and not one ms earlier', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), ({ quota, steps }, seed) => {
         const subject = new Subject(name, quota);
@@ -109,7 +109,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('changes nothing by being asked', () => {
+  it('changes nothing by reads', () => {
     fc.assert(
       fc.property(
         scenarios(name, { clockGoesBack: true }),

@@ -2,10 +2,10 @@ import { SKIP_METADATA } from '../options/rate-limit.tokens.js';
 import { declaredOn, targetOf, type Decorated } from '../options/declaration.js';
 
 /**
- * Lets a handler, or all handlers of a class, pass uncounted: by every limit, or by those of the named policies. Repeatable.
- * On a class, its handlers' own limits still hold.
+ * Exempts a handler, or all handlers of a class, from all limits or from those of the named policies. Repeatable.
+ * On a class, its handlers' own limits still apply.
  *
- * @throws ConfigurationError while the application starts, when a named policy does not apply there
+ * @throws ConfigurationError while the application starts, if a named policy does not apply there
  * @example
  * ```ts
  * import { Controller, Get } from '@nestjs/common';

@@ -4,22 +4,28 @@ import { describeValue } from '../../common/describe.js';
 import { clientNetwork } from '../../http/client-address.js';
 import { identityOf, hashedIdentity } from '../../common/identity.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { ClientAddresses } from './client-addresses.js';
 import { single, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
-/** Headers that let in whoever has them: no store gets to know them. */
+/** Headers that carry credentials: the store gets a hash of them. */
 const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
 const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>';
 
 /**
- * The identity that a name means.
+ * Returns the built-in identity of a name.
  *
- * @throws ConfigurationError when it means none
+ * @throws ConfigurationError for an unknown name
  */
-export function builtInSource(name: string, where: string, options: ResolvedOptions): IdentitySource {
+export function builtInSource(
+  name: string,
+  where: string,
+  options: ResolvedOptions,
+  addresses: ClientAddresses,
+): IdentitySource {
   switch (name) {
     case 'ip':
-      return addressSource(options);
+      return addressSource(options, addresses);
     case 'user':
       return sourceOf(
         'user',
@@ -52,12 +58,12 @@ export function builtInSource(name: string, where: string, options: ResolvedOpti
   }
 }
 
-function addressSource({ ipv6Prefix }: ResolvedOptions): IdentitySource {
+function addressSource({ ipv6Prefix }: ResolvedOptions, addresses: ClientAddresses): IdentitySource {
   return {
     types: ['ip'],
     isUnverified: false,
     isOfUser: false,
-    resolve: (request) => request.addressIdentity(),
+    resolve: (request) => addresses.identityFor(request),
     fromValues: (values) => identityOf('ip', clientNetwork(single(values), ipv6Prefix)),
   };
 }
@@ -79,7 +85,7 @@ function sourceOf(
   };
 }
 
-/** @throws ResolverError for what would make one user of all, as most objects do when they become texts */
+/** @throws ResolverError for an object, since most objects have the same text and would share one identity */
 function userOf(user: unknown): string | undefined {
   const found = text(user);
   if (found !== undefined || user === undefined || user === null) return found;
@@ -97,7 +103,7 @@ function text(value: unknown): string | undefined {
 
 function headerOf({ context, transport }: IdentifiedRequest, name: string): string | undefined {
   const value: unknown = transport.requestOf(context)?.headers?.[name];
-  return text(Array.isArray(value) ? value.map(text).join() : value); // "constructor" is there, but no header
+  return text(Array.isArray(value) ? value.map(text).join() : value); // not text: `constructor` of the prototype
 }
 
 function sessionOf({ context, transport }: IdentifiedRequest): string | undefined {
@@ -110,7 +116,7 @@ const PROCESS = randomBytes(6).toString('base64url');
 const sockets = new WeakMap<object, string>();
 let newest = 0;
 
-/** The id of a connection: its own, if it has one that the server gave it. */
+/** Returns the id that the server gave to a connection, or else one that is unique in this process. */
 function socketOf({ context, transport }: IdentifiedRequest): string | undefined {
   const connection: { id?: unknown } | undefined = transport.connectionOf?.(context);
   if (connection === undefined) return undefined;

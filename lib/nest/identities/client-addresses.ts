@@ -11,12 +11,13 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
+import type { IdentifiedRequest } from './identity-source.js';
 
-/** What Express and Fastify say of proxies. */
+/** The properties of Express and Fastify requests that concern proxies. */
 interface ProxiedRequest extends HttpRequest {
-  /** Express: the application, which knows whom it trusts. */
+  /** Express: the application and its settings. */
   readonly app?: { get?(setting: string): unknown };
-  /** Fastify: the addresses on the way, as far as they are trusted; absent where none is. */
+  /** Fastify: the trusted addresses on the way; absent if it trusts no proxy. */
   readonly ips?: unknown;
 }
 
@@ -35,12 +36,12 @@ export class ClientAddresses {
     this.#denied = deny && new AddressList('deny', deny);
   }
 
-  /** Whether some addresses are never limited, or never let in. */
+  /** True if the options have `allow` or `deny`. */
   get hasLists(): boolean {
     return this.#allowed !== undefined || this.#denied !== undefined;
   }
 
-  /** The address that a request comes from, as the adapter or the application's hook has it. */
+  /** Resolves the client's address by the option `clientIp`, or else from the adapter. */
   resolve(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
     const { clientIp } = this.options;
     if (clientIp !== undefined) {
@@ -50,7 +51,16 @@ export class ClientAddresses {
     return transport.addressOf(context);
   }
 
-  identityFor(address: string | undefined, context: ExecutionContext): string {
+  /** Returns the identity of a client's address. All requests without one share an identity. */
+  identityFor(request: IdentifiedRequest): Awaitable<string> {
+    request.addressIdentity ??= chain(
+      request.address ?? this.resolve(request.context, request.transport),
+      (address) => this.#identityOf(address, request.context),
+    );
+    return request.addressIdentity;
+  }
+
+  #identityOf(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
       return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
     this.warnings.once(
@@ -61,7 +71,7 @@ export class ClientAddresses {
     return identityOf('ip', 'unknown');
   }
 
-  /** What the lists say of an address; `undefined` for one that is in neither. */
+  /** Looks an address up in the options `deny` and `allow`; `undefined` if neither has it. */
   verdict(address: string | undefined): 'allow' | 'deny' | undefined {
     if (address === undefined) return undefined;
     const bare = bareAddress(address);
@@ -73,7 +83,7 @@ export class ClientAddresses {
     if (this.warnings.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
     const { app, ips } = request;
     if (app?.get === undefined) {
-      // Fastify: the connection's address is the first, and those follow that trusted proxies have told.
+      // Fastify lists the connection's address first, then those that trusted proxies have added.
       if (!Array.isArray(ips) || ips.length < 2) this.#warnOfUntrusted();
       return;
     }

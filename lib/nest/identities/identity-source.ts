@@ -2,34 +2,40 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Transport } from '../transports/transport.js';
 
-/** A request, as identities look at it. */
+/** A request whose identity is resolved. */
 export interface IdentifiedRequest {
   readonly context: ExecutionContext;
   readonly transport: Transport;
-  /** The bucket of the client's address; of all clients, where there is none. */
-  addressIdentity(): Awaitable<string>;
+  /** The client's address, if it is known already. */
+  readonly address: string | undefined;
+  /** Cache of {@link ClientAddresses.identityFor}. */
+  addressIdentity: Awaitable<string> | undefined;
 }
 
-/** A way to tell whom a request is counted for. */
+/** Resolves the identity of a request for one key. */
 export interface IdentitySource {
-  /** Names the kind: `'ip'`, `'user'`, `'key'`; of several to choose from, all of them. */
+  /** The kinds of identities that it may return: `'ip'`, `'user'`, `'key'`. */
   readonly types: readonly string[];
-  /** Whether clients tell it themselves, unchecked, so that each could be as many as it likes. */
+  /** True if clients can choose the identity freely, since nothing has verified it. */
   readonly isUnverified: boolean;
-  /** Whether the authenticated user is it, or a part of it. */
+  /** True if the authenticated user is the identity or a part of it. */
   readonly isOfUser: boolean;
-  /** The bucket of a request; `undefined` when it has no such identity. */
+  /** Returns the identity of a request; `undefined` if the request has none. */
   resolve(request: IdentifiedRequest): Awaitable<string | undefined>;
   /**
-   * The bucket of an identity given by hand.
+   * Returns the identity of given values, without a request.
    *
    * @param values one for each part
-   * @throws TypeError when there are more or fewer
+   * @throws TypeError for more or fewer values
    */
   fromValues(values: readonly string[]): string;
 }
 
-/** What an identity of one part has to be told. */
+/**
+ * Returns the only value.
+ *
+ * @throws TypeError for none or several
+ */
 export function single(values: readonly string[]): string {
   const [value, ...others] = values;
   if (value === undefined || others.length > 0)

@@ -7,29 +7,31 @@ import type { KeyFunction } from '../../policies/policy.js';
 import { InjectedFunctions } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { ClientAddresses } from './client-addresses.js';
 import { builtInSource } from './built-in-sources.js';
 import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
 import { single, type IdentitySource } from './identity-source.js';
 
-/** How many lists a key may lie within. */
+/** Deepest nesting of lists in a key. */
 const MAX_KEY_DEPTH = 16;
 
-/** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
+/** Compiles keys in any form into identity sources, once, when policies are compiled. */
 @Injectable()
 export class IdentitySources {
-  /** Those of rules that are replaced go with them. */
+  /** Weak, so that replaced rules can be garbage-collected. */
   readonly #ofObjects = new WeakMap<object, IdentitySource>();
   readonly #ofNames = new Map<string, IdentitySource>();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
   ) {}
 
   /**
-   * The identity that a key means; the same for the same key, so that it is found out once per request.
+   * Returns the source of a key. Equal keys share a source, so that a request resolves their identity once.
    *
-   * @throws ConfigurationError when it means none
+   * @throws ConfigurationError for an invalid key
    */
   for(key: RateLimitKey, where: string): IdentitySource {
     const known = typeof key === 'string' ? this.#ofNames.get(key) : this.#ofObjects.get(key);
@@ -42,7 +44,7 @@ export class IdentitySources {
   }
 
   #make(key: RateLimitKey, where: string): IdentitySource {
-    if (typeof key === 'string') return builtInSource(key, where, this.options);
+    if (typeof key === 'string') return builtInSource(key, where, this.options, this.addresses);
     if (typeof key === 'function') return this.#ofFunction(key, where);
     const keys = isFirstOf(key) ? key.keys : key;
     if (!Array.isArray(keys) || keys.length === 0)
@@ -51,7 +53,9 @@ export class IdentitySources {
       );
     const sourcesOf = (parts: readonly RateLimitKey[]): IdentitySource[] =>
       parts.map((part) => this.for(part, where));
-    return isFirstOf(key) ? firstOfParts(sourcesOf(keys)) : composite(sourcesOf(flatten(keys)));
+    return isFirstOf(key)
+      ? firstOfParts(sourcesOf(keys))
+      : composite(sourcesOf(flatten(keys)), this.addresses);
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): IdentitySource {
@@ -73,14 +77,14 @@ export class IdentitySources {
   }
 }
 
-/** A list within a list is more parts of it; a hole in a list is a part that is no key. */
+/** Flattens nested lists. Visits holes, so that they are rejected as invalid keys. */
 function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
   return Array.from(keys).flatMap((key) =>
     Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key],
   );
 }
 
-/** Whoever follows the parts of such a key never comes to an end. */
+/** Throws for a key that contains itself, which would recurse forever. */
 function assertNotWithinItself(
   key: RateLimitKey,
   where: string,
@@ -96,8 +100,8 @@ function assertNotWithinItself(
   for (const part of keys as readonly RateLimitKey[]) assertNotWithinItself(part, where, deeper);
 }
 
-/** An identity of several parts, which are found out together. A part that is missing is the client's address. */
-function composite(parts: readonly IdentitySource[]): IdentitySource {
+/** Combines several identities into one. The client's address replaces a missing part. */
+function composite(parts: readonly IdentitySource[], addresses: ClientAddresses): IdentitySource {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
@@ -105,7 +109,9 @@ function composite(parts: readonly IdentitySource[]): IdentitySource {
       chain(
         all(
           parts.map((part) =>
-            attempt(() => chain(part.resolve(request), (identity) => identity ?? request.addressIdentity())),
+            attempt(() =>
+              chain(part.resolve(request), (identity) => identity ?? addresses.identityFor(request)),
+            ),
           ),
         ),
         joinIdentities,

@@ -16,7 +16,7 @@ import type { Transport } from '../transports/transport.js';
 export class Reservations {
   constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
 
-  /** Waits for the answer, where the transport can tell of it. A request that its client gives up stays counted. */
+  /** Settles what was reserved once the request is answered or given up, where the transport reports it. */
   settleOnAnswer(reserved: readonly Reservation[], context: ExecutionContext, transport: Transport): void {
     transport.onAnswer?.(context, (outcome) => void this.#settle(reserved, context, transport, outcome));
   }
@@ -48,8 +48,9 @@ export class Reservations {
     }
   }
 
-  /** Whether a request counts for a policy, now that it is known how it ended: unless it is said that it does not. */
+  /** Returns whether a request counts for a policy. A request that its client gave up counts, or each try would be free. */
   #counts({ count, where }: RoutePolicy, context: ExecutionContext, outcome: RequestOutcome): boolean {
+    if (outcome.aborted === true) return true;
     try {
       return count?.(context, outcome) !== false;
     } catch (error) {

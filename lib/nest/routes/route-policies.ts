@@ -6,8 +6,8 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
-import type { Policy, PolicyLevel } from '../../policies/policy.js';
+import { compilePolicies } from '../../policies/compile-policies.js';
+import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
@@ -28,17 +28,17 @@ import type { RouteHandler } from '../transports/transport.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
-/** What the routes of one controller have in common. */
+/** The routes of one controller. */
 interface ControllerRoutes {
-  /** Of all ids of its routes the first in order: no other controller has it. */
+  /** The first of the ids of its routes in alphabetical order, which no other controller has. */
   readonly id: string;
-  /** The path that `RouterModule` gave to its module. */
+  /** Path of its module, from `RouterModule`. */
   readonly modulePath: string | undefined;
-  /** Weak, since handlers may be made anew for each request. */
+  /** Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
 }
 
-/** What is declared for every handler: compiled when the application starts, looked up by handler afterwards. */
+/** Compiles the policies of every handler when the application starts, and looks them up by handler. */
 @Injectable()
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
@@ -53,7 +53,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
-  /** Compiles every handler that is there, so that a mistake stops the start. */
+  /** Compiles all handlers, so that an invalid declaration stops the start. */
   onApplicationBootstrap(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
@@ -62,20 +62,20 @@ export class RoutePolicies implements OnApplicationBootstrap {
     }
   }
 
-  /** A route and its policies. A handler that was not there at the start is compiled at its first request. */
+  /** Returns a route and its policies. A handler that did not exist at the start is compiled on its first request. */
   get(controller: Type, handler: RouteHandler): CompiledRoute {
     return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
   }
 
-  /** What the module declares for every route. */
+  /** Compiles the policies that the module declares for every route. */
   ofModule(): readonly RoutePolicy[] {
     return this.compile([this.#moduleLevel()], { route: '', controller: '' });
   }
 
   /**
-   * Compiles what is declared on levels, from the outermost to the innermost.
+   * Compiles the declarations of levels, from the outermost to the innermost.
    *
-   * @throws ConfigurationError naming the place of a mistake
+   * @throws ConfigurationError naming the place of an invalid declaration
    */
   compile(levels: readonly Level[], scopes: PolicyScopes): readonly RoutePolicy[] {
     const compiled = compilePolicies<ExecutionContext, RateLimitKey>({
@@ -131,7 +131,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .filter(isRouteHandler);
   }
 
-  /** Controllers, and providers: gateways and resolvers are some of them. */
+  /** Yields controllers and providers, since gateways and resolvers are providers. */
   *#knownClasses(): Iterable<Type> {
     for (const { controllers, providers } of this.modules.values()) {
       for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
@@ -151,7 +151,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   }
 }
 
-/** What a class and those it extends declare, the outermost first: a derived class's limits replace its base's. */
+/** Returns the levels of a class and its base classes, the outermost first: a derived class's limits replace its base's. */
 function classLevels(controller: Type): Level[] {
   const levels: Level[] = [];
   for (
@@ -169,7 +169,7 @@ function handlerLevel(controller: Type, handler: RouteHandler): Level {
 }
 
 function levelOf(target: object, scope: 'route' | 'controller', where: string): Level {
-  // What a class inherits is a level of its own; what a handler inherits is of the handler that a decorator has wrapped.
+  // A base class is a separate level. A handler inherits the metadata of the original function if a decorator has wrapped it.
   const read = (key: string): unknown =>
     (scope === 'route' ? Reflect.getMetadata(key, target) : Reflect.getOwnMetadata(key, target)) ?? [];
   return {
@@ -186,7 +186,7 @@ function fingerprintOf(
 ): string {
   const all = [limits, ...(plans?.values() ?? [])].flat();
   const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
-  const found = limitsFor === undefined ? [] : [phase]; // what it finds is not known beforehand
+  const found = limitsFor === undefined ? [] : [phase]; // its limits are not known yet
   return [id, ...found, ...cells, ...types].join(' ');
 }
 

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
-import { requestPath } from '../../policies/request-path.js';
+import { resolvedPaths } from '../../policies/request-path.js';
+import { RouteTemplate } from '../../policies/route-template.js';
 import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { PolicyDirectory } from './policy-directory.js';
@@ -9,39 +10,36 @@ import type { RateLimitRule } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
+import { isMounted, requestPaths, routedPaths, templateOf } from './routed-path.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 
 type Rules = RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>;
 
-/** The policies of a request, its rules' included. */
+/** The policies of a request, including those of rules. */
 export interface PoliciesByPhase {
   readonly policies: readonly RoutePolicy[];
-  /** Those of them that count before authentication. */
+  /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
 }
 
-/** What Express says of the path that it has routed. */
-interface RoutedRequest extends HttpRequest {
-  /** Where the application is mounted within another; as the client has spelt it. */
-  readonly baseUrl?: string;
-  readonly path?: unknown;
-}
-
-/** What rules make of the requests of a route by one method and template. */
+/** The rules for requests that reach a route by one method and template. */
 interface RuledRoute {
   readonly method: string | undefined;
-  /** Absent where it cannot be told: then the route may be of any path. */
-  readonly template: string | undefined;
-  /** What holds for each of them; absent where that has to be found out by its path. */
+  readonly templateText: string | undefined;
+  readonly isMounted: boolean;
+  /** Absent where the adapter does not tell it. */
+  readonly template: RouteTemplate | undefined;
+  /** The policies of every such request; absent where they depend on its path. */
   readonly always: PoliciesByPhase | undefined;
   readonly rules: readonly RuleOfRoute<RoutePolicy>[];
 }
 
-/** The rules: what they add to routes, and what they make of requests that reach none. */
+/** Compiles the rules, and returns their policies for requests, whether or not they reach a route. */
 @Injectable()
 export class RouteRules implements OnModuleInit {
   #book: Rules | undefined;
-  /** Few per route: Express and Fastify tell the template with the first request, and methods are those that Node.js knows. */
+  #isInitialized = false;
+  /** Cache by route, method and template. Small: routes have few templates, and Node.js accepts a fixed set of methods. */
   #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
 
   constructor(
@@ -51,9 +49,15 @@ export class RouteRules implements OnModuleInit {
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
-  /** Compiles the rules, so that a mistake stops the start. */
+  /** Compiles the rules, so that an invalid one stops the start. */
   onModuleInit(): void {
     this.set(this.options.rules);
+    this.#isInitialized = true;
+  }
+
+  /** Whether the application has bound its routes, which come before middleware that is bound later. */
+  get isInitialized(): boolean {
+    return this.#isInitialized;
   }
 
   get rules(): readonly RateLimitRule[] {
@@ -61,9 +65,9 @@ export class RouteRules implements OnModuleInit {
   }
 
   /**
-   * Replaces all rules at once. What was counted stays where id, window and strategy are the same.
+   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same.
    *
-   * @throws ConfigurationError naming the rule that is wrong; then the rules stay as they are
+   * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
   set(rules: readonly RateLimitRule[]): void {
     const book: Rules = new RuleBook([...rules], (level) =>
@@ -86,28 +90,56 @@ export class RouteRules implements OnModuleInit {
     }
   }
 
-  /** The policies of a request to a route: first its own, then those of its rules. */
+  /** Returns the policies of a request to a route: the route's, then those of rules. */
   policiesFor(route: CompiledRoute, request: HttpRequest): PoliciesByPhase {
-    if (this.#book === undefined || route.skips === 'all') return route;
-    const { always, rules } = this.#ruledRoute(this.#book, route, request);
-    return always ?? withRules(route, policiesFor(rules, pathOf(request)));
+    const book = this.#book;
+    if (book === undefined || route.skips === 'all') return route;
+    const { always, rules, template } = this.#ruledRoute(book, route, request);
+    const isCatchAll = template?.isCatchAll ?? true;
+    if (always !== undefined && !isCatchAll) return always;
+    const paths = routedPaths(request, template);
+    // A handler of a catch-all route may resolve the path, which may then match any rule.
+    const resolved = isCatchAll ? resolvedPaths(paths) : [];
+    if (always !== undefined && resolved.length === 0) return always;
+    return withRules(
+      route,
+      union([
+        ...paths.map((path) => policiesFor(rules, path)),
+        ...resolved.map((path) => book.forRequest(request.method ?? '', path)),
+      ]),
+    );
   }
 
-  /** The policies of the rules that apply to a request, whatever route it reaches. */
+  /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
   forRequest(request: HttpRequest): readonly RoutePolicy[] {
-    return this.#book?.forRequest(request.method ?? '', pathOf(request)) ?? [];
+    const book = this.#book;
+    if (book === undefined) return [];
+    const paths = requestPaths(request);
+    return union(
+      [...paths, ...resolvedPaths(paths)].map((path) => book.forRequest(request.method ?? '', path)),
+    );
   }
 
   #ruledRoute(book: Rules, route: CompiledRoute, request: HttpRequest): RuledRoute {
     const { method } = request;
-    const template = templateOf(request);
+    const templateText = templateOf(request);
+    const mounted = isMounted(request);
     const known = this.#ruled.get(route);
-    const found = known?.find((ruled) => ruled.method === method && ruled.template === template);
+    const found = known?.find(
+      (ruled) =>
+        ruled.method === method && ruled.templateText === templateText && ruled.isMounted === mounted,
+    );
     if (found !== undefined) return found;
-    const rules = book.forRoute(method ?? '', template ?? '/*any');
+    const rules = book.forRoute(method ?? '', (mounted ? undefined : templateText) ?? '/*any');
     const isCertain = rules.every(({ always }) => always);
-    const always = isCertain ? withRules(route, policiesFor(rules, '')) : undefined;
-    const ruled: RuledRoute = { method, template, always, rules };
+    const ruled: RuledRoute = {
+      method,
+      templateText,
+      isMounted: mounted,
+      template: templateText === undefined ? undefined : new RouteTemplate(templateText),
+      always: isCertain ? withRules(route, policiesFor(rules, [])) : undefined,
+      rules,
+    };
     if (known === undefined) this.#ruled.set(route, [ruled]);
     else known.push(ruled);
     return ruled;
@@ -123,14 +155,6 @@ function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): Policie
   return { policies, beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth') };
 }
 
-/** The template of the path; a mounted application knows only its part of it. */
-function templateOf({ route, routeOptions, baseUrl }: RoutedRequest): string | undefined {
-  const template = route?.path ?? routeOptions?.url;
-  return typeof template === 'string' && !baseUrl ? template : undefined;
-}
-
-/** The path as it has been routed: Express reads some URLs in a way of its own, and middleware sees a part of them. */
-function pathOf({ baseUrl, path, originalUrl, url }: RoutedRequest): string {
-  const routed = baseUrl !== undefined && typeof path === 'string' ? baseUrl + path : originalUrl;
-  return requestPath(routed ?? url ?? '/');
+function union(lists: readonly (readonly RoutePolicy[])[]): readonly RoutePolicy[] {
+  return lists.length === 1 ? (lists[0] ?? []) : [...new Set(lists.flat())];
 }

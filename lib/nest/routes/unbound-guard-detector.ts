@@ -3,20 +3,20 @@ import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import { Warnings } from '../options/warnings.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Warns once per route whose limits of the phase `'afterAuth'` nothing counts, since `RateLimitGuard` is not bound there. */
+/** Warns once per route that has limits of the phase `'afterAuth'` but no `RateLimitGuard` to count them. */
 @Injectable()
 export class UnboundGuardDetector {
-  /** Routes that the guard was seen on, and those that were warned of. */
+  /** Routes with the guard, and routes that a warning was logged for. */
   readonly #known = new WeakSet<CompiledRoute>();
 
   constructor(@Inject(Warnings) private readonly warnings: Warnings) {}
 
-  /** The guard has been called on a route. */
+  /** Records that the guard was called on a route. */
   see(route: CompiledRoute): void {
     this.#known.add(route);
   }
 
-  /** A request with such limits is on its way: once it has been answered well, the guard must have been called. */
+  /** Watches a request with such limits, and warns if it succeeds without a call of the guard. */
   watch(
     route: CompiledRoute,
     policies: readonly RoutePolicy[],

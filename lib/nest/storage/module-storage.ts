@@ -59,15 +59,15 @@ export function decidingStorage(
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return new ObservedStorage(owned, events);
   const deciding = resilient(owned, resilience, {
-    failed: (error) => events.tell({ type: 'error', error }),
+    failed: (error) => events.publish({ type: 'error', error }),
     degraded: (error) => {
       health.lost();
-      events.tell({ type: 'degraded', error });
+      events.publish({ type: 'degraded', error });
       log.lost(error);
     },
     recovered: () => {
       health.found();
-      events.tell({ type: 'recovered' });
+      events.publish({ type: 'recovered' });
       log.found();
     },
   });

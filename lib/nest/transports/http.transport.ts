@@ -1,5 +1,13 @@
-import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext, type Type } from '@nestjs/common';
+import {
+  HttpException,
+  RequestMethod,
+  VERSION_NEUTRAL,
+  type ExecutionContext,
+  type Type,
+} from '@nestjs/common';
 import type { RequestLike } from '../options/rate-limit.options.js';
+import { hasClient, type NodeRequest } from './http-client.js';
+import { onHttpAnswer, type NodeResponse } from './http-answer.js';
 import { joinPaths } from './join-paths.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -10,24 +18,26 @@ const VERSION_METADATA = '__version__';
 const HOST_METADATA = 'host';
 
 /** What Express's and Fastify's requests have in common; middleware on Fastify sees the `raw` one. */
-export interface HttpRequest extends RequestLike {
+export interface HttpRequest extends RequestLike, NodeRequest {
   readonly method?: string;
   readonly url?: string;
   readonly originalUrl?: string;
-  readonly raw?: object;
+  readonly raw?: NodeRequest;
   /** Express: the route that was found. */
   readonly route?: { readonly path?: unknown };
   /** Fastify: the same. */
   readonly routeOptions?: { readonly url?: unknown };
 }
 
-interface HttpResponse {
-  readonly raw?: HttpResponse;
-  readonly statusCode: number;
+interface HttpResponse extends NodeResponse {
+  /** Fastify only. */
+  readonly raw?: NodeResponse;
   /** Not Fastify's, but the raw one that middleware gets. */
   setHeader?(name: string, value: string): unknown;
-  once(event: 'finish', listener: () => void): unknown;
 }
+
+/** The status by which servers log requests whose client has closed the connection. */
+const CLIENT_CLOSED_REQUEST = 499;
 
 /** Requests to controllers, on Express and Fastify. */
 export const httpTransport = {
@@ -52,8 +62,17 @@ export const httpTransport = {
     return typeof ip === 'string' ? ip : undefined;
   },
 
+  /** @throws HttpException when the client has closed the connection, or reset the stream: Nest does not log it */
+  isAdmitted(context) {
+    const request = requestOf(context);
+    if (hasClient(request.raw ?? request)) return true;
+    throw new HttpException('The client has closed the connection.', CLIENT_CLOSED_REQUEST);
+  },
+
+  /** Sets nothing once the header has been sent, for example by a middleware that limits the time of a request. */
   setFields(context, fields, adapter) {
-    const response = context.getArgByIndex<HttpResponse>(1);
+    if (isAnswered(context)) return;
+    const response = responseOf(context);
     for (const [name, value] of fields) {
       if (response.setHeader === undefined) adapter.setHeader(response, name, value);
       else response.setHeader(name, value);
@@ -61,19 +80,26 @@ export const httpTransport = {
   },
 
   onAnswer(context, tell) {
-    const given = context.getArgByIndex<HttpResponse>(1);
-    const response = given.raw ?? given;
-    response.once('finish', () => {
-      tell({ success: response.statusCode < 400, statusCode: response.statusCode });
-    });
+    const response = responseOf(context);
+    onHttpAnswer(response.raw ?? response, tell);
   },
 
   refusal: (exception) => exception,
 } satisfies Transport;
 
+/** Returns whether the header of the response has been sent. */
+export function isAnswered(context: ExecutionContext): boolean {
+  const response = responseOf(context);
+  return (response.raw ?? response).headersSent;
+}
+
 /** Unlike `switchToHttp`, makes no functions for each call. */
 function requestOf(context: ExecutionContext): HttpRequest {
   return context.getArgByIndex<HttpRequest>(0);
+}
+
+function responseOf(context: ExecutionContext): HttpResponse {
+  return context.getArgByIndex<HttpResponse>(1);
 }
 
 function routeId(controller: Type, handler: RouteHandler, modulePath: string): string {

@@ -41,7 +41,11 @@ export interface Transport {
   /** The connection that brought a message, where several messages come by one. */
   connectionOf?(context: ExecutionContext): object;
 
-  /** Whether that connection may send messages at all. */
+  /**
+   * Whether the connection may send messages or requests.
+   *
+   * @throws HttpException where the transport has a refusal of its own
+   */
   isAdmitted?(context: ExecutionContext): Awaitable<boolean>;
 
   /** Sends header fields, where there is a response to have them. */
@@ -52,8 +56,8 @@ export interface Transport {
   ): void;
 
   /**
-   * Calls back when the request has been answered; never, if the client went away first. Where it is missing, an interceptor
-   * has to see to it.
+   * Calls back exactly once, when the request has been answered or its client has gone away. Where it is missing, an interceptor
+   * reports the outcome.
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 

@@ -12,15 +12,15 @@ import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-p
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
 
-/** How many keys one step of `reset` looks at. */
+/** Keys that one step of `reset` scans. */
 const KEYS_PER_SCAN = 1000;
 
-/** Most limits that one script decides: far more than a request has, and well within what Lua can compile. */
+/** Maximum limits in one script call. Far more than a request has, and well within the limits of Lua. */
 const MAX_LIMITS_TOGETHER = 64;
 
 /**
- * Writes as a decision does, and leaves nothing behind: a server that answers a PING may have no room, be a replica or still be
- * loading.
+ * Writes as a decision does, and removes what it wrote. A server that replies to PING may be out of
+ * memory, a replica, or still loading.
  */
 const CHECK = {
   name: 'nestjsLimitsCheck',
@@ -28,7 +28,7 @@ const CHECK = {
   numberOfKeys: 1,
 } as const;
 
-/** What the Redis storages share: batches decided by scripts, over one client. */
+/** Base class of the Redis storages. Scripts decide batches, over one client. */
 export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
   protected readonly client: RedisClient;
@@ -38,16 +38,16 @@ export abstract class RedisScriptStorage extends ServerStorage {
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
   readonly #defined = new Set<string>();
   #connected: Promise<void> | undefined;
-  /** Why there is no connection, while there is none. */
+  /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
 
-  /** @param open is called only when the options are possible, lest a client is left behind that nobody closes */
+  /** @param open called only after the options have been validated, so that no client is left open */
   protected constructor(
     options: ServerStorageOptions,
     open: (timeout: number) => RedisClient,
-    /** Whether this storage has opened the client, and so closes it. */
+    /** True if this storage opened the client, and so closes it. */
     owned: boolean,
-    /** Whether every key of a call must lie in one slot: then only the limits of one identity share a call. */
+    /** True if all keys of a call must be in one slot, so that only limits of one identity share a call. */
     private readonly slotted: boolean,
   ) {
     super(options);
@@ -64,7 +64,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     };
     client.defineCommand(CHECK.name, CHECK);
     if (owned) {
-      // Unheard, the event would end the process.
+      // An `error` event without a listener would end the process.
       client.on('error', (error: Error) => {
         forgetCommand(error);
         this.#lastError = error;
@@ -77,7 +77,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
   /** The servers that hold keys. */
   protected abstract primaries(): readonly Redis[];
 
-  /** Hash tags of keys of which every primary holds one. */
+  /** Returns hash tags whose keys cover every primary. */
   protected checkedTags(): readonly string[] {
     return ['0'];
   }
@@ -122,7 +122,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     await Promise.all(removals);
   }
 
-  /** Every primary takes what a decision writes. */
+  /** Resolves if every primary accepts the writes of a decision. */
   protected override async probe(): Promise<void> {
     await Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag)));
   }
@@ -138,7 +138,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     if (this.#ownsClient) this.client.disconnect();
   }
 
-  /** Gives up a connection that may be dead. One that is being made is left alone: it has a deadline, and may just take long. */
+  /** Replaces a connection that may be dead. One that is still connecting has its own timeout, and is kept. */
   override reconnect(): void {
     if (this.#ownsClient && !this.closed && this.client.status === 'ready') this.client.disconnect(true);
   }
@@ -149,7 +149,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     let cursor = '0';
     do {
       const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
-      // One command per key: on a cluster, keys of several slots cannot share one.
+      // One command per key: a cluster rejects keys of several slots in one command.
       removed += (await Promise.all(keys.map((key) => server.unlink(key)))).reduce(
         (sum, count) => sum + count,
         0,
@@ -160,8 +160,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
-    const together = this.slotted ? (batch[0]?.identity ?? '') : '';
-    return this.#gatherer.add(this.#plans.get(batch), step, batch, together);
+    const group = this.slotted ? (batch[0]?.identity ?? '') : '';
+    return this.#gatherer.add(this.#plans.get(batch), step, batch, group);
   }
 
   async #run(
@@ -182,7 +182,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   async #checkWriting(tag: string): Promise<void> {
-    // No brace follows the colon, as in the key of every identity: nobody's key, and nothing that `reset` would find.
+    // Unlike the keys of identities, it has no brace after the first colon: no identity's key, and
+    // not removed by `reset`.
     await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
   }
 
@@ -192,7 +193,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     return (await commands[name]?.(...args)) as T;
   }
 
-  /** As every storage on a server does, but waits for the very first connection, and for no other. */
+  /** Calls the server once. Waits for the first connection, but not for a reconnection. */
   protected override call<T>(call: () => Promise<T>): Promise<T> {
     return super.call(async () => {
       if (this.#connected !== undefined) await this.#connected;
@@ -213,7 +214,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     );
   }
 
-  /** The identity is the hash tag: all of its keys lie in one slot. */
+  /** Returns the key of an identity. The identity is the hash tag, so all of its keys are in one slot. */
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }

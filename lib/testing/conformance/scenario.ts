@@ -17,10 +17,10 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-/** The identity that hits are made for when a case names none. */
-const SOMEBODY = 'conformance/somebody';
+/** The identity of hits in cases that do not name one. */
+const DEFAULT_IDENTITY = 'conformance/user';
 
-/** What one hit met. Times are in ms from then on, so that failures read well. */
+/** The outcome of one hit. Times are in ms from the hit, so that failures are readable. */
 export interface Seen {
   readonly allowed: boolean;
   readonly remaining: number;
@@ -28,13 +28,13 @@ export interface Seen {
   readonly retryAfter: number;
 }
 
-/** One step of a history: a hit, or a look, at an instant in ms from the start, and what it meets. */
+/** One step of a history: a hit or a peek, its time in ms from the start, and its outcome. */
 export interface Step extends Seen {
   readonly at: number;
   readonly does: 'hit' | 'look';
 }
 
-/** A storage, its clock, and hits in few words. */
+/** A storage, its clock, and shorthands for hits. */
 export class Scenario {
   readonly storage: Storage;
   readonly clock: ManualClock;
@@ -46,12 +46,12 @@ export class Scenario {
     this.#start = context.clock.now();
   }
 
-  /** Moves the clock to so many ms after the start. */
+  /** Sets the clock to a number of ms after the start. */
   at(elapsed: number): void {
     this.clock.set(this.#start + elapsed);
   }
 
-  /** Consumes a batch, and checks what holds of every answer. */
+  /** Consumes a batch, and checks the invariants of every result. */
   async consume(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.consume(batch);
     assertAnswers(batch, result, this.clock.now());
@@ -62,7 +62,7 @@ export class Scenario {
     return result;
   }
 
-  /** Peeks at a batch, and checks what holds of every answer. */
+  /** Peeks at a batch, and checks the invariants of every result. */
   async peek(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.peek(batch);
     assertAnswers(batch, result, this.clock.now());
@@ -72,33 +72,33 @@ export class Scenario {
   }
 
   /** Hits one limit. */
-  async hit(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+  async hit(limit: Limit, cost = 1, identity = DEFAULT_IDENTITY): Promise<Seen> {
     return onlyOne(seen(await this.consume([{ identity, limit, cost }])));
   }
 
-  /** Looks at one limit as a hit of this cost would. */
-  async look(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+  /** Peeks at one limit with a cost. */
+  async look(limit: Limit, cost = 1, identity = DEFAULT_IDENTITY): Promise<Seen> {
     return onlyOne(seen(await this.peek([{ identity, limit, cost }])));
   }
 
-  /** Whole units that are left under a limit. */
-  async left(limit: Limit, identity = SOMEBODY): Promise<number> {
+  /** Returns the remaining units of a limit. */
+  async left(limit: Limit, identity = DEFAULT_IDENTITY): Promise<number> {
     return (await this.look(limit, 0, identity)).remaining;
   }
 
-  /** Whole units that are left under each of several limits. */
-  async leftOf(limits: readonly Limit[], identity = SOMEBODY): Promise<number[]> {
+  /** Returns the remaining units of each of several limits. */
+  async leftOf(limits: readonly Limit[], identity = DEFAULT_IDENTITY): Promise<number[]> {
     return seen(await this.peek(hitsOn(limits, 0, identity))).map(({ remaining }) => remaining);
   }
 
   /** Takes a hit of each limit, and returns their receipts. */
-  async take(limits: readonly Limit[], cost = 1, identity = SOMEBODY): Promise<Receipt[]> {
+  async take(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Promise<Receipt[]> {
     const receipts = receiptsOf(await this.consume(hitsOn(limits, cost, identity)));
     equal(receipts.length, limits.length, 'every limit has given a receipt');
     return receipts;
   }
 
-  /** Settles hits to an actual cost, checks what holds of every answer, and returns their new receipts. */
+  /** Settles hits to an actual cost, checks the invariants of every result, and returns the new receipts. */
   async settle(receipts: readonly Receipt[], actual: number): Promise<Receipt[]> {
     const result = await this.settleAll(receipts.map((receipt) => ({ ...receipt, actual })));
     return receipts.map(({ identity, limit, at }, index) => {
@@ -107,6 +107,7 @@ export class Scenario {
     });
   }
 
+  /** Settles hits, and checks the invariants of every result. */
   async settleAll(settlements: readonly Settlement[]): Promise<BatchResult> {
     const result = await this.storage.settle(settlements);
     equal(result.now, this.clock.now(), 'the result tells the reading of the clock');
@@ -120,19 +121,19 @@ export class Scenario {
   }
 
   /** Returns units to the current window. */
-  async refundCurrent(limit: Limit, cost: number, identity = SOMEBODY): Promise<void> {
+  async refundCurrent(limit: Limit, cost: number, identity = DEFAULT_IDENTITY): Promise<void> {
     await this.settleAll([{ identity, limit, cost, window: 'current', actual: 0 }]);
   }
 
-  async block(limit: Limit, duration: number, identity = SOMEBODY): Promise<void> {
+  async block(limit: Limit, duration: number, identity = DEFAULT_IDENTITY): Promise<void> {
     await this.storage.block([{ identity, limit, duration }]);
   }
 
-  async remove(limits: readonly Limit[], identity = SOMEBODY): Promise<void> {
+  async remove(limits: readonly Limit[], identity = DEFAULT_IDENTITY): Promise<void> {
     await this.storage.remove(limits.map((limit) => ({ identity, limit })));
   }
 
-  /** Takes every step of a history and compares the whole of what they met. */
+  /** Plays a history and compares all outcomes. */
   async play(limit: Limit, history: readonly Step[]): Promise<void> {
     const played: Step[] = [];
     for (const { at, does } of history) {
@@ -143,7 +144,7 @@ export class Scenario {
   }
 }
 
-/** A limit of 3 per minute, named after its strategy. */
+/** Returns a limit of 3 per minute, named after its strategy. */
 export function limitOf(
   strategy: StrategyName,
   options: Partial<Omit<CreateLimitOptions, 'strategy'>> = {},
@@ -151,12 +152,12 @@ export function limitOf(
   return createLimit({ id: strategy, amount: 3, period: MINUTE, ...options, strategy });
 }
 
-/** One hit of the same cost on each of several limits. */
-export function hitsOn(limits: readonly Limit[], cost = 1, identity = SOMEBODY): Hit[] {
+/** Returns one hit of the same cost on each of several limits. */
+export function hitsOn(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Hit[] {
   return limits.map((limit) => ({ identity, limit, cost }));
 }
 
-/** What the hits of a batch met. */
+/** Returns the outcomes of a batch. */
 export function seen({ now, outcomes }: BatchResult): Seen[] {
   return outcomes.map(({ allowed, remaining, resetTime, retryAfter }) => ({
     allowed,
@@ -166,12 +167,12 @@ export function seen({ now, outcomes }: BatchResult): Seen[] {
   }));
 }
 
-/** What a hit meets that is allowed. */
+/** Returns the outcome of an allowed hit. */
 export function passes(remaining: number, resetAfter: number): Seen {
   return { allowed: true, remaining, resetAfter, retryAfter: 0 };
 }
 
-/** What a hit meets that is refused. */
+/** Returns the outcome of a refused hit. */
 export function refused(remaining: number, resetAfter: number, retryAfter: number): Seen {
   return { allowed: false, remaining, resetAfter, retryAfter };
 }
@@ -195,7 +196,7 @@ function nameOf({ identity, limit, cost }: Hit): unknown {
   return { identity, limit: limit.id, cost };
 }
 
-/** The only one of a list, where there is one. */
+/** Returns the single value of a list, and asserts that there is exactly one. */
 export function onlyOne<T>(values: readonly T[]): T {
   const [value] = values;
   equal(values.length, 1);

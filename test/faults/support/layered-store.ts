@@ -15,32 +15,32 @@ const limit = createLimit({ id: 'outage', strategy: 'fixed-window', amount: AMOU
 
 /** Ms that a decision may take: long enough for a busy machine. */
 const DEADLINE = 300;
-/** Ms by which the proxy delays an answer that is to miss the deadline. Shorter than the timeout of the storages. */
+/** Delay in ms of replies that must miss the deadline. Shorter than the timeout of the storages. */
 export const LATE = 800;
 
 interface Answered {
   readonly result: BatchResult;
-  /** How many events had been reported when the request began. */
+  /** Number of events before the request began. */
   readonly beganAfter: number;
-  /** How many events had been reported when it was answered. */
+  /** Number of events before it ended. */
   readonly endedAfter: number;
-  /** Whether it began before the server was restored. */
+  /** True if it began before the server was restored. */
   readonly duringFault: boolean;
 }
 
 export interface Fault {
   harm(): unknown;
-  mend(): unknown;
+  repair(): unknown;
 }
 
 export interface OutageOptions {
-  /** How many probes begin during the outage. Default: 2, so that one of them has ended. */
+  /** Number of probes that begin during the outage. Default: 2, so that one of them has ended. */
   readonly probes?: number;
-  /** How many requests are in flight. Default: 20. */
+  /** Number of requests in flight. Default: 20. */
   readonly clients?: number;
-  /** Whether the server keeps its counts. Default: true. */
+  /** True if the server keeps its counts. Default: true. */
   readonly remembers?: boolean;
-  /** Whether the outage may end before `mend` is called. Default: false. */
+  /** True if the outage may end before `repair` is called. Default: false. */
   readonly endsByItself?: boolean;
 }
 
@@ -88,7 +88,7 @@ export class LayeredStore {
    * Sends requests before, during and after an outage. Expects that each is answered: during the outage by the fallback, which
    * allows its share without calling the server, and afterwards by the server again.
    */
-  async expectToSurvive({ harm, mend }: Fault, options: OutageOptions = {}): Promise<void> {
+  async expectToSurvive({ harm, repair }: Fault, options: OutageOptions = {}): Promise<void> {
     const { probes = 2, clients = 20, remembers = true, endsByItself = false } = options;
     await this.warmUp();
     const requests = this.#requests(clients);
@@ -106,7 +106,7 @@ export class LayeredStore {
     if (!endsByItself)
       expect({ events: this.events.length, calls: this.#calls }).toEqual({ events: outage, calls });
     requests.endFault();
-    await mend();
+    await repair();
     await until(() => this.events.at(-1) === 'recovered', 'the circuit to close');
     const recovery = this.events.length;
     await until(() => countedSince(recovery, requests.all) > 5, 'the server to count again');
@@ -120,7 +120,7 @@ export class LayeredStore {
     await this.#untilCounts();
   }
 
-  /** Calls until the server answers in time: the first calls connect, and load what the server needs. */
+  /** Calls until the server replies in time: the first calls connect, and load scripts. */
   async warmUp(): Promise<void> {
     await until(() => this.store.check(), 'the store to be well');
     for (let times = 0; times < 5; times++) await this.#untilCounts();

@@ -11,7 +11,7 @@ const packages = {
   openssl: 'openssl',
 } as const;
 
-/** Where a program is on the PATH, if it is. */
+/** Returns the path of a program on the PATH. */
 export function findProgram(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return folders.map((folder) => join(folder, name)).find(isExecutable);
@@ -26,7 +26,7 @@ export function isExecutable(path: string): boolean {
   }
 }
 
-/** Sees to it that every program is there: installs what is missing where it may, or says what to install. */
+/** Installs the missing programs if it may, or throws with the packages to install. */
 export function providePrograms(): void {
   const missing = Object.entries(packages).filter(([program]) => findProgram(program) === undefined);
   if (missing.length === 0) return;
@@ -42,13 +42,13 @@ export function providePrograms(): void {
     try {
       aptGet('update', '-qq');
     } catch {
-      // A source of other packages may be broken; if it is one of ours, the installation says so.
+      // A broken source of other packages does not matter. If it is one of these, the installation fails.
     }
     aptGet(...command.split(' ').slice(1));
   });
 }
 
-/** Waits while another run, or the machine itself, installs something. */
+/** Waits while another run, or the system, installs packages. */
 function aptGet(...args: string[]): void {
   execFileSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
@@ -56,7 +56,7 @@ function aptGet(...args: string[]): void {
   });
 }
 
-/** Keeps Debian's packages from starting servers of their own. */
+/** Prevents Debian's packages from starting servers. */
 function withoutStartingServices(install: () => void): void {
   const policy = '/usr/sbin/policy-rc.d';
   if (existsSync(policy)) return install();

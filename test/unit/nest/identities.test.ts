@@ -1,22 +1,27 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, firstOf } from 'nestjs-limits';
+import { ClientAddresses } from '../../../lib/nest/identities/client-addresses.js';
 import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
 import type { InjectedFunctions } from '../../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
+import { Warnings } from '../../../lib/nest/options/warnings.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 
 function sourceOf(key: RateLimitKey): IdentitySource {
-  return new IdentitySources(resolveOptions({}), {} as InjectedFunctions).for(key, 'The test');
+  const options = resolveOptions({});
+  const addresses = new ClientAddresses(options, new Warnings());
+  return new IdentitySources(options, {} as InjectedFunctions, addresses).for(key, 'The test');
 }
 
 function identityOf(key: RateLimitKey, headers: unknown): unknown {
   return sourceOf(key).resolve({
     context: {} as ExecutionContext,
     transport: { requestOf: () => ({ headers }) } as unknown as Transport,
-    addressIdentity: () => 'ip:203.0.113.7',
+    address: '203.0.113.7',
+    addressIdentity: undefined,
   });
 }
 

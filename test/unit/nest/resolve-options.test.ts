@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConfigurationError } from 'nestjs-limits';
+import { ConfigurationError, RateLimitModule } from 'nestjs-limits';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 
 describe('The options of RateLimitModule', () => {
@@ -14,6 +14,18 @@ describe('The options of RateLimitModule', () => {
       ),
     );
   });
+
+  it.each(['isGlobal', 'guard'])(
+    'bind the guard and export the providers by true and false only: %s',
+    (name) => {
+      const refusal = new ConfigurationError(
+        `The option "${name}" of RateLimitModule must be true or false; got the string "no".`,
+      );
+      expect(() => RateLimitModule.forRoot({ [name]: 'no' })).toThrow(refusal);
+      expect(() => RateLimitModule.forRootAsync({ [name]: 'no', useFactory: () => ({}) })).toThrow(refusal);
+      expect(() => RateLimitModule.forRoot({ [name]: undefined })).not.toThrow();
+    },
+  );
 
   it('are not taken from what JSON calls "__proto__"', () => {
     expect(() => resolveOptions(JSON.parse('{"__proto__":{"skip":1}}'))).toThrow(

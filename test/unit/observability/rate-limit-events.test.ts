@@ -22,7 +22,7 @@ describe('Events', () => {
       { type: 'degraded', error },
       { type: 'recovered' },
     ];
-    for (const event of happened) events.tell(event);
+    for (const event of happened) events.publish(event);
     expect(told).toEqual(happened);
   });
 
@@ -32,12 +32,12 @@ describe('Events', () => {
     const listen = (event: unknown): void => void heard.push(event);
     subscribe(`nestjs-limits:${type}`, listen);
     try {
-      events.tell({ type: 'recovered' });
-      events.tell({ type, error });
+      events.publish({ type: 'recovered' });
+      events.publish({ type, error });
     } finally {
       unsubscribe(`nestjs-limits:${type}`, listen);
     }
-    events.tell({ type, error });
+    events.publish({ type, error });
     expect(heard).toEqual([{ type, error }]);
   });
 
@@ -52,7 +52,7 @@ describe('Events', () => {
       throw bug;
     });
     events.events$.subscribe(({ type }) => told.push(type));
-    events.tell({ type: 'recovered' });
+    events.publish({ type: 'recovered' });
     expect(told).toEqual(['recovered']);
     expect(await reported).toBe(bug);
   });
@@ -63,7 +63,7 @@ describe('Events', () => {
       import { RateLimitEvents } from './lib/observability/rate-limit-events.ts';
       process.on('uncaughtException', ({ message }) => console.log('uncaught:', message));
       subscribe('nestjs-limits:recovered', () => { throw new Error('a bug of the listener'); });
-      new RateLimitEvents().tell({ type: 'recovered' });
+      new RateLimitEvents().publish({ type: 'recovered' });
       console.log('told');
     `;
     const args = ['--import', './test/support/typescript.mjs', '--input-type=module', '--eval', script];

@@ -82,6 +82,14 @@ describe('The names of limits', () => {
   });
 });
 
+describe('Limits of one policy name, window and strategy', () => {
+  it('are refused even in different scopes: header fields would show two limits of one name', () => {
+    expect(() => compileAt({ limits: '5/minute' }, { limits: '9/60 seconds', scope: 'global' })).toThrow(
+      '@RateLimit on A.a: The policy "default" has two limits per 60-second with the strategy "fixed-window"',
+    );
+  });
+});
+
 describe('The ids of limits', () => {
   it('hold the policy, the scope, the window and the strategy, and not the amount', () => {
     const [policy] = compileAt({ name: 'login', limits: '5/2 minutes', strategy: 'token-bucket', burst: 9 });

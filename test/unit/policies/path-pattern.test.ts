@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ConfigurationError } from 'nestjs-limits';
-import { requestPath } from '../../../lib/policies/request-path.js';
+import { splitPath } from '../../../lib/policies/request-path.js';
 import { PathPattern } from '../../../lib/policies/path-pattern.js';
 
-const matches = (pattern: string, path: string): boolean => new PathPattern(pattern).matches(path);
+const matches = (pattern: string, path: string): boolean => new PathPattern(pattern).matches(splitPath(path));
 
 describe('A pattern of paths', () => {
   it.each<[pattern: string, matching: string[], others: string[]]>([
@@ -31,7 +31,7 @@ describe('A pattern of paths', () => {
     ['/!v?', ['/!v1'], ['/v1', '/x']],
     ['/@me/+1/!x/$y/a-b_c~', ['/@me/+1/!x/$y/a-b_c~'], ['/me/1/x/y/a-b_c~']],
     ['/café', ['/café', '/CAFÉ'], ['/cafe']],
-    ['/caf%C3%A9', ['/café'], ['/caf%C3%A9']],
+    ['/caf%C3%A9', ['/café', '/caf%c3%a9'], ['/caf%25C3%25A9']],
     ['/a%2Fb', ['/a%2Fb', '/a%2fb'], ['/a/b']],
   ])('%s matches what it stands for and nothing else', (pattern, matching, others) => {
     expect(matching.filter((path) => !matches(pattern, path))).toEqual([]);
@@ -240,7 +240,7 @@ describe('The requests of a route', () => {
         const pattern = new PathPattern(text);
         const said = pattern.matchesOf(template);
         seen[said]++;
-        if (said !== 'some') expect([url, pattern.matches(requestPath(url))]).toEqual([url, said === 'all']);
+        if (said !== 'some') expect([url, pattern.matches(splitPath(url))]).toEqual([url, said === 'all']);
       }),
       { numRuns: 5000 },
     );
@@ -248,7 +248,7 @@ describe('The requests of a route', () => {
   });
 
   it('are those of the pattern that another covers, at least', () => {
-    const paths = fc.array(sent, { maxLength: 5 }).map((segments) => requestPath(`/${segments.join('/')}`));
+    const paths = fc.array(sent, { maxLength: 5 }).map((segments) => splitPath(`/${segments.join('/')}`));
     fc.assert(
       fc.property(patterns, patterns, paths, (one, other, path) => {
         const [wide, narrow] = [new PathPattern(one), new PathPattern(other)];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, type Rule } from 'nestjs-limits';
+import { splitPath } from '../../../lib/policies/request-path.js';
 import { policiesFor, RuleBook } from '../../../lib/policies/rules.js';
 
 type AnyRule = Rule<string>;
@@ -13,7 +14,7 @@ const bookOf = (...rules: readonly Partial<AnyRule>[]): RuleBook<string, AnyRule
 
 const found = (rules: readonly Partial<AnyRule>[], request: string): readonly string[] => {
   const [method = '', path = ''] = request.split(' ');
-  return bookOf(...rules).forRequest(method, path);
+  return bookOf(...rules).forRequest(method, splitPath(path));
 };
 
 describe('The rule that applies to a request', () => {
@@ -119,9 +120,9 @@ describe('The rules of a route', () => {
       { id: 'all' },
     );
     const rules = book.forRoute('GET', '/users/:id');
-    expect(policiesFor(rules, '/users/me')).toEqual(['me', 'users']);
-    expect(policiesFor(rules, '/users/ME')).toEqual(['me', 'users']);
-    expect(policiesFor(rules, '/users/1')).toEqual(['users']);
+    expect(policiesFor(rules, splitPath('/users/me'))).toEqual(['me', 'users']);
+    expect(policiesFor(rules, splitPath('/users/ME'))).toEqual(['me', 'users']);
+    expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['users']);
   });
 
   it('that apply beside one are those that cover it and are tried with it', () => {
@@ -244,12 +245,12 @@ describe('A rule', () => {
     [
       'a priority in words',
       { priority: 'high' },
-      'The rule "rule0": the priority must be a number; got the string "high".',
+      'The rule "rule0": "priority" must be a number; got the string "high".',
     ],
     [
       'a priority that is none',
       { priority: NaN },
-      'The rule "rule0": the priority must be a number; got the number NaN.',
+      'The rule "rule0": "priority" must be a number; got the number NaN.',
     ],
     [
       'a continue in words',

@@ -30,7 +30,7 @@ export class ScriptedStorage extends MemoryStorage {
   }
 
   override check(): boolean {
-    return this.#do(() => true) as boolean;
+    return this.#do(() => this.does !== 'fail') as boolean;
   }
 
   override reconnect(): void {

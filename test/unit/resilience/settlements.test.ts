@@ -153,9 +153,9 @@ describe('While the circuit is open', () => {
     expect(store.settled).toEqual([]);
     await recover();
     expect(store.settled.map(({ identity: whose, cost, actual }) => [whose, cost, actual])).toEqual([
-      [identity, 10, 30],
-      ['other', 10, 1],
-      [identity, 30, 5],
+      ['LIMITER/acme', 10, 30],
+      ['LIMITER/other', 10, 1],
+      ['LIMITER/acme', 30, 5],
     ]);
     expect(await limiter.getWindowStats('100/hour', identity)).toMatchObject({ remaining: 95 });
     await limiter.settle(decision, 6);

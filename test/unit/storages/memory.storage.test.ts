@@ -4,7 +4,6 @@ import {
   createLimit,
   MemoryStorage,
   type BatchResult,
-  type Clock,
   type CreateLimitOptions,
   type Limit,
   type MemoryStorageOptions,
@@ -222,13 +221,16 @@ describe('the sweep', () => {
   });
 
   it('looks at as few shared cells at a time as at others', () => {
-    const counting = countReadings(clock);
-    const storage = open({ maxKeys: 1, clock: counting });
+    const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'holds the only place' }), 'somebody');
-    for (let index = 0; index < 5000; index++) hit(storage, once(), `newcomer ${index}`);
-    counting.readings = 0;
-    jest.advanceTimersByTime(SECOND);
-    expect(counting.readings).toBeLessThanOrEqual(10_000);
+    for (let index = 0; index < 20_000; index++) {
+      for (const id of ['one', 'two', 'three']) hit(storage, once({ id }), `newcomer ${index}`);
+    }
+    clock.advance(HOUR);
+    jest.advanceTimersByTime(SECOND); // looks at 10,000 of some 12,000
+    expect(jest.getTimerCount()).toBe(1);
+    jest.advanceTimersByTime(2 * SECOND);
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   it('keeps a token bucket as long as the smallest of its plans needs it', () => {
@@ -269,6 +271,25 @@ describe('the sweep', () => {
   });
 });
 
+describe('reset', () => {
+  it('returns the number of identities, however many limits and blocks they have', () => {
+    const storage = open();
+    for (let index = 0; index < 9; index++)
+      hit(storage, once({ id: `limit ${index}`, block: [HOUR] }), 'has nine limits');
+    hit(storage, once({ id: 'limit 0', block: [HOUR] }), 'has nine limits'); // is blocked
+    hit(storage, once(), 'another');
+    expect(storage.reset()).toBe(2);
+    expect(storage.reset()).toBe(0);
+  });
+
+  it('counts those that share a cell as one, whatever their limits', () => {
+    const storage = open({ maxKeys: 1 });
+    hit(storage, once(), 'has the only place');
+    for (let index = 0; index < 9; index++) hit(storage, once({ id: `limit ${index}` }), 'newcomer');
+    expect(storage.reset()).toBe(2);
+  });
+});
+
 describe('the cap', () => {
   it('holds against a flood of new identities, and nobody who is being limited is forgotten', () => {
     const storage = open({ maxKeys: 1000 });
@@ -304,7 +325,7 @@ describe('the cap', () => {
     const blocking = once({ id: 'blocking', block: [2 * HOUR] });
     hit(storage, blocking, 'newcomer');
     hit(storage, blocking, 'newcomer');
-    clock.advance(HOUR);
+    clock.advance(HOUR - 1);
     expect(hit(storage, blocking, 'newcomer').allowed).toBe(false);
   });
 
@@ -363,7 +384,7 @@ describe('the cap', () => {
     expect(hit(storage, limit, 'shares').allowed).toBe(false);
     clock.advance(HOUR);
     expect(hit(storage, limit, 'shares').allowed).toBe(true);
-    expect(storage.reset()).toBe(1);
+    expect(hit(storage, limit, 'shares').allowed).toBe(false);
   });
 
   it('counts all hits of a batch, the first of which takes the room of what another has used before', () => {
@@ -379,17 +400,6 @@ describe('the cap', () => {
     }
   });
 
-  it('leaves an identity in the cell that it shares until that has expired, also as its window moves on', () => {
-    const storage = open({ maxKeys: 1 });
-    const sliding = once({ id: 'sliding', strategy: 'sliding-window-counter', amount: 2 });
-    hit(storage, once(), 'first');
-    for (let time = 0; time < 2; time++) hit(storage, sliding, 'newcomer');
-    storage.remove([{ identity: 'first', limit: once() }]);
-    clock.advance(1.5 * HOUR);
-    expect(hit(storage, sliding, 'newcomer').outcomes[0]).toMatchObject({ allowed: true, remaining: 0 });
-    expect(storage.reset()).toBe(1);
-  });
-
   it('gives an identity that shared a cell one of its own once that has expired and there is room', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'other' }), 'first');
@@ -398,6 +408,37 @@ describe('the cap', () => {
     expect(hit(storage, once(), 'newcomer').allowed).toBe(true);
     expect(hit(storage, once(), 'newcomer').allowed).toBe(false);
     expect(storage.reset()).toBe(1);
+  });
+
+  it.each(new MemoryStorage().capabilities.strategies)(
+    'gives each that leaves a shared cell of %s a state of its own, and counts both newcomers of a batch',
+    (strategy) => {
+      const storage = open({ maxKeys: 1 });
+      const limit = once({ id: 'shared', strategy, amount: 5 });
+      hit(storage, once(), 'first');
+      const [one, other] = findSharing();
+      storage.consume([one, other].map((identity) => ({ identity, limit, cost: 1 })));
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([3, 3]);
+      storage.remove([{ identity: 'first', limit: once() }]);
+      hit(storage, limit, one); // takes the only place
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([2, 3]);
+      hit(storage, limit, other);
+      hit(storage, limit, other);
+      expect([left(storage, limit, one), left(storage, limit, other)]).toEqual([2, 1]);
+    },
+  );
+
+  it('ends a shared block with the window, and leaves it behind when there is room', () => {
+    const storage = open({ maxKeys: 1 });
+    const limit = once({ id: 'blocking', amount: 1, block: [5 * HOUR] });
+    hit(storage, once({ period: 5 * HOUR }), 'first');
+    hit(storage, limit, 'newcomer');
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(HOUR);
+    storage.remove([{ identity: 'first', limit: once() }]);
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(HOUR);
+    clock.advance(HOUR);
+    expect(hit(storage, limit, 'newcomer').allowed).toBe(true);
+    expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(5 * HOUR);
   });
 
   it('lets shared cells be refunded and removed', () => {
@@ -440,12 +481,12 @@ function left(storage: MemoryStorage, limit: Limit, identity: string): number | 
   return storage.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining;
 }
 
-function countReadings(of: Clock): Clock & { readings: number } {
-  return {
-    readings: 0,
-    now() {
-      this.readings++;
-      return of.now();
-    },
-  };
+/** Finds two identities that fall into the same shared cell. */
+function findSharing(): [string, string] {
+  const storage = open({ maxKeys: 1 });
+  hit(storage, once(), 'has the only place');
+  hit(storage, once(), 'one');
+  let index = 0;
+  while (left(storage, once(), `other ${index}`) === 1) index++;
+  return ['one', `other ${index}`];
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from 'nestjs-limits';
 import {
@@ -13,9 +13,6 @@ import {
   openSentinel,
   type RedisClient,
 } from '../../../lib/storages/redis/redis-client.js';
-import { driverTimersEnded } from '../../support/driver-timers.js';
-
-afterAll(driverTimersEnded);
 
 const SERVER =
   'redis://[user:password@]host:port[/db] (rediss:// for TLS) or redis+unix://[user:password@]/path/to/socket[?db=1]';

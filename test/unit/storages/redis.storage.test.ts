@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Cluster, Redis } from 'ioredis';
 import { ConfigurationError, type Storage } from 'nestjs-limits';
 import {
@@ -10,9 +10,6 @@ import {
   type RedisStorageOptions,
 } from 'nestjs-limits/redis';
 import { ManualClock } from 'nestjs-limits/testing';
-import { driverTimersEnded } from '../../support/driver-timers.js';
-
-afterAll(driverTimersEnded);
 
 /** Nobody listens there. */
 const NOWHERE = '127.0.0.1:1';

@@ -1,9 +1,6 @@
 import { inspect } from 'node:util';
-import { afterAll, expect, it } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { StorageError, storageFromString, type Storage } from 'nestjs-limits';
-import { driverTimersEnded } from '../../support/driver-timers.js';
-
-afterAll(driverTimersEnded);
 
 /** Nobody listens there. */
 const NOWHERE = '127.0.0.1:1';

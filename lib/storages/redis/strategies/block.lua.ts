@@ -35,7 +35,7 @@ function block.by_hand(state, limit, duration, now)
   return (following.stop > 0 or following.pending + following.before > 0) and following or nil
 end
 
--- Shortens, in place, a block from the future that a clock which went back has left; returns true if it did.
+-- Shortens a block from the future, left by a clock that went back. Changes the state in place; returns whether it did.
 function block.shorten(state, limit, now)
   local latest = now + longest(limit)
   if state.stop <= latest then return false end

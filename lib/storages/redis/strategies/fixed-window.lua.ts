@@ -4,7 +4,7 @@ export const fixedWindowLua = `
 local fixed_window = {}
 strategies['fixed-window'] = fixed_window
 
--- Whether the window is still there, with what it has counted.
+-- Returns whether the window is still open.
 local function is_open(state, now)
   return state and now < state.stop
 end

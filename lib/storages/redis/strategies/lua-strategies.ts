@@ -6,12 +6,14 @@ import { slidingWindowCounterLua } from './sliding-window-counter.lua.js';
 import { tokenBucketLua } from './token-bucket.lua.js';
 
 /**
- * The Lua chunks of every strategy, in the order in which they must stand. Each is a twin of the pure steps in
- * `lib/strategies/`, with the same names in the same order, so that the two can be read side by side.
+ * The Lua chunks of every strategy, in the order in which they must stand. Each is a twin of the
+ * pure steps in `lib/strategies/`, with the same names in the same order, so that the two can be
+ * read side by side.
  *
  * A chunk adds a table of functions to `strategies`. They differ from the pure steps in this:
  * - `refuse` returns whether the text to store changes.
- * - `encode` returns the text and its expiry in epoch ms; `decode` takes that text and returns a state and that expiry.
+ * - `encode` returns the text and its expiry in epoch ms; `decode` takes that text and returns a
+ *   state and that expiry.
  * - `commit` and `decode` are given the key of a moving window's log last.
  * - Numbers are whole and below 2^53, as in TypeScript.
  */

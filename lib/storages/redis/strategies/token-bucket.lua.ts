@@ -5,12 +5,12 @@ export const tokenBucketLua = `
 local token_bucket = {}
 strategies['token-bucket'] = token_bucket
 
--- The stored level less the refill since; a time from the future counts as now.
+-- Returns the level at now, less the refill since. A time from the future counts as now.
 local function level_at(state, amount, now)
   return max(0, state.level - max(0, now - state.at) * min(state.amount, amount))
 end
 
--- Makes now the time of the level. The expiry stays; one counted from the future counts from now.
+-- Sets the time of the level to now. The expiry stays; one counted from a future time counts from now.
 local function bring_to(state, now)
   state.left = state.left - max(0, now - state.at)
   state.at = now
@@ -42,7 +42,7 @@ function token_bucket.commit(state, limit, cost, now)
   return state
 end
 
--- Also true where this limit needs the state for longer than it is kept.
+-- Also returns true if this limit needs the state longer than its expiry.
 function token_bucket.refuse(state, limit, now)
   local from_future = state.at > now
   if from_future then bring_to(state, now) end

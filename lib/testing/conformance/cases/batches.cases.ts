@@ -29,7 +29,7 @@ for (const refuser of strategyNames) {
 }
 
 topic.add(
-  'tells of limits that another identity refuses as if they had not been hit',
+  'reports limits that another identity refuses as if they had not been hit',
   strategyNames,
   async (scenario) => {
     const fresh = strategyNames.map((strategy) => limitOf(strategy, { id: `fresh ${strategy}` }));
@@ -41,12 +41,12 @@ topic.add(
       ...hitsOn([...fresh, ...used], 1, 'conformance/a'),
       ...hitsOn([never], 1, 'conformance/b'),
     ];
-    const told = seen(await scenario.consume(batch));
+    const results = seen(await scenario.consume(batch));
     deepEqual(
-      told.slice(0, fresh.length),
+      results.slice(0, fresh.length),
       fresh.map(() => passes(3, 0)),
     );
-    deepEqual(told, seen(await scenario.peek(batch)));
+    deepEqual(results, seen(await scenario.peek(batch)));
   },
 );
 

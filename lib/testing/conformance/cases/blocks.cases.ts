@@ -134,7 +134,7 @@ topic.add('a refusal blocks only the limit that refuses', ['fixed-window'], asyn
 });
 
 topic.add(
-  'a blocked limit refuses a batch, and the others give nothing',
+  'a blocked limit refuses a batch, and the others consume nothing',
   ['fixed-window'],
   async (scenario) => {
     const blocked = limitOf('fixed-window', { id: 'blocked', amount: 1, block: [HOUR] });

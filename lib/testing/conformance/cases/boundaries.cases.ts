@@ -7,7 +7,7 @@ import { strategyTraces } from '../strategy-traces.js';
 const topic = new CasesOf('boundaries');
 
 topic.addPerStrategy(
-  'lets exactly the amount pass and tells exact numbers at each step',
+  'lets exactly the amount pass and reports exact numbers at each step',
   async (scenario, strategy) => {
     await scenario.play(limitOf(strategy), strategyTraces[strategy].filling);
   },

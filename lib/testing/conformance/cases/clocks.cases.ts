@@ -68,7 +68,7 @@ topic.add(
 );
 
 topic.addPerStrategy(
-  'a block left by a clock that went back ends, from the next hit on, after the time it tells',
+  'a block left by a clock that went back ends, from the next hit on, after the time it reports',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 1, period: SECOND, block: [60 * SECOND] });
     await scenario.hit(limit);

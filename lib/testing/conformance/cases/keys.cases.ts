@@ -7,7 +7,7 @@ import { hitsOn, HOUR, limitOf, type Scenario } from '../scenario.js';
 const topic = new CasesOf('keys');
 const once = limitOf('fixed-window', { amount: 1, period: HOUR });
 
-/** Identities that are easily taken for one another, or for something else than text. */
+/** Identities that a faulty storage could mix up. */
 const identities: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'slashes and their encoding': [
     ['a/b'],

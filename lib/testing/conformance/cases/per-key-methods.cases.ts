@@ -18,7 +18,7 @@ const key = item.keyFor(...identifiers);
 const counters = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 
 topic.add(
-  'incr counts, and get and getExpiry tell of it until it ends',
+  'incr counts, and get and getExpiry report the counter until it expires',
   counters,
   async ({ storage, clock }) => {
     const start = clock.now();
@@ -83,7 +83,7 @@ topic.add(
 );
 
 topic.add(
-  'getMovingWindow and getNumAcquired tell of the entries that count',
+  'getMovingWindow and getNumAcquired report the entries that count',
   ['moving-window'],
   async ({ storage, clock }) => {
     const start = clock.now();

@@ -1,0 +1,42 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { ConfigurationError } from '../../common/errors.js';
+import { identityOf } from '../../common/identity.js';
+import type { Hit } from '../../core/contract.js';
+import { single } from '../identities/identity-source.js';
+import { IdentitySources } from '../identities/identity-sources.js';
+import { PolicyDirectory } from '../routes/policy-directory.js';
+import type { PolicyReference, RoutePolicy } from '../routes/route-policy.js';
+import { Plans } from './plans.js';
+
+/** Resolves the hits on a policy that is given by name, without a request. */
+@Injectable()
+export class ReferencedHits {
+  constructor(
+    @Inject(PolicyDirectory) private readonly policies: PolicyDirectory,
+    @Inject(IdentitySources) private readonly identities: IdentitySources,
+    @Inject(Plans) private readonly plans: Plans,
+  ) {}
+
+  /**
+   * @param identifiers the values of the policy's `key`, one per part
+   * @throws ConfigurationError if no policy has the name, several have it, or the policy has no limits for the plan
+   */
+  hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
+    const policy = this.policies.find(reference);
+    const limits = this.plans.limitsOf(policy, reference.plan);
+    if (limits.length === 0)
+      throw new ConfigurationError(
+        policy.limitsFor === undefined
+          ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
+          : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
+      );
+    const identity = this.#identityFor(policy, reference, identifiers);
+    return limits.map((limit) => ({ identity, limit, cost }));
+  }
+
+  #identityFor(policy: RoutePolicy, { as }: PolicyReference, identifiers: readonly string[]): string {
+    if (as === 'key') return identityOf('key', single(identifiers));
+    const source = as === undefined ? policy.source : this.identities.for(as, 'RateLimiterService');
+    return source.fromValues(identifiers);
+  }
+}

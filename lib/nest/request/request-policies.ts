@@ -1,0 +1,43 @@
+import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { RoutePolicies } from '../routes/route-policies.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import { RouteRules } from '../routes/route-rules.js';
+import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
+import { httpTransport } from '../transports/http.transport.js';
+import type { Transport } from '../transports/transport.js';
+
+/** Selects the policies that count a request: by its route, by the rules for its path, and by phase. */
+@Injectable()
+export class RequestPolicies {
+  constructor(
+    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(RouteRules) private readonly rules: RouteRules,
+    @Inject(UnboundGuardDetector) private readonly unboundGuards: UnboundGuardDetector,
+  ) {}
+
+  /**
+   * Returns the policies of a request that has reached its handler.
+   *
+   * @param phase the latest phase whose policies count
+   */
+  forHandler(
+    context: ExecutionContext,
+    transport: Transport,
+    phase: RoutePolicy['phase'],
+  ): readonly RoutePolicy[] {
+    const route = this.routes.get(context.getClass(), context.getHandler());
+    const { policies, beforeAuth } =
+      transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
+    if (policies.length > beforeAuth.length) {
+      if (phase === 'afterAuth') this.unboundGuards.see(route);
+      else this.unboundGuards.watch(route, policies, context, transport);
+    }
+    return phase === 'afterAuth' ? policies : beforeAuth;
+  }
+
+  /** Returns the policies of the rules for the path of an HTTP request that has not reached a handler yet. */
+  forPath(context: ExecutionContext): readonly RoutePolicy[] {
+    const policies = this.rules.forRequest(httpTransport.requestOf(context));
+    return policies.filter(({ phase }) => phase === 'beforeAuth');
+  }
+}
