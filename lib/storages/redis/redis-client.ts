@@ -34,7 +34,10 @@ const SAFE_CLUSTER_OPTIONS = {
   clusterRetryStrategy: SAFE_OPTIONS.retryStrategy,
 } as const satisfies ClusterOptions;
 
-/** Disables the driver's prefix. It would precede the storage's, but not in the pattern that `reset` scans for. */
+/**
+ * Disables the driver's prefix. The driver would add it to keys, but not to the pattern that
+ * `reset` scans for.
+ */
 const NO_PREFIX = { keyPrefix: '' } as const;
 
 const SENTINEL_CONNECTOR = { Connector: SentinelPrimaryConnector } as const;
@@ -138,10 +141,16 @@ export function assertUsable(name: string, client: RedisClient, options: object)
   );
 }
 
-/** One of these events ends the first attempt to connect. If no sentinel responds, it is only `error`. */
+/**
+ * One of these events ends the first attempt to connect. If no sentinel responds, it is only
+ * `error`.
+ */
 const FIRST_EVENTS = ['ready', 'error', 'close', 'end'];
 
-/** Resolves when the first attempt to connect has succeeded or failed. Starts the attempt of a lazy client. */
+/**
+ * Resolves when the first attempt to connect has succeeded or failed. Starts the attempt of a lazy
+ * client.
+ */
 export function firstConnection(client: RedisClient): Promise<void> {
   // A client that has ended connects only when its owner calls `connect`.
   if (client.status === 'ready' || client.status === 'end') return Promise.resolve();
@@ -155,7 +164,9 @@ export function firstConnection(client: RedisClient): Promise<void> {
   });
 }
 
-/** Removes the command that the driver attaches to an error: its arguments may contain the password. */
+/**
+ * Removes the command that the driver attaches to an error. Its arguments may contain the password.
+ */
 export function forgetCommand(error: unknown): void {
   if (!(error instanceof Error)) return;
   const driverError = error as Error & { command?: unknown; lastNodeError?: unknown };

@@ -15,12 +15,15 @@ import { firstConnection, forgetCommand, type RedisClient } from './redis-client
 /** Keys that one step of `reset` scans. */
 const KEYS_PER_SCAN = 1000;
 
-/** Maximum limits in one script call. Far more than a request has, and well within the limits of Lua. */
+/**
+ * Maximum limits in one script call. Far more than a request has, and well within the limits of
+ * Lua.
+ */
 const MAX_LIMITS_TOGETHER = 64;
 
 /**
- * Writes as a decision does, and removes what it wrote. A server that replies to PING may be out of
- * memory, a replica, or still loading.
+ * Performs the writes of a decision, and removes what it wrote. A server that replies to PING may
+ * still be out of memory, a replica, or loading.
  */
 const CHECK = {
   name: 'nestjsLimitsCheck',
@@ -41,13 +44,18 @@ export abstract class RedisScriptStorage extends ServerStorage {
   /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
 
-  /** @param open called only after the options have been validated, so that no client is left open */
+  /**
+   * @param open called only after the options have been validated, so that no client is left open
+   */
   protected constructor(
     options: ServerStorageOptions,
     open: (timeout: number) => RedisClient,
     /** True if this storage opened the client, and so closes it. */
     owned: boolean,
-    /** True if all keys of a call must be in one slot, so that only limits of one identity share a call. */
+    /**
+     * True if all keys of a call must be in one slot, so that only limits of one identity share a
+     * call.
+     */
     private readonly slotted: boolean,
   ) {
     super(options);
@@ -140,7 +148,10 @@ export abstract class RedisScriptStorage extends ServerStorage {
     if (this.#ownsClient) this.#client.disconnect();
   }
 
-  /** Replaces a connection that may be dead. One that is still connecting has its own timeout, and is kept. */
+  /**
+   * Replaces a connection that may be dead. Keeps one that is still connecting, since it has its
+   * own timeout.
+   */
   override reconnect(): void {
     if (this.#ownsClient && !this.closed && this.#client.status === 'ready') this.#client.disconnect(true);
   }
@@ -184,8 +195,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   async #checkWriting(tag: string): Promise<void> {
-    // Unlike the keys of identities, it has no brace after the first colon: no identity's key, and
-    // not removed by `reset`.
+    // The name has no brace after the first colon, so it is no identity's key, and `reset` does not
+    // remove it.
     await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
   }
 
@@ -216,13 +227,19 @@ export abstract class RedisScriptStorage extends ServerStorage {
     );
   }
 
-  /** Returns the key of an identity. The identity is the hash tag, so all of its keys are in one slot. */
+  /**
+   * Returns the key of an identity. The identity is the hash tag, so all of its keys are in one
+   * slot.
+   */
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }
 }
 
-/** Splits cells into lists in which each cell is named once, since a script reads all cells of a batch before it writes. */
+/**
+ * Splits cells into lists without repetitions, since a script reads all cells of a batch before it
+ * writes.
+ */
 function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
   const lists: C[][] = [];
   for (const cell of cells) {

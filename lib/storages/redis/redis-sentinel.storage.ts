@@ -3,7 +3,10 @@ import type { StorageOptions } from '../../core/storage.js';
 import { openSentinel, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
-/** Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to `ioredis`. */
+/**
+ * Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to
+ * `ioredis`.
+ */
 export interface RedisSentinelStorageOptions
   extends StorageOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /** Name of the service that the sentinels watch. Default: the path of the URI. */

@@ -13,7 +13,10 @@ export interface GivenClientOptions {
   duplicate?: boolean | undefined;
 }
 
-/** Options of {@link RedisStorage}. Other options go to `ioredis`, and are refused with `duplicate: false`. */
+/**
+ * Options of {@link RedisStorage}. Other options go to `ioredis`, and are refused with
+ * `duplicate: false`.
+ */
 export interface RedisStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /**

@@ -1,12 +1,12 @@
-/** The twin of `block.ts`. */
+/** The Lua version of `block.ts`. */
 export const blockLua = `
--- block: text "expiry until level", and " start pending before" where units are reserved. Lua reserves the word "until", so the
+-- block: text "expiry until level", and " start pending before" if units are reserved. Lua reserves the word "until", so the
 -- field is called stop.
 local function longest(limit)
   return max(unpack(limit.block))
 end
 
--- A copy of the state whose periods of reservations are advanced to now.
+-- Returns a copy of the state with the periods of reservations advanced to now.
 local function reservations(state, limit, now)
   if not state then return { stop = 0, level = 0, start = now, pending = 0, before = 0 } end
   local elapsed, period = now - state.start, limit.period
@@ -35,7 +35,7 @@ function block.by_hand(state, limit, duration, now)
   return (following.stop > 0 or following.pending + following.before > 0) and following or nil
 end
 
--- Shortens a block from the future, left by a clock that went back. Changes the state in place; returns whether it did.
+-- Shortens a block that lies in the future because the clock went back. Returns true if it changed the state.
 function block.shorten(state, limit, now)
   local latest = now + longest(limit)
   if state.stop <= latest then return false end
@@ -43,7 +43,7 @@ function block.shorten(state, limit, now)
   return true
 end
 
--- Units that are reserved and not settled.
+-- Returns the units that are reserved and not settled.
 function block.pending(state, limit, now)
   local current = reservations(state, limit, now)
   return current.pending + current.before
