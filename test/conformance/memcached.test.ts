@@ -18,7 +18,7 @@ const skip = {
   'reset removes everything and returns the number of records': reason,
   'reset removes more records than one reply of a server lists': reason,
   'reset lifts blocks': reason,
-  'reset leaves other key prefixes alone, however alike': reason,
+  'reset keeps the records of other key prefixes, even similar ones': reason,
   'reset takes its key prefix literally, not as a pattern': reason,
 };
 

@@ -5,7 +5,7 @@ import { limitOf, MINUTE, passes, refused, SECOND } from '../scenario.js';
 const topic = new CasesOf('shared cells');
 
 topic.add(
-  'token-bucket: a refund by a smaller amount leaves the cell readable once it is full for the larger',
+  'token-bucket: a refund by a smaller amount keeps the cell readable once it is full for the larger',
   ['token-bucket'],
   async (scenario) => {
     const large = limitOf('token-bucket', { id: 'plan', amount: 7 });
