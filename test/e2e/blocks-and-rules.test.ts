@@ -49,7 +49,7 @@ async function open(start: StartHttpApp, options: RateLimitModuleOptions = {}): 
 }
 
 describeOverHttp('A block', (start) => {
-  it('made by hand refuses the routes of the policy until it is over', async () => {
+  it('by hand refuses the routes of the policy until it ends', async () => {
     const { app, clock, service } = await open(start);
     await service.block({ policy: 'login' }, CLIENT);
     const refused = await app.get('/login');
@@ -59,7 +59,7 @@ describeOverHttp('A block', (start) => {
     expect(await app.statuses(2, '/login')).toEqual([200, 200]);
   });
 
-  it('made by hand lasts as long as is said, up to the longest of the policy', async () => {
+  it('by hand lasts for the given time, up to the longest block of the policy', async () => {
     const { app, service } = await open(start);
     await service.block({ policy: 'login' }, CLIENT, '40 minutes');
     expect((await app.get('/login')).headers.get('retry-after')).toBe('2400');
@@ -71,7 +71,7 @@ describeOverHttp('A block', (start) => {
     );
   });
 
-  it('is lifted by hand, whoever made it, and what was counted stays', async () => {
+  it('is lifted by hand, whatever set it, and the counts are kept', async () => {
     const { app, service } = await open(start);
     expect(await app.statuses(3, '/login')).toEqual([200, 200, 429]);
     await service.unblock({ policy: 'login' }, CLIENT);
@@ -81,7 +81,7 @@ describeOverHttp('A block', (start) => {
     expect((await app.get('/login')).status).toBe(200);
   });
 
-  it('by a policy that blocks nobody is refused with the mend', async () => {
+  it('throws for a policy without blocks, and the message has the fix', async () => {
     const { service } = await open(start, { limits: [{ name: 'all', limits: '9/minute' }] });
     expect(() => service.block({ policy: 'all' }, CLIENT)).toThrow(
       new ConfigurationError(
@@ -95,7 +95,7 @@ describeOverHttp('A block', (start) => {
 describeOverHttp('Rules that change while the application runs', (start) => {
   const rule = { id: 'shop', path: '/**', limits: '3/minute' };
 
-  it('hold from the next request on, and keep what was counted', async () => {
+  it('apply from the next request on, and keep the counts', async () => {
     const { app, service } = await open(start, { rules: [rule] });
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
     service.setRules([{ ...rule, limits: '10/minute' }]);
@@ -105,7 +105,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     expect((await app.get('/catalogue')).remaining).toBeNull();
   });
 
-  it('are known to the service by name, as policies are', async () => {
+  it('are known to the service by name, like policies', async () => {
     const { app, service } = await open(start, { rules: [rule] });
     await app.get('/catalogue');
     expect((await service.peek({ policy: 'shop' }, CLIENT)).remaining).toBe(2);
@@ -113,7 +113,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
   });
 
-  it('stay as they are when the new ones are wrong', async () => {
+  it('stay as they are when the new ones are invalid', async () => {
     const { app, service } = await open(start, { rules: [rule] });
     const wrong = [rule, { id: 'broken', path: '/a', limits: '3/minuet' }];
     expect(() => service.setRules(wrong)).toThrow(
@@ -123,7 +123,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
   });
 
-  it('are not changed by who changes the list afterwards', async () => {
+  it('do not change with the given list afterwards', async () => {
     const rules = [rule];
     const { app, service } = await open(start, { rules });
     rules.pop();
@@ -131,7 +131,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
   });
 
-  it('leave routes alone that are skipped', async () => {
+  it('do not apply to skipped routes', async () => {
     const { app, service } = await open(start);
     service.setRules([rule]);
     expect((await app.get('/health')).remaining).toBeNull();
