@@ -15,7 +15,7 @@ function describeWith(program: string, title: string, body: () => void): void {
   else describe(title, body);
 }
 
-/** Stands for the server: a moving window reads the log `entries`. */
+/** Replaces the server: a moving window reads the log `entries`. */
 const SERVER = `
 local entries = { '0', '2', '15000', '3' }
 redis = {}
@@ -27,7 +27,7 @@ function redis.call(command, _, first, last)
   error('no ' .. command)
 end`;
 
-/** Prints what a text of each strategy comes to, under a limit of 5 a minute, at 20,000 ms. */
+/** Prints the results of a text of each strategy, under a limit of 5 a minute, at 20,000 ms. */
 const PROBE = `
 local limit, now = { amount = 5, burst = 5, period = 60000 }, 20000
 local state, expiry = strategy.decode(text, 'the log')
@@ -39,7 +39,7 @@ print(pcall(strategy.decode, 'not ours', 'the log'))`;
 
 const NOT_OURS = 'false\tA stored text cannot be read: does something else write under our keyPrefix?';
 
-/** By strategy: a stored text, and what is printed of it. */
+/** By strategy: a stored text, and the expected output. */
 const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>> = {
   'fixed-window': [
     '70000 3',
@@ -90,13 +90,13 @@ function runLua(...chunks: readonly string[]): string[] {
 }
 
 describeWith('lua5.1', 'the Lua of a strategy, alone', () => {
-  it.each(strategyNames)('%s: decodes, answers and encodes as the pure steps do', (name) => {
+  it.each(strategyNames)('%s: decodes, decides and encodes like the pure steps', (name) => {
     const [text, ...lines] = printed[name];
     const probed = `local strategy, text = strategies['${name}'], '${text}'`;
     expect(runLua(SERVER, preludeLua, ...luaStrategies[name], probed, PROBE)).toEqual(lines);
   });
 
-  it('block: decodes, shortens, lengthens and encodes as the pure steps do', () => {
+  it('block: decodes, shortens, extends and encodes like the pure steps', () => {
     const probe = `
 local limit = { block = { 10000, 30000 }, period = 60000 }
 local state = block.decode('75000 45000 0')
@@ -131,7 +131,7 @@ print(pcall(block.decode, 'not ours'))`;
   });
 });
 
-/** Sets of strategies that scripts are composed for: each alone, and all. */
+/** Sets of strategies for which scripts are composed: each alone, and all. */
 const sets = [...strategyNames.map((name) => [name]), [...strategyNames]];
 
 describeWith('luac5.1', 'a composed script', () => {
@@ -155,7 +155,7 @@ describe('composing a script', () => {
     expect(composeScript(used('fixed-window', 'token-bucket'), false, 'consume')).toEqual(one);
   });
 
-  it('takes only the strategies that are used, and what these need, once', () => {
+  it('contains only the strategies that are used and their dependencies, once', () => {
     const names = [
       ...composeScript(used('fixed-window-elastic-expiry', 'fixed-window'), false, 'peek').lua.matchAll(
         /^strategies\['(.+)'\]/gm,
@@ -164,7 +164,7 @@ describe('composing a script', () => {
     expect(names.map(([, name]) => name)).toEqual(['fixed-window', 'fixed-window-elastic-expiry']);
   });
 
-  it('names scripts by what they are', () => {
+  it('names scripts by their content', () => {
     const names = steps.flatMap((step) =>
       [false, true].map((blocks) => composeScript(used('fixed-window'), blocks, step).name),
     );

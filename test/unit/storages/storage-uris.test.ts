@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { expect, it } from '@jest/globals';
 import { StorageError, storageFromString, type Storage } from 'nestjs-limits';
 
-/** Nobody listens there. */
+/** No server listens on this port. */
 const NOWHERE = '127.0.0.1:1';
 
 it.each([
@@ -24,7 +24,7 @@ it.each([
   [`mongodb://${NOWHERE}/limits`, 'MongoDBStorage'],
   [`async+mongodb://${NOWHERE}`, 'MongoDBStorage'],
   [`etcd://${NOWHERE},${NOWHERE}`, 'EtcdStorage'],
-])('%s opens a %s, and a server that is not there is an error of the calls', async (uri = '', name) => {
+])('%s opens a %s, and a missing server is an error of the calls', async (uri = '', name) => {
   const storage = await storageFromString(uri);
   try {
     expect(String(storage)).toBe(name);
@@ -50,7 +50,7 @@ it.each([
       db: 4,
     },
   ],
-])('%s is told to the driver with its credentials decoded, and shows none', async (uri, expected) => {
+])('%s gives the driver its credentials decoded, and shows none', async (uri, expected) => {
   const storage = await storageFromString(uri);
   try {
     expect(driverOptions(storage)).toMatchObject({ ...expected, username: 'us@er', password: 'p:/w' });
@@ -70,7 +70,7 @@ it('the credentials of a cluster are those of each of its servers', async () => 
   }
 });
 
-/** What the driver was given. */
+/** The options of the driver. */
 function driverOptions(storage: Storage): object {
   return (storage as unknown as { client: { options: object } }).client.options;
 }

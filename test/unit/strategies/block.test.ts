@@ -5,17 +5,17 @@ const T = 1_700_000_000_000;
 const MINUTE = 60_000;
 const RULE = ruleOf(1000, 10_000, 60_000);
 
-/** The rule of a limit per minute. */
+/** A limit per minute. */
 function ruleOf(...durations: number[]): BlockRule {
   return { block: durations, period: MINUTE };
 }
 
-/** A block of a limit that keeps no reservations. */
+/** A block of a limit without reservations. */
 function blockOf(until: number, level: number): BlockState {
   return { until, level, start: T, pending: 0, before: 0 };
 }
 
-/** What a block is stored as when nothing is reserved. */
+/** The stored text of a block without reservations. */
 function stored(state: BlockState): number[] {
   return block.encode(state);
 }
@@ -31,7 +31,7 @@ describe('A block', () => {
     expect(block.blockedUntil(state, ruleOf(1000), T + 5000)).toBe(T + 5000);
   });
 
-  it('is not there without a state', () => {
+  it('does not exist without a state', () => {
     expect(block.blockedUntil(undefined, RULE, T)).toBe(T);
   });
 
@@ -49,7 +49,7 @@ describe('A block', () => {
     ]);
   });
 
-  it('falls back to the first duration once the longest has passed without a block', () => {
+  it('starts with the first duration again once the longest has passed without a block', () => {
     const second = blockOf(T, 1);
 
     expect(stored(block.commit(second, RULE, T + 59_999))).toEqual([T + 119_999, 2]);
@@ -57,7 +57,7 @@ describe('A block', () => {
     expect(block.expiresAt(second, RULE)).toBe(T + 60_000);
   });
 
-  it('counts the longest duration as such, wherever it stands', () => {
+  it('uses the longest duration at any index', () => {
     const durations = ruleOf(60_000, 1000);
     const first = block.commit(undefined, durations, T);
 
@@ -65,14 +65,14 @@ describe('A block', () => {
     expect(block.expiresAt(first, durations)).toBe(T + 120_000);
   });
 
-  it('lasts the longest duration from now at most when the clock has gone back', () => {
+  it('lasts at most the longest duration from now after the clock went back', () => {
     const state = block.commit(undefined, RULE, T);
 
     expect(block.blockedUntil(state, RULE, T - 30_000)).toBe(T + 1000);
     expect(block.blockedUntil(state, RULE, T - 500_000)).toBe(T - 440_000);
   });
 
-  it('from the future is shortened in place to the longest duration, any other is left as it is', () => {
+  it('from the future is shortened in place to the longest duration; any other is not changed', () => {
     const future = blockOf(T + 60_001, 1);
     expect(block.shorten(future, RULE, T)).toBe(true);
     expect(future).toEqual(blockOf(T + 60_000, 1));
@@ -80,13 +80,13 @@ describe('A block', () => {
     expect(future).toEqual(blockOf(T + 60_000, 1));
   });
 
-  it('made by hand ends after its time, and the next refusal takes the second duration', () => {
+  it('by hand ends after its time, and the next refusal uses the second duration', () => {
     const state = block.byHand(undefined, RULE, 500, T);
     expect(state).toEqual(blockOf(T + 500, 0));
     expect(stored(block.commit(state, RULE, T + 500))).toEqual([T + 10_500, 1]);
   });
 
-  it('lifted by hand is gone', () => {
+  it('lifted by hand is removed', () => {
     expect(block.byHand(block.commit(undefined, RULE, T), RULE, 0, T + 1)).toBeUndefined();
   });
 
@@ -104,7 +104,7 @@ describe('A block', () => {
 });
 
 describe('The reservations of a limit that blocks by outcome', () => {
-  it('add up, and are taken back as they are settled', () => {
+  it('add up, and are removed as they are settled', () => {
     const one = block.reserve(undefined, RULE, 2, T);
     const two = block.reserve(one, RULE, 3, T + 10);
     expect(block.pending(two, RULE, T + 10)).toBe(5);
@@ -114,7 +114,7 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.settle(settled, RULE, 3, T + 10, T + 30)).toBeUndefined();
   });
 
-  it('are kept for one period beside those of the current one, then dropped, settled or not', () => {
+  it('are kept for one period in addition to the current one, then dropped, settled or not', () => {
     const first = block.reserve(undefined, RULE, 2, T);
     const both = block.reserve(first, RULE, 3, T + MINUTE);
     expect(
@@ -145,7 +145,7 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.reserve(block.decode(block.encode(blocked)), ruleOf(1000), 1, T + 50_000)).toEqual(reserved);
   });
 
-  it('outlive a block that is set or lifted by hand', () => {
+  it('are kept when a block is set or lifted by hand', () => {
     const reserved = block.reserve(undefined, RULE, 2, T);
     const blocked = block.byHand(reserved, RULE, 500, T + 10);
 
@@ -154,12 +154,12 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);
   });
 
-  it('leave a block as it is when they are settled', () => {
+  it('do not change a block when they are settled', () => {
     const blocked = block.commit(block.reserve(undefined, RULE, 2, T), RULE, T);
     expect(stored(block.settle(blocked, RULE, 2, T, T + 10) ?? blockOf(0, 0))).toEqual([T + 1000, 0]);
   });
 
-  it('begin now when the clock has gone back', () => {
+  it('begin now after the clock went back', () => {
     const state = block.reserve(undefined, RULE, 2, T);
     const back = block.reserve(state, RULE, 1, T - 5000);
     expect(back).toMatchObject({ start: T - 5000, pending: 3 });
