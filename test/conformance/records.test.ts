@@ -13,11 +13,11 @@ import { startRedis } from '../support/servers/redis.js';
 import { ask, type Server } from '../support/servers/server-process.js';
 
 /**
- * The exact keys and records. Instances of two versions count together during a rolling update. A change of a key or record here
- * breaks that.
+ * The exact keys and records. During a rolling update, instances of two versions count together. A
+ * change of a key or record here breaks that.
  */
 
-const NOW = 4_000_000_000_000; // far ahead, so that nothing expires by a server's own clock
+const NOW = 4_000_000_000_000; // far in the future, so that nothing expires by a server's clock
 const HOUR = 3_600_000;
 
 const batch: Hit[] = [

@@ -6,7 +6,10 @@ interface Entry extends VersionedText<number> {
   end: number;
 }
 
-/** A store in this process that behaves like a remote one: it replies asynchronously, and to concurrent calls. */
+/**
+ * A store in this process that behaves like a remote one: it replies asynchronously, also to
+ * concurrent calls.
+ */
 export class MapCasServer {
   readonly entries = new Map<string, Entry>();
   /** Every call in order, with its method and key. */
