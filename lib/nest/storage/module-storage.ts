@@ -11,10 +11,10 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { StoreHealth } from './store-health.js';
 import type { StoreLog } from './store-log.js';
 
-/** Ms for which the store is looked at while the application starts. */
+/** Timeout of the check of the store at start, in ms. */
 const STARTUP_CHECK_TIMEOUT_MS = 2000;
 
-/** The storage that the options name, or have. */
+/** Opens the storage of the options, or returns the given one. */
 export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
   const options = keyPrefix === undefined ? {} : { keyPrefix };
   if (storage === undefined) return new MemoryStorage(options);
@@ -33,7 +33,7 @@ export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Prom
 }
 
 /**
- * Refuses a store that cannot count, with what it says to an attempt.
+ * Checks at start that the store can count. If it cannot, a test write gets its error message.
  *
  * @throws StorageError
  */
@@ -47,7 +47,10 @@ export async function assertReady(store: Storage): Promise<void> {
   throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
 }
 
-/** What decides; a storage that was given stays open when this is closed. */
+/**
+ * Creates the storage that decides requests. A storage given by the application stays open when
+ * this one is closed.
+ */
 export function decidingStorage(
   storage: Storage,
   options: ResolvedOptions,

@@ -9,7 +9,7 @@ import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.to
 import { logger } from '../options/warnings.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** So many losses of the store are worth a line: one that comes and goes would fill the log. */
+/** Rate of log lines about losses, since a flapping store would fill the log. */
 const LINES = '1 per 10 seconds';
 
 const MEANWHILE: Readonly<Record<OnError, string>> = {
@@ -18,13 +18,13 @@ const MEANWHILE: Readonly<Record<OnError, string>> = {
   deny: 'requests fail',
 };
 
-/** Writes to the log when the store is lost and when it is back, but not too often. */
+/** Logs when the store is lost and when it is back, at a limited rate. */
 @Injectable()
 export class StoreLog implements OnApplicationShutdown {
   readonly #lines = new FixedWindowRateLimiter(new MemoryStorage());
-  /** Whether the log says that the store is lost. */
+  /** True if the last line logged a loss. */
   #isTold = false;
-  /** Losses that the log says nothing of, since it last told of one. */
+  /** Losses without a line since the last one. */
   #leftOut = 0;
   #later: NodeJS.Timeout | undefined;
 
@@ -33,7 +33,7 @@ export class StoreLog implements OnApplicationShutdown {
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
   ) {}
 
-  /** Writes it as soon as another line may be written, unless the store is back by then. */
+  /** Logs a loss as soon as the rate allows, unless the store is back by then. */
   lost(error: StorageError): void {
     void chain(this.#lines.consume(LINES, 'lost'), ({ allowed, retryAfter }) => {
       if (allowed) this.#tell(error);
