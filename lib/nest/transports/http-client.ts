@@ -1,4 +1,6 @@
-/** The properties of Node's HTTP/1.1 and HTTP/2 requests that tell whether a client still waits for the answer. */
+/**
+ * The properties of Node's HTTP/1.1 and HTTP/2 requests that show whether the client is connected.
+ */
 export interface NodeRequest {
   readonly socket?:
     | { readonly destroyed?: boolean; readonly remoteAddress?: unknown; readonly localAddress?: unknown }
@@ -8,8 +10,9 @@ export interface NodeRequest {
 }
 
 /**
- * Returns whether the client of a request is still connected. A client that resets its connection right after the request is
- * noticed before the socket is destroyed: a TCP socket without a peer has a local address only. A unix socket has neither.
+ * Returns true if the client of a request is still connected. Detects a client that resets its
+ * connection right after the request, before the socket is destroyed: a TCP socket without a peer
+ * has a local address only. A unix socket has neither.
  */
 export function hasClient({ socket, stream }: NodeRequest): boolean {
   if (stream?.destroyed === true || stream?.closed === true) return false;

@@ -18,10 +18,10 @@ import { rpcTransport } from './rpc.transport.js';
 import type { RouteHandler, Transport } from './transport.js';
 import { wsTransport } from './ws.transport.js';
 
-/** Every transport that this library knows. */
+/** All known transports. */
 const TRANSPORTS: readonly Transport[] = [httpTransport, graphqlTransport, wsTransport, rpcTransport];
 
-/** Any other type of context: its handlers are limited by key, or for all clients together. */
+/** Any other type of context. Its handlers are limited by key, or for all clients together. */
 const unknownTransport: Transport = {
   type: 'unknown',
   isProxied: false,
@@ -38,22 +38,23 @@ const byType: ReadonlyMap<string, Transport> = new Map(
   TRANSPORTS.map((transport) => [transport.type, transport]),
 );
 
-/** Whether a function is a handler that Nest calls guards for. */
+/** Returns true if a function is a handler for which Nest calls guards. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
 }
 
 /**
- * Names a handler, the same in every process and release. Only a handler of an unknown kind is named after its class.
+ * Names a handler. The name is the same in every process and release. Only a handler of an unknown
+ * kind is named after its class.
  *
- * @param modulePath path of the controller's module, as `RouterModule` gave it
+ * @param modulePath path of the controller's module, as given to `RouterModule`
  */
 export function routeId(controller: Type, handler: RouteHandler, modulePath = ''): string {
   const transport = TRANSPORTS.find((one) => one.isHandler(handler)) ?? unknownTransport;
   return transport.routeId(controller, handler, modulePath);
 }
 
-/** The object that holds the state of a call, as decorators of its parameters find it. */
+/** Returns the object that holds the state of a call, for a parameter decorator. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
   const transport = byType.get(context.getType()) ?? unknownTransport;
   return transport.callHint === undefined
@@ -74,7 +75,7 @@ export class Transports implements OnApplicationBootstrap {
     @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
-  /** Warns about a type in the options that this library does not know: it may be misspelt. */
+  /** Warns about an unknown type in the options, since it may be misspelt. */
   onApplicationBootstrap(): void {
     for (const type of this.options.transports ?? [])
       if (!byType.has(type))
@@ -84,14 +85,14 @@ export class Transports implements OnApplicationBootstrap {
         );
   }
 
-  /** The transport of a type of context; `undefined` when its requests are not to be limited. */
+  /** Returns the transport of a type of context; `undefined` if its requests are not limited. */
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
     return byType.get(type) ?? unknownTransport;
   }
 
-  /** Sends header fields, where the transport has a response to carry them. */
+  /** Sends header fields, if the transport has a response for them. */
   setFields(context: ExecutionContext, transport: Transport, fields: readonly HeaderField[]): void {
     transport.setFields?.(context, fields, this.adapterHost.httpAdapter);
   }
