@@ -6,9 +6,9 @@ import { Warnings } from '../options/warnings.js';
 import { onCallEnd } from '../transports/call-ends.js';
 import type { EarlyLookup, IdentifiedRequest } from './identity-source.js';
 
-/** Requests without a user that are checked again at their end. */
+/** Maximum number of requests without a user that are checked again at their end. */
 const MAX_CHECKS = 1000;
-/** Functions that are called again because the request has a user by then. */
+/** Maximum number of functions that are called again because the request has a user by then. */
 const MAX_REPETITIONS = 10;
 
 const CONSEQUENCES: Readonly<Record<EarlyLookup['option'], string>> = {
@@ -18,9 +18,10 @@ const CONSEQUENCES: Readonly<Record<EarlyLookup['option'], string>> = {
 };
 
 /**
- * Warns once per option about a look-up that came too early: before authentication it found nothing, or a default, and at the end
- * of the request, which has a user by then, it finds something else. Sees the end of HTTP requests, and of other calls where
- * `RateLimitInterceptor` is bound; messages of microservices have no user.
+ * Warns once per option about a look-up that ran too early. Before authentication it returned
+ * nothing, or a default; repeated at the end of a request that now has a user, it returns something
+ * else. Runs at the end of HTTP requests, and of other calls where `RateLimitInterceptor` is bound.
+ * Messages of microservices have no user.
  */
 @Injectable()
 export class LateUserDetector {
@@ -33,7 +34,7 @@ export class LateUserDetector {
   ) {}
 
   /**
-   * Checks a look-up again at the end of the request.
+   * Repeats a look-up at the end of the request.
    *
    * @param where the declaration whose limit was counted
    */
@@ -86,7 +87,10 @@ function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === '';
 }
 
-/** Ignores failures: resolving the identity reports those of the application's functions. */
+/**
+ * Ignores failures, since resolving the identity already reports those of the application's
+ * functions.
+ */
 function quietly(call: () => Awaitable<unknown>): void {
   const done = attempt(call);
   if (isPromise(done)) done.catch(() => undefined);
