@@ -19,7 +19,8 @@ export class ReferencedHits {
 
   /**
    * @param identifiers the values of the policy's `key`, one per part
-   * @throws ConfigurationError if no policy has the name, several have it, or the policy has no limits for the plan
+   * @throws ConfigurationError if no policy has the name, several have it, or the policy has no
+   * limits for the plan
    */
   hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
     const policy = this.policies.find(reference);

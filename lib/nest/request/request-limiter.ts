@@ -13,8 +13,8 @@ import { stateFor } from './request-state.js';
 import { throwRefusal } from './throw-refusal.js';
 
 /**
- * Counts a request, all its limits in one call of the storage, and refuses it if one of them does. A request counts once per
- * policy, however often it is checked. Synchronous over memory storage.
+ * Counts a request against all its limits in one call of the storage, and refuses it if one of them
+ * does. A request counts once per policy, however often it is checked. Synchronous in memory.
  */
 @Injectable()
 @shownByName
@@ -44,7 +44,7 @@ export class RequestLimiter {
   /**
    * Counts an HTTP request by the rules for its path, before it has reached a handler.
    *
-   * @throws HttpException when the request is refused, or its client has closed the connection
+   * @throws HttpException if the request is refused, or its client has closed the connection
    */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get('http');
@@ -84,7 +84,7 @@ export class RequestLimiter {
     });
   }
 
-  /** Counts a request by the policies that have not counted it before. */
+  /** Counts a request by the policies that have not counted it yet. */
   #count(
     context: ExecutionContext,
     transport: Transport,

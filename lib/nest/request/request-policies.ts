@@ -6,7 +6,9 @@ import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Selects the policies that count a request: by its route, by the rules for its path, and by phase. */
+/**
+ * Selects the policies that count a request: by its route, by the rules for its path, and by phase.
+ */
 @Injectable()
 export class RequestPolicies {
   constructor(
@@ -35,7 +37,10 @@ export class RequestPolicies {
     return phase === 'afterAuth' ? policies : beforeAuth;
   }
 
-  /** Returns the policies of the rules for the path of an HTTP request that has not reached a handler yet. */
+  /**
+   * Returns the policies of the rules for the path of an HTTP request that has not reached a
+   * handler.
+   */
   forPath(context: ExecutionContext): readonly RoutePolicy[] {
     const policies = this.rules.forRequest(httpTransport.requestOf(context));
     return policies.filter(({ phase }) => phase === 'beforeAuth');

@@ -2,7 +2,7 @@ import type { ExecutionContext, HttpException } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Refuses a request: throws an exception as its transport expects it. */
+/** Throws the exception of a refusal in the form of the transport. */
 export function throwRefusal(
   transport: Transport,
   exception: HttpException,
