@@ -216,7 +216,7 @@ export function assertSupported(storage: Storage, limit: Limit): void {
   const { strategies, maxMovingWindow } = storage.capabilities;
   if (!strategies.includes(limit.strategy)) {
     throw new ConfigurationError(
-      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" asks for. It has: ${strategies.join(', ')}.`,
+      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" requires. It has: ${strategies.join(', ')}.`,
     );
   }
   if (limit.strategy === 'moving-window' && limit.amount > maxMovingWindow) {
@@ -285,7 +285,6 @@ function used(outcome: Outcome): number {
 /** Returns the outcome of a batch with a single hit. */
 export function onlyOutcome({ outcomes }: BatchResult): Outcome {
   const [outcome] = outcomes;
-  if (outcome === undefined)
-    throw new StorageError('The storage answered a batch of one hit with no outcome.');
+  if (outcome === undefined) throw new StorageError('The storage returned no outcome for a hit.');
   return outcome;
 }

@@ -183,7 +183,7 @@ describe('on a separate server', () => {
       expect(await Promise.all(['first', 'fine', 'broken', 'well'].map(hit))).toEqual([
         [39, 39],
         [38, 39],
-        'StorageError: A stored record cannot be read: does something else write under our keyPrefix?',
+        'StorageError: A stored record cannot be read: does another program write under this keyPrefix?',
         [37, 39],
       ]);
     });

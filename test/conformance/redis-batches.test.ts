@@ -50,7 +50,7 @@ async function hitAll(limit: Limit, identities: readonly string[]): Promise<(boo
 describe('an error of one batch of a call does not affect the other batches', () => {
   const identities = ['good', 'bad', 'good too'];
   const unreadable =
-    'RedisStorage failed: A stored text cannot be read: does something else write under our keyPrefix?';
+    'RedisStorage failed: A stored text cannot be read: does another program write under this keyPrefix?';
 
   async function prepare(limit: Limit): Promise<void> {
     await storage.consume([{ identity: 'earlier', limit, cost: 1 }]); // the server caches the script

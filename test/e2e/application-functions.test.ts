@@ -351,7 +351,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect((await byUser.get('/')).status).toBe(500);
     expect([...app.log.errors, ...byUser.log.errors].map((error) => (error as Error).message)).toEqual([
       '@RateLimit on ProbeController.probe: the function "key" failed: at once',
-      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got an object (Object). Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });

@@ -185,7 +185,7 @@ describeOverHttp('The identity', (start) => {
       const { app, identitiesOf } = await open(start, 'user', { user: () => id });
       expect(await identitiesOf()).toBe('500');
       expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
-        `The key "user" must be a string or a number; got the number ${id}. Say what it is in the module's option "user": ` +
+        `The key "user" must be a string or a number; got the number ${id}. Resolve it by the module's option "user": ` +
           '(request: { user?: { account: string } }) => request.user?.account, for example.',
       ]);
     },
@@ -218,9 +218,9 @@ describeOverHttp('The identity', (start) => {
     expect(await identitiesOf(user({ id: { oid: 1 } }))).toBe('500');
     expect(await identitiesOf(user({ id: true }))).toBe('500');
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
-      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got an object (Object). Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
-      'The key "user" must be a string or a number; got the boolean true. Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got the boolean true. Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });
@@ -376,8 +376,8 @@ describeOverHttp('The identity', (start) => {
 
 describeOverHttp('An identity that only the client asserts', (start) => {
   const WARNING = (where: string, key: string): string =>
-    `${where}: the key "${key}" is what a client says, and before authentication each new one ` +
-    "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.";
+    `${where}: the key "${key}" is not verified, and before authentication each new value ` +
+    "has a fresh count. Also add a limit by 'ip', or count it after authentication: phase: 'afterAuth'.";
 
   function alone(key: RateLimitKey, phase: 'beforeAuth' | 'afterAuth' = 'beforeAuth'): Type {
     @Controller()

@@ -411,7 +411,7 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     const app = await start(limited([LoginController], { storage: new TakingStorage() }));
     expect((await app.get('/success')).status).toBe(401);
     expect(await left(app, 'success')).toBe(1);
-    expect(app.log.errors).toContain('Giving back what does not count failed: connection lost');
+    expect(app.log.errors).toContain('Refunding hits that do not count failed: connection lost');
   });
 
   it('counts if the function fails, and logs that', async () => {

@@ -244,7 +244,7 @@ describeOverHttp('The service, by policy', (start) => {
     const service = (await start(limited([FoundController]))).nest.get(RateLimiterService);
     expect(() => service.peek({ policy: 'dynamic' }, client)).toThrow(
       new ConfigurationError(
-        'The policy "dynamic" finds its limits out for each request. By hand, give a limit itself.',
+        'The policy "dynamic" computes its limits for each request. Pass a limit instead of the policy.',
       ),
     );
     expect(() => service.peek({ policy: 'planned', plan: 'internal' }, client)).toThrow(

@@ -196,7 +196,7 @@ describeOverHttp('A store that is down', (start) => {
     const storage = new MapCasStorage(server);
     storage.check = async () => false;
     const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
-    const readOnly = 'MapCasStorage answers, but does not take all that is to be counted.';
+    const readOnly = 'MapCasStorage responds, but cannot count.';
     const app = await start(limited([ShopController], { storage }));
     await app.get('/'); // the store has been checked by then
     expect(app.log.warnings).toEqual([`${readOnly} The application starts without it.`]);

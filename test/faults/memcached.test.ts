@@ -367,7 +367,7 @@ describe('a server that sends no valid reply', () => {
     const error = await failureOf(open(server.uri).consume(hits()));
     expect(error).toHaveProperty(
       'message',
-      'A stored record cannot be read: does something else write under our keyPrefix?',
+      'A stored record cannot be read: does another program write under this keyPrefix?',
     );
     expect(await ask(server.port, 'get nestjs-limits:{somebody}\r\n')).toContain('hello');
   });

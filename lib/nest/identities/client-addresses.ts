@@ -137,7 +137,7 @@ export class ClientAddresses {
     this.warnings.once(
       'proxy',
       'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
-        'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.',
+        'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.',
     );
   }
 }

@@ -27,8 +27,8 @@ export class IdentityWarnings {
     const { where, source } = unverified;
     this.warnings.once(
       `unverified ${where}`,
-      `${where}: the key "${source.types.join(', ')}" is what a client says, and before authentication each new one ` +
-        "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.",
+      `${where}: the key "${source.types.join(', ')}" is not verified, and before authentication each new value ` +
+        "has a fresh count. Also add a limit by 'ip', or count it after authentication: phase: 'afterAuth'.",
     );
   }
 }

@@ -13,8 +13,8 @@ const MAX_REPETITIONS = 10;
 
 const CONSEQUENCES: Readonly<Record<EarlyLookup['option'], string>> = {
   user: 'the key "user" was looked up before the user was known, so the address was counted instead',
-  key: 'the function "key" was called before the user was known, and finds another identity afterwards',
-  plan: 'the function "plan" was called before the user was known, and finds another plan afterwards',
+  key: 'the function "key" was called before the user was known, and returns another identity afterwards',
+  plan: 'the function "plan" was called before the user was known, and returns another plan afterwards',
 };
 
 /**

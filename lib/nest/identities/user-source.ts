@@ -7,7 +7,7 @@ import type { Warnings } from '../options/warnings.js';
 import { sourceOf, textOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
 const HINT =
-  'Say what it is in the module\'s option "user": ' +
+  'Resolve it by the module\'s option "user": ' +
   '(request: { user?: { account: string } }) => request.user?.account, for example.';
 
 /**

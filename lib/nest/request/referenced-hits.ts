@@ -29,7 +29,7 @@ export class ReferencedHits {
       throw new ConfigurationError(
         policy.limitsFor === undefined
           ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
-          : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
+          : `The policy "${policy.name}" computes its limits for each request. Pass a limit instead of the policy.`,
       );
     const identity = this.#identityFor(policy, reference, identifiers);
     return limits.map((limit) => ({ identity, limit, cost }));

@@ -50,7 +50,7 @@ export class Reservations {
     try {
       for (const [result, some] of changes) await settleOutcomes(this.storage, result, some, 'outcome');
     } catch (error) {
-      logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+      logger.error(`Refunding hits that do not count failed: ${messageOf(error)}`);
     }
   }
 

@@ -44,7 +44,7 @@ export async function assertReady(store: Storage): Promise<void> {
   } catch (cause) {
     throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
   }
-  throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
+  throw new StorageError(`${store} responds, but cannot count.`);
 }
 
 /**

@@ -81,7 +81,7 @@ export class Transports implements OnApplicationBootstrap {
       if (!byType.has(type))
         this.warnings.once(
           `transport ${type}`,
-          `The option "transports" names ${quote(type)}, which is none of ${[...byType.keys()].join(', ')}: it limits only contexts that call themselves so.`,
+          `The option "transports" names ${quote(type)}, which is not one of ${[...byType.keys()].join(', ')}: it limits only contexts of that type.`,
         );
   }
 

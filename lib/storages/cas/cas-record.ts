@@ -101,7 +101,7 @@ function isStoredCell(value: unknown): value is StoredCell {
 
 function unreadableRecord(options?: ErrorOptions): StorageError {
   return new StorageError(
-    'A stored record cannot be read: does something else write under our keyPrefix?',
+    'A stored record cannot be read: does another program write under this keyPrefix?',
     options,
   );
 }

@@ -72,7 +72,7 @@ describe('assertSupported', () => {
     const limit = createLimit({ id: 'logins', strategy: 'token-bucket', amount: 5, period: 1000 });
     expect(() => assertSupported(new FixedWindowStorage(), limit)).toThrow(
       new ConfigurationError(
-        'FixedWindowStorage has no strategy "token-bucket", which the limit "logins" asks for. It has: fixed-window, moving-window.',
+        'FixedWindowStorage has no strategy "token-bucket", which the limit "logins" requires. It has: fixed-window, moving-window.',
       ),
     );
   });
@@ -150,7 +150,7 @@ describe('a storage that returns no outcome for a hit', () => {
     const storage = new MemoryStorage();
     storage.consume = () => ({ allowed: true, now: 0, outcomes: [] });
     expect(() => storage.incr('key', 60)).toThrow(
-      new StorageError('The storage answered a batch of one hit with no outcome.'),
+      new StorageError('The storage returned no outcome for a hit.'),
     );
   });
 });

@@ -39,7 +39,7 @@ describe('The transports', () => {
     transports(['htpp', 'ws']).onApplicationBootstrap();
     expect(warn.mock.calls).toEqual([
       [
-        'The option "transports" names "htpp", which is none of http, graphql, ws, rpc: it limits only contexts that call themselves so.',
+        'The option "transports" names "htpp", which is not one of http, graphql, ws, rpc: it limits only contexts of that type.',
       ],
     ]);
   });

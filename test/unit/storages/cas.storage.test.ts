@@ -185,7 +185,7 @@ describe('a store that fails', () => {
     'with the text %s causes a StorageError with the reason',
     async (text) => {
       server.entries.set('nestjs-limits:{somebody}', { text, version: 1, end: Infinity });
-      const message = 'A stored record cannot be read: does something else write under our keyPrefix?';
+      const message = 'A stored record cannot be read: does another program write under this keyPrefix?';
       await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(storageError(message));
       await expect(storage.peek(hits([hourly()]))).rejects.toMatchObject(storageError(message));
       expect(server.entries.get('nestjs-limits:{somebody}')?.text).toBe(text);

@@ -37,7 +37,7 @@ print(strategy.encode(state, limit))
 print(strategy.remaining(nil, limit, now), strategy.reset_time(nil, limit, now))
 print(pcall(strategy.decode, 'not ours', 'the log'))`;
 
-const NOT_OURS = 'false\tA stored text cannot be read: does something else write under our keyPrefix?';
+const NOT_OURS = 'false\tA stored text cannot be read: does another program write under this keyPrefix?';
 
 /** By strategy: a stored text, and the expected output. */
 const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>> = {

@@ -66,7 +66,7 @@ describe.each(Object.entries(byUri))('%s', (name, open) => {
     for (const lazyConnect of [true, false]) {
       expect(() => open({ lazyConnect } as object)).toThrow(
         new ConfigurationError(
-          `A ${name} does not know the option "lazyConnect". A storage connects at once; while no server answers, only its calls fail.`,
+          `A ${name} does not know the option "lazyConnect". A storage connects immediately; without a server, only its calls fail.`,
         ),
       );
     }
@@ -85,7 +85,7 @@ describe('RedisClusterStorage', () => {
     (option) => {
       expect(() => byUri['RedisClusterStorage']?.({ [option]: {} })).toThrow(
         new ConfigurationError(
-          `A RedisClusterStorage does not know the option "${option}". It belongs into "redisOptions", with all that is said of connections to single servers.`,
+          `A RedisClusterStorage does not know the option "${option}". It belongs in "redisOptions", with all options of connections to single servers.`,
         ),
       );
     },
@@ -95,7 +95,7 @@ describe('RedisClusterStorage', () => {
     const open = (given === 'given a URI' ? byUri : onClient)['RedisClusterStorage'];
     expect(() => open?.({ redisOptions: { keyPrefix: 'app:' } })).toThrow(
       new ConfigurationError(
-        'A RedisClusterStorage, in its redisOptions, does not know the option "keyPrefix". What begins the keys is the keyPrefix of the storage.',
+        'A RedisClusterStorage, in its redisOptions, does not know the option "keyPrefix". Keys begin with the keyPrefix of the storage.',
       ),
     );
   });
@@ -126,14 +126,14 @@ describe.each(Object.entries(onClient))('%s on a given client', (name, open) => 
       ),
     );
     expect(() => open({ duplicate: false, timeout: 500 })).toThrow(
-      new ConfigurationError(`${refused} "timeout". What counts is the commandTimeout of the client.`),
+      new ConfigurationError(`${refused} "timeout". The commandTimeout of the client applies.`),
     );
   });
 
   it('throws for a client with a prefix, unless it is copied', async () => {
     const message =
-      `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", for reset() would not find its keys. ` +
-      'Leave that option out, or give a client without a keyPrefix: the storage has one of its own.';
+      `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", since reset() would not find its keys. ` +
+      'Omit that option, or pass a client without a keyPrefix: the storage has its own.';
     for (const driver of [{ keyPrefix: 'app:' }, { keyPrefix: '', redisOptions: { keyPrefix: 'app:' } }]) {
       if (name === 'RedisStorage' && 'redisOptions' in driver) continue;
       expect(() => open({ duplicate: false }, driver)).toThrow(new ConfigurationError(message));

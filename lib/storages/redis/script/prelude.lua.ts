@@ -29,6 +29,6 @@ local function slack(milliseconds)
 end
 
 local function fail_to_parse()
-  error('A stored text cannot be read: does something else write under our keyPrefix?', 0)
+  error('A stored text cannot be read: does another program write under this keyPrefix?', 0)
 end
 `;
