@@ -6,7 +6,9 @@ import type { Limit } from '../../core/limit.js';
 import { single } from '../identities/identity-source.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from '../routes/policy-directory.js';
+import { RoutePolicies } from '../routes/route-policies.js';
 import type { PolicyReference, RoutePolicy } from '../routes/route-policy.js';
+import { RouteRules } from '../routes/route-rules.js';
 import { Plans } from './plans.js';
 
 /** Resolves the hits on a policy that is given by name, without a request. */
@@ -14,6 +16,8 @@ import { Plans } from './plans.js';
 export class ReferencedHits {
   constructor(
     @Inject(PolicyDirectory) private readonly policies: PolicyDirectory,
+    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(RouteRules) private readonly rules: RouteRules,
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(Plans) private readonly plans: Plans,
   ) {}
@@ -24,6 +28,8 @@ export class ReferencedHits {
    * RateLimitParseError for malformed limits
    */
   hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
+    this.routes.ensureCompiled();
+    this.rules.ensureCompiled();
     const policy = this.policies.find(reference);
     const limits = this.#limitsOf(policy, reference);
     const identity = this.#identityFor(policy, reference, identifiers);

@@ -45,6 +45,7 @@ interface ControllerRoutes {
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #scanner = new MetadataScanner();
+  #isCompiled = false;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -57,11 +58,21 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   /** Compiles all handlers, so that an invalid declaration stops the start. */
   onApplicationBootstrap(): void {
+    this.#compileAll();
+  }
+
+  /** Compiles all handlers unless that is done, for a policy that is looked up by name before the application has started. */
+  ensureCompiled(): void {
+    if (!this.#isCompiled) this.#compileAll();
+  }
+
+  #compileAll(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
     for (const controller of this.#knownClasses()) {
       for (const handler of this.#handlersOf(controller)) this.get(controller, handler);
     }
+    this.#isCompiled = true;
   }
 
   /** Returns a route and its policies. A handler that did not exist at the start is compiled on its first request. */
