@@ -46,6 +46,7 @@ import {
 import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
+import { DeclarationCheck } from './routes/declaration-check.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
@@ -111,6 +112,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
       inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
+    DeclarationCheck,
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,

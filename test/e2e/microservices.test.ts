@@ -4,6 +4,7 @@ import {
   Get,
   Inject,
   Injectable,
+  SetMetadata,
   UseGuards,
   UseInterceptors,
   type CanActivate,
@@ -469,11 +470,13 @@ describe('Messages by whom a guard found', () => {
 class BotController {
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
+  @SetMetadata('telegram:command', 'greet')
   @RateLimit('2/minute')
   greet() {
     return 'Hello';
   }
 
+  @SetMetadata('telegram:command', 'by key')
   @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ from: string }>(0).from })
   byKey() {
     return 'Hello';

@@ -12,6 +12,7 @@ import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
+import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { IdentitySource } from '../identities/identity-source.js';
@@ -73,7 +74,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #compileAll(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
-    for (const controller of this.#knownClasses()) {
+    for (const controller of knownClasses(this.modules)) {
       for (const handler of this.#handlersOf(controller))
         for (const type of typesOf(handler))
           this.get(controller, handler, this.transports.areLimitedByModule(type));
@@ -168,15 +169,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .filter(isRouteHandler);
   }
 
-  /** Yields controllers and providers, since gateways and resolvers are providers. */
-  *#knownClasses(): Iterable<Type> {
-    for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
-      for (const { metatype, inject } of providers.values())
-        if (hasPrototype(metatype) && inject === undefined) yield metatype;
-    }
-  }
-
   #modulePath(controller: Type): string | undefined {
     for (const { metatype, controllers } of this.modules.values()) {
       if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
@@ -229,8 +221,4 @@ function fingerprintOf(
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
   return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
-}
-
-function hasPrototype(value: unknown): value is Type {
-  return typeof value === 'function' && value.prototype !== undefined;
 }
