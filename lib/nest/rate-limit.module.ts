@@ -47,6 +47,7 @@ import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
+import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
@@ -113,6 +114,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     },
     ClientAddresses,
     DeclarationCheck,
+    GuardedCallBinding,
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,

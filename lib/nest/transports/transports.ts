@@ -48,6 +48,11 @@ export function typesOf(handler: RouteHandler): readonly string[] {
   return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
 }
 
+/** Returns the transport of a type of context. */
+export function transportOf(type: string): Transport {
+  return byType.get(type) ?? unknownTransport;
+}
+
 /** Whether a function is a handler that Nest calls guards for. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
@@ -65,7 +70,7 @@ export function routeId(controller: Type, handler: RouteHandler, modulePath = ''
 
 /** The object that holds the state of a call, as decorators of its parameters find it. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
-  const transport = byType.get(context.getType()) ?? unknownTransport;
+  const transport = transportOf(context.getType());
   return transport.callHint === undefined
     ? transport.stateHolder(context)
     : hintedCall(context, transport.callHint(context));
@@ -102,7 +107,7 @@ export class Transports implements OnApplicationBootstrap {
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
-    return byType.get(type) ?? unknownTransport;
+    return transportOf(type);
   }
 
   /**
