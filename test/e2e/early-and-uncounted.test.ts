@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   Controller,
+  Get,
   UnauthorizedException,
   UseGuards,
   type CanActivate,
@@ -9,7 +10,10 @@ import {
 import { GqlExecutionContext, Query, Resolver } from '@nestjs/graphql';
 import { EventPattern, MessagePattern } from '@nestjs/microservices';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { RateLimit, RateLimitGuard } from 'nestjs-limits';
+import { APP_GUARD } from '@nestjs/core';
+import { MemoryStorage, RateLimit, RateLimitGuard, RateLimitModule } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { describeOverHttp, limited } from '../support/http-app.js';
 import { describeOverGraphql } from '../support/graphql-app.js';
 import { startRpcApp, type RpcApp } from '../support/rpc-app.js';
 import { describeOverWebSockets } from '../support/ws-app.js';
@@ -29,6 +33,69 @@ const earlyKey = (where: string): string =>
 const earlyPlan = (where: string): string =>
   `@RateLimit on ${where}: the function "plan" was called before the user was known, and finds another plan afterwards. ${REMEDY}`;
 const late = { name: 'user', phase: 'afterAuth' } as const;
+
+describeOverHttp('A request', (start) => {
+  const requestOf = (context: ExecutionContext): Authenticated & { headers: Record<string, string> } =>
+    context.switchToHttp().getRequest();
+  const userOf = (context: ExecutionContext): string | undefined => requestOf(context).user?.id;
+  const planOf = (context: ExecutionContext): string => (userOf(context) === undefined ? 'free' : 'pro');
+
+  class AuthGuard implements CanActivate {
+    canActivate(context: ExecutionContext): boolean {
+      const request = requestOf(context);
+      request.user = { id: request.headers['authorization'] ?? 'stranger' };
+      return true;
+    }
+  }
+
+  @Controller()
+  class EarlyController {
+    @Get('key')
+    @RateLimit('2/minute', { key: userOf })
+    key() {
+      return '';
+    }
+
+    @Get('later')
+    @RateLimit('2/minute', { key: async (context) => Promise.resolve(userOf(context)) })
+    later() {
+      return '';
+    }
+
+    @Get('plan')
+    @RateLimit({ free: '2/minute', pro: '99/minute' })
+    plan() {
+      return '';
+    }
+  }
+  const authentication = { provide: APP_GUARD, useClass: AuthGuard };
+
+  it.each([
+    ['key', earlyKey('EarlyController.key')],
+    ['later', earlyKey('EarlyController.later')],
+    ['plan', earlyPlan('EarlyController.plan')],
+  ])('whose "%s" reads the user before authentication is told of once', async (path, warning) => {
+    const app = await start({ ...limited([EarlyController], { plan: planOf }), providers: [authentication] });
+    const statuses: number[] = [];
+    for (const authorization of ['u1', 'u1', 'u2', 'u2', 'u3'])
+      statuses.push((await app.get(`/${path}`, { authorization })).status);
+    expect(statuses).toEqual([200, 200, 429, 429, 429]);
+    expect(app.log.warnings).toEqual([warning]);
+  });
+
+  it('whose guard is bound before the authenticating one is told of once', async () => {
+    const storage = new MemoryStorage({ clock: new ManualClock() });
+    const app = await start({
+      imports: [RateLimitModule.forRoot({ storage, guard: false })],
+      controllers: [EarlyController],
+      providers: [{ provide: APP_GUARD, useExisting: RateLimitGuard }, authentication],
+    });
+    expect((await app.get('/key', { authorization: 'u1' })).status).toBe(200);
+    expect((await app.get('/key', { authorization: 'u2' })).status).toBe(200);
+    expect((await app.get('/key', { authorization: 'u3' })).status).toBe(429);
+    expect(app.log.warnings).toEqual([earlyKey('EarlyController.key')]);
+  });
+});
 
 describeOverGraphql('A field', (start) => {
   const requestOf = (context: ExecutionContext): Authenticated & { headers: Record<string, string> } => {
