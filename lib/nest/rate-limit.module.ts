@@ -7,6 +7,7 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { messageOf } from '../common/describe.js';
 import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
@@ -42,8 +43,11 @@ import {
   resolveOptions,
   type ResolvedOptions,
 } from './options/resolve-options.js';
+import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
+import { DeclarationCheck } from './routes/declaration-check.js';
+import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
@@ -93,7 +97,15 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
  */
 @Module({
   providers: [
-    { provide: RATE_LIMIT_OPTIONS, useFactory: resolveOptions, inject: [MODULE_OPTIONS_TOKEN] },
+    {
+      provide: RATE_LIMIT_OPTIONS,
+      // Before anything opens a storage.
+      useFactory: (options: unknown, modules: ModulesContainer) => {
+        assertConfiguredOnce(RateLimitModule, modules);
+        return resolveOptions(options);
+      },
+      inject: [MODULE_OPTIONS_TOKEN, ModulesContainer],
+    },
     { provide: RATE_LIMIT_STORAGE, useFactory: openStorage, inject: [RATE_LIMIT_OPTIONS] },
     {
       provide: DECIDING_STORAGE,
@@ -101,6 +113,8 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
       inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
+    DeclarationCheck,
+    GuardedCallBinding,
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,
@@ -153,9 +167,9 @@ export class RateLimitModule
   }
 
   /**
-   * Configures the module.
+   * Configures the module, once in an application.
    *
-   * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option
+   * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option, or a second configuration
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
     return super.forRoot(options);

@@ -63,8 +63,7 @@ function compilePolicy<Context, Key>(
     where,
     limits: compile(limits, limitsOfOthers),
     plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
-    limitsFor:
-      typeof options.limits === 'function' ? compiledAnswers(options.limits, compileAnswer) : undefined,
+    ...foundLimits(options.limits, compileAnswer),
     key: options.key,
     cost: options.cost,
     skip: options.skip,
@@ -88,16 +87,16 @@ function compileLimits<Context, Key>(
   return nameLimits(name, drafts, sharedWith).map(createLimit);
 }
 
-/** Compiles the limits that a function returns, and caches those that it returns as text. */
-function compiledAnswers<Context>(
-  find: LimitsFunction<Context>,
+/** Compiles the limits that a function returns, and caches those that are given as text. */
+function foundLimits<Context>(
+  limits: LimitInput | LimitsFunction<Context> | undefined,
   compile: (input: LimitInput) => readonly Limit[],
-): Policy<Context, unknown>['limitsFor'] {
+): Pick<Policy<Context, unknown>, 'limitsFor' | 'compileLimits'> {
+  if (typeof limits !== 'function') return { limitsFor: undefined, compileLimits: undefined };
   const compiled = new BoundedMap<readonly Limit[]>(MAX_COMPILED_ANSWERS);
-  return (context) =>
-    chain(find(context), (input) =>
-      typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input),
-    );
+  const compileLimits = (input: LimitInput): readonly Limit[] =>
+    typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input);
+  return { limitsFor: (context) => chain(limits(context), compileLimits), compileLimits };
 }
 
 function countFunction<Context>(

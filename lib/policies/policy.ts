@@ -133,6 +133,8 @@ export interface Policy<Context, Key> {
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
   /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
+  /** Compiles limits as if the function had returned them; absent if the policy has no function. */
+  readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
   readonly key: Key | undefined;
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;

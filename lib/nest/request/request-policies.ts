@@ -5,6 +5,7 @@ import { RouteRules } from '../routes/route-rules.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
+import { Transports } from '../transports/transports.js';
 
 /** Selects the policies that count a request: by its route, by the rules for its path, and by phase. */
 @Injectable()
@@ -13,6 +14,7 @@ export class RequestPolicies {
     @Inject(RoutePolicies) private readonly routes: RoutePolicies,
     @Inject(RouteRules) private readonly rules: RouteRules,
     @Inject(UnboundGuardDetector) private readonly unboundGuards: UnboundGuardDetector,
+    @Inject(Transports) private readonly transports: Transports,
   ) {}
 
   /**
@@ -25,7 +27,8 @@ export class RequestPolicies {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): readonly RoutePolicy[] {
-    const route = this.routes.get(context.getClass(), context.getHandler());
+    const isLimitedByModule = this.transports.areLimitedByModule(context.getType());
+    const route = this.routes.get(context.getClass(), context.getHandler(), isLimitedByModule);
     const { policies, beforeAuth } =
       transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
     if (policies.length > beforeAuth.length) {

@@ -38,6 +38,7 @@ interface RuledRoute {
 @Injectable()
 export class RouteRules implements OnModuleInit {
   #book: Rules | undefined;
+  #isCompiled = false;
   #isInitialized = false;
   /** Cache by route, method and template. Small: routes have few templates, and Node.js accepts a fixed set of methods. */
   #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
@@ -51,8 +52,13 @@ export class RouteRules implements OnModuleInit {
 
   /** Compiles the rules, so that an invalid one stops the start. */
   onModuleInit(): void {
-    this.set(this.options.rules);
+    this.ensureCompiled();
     this.#isInitialized = true;
+  }
+
+  /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
+  ensureCompiled(): void {
+    if (!this.#isCompiled) this.set(this.options.rules);
   }
 
   /** Whether the application has bound its routes, which come before middleware that is bound later. */
@@ -61,6 +67,7 @@ export class RouteRules implements OnModuleInit {
   }
 
   get rules(): readonly RateLimitRule[] {
+    this.ensureCompiled();
     return this.#book?.rules ?? [];
   }
 
@@ -74,6 +81,7 @@ export class RouteRules implements OnModuleInit {
       this.routes.compile([level], { route: '', controller: '' }),
     );
     this.#book = rules.length > 0 ? book : undefined;
+    this.#isCompiled = true;
     this.#ruled = new WeakMap();
     this.directory.setRules(
       book.compiled.map(({ id, policies }) => ({

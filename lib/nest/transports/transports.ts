@@ -38,6 +38,21 @@ const byType: ReadonlyMap<string, Transport> = new Map(
   TRANSPORTS.map((transport) => [transport.type, transport]),
 );
 
+/** The types of contexts that limits of the module count unless the option `transports` says otherwise. */
+const LIMITED_BY_MODULE: readonly string[] = [httpTransport, graphqlTransport, wsTransport].map(
+  ({ type }) => type,
+);
+
+/** Returns the types of the contexts that a function handles: several where it has decorators of several transports. */
+export function typesOf(handler: RouteHandler): readonly string[] {
+  return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
+}
+
+/** Returns the transport of a type of context. */
+export function transportOf(type: string): Transport {
+  return byType.get(type) ?? unknownTransport;
+}
+
 /** Whether a function is a handler that Nest calls guards for. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
@@ -55,7 +70,7 @@ export function routeId(controller: Type, handler: RouteHandler, modulePath = ''
 
 /** The object that holds the state of a call, as decorators of its parameters find it. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
-  const transport = byType.get(context.getType()) ?? unknownTransport;
+  const transport = transportOf(context.getType());
   return transport.callHint === undefined
     ? transport.stateHolder(context)
     : hintedCall(context, transport.callHint(context));
@@ -68,11 +83,15 @@ function firstObject(context: ExecutionContext): object | undefined {
 /** The transports by type of context. */
 @Injectable()
 export class Transports implements OnApplicationBootstrap {
+  readonly #limitedByModule: ReadonlySet<string>;
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(Warnings) private readonly warnings: Warnings,
-  ) {}
+  ) {
+    this.#limitedByModule = new Set(options.transports ?? LIMITED_BY_MODULE);
+  }
 
   /** Warns about a type in the options that this library does not know: it may be misspelt. */
   onApplicationBootstrap(): void {
@@ -88,7 +107,15 @@ export class Transports implements OnApplicationBootstrap {
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
-    return byType.get(type) ?? unknownTransport;
+    return transportOf(type);
+  }
+
+  /**
+   * Returns whether limits of the module count requests of a type of context. Unless the option `transports` names them, messages
+   * of microservices and unknown types count only where they are decorated: a broker may lose or redeliver what is refused.
+   */
+  areLimitedByModule(type: string): boolean {
+    return this.#limitedByModule.has(type);
   }
 
   /** Sends header fields, where the transport has a response to carry them. */

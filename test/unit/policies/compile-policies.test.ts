@@ -254,6 +254,7 @@ describe('What a policy asks for', () => {
       phase: 'beforeAuth',
       plans: undefined,
       limitsFor: undefined,
+      compileLimits: undefined,
       count: undefined,
       errorMessage: undefined,
     });
