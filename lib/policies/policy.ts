@@ -141,4 +141,6 @@ export interface Policy<Context, Key> {
   readonly count: CountFunction<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
+  readonly fingerprint: string;
 }
