@@ -24,6 +24,8 @@ export interface RequestState {
   readonly decision: Decision | undefined;
   /** Refunded if the request does not count in the end. */
   readonly reservations: readonly Reservation[];
+  /** The rules that were looked up for the request. */
+  readonly ruleSet: object | undefined;
 }
 
 interface StateHolder {
