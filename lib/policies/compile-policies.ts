@@ -36,7 +36,7 @@ export function compilePolicies<Context, Key>(
 
 /** @param others the other policies of the same name */
 function compilePolicy<Context, Key>(
-  { id, where, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
+  { id, where, strategy, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
@@ -66,6 +66,7 @@ function compilePolicy<Context, Key>(
     id,
     name,
     where,
+    strategy,
     ...compiled,
     limitsFor:
       typeof options.limits === 'function' ? compiledAnswers(options.limits, compileAnswer) : undefined,

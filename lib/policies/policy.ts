@@ -127,6 +127,7 @@ export interface Policy<Context, Key> {
   readonly name: string;
   /** Names the place of the declaration in errors. */
   readonly where: string;
+  readonly strategy: StrategyName;
   /** The limits of a request without a plan, or with a plan that the policy does not have. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */
