@@ -85,8 +85,7 @@ export {
 } from './notation/rate-limit-items.js';
 export { registerGranularity, type RateLimitItemClass } from './notation/registry.js';
 
-export type { Evaluation } from './strategies/evaluate.js';
-export type { Consumption, Quota, StrategyName } from './strategies/strategy.js';
+export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/strategy.js';
 
 export {
   CasStorage,
@@ -101,7 +100,7 @@ export type {
   Hit,
   Outcome,
   Receipt,
-  Refund,
+  Settlement,
   StorageCapabilities,
 } from './core/contract.js';
 export { createLimit, type CreateLimitOptions, type Limit } from './core/limit.js';

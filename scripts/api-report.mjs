@@ -25,9 +25,7 @@ const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
     'DecidingStorage',
-    'IdentitySources',
-    'Plans',
-    'PolicyDirectory',
+    'ReferencedHits',
     'RateLimitEvents',
     'RequestLimiter',
     'Reservations',
@@ -41,7 +39,7 @@ const unnamed = {
     'Decide',
   ],
   etcd: ['RecordStorage', 'Decide'],
-  redis: ['RedisScriptStorage'], // what the three have in common; to others, a `Storage`
+  redis: ['RedisClient', 'RedisScriptStorage'], // what the three have in common; to others, a `Storage`
   terminus: ['StoreHealth'], // injected
 };
 

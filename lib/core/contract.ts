@@ -1,6 +1,5 @@
 import { describeValue } from '../common/describe.js';
-import type { Evaluation } from '../strategies/evaluate.js';
-import type { Consumption, StrategyName } from '../strategies/strategy.js';
+import type { Consumption, Evaluation, StrategyName } from '../strategies/strategy.js';
 import type { Limit } from './limit.js';
 
 /** The place where one limit is counted for one identity. */
@@ -13,13 +12,15 @@ export interface Cell {
 
 /** One entry of a batch: a hit on a cell. A batch has at least one, and names each cell at most once. */
 export interface Hit extends Cell {
-  /** Units to take, a whole number. A cost of 0 is always allowed and changes nothing. */
+  /** Units to take, a whole number. A cost of 0 is refused only by a block; it takes nothing, but can be settled to more. */
   readonly cost: number;
 }
 
 /** The result of one hit. */
 export interface Outcome extends Hit, Evaluation {
-  /** The window that the cost was taken from; `undefined` if nothing was taken. */
+  /** True if the hit was taken, also one of cost 0: it can be settled. */
+  readonly taken: boolean;
+  /** The window that the cost was taken from; `undefined` if no unit was taken. */
   readonly window: number | undefined;
   /**
    * Epoch ms at which the cost was taken, if earlier than the decision: a lease takes permits in advance, and the parts of a
@@ -28,11 +29,17 @@ export interface Outcome extends Hit, Evaluation {
   readonly takenAt?: number;
 }
 
-/** A refund: of one consumption, by its receipt, or of a cost from the current window. */
-export type Refund = Receipt | (Hit & { readonly window: 'current' });
+/** Proof of a hit that was taken. Its `cost` is what the hit counts now. Valid for one settlement, whose answer brings the next. */
+export interface Receipt extends Hit, Consumption {
+  /** True if the limit blocks, and whether the hit counts in the end is not known yet. */
+  readonly pending?: boolean;
+}
 
-/** Proof of one consumption. Valid for one refund. */
-export interface Receipt extends Hit, Consumption {}
+/** Makes a hit count its actual cost; or returns units to the current window, without a receipt. */
+export type Settlement = (Receipt | (Hit & { readonly window: 'current' })) & {
+  /** Units that the hit is to count, a whole number. May exceed the limit: then the limit is in debt. */
+  readonly actual: number;
+};
 
 /** A block set by hand. */
 export interface Block extends Cell {
@@ -65,10 +72,21 @@ export interface StorageCapabilities {
 }
 
 /** Returns the receipts of a batch; none if it was refused. */
-export function receiptsOf({ now, outcomes }: BatchResult): Receipt[] {
-  return outcomes.flatMap(({ identity, limit, cost, window, takenAt = now }) =>
-    window === undefined ? [] : [{ identity, limit, cost, at: takenAt, window }],
-  );
+export function receiptsOf(result: BatchResult): Receipt[] {
+  return result.outcomes.flatMap((outcome) => receiptOf(result, outcome) ?? []);
+}
+
+/** Returns the receipt of one outcome of a batch; `undefined` if it took nothing. */
+export function receiptOf({ now }: BatchResult, outcome: Outcome): Receipt | undefined {
+  const { identity, limit, cost, taken, window, takenAt = now } = outcome;
+  if (!taken) return undefined;
+  const isPending = limit.refundable && limit.block.length > 0;
+  return { identity, limit, cost, at: takenAt, window, ...(isPending ? { pending: true } : {}) };
+}
+
+/** Settles receipts to 0, so that their hits do not count. */
+export function withdrawn(receipts: readonly Receipt[]): Settlement[] {
+  return receipts.map((receipt) => ({ ...receipt, actual: 0 }));
 }
 
 /** Copies a hit without further properties of the caller's object, since applications see outcomes. */
@@ -87,7 +105,7 @@ export function strictest(modes: readonly OnError[]): OnError | undefined {
 }
 
 /**
- * Refuses a cost that is not a whole number from 0.
+ * Throws for a cost that is not a whole number from 0.
  *
  * @throws RangeError
  */

@@ -1,4 +1,5 @@
-import { receiptsOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
+import type { BatchResult, Outcome, Receipt } from './contract.js';
+import { currentReceipt } from './settlement.js';
 
 /**
  * The decision on one hit, for all of its limits. Header fields, errors and events are created from it, and `refund` takes it
@@ -51,9 +52,16 @@ export class Decision {
     return this.allowed ? 0 : this.binding.retryAfter;
   }
 
-  /** Receipts of the units consumed. */
+  /** Receipts of what the hit counts now: settlements change them. */
   get receipts(): Receipt[] {
-    return [...(this.earlier?.receipts ?? []), ...receiptsOf(this.result)];
+    return this.results.flatMap((result) =>
+      result.outcomes.flatMap((outcome) => currentReceipt(result, outcome) ?? []),
+    );
+  }
+
+  /** @internal The results of all phases, the earliest first. */
+  get results(): readonly BatchResult[] {
+    return [...(this.earlier?.results ?? []), this.result];
   }
 }
 

@@ -16,6 +16,8 @@ export interface Limit extends Quota {
   readonly digest: string;
   /** The name in header fields, errors and events. */
   readonly name: string;
+  /** The policy that the limit is a part of: its limits are settled together. */
+  readonly policy: string;
   /** The algorithm that counts it. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
@@ -32,6 +34,8 @@ export interface CreateLimitOptions {
   id: string;
   /** Default: the id. */
   name?: string | undefined;
+  /** The policy that the limit is a part of: its limits are settled together. Default: the name. */
+  policy?: string | undefined;
   /** The algorithm that counts it. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
@@ -64,6 +68,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
   const {
     id,
     name = id,
+    policy = name,
     strategy,
     amount,
     period,
@@ -98,6 +103,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     id,
     digest: createHash('sha256').update(id).digest('base64url').slice(0, 8),
     name,
+    policy,
     strategy,
     amount,
     period,

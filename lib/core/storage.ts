@@ -5,7 +5,7 @@ import { describeValue, messageOf } from '../common/describe.js';
 import { boundedIdentity } from '../common/identity.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import type { BatchResult, Block, Cell, Hit, Outcome, Refund, StorageCapabilities } from './contract.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Settlement, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
 import { shownByName } from '../common/inspection.js';
 
@@ -87,8 +87,12 @@ export abstract class Storage implements MovingWindowSupport {
   abstract consume(batch: readonly Hit[]): Awaitable<BatchResult>;
   /** Returns the result that `consume` would have now. Changes nothing. */
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
-  /** Refunds consumed units whose window or entry still counts. */
-  abstract refund(refunds: readonly Refund[]): Awaitable<void>;
+  /**
+   * Settles hits to their actual cost, where the window or entry that counts them has not ended.
+   * Charges even above the limit. Returns one outcome per settlement, in order, with the cost and
+   * window that the hit has afterwards.
+   */
+  abstract settle(settlements: readonly Settlement[]): Awaitable<BatchResult>;
   /** Sets and lifts blocks, on limits with the `block` option. Counts are kept. */
   abstract block(blocks: readonly Block[]): Awaitable<void>;
   /** Removes cells and their blocks. */
@@ -179,7 +183,7 @@ const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 const STORAGE_METHODS = [
   'consume',
   'peek',
-  'refund',
+  'settle',
   'block',
   'remove',
   'check',

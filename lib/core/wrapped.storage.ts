@@ -1,5 +1,5 @@
 import type { Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from './contract.js';
+import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
 import { Storage } from './storage.js';
 
 /**
@@ -22,8 +22,8 @@ export abstract class WrappedStorage extends Storage {
     return this.inner.peek(batch);
   }
 
-  override refund(refunds: readonly Refund[]): Awaitable<void> {
-    return this.inner.refund(refunds);
+  override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
+    return this.inner.settle(settlements);
   }
 
   override block(blocks: readonly Block[]): Awaitable<void> {

@@ -49,6 +49,7 @@ export class ItemHits {
       limit = createLimit({
         id,
         name: item.toString(),
+        policy: 'items',
         strategy: this.strategy,
         amount,
         period,

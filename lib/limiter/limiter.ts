@@ -2,6 +2,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { assertCost, type Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
+import { costsByPolicy, settleDecision } from './settle-decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';
 
 /** The identity of a hit: any number of identifiers, or an array of them followed by options. */
@@ -20,9 +21,6 @@ export interface WindowStats {
   /** Whole units that could be consumed now; never negative. */
   remaining: number;
 }
-
-/** Decisions that a limiter, any limiter, has refunded. */
-const refunded = new WeakSet<Decision>();
 
 /**
  * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and promises with any other;
@@ -98,19 +96,39 @@ export abstract class Limiter<Limits> {
     }));
   }
 
-  /** Refunds a decision, if the window it was taken from still counts. Refunds once, however often it is called. */
+  /**
+   * Makes a decision count its actual cost, once that is known. The hit stays admitted: a higher cost is charged even if it
+   * exceeds the limit. May be called again; the newest cost holds. Where the window of the hit has ended, nothing changes.
+   *
+   * @param actual units; for a decision with several policies, units by policy name: a policy that is not named keeps its cost
+   * @returns the decision with the counts as they are afterwards
+   * @throws ConfigurationError for a policy that the decision does not have, or for one cost for several policies; RangeError for
+   * a cost that is not a whole number from 0, or that exceeds what a token bucket can hold
+   * @example
+   * ```ts
+   * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
+   *
+   * const limiter = new TokenBucketRateLimiter(new MemoryStorage());
+   * const decision = await limiter.consume('100000/day', ['tokens', 'acme'], { cost: 1000 });
+   * if (decision.allowed) await limiter.settle(decision, 812);
+   * ```
+   */
+  settle(decision: Decision, actual: number | Readonly<Record<string, number>>): Awaitable<Decision> {
+    const costs = costsByPolicy(decision, actual);
+    return settleDecision(this.storage, decision, ({ limit }) => costs.get(limit.policy));
+  }
+
+  /** Settles a decision to 0, if the window it was taken from still counts. */
   refund(decision: Decision): Awaitable<void>;
-  /** Refunds the cost to the current window. */
+  /** Returns the cost to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
-    if (!isDecision(given)) {
-      return this.storage.refund(
-        this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const })),
-      );
-    }
-    if (refunded.has(given)) return;
-    refunded.add(given);
-    return this.storage.refund(given.receipts);
+    const settled: Awaitable<unknown> = isDecision(given)
+      ? settleDecision(this.storage, given, () => 0)
+      : this.storage.settle(
+          this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
+        );
+    return chain(settled, () => undefined);
   }
 
   /** Removes the counts. */

@@ -3,7 +3,7 @@ import type { CreateLimitOptions } from '../core/limit.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 
 /** A limit before it is named: its name depends on the other limits of its policy. */
-export interface LimitDraft extends Omit<CreateLimitOptions, 'name'> {
+export interface LimitDraft extends Omit<CreateLimitOptions, 'name' | 'policy'> {
   /** The window as it was declared: `minute`, `2-hour`. */
   readonly window: string;
 }
@@ -42,5 +42,5 @@ export function nameLimits(
     const isAmbiguous = all.filter((other) => other.window === window).length > 1;
     return `${policy}/${window}${isAmbiguous ? `/${strategy}` : ''}`;
   };
-  return drafts.map((draft) => ({ ...draft, name: nameOf(draft) }));
+  return drafts.map((draft) => ({ ...draft, name: nameOf(draft), policy }));
 }

@@ -10,6 +10,10 @@ type Part =
   | { readonly kind: 'wildcard'; readonly names: readonly string[] }
   | { readonly kind: 'group'; readonly parts: readonly Part[] };
 
+type TokenGroup =
+  'escaped' | 'colon' | 'quoted' | 'name' | 'regexp' | 'modifier' | 'wildcard' | 'bracket' | 'text';
+type Token = Readonly<Partial<Record<TokenGroup, string>>>;
+
 const TOKEN =
   /\\(?<escaped>.)|(?<colon>::)|:(?:"(?<quoted>(?:[^"\\]|\\.)*)"|(?<name>[\p{ID_Continue}$]+))(?<regexp>\((?:[^()\\]|\\.|\([^()]*\))*\))?(?<modifier>[?+*]?)|\*(?<wildcard>[\p{ID_Continue}$]*)|(?<bracket>[{}])|(?<text>[^\\:*{}()?+]+)/suy;
 
@@ -40,7 +44,7 @@ function readParts(text: string): Part[] | undefined {
   let wildcards = 0;
   TOKEN.lastIndex = 0;
   while (TOKEN.lastIndex < text.length) {
-    const { groups } = TOKEN.exec(text) ?? {};
+    const groups = TOKEN.exec(text)?.groups as Token | undefined;
     const parts = open.at(-1);
     if (groups === undefined || parts === undefined) return undefined;
     const { bracket, wildcard, modifier } = groups;

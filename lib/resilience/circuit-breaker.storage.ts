@@ -1,58 +1,61 @@
 import type { Awaitable } from '../common/awaitable.js';
 import { isStorageError, StorageError } from '../common/errors.js';
-import type { BatchResult, Block, Cell, Hit, Refund } from '../core/contract.js';
+import type { BatchResult, Block, Cell, Hit, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
-import { Deadlines } from './deadlines.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
+import { Deadlines } from './deadlines.js';
+import { FailureWindow } from './failure-window.js';
+import { OwedSettlements } from './owed-settlements.js';
 
 export interface CircuitBreakerStorageOptions {
   /** Ms that a call may take. */
   readonly timeout: number;
-  /** So many failures in a row open the circuit. */
-  readonly failures: number;
-  /** Ms between probes of a store that fails, about. */
+  /** Failures within the window after which the store is probed. */
+  readonly failureThreshold: number;
+  /** Length of that window in ms. */
+  readonly failureWindow: number;
+  /** Mean time between probes of a store that fails, in ms. */
   readonly probeInterval: number;
 }
 
-/** What is told of calls that fail, when a store begins to fail, and when it is back. */
+/** Receives the failures of calls, and the changes of the circuit. */
 export interface HealthListener {
-  /** A call that reached the store failed, or was not answered in time. */
+  /** Called when a call that reached the store failed or timed out. */
   failed?(error: StorageError): void;
+  /** Called when the circuit opens. */
   degraded(error: StorageError): void;
+  /** Called when the circuit closes. */
   recovered(): void;
 }
 
-/** No answer in time. The answer may come all the same. */
+/** A call timed out. Its answer may still arrive. */
 export class LateAnswerError extends StorageError {
   constructor(
     message: string,
-    /** What is answered too late, if anything is. */
+    /** Settles with the late answer, if one arrives. */
     readonly answer: Promise<unknown>,
   ) {
     super(message);
   }
 }
 
-/** How many refunds wait for a store that is gone. */
-const MAX_OWED = 10_000;
-
-/** Whether calls reach the store. While they do not, probes of our own do. */
+/** A closed circuit passes calls to the store; an open one passes none, until a probe succeeds. */
 type Circuit =
-  | { readonly state: 'closed'; failures: number }
+  | { readonly state: 'closed'; probing: boolean }
   | { readonly state: 'open'; readonly error: StorageError; probe: NodeJS.Timeout };
 
 /**
- * Lets nobody wait for a store that does not answer: every call has a deadline, and after some failures in a row no call
- * reaches the store any more until a probe finds it well. What cannot be answered is a `StorageError`, at once.
+ * Gives every call a deadline, and stops calling a store that is down. Enough failures within a window start a probe, and only
+ * its failure opens the circuit: calls of one busy identity that time out cannot open it while the store is well. An open circuit
+ * rejects calls at once and is probed until it can close.
  *
- * Source: the circuit breaker of M. Nygard, "Release It!". The half-open state is a probe of our own, so that no request has to be
- * the one that finds out.
+ * Source: the circuit breaker of M. Nygard, "Release It!". A probe replaces the half-open state, so that no request is the test.
  */
 export class CircuitBreakerStorage extends WrappedStorage {
-  #circuit: Circuit = { state: 'closed', failures: 0 };
+  #circuit: Circuit = { state: 'closed', probing: false };
   #closed = false;
-  /** Receipts to be given back when the store is well again; of too many, the newest. */
-  #owed: readonly Refund[] = [];
+  readonly #failures: FailureWindow;
+  readonly #owed = new OwedSettlements();
   readonly #deadlines: Deadlines;
 
   constructor(
@@ -62,6 +65,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
   ) {
     super(inner);
     this.#deadlines = new Deadlines(options.timeout);
+    this.#failures = new FailureWindow(options.failureThreshold, options.failureWindow);
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
@@ -72,12 +76,11 @@ export class CircuitBreakerStorage extends WrappedStorage {
     return this.#call(() => this.inner.peek(batch));
   }
 
-  /** While calls do not reach the store, what was consumed is given back once they do. */
-  override refund(refunds: readonly Refund[]): Promise<void> {
-    const isOwed = refunds.every(({ window }) => window !== 'current');
-    if (this.#circuit.state === 'closed' || !isOwed) return this.#call(() => this.inner.refund(refunds));
-    this.#owed = [...this.#owed, ...refunds].slice(-MAX_OWED);
-    return Promise.resolve();
+  /** Keeps settlements with a receipt until the circuit closes. */
+  override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
+    if (this.#circuit.state === 'open' && settlements.every(({ window }) => window !== 'current'))
+      return Promise.resolve(this.#owed.add(settlements, this.clock.now()));
+    return this.#call(() => this.inner.settle(settlements));
   }
 
   override block(blocks: readonly Block[]): Promise<void> {
@@ -110,65 +113,60 @@ export class CircuitBreakerStorage extends WrappedStorage {
       answer.then(
         (value) => {
           if (!isInTime()) return;
-          this.#succeeded();
+          this.#failures.succeed();
           resolve(value);
         },
         (error: unknown) => {
           if (!isInTime()) return;
-          resolve(answer); // rejects with what was thrown, be it no error
+          resolve(answer); // rejects with the same reason, which need not be an Error
           if (isStorageError(error)) this.#failed(error);
-          else this.#succeeded(); // the store is well: what was asked of it was wrong
+          else this.#failures.succeed();
         },
       );
     });
   }
 
-  #succeeded(): void {
-    if (this.#circuit.state === 'closed') this.#circuit.failures = 0;
-  }
-
   #failed(error: StorageError): void {
     if (this.#closed) return;
     this.listener.failed?.(error);
-    if (error.code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE')
-      this.#succeeded(); // the store is well: others were faster
-    else this.#countFailure(error);
+    // A lost race does not mean that the store is down.
+    if (error.code === 'ERR_RATE_LIMIT_CONCURRENT_UPDATE' || this.#circuit.state === 'open') return;
+    if (this.#failures.add(performance.now()) && !this.#circuit.probing) void this.#probeClosed(error);
   }
 
-  #countFailure(error: StorageError): void {
-    if (this.#circuit.state === 'open') return;
-    if (++this.#circuit.failures < this.options.failures) return;
-    const unasked = new StorageError(`${this} is not asked while it fails: ${error.message}`, {
-      cause: error,
-    });
-    this.#circuit = { state: 'open', error: unasked, probe: this.#probeSoon() };
-    this.listener.degraded(error);
+  /** Probes a store that still gets calls; opens the circuit if the probe fails. */
+  async #probeClosed(cause: StorageError): Promise<void> {
+    this.#circuit = { state: 'closed', probing: true };
+    const isWell = await this.#isWell();
+    this.#failures.clear();
+    if (this.#closed) return;
+    if (isWell) {
+      this.#circuit = { state: 'closed', probing: false };
+      return;
+    }
+    const error = new StorageError(`${this} is not called while it fails: ${cause.message}`, { cause });
+    this.#circuit = { state: 'open', error, probe: this.#scheduleProbe() };
+    this.listener.degraded(cause);
     this.inner.reconnect();
   }
 
-  /** At times that differ from process to process, so that a store that comes back is not met by all at once. */
-  #probeSoon(): NodeJS.Timeout {
+  /** Schedules a probe with jitter, so that the processes do not call a recovering store all together. */
+  #scheduleProbe(): NodeJS.Timeout {
     const { probeInterval } = this.options;
-    return setTimeout(() => void this.#probe(), probeInterval * (0.5 + Math.random())).unref();
+    return setTimeout(() => void this.#probeOpen(), probeInterval * (0.5 + Math.random())).unref();
   }
 
-  async #probe(): Promise<void> {
+  async #probeOpen(): Promise<void> {
     const isWell = await this.#isWell();
     if (this.#circuit.state === 'closed' || this.#closed) return;
     if (isWell) {
-      this.#circuit = { state: 'closed', failures: 0 };
+      this.#circuit = { state: 'closed', probing: false };
       this.listener.recovered();
-      this.#payBack();
+      this.#owed.settleAll((settlements) => this.settle(settlements));
     } else {
       this.inner.reconnect();
-      this.#circuit.probe = this.#probeSoon();
+      this.#circuit.probe = this.#scheduleProbe();
     }
-  }
-
-  #payBack(): void {
-    const owed = this.#owed;
-    this.#owed = [];
-    if (owed.length > 0) this.refund(owed).catch(() => undefined); // then it counts until it would have ended
   }
 
   #isWell(): Promise<boolean> {
@@ -182,7 +180,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
   }
 }
 
-/** What a call answers; what it throws at once is a rejection too. */
+/** Turns a synchronous throw into a rejection. */
 async function promiseOf<T>(call: () => Awaitable<T>): Promise<T> {
   return call();
 }

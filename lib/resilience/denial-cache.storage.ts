@@ -1,6 +1,6 @@
 import { BoundedMap } from '../common/bounded-map.js';
 import { chain, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Block, Cell, Hit, Outcome, Refund } from '../core/contract.js';
+import type { BatchResult, Block, Cell, Hit, Outcome, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 import { isSameLimit } from '../core/limit.js';
@@ -57,8 +57,8 @@ export class DenialCacheStorage extends WrappedStorage {
     });
   }
 
-  override refund(refunds: readonly Refund[]): Awaitable<void> {
-    return this.#ending(refunds, () => this.inner.refund(refunds));
+  override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
+    return this.#ending(settlements, () => this.inner.settle(settlements));
   }
 
   override block(blocks: readonly Block[]): Awaitable<void> {

@@ -3,14 +3,16 @@ import { isStorageError, type StorageError } from '../common/errors.js';
 import {
   bareHit,
   receiptsOf,
+  withdrawn,
   type BatchResult,
   type Block,
   type Cell,
   type Hit,
-  type Refund,
   type OnError,
+  type Settlement,
 } from '../core/contract.js';
 import { createLimit, type Limit } from '../core/limit.js';
+import { joinResults } from '../core/batch-parts.js';
 import { MemoryStorage } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
@@ -23,7 +25,10 @@ export interface FallbackStorageOptions {
   readonly instances: number;
 }
 
-/** Decides batches that the store could not decide. */
+/**
+ * Decides batches that the store could not decide. Local counts live until their windows end, however often the store fails and
+ * recovers: in addition to what the store admits, each process admits one share per window.
+ */
 export class FallbackStorage extends WrappedStorage {
   readonly #local = new MemoryStorage();
   /** Limits by those that they are a share of. */
@@ -35,11 +40,6 @@ export class FallbackStorage extends WrappedStorage {
     private readonly options: FallbackStorageOptions,
   ) {
     super(inner);
-  }
-
-  /** Forgets what was counted while the store could not. */
-  recover(): void {
-    this.#local.reset();
   }
 
   override consume(batch: readonly Hit[], onError = this.options.onError): Awaitable<BatchResult> {
@@ -62,13 +62,16 @@ export class FallbackStorage extends WrappedStorage {
     );
   }
 
-  /** What was taken here is given back here. */
-  override refund(refunds: readonly Refund[]): Awaitable<void> {
-    const local = refunds.filter(({ limit }) => this.#isShare.has(limit));
-    if (local.length > 0) this.#local.refund(local);
-    return local.length < refunds.length
-      ? this.inner.refund(refunds.filter(({ limit }) => !this.#isShare.has(limit)))
-      : undefined;
+  /** Settles hits where they were counted. */
+  override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
+    const local = settlements.filter(({ limit }) => this.#isShare.has(limit));
+    if (local.length === 0) return this.inner.settle(settlements);
+    const settled = this.#local.settle(local);
+    if (local.length === settlements.length) return { ...settled, degraded: 'fallback' };
+    const remote = settlements.filter(({ limit }) => !this.#isShare.has(limit));
+    return chain(this.inner.settle(remote), (result) =>
+      joinResults(settlements, [local, remote], [settled, result]),
+    );
   }
 
   /** A block that is lifted is lifted here too. */
@@ -95,22 +98,22 @@ export class FallbackStorage extends WrappedStorage {
   #decide(batch: readonly Hit[], onError: OnError, error: StorageError): BatchResult {
     if (onError === 'allow') return allowed(batch, this.clock.now());
     if (onError === 'deny') {
-      this.#giveBackLater(error);
+      this.#withdrawLate(error);
       throw error;
     }
     const result = this.#local.consume(this.#sharesOf(batch));
-    if (!result.allowed) this.#giveBackLater(error);
+    if (!result.allowed) this.#withdrawLate(error);
     return { ...result, degraded: 'fallback' };
   }
 
-  /** What a store counts for a request that has been refused meanwhile. */
-  #giveBackLater(error: StorageError): void {
+  /** Settles to 0 what the store counts, by a late answer, for a request that was refused in the meantime. */
+  #withdrawLate(error: StorageError): void {
     if (!(error instanceof LateAnswerError)) return;
-    const giveBack = async (): Promise<void> => {
+    const withdraw = async (): Promise<void> => {
       const receipts = receiptsOf((await error.answer) as BatchResult);
-      if (receipts.length > 0) await this.inner.refund(receipts);
+      if (receipts.length > 0) await this.inner.settle(withdrawn(receipts));
     };
-    giveBack().catch(() => undefined); // then it counts, as a hit whose answer is lost always may
+    withdraw().catch(() => undefined); // it stays counted, as a hit whose answer is lost always may
   }
 
   #sharesOf<C extends Cell>(cells: readonly C[]): C[] {
@@ -145,12 +148,13 @@ function allowed(batch: readonly Hit[], now: number): BatchResult {
     remaining: Math.max(0, hit.limit.burst - hit.cost),
     resetTime: now,
     retryAfter: 0,
+    taken: false,
     window: undefined,
   }));
   return { allowed: true, now, outcomes, degraded: 'allow' };
 }
 
-/** Answers otherwise where a store fails; nothing else that is thrown is the store's fault. */
+/** Handles the error of a store; passes on any other. */
 function recovered<T>(call: () => Awaitable<T>, otherwise: (error: StorageError) => T): Awaitable<T> {
   const recover = (error: unknown): T => {
     if (isStorageError(error)) return otherwise(error);

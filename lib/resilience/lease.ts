@@ -76,8 +76,7 @@ export class Lease {
 
   /** Serves nobody any more; tells what to give back, as soon as the store has answered, be it late. */
   async release(): Promise<Receipt[]> {
-    // Of a bucket, even permits that are dead: what it has refilled of them, the store knows.
-    const cost = this.hit.limit.strategy === 'fixed-window' ? this.left : this.#left;
+    const cost = this.left; // dead permits are worth nothing: their window has ended, or the bucket has refilled them
     this.#left = 0;
     if (cost === 0) return [];
     return receiptsOf(await this.#answerAtLast()).map((receipt) => ({ ...receipt, cost }));

@@ -1,6 +1,6 @@
 import { BoundedMap } from '../common/bounded-map.js';
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Cell, Hit } from '../core/contract.js';
+import { withdrawn, type BatchResult, type Cell, type Hit } from '../core/contract.js';
 import { isSameLimit, type Limit } from '../core/limit.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
@@ -155,7 +155,7 @@ export class LeasingStorage extends WrappedStorage {
     const receipts = released.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
     if (receipts.length === 0) return;
     try {
-      await this.inner.refund(receipts);
+      await this.inner.settle(withdrawn(receipts));
     } catch {
       // It stays counted.
     }

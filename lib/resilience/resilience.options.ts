@@ -34,8 +34,13 @@ export interface ResilienceOptions {
   onError?: OnError | undefined;
   /** Number of processes that share a limit; each counts its share in fallback. Default: 1. */
   instances?: number | undefined;
-  /** Consecutive failures that open the circuit breaker, until the store answers a probe. Default: 5. */
-  failures?: number | undefined;
+  /**
+   * Failures, in a row or within `failureWindow`, after which the store is probed. If the probe fails, the circuit breaker opens,
+   * until a probe succeeds. Default: 5.
+   */
+  failureThreshold?: number | undefined;
+  /** Window for `failureThreshold`, in ms, an hour at most. Default: 10,000. */
+  failureWindow?: number | undefined;
   /** Approximate time between probes, in ms. Default: 500. */
   probeInterval?: number | undefined;
   /** True to cache refusals for up to two seconds. Default: true. */
@@ -61,7 +66,8 @@ const resilienceOptions = {
   timeout: { check: assertDuration, default: 50 },
   onError: { check: oneOf(ON_ERROR), default: 'fallback' },
   instances: { check: assertCount, default: 1 },
-  failures: { check: assertCount, default: 5 },
+  failureThreshold: { check: assertCount, default: 5 },
+  failureWindow: { check: assertDuration, default: 10_000 },
   probeInterval: { check: assertDuration, default: 500 },
   denialCache: { check: assertBoolean, default: true },
   lease: checkedLater,

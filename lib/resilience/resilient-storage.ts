@@ -25,19 +25,11 @@ export function resilient(
   listener: HealthListener,
 ): DecidingStorage {
   if (isLocal(storage)) return storage;
-  const guarded = new CircuitBreakerStorage(storage, options, {
-    failed: (error) => listener.failed?.(error),
-    degraded: (error) => listener.degraded(error),
-    recovered: () => {
-      degrading.recover();
-      listener.recovered();
-    },
-  });
+  const guarded = new CircuitBreakerStorage(storage, options, listener);
   const { lease, instances } = options;
   const leasing = lease === false ? guarded : new LeasingStorage(guarded, { ...lease, instances });
-  const remembering = options.denialCache ? new DenialCacheStorage(leasing) : leasing;
-  const degrading = new FallbackStorage(remembering, options);
-  return degrading;
+  const caching = options.denialCache ? new DenialCacheStorage(leasing) : leasing;
+  return new FallbackStorage(caching, options);
 }
 
 function isLocal(storage: Storage): boolean {

@@ -1,7 +1,14 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
-import { retryAfter } from '../strategies/evaluate.js';
-import type { BatchResult, Block, Hit, Outcome, Refund } from '../core/contract.js';
+import { retryAfter } from '../strategies/strategy.js';
+import {
+  bareHit,
+  type BatchResult,
+  type Block,
+  type Hit,
+  type Outcome,
+  type Settlement,
+} from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
 
 /** The states that a look at a batch needs. */
@@ -34,7 +41,7 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
   }
   for (let index = 0; index < batch.length; index++) {
     const draft = outcomes[index] as Draft;
-    if (allowed && draft.allowed && draft.cost > 0) take(cells, draft, states[index], now);
+    if (allowed && draft.allowed) take(cells, draft, states[index], now);
     else leave(cells, draft, states[index], now);
   }
   return { allowed, now, outcomes };
@@ -44,7 +51,7 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
 function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
   const state = cells.get(hit.identity, hit.limit);
   const draft = look(cells, hit, state, now);
-  if (draft.allowed && draft.cost > 0) take(cells, draft, state, now);
+  if (draft.allowed) take(cells, draft, state, now);
   else leave(cells, draft, state, now);
   return { allowed: draft.allowed || hit.limit.mode === 'shadow', now, outcomes: [draft] };
 }
@@ -64,22 +71,42 @@ export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: numb
   };
 }
 
-/** Gives back what still counts. */
-export function refundBatch(cells: Cells, refunds: readonly Refund[], now: number): void {
-  for (const refund of refunds) {
-    const { identity, limit, cost } = refund;
-    const state = cells.get(identity, limit);
-    if (state === undefined) continue;
-    const consumption = refund.window === 'current' ? undefined : refund;
-    const next = strategies[limit.strategy].refund(state, limit, cost, now, consumption);
-    if (next !== state) cells.set(identity, limit, next);
+/** Settles hits to their actual costs, one after another. Sets and lifts no block. */
+export function settleBatch(cells: Cells, settlements: readonly Settlement[], now: number): BatchResult {
+  return { allowed: true, now, outcomes: settlements.map((settlement) => settleOne(cells, settlement, now)) };
+}
+
+function settleOne(cells: Cells, settlement: Settlement, now: number): Outcome {
+  const { identity, limit, cost, actual } = settlement;
+  const state = cells.get(identity, limit);
+  const of = settlement.window === 'current' ? 'current' : settlement;
+  const settled = strategies[limit.strategy].settle(state, limit, { cost, actual, of }, now);
+  if (settled.state !== state) cells.set(identity, limit, settled.state);
+  if (of !== 'current' && of.pending === true) {
+    const reserved = cells.getBlock(identity, limit);
+    if (reserved !== undefined)
+      cells.setBlock(identity, limit, block.settle(reserved, limit, cost, of.at, now));
   }
+  const draft: Draft = {
+    ...bareHit(settlement),
+    cost: actual,
+    allowed: true,
+    remaining: strategies[limit.strategy].remaining(settled.state, limit, now),
+    resetTime: now,
+    retryAfter: 0,
+    taken: of !== 'current',
+    window: settled.window,
+    ...(of === 'current' ? {} : { takenAt: of.at }),
+  };
+  report(cells, draft, settled.state, now);
+  draft.retryAfter = 0;
+  return draft;
 }
 
 /** Sets and lifts blocks. */
 export function blockBatch(cells: Cells, blocks: readonly Block[], now: number): void {
   for (const { identity, limit, duration } of blocks)
-    cells.setBlock(identity, limit, duration > 0 ? block.byHand(duration, now) : undefined);
+    cells.setBlock(identity, limit, block.byHand(cells.getBlock(identity, limit), limit, duration, now));
 }
 
 /** An outcome in the making. */
@@ -92,22 +119,27 @@ function look(
   state: object | undefined,
   now: number,
 ): Draft {
-  const remaining = isBlocked(cells, identity, limit, now)
-    ? 0
-    : strategies[limit.strategy].remaining(state, limit, now);
+  const blocked = isBlocked(cells, identity, limit, now);
+  const remaining = blocked ? 0 : strategies[limit.strategy].remaining(state, limit, now);
   return {
     identity,
     limit,
     cost,
-    allowed: cost <= remaining,
+    allowed: !blocked && cost <= remaining,
     remaining,
     resetTime: now,
     retryAfter: 0,
+    taken: false,
     window: undefined,
   };
 }
 
 function take(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
+  draft.taken = true;
+  if (draft.cost === 0) {
+    report(cells, draft, state, now);
+    return;
+  }
   const { identity, limit, cost } = draft;
   const strategy = strategies[limit.strategy];
   const next = strategy.commit(state, limit, cost, now);
@@ -115,6 +147,8 @@ function take(cells: Cells, draft: Draft, state: object | undefined, now: number
   draft.remaining -= cost;
   draft.resetTime = strategy.resetTime(next, limit, now);
   draft.window = strategy.window(next);
+  if (limit.refundable && limit.block.length > 0)
+    cells.setBlock(identity, limit, block.reserve(cells.getBlock(identity, limit), limit, cost, now));
 }
 
 /** What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block. */
@@ -131,15 +165,20 @@ function leave(cells: Cells, draft: Draft, state: object | undefined, now: numbe
 /** Shortens a block from the future; returns whether it was one. */
 function shortenBlock(cells: Cells, { identity, limit }: Draft, now: number): boolean {
   const state = cells.getBlock(identity, limit);
-  if (state === undefined || !block.shorten(state, limit.block, now)) return false;
+  if (state === undefined || !block.shorten(state, limit, now)) return false;
   cells.setBlock(identity, limit, state);
   return true;
 }
 
-/** Blocks a limit that refuses, if that is what it does, and not for a cost that it could never allow. */
-function penalize(cells: Cells, { identity, limit, cost }: Draft, now: number): void {
+/**
+ * Blocks the limit that refuses. Not for a cost above the capacity, and not where reservations are refused whose predecessors
+ * may still turn out not to count.
+ */
+function penalize(cells: Cells, { identity, limit, cost, remaining }: Draft, now: number): void {
   if (limit.block.length === 0 || cost > limit.burst) return;
-  cells.setBlock(identity, limit, block.commit(cells.getBlock(identity, limit), limit.block, now));
+  const state = cells.getBlock(identity, limit);
+  if (limit.refundable && cost <= remaining + block.pending(state, limit, now)) return;
+  cells.setBlock(identity, limit, block.commit(state, limit, now));
 }
 
 /** Fills in the times of a hit that took nothing. */
@@ -162,5 +201,5 @@ function isBlocked(cells: ReadableCells, identity: string, limit: Limit, now: nu
 }
 
 function blockedUntil(cells: ReadableCells, identity: string, limit: Limit, now: number): number {
-  return block.blockedUntil(cells.getBlock(identity, limit), limit.block, now);
+  return block.blockedUntil(cells.getBlock(identity, limit), limit, now);
 }

@@ -1,44 +1,128 @@
 /** A block: until it ends, its limit refuses every hit, whatever remains. */
 export interface BlockState {
-  /** Epoch ms at which the block ends. */
+  /** Epoch ms at which the block ends; 0 if there was none. */
   until: number;
   /** Index of the duration that was used; the next block uses the next one. */
   level: number;
+  /** Epoch ms at which the current period of reservations began. */
+  start: number;
+  /** Units reserved in that period, whose hits are not known to count yet. */
+  pending: number;
+  /** The same for the period before. A reservation that nobody settles is dropped with its period. */
+  before: number;
+}
+
+/** The numbers of a limit that blocks. */
+export interface BlockRule {
+  /** Durations in ms: of the first block, the second, …; at least one. */
+  readonly block: readonly number[];
+  /** Length of the limit's window in ms. */
+  readonly period: number;
 }
 
 /**
  * Blocks a limit after a refusal, for longer each time if several durations are given. The level resets once the longest
  * duration has passed without a block. Pure steps, like those of a strategy.
+ *
+ * A limit whose hits may turn out not to count blocks only when hits that do count exhaust it. So its block keeps the units
+ * that are reserved and not settled.
  */
 export const block = {
   /** Returns the epoch ms at which the block ends; `now` if there is none. */
-  blockedUntil(state: BlockState | undefined, durations: readonly number[], now: number): number {
-    return state === undefined ? now : Math.max(now, Math.min(state.until, now + longest(durations)));
+  blockedUntil(state: BlockState | undefined, rule: BlockRule, now: number): number {
+    return state === undefined ? now : Math.max(now, Math.min(state.until, now + longest(rule)));
   },
 
   /** Returns the state after a refusal that happened while no block was in force. */
-  commit(state: BlockState | undefined, durations: readonly number[], now: number): BlockState {
-    const again = state !== undefined && now < block.expiresAt(state, durations);
-    const level = again ? Math.min(state.level + 1, durations.length - 1) : 0;
-    return { until: now + (durations[level] ?? 0), level };
+  commit(state: BlockState | undefined, rule: BlockRule, now: number): BlockState {
+    const again = state !== undefined && state.until > 0 && now < state.until + longest(rule);
+    const level = again ? Math.min(state.level + 1, rule.block.length - 1) : 0;
+    return { ...reservations(state, rule, now), until: now + (rule.block[level] ?? 0), level };
   },
 
-  /** Returns the state of a block set by hand: the next refusal uses the second duration. */
-  byHand: (duration: number, now: number): BlockState => ({ until: now + duration, level: 0 }),
+  /** Returns the state with a block set by hand (the next refusal uses the second duration), or lifted. */
+  byHand(
+    state: BlockState | undefined,
+    rule: BlockRule,
+    duration: number,
+    now: number,
+  ): BlockState | undefined {
+    const next = { ...reservations(state, rule, now), until: duration > 0 ? now + duration : 0, level: 0 };
+    return next.until > 0 || next.pending + next.before > 0 ? next : undefined;
+  },
 
   /** Shortens, in place, a block from the future that a clock which went back has left; returns true if it did. */
-  shorten(state: BlockState, durations: readonly number[], now: number): boolean {
-    const latest = now + longest(durations);
+  shorten(state: BlockState, rule: BlockRule, now: number): boolean {
+    const latest = now + longest(rule);
     if (state.until <= latest) return false;
     state.until = latest;
     return true;
   },
 
-  expiresAt: (state: BlockState, durations: readonly number[]): number => state.until + longest(durations),
-  encode: (state: BlockState): number[] => [state.until, state.level],
-  decode: ([until = 0, level = 0]: readonly number[]): BlockState => ({ until, level }),
+  /** Returns the units that are reserved and not settled. */
+  pending(state: BlockState | undefined, rule: BlockRule, now: number): number {
+    const { pending, before } = reservations(state, rule, now);
+    return pending + before;
+  },
+
+  /** Returns the state after units were reserved. */
+  reserve(state: BlockState | undefined, rule: BlockRule, cost: number, now: number): BlockState {
+    const next = reservations(state, rule, now);
+    next.pending += cost;
+    return next;
+  },
+
+  /** Returns the state after units that were reserved at a time have been settled. */
+  settle(
+    state: BlockState | undefined,
+    rule: BlockRule,
+    cost: number,
+    at: number,
+    now: number,
+  ): BlockState | undefined {
+    if (state === undefined) return undefined;
+    const next = reservations(state, rule, now);
+    if (at >= next.start) next.pending = Math.max(0, next.pending - cost);
+    else if (at >= next.start - rule.period) next.before = Math.max(0, next.before - cost);
+    return block.expiresAt(next, rule) > now ? next : undefined;
+  },
+
+  /** Returns the epoch ms at which the last reservation is dropped, if nobody settles it; 0 if there is none. */
+  reservedUntil({ start, pending, before }: BlockState, { period }: BlockRule): number {
+    if (pending > 0) return start + 2 * period;
+    return before > 0 ? start + period : 0;
+  },
+
+  expiresAt(state: BlockState, rule: BlockRule): number {
+    const levelEnd = state.until > 0 ? state.until + longest(rule) : 0;
+    return Math.max(levelEnd, block.reservedUntil(state, rule));
+  },
+
+  encode: ({ until, level, start, pending, before }: BlockState): number[] =>
+    pending + before > 0 ? [until, level, start, pending, before] : [until, level],
+
+  decode: ([until = 0, level = 0, start = 0, pending = 0, before = 0]: readonly number[]): BlockState => ({
+    until,
+    level,
+    start,
+    pending,
+    before,
+  }),
 };
 
-function longest(durations: readonly number[]): number {
+/** Returns a copy of the state whose periods of reservations are advanced to now. */
+function reservations(state: BlockState | undefined, { period }: BlockRule, now: number): BlockState {
+  const { until, level } = state ?? { until: 0, level: 0 };
+  if (state === undefined || state.pending + state.before === 0)
+    return { until, level, start: now, pending: 0, before: 0 };
+  const elapsed = now - state.start;
+  if (elapsed < 0) return { ...state, start: now };
+  if (elapsed < period) return { ...state };
+  if (elapsed < 2 * period)
+    return { ...state, start: state.start + period, pending: 0, before: state.pending };
+  return { ...state, start: now, pending: 0, before: 0 };
+}
+
+function longest({ block: durations }: BlockRule): number {
   return Math.max(...durations);
 }

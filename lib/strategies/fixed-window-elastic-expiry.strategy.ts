@@ -1,4 +1,4 @@
-import { fixedWindow, isOpen, type FixedWindowState } from './fixed-window.strategy.js';
+import { fixedWindow, isOpen, recount, type FixedWindowState } from './fixed-window.strategy.js';
 import type { Strategy } from './strategy.js';
 
 export interface ElasticWindowState extends FixedWindowState {
@@ -13,7 +13,8 @@ export interface ElasticWindowState extends FixedWindowState {
  * - State: count, start, end. A hit is allowed iff `count + cost ≤ amount`.
  * - Bound: never more than `amount` in any span of `period`.
  * - `resetTime` is the window's end.
- * - A refusal changes only the end; a cost of 0 changes nothing. A refund never moves the end back.
+ * - A refusal changes only the end; a cost of 0 changes nothing. A settlement does not move the end, unless it charges a hit
+ *   that reserved nothing: the end is then a full period after that hit.
  *
  * Source: the fixed window with elastic expiry of the Python library `limits`.
  */
@@ -35,11 +36,17 @@ export const fixedWindowElasticExpiry: Strategy<ElasticWindowState> = {
 
   window: (state) => state.start,
 
-  refund(state, _quota, cost, now, consumption) {
-    if (!isOpen(state, now) || (consumption !== undefined && consumption.window !== state.start))
-      return state;
-    state.count -= cost;
-    return state.count > 0 ? state : undefined;
+  settle(state, { period }, { cost, actual, of }, now) {
+    const open = isOpen(state, now) ? state : undefined;
+    const window = of === 'current' ? open?.start : of.window;
+    const extended = of === 'current' ? 0 : Math.min(of.at, now) + period;
+    if (open !== undefined && actual > cost) open.end = Math.max(open.end, extended);
+    if (open !== undefined && window === open.start) return { state: recount(open, actual - cost), window };
+    // A window that later hits have extended, and that holds nothing any more, cannot be told from one that has ended.
+    const hasEnded = of !== 'current' && window !== undefined && of.at + period <= now;
+    if (hasEnded || actual <= cost) return { state, window };
+    const charged = recount(open ?? { count: 0, start: now, end: now + period }, actual - cost);
+    return { state: charged, window: charged?.start };
   },
 
   expiresAt: (state) => state.end,

@@ -13,7 +13,7 @@ export interface FixedWindowState {
  * - State: count, end. A hit is allowed iff `count + cost ≤ amount`.
  * - Bound: never more than `amount` in one window, so at most 2 × `amount` in any span of `period` (across a boundary).
  * - `resetTime` is the window's end.
- * - A refund goes to the window that counted the hit; a window with nothing left in it is dropped.
+ * - A settlement goes to the window that counted the hit; a window with nothing left in it is dropped.
  *
  * Source: the fixed window of the Python library `limits`.
  */
@@ -41,10 +41,14 @@ export const fixedWindow: Strategy<FixedWindowState> = {
 
   window: (state) => state.end,
 
-  refund(state, _quota, cost, now, consumption) {
-    if (!isOpen(state, now) || (consumption !== undefined && consumption.window !== state.end)) return state;
-    state.count -= cost;
-    return state.count > 0 ? state : undefined;
+  settle(state, { period }, { cost, actual, of }, now) {
+    const open = isOpen(state, now) ? state : undefined;
+    const window = of === 'current' ? open?.end : of.window;
+    if (window !== undefined && window <= now) return { state, window };
+    if (open !== undefined && window === open.end) return { state: recount(open, actual - cost), window };
+    if (actual <= cost) return { state, window };
+    const charged = recount(open ?? { count: 0, end: now + period }, actual - cost);
+    return { state: charged, window: charged?.end };
   },
 
   expiresAt: (state) => state.end,
@@ -58,4 +62,10 @@ export function isOpen<State extends FixedWindowState>(
   now: number,
 ): state is State {
   return state !== undefined && now < state.end;
+}
+
+/** Changes the count of a window; returns `undefined` if nothing is left in it. */
+export function recount<State extends FixedWindowState>(state: State, change: number): State | undefined {
+  state.count = Math.max(0, state.count + change);
+  return state.count > 0 ? state : undefined;
 }

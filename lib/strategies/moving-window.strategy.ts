@@ -1,5 +1,4 @@
-import { usageThatFreesOne } from './arithmetic.js';
-import type { Strategy } from './strategy.js';
+import { usageThatFreesOne, type Strategy } from './strategy.js';
 
 /** The hits of a moving window, oldest first; hits of one ms are one entry. Entries before `first` have left. */
 export interface MovingWindowState {
@@ -23,7 +22,7 @@ const WORTH_CUTTING = 32;
  * - Bound: never more than `amount` in any span of `period`.
  * - `resetTime` is when the oldest counted entry leaves.
  * - Work per hit: O(log n) over running totals; an entry of cost n is one entry.
- * - A refund takes its units out of the entry it names.
+ * - A settlement changes the entry at the hit's time, removes it or adds it again.
  *
  * Source: the moving window of the Python library `limits`.
  */
@@ -59,16 +58,16 @@ export const movingWindow: Strategy<MovingWindowState> = {
 
   window: (state) => timeAt(state, state.times.length - 1),
 
-  refund(state, { period }, cost, now, consumption) {
-    state.first = firstAfter(state, now - period);
-    let index = state.times.length - 1;
-    if (consumption === undefined) {
-      for (let left = cost; left > 0 && index >= state.first; index--) left -= takeOut(state, index, left);
-    } else {
-      while (index >= state.first && timeAt(state, index) > consumption.window) index--;
-      if (index >= state.first && timeAt(state, index) === consumption.window) takeOut(state, index, cost);
-    }
-    return usedSince(state, state.first) > 0 ? state : undefined;
+  settle(state, { period }, { cost, actual, of }, now) {
+    const log = state ?? { times: [], totals: [], cut: 0, first: 0 };
+    pullBackFuture(log, now);
+    log.first = firstAfter(log, now - period);
+    if (of === 'current') takeNewest(log, cost - actual);
+    else if (of.at > now - period) changeEntry(log, Math.min(of.at, now), actual - cost);
+    return {
+      state: usedSince(log, log.first) > 0 ? log : undefined,
+      window: of === 'current' ? undefined : of.at,
+    };
   },
 
   expiresAt: (state, { period }) => timeAt(state, state.times.length - 1) + period,
@@ -162,15 +161,32 @@ function append(state: MovingWindowState, cost: number, now: number): void {
   }
 }
 
-/** Removes up to `cost` units from an entry, and the entry once it is empty; returns the number of units removed. */
-function takeOut(state: MovingWindowState, index: number, cost: number): number {
-  const available = costAt(state, index);
-  const taken = Math.min(cost, available);
-  for (let later = index; later < state.totals.length; later++)
-    state.totals[later] = totalAt(state, later) - taken;
-  if (taken === available) {
-    state.times.splice(index, 1);
-    state.totals.splice(index, 1);
+/** Removes units from the newest entries that count. */
+function takeNewest(state: MovingWindowState, cost: number): void {
+  for (let index = state.times.length - 1; cost > 0 && index >= state.first; index--) {
+    const taken = Math.min(cost, costAt(state, index));
+    addTo(state, index, -taken);
+    cost -= taken;
   }
-  return taken;
+}
+
+/** Adds units to the entry at a time, or removes them; creates the entry if there is none. */
+function changeEntry(state: MovingWindowState, time: number, change: number): void {
+  const index = lowestIndex(state, state.first, (entry) => timeAt(state, entry) >= time);
+  if (timeAt(state, index) === time) {
+    addTo(state, index, Math.max(change, -costAt(state, index)));
+  } else if (change > 0) {
+    state.times.splice(index, 0, time);
+    state.totals.splice(index, 0, totalAt(state, index - 1));
+    addTo(state, index, change);
+  }
+}
+
+/** Changes the cost of an entry, and removes the entry if it is empty then. */
+function addTo(state: MovingWindowState, index: number, change: number): void {
+  for (let later = index; later < state.totals.length; later++)
+    state.totals[later] = totalAt(state, later) + change;
+  if (costAt(state, index) > 0) return;
+  state.times.splice(index, 1);
+  state.totals.splice(index, 1);
 }

@@ -1,5 +1,4 @@
-import { usageThatFreesOne } from './arithmetic.js';
-import type { Strategy } from './strategy.js';
+import { usageThatFreesOne, type Settled, type Strategy } from './strategy.js';
 
 export interface SlidingWindowState {
   /** Units consumed in the window before the current one. */
@@ -19,7 +18,7 @@ export interface SlidingWindowState {
  * - Bound: never more than `amount` in one window; in any span of `period` at most 2 × `amount`: a whole amount
  *   at the very end of one window, and another in the next as the weight of the first falls.
  * - `resetTime` is when the next whole unit frees: first as the previous window loses weight, then as the current one does.
- * - A refund goes to the window that counted the hit, the current or the previous one.
+ * - A settlement goes to the window that counted the hit, the current or the previous one.
  *
  * Source: the sliding window counter of the Python library `limits`, aligned to the first hit instead of the clock.
  */
@@ -53,13 +52,15 @@ export const slidingWindowCounter: Strategy<SlidingWindowState> = {
 
   window: (state) => state.start,
 
-  refund(state, { period }, cost, now, consumption) {
+  settle(state, { period }, { cost, actual, of }, now) {
     const view = roll(state, period, now);
-    if (view === undefined) return undefined;
-    const window = consumption?.window ?? view.start;
-    if (window === view.start) view.current = Math.max(0, view.current - cost);
-    else if (window === view.start - period) view.previous = Math.max(0, view.previous - cost);
-    return view.previous + view.current > 0 ? view : undefined;
+    const window = of === 'current' ? view?.start : of.window;
+    if (window !== undefined && window + 2 * period <= now) return { state: view, window };
+    if (view !== undefined && window === view.start) view.current = Math.max(0, view.current + actual - cost);
+    else if (view !== undefined && window === view.start - period)
+      view.previous = Math.max(0, view.previous + actual - cost);
+    else if (actual > cost) return chargeNow(view, actual - cost, now);
+    return { state: view !== undefined && view.previous + view.current > 0 ? view : undefined, window };
   },
 
   expiresAt: (state, { period }) => state.start + (state.current > 0 ? 2 * period : period),
@@ -104,4 +105,14 @@ function elapsedUntil(count: number, target: number, period: number): number {
   let elapsed = Math.max(0, Math.floor(period - ((target + 1) * period) / count) - 1);
   while (weigh(count, period - elapsed, period) > target) elapsed++;
   return elapsed;
+}
+
+function chargeNow(
+  view: SlidingWindowState | undefined,
+  cost: number,
+  now: number,
+): Settled<SlidingWindowState> {
+  const state = view ?? { previous: 0, current: 0, start: now };
+  state.current += cost;
+  return { state, window: state.start };
 }

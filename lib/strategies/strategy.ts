@@ -16,12 +16,29 @@ export interface Quota {
   readonly burst: number;
 }
 
-/** Identifies one consumption, so that a refund can find it. */
+/** Identifies one consumption, so that a settlement can find it. */
 export interface Consumption {
   /** Epoch ms at which it was taken. */
   readonly at: number;
-  /** The window it was counted in, as {@link Strategy.window} returned it right after. */
-  readonly window: number;
+  /** The window that counts it, as {@link Strategy.window} returned it right after; `undefined` if it reserved nothing. */
+  readonly window: number | undefined;
+}
+
+/** A change of what one hit counts, once its actual cost is known. */
+export interface CostChange {
+  /** Units that the hit counts now. */
+  readonly cost: number;
+  /** Units that it is to count. */
+  readonly actual: number;
+  /** The hit; or the current window, from which units are returned without a receipt. */
+  readonly of: Consumption | 'current';
+}
+
+/** A settled state, and the window that counts the hit afterwards. */
+export interface Settled<State> {
+  /** `undefined` if nothing is consumed any more. */
+  readonly state: State | undefined;
+  readonly window: number | undefined;
 }
 
 /**
@@ -56,10 +73,10 @@ export interface Strategy<State> {
   window(state: State): number;
 
   /**
-   * Refunds one consumption if it still counts; without a consumption, refunds the current window. May change `state` in
-   * place; returns `undefined` when nothing is consumed any more.
+   * Makes a hit count its actual cost, in the window that counted it. A window that has ended is not changed. A higher cost
+   * whose window holds nothing any more is charged to the window open now. May change `state` in place.
    */
-  refund(state: State, quota: Quota, cost: number, now: number, consumption?: Consumption): State | undefined;
+  settle(state: State | undefined, quota: Quota, change: CostChange, now: number): Settled<State>;
 
   /** Returns the epoch ms from which the state means that nothing is consumed. */
   expiresAt(state: State, quota: Quota): number;
@@ -69,4 +86,45 @@ export interface Strategy<State> {
 
   /** Inverts {@link encode}. */
   decode(numbers: readonly number[]): State;
+}
+
+/** The verdict of a strategy on one hit. */
+export interface Evaluation {
+  /** True if a hit of the requested cost is allowed. */
+  readonly allowed: boolean;
+  /** Whole units that could be consumed now; never negative. */
+  readonly remaining: number;
+  /** Epoch ms at which `remaining` next grows without further hits; now, if nothing is consumed. */
+  readonly resetTime: number;
+  /** Whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
+  readonly retryAfter: number;
+}
+
+/** Returns the whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
+export function retryAfter<State>(
+  strategy: Strategy<State>,
+  state: State | undefined,
+  quota: Quota,
+  cost: number,
+  remaining: number,
+  now: number,
+): number {
+  if (cost <= remaining) return 0;
+  return cost > quota.burst || state === undefined ? Infinity : strategy.wait(state, quota, cost, now);
+}
+
+/** Divides and rounds up; exact for whole numbers up to 2^53, where a floating-point quotient would round first. */
+export function divideUp(a: number, b: number): number {
+  const rest = a % b;
+  return (a - rest) / b + (rest > 0 ? 1 : 0);
+}
+
+/** Divides and rounds down; exact for whole numbers from 0 to 2^53. */
+export function divideDown(a: number, b: number): number {
+  return (a - (a % b)) / b;
+}
+
+/** Returns the highest usage at which `remaining` exceeds its present value. */
+export function usageThatFreesOne(used: number, amount: number): number {
+  return Math.max(0, Math.min(used, amount) - 1);
 }

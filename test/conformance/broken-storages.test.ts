@@ -9,7 +9,7 @@ import {
   type Hit,
   type Limit,
   type Outcome,
-  type Refund,
+  type Settlement,
   type Storage,
 } from 'nestjs-limits';
 import { conformanceCases, runConformanceCase, type OpenStorage } from 'nestjs-limits/testing';
@@ -105,23 +105,59 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['boundaries', 'batches', 'blocks', 'random traces'],
   },
-  'gives nothing back': {
-    open: changing(() => ({ refund: () => undefined })),
-    noticedBy: ['refunds', 'concurrency'],
-  },
-  'refunds the current window instead of the named one': {
+  'settles nothing': {
     open: changing((storage) => ({
-      refund: (refunds) => {
-        storage.refund(
-          refunds.map(({ identity, limit, cost }) => ({ identity, limit, cost, window: 'current' })),
-        );
+      settle: (settlements) =>
+        storage.settle(settlements.map((settlement) => ({ ...settlement, cost: settlement.actual }))),
+    })),
+    noticedBy: ['settlements', 'concurrency', 'random traces'],
+  },
+  'settles only to less': {
+    open: changing((storage) => ({
+      settle: (settlements) =>
+        storage.settle(
+          settlements.map((settlement) => ({
+            ...settlement,
+            cost: Math.max(settlement.cost, settlement.actual),
+          })),
+        ),
+    })),
+    noticedBy: ['settlements', 'random traces'],
+  },
+  'settles in whatever window is current': {
+    open: changing((storage) => ({
+      settle: (settlements) => {
+        for (const { identity, limit, cost, actual } of settlements)
+          storage.settle([{ identity, limit, cost, window: 'current', actual }]);
+        return storage.settle(settlements.map((settlement) => ({ ...settlement, cost: settlement.actual })));
       },
     })),
-    noticedBy: ['refunds'],
+    noticedBy: ['settlements', 'random traces'],
   },
-  'gives back by forgetting': {
-    open: changing((storage) => ({ refund: (refunds) => storage.remove(refunds) })),
-    noticedBy: ['refunds', 'concurrency'],
+  'settles by forgetting': {
+    open: changing((storage) => ({
+      settle: (settlements) => {
+        storage.remove(settlements);
+        return storage.settle(settlements.map((settlement) => ({ ...settlement, cost: settlement.actual })));
+      },
+    })),
+    noticedBy: ['settlements', 'concurrency', 'random traces'],
+  },
+  'lets no hit be charged that reserved nothing': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.consume(batch);
+        return {
+          ...result,
+          outcomes: result.outcomes.map((outcome) => ({ ...outcome, taken: outcome.window !== undefined })),
+        };
+      },
+    })),
+    noticedBy: ['settlements'],
+  },
+  'blocks for reservations that may not count': {
+    open: changingLimits(() => ({ refundable: false })),
+    noticedBy: ['settlements', 'random traces'],
   },
   'counts again what is removed in one of its strategies only': {
     open: changing((storage) => ({ remove: (cells) => storage.remove(cells.slice(0, 1)) })),
@@ -251,7 +287,7 @@ describe.each(Object.entries(broken))('a storage that %s', (_name, { open, notic
 type Changes = Partial<{
   consume: (batch: readonly Hit[]) => Awaitable<BatchResult>;
   peek: (batch: readonly Hit[]) => Awaitable<BatchResult>;
-  refund: (refunds: readonly Refund[]) => Awaitable<void>;
+  settle: (settlements: readonly Settlement[]) => Awaitable<BatchResult>;
   remove: (cells: readonly Cell[]) => Awaitable<void>;
   reset: () => Awaitable<number>;
   check: () => Awaitable<boolean>;
@@ -269,7 +305,7 @@ function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
       keyPrefix,
       consume: intact.consume.bind(intact),
       peek: intact.peek.bind(intact),
-      refund: intact.refund.bind(intact),
+      settle: intact.settle.bind(intact),
       remove: intact.remove.bind(intact),
       reset: intact.reset.bind(intact),
       check: intact.check.bind(intact),
@@ -285,7 +321,7 @@ function changingCells(change: <C extends Cell>(cell: C) => C): OpenStorage {
   return changing((storage) => ({
     consume: (batch) => toldAs(batch, storage.consume(batch.map(change))),
     peek: (batch) => toldAs(batch, storage.peek(batch.map(change))),
-    refund: (refunds) => storage.refund(refunds.map(change)),
+    settle: (settlements) => storage.settle(settlements.map(change)),
     remove: (cells) => storage.remove(cells.map(change)),
   }));
 }

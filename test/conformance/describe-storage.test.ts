@@ -25,7 +25,7 @@ describe('conformanceCases', () => {
       'boundaries',
       'costs',
       'peeking',
-      'refunds',
+      'settlements',
       'keys',
       'shared cells',
       'batches',

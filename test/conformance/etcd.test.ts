@@ -152,7 +152,7 @@ describe('on a server of its own', () => {
   describe('records', () => {
     it('are gone when everything is given back', async () => {
       await storage.consume(hits(hourly()));
-      await storage.refund(hits(hourly()).map((hit) => ({ ...hit, window: 'current' })));
+      await storage.settle(hits(hourly()).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
       expect(await storage.reset()).toBe(0);
       expect((await storage.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(39);
     });

@@ -90,7 +90,7 @@ describe('an item', () => {
   it('of which all is given back is forgotten within seconds', async () => {
     const batch = [hit(limitOf('fixed-window', HOUR), 'returned')];
     await storage.consume(batch);
-    await storage.refund(batch.map((each) => ({ ...each, window: 'current' })));
+    await storage.settle(batch.map((each) => ({ ...each, window: 'current', actual: 0 })));
     expect(await timeToLive('limits:{returned}')).toBeLessThanOrEqual(2);
   });
 

@@ -128,7 +128,7 @@ describe('what is stored after two hits of 1 and 2, 1 s apart', () => {
     ['fixed-window-elastic-expiry', '1800000061000 3 61000'],
     ['moving-window', '1800000075000 1800000000000 0'],
     ['sliding-window-counter', '1800000120000 120000 3 0'],
-    ['token-bucket', '1800000036000 175000 35000 1000 3'],
+    ['token-bucket', '1800000036000 175000 35000 5'],
   ] as const)('%s', async (strategy, text) => {
     const limit = limitOf(strategy);
     clock.set(1_800_000_000_000);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { Redis } from 'ioredis';
 import { createLimit, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
 import { RedisStorage } from 'nestjs-limits/redis';
-import { receiptsOf } from '../../lib/core/contract.js';
+import { receiptsOf, withdrawn } from '../../lib/core/contract.js';
 import { startRedis } from '../support/servers/redis.js';
 import type { Server } from '../support/servers/server-process.js';
 
@@ -137,7 +137,7 @@ describe('permissions', () => {
     const result = await permitted.consume(batch);
     expect(result.allowed).toBe(true);
     expect((await permitted.consume(batch)).allowed).toBe(false);
-    await permitted.refund(receiptsOf(result));
+    await permitted.settle(withdrawn(receiptsOf(result)));
     expect((await permitted.peek(batch)).allowed).toBe(true);
     for (const one of strategies) {
       const alone = [hit(limitOf(one, `${one} alone`), 'permitted')];

@@ -100,7 +100,7 @@ describeOverHttp('Events', (start) => {
   it('tell when the store is lost and when it is back', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
-    const resilience = { failures: 2, probeInterval: 10 };
+    const resilience = { failureThreshold: 2, probeInterval: 10 };
     const app = await start(limited([ShopController], { storage, resilience }));
     const told: string[] = [];
     const back = new Promise<void>((resolve) => {
@@ -109,11 +109,13 @@ describeOverHttp('Events', (start) => {
         if (event.type === 'recovered') resolve();
       });
     });
+    storage.check = async () => false;
     server.interfere = () => {
       throw new Error('connection lost');
     };
     await app.get('/');
     await app.get('/');
+    storage.check = async () => true;
     server.interfere = () => undefined;
     await back;
     expect(told).toEqual([

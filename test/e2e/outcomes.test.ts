@@ -10,7 +10,14 @@ import {
   type CanActivate,
   type ExecutionContext,
 } from '@nestjs/common';
-import { MemoryStorage, RateLimit, RateLimiterService, type RequestOutcome } from 'nestjs-limits';
+import {
+  Decision,
+  MemoryStorage,
+  RateLimit,
+  RateLimiterService,
+  RateLimitInfo,
+  type RequestOutcome,
+} from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { request, type Server } from 'node:http';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -155,6 +162,37 @@ class LoginController {
   }
 }
 
+@Controller()
+class HandController {
+  constructor(private readonly limiter: RateLimiterService) {}
+
+  @Post('by-hand')
+  @HttpCode(200)
+  @RateLimit('3/minute', { name: 'guesses', count: 'failure' })
+  async byHand(@Req() req: WithHeaders, @RateLimitInfo() decision: Decision) {
+    if (!isRight(req)) throw new UnauthorizedException();
+    await this.limiter.refund(decision);
+    return '';
+  }
+
+  @Post('charged')
+  @HttpCode(200)
+  @RateLimit('10/minute', { name: 'charged', count: 'failure' })
+  async charged(@RateLimitInfo() decision: Decision) {
+    await this.limiter.settle(decision, 4);
+    return '';
+  }
+
+  @Post('in-flight')
+  @HttpCode(200)
+  @RateLimit('5/minute', { name: 'in-flight', count: 'failure', block: '15 minutes' })
+  async inFlight(@Req() req: WithHeaders) {
+    await gate;
+    if (!isRight(req)) throw new UnauthorizedException();
+    return '';
+  }
+}
+
 /** What is left of a policy, once the answer has been settled. */
 async function left(app: HttpApp, policy: string): Promise<number> {
   for (let turn = 0; turn < 3; turn++) await immediate();
@@ -250,6 +288,44 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect((await app.get('/blocking', password('right'))).status).toBe(200);
   });
 
+  it('gives a success back once, though its handler refunds it too', async () => {
+    const app = await start(limited([HandController]));
+    const tried: number[] = [];
+    for (let guess = 0; guess < 20; guess++) {
+      tried.push((await app.post('/by-hand')).status);
+      await left(app, 'guesses');
+      await app.post('/by-hand', password('right'));
+      await left(app, 'guesses');
+    }
+    expect(tried.filter((status) => status === 401)).toHaveLength(3);
+  });
+
+  it('keeps what a handler has settled a success to', async () => {
+    const app = await start(limited([HandController]));
+    expect((await app.post('/charged')).status).toBe(200);
+    expect(await left(app, 'charged')).toBe(6);
+  });
+
+  it('blocks nobody for successes in flight, and does for as many failures', async () => {
+    const app = await start(limited([HandController]));
+    const sixAtOnce = async (word: string): Promise<unknown[]> => {
+      let open: () => void = () => undefined;
+      gate = new Promise((resolve) => {
+        open = resolve;
+      });
+      const answers = Array.from({ length: 6 }, () => app.post('/in-flight', password(word)));
+      const refused = await Promise.race(answers);
+      open();
+      const statuses = (await Promise.all(answers)).map(({ status }) => status).sort();
+      await left(app, 'in-flight');
+      return [...statuses, Number(refused.headers.get('retry-after')) <= 60];
+    };
+    expect(await sixAtOnce('right')).toEqual([200, 200, 200, 200, 200, 429, true]);
+    expect(await sixAtOnce('wrong')).toEqual([401, 401, 401, 401, 401, 429, true]);
+    const blocked = await app.post('/in-flight', password('right'));
+    expect([blocked.status, blocked.headers.get('retry-after')]).toEqual([429, '900']);
+  });
+
   it('is a rule’s, too', async () => {
     const app = await start(
       limited([LoginController], {
@@ -328,7 +404,7 @@ describeOverHttp('A limit that counts by outcome', (start) => {
 
   it('counts where the store takes nothing back, and says so in the log', async () => {
     class TakingStorage extends MemoryStorage {
-      override refund(): never {
+      override settle(): never {
         throw new Error('connection lost');
       }
     }

@@ -185,7 +185,7 @@ describeOverHttp('While the store is down, a request', (start) => {
 
 describeOverHttp('A store that is down', (start) => {
   it('is told of once, and once more when it is back', async () => {
-    const { app, down, up } = await open(start, { failures: 2 });
+    const { app, down, up } = await open(start, { failureThreshold: 2 });
     down();
     for (let request = 0; request < 9; request++) await app.get('/');
     await up();

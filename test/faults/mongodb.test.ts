@@ -223,7 +223,7 @@ function hits(limit = hourly(), identity = 'somebody'): Hit[] {
 function uses(storage: MongoDBStorage): (() => Promise<unknown>)[] {
   return [
     () => storage.peek(hits()),
-    () => storage.refund(hits(hourly(), 'nobody').map((hit) => ({ ...hit, window: 'current' }))),
+    () => storage.settle(hits(hourly(), 'nobody').map((hit) => ({ ...hit, window: 'current', actual: 0 }))),
     () => storage.remove(hits(hourly(), 'nobody')),
     () => storage.reset(),
   ];

@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** What it may weigh, in bytes: somewhat more than it did when this was written. Raise it on purpose only. */
-const budget = { packed: 380_000, unpacked: 2_200_000, importedByRoot: 355_000, requiredByRoot: 400_000 };
+const budget = { packed: 410_000, unpacked: 2_400_000, importedByRoot: 450_000, requiredByRoot: 510_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [

@@ -10,7 +10,7 @@ describe.each(strategyNames)('%s', (name) => {
       fc.property(
         scenario,
         fc.infiniteStream(fc.option(fc.nat(), { freq: 2 })),
-        ({ quota, steps }, refunds) => {
+        ({ quota, steps }, settlements) => {
           const kept = new Subject(name, quota);
           const stored = new Subject(name, quota);
           const takings: Taken[] = [];
@@ -21,11 +21,14 @@ describe.each(strategyNames)('%s', (name) => {
             expected.push(taken, kept.evaluate(cost, now), kept.numbers);
             seen.push(stored.hit(cost, now), stored.evaluate(cost, now), stored.numbers);
             if (taken !== undefined) takings.push(taken);
-            const choice: number | null = refunds.next().value;
-            const refunded = takings[(choice ?? 0) % (takings.length + 1)];
-            if (choice !== null && refunded !== undefined) {
-              kept.refund(refunded, now);
-              stored.refund(refunded, now);
+            const choice: number | null = settlements.next().value;
+            const which = (choice ?? 0) % (takings.length + 1);
+            const settled = takings[which];
+            if (choice !== null && settled !== undefined) {
+              const actual = choice % (2 * quota.burst);
+              takings[which] = kept.settle(settled, actual, now);
+              seen.push(stored.settle(settled, actual, now));
+              expected.push(takings[which]);
             }
             stored.storeAndLoad();
             return now;

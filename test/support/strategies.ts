@@ -1,7 +1,13 @@
 import fc from 'fast-check';
-import { retryAfter, type Evaluation } from '../../lib/strategies/evaluate.js';
 import { strategies } from '../../lib/strategies/strategies.js';
-import type { Consumption, Quota, StrategyName } from '../../lib/strategies/strategy.js';
+import {
+  retryAfter,
+  type Consumption,
+  type CostChange,
+  type Evaluation,
+  type Quota,
+  type StrategyName,
+} from '../../lib/strategies/strategy.js';
 
 /** Start of timelines, in epoch ms. */
 export const START = 1_700_000_000_000;
@@ -71,12 +77,26 @@ export class Subject {
     if (this.state !== undefined) strategies[this.name].refuse(this.state, this.quota, now);
   }
 
-  refund(taken: Taken, now: number): void {
-    this.#refund(taken.cost, now, taken);
+  /** Reserves a cost, 0 too, if it is allowed; returns what it took, if anything. */
+  reserve(cost: number, now: number): Taken | undefined {
+    return cost === 0 ? { at: now, window: undefined, cost } : this.hit(cost, now);
   }
 
+  /** Settles a hit to its actual cost; returns what the hit counts afterwards. */
+  settle(taken: Taken, actual: number, now: number): Taken {
+    const { window } = this.#settle({ cost: taken.cost, actual, of: taken }, now);
+    return { at: taken.at, window, cost: actual };
+  }
+
+  /** Returns units to the current window. */
   refundByHand(cost: number, now: number): void {
-    this.#refund(cost, now);
+    this.#settle({ cost, actual: 0, of: 'current' }, now);
+  }
+
+  /** Units used: more than the capacity, if settlements charged more. */
+  used(now: number): number {
+    const much = 2 ** 30;
+    return much - this.withQuota({ ...this.quota, amount: much, burst: much }).remaining(now);
   }
 
   /** Returns the encoded state; `undefined` if there is none. */
@@ -103,9 +123,10 @@ export class Subject {
     return new Subject(this.name, quota, structuredClone(this.state));
   }
 
-  #refund(cost: number, now: number, consumption?: Consumption): void {
-    if (this.state === undefined) return;
-    this.state = strategies[this.name].refund(this.state, this.quota, cost, now, consumption);
+  #settle(change: CostChange, now: number): { window: number | undefined } {
+    const { state, window } = strategies[this.name].settle(this.state, this.quota, change, now);
+    this.state = state;
+    return { window };
   }
 }
 

@@ -23,6 +23,7 @@ function failingWith(error: Error): ours.MemoryStorage {
   storage.consume = () => {
     throw error;
   };
+  storage.check = () => false;
   return storage;
 }
 
@@ -41,7 +42,7 @@ describe("The other copy's storage", () => {
     const told: string[] = [];
     const guarded = new CircuitBreakerStorage(
       failingWith(new other.StorageError('no power')),
-      { timeout: 1000, failures: 2, probeInterval: 60_000 },
+      { timeout: 1000, failureThreshold: 2, failureWindow: 10_000, probeInterval: 60_000 },
       {
         failed: ({ message }) => told.push(`failed: ${message}`),
         degraded: ({ message }) => told.push(`degraded: ${message}`),
@@ -53,13 +54,16 @@ describe("The other copy's storage", () => {
       await storage.consume(batch),
       await storage.consume(batch),
       await storage.consume(batch),
+      await storage.consume(batch),
     ];
     expect(results.map(({ allowed, degraded }) => [allowed, degraded])).toEqual([
       [true, 'fallback'],
       [true, 'fallback'],
       [false, 'fallback'],
+      [false, 'fallback'],
     ]);
-    expect(told).toEqual(['failed: no power', 'failed: no power', 'degraded: no power']);
+    expect(told.slice(0, 2)).toEqual(['failed: no power', 'failed: no power']);
+    expect(told.at(-1)).toBe('degraded: no power');
     await guarded.close();
   });
 
@@ -67,7 +71,7 @@ describe("The other copy's storage", () => {
     const told: string[] = [];
     const guarded = new CircuitBreakerStorage(
       failingWith(new other.ConcurrentUpdateError('lost 16 races in a row')),
-      { timeout: 1000, failures: 2, probeInterval: 60_000 },
+      { timeout: 1000, failureThreshold: 2, failureWindow: 10_000, probeInterval: 60_000 },
       { ...nobody, failed: () => told.push('failed'), degraded: () => told.push('degraded') },
     );
     for (let time = 0; time < 5; time++)
@@ -97,13 +101,31 @@ describe("The other copy's errors", () => {
 });
 
 describe("The other copy's decision", () => {
-  it('is given back like one of this copy, once', async () => {
+  it('is returned once, though limiters of both copies refund it', async () => {
     const storage = new ours.MemoryStorage();
-    const decision = await new other.FixedWindowRateLimiter(storage).consume('5/minute', ['a'], { cost: 3 });
     const limiter = new ours.FixedWindowRateLimiter(storage);
+    const others = new other.FixedWindowRateLimiter(storage);
+    const decision = await others.consume('5/minute', ['a'], { cost: 3 });
     await limiter.hit('5/minute', 'a');
     await limiter.refund(decision);
+    await others.refund(decision);
     await limiter.refund(decision);
     expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
+  });
+
+  it('is settled by both copies from where the other has left it', async () => {
+    const storage = new ours.MemoryStorage();
+    const limiter = new ours.FixedWindowRateLimiter(storage);
+    const others = new other.FixedWindowRateLimiter(storage);
+    const decision = await limiter.consume('50/minute', ['a'], { cost: 3 });
+    for (const [settling, actual] of [
+      [others, 20],
+      [limiter, 7],
+      [others, 1],
+      [limiter, 9],
+    ] as const) {
+      await settling.settle(decision, actual);
+      expect(limiter.getWindowStats('50/minute', 'a')).toMatchObject({ remaining: 50 - actual });
+    }
   });
 });

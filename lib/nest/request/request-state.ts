@@ -1,6 +1,6 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
-import type { Receipt } from '../../core/contract.js';
+import type { BatchResult, Outcome } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { stateHolderForParameter } from '../transports/transports.js';
@@ -11,7 +11,9 @@ const STATE = Symbol.for('nestjs-limits:request');
 /** Units taken before the outcome of a request is known, for policies that count by outcome. */
 export interface Reservation {
   readonly policies: readonly RoutePolicy[];
-  readonly receipts: readonly Receipt[];
+  /** The decision of the phase that reserved it. */
+  readonly result: BatchResult;
+  readonly outcomes: readonly Outcome[];
 }
 
 /** The decisions on a request. */
@@ -22,7 +24,7 @@ export interface RequestState {
   readonly counted: readonly string[];
   /** All decisions, merged into one. */
   readonly decision: Decision | undefined;
-  /** Refunded if the request does not count in the end. */
+  /** Settled once the outcome of the request is known. */
   readonly reservations: readonly Reservation[];
   /** The rules that were looked up for the request. */
   readonly ruleSet: object | undefined;

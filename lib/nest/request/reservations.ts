@@ -3,7 +3,8 @@ import { all, attempt, chain, isPromise, type Awaitable } from '../../common/awa
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { receiptsOf, type BatchResult, type Outcome } from '../../core/contract.js';
+import type { BatchResult, Outcome } from '../../core/contract.js';
+import { currentReceipt, settleOutcomes, type OutcomeChange } from '../../core/settlement.js';
 import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
 import { logger } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
@@ -11,7 +12,7 @@ import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Gives back what was reserved for requests that do not count in the end. */
+/** Settles what was reserved for requests that count by outcome: to 0, unless they count in the end. */
 @Injectable()
 export class Reservations {
   constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
@@ -39,10 +40,13 @@ export class Reservations {
       reserved.map(({ policies }) => (isRefused ? false : this.#anyCounts(policies, context, outcome))),
     );
     const counts = isPromise(counted) ? await counted : counted; // stays synchronous while the functions do
-    const unwanted = reserved.filter((_reservation, index) => counts[index] !== true);
-    if (unwanted.length === 0) return;
+    const changes = new Map<BatchResult, OutcomeChange[]>();
+    reserved.forEach(({ result, outcomes }, index) => {
+      const changed = counts[index] === true ? countedIn(result, outcomes) : outcomes.map(uncounted);
+      changes.set(result, [...(changes.get(result) ?? []), ...changed]);
+    });
     try {
-      await this.storage.refund(unwanted.flatMap(({ receipts }) => receipts));
+      for (const [result, some] of changes) await settleOutcomes(this.storage, result, some, 'outcome');
     } catch (error) {
       logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
     }
@@ -86,9 +90,21 @@ export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult):
     else known.outcomes.push(outcome);
   });
   return reserved.flatMap(({ policies, outcomes }) => {
-    const receipts = receiptsOf({ ...result, outcomes });
-    return receipts.length === 0 ? [] : [{ policies, receipts }];
+    const taken = outcomes.filter((outcome) => outcome.taken);
+    return taken.length === 0 ? [] : [{ policies, result, outcomes: taken }];
   });
+}
+
+/** Confirms hits that count, where the limit blocks only for those. */
+function countedIn(result: BatchResult, outcomes: readonly Outcome[]): OutcomeChange[] {
+  return outcomes.flatMap((outcome) => {
+    const receipt = currentReceipt(result, outcome);
+    return receipt?.pending === true ? [{ outcome, actual: receipt.cost }] : [];
+  });
+}
+
+function uncounted(outcome: Outcome): OutcomeChange {
+  return { outcome, actual: 0 };
 }
 
 function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../common/describe.js';
 import { StorageError } from '../../common/errors.js';
 import { withTimeout } from '../../common/time.js';
-import { receiptsOf, type Hit } from '../../core/contract.js';
+import { receiptsOf, withdrawn, type Hit } from '../../core/contract.js';
 import { createLimit } from '../../core/limit.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
@@ -19,7 +19,7 @@ type CheckedPolicy = Pick<Policy<never, unknown>, 'strategy' | 'limits' | 'plans
 
 /**
  * Checks that the store can do what the policies will do: count all their strategies for two identities in one batch, peek,
- * refund, block, and remove. Each process checks identities of its own.
+ * settle, block, and remove. Each process checks identities of its own.
  *
  * @param strategy the module's, for limits by hand
  * @throws StorageError with what the store said, and the remedy if it is known
@@ -58,7 +58,7 @@ async function rehearse(
     supported.includes(name),
   );
   const batch = batchOf(new Set(used), hasBlocks);
-  await store.refund(receiptsOf(await store.consume(batch)));
+  await store.settle(withdrawn(receiptsOf(await store.consume(batch))));
   await store.peek(batch);
   if (hasBlocks) await store.block(batch.map((hit) => ({ ...hit, duration: PERIOD_MS })));
   await store.remove(batch);

@@ -52,7 +52,7 @@ export class CasRecord {
 
   setBlock(limit: Limit, state: BlockState | undefined): void {
     if (state === undefined) delete this.#stored[blockDigest(limit)];
-    else this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit.block), ...block.encode(state)];
+    else this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit), ...block.encode(state)];
   }
 
   /** Removes a cell, and optionally its block. */

@@ -1,6 +1,6 @@
-import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Block, Cell, Hit, Refund } from '../../core/contract.js';
+import { blockBatch, consumeBatch, peekBatch, settleBatch } from '../apply-batch.js';
+import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
+import type { BatchResult, Block, Cell, Hit, Settlement } from '../../core/contract.js';
 import { ServerStorage } from '../server.storage.js';
 import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
@@ -46,20 +46,19 @@ export abstract class RecordStorage extends ServerStorage {
       batch,
       this.#partsOf(batch),
       (part) => this.#take(part, (records, now) => consumeBatch(records, part, now)),
-      (refunds) => this.refund(refunds),
+      (settlements) => this.settle(settlements),
     );
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    const results = this.#partsOf(batch).map((part) => this.#peekPart(part));
-    return joinResults(batch, await Promise.all(results));
+    const parts = this.#partsOf(batch);
+    return joinResults(batch, parts, await Promise.all(parts.map((part) => this.#peekPart(part))));
   }
 
-  override async refund(refunds: readonly Refund[]): Promise<void> {
-    const done = this.#partsOf(refunds).map((part) =>
-      this.#take(part, (records, now) => refundBatch(records, part, now)),
-    );
-    await Promise.all(done);
+  override async settle(settlements: readonly Settlement[]): Promise<BatchResult> {
+    const parts = this.#partsOf(settlements);
+    const results = parts.map((part) => this.#take(part, (records, now) => settleBatch(records, part, now)));
+    return joinResults(settlements, parts, await Promise.all(results));
   }
 
   override async block(blocks: readonly Block[]): Promise<void> {

@@ -20,8 +20,8 @@ export class MemoryCells implements Cells {
     strategies[limit.strategy].expiresAt(state, limit),
   );
   readonly #blocks = new MemoryTables<BlockState>(
-    (state, limit) => block.expiresAt(state, limit.block),
-    (state) => state.until,
+    (state, limit) => block.expiresAt(state, limit),
+    (state, limit) => Math.max(state.until, block.reservedUntil(state, limit)),
   );
   readonly #room: MemoryRoom;
 
@@ -79,21 +79,23 @@ export class MemoryCells implements Cells {
 
   /**
    * Sets a block. While an identity shares a cell, its block is shared, too, and ends with the window. While its own cell
-   * counts hits of others, it gets none, since the refusal may be due to them. An identity with a cell of its own gets one
-   * for its block even if there is no room.
+   * counts hits of others, its reservations are kept, but it is not blocked, since the refusal may be due to the others. An
+   * identity with a cell of its own gets one for its block even if there is no room.
    */
-  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
-    if (state === undefined) {
-      this.#forget(this.#blocks, identity, limit);
-      return;
-    }
+  setBlock(identity: string, limit: Limit, given: BlockState | undefined): void {
     const { now } = this.#room;
     const states = this.#states.find(limit);
-    const table = this.#blocks.open(limit);
-    if (table.cells.get(identity) === state || states?.isMixed(identity, now) === true) return;
     const isKnown = states?.cells.has(identity) === true;
+    if (given === undefined) {
+      this.#deleteBlock(identity, limit, isKnown);
+      return;
+    }
+    const table = this.#blocks.open(limit);
+    const own = table.cells.get(identity);
+    const state = states?.isMixed(identity, now) === true ? withoutBlock(given, own) : given;
+    if (own === state || state === undefined) return;
     const shared = isKnown ? undefined : states?.getShared(identity, now);
-    if (shared === undefined && table.cells.has(identity)) table.cells.set(identity, state);
+    if (own !== undefined && (shared === undefined || own.until > now)) table.cells.set(identity, state);
     else if (isKnown || (shared === undefined && this.#room.hasSome())) this.#add(table, identity, state);
     else {
       const end = shared === undefined ? Infinity : (states?.expiresAt(shared) ?? Infinity);
@@ -168,6 +170,14 @@ export class MemoryCells implements Cells {
       : shared;
   }
 
+  /** Deletes the block of an identity; also the one in its overflow cell, unless the identity has left that. */
+  #deleteBlock(identity: string, limit: Limit, isKnown: boolean): void {
+    const table = this.#blocks.find(limit);
+    if (table === undefined) return;
+    this.#delete(table, identity);
+    if (!isKnown) table.deleteShared(identity);
+  }
+
   #forget<State extends object>(tables: MemoryTables<State>, identity: string, limit: Limit): void {
     const table = tables.find(limit);
     if (table === undefined) return;
@@ -180,4 +190,10 @@ export class MemoryCells implements Cells {
     if (isDeleted) this.#room.giveBack();
     return isDeleted;
   }
+}
+
+/** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
+function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
+  if (own === undefined && state.pending + state.before === 0) return undefined;
+  return { ...state, until: own?.until ?? 0, level: own?.level ?? 0 };
 }

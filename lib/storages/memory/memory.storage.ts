@@ -1,7 +1,7 @@
 import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../../common/options.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { blockBatch, consumeBatch, peekBatch, refundBatch } from '../apply-batch.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
+import { blockBatch, consumeBatch, peekBatch, settleBatch } from '../apply-batch.js';
+import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
 import { closedError, Storage, type StorageOptions } from '../../core/storage.js';
 import { MemoryCells } from './memory-cells.js';
@@ -71,9 +71,9 @@ export class MemoryStorage extends Storage {
     return peekBatch(this.#open().at(now).reader, batch, now);
   }
 
-  override refund(refunds: readonly Refund[]): void {
+  override settle(settlements: readonly Settlement[]): BatchResult {
     const now = this.clock.now();
-    refundBatch(this.#open().at(now), refunds, now);
+    return settleBatch(this.#open().at(now), settlements, now);
   }
 
   override block(blocks: readonly Block[]): void {

@@ -72,7 +72,7 @@ export class LimitsCollection {
   async ready(): Promise<Collection<IdentityDocument>> {
     if (this.#closed) throw new Error('the client is closed');
     const connection = this.#connection;
-    if (!connection.connected || this.#needsIndex) {
+    if (!connection.connected || performance.now() - this.#indexedAt > INDEX_INTERVAL_MS) {
       connection.ready ??= this.#prepare(connection).finally(() => (connection.ready = undefined));
       await connection.ready;
     }
@@ -103,13 +103,8 @@ export class LimitsCollection {
     this.#closed = true;
     const { client, ready } = this.#connection;
     await client.close(); // ends an attempt to connect
-    if (ready === undefined) return;
-    await ready.catch(() => undefined);
+    await ready?.catch(() => undefined);
     await client.close(); // the attempt may have opened its first connection after the first close
-  }
-
-  get #needsIndex(): boolean {
-    return performance.now() - this.#indexedAt > INDEX_INTERVAL_MS;
   }
 
   #connectionOf(client: MongoClient): Connection {
@@ -131,7 +126,6 @@ export class LimitsCollection {
     // owner may have closed it.
     if (!connection.connected) await connection.client.connect();
     connection.connected = true;
-    if (!this.#needsIndex) return;
     await connection.collection.createIndexes([{ key: { expireAt: 1 }, expireAfterSeconds: 0 }]);
     this.#indexedAt = performance.now();
   }

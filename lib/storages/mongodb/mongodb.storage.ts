@@ -138,30 +138,25 @@ export class MongoDBStorage extends CasStorage<Binary> {
   }
 
   protected override async removeAll(prefix: string): Promise<number> {
+    const pattern = `^${prefix.replace(/[^\w\u0080-\uffff]/g, '\\$&')}`;
+    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
     let removed = 0;
-    for (let keys = await this.#keysAfter('', prefix); keys.length > 0;) {
-      const filter = { _id: { $in: keys } };
-      const deletion = this.#collection.use((collection) => collection.deleteMany(filter, this.#timeLimit));
+    for (let last = ''; ;) {
+      const filter = { _id: { $regex: pattern, $gt: last } };
+      const found = await this.#collection.use((collection) =>
+        collection.find(filter, { ...options, ...this.#timeLimit }).toArray(),
+      );
+      const keys = found.map(({ _id }) => _id);
+      if (keys.length === 0) return removed;
+      const step = { _id: { $in: keys } };
+      const deletion = this.#collection.use((collection) => collection.deleteMany(step, this.#timeLimit));
       removed += (await deletion).deletedCount;
-      keys = await this.#keysAfter(keys.at(-1) ?? '', prefix);
+      last = keys.at(-1) ?? '';
     }
-    return removed;
   }
 
   protected override async release(): Promise<void> {
     await withTimeout(this.timeout, () => this.#collection.close()).catch(() => undefined);
-  }
-
-  /** Returns the next keys with a prefix, in order, after a given key. */
-  async #keysAfter(key: string, prefix: string): Promise<string[]> {
-    const pattern = prefix.replace(/[^\w\u0080-\uffff]/g, '\\$&');
-    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
-    const documents = await this.#collection.use((collection) =>
-      collection
-        .find({ _id: { $regex: `^${pattern}`, $gt: key } }, { ...options, ...this.#timeLimit })
-        .toArray(),
-    );
-    return documents.map(({ _id }) => _id);
   }
 }
 

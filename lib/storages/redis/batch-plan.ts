@@ -1,10 +1,10 @@
-import type { BatchResult, Hit, Outcome, Refund } from '../../core/contract.js';
+import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { composeScript, type BatchScript, type BatchStep } from './batch-script.js';
 
 /** One batch in a gathered call. */
-export type PlannedBatch = readonly (Hit | Refund)[];
+export type PlannedBatch = readonly (Hit | Settlement)[];
 
 /** The scripts and arguments that batches of the same limits have in common. */
 export class BatchPlan {
@@ -55,12 +55,12 @@ export class BatchPlan {
     return args;
   }
 
-  /** Parses a reply into one result per batch. The outcomes of a refund are meaningless. */
-  results(batches: readonly PlannedBatch[], reply: string): (BatchResult | Error)[] {
+  /** Parses a reply into one result per batch. */
+  results(step: BatchStep, batches: readonly PlannedBatch[], reply: string): (BatchResult | Error)[] {
     const [now, ...lines] = reply.split('\n');
     return batches.map((batch, index) => {
       const line = lines[index] ?? '-no answer';
-      return line.startsWith('-') ? new Error(line.slice(1)) : resultOf(batch, Number(now), line);
+      return line.startsWith('-') ? new Error(line.slice(1)) : resultOf(step, batch, Number(now), line);
     });
   }
 
@@ -119,7 +119,7 @@ export function logKey(key: string, limit: Limit): string {
 
 /** Returns a limit for the JSON argument of a script. A missing property is falsy in Lua. */
 function argumentOf(
-  { strategy, digest, amount, period, burst, mode, block }: Limit,
+  { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
   identity: number,
 ): object {
   return {
@@ -131,36 +131,44 @@ function argumentOf(
     identity: identity + 1,
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
+    ...(block.length > 0 && refundable ? { refundable } : {}),
   };
 }
 
-function addVaryingArguments(args: (string | number)[], hit: Hit | Refund): void {
+function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): void {
   args.push(String(hit.cost));
-  if (!('window' in hit)) return;
-  if (hit.window === 'current') args.push('', '');
-  else args.push(String(hit.window), String(hit.at));
+  if (!('actual' in hit)) return;
+  args.push(String(hit.actual));
+  if (hit.window === 'current') args.push('', '', '');
+  else args.push(String(hit.at), String(hit.window ?? ''), hit.pending === true ? '1' : '');
 }
 
-function resultOf(batch: PlannedBatch, now: number, line: string): BatchResult {
+function resultOf(step: BatchStep, batch: PlannedBatch, now: number, line: string): BatchResult {
   const numbers = line.split(' ');
-  const outcomes = batch.map(({ identity, limit, cost }, index): Outcome => {
-    const start = 4 * index;
-    const wait = Number(numbers[start + 2]);
-    const window = Number(numbers[start + 3]);
-    return {
-      identity,
-      limit,
-      cost,
-      allowed: wait === 0,
-      remaining: Number(numbers[start]),
-      resetTime: now + Number(numbers[start + 1]),
-      retryAfter: wait < 0 ? Infinity : wait,
-      window: window < 0 ? undefined : window,
-    };
-  });
-  return {
-    allowed: outcomes.every(({ allowed, limit }) => allowed || limit.mode === 'shadow'),
-    now,
-    outcomes,
+  const outcomes = batch.map((hit, index) => outcomeOf(hit, now, numbers.slice(4 * index, 4 * index + 4)));
+  const allowed = outcomes.every((outcome) => outcome.allowed || outcome.limit.mode === 'shadow');
+  if (step === 'consume' && allowed) for (const outcome of outcomes) outcome.taken = outcome.allowed;
+  return { allowed, now, outcomes };
+}
+
+function outcomeOf(
+  hit: Hit | Settlement,
+  now: number,
+  [remaining, untilReset, wait, window]: readonly string[],
+): { -readonly [Name in keyof Outcome]: Outcome[Name] } {
+  const { identity, limit, cost } = hit;
+  const outcome = {
+    identity,
+    limit,
+    cost,
+    allowed: Number(wait) === 0,
+    remaining: Number(remaining),
+    resetTime: now + Number(untilReset),
+    retryAfter: Number(wait) < 0 ? Infinity : Number(wait),
+    taken: false,
+    window: Number(window) < 0 ? undefined : Number(window),
   };
+  if (!('actual' in hit)) return outcome;
+  const settled = { ...outcome, cost: hit.actual };
+  return hit.window === 'current' ? settled : { ...settled, taken: true, takenAt: hit.at };
 }

@@ -2,18 +2,18 @@ import { createHash } from 'node:crypto';
 import { strategyNames } from '../../strategies/strategies.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { cellsLua } from './script/cells.lua.js';
-import { blockByHandLua, refundLua } from './script/change.lua.js';
+import { blockByHandLua, settleLua } from './script/change.lua.js';
 import { consumeLua, decideLua, peekLua } from './script/decide.lua.js';
 import { preludeLua } from './script/prelude.lua.js';
 import { blockLua } from './strategies/block.lua.js';
 import { luaStrategies } from './strategies/lua-strategies.js';
 
-export type BatchStep = 'consume' | 'peek' | 'refund' | 'block';
+export type BatchStep = 'consume' | 'peek' | 'settle' | 'block';
 
 const stepChunks: Readonly<Record<BatchStep, readonly string[]>> = {
   consume: [decideLua, consumeLua],
   peek: [decideLua, peekLua],
-  refund: [refundLua],
+  settle: [decideLua, settleLua],
   block: [blockByHandLua],
 };
 

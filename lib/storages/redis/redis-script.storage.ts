@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis';
 import { messageOf } from '../../common/describe.js';
 import { StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
-import { consumeInParts, joinResults, partition } from '../consume-in-parts.js';
-import type { BatchResult, Block, Cell, Hit, Refund, StorageCapabilities } from '../../core/contract.js';
+import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
+import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
 import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
@@ -101,17 +101,19 @@ export abstract class RedisScriptStorage extends ServerStorage {
       batch,
       this.#partsOf(batch),
       (part) => this.#gather('consume', part),
-      (refunds) => this.refund(refunds),
+      (settlements) => this.settle(settlements),
     );
   }
 
   override async peek(batch: readonly Hit[]): Promise<BatchResult> {
-    const results = this.#partsOf(batch).map((part) => this.#gather('peek', part));
-    return joinResults(batch, await Promise.all(results));
+    const parts = this.#partsOf(batch);
+    return joinResults(batch, parts, await Promise.all(parts.map((part) => this.#gather('peek', part))));
   }
 
-  override async refund(refunds: readonly Refund[]): Promise<void> {
-    await Promise.all(this.#partsOf(refunds).map((part) => this.#gather('refund', part)));
+  override async settle(settlements: readonly Settlement[]): Promise<BatchResult> {
+    const parts = this.#partsOf(settlements).flatMap(distinctCells);
+    const results = await Promise.all(parts.map((part) => this.#gather('settle', part)));
+    return joinResults(settlements, parts, results);
   }
 
   override async block(blocks: readonly Block[]): Promise<void> {
@@ -189,7 +191,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
     const reply = await this.call(() => this.#runScript<string>(name, ...args));
     return plan
-      .results(batches, reply)
+      .results(step, batches, reply)
       .map((result) => (result instanceof Error ? failureOf(this, result, this.remedyFor(result)) : result));
   }
 
@@ -234,6 +236,19 @@ export abstract class RedisScriptStorage extends ServerStorage {
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }
+}
+
+/** Splits cells into lists in which each cell is named once, since a script reads all cells of a batch before it writes. */
+function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
+  const lists: C[][] = [];
+  for (const cell of cells) {
+    const isNamed = (list: C[]): boolean =>
+      list.some(({ identity, limit }) => identity === cell.identity && limit.id === cell.limit.id);
+    const list = lists.find((each) => !isNamed(each));
+    if (list === undefined) lists.push([cell]);
+    else list.push(cell);
+  }
+  return lists;
 }
 
 function throwWithoutCommand(error: unknown): never {

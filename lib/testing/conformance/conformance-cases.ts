@@ -9,7 +9,7 @@ import { lifecycleCases } from './cases/lifecycle.cases.js';
 import { peekingCases } from './cases/peeking.cases.js';
 import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
 import { randomTracesCases } from './cases/random-traces.cases.js';
-import { refundsCases } from './cases/refunds.cases.js';
+import { settlementsCases } from './cases/settlements.cases.js';
 import { sharedCellsCases } from './cases/shared-cells.cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 
@@ -18,7 +18,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...boundariesCases,
   ...costsCases,
   ...peekingCases,
-  ...refundsCases,
+  ...settlementsCases,
   ...keysCases,
   ...sharedCellsCases,
   ...batchesCases,

@@ -69,14 +69,14 @@ export class ReferenceCells implements Cells {
   }
 
   isBlocked(identity: string, limit: Limit, now: number): boolean {
-    return block.blockedUntil(this.getBlock(identity, limit), limit.block, now) > now;
+    return block.blockedUntil(this.getBlock(identity, limit), limit, now) > now;
   }
 
   /** Returns true if a cell expires between two instants. A storage may have dropped it at the later one. */
   someEndBetween(after: number, until: number): boolean {
     const ends = [
       ...[...this.#states.values()].flatMap((entry) => [entry.keptUntil, ...endsOf(entry)]),
-      ...[...this.#blocks.values()].map(({ limit, state }) => block.expiresAt(state, limit.block)),
+      ...[...this.#blocks.values()].map(({ limit, state }) => block.expiresAt(state, limit)),
     ];
     return ends.some((end) => end > after && end <= until);
   }

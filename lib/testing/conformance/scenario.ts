@@ -1,5 +1,11 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import type { BatchResult, Hit, Refund } from '../../core/contract.js';
+import {
+  receiptsOf,
+  type BatchResult,
+  type Hit,
+  type Receipt,
+  type Settlement,
+} from '../../core/contract.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../core/limit.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
@@ -49,12 +55,9 @@ export class Scenario {
   async consume(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.consume(batch);
     assertAnswers(batch, result, this.clock.now());
-    for (const { allowed, cost, window } of result.outcomes) {
-      equal(
-        window !== undefined,
-        result.allowed && allowed && cost > 0,
-        'a window is named iff it was consumed',
-      );
+    for (const { allowed, cost, taken, window } of result.outcomes) {
+      equal(taken, result.allowed && allowed, 'a hit is taken iff it and its batch are allowed');
+      equal(window !== undefined, taken && cost > 0, 'a window is named iff units were taken');
     }
     return result;
   }
@@ -63,7 +66,8 @@ export class Scenario {
   async peek(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.peek(batch);
     assertAnswers(batch, result, this.clock.now());
-    for (const { window } of result.outcomes) equal(window, undefined, 'a look names no window');
+    for (const { taken, window } of result.outcomes)
+      deepEqual({ taken, window }, { taken: false, window: undefined }, 'a peek takes nothing');
     return result;
   }
 
@@ -87,8 +91,38 @@ export class Scenario {
     return seen(await this.peek(hitsOn(limits, 0, identity))).map(({ remaining }) => remaining);
   }
 
-  async refund(refunds: readonly Refund[]): Promise<void> {
-    await this.storage.refund(refunds);
+  /** Takes a hit of each limit, and returns their receipts. */
+  async take(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Promise<Receipt[]> {
+    const receipts = receiptsOf(await this.consume(hitsOn(limits, cost, identity)));
+    equal(receipts.length, limits.length, 'every limit has given a receipt');
+    return receipts;
+  }
+
+  /** Settles hits to an actual cost, checks the invariants of every result, and returns the new receipts. */
+  async settle(receipts: readonly Receipt[], actual: number): Promise<Receipt[]> {
+    const result = await this.settleAll(receipts.map((receipt) => ({ ...receipt, actual })));
+    return receipts.map(({ identity, limit, at }, index) => {
+      const { window } = result.outcomes[index] ?? {};
+      return { identity, limit, cost: actual, at, window };
+    });
+  }
+
+  /** Settles hits, and checks the invariants of every result. */
+  async settleAll(settlements: readonly Settlement[]): Promise<BatchResult> {
+    const result = await this.storage.settle(settlements);
+    equal(result.now, this.clock.now(), 'the result tells the reading of the clock');
+    deepEqual(
+      result.outcomes.map(nameOf),
+      settlements.map((settlement) => nameOf({ ...settlement, cost: settlement.actual })),
+    );
+    for (const { allowed, retryAfter } of result.outcomes)
+      deepEqual({ allowed, retryAfter }, { allowed: true, retryAfter: 0 }, 'a settled hit stays admitted');
+    return result;
+  }
+
+  /** Returns units to the current window. */
+  async refundCurrent(limit: Limit, cost: number, identity = DEFAULT_IDENTITY): Promise<void> {
+    await this.settleAll([{ identity, limit, cost, window: 'current', actual: 0 }]);
   }
 
   async block(limit: Limit, duration: number, identity = DEFAULT_IDENTITY): Promise<void> {

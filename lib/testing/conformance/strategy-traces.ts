@@ -11,7 +11,7 @@ export interface StrategyTraces {
   readonly afterMonth: Seen;
   /** Three hits per minute, all at the start: the result of a hit after the clock has gone back. */
   readonly afterStepBack: Seen;
-  /** True if every hit restarts the period. A refund does not undo that. */
+  /** True if every hit restarts the period. A settlement does not undo that. */
   readonly isElastic: boolean;
 }
 

@@ -14,7 +14,7 @@ export const redisUrl = process.env['REDIS_URL'] ?? 'redis://localhost:6380';
     RateLimitModule.forRoot({
       storage: redisUrl,
       // The defaults, but for the probes: a decision takes 50 ms at most, and without Redis this process counts alone.
-      resilience: { timeout: 50, onError: 'fallback', failures: 5, probeInterval: 250 },
+      resilience: { timeout: 50, onError: 'fallback', failureThreshold: 5, probeInterval: 250 },
     }),
     TerminusModule.forRoot({ logger: false }),
   ],

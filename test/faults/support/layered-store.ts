@@ -58,13 +58,12 @@ export class LayeredStore {
     this.#countCalls();
     const guarded = new CircuitBreakerStorage(
       store,
-      { timeout: DEADLINE, failures: 5, probeInterval: 500 },
+      { timeout: DEADLINE, failureThreshold: 5, failureWindow: 10_000, probeInterval: 500 },
       {
         degraded: () => {
           this.events.push('degraded');
         },
         recovered: () => {
-          this.storage.recover();
           this.events.push('recovered');
         },
       },

@@ -26,6 +26,7 @@ function outcome(name: string, given: Partial<Outcome> & { mode?: Limit['mode'] 
     remaining: 5,
     resetTime: NOW + 1000,
     retryAfter: 0,
+    taken: true,
     window: undefined,
     ...others,
   };

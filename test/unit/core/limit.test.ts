@@ -21,6 +21,7 @@ describe('createLimit', () => {
       burst: 5,
       mode: 'enforce',
       block: [],
+      policy: 'logins',
       refundable: false,
     });
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { createLimit, MemoryStorage, type Hit } from 'nestjs-limits';
-import { receiptsOf } from '../../../lib/core/contract.js';
+import { receiptsOf, withdrawn } from '../../../lib/core/contract.js';
 import { BorrowedStorage } from '../../../lib/core/wrapped.storage.js';
 
 const limit = createLimit({
@@ -20,7 +20,7 @@ describe('A borrowed storage', () => {
     expect([storage.keyPrefix, String(storage)]).toEqual(['lent', 'MemoryStorage']);
     const result = await storage.consume(batch);
     expect([result.allowed, await left()]).toEqual([true, 0]);
-    await storage.refund(receiptsOf(result));
+    await storage.settle(withdrawn(receiptsOf(result)));
     expect(await left()).toBe(1);
     await storage.block([{ ...cell, duration: 1000 }]);
     expect(await left()).toBe(0);

@@ -27,6 +27,7 @@ function outcome({
     remaining,
     resetTime: now + reset,
     retryAfter,
+    taken: allowed,
     window: undefined,
   };
 }

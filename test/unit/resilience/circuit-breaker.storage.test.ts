@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ConcurrentUpdateError, createLimit, RateLimitError, StorageError, type Hit } from 'nestjs-limits';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CircuitBreakerStorage, LateAnswerError } from '../../../lib/resilience/circuit-breaker.storage.js';
-import { receiptsOf } from '../../../lib/core/contract.js';
+import { receiptsOf, withdrawn } from '../../../lib/core/contract.js';
 import { until } from '../../support/servers/server-process.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
@@ -24,7 +24,7 @@ beforeEach(() => {
   inner = new ScriptedStorage();
   guarded = new CircuitBreakerStorage(
     inner,
-    { timeout: TIMEOUT, failures: 3, probeInterval: 20 },
+    { timeout: TIMEOUT, failureThreshold: 3, failureWindow: 10_000, probeInterval: 20 },
     {
       failed: (error) => {
         failures.push(error.message);
@@ -72,27 +72,43 @@ describe('A guarded storage', () => {
     expect(await (error as LateAnswerError).answer).toMatchObject({ allowed: true });
   });
 
-  it('asks the store no more after so many failures in a row, and says why at once', async () => {
+  it('calls the store no more after so many failures and a probe that fails, and says why at once', async () => {
     await fail(3);
-    expect(isLost).toBe(true);
+    await until(() => isLost, 'the probe to fail');
     expect(inner.asked).toBe(3);
     const error = await failureOf(guarded.consume(batch));
     expect(error.message).toBe(
-      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+      'ScriptedStorage is not called while it fails: ScriptedStorage failed: no power',
     );
     expect(inner.asked).toBe(3);
     expect(told).toEqual(['failed', 'failed', 'failed', 'ScriptedStorage failed: no power']);
     expect(inner.reconnected).toBe(1);
   });
 
-  it('begins to count failures anew when the store answers', async () => {
-    for (let round = 0; round < 3; round++) {
-      await fail(2);
-      inner.does = 'answer';
-      await guarded.consume(batch);
-    }
-    expect(isLost).toBe(false);
-    expect(new Set(told)).toEqual(new Set(['failed']));
+  it('calls the store as before when the probe finds it well', async () => {
+    let probes = 0;
+    inner.check = () => {
+      probes++;
+      return true;
+    };
+    await fail(9);
+    expect([isLost, probes]).toEqual([false, 3]);
+    inner.does = 'answer';
+    expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
+  });
+
+  it('sends one probe at a time, however many calls fail while it takes', async () => {
+    let [probes, end]: [number, (isWell: boolean) => void] = [0, () => undefined];
+    inner.check = () => {
+      probes++;
+      return new Promise<boolean>((resolve) => {
+        end = resolve;
+      }) as never;
+    };
+    await fail(9);
+    expect([isLost, probes]).toEqual([false, 1]);
+    end(false);
+    await until(() => isLost, 'the probe to fail');
   });
 
   it('does not count what is not the failure of the store', async () => {
@@ -137,6 +153,7 @@ describe('A guarded storage', () => {
   it('opens once, however many calls are in flight', async () => {
     inner.does = 'hang';
     const errors = await Promise.all(Array.from({ length: 50 }, () => failureOf(guarded.consume(batch))));
+    await until(() => isLost, 'the probe to miss its timeout');
     expect(errors.every((error) => error instanceof LateAnswerError)).toBe(true);
     expect(told.filter((what) => what !== 'failed')).toEqual([
       'ScriptedStorage has not answered within 20 ms.',
@@ -158,9 +175,16 @@ describe('A guarded storage', () => {
 
   it('tells of calls that were in flight when it gave the store up', async () => {
     inner.does = 'hang';
-    await Promise.all(Array.from({ length: 5 }, () => failureOf(guarded.consume(batch))));
-    expect(failures).toEqual(Array(5).fill('ScriptedStorage has not answered within 20 ms.'));
-    expect(told.indexOf('ScriptedStorage has not answered within 20 ms.')).toBe(3);
+    const inFlight = [1, 2].map(() => failureOf(guarded.consume(batch)));
+    await fail(3);
+    await until(() => isLost, 'the probe to fail');
+    await Promise.all(inFlight);
+    expect(told).toEqual([
+      ...Array(3).fill('failed'),
+      'ScriptedStorage failed: no power',
+      'failed',
+      'failed',
+    ]);
   });
 
   it('passes on as it is what a storage throws that is no error, and does not count it', async () => {
@@ -180,7 +204,7 @@ describe('A guarded storage', () => {
     inner.release();
     expect(await inFlight).toMatchObject({ allowed: true });
     expect((await failureOf(guarded.consume(batch))).message).toBe(
-      'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+      'ScriptedStorage is not called while it fails: ScriptedStorage failed: no power',
     );
   });
 
@@ -219,29 +243,29 @@ describe('A guarded storage', () => {
 });
 
 describe('What is not a hit', () => {
-  it('but the refund of one waits for a store that is gone', async () => {
+  it('but the settlement of one waits for a store that is gone', async () => {
     const { now, outcomes } = await guarded.consume(batch);
     await guarded.consume(batch);
     await fail(3);
-    await guarded.refund(receiptsOf({ allowed: true, now, outcomes }));
-    expect(inner.refunded).toEqual([]);
+    await guarded.settle(withdrawn(receiptsOf({ allowed: true, now, outcomes })));
+    expect(inner.settled).toEqual([]);
     inner.does = 'answer';
     await until(() => !isLost, 'a probe to find the store');
-    expect(inner.refunded).toHaveLength(1);
+    expect(inner.settled).toHaveLength(1);
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
   });
 
   it('stays counted where the store is back and cannot give it back', async () => {
     const taken = receiptsOf(await guarded.consume(batch));
     await fail(3);
-    await guarded.refund(taken);
+    await guarded.settle(withdrawn(taken));
     let asked = 0;
-    inner.refund = () => {
+    inner.settle = () => {
       asked++;
       throw new StorageError('gone again');
     };
     inner.does = 'answer';
-    await until(() => told.at(-1) === 'failed' && !isLost, 'the refund to fail');
+    await until(() => told.at(-1) === 'failed' && !isLost, 'the settlement to fail');
     expect(asked).toBe(1);
     expect(told.slice(-2)).toEqual(['recovered', 'failed']);
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
@@ -262,10 +286,10 @@ describe('What is not a hit', () => {
     expect((await guarded.peek([hit])).outcomes[0]).toMatchObject({ allowed: true, remaining: 100 });
 
     await fail(3);
-    const current = { ...hit, window: 'current' as const };
-    for (const call of [guarded.block([]), guarded.remove([]), guarded.refund([current])])
+    const current = { ...hit, window: 'current' as const, actual: 0 };
+    for (const call of [guarded.block([]), guarded.remove([]), guarded.settle([current])])
       expect((await failureOf(call)).message).toBe(
-        'ScriptedStorage is not asked while it fails: ScriptedStorage failed: no power',
+        'ScriptedStorage is not called while it fails: ScriptedStorage failed: no power',
       );
   });
 });

@@ -148,7 +148,10 @@ describe('A refusal', () => {
 
   it.each<[string, (limit: Limit) => unknown]>([
     ['is removed', (limit) => storage.remove([{ identity: 'somebody', limit }])],
-    ['is refunded', (limit) => storage.refund([{ identity: 'somebody', limit, cost: 1, window: 'current' }])],
+    [
+      'is settled',
+      (limit) => storage.settle([{ identity: 'somebody', limit, cost: 1, window: 'current', actual: 0 }]),
+    ],
     ['is unblocked', (limit) => storage.block([{ identity: 'somebody', limit, duration: 0 }])],
   ])('is forgotten when its identity %s', (_what, act) => {
     const limit = limitOf({ block: [MINUTE] });

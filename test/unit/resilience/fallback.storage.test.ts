@@ -10,7 +10,7 @@ import {
 } from 'nestjs-limits';
 import { setImmediate } from 'node:timers/promises';
 import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
-import { strictest, type OnError, receiptsOf } from '../../../lib/core/contract.js';
+import { strictest, type OnError, receiptsOf, withdrawn } from '../../../lib/core/contract.js';
 import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
@@ -70,7 +70,7 @@ describe('While the store answers, a degrading storage', () => {
     const result = await storage.consume(hits());
     expect(result).toMatchObject({ allowed: true, outcomes: [{ remaining: 9 }] });
     expect(result.degraded).toBeUndefined();
-    await storage.refund(receiptsOf(result));
+    await storage.settle(withdrawn(receiptsOf(result)));
     expect((await storage.peek(hits())).outcomes[0]?.remaining).toBe(10);
   });
 });
@@ -126,19 +126,18 @@ describe('While the store fails, a degrading storage', () => {
   it('gives back here what was taken here', async () => {
     const storage = degrading('fallback');
     const result = await storage.consume(hits(limit, 4));
-    await storage.refund(receiptsOf(result));
+    await storage.settle(withdrawn(receiptsOf(result)));
     expect((await storage.peek(hits())).outcomes[0]?.remaining).toBe(10);
-    expect(inner.refunded).toEqual([]);
+    expect(inner.settled).toEqual([]);
   });
 
-  it('forgets what it counted once the store is back', async () => {
+  it('keeps what it counted when the store is back, so that a share lasts for a window', async () => {
     const storage = degrading('fallback');
     expect(await admitted(storage, 50)).toBe(10);
-    storage.recover();
     inner.does = 'answer';
     expect(await admitted(storage, 50)).toBe(10);
     inner.does = 'fail';
-    expect(await admitted(storage, 50)).toBe(10);
+    expect(await admitted(storage, 50)).toBe(0);
   });
 
   it('passes on what is not the failure of the store', async () => {
@@ -153,7 +152,7 @@ describe('An answer that comes too late', () => {
   async function late(onError: OnError, amount = 1): Promise<BatchResult | undefined> {
     const guarded = new CircuitBreakerStorage(
       inner,
-      { timeout: 5, failures: 1000, probeInterval: 1000 },
+      { timeout: 5, failureThreshold: 1000, failureWindow: 10_000, probeInterval: 1000 },
       { degraded: () => undefined, recovered: () => undefined },
     );
     const storage = new FallbackStorage(guarded, { onError, instances: 1 });
@@ -171,12 +170,12 @@ describe('An answer that comes too late', () => {
 
   it('stays counted when the request was let through', async () => {
     expect(await late('allow')).toMatchObject({ allowed: true });
-    expect(inner.refunded).toEqual([]);
+    expect(inner.settled).toEqual([]);
   });
 
   it('stays counted where it cannot be given back', async () => {
     let asked = 0;
-    inner.refund = () => {
+    inner.settle = () => {
       asked++;
       throw new StorageError('gone again');
     };
@@ -188,12 +187,12 @@ describe('An answer that comes too late', () => {
 
   it('is given back when the request was failed', async () => {
     expect(await late('deny')).toBeUndefined();
-    expect(inner.refunded).toHaveLength(1); // of the two, the store itself has refused the second
+    expect(inner.settled).toHaveLength(1); // of the two, the store itself has refused the second
   });
 
   it('is given back when the request was refused here', async () => {
     expect(await late('fallback', 1)).toMatchObject({ allowed: false });
-    expect(inner.refunded).toHaveLength(0); // the first was admitted here and there, the second refused here and there
+    expect(inner.settled).toHaveLength(0); // the first was admitted here and there, the second refused here and there
     expect(
       inner.peek(hits(createLimit({ id: 'one', strategy: 'fixed-window', amount: 1, period: 60_000 })))
         .allowed,

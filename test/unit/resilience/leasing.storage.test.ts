@@ -10,6 +10,7 @@ import {
   type Limit,
 } from 'nestjs-limits';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { withdrawn } from '../../../lib/core/contract.js';
 import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { LeasingStorage, type LeasingStorageOptions } from '../../../lib/resilience/leasing.storage.js';
@@ -282,11 +283,11 @@ describe('Permits', () => {
     hit(storage, limit);
     const { receipts } = new Decision(hit(storage, limit));
     expect(receipts).toMatchObject([{ identity, cost: 1 }]);
-    void storage.refund(receipts);
+    void storage.settle(withdrawn(receipts));
     expect(counted(limit)).toBe(9);
   });
 
-  it('of a bucket that nobody has used go back when they are dead, where it is larger than its amount', async () => {
+  it('of a bucket that nobody has used go back only until they are dead, where it is larger than its amount', async () => {
     const storage = leasing();
     const limit = limitOf({ strategy: 'token-bucket', amount: 60, burst: 1000 });
     inner.consume([{ identity, limit, cost: 900 }]);
@@ -294,7 +295,8 @@ describe('Permits', () => {
     clock.advance(MINUTE);
     hit(storage, limit);
     await nextTurn();
-    expect(counted(limit)).toBe(900 - 60 + 1 + 10);
+    expect(counted(limit)).toBe(900 - 60 + 10 + 10);
+    expect(inner.settled).toEqual([]);
   });
 
   it('of one limit stay when another is forgotten', () => {
@@ -314,7 +316,7 @@ describe('Permits', () => {
     const late = new Decision(hit(storage, limit));
     expect(late.allowed).toBe(true);
     hit(inner as unknown as LeasingStorage, limit, 5);
-    void storage.refund(late.receipts);
+    void storage.settle(withdrawn(late.receipts));
     expect(counted(limit)).toBe(5);
     clock.advance(MINUTE);
     hit(storage, limit);
@@ -363,7 +365,7 @@ describe('While a lease is being taken', () => {
   it('and the store fails, all who wait for it are told', async () => {
     const guarded = new CircuitBreakerStorage(
       inner,
-      { timeout: 20, failures: 100, probeInterval: 1000 },
+      { timeout: 20, failureThreshold: 100, failureWindow: 10_000, probeInterval: 1000 },
       { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
     );
     const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
@@ -385,7 +387,7 @@ describe('While a lease is being taken', () => {
       }) as never;
     const guarded = new CircuitBreakerStorage(
       inner,
-      { timeout: 5, failures: 100, probeInterval: 1000 },
+      { timeout: 5, failureThreshold: 100, failureWindow: 10_000, probeInterval: 1000 },
       { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
     );
     const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
@@ -402,7 +404,7 @@ describe('While a lease is being taken', () => {
     async (_how, onError, kept) => {
       const guarded = new CircuitBreakerStorage(
         inner,
-        { timeout: 20, failures: 100, probeInterval: 1000 },
+        { timeout: 20, failureThreshold: 100, failureWindow: 10_000, probeInterval: 1000 },
         { failed: () => undefined, degraded: () => undefined, recovered: () => undefined },
       );
       const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });

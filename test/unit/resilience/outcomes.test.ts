@@ -11,7 +11,17 @@ const limit = createLimit({ id: 'hundred', strategy: 'fixed-window', amount: 100
 const asked = { identity: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
 const batch: readonly Hit[] = [asked];
 
-const contract = ['allowed', 'cost', 'identity', 'limit', 'remaining', 'resetTime', 'retryAfter', 'window'];
+const contract = [
+  'allowed',
+  'cost',
+  'identity',
+  'limit',
+  'remaining',
+  'resetTime',
+  'retryAfter',
+  'taken',
+  'window',
+];
 const ofLease = [...contract, 'takenAt'].sort();
 
 async function propertiesOf(result: BatchResult | Promise<BatchResult>): Promise<string[]> {
@@ -21,7 +31,7 @@ async function propertiesOf(result: BatchResult | Promise<BatchResult>): Promise
 function guarding(inner: Storage): CircuitBreakerStorage {
   return new CircuitBreakerStorage(
     inner,
-    { timeout: 5, failures: 100, probeInterval: 1000 },
+    { timeout: 5, failureThreshold: 100, failureWindow: 10_000, probeInterval: 1000 },
     { degraded: () => undefined, recovered: () => undefined },
   );
 }

@@ -6,7 +6,8 @@ const DEFAULTS = {
   timeout: 50,
   onError: 'fallback',
   instances: 1,
-  failures: 5,
+  failureThreshold: 5,
+  failureWindow: 10_000,
   probeInterval: 500,
   denialCache: true,
   lease: false,
@@ -59,6 +60,16 @@ describe('The options of resilience', () => {
       'a mode that is not known',
       { onError: 'retry' },
       '"resilience.onError" must be one of "allow", "fallback", "deny"; got the string "retry".',
+    ],
+    [
+      'a threshold of 0',
+      { failureThreshold: 0 },
+      '"resilience.failureThreshold" must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      'a window of more than an hour',
+      { failureWindow: 3_600_001 },
+      '"resilience.failureWindow" must be at most 3600000 ms; got the number 3600001.',
     ],
     ['a denialCache of options', { denialCache: {} }, '"resilience.denialCache" must be true or false; got '],
     [

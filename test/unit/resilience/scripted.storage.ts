@@ -1,4 +1,4 @@
-import { MemoryStorage, StorageError, type BatchResult, type Hit, type Refund } from 'nestjs-limits';
+import { MemoryStorage, StorageError, type BatchResult, type Hit, type Settlement } from 'nestjs-limits';
 
 /** A storage that fails, or answers late, when it is told to. */
 export class ScriptedStorage extends MemoryStorage {
@@ -7,7 +7,7 @@ export class ScriptedStorage extends MemoryStorage {
   /** How often it was asked to consume. */
   asked = 0;
   reconnected = 0;
-  readonly refunded: Refund[] = [];
+  readonly settled: Settlement[] = [];
   readonly #hanging: (() => void)[] = [];
 
   /** Lets everything answer that hangs. */
@@ -24,13 +24,13 @@ export class ScriptedStorage extends MemoryStorage {
     return this.#do(() => super.peek(batch)) as BatchResult;
   }
 
-  override refund(refunds: readonly Refund[]): void {
-    this.refunded.push(...refunds);
-    super.refund(refunds);
+  override settle(settlements: readonly Settlement[]): BatchResult {
+    this.settled.push(...settlements);
+    return super.settle(settlements);
   }
 
   override check(): boolean {
-    return this.#do(() => true) as boolean;
+    return this.#do(() => this.does !== 'fail') as boolean;
   }
 
   override reconnect(): void {

@@ -7,6 +7,7 @@ import {
   type Limit,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { receiptsOf, withdrawn } from '../../../lib/core/contract.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
 const SECOND = 1000;
@@ -50,16 +51,9 @@ describe('concurrent calls of one process', () => {
 
   it('of every kind on one identity never race each other', async () => {
     const first = await storage.consume(hits([hourly()]));
-    const receipt = first.outcomes.map(({ identity, limit, cost, window }) => ({
-      identity,
-      limit,
-      cost,
-      at: first.now,
-      window: window ?? 0,
-    }));
     await Promise.all([
       storage.consume(hits([hourly()])),
-      storage.refund(receipt),
+      storage.settle(withdrawn(receiptsOf(first))),
       storage.consume(hits([hourly()])),
       storage.remove(hits([hourly({ id: 'other' })])),
     ]);
@@ -284,7 +278,7 @@ describe('the stored text', () => {
       [digest(1)]: [end, 1, now, end],
       [digest(2)]: [end + SECOND, now, 1, now + SECOND, 2],
       [digest(3)]: [now + 2 * HOUR, 0, 1, now],
-      [digest(4)]: [now + HOUR / 40, HOUR, now, now, 1],
+      [digest(4)]: [now + HOUR / 40, HOUR, now, 40],
     });
 
     function digest(index: number): string {
@@ -321,7 +315,7 @@ describe('the stored text', () => {
 
   it('is empty, and may be forgotten at once, when everything is given back', async () => {
     await storage.consume(hits([hourly()]));
-    await storage.refund(hits([hourly()]).map((hit) => ({ ...hit, window: 'current' })));
+    await storage.settle(hits([hourly()]).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
     expect(stored()).toEqual({});
     expect(server.calls.at(-1)).toMatchObject({ method: 'compareAndSet', ttl: 0, won: true });
     expect((await storage.consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(39);
@@ -381,9 +375,9 @@ describe('what is not written', () => {
     expect(server.count('compareAndSet')).toBe(0);
   });
 
-  it('are hits of cost 0, and refunds of nothing', async () => {
+  it('are hits of cost 0, and settlements of nothing', async () => {
     await storage.consume(hits([hourly()], 'somebody', 0));
-    await storage.refund(hits([hourly()]).map((hit) => ({ ...hit, window: 'current' })));
+    await storage.settle(hits([hourly()]).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
     await storage.remove(hits([hourly()]));
     expect(server.count('compareAndSet')).toBe(0);
   });

@@ -39,12 +39,13 @@ describe('answers', () => {
           remaining: 0,
           resetTime: clock.now() + HOUR,
           retryAfter: 0,
+          taken: true,
           window: clock.now() + HOUR,
         },
       ],
     });
     expect(storage.peek(batch).allowed).toBe(false);
-    storage.refund(batch.map((given) => ({ ...given, window: 'current' })));
+    storage.settle(batch.map((given) => ({ ...given, window: 'current', actual: 0 })));
     expect(storage.peek(batch).allowed).toBe(true);
     expect(storage.incr('counter', 60)).toBe(1);
     expect(storage.check()).toBe(true);
@@ -236,8 +237,8 @@ describe('the sweep', () => {
     const storage = open();
     const pro = once({ id: 'plan', strategy: 'token-bucket', amount: 100, period: MINUTE });
     const free = once({ id: 'plan', strategy: 'token-bucket', amount: 10, period: MINUTE });
-    for (let times = 0; times < 5; times++) hit(storage, pro, 'somebody');
     for (let times = 0; times < 5; times++) hit(storage, free, 'somebody');
+    for (let times = 0; times < 5; times++) hit(storage, pro, 'somebody');
     expect(left(storage, free, 'somebody')).toBe(0);
     clock.advance(6 * SECOND); // the larger plan has refilled its ten tokens, the smaller one of its ten
     jest.advanceTimersByTime(SECOND);
@@ -357,8 +358,8 @@ describe('the cap', () => {
     [
       'is given back',
       (storage, identities) =>
-        storage.refund(
-          identities.map((identity) => ({ identity, limit: once(), cost: 1, window: 'current' })),
+        storage.settle(
+          identities.map((identity) => ({ identity, limit: once(), cost: 1, window: 'current', actual: 0 })),
         ),
     ],
     ['a reset forgets', (storage) => void storage.reset()],
@@ -446,7 +447,7 @@ describe('the cap', () => {
     hit(storage, limit, 'first');
     hit(storage, limit, 'shares');
     hit(storage, limit, 'shares');
-    storage.refund([{ identity: 'shares', limit, cost: 1, window: 'current' }]);
+    storage.settle([{ identity: 'shares', limit, cost: 1, window: 'current', actual: 0 }]);
     expect(left(storage, limit, 'shares')).toBe(2);
     storage.remove([{ identity: 'shares', limit }]);
     expect(left(storage, limit, 'shares')).toBe(3);

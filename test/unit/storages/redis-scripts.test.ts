@@ -7,7 +7,7 @@ import { blockLua } from '../../../lib/storages/redis/strategies/block.lua.js';
 import { luaStrategies } from '../../../lib/storages/redis/strategies/lua-strategies.js';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
 
-const steps: readonly BatchStep[] = ['consume', 'peek', 'refund', 'block'];
+const steps: readonly BatchStep[] = ['consume', 'peek', 'settle', 'block'];
 
 function describeWith(program: string, title: string, body: () => void): void {
   const missing = spawnSync(program, ['-v']).error !== undefined;
@@ -74,10 +74,10 @@ const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>
     NOT_OURS,
   ],
   'token-bucket': [
-    '46000 180000 36000 5000 3',
+    '46000 180000 36000 5',
     '46000\t2\t22000',
-    '14000\t3\tfalse',
-    '46000 180000 36000 5000 3\t46000',
+    '14000\t10000\tfalse',
+    '46000 180000 36000 5\t46000',
     '5\t20000',
     NOT_OURS,
   ],
@@ -98,14 +98,18 @@ describeWith('lua5.1', 'the Lua of a strategy, alone', () => {
 
   it('block: decodes, shortens, lengthens and encodes as the pure steps do', () => {
     const probe = `
-local durations = { 10000, 30000 }
+local limit = { block = { 10000, 30000 }, period = 60000 }
 local state = block.decode('75000 45000 0')
-print(block.blocked_until(state, durations, 20000), block.blocked_until(nil, durations, 20000))
-print(block.shorten(state, durations, 20000), block.shorten(state, durations, 10000))
-print(block.encode(state, durations))
-print(block.encode(block.commit(state, durations, 50000), durations))
-print(block.encode(block.commit(state, durations, 70000), durations))
-print(block.encode(block.by_hand(5000, 20000), durations))
+print(block.blocked_until(state, limit, 20000), block.blocked_until(nil, limit, 20000))
+print(block.shorten(state, limit, 20000), block.shorten(state, limit, 10000))
+print(block.encode(state, limit))
+print(block.encode(block.commit(state, limit, 50000), limit))
+print(block.encode(block.commit(state, limit, 70000), limit))
+print(block.encode(block.by_hand(nil, limit, 5000, 20000), limit))
+local reserved = block.reserve(block.reserve(state, limit, 2, 20000), limit, 3, 80000)
+print(block.pending(reserved, limit, 80000), block.encode(reserved, limit))
+print(block.encode(block.settle(reserved, limit, 2, 20000, 80000), limit))
+print(block.pending(block.decode('200000 0 0 80000 3 2'), limit, 139999), block.settle(nil, limit, 1, 20000, 20000))
 print(pcall(block.decode, 'not ours'))`;
     expect(runLua(SERVER, preludeLua, blockLua, probe)).toEqual([
       '45000\t20000',
@@ -114,6 +118,9 @@ print(pcall(block.decode, 'not ours'))`;
       '110000 80000 1\t110000',
       '110000 80000 0\t110000',
       '55000 25000 0\t55000',
+      '5\t180000 40000 0 60000 3 2\t180000',
+      '180000 40000 0 60000 3 0\t180000',
+      '5\tnil',
       NOT_OURS,
     ]);
   });

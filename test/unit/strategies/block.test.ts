@@ -1,86 +1,174 @@
 import { describe, expect, it } from '@jest/globals';
-import { block } from '../../../lib/strategies/block.js';
+import { block, type BlockRule, type BlockState } from '../../../lib/strategies/block.js';
 
 const T = 1_700_000_000_000;
-const DURATIONS = [1000, 10_000, 60_000];
+const MINUTE = 60_000;
+const RULE = ruleOf(1000, 10_000, 60_000);
+
+/** The rule of a limit per minute. */
+function ruleOf(...durations: number[]): BlockRule {
+  return { block: durations, period: MINUTE };
+}
+
+/** A block of a limit that keeps no reservations. */
+function blockOf(until: number, level: number): BlockState {
+  return { until, level, start: T, pending: 0, before: 0 };
+}
+
+/** What a block is stored as when nothing is reserved. */
+function stored(state: BlockState): number[] {
+  return block.encode(state);
+}
 
 describe('A block', () => {
   it('lasts until the last ms before its end', () => {
-    const state = block.commit(undefined, [1000], T);
+    const state = block.commit(undefined, ruleOf(1000), T);
 
-    expect(state).toEqual({ until: T + 1000, level: 0 });
-    expect(block.blockedUntil(state, [1000], T)).toBe(T + 1000);
-    expect(block.blockedUntil(state, [1000], T + 999)).toBe(T + 1000);
-    expect(block.blockedUntil(state, [1000], T + 1000)).toBe(T + 1000);
-    expect(block.blockedUntil(state, [1000], T + 5000)).toBe(T + 5000);
+    expect(stored(state)).toEqual([T + 1000, 0]);
+    expect(block.blockedUntil(state, ruleOf(1000), T)).toBe(T + 1000);
+    expect(block.blockedUntil(state, ruleOf(1000), T + 999)).toBe(T + 1000);
+    expect(block.blockedUntil(state, ruleOf(1000), T + 1000)).toBe(T + 1000);
+    expect(block.blockedUntil(state, ruleOf(1000), T + 5000)).toBe(T + 5000);
   });
 
   it('is not there without a state', () => {
-    expect(block.blockedUntil(undefined, DURATIONS, T)).toBe(T);
+    expect(block.blockedUntil(undefined, RULE, T)).toBe(T);
   });
 
   it('lasts longer each time, and at most as long as the last duration', () => {
-    const first = block.commit(undefined, DURATIONS, T);
-    const second = block.commit(first, DURATIONS, T + 1000);
-    const third = block.commit(second, DURATIONS, T + 11_000);
-    const fourth = block.commit(third, DURATIONS, T + 71_000);
+    const first = block.commit(undefined, RULE, T);
+    const second = block.commit(first, RULE, T + 1000);
+    const third = block.commit(second, RULE, T + 11_000);
+    const fourth = block.commit(third, RULE, T + 71_000);
 
-    expect([first, second, third, fourth]).toEqual([
-      { until: T + 1000, level: 0 },
-      { until: T + 11_000, level: 1 },
-      { until: T + 71_000, level: 2 },
-      { until: T + 131_000, level: 2 },
+    expect([first, second, third, fourth].map(stored)).toEqual([
+      [T + 1000, 0],
+      [T + 11_000, 1],
+      [T + 71_000, 2],
+      [T + 131_000, 2],
     ]);
   });
 
   it('falls back to the first duration once the longest has passed without a block', () => {
-    const second = { until: T, level: 1 };
+    const second = blockOf(T, 1);
 
-    expect(block.commit(second, DURATIONS, T + 59_999)).toEqual({ until: T + 119_999, level: 2 });
-    expect(block.commit(second, DURATIONS, T + 60_000)).toEqual({ until: T + 61_000, level: 0 });
-    expect(block.expiresAt(second, DURATIONS)).toBe(T + 60_000);
+    expect(stored(block.commit(second, RULE, T + 59_999))).toEqual([T + 119_999, 2]);
+    expect(stored(block.commit(second, RULE, T + 60_000))).toEqual([T + 61_000, 0]);
+    expect(block.expiresAt(second, RULE)).toBe(T + 60_000);
   });
 
   it('counts the longest duration as such, wherever it stands', () => {
-    const durations = [60_000, 1000];
+    const durations = ruleOf(60_000, 1000);
     const first = block.commit(undefined, durations, T);
 
-    expect(block.commit(first, durations, T + 60_000)).toEqual({ until: T + 61_000, level: 1 });
+    expect(stored(block.commit(first, durations, T + 60_000))).toEqual([T + 61_000, 1]);
     expect(block.expiresAt(first, durations)).toBe(T + 120_000);
   });
 
   it('lasts the longest duration from now at most when the clock has gone back', () => {
-    const state = block.commit(undefined, DURATIONS, T);
+    const state = block.commit(undefined, RULE, T);
 
-    expect(block.blockedUntil(state, DURATIONS, T - 30_000)).toBe(T + 1000);
-    expect(block.blockedUntil(state, DURATIONS, T - 500_000)).toBe(T - 440_000);
+    expect(block.blockedUntil(state, RULE, T - 30_000)).toBe(T + 1000);
+    expect(block.blockedUntil(state, RULE, T - 500_000)).toBe(T - 440_000);
   });
 
   it('from the future is shortened in place to the longest duration, any other is left as it is', () => {
-    const future = { until: T + 60_001, level: 1 };
-    expect(block.shorten(future, DURATIONS, T)).toBe(true);
-    expect(future).toEqual({ until: T + 60_000, level: 1 });
-    expect(block.shorten(future, DURATIONS, T)).toBe(false);
-    expect(future).toEqual({ until: T + 60_000, level: 1 });
+    const future = blockOf(T + 60_001, 1);
+    expect(block.shorten(future, RULE, T)).toBe(true);
+    expect(future).toEqual(blockOf(T + 60_000, 1));
+    expect(block.shorten(future, RULE, T)).toBe(false);
+    expect(future).toEqual(blockOf(T + 60_000, 1));
   });
 
   it('made by hand ends after its time, and the next refusal takes the second duration', () => {
-    const state = block.byHand(500, T);
-    expect(state).toEqual({ until: T + 500, level: 0 });
-    expect(block.commit(state, DURATIONS, T + 500)).toEqual({
-      until: T + 500 + (DURATIONS[1] ?? NaN),
-      level: 1,
-    });
+    const state = block.byHand(undefined, RULE, 500, T);
+    expect(state).toEqual(blockOf(T + 500, 0));
+    expect(stored(block.commit(state, RULE, T + 500))).toEqual([T + 10_500, 1]);
+  });
+
+  it('lifted by hand is gone', () => {
+    expect(block.byHand(block.commit(undefined, RULE, T), RULE, 0, T + 1)).toBeUndefined();
   });
 
   it('keeps its level within the durations when there are fewer of them than before', () => {
-    expect(block.commit({ until: T, level: 2 }, [1000], T)).toEqual({ until: T + 1000, level: 0 });
+    expect(stored(block.commit(blockOf(T, 2), ruleOf(1000), T))).toEqual([T + 1000, 0]);
   });
 
   it('is stored as two whole numbers and loaded again', () => {
-    const state = { until: T + 1000, level: 2 };
+    const state = block.decode([T + 1000, 2]);
 
     expect(block.encode(state)).toEqual([T + 1000, 2]);
+    expect(block.blockedUntil(state, RULE, T)).toBe(T + 1000);
+    expect(stored(block.commit(state, RULE, T + 1000))).toEqual([T + 61_000, 2]);
+  });
+});
+
+describe('The reservations of a limit that blocks by outcome', () => {
+  it('add up, and are taken back as they are settled', () => {
+    const one = block.reserve(undefined, RULE, 2, T);
+    const two = block.reserve(one, RULE, 3, T + 10);
+    expect(block.pending(two, RULE, T + 10)).toBe(5);
+
+    const settled = block.settle(two, RULE, 2, T, T + 20);
+    expect(block.pending(settled, RULE, T + 20)).toBe(3);
+    expect(block.settle(settled, RULE, 3, T + 10, T + 30)).toBeUndefined();
+  });
+
+  it('are kept for one period beside those of the current one, then dropped, settled or not', () => {
+    const first = block.reserve(undefined, RULE, 2, T);
+    const both = block.reserve(first, RULE, 3, T + MINUTE);
+    expect(
+      [MINUTE, 2 * MINUTE - 1, 2 * MINUTE, 3 * MINUTE].map((ms) => block.pending(both, RULE, T + ms)),
+    ).toEqual([5, 5, 3, 0]);
+    expect(block.expiresAt(both, RULE)).toBe(T + 3 * MINUTE);
+    expect(block.expiresAt(first, RULE)).toBe(T + 2 * MINUTE);
+  });
+
+  it('are settled in the period that they were made in', () => {
+    const both = block.reserve(block.reserve(undefined, RULE, 2, T), RULE, 3, T + MINUTE);
+
+    expect(block.settle(both, RULE, 2, T, T + MINUTE)).toMatchObject({ pending: 3, before: 0 });
+    expect(block.settle(both, RULE, 3, T + MINUTE, T + MINUTE)).toMatchObject({ pending: 0, before: 2 });
+    expect(block.settle(both, RULE, 2, T - 1, T + MINUTE)).toMatchObject({ pending: 3, before: 2 });
+  });
+
+  it('are not negative when they are settled twice', () => {
+    const state = block.reserve(block.reserve(undefined, RULE, 2, T), RULE, 1, T);
+    const once = block.settle(state, RULE, 2, T, T);
+    expect(block.settle(once, RULE, 2, T, T)).toBeUndefined();
+  });
+
+  it('have periods that begin with the first of them, whenever a block began', () => {
+    const blocked = block.commit(undefined, ruleOf(1000), T);
+    const reserved = block.reserve(blocked, ruleOf(1000), 1, T + 50_000);
+    expect(reserved.start).toBe(T + 50_000);
+    expect(block.reserve(block.decode(block.encode(blocked)), ruleOf(1000), 1, T + 50_000)).toEqual(reserved);
+  });
+
+  it('outlive a block that is set or lifted by hand', () => {
+    const reserved = block.reserve(undefined, RULE, 2, T);
+    const blocked = block.byHand(reserved, RULE, 500, T + 10);
+
+    expect(blocked).toEqual({ until: T + 510, level: 0, start: T, pending: 2, before: 0 });
+    expect(block.byHand(blocked, RULE, 0, T + 20)).toEqual({ ...reserved, level: 0 });
+    expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);
+  });
+
+  it('leave a block as it is when they are settled', () => {
+    const blocked = block.commit(block.reserve(undefined, RULE, 2, T), RULE, T);
+    expect(stored(block.settle(blocked, RULE, 2, T, T + 10) ?? blockOf(0, 0))).toEqual([T + 1000, 0]);
+  });
+
+  it('begin now when the clock has gone back', () => {
+    const state = block.reserve(undefined, RULE, 2, T);
+    const back = block.reserve(state, RULE, 1, T - 5000);
+    expect(back).toMatchObject({ start: T - 5000, pending: 3 });
+    expect(block.pending(back, RULE, T - 5000 + 2 * MINUTE)).toBe(0);
+  });
+
+  it('are stored as five whole numbers and loaded again', () => {
+    const state = block.reserve(block.commit(undefined, RULE, T), RULE, 4, T + MINUTE);
+    expect(block.encode(state)).toEqual([T + 1000, 0, T + MINUTE, 4, 0]);
     expect(block.decode(block.encode(state))).toEqual(state);
   });
 });

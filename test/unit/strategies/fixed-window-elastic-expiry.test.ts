@@ -88,17 +88,49 @@ describe('A fixed window with elastic expiry', () => {
     const second = subject.take(2, T + 500);
 
     expect([first.window, second.window]).toEqual([T, T]);
-    subject.refund(second, T + 600);
+    subject.settle(second, 0, T + 600);
     expect(subject.numbers).toEqual([1, T, T + 1500]);
-    subject.refund(first, T + 600);
+    subject.settle(first, 0, T + 600);
     expect(subject.numbers).toBeUndefined();
+  });
+
+  it('charges more to the window that its receipt names, and does not move its end', () => {
+    const subject = subjectOf();
+    const first = subject.take(1, T);
+    subject.hit(1, T + 500);
+    subject.settle(first, 5, T + 600);
+
+    expect(subject.numbers).toEqual([6, T, T + 1500]);
+    expect(subject.evaluate(1, T + 600)).toMatchObject({ remaining: 0, retryAfter: 900 });
+  });
+
+  it('charges more to the window open now, where the one it was taken from was emptied before its end', () => {
+    const subject = subjectOf();
+    const empty = subject.settle(subject.take(2, T), 0, T + 100);
+    const again = subject.settle(empty, 3, T + 400);
+    expect(again.window).toBe(T + 400);
+    expect(subject.numbers).toEqual([3, T + 400, T + 1400]);
+
+    const late = subjectOf();
+    late.settle(late.settle(late.take(2, T), 0, T + 100), 3, T + 1000);
+    expect(late.numbers).toBeUndefined();
+  });
+
+  it('extends its window once a hit that has reserved nothing is charged, to a period after that hit', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    const charged = subject.settle({ at: T + 300, window: undefined, cost: 0 }, 1, T + 400);
+    expect(charged.window).toBe(T);
+    expect(subject.numbers).toEqual([2, T, T + 1300]);
+    subject.settle(charged, 0, T + 1200);
+    expect(subject.numbers).toEqual([1, T, T + 1300]);
   });
 
   it('gives nothing back to a later window', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
     subject.hit(3, T + 1000);
-    subject.refund(old, T + 1001);
+    subject.settle(old, 0, T + 1001);
 
     expect(subject.numbers).toEqual([3, T + 1000, T + 2000]);
   });

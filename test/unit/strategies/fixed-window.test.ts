@@ -120,21 +120,68 @@ describe('A fixed window', () => {
     const second = subject.take(2, T + 500);
 
     expect([first.window, second.window]).toEqual([T + 1000, T + 1000]);
-    subject.refund(second, T + 999);
+    subject.settle(second, 0, T + 999);
     expect(subject.numbers).toEqual([1, T + 1000]);
-    subject.refund(first, T + 999);
+    subject.settle(first, 0, T + 999);
     expect(subject.numbers).toBeUndefined();
   });
 
   it('gives nothing back once that window has ended, least of all to the next', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
-    subject.refund(old, T + 1000);
+    subject.settle(old, 0, T + 1000);
     expect(subject.numbers).toEqual([2, T + 1000]);
 
     subject.hit(3, T + 1500);
-    subject.refund(old, T + 1600);
+    subject.settle(old, 0, T + 1600);
     expect(subject.numbers).toEqual([3, T + 2500]);
+  });
+
+  it('charges more to the window that its receipt names, above the amount if need be', () => {
+    const subject = subjectOf();
+    const taken = subject.take(1, T);
+    const settled = subject.settle(taken, 5, T + 400);
+
+    expect(settled).toEqual({ at: T, window: T + 1000, cost: 5 });
+    expect(subject.numbers).toEqual([5, T + 1000]);
+    expect(subject.evaluate(1, T + 400)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 1000,
+      retryAfter: 600,
+    });
+    subject.settle(settled, 2, T + 500);
+    expect(subject.remaining(T + 500)).toBe(1);
+  });
+
+  it('charges nothing once that window has ended, be another one open or not', () => {
+    const subject = subjectOf();
+    const old = subject.take(1, T);
+    subject.settle(old, 3, T + 1000);
+    expect(subject.remaining(T + 1000)).toBe(3);
+    subject.hit(1, T + 1500);
+    subject.settle(old, 3, T + 1600);
+    expect(subject.numbers).toEqual([1, T + 2500]);
+  });
+
+  it('charges a hit that has reserved nothing to the window open now, and opens one if there is none', () => {
+    const subject = subjectOf();
+    const opened = subject.settle({ at: T, window: undefined, cost: 0 }, 2, T + 300);
+    expect(opened.window).toBe(T + 1300);
+    const joined = subject.settle({ at: T, window: undefined, cost: 0 }, 1, T + 400);
+    expect(joined.window).toBe(T + 1300);
+    expect(subject.numbers).toEqual([3, T + 1300]);
+  });
+
+  it('charges more to the window open now, where the one it was taken from was emptied before its end', () => {
+    const subject = subjectOf();
+    const empty = subject.settle(subject.take(2, T), 0, T + 100);
+    expect(empty.window).toBe(T + 1000);
+    subject.hit(1, T + 200);
+    const again = subject.settle(empty, 2, T + 400);
+
+    expect(again.window).toBe(T + 1200);
+    expect(subject.numbers).toEqual([3, T + 1200]);
   });
 
   it('gives back by hand to the window that is open, and forgets it when nothing is left of it', () => {

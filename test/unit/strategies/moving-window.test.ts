@@ -142,11 +142,11 @@ describe('A moving window', () => {
     const third = subject.take(1, T + 100);
 
     expect([first.window, second.window, third.window]).toEqual([T, T, T + 100]);
-    subject.refund(second, T + 200);
+    subject.settle(second, 0, T + 200);
     expect(subject.numbers).toEqual([T, 2, T + 100, 1]);
-    subject.refund(first, T + 200);
+    subject.settle(first, 0, T + 200);
     expect(subject.numbers).toEqual([T + 100, 1]);
-    subject.refund(third, T + 200);
+    subject.settle(third, 0, T + 200);
     expect(subject.numbers).toBeUndefined();
   });
 
@@ -155,12 +155,38 @@ describe('A moving window', () => {
     const first = subject.take(1, T);
     subject.hit(2, T + 500);
 
-    subject.refund(first, T + 1000);
+    subject.settle(first, 0, T + 1000);
     expect(subject.remaining(T + 1000)).toBe(1);
     const again = subject.take(1, T + 1000);
-    subject.refund(again, T + 1001);
-    subject.refund(again, T + 1001);
+    subject.settle(again, 0, T + 1001);
+    subject.settle(again, 0, T + 1001);
     expect(subject.remaining(T + 1001)).toBe(1);
+  });
+
+  it('charges more at the time of the hit, and adds an entry again that was removed', () => {
+    const subject = subjectOf(9);
+    const first = subject.take(2, T);
+    subject.hit(1, T + 100);
+    const more = subject.settle(first, 5, T + 200);
+    expect(more).toEqual({ at: T, window: T, cost: 5 });
+    expect(subject.numbers).toEqual([T, 5, T + 100, 1]);
+
+    const none = subject.settle(more, 0, T + 300);
+    expect(subject.numbers).toEqual([T + 100, 1]);
+    subject.settle(none, 9, T + 400);
+    expect(subject.numbers).toEqual([T, 9, T + 100, 1]);
+    expect(subject.evaluate(1, T + 400)).toMatchObject({ remaining: 0, retryAfter: 600 });
+  });
+
+  it('charges nothing once the time of the hit has left', () => {
+    const subject = subjectOf();
+    const first = subject.take(1, T);
+    subject.settle(first, 3, T + 1000);
+    expect(subject.numbers).toBeUndefined();
+    subject.settle({ at: T, window: undefined, cost: 0 }, 3, T + 1000);
+    expect(subject.numbers).toBeUndefined();
+    subject.settle({ at: T + 1, window: undefined, cost: 0 }, 3, T + 1000);
+    expect(subject.numbers).toEqual([T + 1, 3]);
   });
 
   it('gives back by hand the newest units first, and no more than count', () => {

@@ -155,9 +155,9 @@ describe('A sliding window counter', () => {
     const current = subject.take(3, T + 1500);
 
     expect([before.window, current.window]).toEqual([T, T + 1000]);
-    subject.refund(current, T + 1500);
+    subject.settle(current, 0, T + 1500);
     expect(subject.numbers).toEqual([6, 0, T + 1000]);
-    subject.refund(before, T + 1500);
+    subject.settle(before, 0, T + 1500);
     expect(subject.numbers).toBeUndefined();
   });
 
@@ -165,16 +165,46 @@ describe('A sliding window counter', () => {
     const subject = subjectOf();
     subject.hit(4, T);
     const taken = subject.take(6, T + 500);
-    subject.refund(taken, T + 1500);
+    subject.settle(taken, 0, T + 1500);
 
     expect(subject.numbers).toEqual([4, 0, T + 1000]);
     expect(subject.remaining(T + 1500)).toBe(8);
   });
 
+  it('charges more to the window that its receipt names, be it the current one or the one before', () => {
+    const subject = subjectOf();
+    const before = subject.take(6, T);
+    const current = subject.take(3, T + 1500);
+    subject.settle(before, 8, T + 1500);
+    subject.settle(current, 9, T + 1500);
+
+    expect(subject.numbers).toEqual([8, 9, T + 1000]);
+    expect(subject.remaining(T + 1500)).toBe(0);
+    // 9 × left / 1000 weighs at most 9 in the next window, which leaves one.
+    expect(subject.evaluate(1, T + 1500)).toMatchObject({ retryAfter: 376 });
+  });
+
+  it('charges a hit that has reserved nothing to the current window, and opens one if there is none', () => {
+    const subject = subjectOf();
+    const none = { at: T, window: undefined, cost: 0 };
+    const opened = subject.settle(none, 4, T + 300);
+    expect(opened.window).toBe(T + 300);
+    subject.settle(none, 1, T + 1400);
+
+    expect(subject.numbers).toEqual([4, 1, T + 1300]);
+  });
+
+  it('charges nothing once the window has ended and weighs nothing any more', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 9, T + 2000);
+    expect(subject.remaining(T + 2000)).toBe(10);
+  });
+
   it('starts anew after a window that gave everything back', () => {
     const subject = subjectOf();
     subject.hit(6, T);
-    subject.refund(subject.take(3, T + 1500), T + 1500);
+    subject.settle(subject.take(3, T + 1500), 0, T + 1500);
     subject.hit(1, T + 2500);
 
     expect(subject.numbers).toEqual([0, 1, T + 2500]);
@@ -185,7 +215,7 @@ describe('A sliding window counter', () => {
     const old = subject.take(2, T);
     subject.hit(3, T + 1000);
     subject.hit(3, T + 2000);
-    subject.refund(old, T + 2500);
+    subject.settle(old, 0, T + 2500);
 
     expect(subject.numbers).toEqual([3, 3, T + 2000]);
   });
@@ -210,7 +240,7 @@ describe('A sliding window counter', () => {
 
     const taken = subject.take(1, T + 1500);
     expect(subject.expiresAt).toBe(T + 3000);
-    subject.refund(taken, T + 1500);
+    subject.settle(taken, 0, T + 1500);
     expect(subject.numbers).toEqual([5, 0, T + 1000]);
     expect(subject.expiresAt).toBe(T + 2000);
   });

@@ -89,7 +89,9 @@ describe('A text that has lost its numbers', () => {
 
   it('is no block', () => {
     const lost = block.decode([]);
-    expect(block.blockedUntil(lost, [1000], T)).toBe(T);
-    expect(block.commit(lost, [1000, 5000], T)).toEqual(block.commit(undefined, [1000, 5000], T));
+    const rule = { block: [1000, 5000], period: 1000 };
+    expect(block.blockedUntil(lost, rule, T)).toBe(T);
+    expect(block.pending(lost, rule, T)).toBe(0);
+    expect(block.commit(lost, rule, T)).toEqual(block.commit(undefined, rule, T));
   });
 });

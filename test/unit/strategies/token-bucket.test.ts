@@ -50,7 +50,7 @@ describe('A token bucket', () => {
     subject.hit(10, T);
     subject.hit(1, T + 199);
 
-    expect(subject.numbers).toEqual([10_000 - 1990 + 1000, T + 199, T, 11]);
+    expect(subject.numbers).toEqual([10_000 - 1990 + 1000, T + 199, 10]);
     expect(subject.remaining(T + 199)).toBe(0);
     expect(subject.remaining(T + 200)).toBe(1);
   });
@@ -118,7 +118,7 @@ describe('A token bucket', () => {
 
     subject.hit(10, T);
     subject.hit(1, T + 50);
-    expect(subject.numbers).toEqual([10_000, T, T, 10]);
+    expect(subject.numbers).toEqual([10_000, T, 10]);
   });
 
   it('keeps what was consumed when the amount or the burst changes', () => {
@@ -152,7 +152,7 @@ describe('A token bucket', () => {
       retryAfter: 100,
     });
     subject.hit(1, back);
-    expect(subject.numbers).toEqual([10_000, back, back, 10]);
+    expect(subject.numbers).toEqual([10_000, back, 10]);
     expect(subject.remaining(back + 100)).toBe(1);
   });
 
@@ -160,32 +160,88 @@ describe('A token bucket', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     const taken = subject.take(5, T + 50);
-    expect(taken.window).toBe(8);
-    subject.refund(taken, T + 50);
+    expect(taken.window).toBe(T + 50);
+    subject.settle(taken, 0, T + 50);
 
-    expect(subject.numbers).toEqual([2500, T + 50, T, 3]);
+    expect(subject.numbers).toEqual([2500, T + 50, 10]);
   });
 
-  it('gives back later what has not been refilled of it: the oldest hit is refilled first', () => {
+  it('gives back of a hit, later, no token that may have been refilled since', () => {
     const subject = subjectOf();
     const first = subject.take(3, T);
     const second = subject.take(5, T);
 
     const early = subject.copy();
-    early.refund(first, T + 100);
-    expect(early.numbers).toEqual([8000 - 1000 - 2000, T + 100, T, 8]);
-    early.refund(first, T + 300);
-    expect(early.numbers).toEqual([5000 - 2000, T + 300, T, 8]);
+    early.settle(first, 0, T + 100);
+    expect(early.numbers).toEqual([8000 - 1000 - 2000, T + 100, 10]);
+    const late = subject.copy();
+    late.settle(first, 0, T + 300);
+    expect(late.numbers).toEqual([8000 - 3000, T + 300, 10]);
 
-    subject.refund(second, T + 600);
-    expect(subject.numbers).toBeUndefined();
+    subject.settle(second, 1, T + 200);
+    expect(subject.numbers).toEqual([8000 - 2000 - 2000, T + 200, 10]);
+  });
+
+  it('takes more now, and owes what exceeds the capacity', () => {
+    const subject = subjectOf();
+    const taken = subject.take(6, T);
+    const more = subject.settle(taken, 18, T + 100);
+
+    expect(more).toEqual({ at: T, window: T, cost: 18 });
+    expect(subject.numbers).toEqual([6000 - 1000 + 12_000, T + 100, 10]);
+    expect(subject.evaluate(1, T + 100)).toEqual({
+      allowed: false,
+      remaining: 0,
+      resetTime: T + 900,
+      retryAfter: 800,
+    });
+    expect(subject.evaluate(10, T + 100).retryAfter).toBe(1700);
+    subject.settle(more, 6, T + 100);
+    expect(subject.numbers).toEqual([6000, T + 100, 10]);
+  });
+
+  it('charges a hit that has reserved nothing, also once everything has been refilled', () => {
+    const subject = subjectOf();
+    subject.settle({ at: T, window: undefined, cost: 0 }, 4, T + 5000);
+    expect(subject.numbers).toEqual([4000, T + 5000, 10]);
+  });
+
+  it('holds at most 2^53 − 1 of a level, however much it is charged', () => {
+    const period = 31_104_000_000;
+    const most = Math.floor(Number.MAX_SAFE_INTEGER / period);
+    const subject = new Subject('token-bucket', { amount: 1, period, burst: most });
+    subject.take(most, T);
+    subject.settle({ at: T, window: undefined, cost: 0 }, most, T);
+
+    expect(subject.numbers).toEqual([Number.MAX_SAFE_INTEGER, T, 1]);
+    expect(subject.evaluate(1, T)).toMatchObject({ remaining: 0, allowed: false });
+  });
+
+  it('refills at the smaller of two amounts that share it, and gives back no more than the larger left', () => {
+    const slow = subjectOf().withQuota({ amount: 5, period: 1000, burst: 10 });
+    const taken = slow.take(4, T);
+    const fast = slow.withQuota({ amount: 10, period: 1000, burst: 10 });
+    expect(fast.remaining(T + 200)).toBe(7);
+
+    fast.settle(taken, 0, T + 200);
+    expect(fast.numbers).toEqual([4000 - 1000 - 2000, T + 200, 5]);
+    fast.hit(1, T + 200);
+    expect(fast.remaining(T + 300)).toBe(9);
+  });
+
+  it('forgets the amount of its last hit once it is full, also where a settlement charges it then', () => {
+    const slow = subjectOf().withQuota({ amount: 5, period: 1000, burst: 10 });
+    const taken = slow.take(1, T);
+    const fast = slow.withQuota({ amount: 10, period: 1000, burst: 10 });
+    fast.settle(taken, 3, T + 200);
+    expect(fast.numbers).toEqual([2000, T + 200, 10]);
   });
 
   it('gives back nothing of a hit that has been refilled, however full the bucket is by then', () => {
     const subject = subjectOf();
     const old = subject.take(5, T);
     subject.hit(8, T + 500);
-    subject.refund(old, T + 600);
+    subject.settle(old, 0, T + 600);
 
     expect(subject.remaining(T + 600)).toBe(3);
   });
@@ -194,23 +250,23 @@ describe('A token bucket', () => {
     const subject = subjectOf();
     const first = subject.take(5, T);
     const second = subject.take(5, T);
-    subject.refund(first, T);
+    subject.settle(first, 0, T);
     subject.take(5, T + 500);
-    expect(subject.numbers).toEqual([5000, T + 500, T + 500, 5]);
+    expect(subject.numbers).toEqual([5000, T + 500, 10]);
 
-    subject.refund(second, T + 500);
-    expect(subject.numbers).toEqual([5000, T + 500, T + 500, 5]);
+    subject.settle(second, 0, T + 500);
+    expect(subject.numbers).toEqual([5000, T + 500, 10]);
   });
 
   it('gives back no token of a hit that another hit took after an earlier refund', () => {
     const subject = subjectOf();
     const first = subject.take(5, T);
     const second = subject.take(5, T);
-    subject.refund(first, T);
+    subject.settle(first, 0, T);
     subject.take(5, T + 300);
     expect(subject.remaining(T + 300)).toBe(3);
 
-    subject.refund(second, T + 300);
+    subject.settle(second, 0, T + 300);
     expect(subject.remaining(T + 300)).toBe(5);
   });
 
@@ -218,7 +274,7 @@ describe('A token bucket', () => {
     const subject = subjectOf();
     subject.hit(8, T);
     subject.refundByHand(3, T + 50);
-    expect(subject.numbers).toEqual([4500, T + 50, T, 8]);
+    expect(subject.numbers).toEqual([4500, T + 50, 10]);
     subject.refundByHand(100, T + 50);
     expect(subject.numbers).toBeUndefined();
   });

@@ -75,7 +75,14 @@ local function set(cell, state)
 end
 
 local function set_block(cell, state)
-  cell.next_block, cell.block_expires = block.encode(state, cell.limit.block)
+  cell.next_block, cell.block_expires = block.encode(state, cell.limit)
+end
+
+-- Sets what a block is to be, or removes it.
+local function change_block(cell, state)
+  if state then set_block(cell, state)
+  elseif cell.block then call('HDEL', cell.identity.key, cell.limit.field .. '!') end
+  cell.block = state
 end
 
 -- Keeps a hash until then, with slack, and drops the fields that have expired.

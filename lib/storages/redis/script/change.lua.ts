@@ -1,17 +1,30 @@
-/** Gives back what still counts: the twin of `refundBatch`. */
-export const refundLua = `
--- ARGV, per batch and limit: the cost, and window and time of the consumption, both '' for the current window. Line: empty.
-return answer(3, function(before)
+/** Settles hits to their actual costs: the twin of `settleBatch`. Comes after `decideLua`. */
+export const settleLua = `
+-- ARGV, per batch and limit: the cost that counts now, the actual cost, the time of the hit ('' for the current window), its
+-- window ('' for none), and 1 if the hit is pending. Line: as for a decision.
+local function settle(cell, cost, actual, at, window, pending)
+  local limit = cell.limit
+  local change = { cost = cost, actual = actual, of = at and { at = at, window = window } }
+  local state, counted = cell.strategy.settle(cell.state, limit, change, now, cell.log)
+  if state then set(cell, state)
+  elseif cell.text then call('HDEL', cell.identity.key, limit.field) end
+  if pending then change_block(cell, block.settle(cell.block, limit, cost, at, now)) end
+  cell.state, cell.cost = state, actual
+  look(cell)
+  cell.fits = true
+  return report(cell, counted or -1)
+end
+
+return answer(5, function(before)
+  local outcomes = {}
   for index = 1, #cells do
-    local cell, place = cells[index], before + 3 * index
-    local cost, window, at = ARGV[place - 2] + 0, tonumber(ARGV[place - 1]), tonumber(ARGV[place])
-    if cell.state then
-      local consumption = window and { window = window, at = at }
-      local state = cell.strategy.refund(cell.state, cell.limit, cost, now, consumption)
-      if state then set(cell, state) else call('HDEL', cell.identity.key, cell.limit.field) end
-    end
+    local place = before + 5 * index
+    outcomes[index] = settle(
+      cells[index], ARGV[place - 4] + 0, ARGV[place - 3] + 0, tonumber(ARGV[place - 2]), tonumber(ARGV[place - 1]),
+      ARGV[place] == '1'
+    )
   end
-  return ''
+  return table.concat(outcomes, ' ')
 end)
 `;
 
@@ -21,8 +34,7 @@ export const blockByHandLua = `
 return answer(1, function(before)
   for index = 1, #cells do
     local cell, duration = cells[index], ARGV[before + index] + 0
-    if duration > 0 then set_block(cell, block.by_hand(duration, now))
-    else call('HDEL', cell.identity.key, cell.limit.field .. '!') end
+    change_block(cell, block.by_hand(cell.block, cell.limit, duration, now))
   end
   return ''
 end)

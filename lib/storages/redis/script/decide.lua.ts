@@ -7,10 +7,10 @@ export const decideLua = `
 -- Says whether a hit fits, as the cell was before the batch.
 local function look(cell)
   local limit = cell.limit
-  cell.stop = limit.block and block.blocked_until(cell.block, limit.block, now) or now
+  cell.stop = limit.block and block.blocked_until(cell.block, limit, now) or now
   cell.unblocked = cell.strategy.remaining(cell.state, limit, now)
   cell.remaining = cell.stop > now and 0 or cell.unblocked
-  cell.fits = cell.cost <= cell.remaining
+  cell.fits = cell.stop <= now and cell.cost <= cell.remaining
 end
 
 -- Looks at all cells, and says whether every enforced limit allows its hit.
@@ -29,8 +29,8 @@ local function outcome(remaining, reset_time, wait, window)
   return format('%d %d %d %d', remaining, reset_time - now, wait, window)
 end
 
--- The outcome of a hit that took nothing.
-local function report(cell)
+-- The outcome of a hit that took no unit.
+local function report(cell, window)
   local strategy, limit, cost, remaining = cell.strategy, cell.limit, cell.cost, cell.unblocked
   local reset_time, wait = strategy.reset_time(cell.state, limit, now), 0
   if cost > limit.burst then wait = -1
@@ -40,7 +40,7 @@ local function report(cell)
     remaining = 0
     if not cell.fits and wait >= 0 then wait = max(wait, cell.stop - now) end
   end
-  return outcome(remaining, reset_time, wait, -1)
+  return outcome(remaining, reset_time, cell.fits and 0 or wait, window or -1)
 end
 `;
 
@@ -50,21 +50,24 @@ local function take(cell)
   local strategy, limit, cost = cell.strategy, cell.limit, cell.cost
   local state = strategy.commit(cell.state, limit, cost, now, cell.log)
   set(cell, state)
+  if limit.refundable then set_block(cell, block.reserve(cell.block, limit, cost, now)) end
   return outcome(cell.remaining - cost, strategy.reset_time(state, limit, now), 0, strategy.window(state))
 end
 
 -- Shortens a block from the future; returns whether it was one.
 local function shorten_block(cell)
-  if not cell.block or not block.shorten(cell.block, cell.limit.block, now) then return false end
+  if not cell.block or not block.shorten(cell.block, cell.limit, now) then return false end
   set_block(cell, cell.block)
   return true
 end
 
--- Blocks a limit that refuses, if that is what it does, and not for a cost that it could never allow.
+-- Blocks the limit that refuses. Not for a cost above the capacity, and not where reservations are refused whose predecessors
+-- may still turn out not to count.
 local function penalize(cell)
   local limit = cell.limit
   if not limit.block or cell.cost > limit.burst then return end
-  local penalty = block.commit(cell.block, limit.block, now)
+  if limit.refundable and cell.cost <= cell.remaining + block.pending(cell.block, limit, now) then return end
+  local penalty = block.commit(cell.block, limit, now)
   cell.stop = penalty.stop
   set_block(cell, penalty)
 end

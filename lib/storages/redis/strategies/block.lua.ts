@@ -1,44 +1,90 @@
 /** The twin of `block.ts`. */
 export const blockLua = `
--- block: text "expiry until level". Lua reserves the word "until", so the field is called stop.
-local function longest(durations)
-  return max(unpack(durations))
+-- block: text "expiry until level", and " start pending before" where units are reserved. Lua reserves the word "until", so the
+-- field is called stop.
+local function longest(limit)
+  return max(unpack(limit.block))
 end
 
-function block.blocked_until(state, durations, now)
-  return state and max(now, min(state.stop, now + longest(durations))) or now
+-- A copy of the state whose periods of reservations are advanced to now.
+local function reservations(state, limit, now)
+  if not state then return { stop = 0, level = 0, start = now, pending = 0, before = 0 } end
+  local elapsed, period = now - state.start, limit.period
+  local start, pending, before = now, 0, 0
+  if elapsed < 0 then pending, before = state.pending, state.before
+  elseif elapsed < period then start, pending, before = state.start, state.pending, state.before
+  elseif elapsed < 2 * period then start, before = state.start + period, state.pending end
+  return { stop = state.stop, level = state.level, start = start, pending = pending, before = before }
 end
 
-function block.commit(state, durations, now)
-  local again = state and now < block.expires_at(state, durations)
-  local level = again and min(state.level + 1, #durations - 1) or 0
-  return { stop = now + durations[level + 1], level = level }
+function block.blocked_until(state, limit, now)
+  return state and max(now, min(state.stop, now + longest(limit))) or now
 end
 
-function block.by_hand(duration, now)
-  return { stop = now + duration, level = 0 }
+function block.commit(state, limit, now)
+  local again = state and state.stop > 0 and now < state.stop + longest(limit)
+  local level = again and min(state.level + 1, #limit.block - 1) or 0
+  local following = reservations(state, limit, now)
+  following.stop, following.level = now + limit.block[level + 1], level
+  return following
+end
+
+function block.by_hand(state, limit, duration, now)
+  local following = reservations(state, limit, now)
+  following.stop, following.level = duration > 0 and now + duration or 0, 0
+  return (following.stop > 0 or following.pending + following.before > 0) and following or nil
 end
 
 -- Shortens a block from the future, left by a clock that went back. Changes the state in place; returns whether it did.
-function block.shorten(state, durations, now)
-  local latest = now + longest(durations)
+function block.shorten(state, limit, now)
+  local latest = now + longest(limit)
   if state.stop <= latest then return false end
   state.stop = latest
   return true
 end
 
-function block.expires_at(state, durations)
-  return state.stop + longest(durations)
+-- Units that are reserved and not settled.
+function block.pending(state, limit, now)
+  local current = reservations(state, limit, now)
+  return current.pending + current.before
 end
 
-function block.encode(state, durations)
-  local expiry = block.expires_at(state, durations)
-  return format('%d %d %d', expiry, state.stop, state.level), expiry
+function block.reserve(state, limit, cost, now)
+  local following = reservations(state, limit, now)
+  following.pending = following.pending + cost
+  return following
+end
+
+function block.settle(state, limit, cost, at, now)
+  if not state then return nil end
+  local following = reservations(state, limit, now)
+  if at >= following.start then following.pending = max(0, following.pending - cost)
+  elseif at >= following.start - limit.period then following.before = max(0, following.before - cost) end
+  return block.expires_at(following, limit) > now and following or nil
+end
+
+function block.expires_at(state, limit)
+  local forgotten = state.stop > 0 and state.stop + longest(limit) or 0
+  if state.pending > 0 then return max(forgotten, state.start + 2 * limit.period) end
+  return state.before > 0 and max(forgotten, state.start + limit.period) or forgotten
+end
+
+function block.encode(state, limit)
+  local expiry = block.expires_at(state, limit)
+  local text = format('%d %d %d', expiry, state.stop, state.level)
+  if state.pending + state.before > 0 then
+    text = text .. format(' %d %d %d', state.start, state.pending, state.before)
+  end
+  return text, expiry
 end
 
 function block.decode(text)
-  local stop, level = match(text, '%d+ (%d+) (%d+)')
+  local _, stop, level, rest = match(text, '^(%d+) (%d+) (%d+)(.*)$')
   if not stop then fail_to_parse() end
-  return { stop = stop + 0, level = level + 0 }
+  local start, pending, before = match(rest, '(%d+) (%d+) (%d+)')
+  return {
+    stop = stop + 0, level = level + 0,
+    start = (start or 0) + 0, pending = (pending or 0) + 0, before = (before or 0) + 0,
+  }
 end
 `;

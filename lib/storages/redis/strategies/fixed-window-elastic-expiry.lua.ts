@@ -26,10 +26,20 @@ function elastic_window.window(state)
   return state.start
 end
 
-function elastic_window.refund(state, _, cost, now, consumption)
-  if not is_open(state, now) or (consumption and consumption.window ~= state.start) then return state end
-  state.count = state.count - cost
-  return state.count > 0 and state or nil
+function elastic_window.settle(state, limit, change, now)
+  local open = is_open(state, now) and state or nil
+  local window = open and open.start
+  if change.of then window = change.of.window end
+  if open and change.of and change.actual > change.cost then
+    open.stop = max(open.stop, min(change.of.at, now) + limit.period)
+  end
+  if open and window == open.start then return recount(open, change.actual - change.cost), window end
+  -- A window that later hits have extended, and that holds nothing any more, cannot be told from one that has ended.
+  local has_ended = change.of and window and change.of.at + limit.period <= now
+  if has_ended or change.actual <= change.cost then return state, window end
+  local fresh = { count = 0, start = now, stop = now + limit.period }
+  local charged = recount(open or fresh, change.actual - change.cost)
+  return charged, charged.start
 end
 
 function elastic_window.expires_at(state)

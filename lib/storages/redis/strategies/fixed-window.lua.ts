@@ -9,6 +9,12 @@ local function is_open(state, now)
   return state and now < state.stop
 end
 
+-- Changes the count of a window; returns nil if nothing is left in it.
+local function recount(state, change)
+  state.count = max(0, state.count + change)
+  return state.count > 0 and state or nil
+end
+
 function fixed_window.remaining(state, limit, now)
   return is_open(state, now) and max(0, limit.amount - state.count) or limit.amount
 end
@@ -39,10 +45,15 @@ function fixed_window.window(state)
   return state.stop
 end
 
-function fixed_window.refund(state, _, cost, now, consumption)
-  if not is_open(state, now) or (consumption and consumption.window ~= state.stop) then return state end
-  state.count = state.count - cost
-  return state.count > 0 and state or nil
+function fixed_window.settle(state, limit, change, now)
+  local open = is_open(state, now) and state or nil
+  local window = open and open.stop
+  if change.of then window = change.of.window end
+  if window and window <= now then return state, window end
+  if open and window == open.stop then return recount(open, change.actual - change.cost), window end
+  if change.actual <= change.cost then return state, window end
+  local charged = recount(open or { count = 0, stop = now + limit.period }, change.actual - change.cost)
+  return charged, charged.stop
 end
 
 function fixed_window.expires_at(state)

@@ -90,22 +90,62 @@ local function keep_log(state, period, now)
   call('PEXPIRE', state.log, state.expiry - now)
 end
 
--- Removes up to cost units from an entry, and removes an entry without units. Returns the number of removed units.
-local function take_out(state, index, cost)
-  local before = total_at(state, index - 1)
-  local available = total_at(state, index) - before
-  local taken = min(cost, available)
+-- Reads the newest entry again, and what counts, after the log has changed.
+local function refresh(state)
+  local tail = call('LRANGE', state.log, -2, -1)
+  state.latest, state.total = (tail[1] or -1) + 0, (tail[2] or state.cut) + 0
+  state.first, state.used = 0, #tail == 0 and 0
+end
+
+-- Changes the cost of an entry, and removes the entry if it is empty then.
+local function add_to(state, index, change)
   for later = index, call('LLEN', state.log) / 2 - 1 do
-    call('LSET', state.log, 2 * later + 1, total_at(state, later) - taken)
+    call('LSET', state.log, 2 * later + 1, total_at(state, later) + change)
   end
-  if taken == available then
+  if total_at(state, index) == total_at(state, index - 1) then
     -- Lists remove by value: mark the two numbers of the entry, then remove the marks.
     call('LSET', state.log, 2 * index, '')
     call('LSET', state.log, 2 * index + 1, '')
     call('LREM', state.log, 2, '')
   end
-  state.used = state.used - taken
-  return taken
+end
+
+-- Removes units from the newest entries that count.
+local function take_newest(state, cost)
+  local index = call('LLEN', state.log) / 2 - 1
+  while cost > 0 and index >= state.first do
+    local taken = min(cost, total_at(state, index) - total_at(state, index - 1))
+    add_to(state, index, -taken)
+    cost, index = cost - taken, index - 1
+  end
+end
+
+-- Inserts an entry without a cost before another, or at the end.
+local function insert(state, index, offset)
+  local total, later = total_at(state, index - 1), call('LRANGE', state.log, 2 * index, -1)
+  call('RPUSH', state.log, 0, 0)
+  call('LSET', state.log, 2 * index, offset)
+  call('LSET', state.log, 2 * index + 1, total)
+  for place = 1, #later do call('LSET', state.log, 2 * index + 1 + place, later[place]) end
+end
+
+-- Adds units to the entry at a time, or removes them; creates the entry if there is none.
+local function change_entry(state, time, change)
+  local offset, index = time - state.base, call('LLEN', state.log) / 2
+  if state.latest >= offset then
+    index = lowest_index(state, state.first, function(before) return before >= offset end)
+  end
+  if state.latest >= offset and entry_at(state, index) == offset then
+    add_to(state, index, max(change, total_at(state, index - 1) - total_at(state, index)))
+  elseif change > 0 then
+    insert(state, index, offset)
+    add_to(state, index, change)
+  end
+end
+
+local function new_log(log, base)
+  call('DEL', log)
+  return { log = log, expiry = 0, base = base, cut = 0, first = 0, latest = -1, total = 0, used = 0 }
 end
 
 function moving_window.remaining(state, limit, now)
@@ -124,8 +164,7 @@ end
 
 function moving_window.commit(state, limit, cost, now, log)
   if not state or used_since(state, now - limit.period) == 0 then
-    call('DEL', log)
-    state = { log = log, expiry = 0, base = now, cut = 0, first = 0, latest = -1, total = 0, used = 0 }
+    state = new_log(log, now)
   else
     cut_off(state)
     pull_back_future(state, now)
@@ -145,24 +184,26 @@ function moving_window.window(state)
   return state.base + state.latest
 end
 
-function moving_window.refund(state, limit, cost, now, consumption)
-  if used_since(state, now - limit.period) > 0 then
-    local index = call('LLEN', state.log) / 2 - 1
-    if not consumption then
-      local left = cost
-      while left > 0 and index >= state.first do
-        left = left - take_out(state, index, left)
-        index = index - 1
-      end
-    else
-      local window = consumption.window - state.base
-      while index >= state.first and entry_at(state, index) > window do index = index - 1 end
-      if index >= state.first and entry_at(state, index) == window then take_out(state, index, cost) end
-    end
+function moving_window.settle(state, limit, change, now, log)
+  local of, difference, period = change.of, change.actual - change.cost, limit.period
+  local at = of and min(of.at, now)
+  if not state or used_since(state, now - period) == 0 then
+    if not of or at <= now - period or difference <= 0 then return nil, of and of.at end
+    state = new_log(log, at)
+    append(state, difference, at)
+  else
+    cut_off(state)
+    pull_back_future(state, now)
+    if not of then take_newest(state, -difference)
+    elseif at > now - period then change_entry(state, at, difference) end
+    refresh(state)
   end
-  if state.used > 0 then return state end
-  call('DEL', state.log)
-  return nil
+  if used_since(state, now - period) == 0 then
+    call('DEL', log)
+    return nil, of and of.at
+  end
+  keep_log(state, period, now)
+  return state, of and of.at
 end
 
 function moving_window.expires_at(state)

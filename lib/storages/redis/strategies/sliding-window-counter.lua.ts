@@ -41,6 +41,12 @@ local function time_of_usage(view, period, now, target)
   return max(now, view.start + period + elapsed_until(view.current, target, period))
 end
 
+local function charge_now(view, cost, now)
+  local state = view or { previous = 0, current = 0, start = now }
+  state.current = state.current + cost
+  return state, state.start
+end
+
 function sliding_window.remaining(state, limit, now)
   local view = roll(state, limit.period, now)
   return view and max(0, limit.amount - used_at(view, limit.period, now)) or limit.amount
@@ -75,13 +81,15 @@ function sliding_window.window(state)
   return state.start
 end
 
-function sliding_window.refund(state, limit, cost, now, consumption)
-  local view = roll(state, limit.period, now)
-  if not view then return nil end
-  local window = consumption and consumption.window or view.start
-  if window == view.start then view.current = max(0, view.current - cost)
-  elseif window == view.start - limit.period then view.previous = max(0, view.previous - cost) end
-  return view.previous + view.current > 0 and view or nil
+function sliding_window.settle(state, limit, change, now)
+  local view, period, difference = roll(state, limit.period, now), limit.period, change.actual - change.cost
+  local window = view and view.start
+  if change.of then window = change.of.window end
+  if window and window + 2 * period <= now then return view, window end
+  if view and window == view.start then view.current = max(0, view.current + difference)
+  elseif view and window == view.start - period then view.previous = max(0, view.previous + difference)
+  elseif difference > 0 then return charge_now(view, difference, now) end
+  return view and view.previous + view.current > 0 and view or nil, window
 end
 
 function sliding_window.expires_at(state, limit)

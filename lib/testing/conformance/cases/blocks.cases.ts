@@ -102,13 +102,17 @@ topic.add(
   },
 );
 
-topic.add('a cost of 0 passes a block and does not lift it', ['fixed-window'], async (scenario) => {
-  const limit = oncePerMinute([HOUR]);
-  await scenario.hit(limit);
-  await scenario.hit(limit);
-  deepEqual(await scenario.hit(limit, 0), passes(0, HOUR));
-  deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
-});
+topic.add(
+  'a block refuses a cost of 0 too, and that does not lift it',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = oncePerMinute([HOUR]);
+    await scenario.hit(limit);
+    await scenario.hit(limit);
+    deepEqual(await scenario.hit(limit, 0), refused(0, HOUR, HOUR));
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
 
 topic.add('a look sets no block, and tells of one that is set', ['fixed-window'], async (scenario) => {
   await scenario.play(oncePerMinute([HOUR]), [

@@ -135,7 +135,8 @@ topic.add('may be closed twice', [], async ({ storage }) => {
 const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
   consume: (storage) => storage.consume(hitsOn([hourly])),
   peek: (storage) => storage.peek(hitsOn([hourly])),
-  refund: (storage) => storage.refund(hitsOn([hourly]).map((hit) => ({ ...hit, window: 'current' }))),
+  settle: (storage) =>
+    storage.settle(hitsOn([hourly]).map((hit) => ({ ...hit, window: 'current', actual: 0 }))),
   remove: (storage) => storage.remove(hitsOn([hourly])),
   reset: (storage) => storage.reset(),
 };

@@ -12,7 +12,7 @@ topic.add(
     const small = limitOf('token-bucket', { id: 'plan', amount: 3 });
     await scenario.hit(large, 3, 'conformance/plan');
     scenario.at(30 * SECOND);
-    await scenario.refund([{ identity: 'conformance/plan', limit: small, cost: 1, window: 'current' }]);
+    await scenario.refundCurrent(small, 1, 'conformance/plan');
     scenario.at(40 * SECOND);
     deepEqual(await scenario.hit(large, 1, 'conformance/plan'), passes(6, Math.ceil(MINUTE / 7)));
   },

@@ -5,10 +5,10 @@ import {
   type CreateLimitOptions,
   type Hit,
   type Limit,
-  type Refund,
+  type Settlement,
 } from 'nestjs-limits';
-import { consumeBatch, refundBatch } from '../../../lib/storages/apply-batch.js';
-import { consumeInParts, joinResults, partition } from '../../../lib/storages/consume-in-parts.js';
+import { consumeBatch, settleBatch } from '../../../lib/storages/apply-batch.js';
+import { consumeInParts, joinResults, partition } from '../../../lib/core/batch-parts.js';
 import { receiptsOf } from '../../../lib/core/contract.js';
 import { ReferenceCells } from '../../../lib/testing/conformance/reference-cells.js';
 
@@ -72,12 +72,12 @@ describe('consumeInParts', () => {
       hit(identity, hourly({ id: `${index}` }), index),
     );
     const cells = new ReferenceCells();
-    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const settle = jest.fn<(settlements: readonly Settlement[]) => void>();
     const result = await consumeInParts(
       batch,
       partition(batch, identityOf),
       (part) => consumeBatch(cells, part, part[0]?.identity === 'a' ? NOW + 5 : NOW),
-      refund,
+      settle,
     );
     expect(result).toMatchObject({ allowed: true, now: NOW + 5 });
     expect(result.outcomes.map(({ identity, limit, remaining }) => [identity, limit.id, remaining])).toEqual([
@@ -86,7 +86,7 @@ describe('consumeInParts', () => {
       ['b', '2', 1],
       ['a', '3', 0],
     ]);
-    expect(refund).not.toHaveBeenCalled();
+    expect(settle).not.toHaveBeenCalled();
   });
 
   it('has receipts that name when each part was taken, by the clock that decided it', async () => {
@@ -104,8 +104,8 @@ describe('consumeInParts', () => {
     expect(result.now).toBe(NOW + 200);
     const receipts = receiptsOf(result);
     expect(receipts).toEqual([
-      { identity: 'a', limit: identity, cost: 4, at: NOW, window: 4 },
-      { identity: 'b', limit: identity, cost: 4, at: NOW + 200, window: 4 },
+      { identity: 'a', limit: identity, cost: 4, at: NOW, window: NOW },
+      { identity: 'b', limit: identity, cost: 4, at: NOW + 200, window: NOW + 200 },
     ]);
     expect(result.outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([true, false]);
   });
@@ -128,18 +128,25 @@ describe('consumeInParts', () => {
     const batch = [hit('a'), hit('b', never), hit('c', hourly({ id: 'two' }), 2)];
     const cells = new ReferenceCells();
     consumeBatch(cells, [hit('c', hourly({ id: 'two' }))], NOW - 1000);
-    const refund = jest.fn((refunds: readonly Refund[]) => refundBatch(cells, refunds, NOW));
+    const settle = jest.fn((settlements: readonly Settlement[]) => settleBatch(cells, settlements, NOW));
     const result = await consumeInParts(
       batch,
       partition(batch, identityOf),
       (part) => consumeBatch(cells, part, NOW),
-      refund,
+      settle,
     );
-    expect(refund.mock.calls).toEqual([
+    expect(settle.mock.calls).toEqual([
       [
         [
-          { identity: 'a', limit: hourly(), cost: 1, at: NOW, window: NOW + HOUR },
-          { identity: 'c', limit: hourly({ id: 'two' }), cost: 2, at: NOW, window: NOW - 1000 + HOUR },
+          { identity: 'a', limit: hourly(), cost: 1, at: NOW, window: NOW + HOUR, actual: 0 },
+          {
+            identity: 'c',
+            limit: hourly({ id: 'two' }),
+            cost: 2,
+            at: NOW,
+            window: NOW - 1000 + HOUR,
+            actual: 0,
+          },
         ],
       ],
     ]);
@@ -187,7 +194,7 @@ describe('consumeInParts', () => {
   it('gives back what the other parts took when one fails, and fails as it did', async () => {
     const failure = new Error('b is down');
     const batch = [hit('a'), hit('b'), hit('c')];
-    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const settle = jest.fn<(settlements: readonly Settlement[]) => void>();
     const result = consumeInParts(
       batch,
       partition(batch, identityOf),
@@ -195,16 +202,16 @@ describe('consumeInParts', () => {
         if (part[0]?.identity === 'b') throw failure;
         return consumeBatch(new ReferenceCells(), part, NOW);
       },
-      refund,
+      settle,
     );
     await expect(result).rejects.toBe(failure);
-    expect(refund.mock.calls.map(([refunds]) => refunds.map(identityOf))).toEqual([['a', 'c']]);
+    expect(settle.mock.calls.map(([settlements]) => settlements.map(identityOf))).toEqual([['a', 'c']]);
   });
 
   it('waits for slow parts before it gives back, so that nothing stays taken', async () => {
     let answer: () => void = nothing;
     const batch = [hit('fails'), hit('slow')];
-    const refund = jest.fn<(refunds: readonly Refund[]) => void>();
+    const settle = jest.fn<(settlements: readonly Settlement[]) => void>();
     const result = consumeInParts(
       batch,
       partition(batch, identityOf),
@@ -214,13 +221,13 @@ describe('consumeInParts', () => {
           : new Promise((resolve) => {
               answer = () => resolve(consumeBatch(new ReferenceCells(), part, NOW));
             }),
-      refund,
+      settle,
     );
     await new Promise(setImmediate);
-    expect(refund).not.toHaveBeenCalled();
+    expect(settle).not.toHaveBeenCalled();
     answer();
     await expect(result).rejects.toThrow('down');
-    expect(refund.mock.calls.map(([refunds]) => refunds.map(identityOf))).toEqual([['slow']]);
+    expect(settle.mock.calls.map(([settlements]) => settlements.map(identityOf))).toEqual([['slow']]);
   });
 
   it('turns what a part throws at once into a rejection', async () => {
@@ -240,17 +247,18 @@ describe('joinResults', () => {
   it('is allowed only if every part is', () => {
     const cells = new ReferenceCells();
     const never = hourly({ id: 'never', amount: 0 });
-    const parts = [[hit('a')], [hit('b', never)]].map((part) => consumeBatch(cells, part, NOW));
-    expect(joinResults([hit('a'), hit('b', never)], parts).allowed).toBe(false);
-    expect(joinResults([hit('a')], parts.slice(0, 1)).allowed).toBe(true);
+    const parts = [[hit('a')], [hit('b', never)]];
+    const results = parts.map((part) => consumeBatch(cells, part, NOW));
+    expect(joinResults(parts.flat(), parts, results).allowed).toBe(false);
+    expect(joinResults(parts.slice(0, 1).flat(), parts.slice(0, 1), results.slice(0, 1)).allowed).toBe(true);
   });
 
   it('tells limits of one id in several identities apart', () => {
     const cells = new ReferenceCells();
-    const parts = [[hit('a', hourly(), 1)], [hit('b', hourly(), 2)]].map((part) =>
-      consumeBatch(cells, part, NOW),
-    );
-    const { outcomes } = joinResults([hit('b', hourly(), 2), hit('a', hourly(), 1)], parts);
+    const [a, b] = [hit('a', hourly(), 1), hit('b', hourly(), 2)];
+    const parts = [[a], [b]];
+    const results = parts.map((part) => consumeBatch(cells, part, NOW));
+    const { outcomes } = joinResults([b, a], parts, results);
     expect(outcomes.map(({ identity, remaining }) => [identity, remaining])).toEqual([
       ['b', 1],
       ['a', 2],
@@ -259,7 +267,7 @@ describe('joinResults', () => {
 });
 
 /** What is told of a hit that took nothing. */
-const untaken = { retryAfter: 0, window: undefined };
+const untaken = { retryAfter: 0, taken: false, window: undefined };
 
 function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
   return createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 3, period: HOUR, ...options });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { divideDown, divideUp, usageThatFreesOne } from '../../../lib/strategies/arithmetic.js';
+import { divideDown, divideUp, usageThatFreesOne } from '../../../lib/strategies/strategy.js';
 
 describe('Division', () => {
   it.each([

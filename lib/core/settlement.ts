@@ -1,0 +1,123 @@
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
+import type { Storage } from './storage.js';
+
+/** What one admitted hit counts now. All decisions, phases and events that hold its outcome share it. */
+interface Charge {
+  receipt: Receipt;
+  /** A settlement by hand is final for limits that settle by outcome. */
+  isSettledByHand: boolean;
+  /** Settles after the settlements in flight, so that those of one hit run one after another. */
+  turn: Promise<unknown> | undefined;
+}
+
+/** A change of what one outcome counts. */
+export interface OutcomeChange {
+  readonly outcome: Outcome;
+  /** Units that it is to count. */
+  readonly actual: number;
+}
+
+/** Outcomes after a settlement. */
+export interface SettledOutcomes {
+  /** The storage's clock at the settlement, in epoch ms. */
+  readonly now: number;
+  /** By the outcomes before. */
+  readonly outcomes: ReadonlyMap<Outcome, Outcome>;
+}
+
+interface ChargeChange extends OutcomeChange {
+  readonly charge: Charge;
+}
+
+/** By outcome, for every copy of this package (CommonJS next to ES modules). */
+const charges = sharedMap();
+
+/** Returns the receipt of what an outcome counts now; `undefined` if it took nothing. */
+export function currentReceipt(result: BatchResult, outcome: Outcome): Receipt | undefined {
+  return chargeOf(result, outcome)?.receipt;
+}
+
+/**
+ * Settles outcomes of a batch to their actual costs, in one call of the storage. Settlements of one outcome run in the order of
+ * the calls; one by outcome does nothing after one by hand. If the storage fails, the lower of both costs counts as charged, so
+ * that a later settlement never returns too much.
+ *
+ * @returns the outcomes afterwards, by those before; and the time of the storage
+ */
+export function settleOutcomes(
+  storage: Storage,
+  result: BatchResult,
+  changes: readonly OutcomeChange[],
+  by: 'hand' | 'outcome',
+): Awaitable<SettledOutcomes> {
+  const charged = changes.flatMap(({ outcome, actual }) => {
+    const charge = chargeOf(result, outcome);
+    return charge === undefined ? [] : [{ outcome, charge, actual }];
+  });
+  if (by === 'hand') for (const { charge } of charged) charge.isSettledByHand = true;
+  const settle = (): Awaitable<SettledOutcomes> =>
+    settleCharges(
+      storage,
+      result.now,
+      by === 'hand' ? charged : charged.filter(({ charge }) => !charge.isSettledByHand),
+    );
+  const turns = charged.flatMap(({ charge }) => charge.turn ?? []);
+  const settled = turns.length === 0 ? settle() : Promise.allSettled(turns).then(settle);
+  if (isPromise(settled)) takeTurn(charged, settled);
+  return settled;
+}
+
+function settleCharges(
+  storage: Storage,
+  now: number,
+  changes: readonly ChargeChange[],
+): Awaitable<SettledOutcomes> {
+  if (changes.length === 0) return { now, outcomes: new Map() };
+  const lost = (error: unknown): never => {
+    for (const { charge, actual } of changes)
+      charge.receipt = { ...charge.receipt, cost: Math.min(charge.receipt.cost, actual) };
+    throw error;
+  };
+  const answer = storage.settle(changes.map(({ charge, actual }) => ({ ...charge.receipt, actual })));
+  return chain(isPromise(answer) ? answer.catch(lost) : answer, (settled) => {
+    const outcomes = new Map<Outcome, Outcome>();
+    changes.forEach(({ outcome, charge, actual }, index) => {
+      const after = settled.outcomes[index];
+      charge.receipt = { ...settledReceipt(charge.receipt), cost: actual, window: after?.window };
+      if (after === undefined) return;
+      charges.set(after, charge);
+      outcomes.set(outcome, after);
+    });
+    return { now: settled.now, outcomes };
+  });
+}
+
+/** Returns a receipt that is not pending: it is known whether the hit counts. */
+function settledReceipt({ pending: _pending, ...receipt }: Receipt): Receipt {
+  return receipt;
+}
+
+function takeTurn(charged: readonly { readonly charge: Charge }[], settled: Promise<unknown>): void {
+  const turn = settled.catch(() => undefined); // its caller handles the error
+  for (const { charge } of charged) charge.turn = turn;
+  void turn.then(() => {
+    for (const { charge } of charged) if (charge.turn === turn) charge.turn = undefined;
+  });
+}
+
+function chargeOf(result: BatchResult, outcome: Outcome): Charge | undefined {
+  const known = charges.get(outcome);
+  if (known !== undefined) return known;
+  const receipt = receiptOf(result, outcome);
+  if (receipt === undefined) return undefined;
+  const charge: Charge = { receipt, isSettledByHand: false, turn: undefined };
+  charges.set(outcome, charge);
+  return charge;
+}
+
+function sharedMap(): WeakMap<Outcome, Charge> {
+  const key = Symbol.for('nestjs-limits:charges');
+  const holder = globalThis as { [key]?: WeakMap<Outcome, Charge> };
+  return (holder[key] ??= new WeakMap());
+}
