@@ -224,11 +224,20 @@ export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
 }
 
-/** Returns the error that a storage throws for an error of its store or driver. */
-export function failureOf(storage: Storage, cause: unknown): RateLimitError {
-  return isRateLimitError(cause)
-    ? cause
-    : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
+/**
+ * Returns the error that a storage throws for an error of its store or driver.
+ *
+ * @param remedy what to change, for an error that does not pass by itself
+ */
+export function failureOf(storage: Storage, cause: unknown, remedy?: string): RateLimitError {
+  if (isRateLimitError(cause)) return cause;
+  return new StorageError(`${storage} failed: ${withRemedy(messageOf(cause), remedy)}`, { cause });
+}
+
+/** Appends what to change to the message of an error. */
+export function withRemedy(message: string, remedy: string | undefined): string {
+  if (remedy === undefined) return message;
+  return `${message}${message.endsWith('.') ? '' : '.'} ${remedy}`;
 }
 
 /** Amount that no counter reaches, and small enough for every driver to read it exactly. */

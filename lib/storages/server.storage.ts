@@ -24,6 +24,11 @@ export abstract class ServerStorage extends Storage {
   /** Resolves if the store can count now, ideally after a test write; throws or rejects if it cannot. */
   protected abstract probe(): Awaitable<void>;
 
+  /** Returns what to change about the store, its user or the options; `undefined` for an error that may pass by itself. */
+  protected remedyFor(_cause: unknown): string | undefined {
+    return undefined;
+  }
+
   /** Closes the connections that this storage opened. Called once. */
   protected release(): Awaitable<void> {}
 
@@ -55,7 +60,7 @@ export abstract class ServerStorage extends Storage {
     try {
       return await call();
     } catch (cause) {
-      throw failureOf(this, cause);
+      throw failureOf(this, cause, this.remedyFor(cause));
     }
   }
 }

@@ -6,16 +6,16 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { fingerprintOf } from '../../common/fingerprint.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import { policyOptions } from '../../policies/policy-options.js';
-import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
+import type { PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { IdentitySource } from '../identities/identity-source.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import {
@@ -118,7 +118,8 @@ export class RoutePolicies implements OnApplicationBootstrap {
     });
     return compiled.map(({ key = this.options.key, ...policy }) => {
       const source = this.identities.for(key, policy.where);
-      return Object.freeze({ ...policy, source, fingerprint: fingerprintOf(policy, source) });
+      const fingerprint = `${policy.fingerprint}${fingerprintOf(key)}`;
+      return Object.freeze({ ...policy, source, fingerprint });
     });
   }
 
@@ -207,16 +208,6 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
     declarations: read(LIMITS_METADATA) as readonly RateLimitDeclaration[],
     skips: read(SKIP_METADATA) as 'all' | readonly string[],
   };
-}
-
-function fingerprintOf(
-  { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
-  { types }: IdentitySource,
-): string {
-  const all = [limits, ...(plans?.values() ?? [])].flat();
-  const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
-  const found = limitsFor === undefined ? [] : [phase]; // its limits are not known yet
-  return [id, ...found, ...cells, ...types].join(' ');
 }
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
