@@ -181,6 +181,17 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     expect((await app.get('/late')).remaining).toBe('"shop";r=7');
   });
 
+  it('hold by their own block: a raised amount ends that of the lower one', async () => {
+    const blocking = { ...rule, limits: '2/minute', block: '1 hour' };
+    const { app, service } = await open(start, { rules: [blocking] });
+    expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
+    service.setRules([{ ...blocking, limits: '4/minute', block: '10 minutes' }]);
+    expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
+    expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
+    service.setRules([blocking]);
+    expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
+  });
+
   it('repeat no warning, however often they are set', async () => {
     const asserted = { ...rule, key: 'api-key' as const };
     const { app, service } = await open(start, { rules: [asserted] });
