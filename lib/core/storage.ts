@@ -232,11 +232,20 @@ export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
 }
 
-/** Converts an error of a store or driver to the error that the storage throws. */
-export function failureOf(storage: Storage, cause: unknown): RateLimitError {
-  return isRateLimitError(cause)
-    ? cause
-    : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
+/**
+ * Converts an error of a store or driver to the error that the storage throws.
+ *
+ * @param remedy what to change, for a permanent error
+ */
+export function failureOf(storage: Storage, cause: unknown, remedy?: string): RateLimitError {
+  if (isRateLimitError(cause)) return cause;
+  return new StorageError(`${storage} failed: ${withRemedy(messageOf(cause), remedy)}`, { cause });
+}
+
+/** Appends a remedy to the message of an error. */
+export function withRemedy(message: string, remedy: string | undefined): string {
+  if (remedy === undefined) return message;
+  return `${message}${message.endsWith('.') ? '' : '.'} ${remedy}`;
 }
 
 /** An amount that no counter reaches, small enough for every driver to read exactly. */

@@ -127,12 +127,15 @@ export interface Policy<Context, Key> {
   readonly name: string;
   /** Names the place of the declaration in errors. */
   readonly where: string;
+  readonly strategy: StrategyName;
   /** The limits of a request without a plan, or with a plan that the policy does not have. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
   /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
+  /** Compiles limits as if the function had returned them; absent if the policy has no function. */
+  readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
   readonly key: Key | undefined;
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;
@@ -141,4 +144,6 @@ export interface Policy<Context, Key> {
   readonly count: CountFunction<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
+  readonly fingerprint: string;
 }

@@ -30,6 +30,14 @@ export abstract class ServerStorage extends Storage {
    */
   protected abstract probe(): Awaitable<void>;
 
+  /**
+   * Returns what to change about the store, its user or the options; `undefined` for an error that
+   * may pass by itself.
+   */
+  protected remedyFor(_cause: unknown): string | undefined {
+    return undefined;
+  }
+
   /** Closes the connections that this storage opened. Called once. */
   protected release(): Awaitable<void> {}
 
@@ -61,7 +69,7 @@ export abstract class ServerStorage extends Storage {
     try {
       return await call();
     } catch (cause) {
-      throw failureOf(this, cause);
+      throw failureOf(this, cause, this.remedyFor(cause));
     }
   }
 }

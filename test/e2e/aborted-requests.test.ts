@@ -39,6 +39,11 @@ async function tryPassword(): Promise<string> {
   return 'welcome';
 }
 
+const MINUTE = 60_000;
+
+/** Of the storage. */
+let clock: ManualClock;
+
 const login = { name: 'login', count: 'failure', block: '15 minutes' } as const;
 
 @Controller()
@@ -91,7 +96,7 @@ function moduleOf(isMiddleware: boolean): new () => NestModule {
   @Module({
     imports: [
       RateLimitModule.forRoot({
-        storage: new MemoryStorage({ clock: new ManualClock() }),
+        storage: new MemoryStorage({ clock }),
         rules,
         guard: !isMiddleware,
       }),
@@ -119,6 +124,7 @@ async function start(
 }
 
 beforeEach(() => {
+  clock = new ManualClock();
   calls.login = 0;
   calls.any = 0;
   loginsFinish = new Promise((resolve) => {
@@ -137,7 +143,7 @@ async function left(app: ServedApp, policy: string): Promise<number> {
 
 describe.each(protocols)('Requests whose client leaves, on $name', (protocol) => {
   it.each(['/by-decorator', '/by-function', '/by-rule', '/by-middleware'])(
-    'allow five of 40 guesses that are reset while the handler runs: %s',
+    'allow five of 40 guesses that are reset while the handler runs, and then block: %s',
     async (path) => {
       const app = await start(protocol, path === '/by-middleware');
       for (let guess = 1; guess <= 40; guess++) {
@@ -154,7 +160,10 @@ describe.each(protocols)('Requests whose client leaves, on $name', (protocol) =>
       expect(calls.login).toBe(5);
       finishLogins();
       await immediate();
+      clock.advance(15 * MINUTE - 1); // the limit blocks only for guesses that count
       expect(await app.client.send(path, 'POST').end).toBe(429);
+      clock.advance(1);
+      expect(await app.client.send(path, 'POST').end).toBe(201);
     },
   );
 

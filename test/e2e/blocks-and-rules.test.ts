@@ -1,12 +1,15 @@
 import { expect, it } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, UseGuards, type INestApplication } from '@nestjs/common';
 import {
+  applyRateLimits,
   ConfigurationError,
   MemoryStorage,
   RateLimit,
   RateLimiterService,
+  RateLimitGuard,
   SkipRateLimit,
   type RateLimitModuleOptions,
+  type RateLimitRule,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
@@ -40,10 +43,15 @@ interface Shop {
   readonly service: RateLimiterService;
 }
 
-async function open(start: StartHttpApp, options: RateLimitModuleOptions = {}): Promise<Shop> {
+async function open(
+  start: StartHttpApp,
+  options: RateLimitModuleOptions = {},
+  configure: (nest: INestApplication) => void = () => undefined,
+): Promise<Shop> {
   const clock = new ManualClock();
   const app = await start(
     limited([ShopController], { storage: new MemoryStorage({ clock }), ...options }, clock),
+    { configure },
   );
   return { app, clock, service: app.nest.get(RateLimiterService) };
 }
@@ -129,6 +137,70 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     rules.pop();
     expect(service.rules()).toEqual([rule]);
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+  });
+
+  it.each<[string, Partial<RateLimitRule>, Partial<RateLimitRule>]>([
+    ['are the same', {}, {}],
+    ['have another amount', {}, { limits: '9/minute' }],
+    ['have another window and name', {}, { id: 'other', limits: '9/hour' }],
+    ['have a function made for each', { key: () => 'all' }, { key: () => 'all' }],
+  ])('count a request in flight once if the new ones %s', async (_change, before, after) => {
+    const { app, service } = await open(start, { rules: [{ ...rule, ...before }] }, (nest) => {
+      applyRateLimits(nest);
+      nest.use((_request: unknown, _response: unknown, next: () => void) => {
+        nest.get(RateLimiterService).setRules([{ ...rule, ...after }]);
+        next();
+      });
+    });
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
+    service.setRules([{ ...rule, ...before }]);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=1');
+  });
+
+  it('count a request in flight once in both phases', async () => {
+    const late = { id: 'late', path: '/**', limits: '5/minute', phase: 'afterAuth' as const };
+    let swap = (): void => undefined;
+    @Controller()
+    @UseGuards({
+      canActivate: () => {
+        swap();
+        return true;
+      },
+    })
+    class LateController {
+      @Get('late')
+      @UseGuards(RateLimitGuard)
+      late() {
+        return '';
+      }
+    }
+    const app = await start(limited([LateController], { rules: [{ ...rule, continue: true }, late] }));
+    const service = app.nest.get(RateLimiterService);
+    swap = () => service.setRules([{ ...rule, limits: '9/minute' }]);
+    expect((await app.get('/late')).remaining).toBe('"shop";r=2, "late";r=4');
+    expect((await app.get('/late')).remaining).toBe('"shop";r=7');
+  });
+
+  it('apply with their own blocks: a raised amount ends the block of the lower one', async () => {
+    const blocking = { ...rule, limits: '2/minute', block: '1 hour' };
+    const { app, service } = await open(start, { rules: [blocking] });
+    expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
+    service.setRules([{ ...blocking, limits: '4/minute', block: '10 minutes' }]);
+    expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
+    expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
+    service.setRules([blocking]);
+    expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
+  });
+
+  it('repeat no warning, however often they are set', async () => {
+    const asserted = { ...rule, key: 'api-key' as const };
+    const { app, service } = await open(start, { rules: [asserted] });
+    for (let swap = 0; swap < 1000; swap++) service.setRules([{ ...asserted, limits: `${swap}/minute` }]);
+    expect((await app.get('/catalogue')).remaining).toBe('"shop";r=998');
+    expect(app.log.warnings).toEqual([
+      'The rule "shop": the key "api-key" is not verified, and before authentication each new value has a fresh count. ' +
+        "Also add a limit by 'ip', or count it after authentication: phase: 'afterAuth'.",
+    ]);
   });
 
   it('do not apply to skipped routes', async () => {

@@ -4,6 +4,7 @@ import {
   Get,
   Inject,
   Injectable,
+  SetMetadata,
   UseGuards,
   UseInterceptors,
   type CanActivate,
@@ -21,6 +22,7 @@ import {
   RateLimitInterceptor,
   SkipRateLimit,
   type Decision,
+  type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { of } from 'rxjs';
@@ -224,7 +226,8 @@ describe('A limited message of a microservice over TCP', () => {
         return 0;
       }
     }
-    const client = (await start([LevelsController], { limits: { limits: '9/minute' } })).connect();
+    const limits = { limits: [{ name: 'module', limits: '9/minute' }], transports: ['rpc'] };
+    const client = (await start([LevelsController], { limits })).connect();
     expect(await client.outcomes(1, 'one')).toEqual([1]);
     expect(await client.outcomes(1, 'two')).toEqual([2]);
     expect(await client.ask('two')).toMatchObject({ limit: { name: 'class' } });
@@ -362,6 +365,77 @@ describe('A hybrid application', () => {
   });
 });
 
+describe('Limits of the module', () => {
+  @Controller()
+  class MixedController {
+    readonly events: unknown[] = [];
+
+    @Get()
+    @MessagePattern('both')
+    both() {
+      return 'both';
+    }
+
+    @MessagePattern('free')
+    @SkipRateLimit('default')
+    free() {
+      return 'free';
+    }
+
+    @MessagePattern('own')
+    @RateLimit('1/minute', { name: 'own' })
+    own() {
+      return 'own';
+    }
+
+    @EventPattern('event')
+    event(event: unknown) {
+      this.events.push(event);
+    }
+  }
+  const hybrid = { inheritAppConfig: true };
+  const statuses = async (app: RpcApp, count: number): Promise<number[]> => {
+    const url = await (app.nest as INestApplication).getUrl();
+    const seen: number[] = [];
+    for (let request = 0; request < count; request++) seen.push((await fetch(url)).status);
+    return seen;
+  };
+
+  it('count requests of a hybrid application, but neither its messages nor its events', async () => {
+    const app = await start([MixedController], { hybrid, limits: { limits: '3/minute' } });
+    const client = app.connect();
+    for (let event = 0; event < 10; event++) await client.emit('event', event);
+    expect(await client.outcomes(10, 'both')).toEqual(new Array(10).fill('both'));
+    expect(await client.outcomes(10, 'free')).toEqual(new Array(10).fill('free'));
+    expect(app.nest.get(MixedController).events).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(await statuses(app, 4)).toEqual([200, 200, 200, 429]);
+  });
+
+  it('leave decorated messages to their own limits', async () => {
+    const client = (await start([MixedController], { hybrid, limits: { limits: '0/minute' } })).connect();
+    expect(await client.ask('own')).toBe('own');
+    expect(await client.ask('own')).toMatchObject({ limit: { name: 'own' } });
+  });
+
+  it('count messages and events if the option transports lists them', async () => {
+    const limits = { limits: '3/minute', transports: ['http', 'rpc'] };
+    const app = await start([MixedController], { hybrid, limits });
+    const client = app.connect();
+    for (let event = 0; event < 2; event++) await client.emit('event', event);
+    expect(await client.outcomes(2, 'both')).toEqual(['both', 'refused']);
+    expect(await client.outcomes(2, 'free')).toEqual(['free', 'free']);
+    expect(app.nest.get(MixedController).events).toEqual([0, 1]);
+    expect(await statuses(app, 1)).toEqual([429]);
+  });
+
+  it('count messages of a separate microservice if the option transports lists them', async () => {
+    const client = (
+      await start([MixedController], { limits: { limits: '3/minute', transports: ['rpc'] } })
+    ).connect();
+    expect(await client.outcomes(4, 'both')).toEqual(['both', 'both', 'both', 'refused']);
+  });
+});
+
 describe('Messages with a user set by a guard', () => {
   @Injectable()
   class TokenGuard implements CanActivate {
@@ -396,17 +470,23 @@ describe('Messages with a user set by a guard', () => {
 class BotController {
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
+  @SetMetadata('telegram:command', 'greet')
   @RateLimit('2/minute')
   greet() {
     return 'Hello';
   }
 
+  @SetMetadata('telegram:command', 'by key')
   @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ from: string }>(0).from })
   byKey() {
     return 'Hello';
   }
 
-  handlerOf(name: 'greet' | 'byKey'): (...args: unknown[]) => Promise<unknown> {
+  free() {
+    return 'Hello';
+  }
+
+  handlerOf(name: 'greet' | 'byKey' | 'free'): (...args: unknown[]) => Promise<unknown> {
     const nothing = [undefined, undefined, undefined, undefined, undefined] as const;
     return this.contexts.create(this, BotController.prototype[name], name, ...nothing, 'telegram');
   }
@@ -428,6 +508,16 @@ describeOverHttp('A handler of an unknown kind', (start) => {
       expect(await byKey({ from })).toBe('Hello');
       await expect(byKey({ from })).rejects.toMatchObject({ status: 429 });
     }
+  });
+
+  it('is not counted by limits of the module, unless the option transports lists its kind', async () => {
+    const outcomes = async (options: RateLimitModuleOptions): Promise<unknown[]> => {
+      const app = await start(limited([BotController], { limits: '1/minute', ...options }));
+      const free = app.nest.get(BotController).handlerOf('free');
+      return [await free({}), await free({}).catch(() => 'refused')];
+    };
+    expect(await outcomes({})).toEqual(['Hello', 'Hello']);
+    expect(await outcomes({ transports: ['http', 'telegram'] })).toEqual(['Hello', 'refused']);
   });
 
   it('can be excluded', async () => {

@@ -2,7 +2,6 @@ import { expect, it, jest } from '@jest/globals';
 import {
   Controller,
   Get,
-  Global,
   Inject,
   Injectable,
   Module,
@@ -10,7 +9,8 @@ import {
   type CanActivate,
   type DynamicModule,
 } from '@nestjs/common';
-import { REQUEST } from '@nestjs/core';
+import { LazyModuleLoader, REQUEST } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import {
   ConfigurationError,
   InjectRateLimitStorage,
@@ -327,18 +327,75 @@ describeOverHttp('On shutdown', (start) => {
   );
 });
 
-describeOverHttp('Two copies of the module', (start) => {
-  it('count a request once', async () => {
+describeOverHttp('A second configuration of the module', (start) => {
+  const error = new ConfigurationError(
+    'RateLimitModule is configured 2 times in one application. Each would count in a storage of its own, and a service would see ' +
+      'only its own. Call forRoot or forRootAsync once, in the root module: other modules need no import, since it is global. ' +
+      'With isGlobal: false, keep what it returns in a constant, and import that constant wherever it is needed.',
+  );
+  const configured = {
+    forRoot: () => RateLimitModule.forRoot({ limits: '9/minute' }),
+    'forRoot that is not global': () => RateLimitModule.forRoot({ isGlobal: false }),
+    forRootAsync: () => RateLimitModule.forRootAsync({ useFactory: () => ({ limits: '9/minute' }) }),
+  };
+  const names = Object.keys(configured) as (keyof typeof configured)[];
+
+  it.each(names.flatMap((one) => names.map((other) => [one, other] as const)))(
+    'stops the start: %s and %s of two modules',
+    async (one, other) => {
+      @Module({ imports: [configured[one]()] })
+      class UsersModule {}
+      @Module({ imports: [configured[other]()] })
+      class OrdersModule {}
+      await expect(start({ imports: [UsersModule, OrdersModule] })).rejects.toThrow(error);
+    },
+  );
+
+  it('stops the start before it connects to a store', async () => {
+    const opened: string[] = [];
+    const asking = (name: string): DynamicModule =>
+      RateLimitModule.forRootAsync({
+        useFactory: () => ({
+          get storage() {
+            opened.push(name);
+            return 'memory://';
+          },
+        }),
+      });
+    const metadata = { imports: [asking('one'), asking('two')] };
+    await expect(Test.createTestingModule(metadata).compile()).rejects.toThrow(error);
+    expect(opened).toEqual([]);
+  });
+
+  it('stops a lazy-loaded module, and the application keeps running', async () => {
+    const app = await start({ imports: [RateLimitModule.forRoot()], controllers: [DecoratedController] });
+    @Module({ imports: [RateLimitModule.forRoot()] })
+    class LazyModule {}
+    await expect(app.nest.get(LazyModuleLoader).load(() => LazyModule)).rejects.toThrow(error);
+    expect((await app.get('/own')).remaining).toBe('"default";r=1');
+  });
+
+  it('is none if one configuration is imported in several places', async () => {
     const clock = new ManualClock();
-    const storage = new MemoryStorage({ clock });
-    const options = { storage, limits: [{ name: 'all', limits: '9/minute' }] };
-    @Global()
-    @Module({ imports: [RateLimitModule.forRoot({ ...options, isGlobal: false })] })
-    class OtherModule {}
-    const app = await start({
-      imports: [RateLimitModule.forRoot(options), OtherModule],
-      controllers: [DecoratedController],
+    const limits = RateLimitModule.forRoot({
+      storage: new MemoryStorage({ clock }),
+      limits: [{ name: 'all', limits: '9/minute' }],
+      isGlobal: false,
     });
+    @Module({ imports: [limits] })
+    class UsersModule {}
+    @Module({ imports: [limits, UsersModule], controllers: [DecoratedController] })
+    class OrdersModule {}
+    const app = await start({ imports: [UsersModule, OrdersModule, limits] });
     expect((await app.get('/own')).remaining).toBe('"all";r=8, "default";r=1');
+  });
+
+  it('is none if one process has several applications', async () => {
+    for (let application = 0; application < 3; application++) {
+      const app = await start(
+        limited([DecoratedController], { limits: [{ name: 'all', limits: '9/minute' }] }),
+      );
+      expect((await app.get('/own')).remaining).toBe('"all";r=8, "default";r=1');
+    }
   });
 });

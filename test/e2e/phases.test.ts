@@ -12,6 +12,7 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
+  applyRateLimits,
   firstOf,
   MemoryStorage,
   RateLimit,
@@ -21,6 +22,7 @@ import {
   RateLimitModule,
   type Decision,
   type RateLimitModuleOptions,
+  type RateLimitRule,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -109,6 +111,103 @@ describeOverHttp('Two phases', (start) => {
     const app = await start(limited([PlanController], { plan }));
     expect((await app.get('/', as('ann'))).remaining).toBe('"default";r=8');
     expect((await app.get('/', as('bob'))).remaining).toBe('"default";r=0');
+  });
+});
+
+describeOverHttp('Policies of one name, scope and amount', (start) => {
+  const shared = { path: '/late', name: 'both', scope: 'both', continue: true };
+  const byAddress = (context: ExecutionContext): string =>
+    context.switchToHttp().getRequest<{ ip: string }>().ip;
+  const byUser = (context: ExecutionContext): string | undefined =>
+    context.switchToHttp().getRequest<Request>().user?.id;
+  const everybody = (): string => 'everybody';
+  const others = (): string => 'everybody';
+  const twice = (): string => '4/minute';
+  const again = (): string => '4/minute';
+  const rulesOf = (
+    ...policies: Pick<RateLimitRule, 'limits' | 'key' | 'phase' | 'cost' | 'count' | 'plans'>[]
+  ): RateLimitModuleOptions => ({
+    rules: policies.map((policy, index) => ({ id: `rule${index}`, ...shared, ...policy })),
+  });
+
+  @Controller()
+  @UseGuards(AuthGuard, RateLimitGuard)
+  class OpenController {
+    @Get('late')
+    late() {
+      return '';
+    }
+  }
+
+  it('limit by address before authentication and by a function of the user after it', async () => {
+    const options = rulesOf(
+      { limits: '2/minute', key: byAddress },
+      { limits: '2/minute', key: byUser, phase: 'afterAuth' },
+    );
+    const app = await start(limited([OpenController], options));
+    expect(await app.statuses(8, '/late', as('ann'))).toEqual([200, 200, ...Array<number>(6).fill(429)]);
+  });
+
+  it.each<[string, RateLimitModuleOptions]>([
+    [
+      'phase',
+      rulesOf(
+        { limits: '4/minute', key: everybody },
+        { limits: '4/minute', key: everybody, phase: 'afterAuth' },
+      ),
+    ],
+    [
+      'key',
+      rulesOf(
+        { limits: '4/minute', key: everybody },
+        { limits: '4/minute', key: others, phase: 'afterAuth' },
+      ),
+    ],
+    [
+      'function of limits',
+      rulesOf({ limits: twice, key: everybody }, { limits: again, key: everybody, phase: 'afterAuth' }),
+    ],
+  ])('that differ in their %s each take units of their count', async (_what, options) => {
+    const app = await start(limited([OpenController], options));
+    expect(await app.statuses(3, '/late', as('ann'))).toEqual([200, 200, 429]);
+  });
+
+  it.each<[string, Pick<RateLimitRule, 'cost' | 'count' | 'plans' | 'skip'>]>([
+    ['cost', { cost: () => 1 }],
+    ['count', { count: () => true }],
+    ['plans', { plans: { pro: '9/minute' } }],
+    ['skip', { skip: () => false }],
+  ])(
+    'of middleware and route that differ in their %s each take units of their count',
+    async (_what, option) => {
+      @Controller()
+      class RouteController {
+        @Get('late')
+        @RateLimit('4/minute', { name: 'both', scope: 'both', ...option })
+        late() {
+          return '';
+        }
+      }
+      const app = await start(limited([RouteController], rulesOf({ limits: '4/minute' })), {
+        configure: applyRateLimits,
+      });
+      expect(await app.statuses(3, '/late')).toEqual([200, 200, 429]);
+    },
+  );
+
+  it('that do not differ in what they count count a request once', async () => {
+    @Controller()
+    class RouteController {
+      @Get('late')
+      @RateLimit('4/minute', { name: 'both', scope: 'both', key: everybody, errorMessage: 'Too many.' })
+      late() {
+        return '';
+      }
+    }
+    const app = await start(limited([RouteController], rulesOf({ limits: '4/minute', key: everybody })), {
+      configure: applyRateLimits,
+    });
+    expect(await app.statuses(5, '/late')).toEqual([200, 200, 200, 200, 429]);
   });
 });
 

@@ -226,15 +226,9 @@ describeOverHttp('The service, by policy', (start) => {
     );
   });
 
-  it('throws for a policy with limits per request, and for a plan without limits', async () => {
+  it('throws for a plan without limits', async () => {
     @Controller('found')
     class FoundController {
-      @Get('dynamic')
-      @RateLimit(() => '2/minute', { name: 'dynamic' })
-      dynamic() {
-        return '';
-      }
-
       @Get('planned')
       @RateLimit({ free: '2/minute', internal: 'unlimited' }, { name: 'planned' })
       planned() {
@@ -242,11 +236,6 @@ describeOverHttp('The service, by policy', (start) => {
       }
     }
     const service = (await start(limited([FoundController]))).nest.get(RateLimiterService);
-    expect(() => service.peek({ policy: 'dynamic' }, client)).toThrow(
-      new ConfigurationError(
-        'The policy "dynamic" computes its limits for each request. Pass a limit instead of the policy.',
-      ),
-    );
     expect(() => service.peek({ policy: 'planned', plan: 'internal' }, client)).toThrow(
       new ConfigurationError(
         'The policy "planned" has no limit for the plan "internal": nothing is counted.',

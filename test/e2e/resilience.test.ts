@@ -67,7 +67,12 @@ async function open(
   const app = await start(
     limited([ShopController], {
       storage,
-      resilience: resilience && { probeInterval: 20, timeout: 10_000, ...resilience },
+      resilience: resilience && {
+        probeInterval: 20,
+        timeout: 10_000,
+        startWithoutStore: false, // the start waits for its check
+        ...resilience,
+      },
       ...options,
     }),
   );
@@ -198,7 +203,7 @@ describeOverHttp('A store that is down', (start) => {
     const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
     const readOnly = 'MapCasStorage responds, but cannot count.';
     const app = await start(limited([ShopController], { storage }));
-    await app.get('/'); // the store has been checked by then
+    await until(() => app.log.warnings.length > 0, 'the store to be checked');
     expect(app.log.warnings).toEqual([`${readOnly} The application starts without it.`]);
     await expect(start(limited([ShopController], needed))).rejects.toThrow(new StorageError(readOnly));
 
@@ -207,11 +212,28 @@ describeOverHttp('A store that is down', (start) => {
     };
     const lost = 'MapCasStorage does not answer (MapCasStorage failed: wrong password).';
     const other = await start(limited([ShopController], { storage }));
-    await other.get('/');
+    await until(() => other.log.warnings.length > 0, 'the store to be checked');
     expect(other.log.warnings).toEqual([`${lost} The application starts without it.`]);
     const error: unknown = await start(limited([ShopController], needed)).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(StorageError);
     expect((error as StorageError).message).toBe(lost);
+  });
+
+  it('that fails for some calls only is logged, once per kind of error', async () => {
+    const { app, server } = await open(start);
+    let calls = 0;
+    server.interfere = (_method, key) => {
+      if (!key.includes('{ip:')) return;
+      if (++calls % 3 === 0) throw new Error(calls % 2 === 0 ? `no slot ${calls}` : 'no right');
+    };
+    for (let request = 0; request < 30; request++) await app.get('/browse');
+    await until(() => app.log.warnings.length === 2, 'both kinds to be reported');
+    for (let request = 0; request < 30; request++) await app.get('/browse');
+    await app.nest.close();
+    expect(app.log.warnings.map((line) => String(line).replace(/slot \d+/, 'slot #'))).toEqual([
+      'MapCasStorage failed: no right. Where a call fails so, this process counts alone. Further ones are not logged.',
+      'MapCasStorage failed: no slot #. Where a call fails so, this process counts alone. Further ones are not logged.',
+    ]);
   });
 
   it('does not affect the service, which also counts in this process', async () => {
@@ -243,7 +265,9 @@ describeOverHttp('With leases, a request', (start) => {
     const { app, server } = await open(start, { lease: { size: 10, maxError: 1 } });
     expect(await app.statuses(3, '/hot')).toEqual([200, 200, 200]);
     await app.nest.close();
-    const [text = ''] = [...server.entries.values()].map((entry) => entry.text);
+    const [text = ''] = [...server.entries].flatMap(([key, entry]) =>
+      key.includes('{start/') ? [] : [entry.text],
+    );
     expect(Object.values(JSON.parse(text) as Record<string, number[]>)[0]?.[1]).toBe(3);
   });
 });

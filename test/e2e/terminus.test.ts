@@ -124,7 +124,7 @@ describeOverHttp('The health check of limits', (start) => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     let checks = 0;
-    const resilience = { failureThreshold: 1, probeInterval: 3_600_000 };
+    const resilience = { failureThreshold: 1, probeInterval: 3_600_000, startWithoutStore: false };
     const app = await start(withHealth({ storage, resilience }));
     storage.check = async () => {
       checks++;

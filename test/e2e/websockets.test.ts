@@ -160,6 +160,13 @@ describeOverWebSockets('A limited message', (start) => {
     expect(peeked.remaining).toBe(1);
   });
 
+  it('is counted by limits of the module too', async () => {
+    const limits = { limits: [{ name: 'module', limits: '2/minute' }] };
+    const client = await (await start([ChatGateway], { limits })).connect();
+    expect(await client.outcomes(3, 'free')).toEqual(['free', 'free', 'refused']);
+    expect((await client.ask('say')).data).toMatchObject({ limit: { name: 'module' } });
+  });
+
   it('can be excluded, with all of its kind', async () => {
     const client = await (await start([ChatGateway], { limits: { transports: ['http'] } })).connect();
     expect(await client.outcomes(9, 'say')).toEqual(new Array(9).fill('ok'));

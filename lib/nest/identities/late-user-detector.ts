@@ -3,10 +3,10 @@ import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitabl
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
-import { onCallEnd } from '../transports/call-ends.js';
+import { onGuardsDone } from '../transports/guarded-calls.js';
 import type { EarlyLookup, IdentifiedRequest } from './identity-source.js';
 
-/** Maximum number of requests without a user that are checked again at their end. */
+/** Requests without a user that are checked again after authentication. */
 const MAX_CHECKS = 1000;
 /** Maximum number of functions that are called again because the request has a user by then. */
 const MAX_REPETITIONS = 10;
@@ -19,9 +19,9 @@ const CONSEQUENCES: Readonly<Record<EarlyLookup['option'], string>> = {
 
 /**
  * Warns once per option about a look-up that ran too early. Before authentication it returned
- * nothing, or a default; repeated at the end of a request that now has a user, it returns something
- * else. Runs at the end of HTTP requests, and of other calls where `RateLimitInterceptor` is bound.
- * Messages of microservices have no user.
+ * nothing, or a default; repeated after authentication, when the request has a user, it returns
+ * something else. Messages of microservices have no user, so any other result after the guards
+ * causes a warning.
  */
 @Injectable()
 export class LateUserDetector {
@@ -34,7 +34,7 @@ export class LateUserDetector {
   ) {}
 
   /**
-   * Repeats a look-up at the end of the request.
+   * Repeats a look-up after authentication.
    *
    * @param where the declaration whose limit was counted
    */
@@ -43,8 +43,8 @@ export class LateUserDetector {
     this.#checks++;
     quietly(() =>
       chain(this.#hasUser(request), (hasUser) => {
-        if (!hasUser)
-          onCallEnd(request.context, request.transport, () =>
+        if (hasUser !== true)
+          onGuardsDone(request.context, request.transport, () =>
             quietly(() => this.#check(request, lookup, where)),
           );
       }),
@@ -53,7 +53,7 @@ export class LateUserDetector {
 
   #check(request: IdentifiedRequest, lookup: EarlyLookup, where: string): Awaitable<void> {
     return chain(this.#hasUser(request), (hasUser) => {
-      if (!hasUser || this.#repetitions >= MAX_REPETITIONS) return;
+      if (hasUser === false || this.#repetitions >= MAX_REPETITIONS) return;
       this.#repetitions++;
       return chain(
         attempt(() => lookup.repeat()),
@@ -68,9 +68,10 @@ export class LateUserDetector {
     });
   }
 
-  #hasUser({ context, transport }: IdentifiedRequest): Awaitable<boolean> {
+  /** Returns `undefined` for a transport whose requests have no user. */
+  #hasUser({ context, transport }: IdentifiedRequest): Awaitable<boolean | undefined> {
     const request = transport.requestOf(context);
-    if (request === undefined) return false;
+    if (request === undefined) return undefined;
     if (!isNothing(request.user)) return true;
     return chain(
       attempt(() => this.options.user(request)),

@@ -79,6 +79,7 @@ export class RequestDecider {
       counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
+      ruleSet: request.ruleSet,
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);

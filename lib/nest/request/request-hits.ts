@@ -23,6 +23,8 @@ export interface CountedRequest extends IdentifiedRequest {
   /** Absent before the request has reached a handler. */
   readonly handler: RouteHandler | undefined;
   readonly policies: readonly RoutePolicy[];
+  /** The rules that were resolved for the request. */
+  readonly ruleSet: object | undefined;
   /** An object, since a request may have no plan. */
   plan: { readonly resolved: Awaitable<string | null | undefined> } | undefined;
   identities: Map<IdentitySource, Awaitable<string>> | undefined;

@@ -8,7 +8,7 @@ import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { RequestDecider } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
-import { RequestPolicies } from './request-policies.js';
+import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
 import { stateFor } from './request-state.js';
 import { throwRefusal } from './throw-refusal.js';
 
@@ -58,8 +58,8 @@ export class RequestLimiter {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<boolean> {
-    const policies = this.policies.forHandler(context, transport, phase);
-    return this.#admit(context, transport, context.getHandler(), policies);
+    const selected = this.policies.forHandler(context, transport, phase);
+    return this.#admit(context, transport, context.getHandler(), selected);
   }
 
   /** Applies the options `allow` and `deny`, before anything is counted. */
@@ -67,9 +67,9 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    selected: SelectedPolicies,
   ): Awaitable<boolean> {
-    if (!this.addresses.hasLists) return this.#count(context, transport, handler, policies);
+    if (!this.addresses.hasLists) return this.#count(context, transport, handler, selected);
     return chain(this.addresses.resolve(context, transport), (address) => {
       switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
@@ -79,7 +79,7 @@ export class RequestLimiter {
           return throwRefusal(transport, exception, exception.getResponse() as object, context);
         }
         case undefined:
-          return this.#count(context, transport, handler, policies, address);
+          return this.#count(context, transport, handler, selected, address);
       }
     });
   }
@@ -89,7 +89,7 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    { policies, ruleSet }: SelectedPolicies,
     address?: string,
   ): Awaitable<boolean> {
     if (policies.length === 0) return true;
@@ -104,6 +104,7 @@ export class RequestLimiter {
       transport,
       handler,
       policies: open,
+      ruleSet,
       address,
       addressIdentity: undefined,
       plan: undefined,

@@ -26,6 +26,8 @@ export interface RequestState {
   readonly decision: Decision | undefined;
   /** Settled once the outcome of the request is known. */
   readonly reservations: readonly Reservation[];
+  /** The rules that were resolved for the request. */
+  readonly ruleSet: object | undefined;
 }
 
 interface StateHolder {

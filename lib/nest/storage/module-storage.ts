@@ -1,18 +1,14 @@
-import { describeValue, messageOf } from '../../common/describe.js';
-import { ConfigurationError, StorageError } from '../../common/errors.js';
+import { describeValue } from '../../common/describe.js';
+import { ConfigurationError } from '../../common/errors.js';
 import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../../core/storage.js';
-import { withTimeout } from '../../common/time.js';
 import { BorrowedStorage } from '../../core/wrapped.storage.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { StoreHealth } from './store-health.js';
 import type { StoreLog } from './store-log.js';
-
-/** Timeout of the check of the store at start, in ms. */
-const STARTUP_CHECK_TIMEOUT_MS = 2000;
 
 /** Opens the storage of the options, or returns the given one. */
 export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
@@ -33,21 +29,6 @@ export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Prom
 }
 
 /**
- * Checks at start that the store can count. If it cannot, a test write gets its error message.
- *
- * @throws StorageError
- */
-export async function assertReady(store: Storage): Promise<void> {
-  try {
-    if (await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.check())) return;
-    await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.incr('start', 1));
-  } catch (cause) {
-    throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
-  }
-  throw new StorageError(`${store} responds, but cannot count.`);
-}
-
-/**
  * Creates the storage that decides requests. A storage given by the application stays open when
  * this one is closed.
  */
@@ -62,7 +43,10 @@ export function decidingStorage(
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return new ObservedStorage(owned, events);
   const deciding = resilient(owned, resilience, {
-    failed: (error) => events.publish({ type: 'error', error }),
+    failed: (error) => {
+      events.publish({ type: 'error', error });
+      log.failed(error);
+    },
     degraded: (error) => {
       health.lost();
       events.publish({ type: 'degraded', error });

@@ -36,8 +36,8 @@ export const rpcTransport: Transport = {
   },
 
   /**
-   * Returns the exception itself for an event. An event has no reply, and a flood of errors must not
-   * fill Nest's log.
+   * Returns the exception itself for an event. An event has no reply, and a flood of errors must
+   * not fill Nest's log.
    */
   async refusal(cause: HttpException, body: object, context: ExecutionContext): Promise<Error> {
     if (isEventHandler(context.getHandler())) return cause;

@@ -38,6 +38,24 @@ const byType: ReadonlyMap<string, Transport> = new Map(
   TRANSPORTS.map((transport) => [transport.type, transport]),
 );
 
+/** The types of contexts that limits of the module count by default. */
+const LIMITED_BY_MODULE: readonly string[] = [httpTransport, graphqlTransport, wsTransport].map(
+  ({ type }) => type,
+);
+
+/**
+ * Returns the types of the contexts that a function handles. It handles several if it has
+ * decorators of several transports.
+ */
+export function typesOf(handler: RouteHandler): readonly string[] {
+  return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
+}
+
+/** Returns the transport of a type of context. */
+export function transportOf(type: string): Transport {
+  return byType.get(type) ?? unknownTransport;
+}
+
 /** Returns true if a function is a handler for which Nest calls guards. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
@@ -56,7 +74,7 @@ export function routeId(controller: Type, handler: RouteHandler, modulePath = ''
 
 /** Returns the object that holds the state of a call, for a parameter decorator. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
-  const transport = byType.get(context.getType()) ?? unknownTransport;
+  const transport = transportOf(context.getType());
   return transport.callHint === undefined
     ? transport.stateHolder(context)
     : hintedCall(context, transport.callHint(context));
@@ -69,11 +87,15 @@ function firstObject(context: ExecutionContext): object | undefined {
 /** The transports by type of context. */
 @Injectable()
 export class Transports implements OnApplicationBootstrap {
+  readonly #limitedByModule: ReadonlySet<string>;
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(Warnings) private readonly warnings: Warnings,
-  ) {}
+  ) {
+    this.#limitedByModule = new Set(options.transports ?? LIMITED_BY_MODULE);
+  }
 
   /** Warns about an unknown type in the options, since it may be misspelt. */
   onApplicationBootstrap(): void {
@@ -89,7 +111,16 @@ export class Transports implements OnApplicationBootstrap {
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
-    return byType.get(type) ?? unknownTransport;
+    return transportOf(type);
+  }
+
+  /**
+   * Returns true if limits of the module count requests of a type of context. Unless the option
+   * `transports` lists them, messages of microservices and unknown types count only if they are
+   * decorated, since a broker may lose or redeliver refused messages.
+   */
+  areLimitedByModule(type: string): boolean {
+    return this.#limitedByModule.has(type);
   }
 
   /** Sends header fields, if the transport has a response for them. */

@@ -8,6 +8,7 @@ import type { RequestLike } from '../options/rate-limit.options.js';
 import type { Transport } from './transport.js';
 
 /** Metadata keys of Nest's decorators, which it does not export. */
+const GATEWAY_METADATA = 'websockets:is_gateway';
 const MESSAGE_METADATA = 'message';
 const GATEWAY_OPTIONS_METADATA = 'websockets:gateway_options';
 const PORT_METADATA = 'port';
@@ -77,6 +78,11 @@ export const wsTransport: Transport = {
     return Object.assign(new WsException({ status: 'error', ...body }), { cause });
   },
 };
+
+/** Returns true if Nest calls `handleConnection` of a class. */
+export function isGateway(target: Type): boolean {
+  return Reflect.hasMetadata(GATEWAY_METADATA, target);
+}
 
 /** Blocks messages of a connection until it is admitted, and all messages if it is not. */
 export function admit(connection: object, isAdmitted: Awaitable<boolean>): void {

@@ -39,7 +39,7 @@ export class RedisSentinelStorage extends RedisScriptStorage {
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
     const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;
     const open = (within: number): Redis => openSentinel(uri, serviceName, driverOptions, within);
-    super({ keyPrefix, clock, timeout }, open, true, false);
+    super({ keyPrefix, clock, timeout }, open, true, 'sentinel');
   }
 
   protected override primariesOf(client: RedisClient): readonly Redis[] {

@@ -55,7 +55,7 @@ export class RedisStorage extends RedisScriptStorage {
       return connection;
     };
     const owned = typeof connection === 'string' || duplicate;
-    super({ keyPrefix, clock, timeout }, open, owned, false);
+    super({ keyPrefix, clock, timeout }, open, owned, 'server');
   }
 
   protected override primariesOf(client: RedisClient): readonly Redis[] {

@@ -254,6 +254,7 @@ describe('The options of a policy', () => {
       phase: 'beforeAuth',
       plans: undefined,
       limitsFor: undefined,
+      compileLimits: undefined,
       count: undefined,
       errorMessage: undefined,
     });

@@ -98,7 +98,7 @@ describeWith('lua5.1', 'the Lua of a strategy, alone', () => {
 
   it('block: decodes, shortens, extends and encodes like the pure steps', () => {
     const probe = `
-local limit = { block = { 10000, 30000 }, period = 60000 }
+local limit = { amount = 5, block = { 10000, 30000 }, period = 60000 }
 local state = block.decode('75000 45000 0')
 print(block.blocked_until(state, limit, 20000), block.blocked_until(nil, limit, 20000))
 print(block.shorten(state, limit, 20000), block.shorten(state, limit, 10000))
@@ -110,17 +110,23 @@ local reserved = block.reserve(block.reserve(state, limit, 2, 20000), limit, 3, 
 print(block.pending(reserved, limit, 80000), block.encode(reserved, limit))
 print(block.encode(block.settle(reserved, limit, 2, 20000, 80000), limit))
 print(block.pending(block.decode('200000 0 0 80000 3 2'), limit, 139999), block.settle(nil, limit, 1, 20000, 20000))
+local low, high = { amount = 4, block = { 10000 }, period = 60000 }, { amount = 6, block = { 10000 }, period = 60000 }
+local ours = block.decode('110000 80000 1 5')
+print(block.blocked_until(ours, low, 75000), block.blocked_until(ours, limit, 75000), block.blocked_until(ours, high, 75000))
+print(block.encode(block.decode('110000 80000 1 80000 3 2 5'), limit))
 print(pcall(block.decode, 'not ours'))`;
     expect(runLua(SERVER, preludeLua, blockLua, probe)).toEqual([
       '45000\t20000',
       'false\ttrue',
       '70000 40000 0\t70000',
-      '110000 80000 1\t110000',
-      '110000 80000 0\t110000',
+      '110000 80000 1 5\t110000',
+      '110000 80000 0 5\t110000',
       '55000 25000 0\t55000',
       '5\t180000 40000 0 60000 3 2\t180000',
       '180000 40000 0 60000 3 0\t180000',
       '5\tnil',
+      '80000\t80000\t75000',
+      '200000 80000 1 80000 3 2 5\t200000',
       NOT_OURS,
     ]);
   });

@@ -3,21 +3,24 @@ import { block, type BlockRule, type BlockState } from '../../../lib/strategies/
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
+const AMOUNT = 5;
+/** The amount of a block that applies to every limit. */
+const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
 const RULE = ruleOf(1000, 10_000, 60_000);
 
 /** A limit per minute. */
 function ruleOf(...durations: number[]): BlockRule {
-  return { block: durations, period: MINUTE };
+  return { amount: AMOUNT, block: durations, period: MINUTE };
 }
 
 /** A block of a limit without reservations. */
-function blockOf(until: number, level: number): BlockState {
-  return { until, level, start: T, pending: 0, before: 0 };
+function blockOf(until: number, level: number, amount = AMOUNT): BlockState {
+  return { until, level, amount, start: T, pending: 0, before: 0 };
 }
 
-/** The stored text of a block without reservations. */
+/** The first stored numbers of a block: its end and its level. */
 function stored(state: BlockState): number[] {
-  return block.encode(state);
+  return block.encode(state).slice(0, 2);
 }
 
 describe('A block', () => {
@@ -82,7 +85,7 @@ describe('A block', () => {
 
   it('by hand ends after its time, and the next refusal uses the second duration', () => {
     const state = block.byHand(undefined, RULE, 500, T);
-    expect(state).toEqual(blockOf(T + 500, 0));
+    expect(state).toEqual(blockOf(T + 500, 0, EVERY_AMOUNT));
     expect(stored(block.commit(state, RULE, T + 500))).toEqual([T + 10_500, 1]);
   });
 
@@ -94,9 +97,34 @@ describe('A block', () => {
     expect(stored(block.commit(blockOf(T, 2), ruleOf(1000), T))).toEqual([T + 1000, 0]);
   });
 
-  it('is stored as two whole numbers and loaded again', () => {
+  it('applies to all limits except those of a larger amount', () => {
+    const state = block.commit(undefined, RULE, T);
+    const ends = [0, AMOUNT, AMOUNT + 1].map((amount) => block.blockedUntil(state, { ...RULE, amount }, T));
+    expect(ends).toEqual([T + 1000, T + 1000, T]);
+  });
+
+  it('uses the amount of the limit that refused last, and the next duration', () => {
+    const low = block.commit(undefined, RULE, T);
+    const high = block.commit(low, { ...RULE, amount: AMOUNT + 1 }, T + 10);
+    expect(block.encode(high)).toEqual([T + 10_010, 1, AMOUNT + 1]);
+    expect(block.blockedUntil(high, RULE, T + 10)).toBe(T + 10_010);
+  });
+
+  it('by hand applies to limits of every amount', () => {
+    const state = block.byHand(block.commit(undefined, RULE, T), RULE, 500, T);
+    expect(block.blockedUntil(state, { ...RULE, amount: 1_000_000 }, T)).toBe(T + 500);
+  });
+
+  it('is stored as three whole numbers and loaded again', () => {
+    const state = block.commit(undefined, RULE, T);
+    expect(block.encode(state)).toEqual([T + 1000, 0, AMOUNT]);
+    expect(block.decode(block.encode(state))).toEqual({ ...state, start: 0 });
+  });
+
+  it('that applies to every limit is stored as two whole numbers and loaded again', () => {
     const state = block.decode([T + 1000, 2]);
 
+    expect(state.amount).toBe(EVERY_AMOUNT);
     expect(block.encode(state)).toEqual([T + 1000, 2]);
     expect(block.blockedUntil(state, RULE, T)).toBe(T + 1000);
     expect(stored(block.commit(state, RULE, T + 1000))).toEqual([T + 61_000, 2]);
@@ -149,7 +177,14 @@ describe('The reservations of a limit that blocks by outcome', () => {
     const reserved = block.reserve(undefined, RULE, 2, T);
     const blocked = block.byHand(reserved, RULE, 500, T + 10);
 
-    expect(blocked).toEqual({ until: T + 510, level: 0, start: T, pending: 2, before: 0 });
+    expect(blocked).toEqual({
+      until: T + 510,
+      level: 0,
+      amount: EVERY_AMOUNT,
+      start: T,
+      pending: 2,
+      before: 0,
+    });
     expect(block.byHand(blocked, RULE, 0, T + 20)).toEqual({ ...reserved, level: 0 });
     expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);
   });
@@ -166,9 +201,9 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.pending(back, RULE, T - 5000 + 2 * MINUTE)).toBe(0);
   });
 
-  it('are stored as five whole numbers and loaded again', () => {
+  it('are stored as three more whole numbers and loaded again', () => {
     const state = block.reserve(block.commit(undefined, RULE, T), RULE, 4, T + MINUTE);
-    expect(block.encode(state)).toEqual([T + 1000, 0, T + MINUTE, 4, 0]);
+    expect(block.encode(state)).toEqual([T + 1000, 0, T + MINUTE, 4, 0, AMOUNT]);
     expect(block.decode(block.encode(state))).toEqual(state);
   });
 });

@@ -6,6 +6,8 @@ import { StoreLog } from '../../../../lib/nest/storage/store-log.js';
 import { RecordingLogger } from '../../../support/http-app.js';
 
 const LOST = 'MemoryStorage failed: no power. Until it is back, this process counts alone.';
+const FAILED =
+  'MemoryStorage failed: no power. Where a call fails so, this process counts alone. Further ones are not logged.';
 const BACK = 'MemoryStorage is back.';
 const error = new StorageError('MemoryStorage failed: no power');
 
@@ -72,6 +74,33 @@ describe('The log of the store', () => {
     jest.advanceTimersByTime(60_000);
     expect(written.warnings).toEqual([LOST]);
     expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('reports a call that fails while the store is in use, and does not repeat that when the store is lost', () => {
+    log.failed(error);
+    jest.advanceTimersByTime(2000);
+    expect(written.warnings).toEqual([FAILED]);
+    log.failed(error);
+    flap(1);
+    jest.advanceTimersByTime(2000);
+    expect(written.warnings).toEqual([FAILED, LOST]);
+  });
+
+  it('reports a store that is lost, and not the calls that failed before', () => {
+    log.failed(error);
+    flap(1);
+    log.failed(error);
+    jest.advanceTimersByTime(60_000);
+    expect(written.warnings).toEqual([LOST]);
+  });
+
+  it('does not repeat an error of the check at start', () => {
+    log.notReady(new StorageError('MemoryStorage does not answer (no power).', { cause: error }));
+    log.failed(error);
+    jest.advanceTimersByTime(60_000);
+    expect(written.warnings).toEqual([
+      'MemoryStorage does not answer (no power). The application starts without it.',
+    ]);
   });
 
   it.each([
