@@ -165,7 +165,7 @@ describeOverHttp('The identity', (start) => {
     expect(await identitiesOf(user({ username: 'ann' }))).toBe(ADDRESS);
     expect(await identitiesOf(user({ username: 'bob' }))).toBe(ADDRESS);
     expect(app.log.warnings).toEqual([
-      'The key "user" found none of id, userId, sub, _id in request.user, so the address was counted instead. Say what it is in the ' +
+      'The key "user" found none of id, userId, sub, _id in request.user, so the address was counted instead. Resolve it by the ' +
         'module\'s option "user": (request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
     const known = await open(start, 'user', { user: () => undefined });

@@ -1,4 +1,10 @@
-import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  ServiceUnavailableException,
+  type ExecutionContext,
+  type HttpException,
+} from '@nestjs/common';
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
@@ -21,12 +27,12 @@ import {
   PROBLEM_MEDIA_TYPE,
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
+import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
-import { throwRefusal } from './throw-refusal.js';
 
 /** `Retry-After` of a request that failed because of the store, in seconds. */
 const STORE_RETRY_AFTER_S = 1;
@@ -171,4 +177,16 @@ function assertText(where: string, message: unknown): string {
 function settled(call: () => Awaitable<unknown>): Awaitable<unknown> {
   const made = attempt(call);
   return isPromise(made) ? made.catch((error: unknown) => error) : made;
+}
+
+/** Throws the exception of a refusal in the form of the transport. */
+export function throwRefusal(
+  transport: Transport,
+  exception: HttpException,
+  body: object,
+  context: ExecutionContext,
+): Awaitable<never> {
+  return chain(transport.refusal(exception, body, context), (error) => {
+    throw error;
+  });
 }

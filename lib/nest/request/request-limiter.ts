@@ -6,11 +6,10 @@ import type { RoutePolicy } from '../routes/route-policy.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
-import { RequestDecider } from './request-decider.js';
+import { RequestDecider, throwRefusal } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
 import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
 import { stateFor } from './request-state.js';
-import { throwRefusal } from './throw-refusal.js';
 
 /**
  * Counts a request against all its limits in one call of the storage, and refuses it if one of them

@@ -6,8 +6,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import type { RequestLike } from '../options/rate-limit.options.js';
-import { hasClient, type NodeRequest } from './http-client.js';
-import { onHttpAnswer, type NodeResponse } from './http-answer.js';
+import { hasClient, onHttpAnswer, type NodeResponse, type NodeRequest } from './http-answer.js';
 import { joinPaths } from './join-paths.js';
 import type { RouteHandler, Transport } from './transport.js';
 
