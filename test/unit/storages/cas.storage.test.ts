@@ -294,7 +294,7 @@ describe('the stored text', () => {
     const end = clock.now() + HOUR;
     expect(stored()).toEqual({
       [limit.digest]: [end, 1, end],
-      [`${limit.digest}!`]: [clock.now() + MINUTE + 2 * HOUR, clock.now() + MINUTE, 0],
+      [`${limit.digest}!`]: [clock.now() + MINUTE + 2 * HOUR, clock.now() + MINUTE, 0, 1],
     });
   });
 
