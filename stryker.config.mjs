@@ -1,20 +1,16 @@
-/** The folder that `scripts/mutation.mjs` asks for. */
+/** The folder that `scripts/mutation.mjs` runs. */
 const folder = process.env.MUTATED;
 const report = `coverage/mutation/${folder}`;
 
 export default {
-  mutate: [
-    `lib/${folder}/**/*.ts`,
-    // Text for other engines: the conformance suite tries it there.
-    '!lib/strategies/**/*{.lua,.mongo,lua-strategy,mongo-strategy}.ts',
-  ],
+  mutate: [`lib/${folder}/**/*.ts`],
   testRunner: 'jest',
-  // Native ES modules, as the tests have them.
+  // Native ES modules, as in the tests.
   testRunnerNodeArgs: ['--experimental-vm-modules'],
-  // A mutant's tests are known: they need not be looked for in what imports what, which takes longer than they do.
+  // The configuration lists a mutant's tests; searching imports for them takes longer than running them.
   jest: { configFile: 'jest.mutation.config.mjs', enableFindRelatedTests: false },
   coverageAnalysis: 'perTest',
-  // What runs once, as a module is loaded, would be tried with every test; what runs in tests as well is tried there.
+  // A mutant of code that runs while a module is loaded would run with every test.
   ignoreStatic: true,
   concurrency: 2,
   // Jest keeps the modules of every run.

@@ -25,9 +25,7 @@ const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
     'DecidingStorage',
-    'IdentitySources',
-    'Plans',
-    'PolicyDirectory',
+    'ReferencedHits',
     'RateLimitEvents',
     'RequestLimiter',
     'Reservations',
@@ -42,7 +40,7 @@ const unnamed = {
   ],
   etcd: ['RecordStorage', 'Decide'],
   postgresql: ['ServerStorage'], // to others, a `Storage`
-  redis: ['RedisScriptStorage'], // what the three have in common; to others, a `Storage`
+  redis: ['RedisClient', 'RedisScriptStorage'], // what the three have in common; to others, a `Storage`
   terminus: ['StoreHealth'], // injected
 };
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** Folders of pure functions, each tried with its own tests: `npm run mutation`, or `npm run mutation -- limits` for some. */
+/** Folders of pure functions, each run with its own tests: `npm run mutation`, or `npm run mutation -- notation` for one. */
 const FOLDERS = ['notation', 'strategies', 'policies', 'http'];
 
 const asked = process.argv.slice(2);
@@ -9,7 +9,7 @@ const folders = asked.filter((argument) => !argument.startsWith('-'));
 
 const failed = (folders.length > 0 ? folders : FOLDERS).filter((folder) => {
   const { status } = spawnSync('npx', ['--no-install', 'stryker', 'run', ...options], {
-    // A mutant need not meet a property as often as the library itself.
+    // Fewer runs of each property per mutant than in the suite.
     env: { ...process.env, MUTATED: folder, PROPERTY_RUNS: '25' },
     stdio: 'inherit',
   });

@@ -1,4 +1,7 @@
-/** A value or a promise of it. A memory storage returns values, others promises; `await` handles both. */
+/**
+ * A value or a promise of it. A memory storage returns values, other storages return promises;
+ * `await` handles both.
+ */
 export type Awaitable<T> = T | Promise<T>;
 
 export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
@@ -10,7 +13,7 @@ export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value);
 }
 
-/** `Promise.all` that returns synchronously if no element is a promise. */
+/** Works as `Promise.all`, but returns synchronously if no element is a promise. */
 export function all<T>(values: readonly Awaitable<T>[]): Awaitable<T[]> {
   return values.some(isPromise) ? Promise.all(values) : (values as T[]);
 }

@@ -1,11 +1,12 @@
-/** A map of texts that holds so much at most: for more, what was set longest ago is forgotten. */
+/** A map with a maximum total weight. When it is exceeded, the entries that were set first are dropped. */
 export class BoundedMap<Value> {
   readonly #values = new Map<string, Value>();
   #weight = 0;
 
   /**
-   * @param max what all values may weigh together
-   * @param weigh what one of them weighs, always the same. Default: 1, so that `max` is how many there may be
+   * @param max maximum total weight
+   * @param weigh returns the weight of a value, always the same for one value. Default: 1, so that
+   *   `max` is a number of entries
    */
   constructor(
     private readonly max: number,
@@ -16,7 +17,7 @@ export class BoundedMap<Value> {
     return this.#values.get(key);
   }
 
-  /** What is remembered of a text; made now where it is not. Nothing is remembered of what `make` throws. */
+  /** Returns the value of a key, and makes and stores it if it is missing. Nothing is stored if `make` throws. */
   getOrMake(key: string, make: (key: string) => Value): Value {
     const known = this.#values.get(key);
     if (known !== undefined) return known;
@@ -26,22 +27,22 @@ export class BoundedMap<Value> {
   }
 
   /**
-   * Sets a value, which is the newest then.
+   * Sets a value as the newest.
    *
-   * @returns what is forgotten for it
+   * @returns the values that were dropped to make room
    */
   set(key: string, value: Value): readonly Value[] {
     this.delete(key);
     this.#values.set(key, value);
     this.#weight += this.weigh(value);
     if (this.#weight <= this.max) return NONE;
-    const forgotten: Value[] = [];
+    const dropped: Value[] = [];
     for (const [oldest, old] of this.#values) {
       if (this.#weight <= this.max) break;
       this.delete(oldest);
-      forgotten.push(old);
+      dropped.push(old);
     }
-    return forgotten;
+    return dropped;
   }
 
   delete(key: string): void {
@@ -49,7 +50,7 @@ export class BoundedMap<Value> {
     if (value !== undefined && this.#values.delete(key)) this.#weight -= this.weigh(value);
   }
 
-  /** @returns what was remembered */
+  /** @returns the values that were removed */
   clear(): readonly Value[] {
     const all = [...this.#values.values()];
     this.#values.clear();

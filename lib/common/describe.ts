@@ -6,8 +6,8 @@ const MAX_MESSAGE_LENGTH = 2000;
 const MAX_NAME_LENGTH = 60;
 
 /**
- * Characters that could forge a log line, colour it, reverse it or stay invisible: control and format characters, line
- * separators, lone surrogates.
+ * Characters that could forge a log line, colour it, reverse it or stay invisible: control and
+ * format characters, line separators, lone surrogates.
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 /** Secret query parameters of a URI. */
@@ -35,8 +35,8 @@ export function describeValue(value: unknown): string {
 }
 
 /**
- * Formats a text for a message: quoted, on one line, without the credentials of URIs, and shortened with its length if it is
- * long.
+ * Formats a text for a message: quoted, on one line, without the credentials of URIs, and shortened
+ * with its length if it is long.
  */
 export function quote(text: string): string {
   const shown = withoutCredentials(text);
@@ -58,7 +58,7 @@ function describeObject(value: object): string {
   return isArray === true ? 'an array' : `an object (${nameOf(() => value.constructor.name) || 'Object'})`;
 }
 
-/** Reads a name that may be of any type and length. */
+/** Returns a name, shortened if it is long; empty if it is not a string. */
 function nameOf(read: () => unknown): string {
   const name = attempt(read);
   if (typeof name !== 'string') return '';

@@ -1,4 +1,5 @@
 import { quote } from './describe.js';
+import { INSPECT } from './inspection.js';
 
 /** Codes of all errors of this library; `docs/errors.md` explains each and its fix. */
 export type RateLimitErrorCode =
@@ -25,7 +26,10 @@ export abstract class RateLimitError extends Error {
   }
 }
 
-/** A limit could not be parsed. Carries the input, the zero-based position at which parsing stopped, and what was expected there. */
+/**
+ * A limit could not be parsed. Carries the input, the zero-based position at which parsing stopped,
+ * and what was expected there.
+ */
 export class RateLimitParseError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_PARSE';
 
@@ -80,9 +84,29 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error ? (error as { code?: unknown }).code : undefined;
 }
 
-/** A function of the application (`key`, `cost`, `skip`, …) threw or returned an invalid value; `cause` holds what it threw. */
+/**
+ * A function of the application (`key`, `cost`, `skip`, …) threw or returned an invalid value;
+ * `cause` holds what it threw.
+ */
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
+
+  /** Its stack is the line of the function that failed: one request may log it, and many requests may fail so. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    const { stack = '' } = options?.cause instanceof Error ? options.cause : {};
+    const frame = /\n {4}at .*/.exec(stack)?.[0] ?? '';
+    Object.defineProperty(this, 'stack', {
+      value: `${this.name}: ${message}${frame}`,
+      configurable: true,
+      writable: true,
+    });
+  }
+
+  /** @internal Shows the stack without the cause's. */
+  [INSPECT](): string {
+    return String(this.stack);
+  }
 }
 
 /** The wait would have exceeded `maxWait`; nothing was taken. */
@@ -90,7 +114,8 @@ export class WaitTimeoutError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_WAIT';
 
   /**
-   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if unknown because others are ahead
+   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if
+   *   unknown because others are ahead
    * @param maxWait ms
    */
   constructor(

@@ -1,36 +1,48 @@
 import { createHash } from 'node:crypto';
 import { describeValue } from './describe.js';
 
-/** Identities longer than this are hashed, so that no client can make keys long. */
+/** Longest identity in characters. A longer one is hashed, so that no client can make long keys. */
 const MAX_IDENTITY_LENGTH = 128;
 
-/** Joins the parts of an identity of several; no part holds it. */
+/** Separates the parts of a joined identity. It is percent-encoded in each part. */
 const SEPARATOR = '/';
 
 /**
- * The bucket of an identity. Its type is part of it, so that the user `1.2.3.4` is not the address 1.2.3.4.
+ * Returns the identity of a client. It includes the type, so that the user `1.2.3.4` is not the
+ * address 1.2.3.4.
  *
  * @param type such as `'ip'` or `'user'`
  * @throws TypeError when the value is not a string
  */
 export function identityOf(type: string, value: string): string {
-  // What is long is long encoded, too.
+  // Encoding never shortens a value.
   if (typeof value === 'string' && value.length > MAX_IDENTITY_LENGTH) return hashedIdentity(type, value);
   const encoded = encodeIdentifier(value);
   return encoded.length <= MAX_IDENTITY_LENGTH ? `${type}:${encoded}` : hashedIdentity(type, value);
 }
 
-/** The bucket of an identity that no store may get to know. */
+/** Returns the identity of a client as a hash, for values that must not be stored. */
 export function hashedIdentity(type: string, value: string): string {
   return `${type}#:${digest(value)}`;
 }
 
-/** The bucket of an identity of several parts: of a user within a tenant, for example. */
+/** Marks a digest of a whole identity. No encoded identifier begins so: a `%` in one is followed by hex digits. */
+const WHOLE = '%#:';
+
+/**
+ * Returns an identity unchanged, or its digest if it is longer than 128 characters. For identities without a type, which
+ * {@link identityOf} does not bound: those of limiters and of the per-key methods.
+ */
+export function boundedIdentity(identity: string): string {
+  return identity.length <= MAX_IDENTITY_LENGTH ? identity : WHOLE + digest(identity);
+}
+
+/** Returns the identity of several parts, for example of a user within a tenant. */
 export function joinIdentities(identities: readonly string[]): string {
   return identities.join(SEPARATOR);
 }
 
-/** Of UTF-16, since UTF-8 has one replacement for every lone surrogate. */
+/** Hashes the UTF-16 code units, since UTF-8 encodes every lone surrogate as the same replacement. */
 function digest(value: string): string {
   return createHash('sha256').update(value, 'utf16le').digest('base64url');
 }
@@ -39,8 +51,9 @@ const UNSAFE = /[%/{}\p{Cc}\p{Cs}]/u;
 const EVERY_UNSAFE = /[%/{}\p{Cc}\p{Cs}]/gu;
 
 /**
- * Makes an identifier safe to stand inside a key: `%`, `/`, `{`, `}`, control characters and lone surrogates are
- * percent-encoded, so two different identities never share a key and none can choose its cluster slot.
+ * Percent-encodes `%`, `/`, `{`, `}`, control characters and lone surrogates, so that an identifier
+ * is safe inside a key. Two different identities never share a key, and no client can choose its
+ * cluster slot.
  *
  * @throws TypeError when the identifier is not a string.
  */

@@ -1,9 +1,9 @@
 import { describeValue } from './describe.js';
 import { ConfigurationError, StorageError } from './errors.js';
-import { unlessGivenUp } from './give-up.js';
+import { withCancellation } from './cancellation.js';
 
 /**
- * Where the library reads the time.
+ * The source of the current time.
  *
  * @example
  * ```ts
@@ -18,16 +18,16 @@ export interface Clock {
   now(): number;
 }
 
-/** Ms that a timer can wait for; what is more, it takes for none at all. */
+/** Longest delay that `setTimeout` accepts, in ms. A longer one fires immediately. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** The clock of the machine. */
+/** Reads the machine's clock. */
 export const systemClock: Clock = { now: () => Date.now() };
 
-/** Ms that a call may take unless the options say otherwise: long for a store that is well, short for whoever waits. */
+/** Default timeout of a call, in ms: long for a healthy store, short for a waiting client. */
 export const DEFAULT_TIMEOUT_MS = 1000;
 
-/** Refuses a timeout that is none. */
+/** Throws a `ConfigurationError` unless the timeout is a whole number of ms that a timer accepts. */
 export function assertTimeout(storage: string, timeout: unknown): asserts timeout is number {
   if (Number.isSafeInteger(timeout) && (timeout as number) >= 1 && (timeout as number) <= MAX_TIMER_MS)
     return;
@@ -36,42 +36,43 @@ export function assertTimeout(storage: string, timeout: unknown): asserts timeou
   );
 }
 
-/** What a call fails with that waited for others until its time was over. */
+/** Returns the error of a call that timed out while it waited for earlier calls. */
 export function queueTimeoutError(storage: string, timeout: number): StorageError {
   return new StorageError(`${storage} found no turn within ${timeout} ms and counted nothing.`);
 }
 
 /**
- * Calls back when a time is over. As much later as the timer was late: this process was busy then, and answers that have arrived
- * are read before anything is called late.
+ * Calls back when a deadline has passed. If the timer fires late because the process was busy, the
+ * callback is delayed by as much again, so that replies that have already arrived are read first.
  *
- * @param end by `performance.now()`
- * @returns how to call it off
+ * @param end the deadline, by `performance.now()`
+ * @returns a function that clears the timer
  */
-export function afterTime(end: number, then: () => void): () => void {
+export function startDeadline(end: number, onExpired: () => void): () => void {
   const wait = (ms: number, next: () => void): NodeJS.Timeout => setTimeout(next, Math.min(ms, MAX_TIMER_MS));
   let timer = wait(end - performance.now(), () => {
-    timer = wait(performance.now() - end, then);
+    timer = wait(performance.now() - end, onExpired);
   });
   return () => clearTimeout(timer);
 }
 
 /**
- * What a call answers, unless it takes too long: then it is told so, and goes on unheard.
+ * Returns the result of a call, or rejects when the timeout is over. The signal is aborted then,
+ * and a late result is ignored.
  *
- * @param timeout ms that it may take
- * @param since when that began, by `performance.now()`
+ * @param timeout ms
+ * @param since start of the timeout, by `performance.now()`. Default: now
  */
 export function withTimeout<T>(
   timeout: number,
-  call: (late: AbortSignal) => Promise<T>,
+  call: (signal: AbortSignal) => Promise<T>,
   since = performance.now(),
 ): Promise<T> {
-  const late = new AbortController();
-  return unlessGivenUp(call(late.signal), (giveUp) =>
-    afterTime(since + timeout, () => {
-      late.abort(new Error(`no answer within ${timeout} ms`));
-      giveUp(late.signal.reason);
+  const controller = new AbortController();
+  return withCancellation(call(controller.signal), (cancel) =>
+    startDeadline(since + timeout, () => {
+      controller.abort(new Error(`no answer within ${timeout} ms`));
+      cancel(controller.signal.reason);
     }),
   );
 }

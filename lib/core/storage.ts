@@ -2,27 +2,37 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/time.js';
 import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
+import { boundedIdentity } from '../common/identity.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Settlement, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
+import { shownByName } from '../common/inspection.js';
 
 /** Options of every storage. */
 export interface StorageOptions {
-  /** Begins every key on a shared server, and is all that `reset()` deletes. Default: `'nestjs-limits'`. */
+  /**
+   * Prefix of every key on a shared server. `reset()` deletes only keys with this prefix. Default:
+   * `'nestjs-limits'`.
+   */
   keyPrefix?: string | undefined;
-  /** Where the time is read. Default: the server's clock where it has one, else this machine's. */
+  /**
+   * The clock to count by. Default: the server's clock if the store has one, else this machine's.
+   */
   clock?: Clock | undefined;
 }
 
-/** What the moving window needs of a storage, as in the Python library `limits`. Every {@link Storage} has it. */
+/**
+ * The methods of a storage for moving windows, as in the Python library `limits`. Every
+ * {@link Storage} has them.
+ */
 export interface MovingWindowSupport {
   /**
-   * Takes an entry in a moving window if it fits.
+   * Adds an entry to a moving window if it fits. Returns true if it was added.
    *
    * @param limit units allowed
    * @param expiry length of the window in seconds
-   * @param options `cost` (default 1), and `noAdd` to look without taking
+   * @param options `cost` (default 1), and `noAdd` to check without adding
    */
   acquireEntry(
     key: string,
@@ -31,30 +41,35 @@ export interface MovingWindowSupport {
     options?: { cost?: number | undefined; noAdd?: boolean | undefined },
   ): Awaitable<boolean>;
   /**
-   * Epoch ms of the oldest counted entry (now, if there is none) and the units that count. `expiry` is in seconds; `limit`
-   * is there as in the Python library and changes nothing.
+   * Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that
+   * count. `expiry` is in seconds. `limit` is part of the Python library's signature and has no
+   * effect.
    */
   getMovingWindow(key: string, limit: number, expiry: number): Awaitable<[start: number, count: number]>;
-  /** The units that count in a moving window. `expiry` is in seconds. */
+  /** Returns the units that count in a moving window. `expiry` is in seconds. */
   getNumAcquired(key: string, expiry: number): Awaitable<number>;
 }
 
 /**
- * Where limits are counted. A storage takes batches: every limit of a request in one call, all or none, against one
- * reading of one clock.
+ * Base class of storages, which count limits. A storage consumes batches: every limit of a request
+ * in one call, all or none, at one reading of one clock.
  *
- * Extend {@link CasStorage} rather than this class if your store can read and compare-and-set: it brings every strategy.
- * The conformance suite in `nestjs-limits/testing` tells whether a storage keeps this contract.
+ * Extend {@link CasStorage} instead of this class if your store supports compare-and-set: it
+ * implements every strategy. The conformance suite in `nestjs-limits/testing` tests this contract.
  *
- * Every method may throw, or reject with, a `StorageError` when the store fails; `check` never does. A closed storage
- * answers everything but `check` and `close` with a `StorageError`.
+ * Every method except `check` may throw, or reject with, a `StorageError` when the store fails.
+ * After `close`, every method except `check` and `close` throws one.
  */
+@shownByName
 export abstract class Storage implements MovingWindowSupport {
-  /** What it can do; never changes. */
+  /** The features of the storage. They never change. */
   abstract readonly capabilities: StorageCapabilities;
-  /** Begins every key on a shared server. */
+  /** Prefix of every key on a shared server. */
   readonly keyPrefix: string;
-  /** Where the time is read, but for storages that read their server's unless they are given one. */
+  /**
+   * The clock to count by. A storage that counts by its server's clock uses it only if the options
+   * have one.
+   */
   protected readonly clock: Clock;
 
   constructor({ keyPrefix = 'nestjs-limits', clock = systemClock }: StorageOptions = {}) {
@@ -67,30 +82,43 @@ export abstract class Storage implements MovingWindowSupport {
     this.clock = clock;
   }
 
-  /** Takes the cost of every hit, or of none if an enforced limit refuses. An attempt moves every open elastic end. */
+  /**
+   * Consumes the cost of every hit, or of none if an enforced limit refuses. Allowed or refused,
+   * extends open elastic windows.
+   */
   abstract consume(batch: readonly Hit[]): Awaitable<BatchResult>;
-  /** Says what `consume` would answer now; changes nothing. */
+  /** Returns the result that `consume` would return now. Changes nothing. */
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
   /**
-   * Makes hits count their actual cost, where the window or entry that counts them has not ended. More than the limit is charged.
-   * Returns one outcome per settlement, in order, with the cost and window that the hit has afterwards.
+   * Settles hits to their actual cost, if the window or entry that counts them has not ended.
+   * Charges even above the limit. Returns one outcome per settlement, in order, with the new cost
+   * and window of the hit.
    */
   abstract settle(settlements: readonly Settlement[]): Awaitable<BatchResult>;
-  /** Sets and lifts blocks of limits that have some; what was counted stays. */
+  /** Sets and lifts blocks, on limits with the `block` option. Counts are kept. */
   abstract block(blocks: readonly Block[]): Awaitable<void>;
-  /** Forgets cells, their blocks included. */
+  /** Removes cells and their blocks. */
   abstract remove(cells: readonly Cell[]): Awaitable<void>;
-  /** Whether the store can count, within its deadline: one that answers, but takes no writes, cannot. Never throws. */
+  /**
+   * Returns true if the store can count within its timeout. A store that responds but rejects
+   * writes cannot. Never throws.
+   */
   abstract check(): Awaitable<boolean>;
-  /** Forgets everything under our prefix; returns how many records that were. */
+  /** Removes all records under the key prefix. Returns their number. */
   abstract reset(): Awaitable<number>;
-  /** Lets go of what this storage opened itself. Idempotent. */
+  /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 
-  /** Begins its connection anew, where it has opened one itself: called while the store does not answer. Never throws. */
+  /**
+   * Replaces a connection that this storage opened. Called while the store does not respond. Never
+   * throws.
+   */
   reconnect(): void {}
 
-  /** Forgets what is counted under a key that `RateLimitItem.keyFor` made, or that `incr` or `acquireEntry` was given. */
+  /**
+   * Removes the counts of a key that was made by `RateLimitItem.keyFor`, or passed to `incr` or
+   * `acquireEntry`.
+   */
   clear(key: string): Awaitable<void> {
     return this.remove(strategyNames.map((strategy) => cellOf(key, strategy, 1, MAX_PERIOD_MS)));
   }
@@ -99,7 +127,7 @@ export abstract class Storage implements MovingWindowSupport {
    * Adds to a key's counter and returns its new value.
    *
    * @param expiry length of the window in seconds
-   * @param elasticExpiry whether each hit starts the window's period anew
+   * @param elasticExpiry true if each hit restarts the window's period
    */
   incr(key: string, expiry: number, elasticExpiry = false, amount = 1): Awaitable<number> {
     const strategy = elasticExpiry ? 'fixed-window-elastic-expiry' : 'fixed-window';
@@ -107,12 +135,12 @@ export abstract class Storage implements MovingWindowSupport {
     return chain(this.consume([{ ...cell, cost: amount }]), (result) => used(onlyOutcome(result)));
   }
 
-  /** The value of a key's counter; 0 when nothing is counted. */
+  /** Returns the value of a key's counter; 0 if there is none. */
   get(key: string): Awaitable<number> {
     return chain(this.#peekCounters(key), (outcomes) => Math.max(...outcomes.map(used)));
   }
 
-  /** Epoch seconds at which a key's counter ends; now, when nothing is counted. */
+  /** Returns the epoch seconds at which a key's counter expires; now if there is none. */
   getExpiry(key: string): Awaitable<number> {
     return chain(
       this.#peekCounters(key),
@@ -143,7 +171,7 @@ export abstract class Storage implements MovingWindowSupport {
     return chain(this.getMovingWindow(key, 0, expiry), ([, count]) => count);
   }
 
-  /** Shows neither credentials nor options. */
+  /** Returns the name of the class, without credentials and options. */
   toString(): string {
     return this.constructor.name;
   }
@@ -157,7 +185,7 @@ export abstract class Storage implements MovingWindowSupport {
   }
 }
 
-/** The strategies that `incr` counts by. */
+/** The strategies that `incr` counts with. */
 const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 
 const STORAGE_METHODS = [
@@ -172,7 +200,7 @@ const STORAGE_METHODS = [
   'reconnect',
 ] as const satisfies readonly (keyof Storage)[];
 
-/** Whether a value is a storage, made by whichever copy of this package. */
+/** Returns true for a storage, also one from another copy of this package. */
 export function isStorage(value: unknown): value is Storage {
   return STORAGE_METHODS.every(
     (method) => typeof (value as Record<string, unknown> | null | undefined)?.[method] === 'function',
@@ -180,7 +208,7 @@ export function isStorage(value: unknown): value is Storage {
 }
 
 /**
- * Refuses a limit that a storage cannot keep.
+ * Checks that a storage supports a limit.
  *
  * @throws ConfigurationError naming the limit and the storage
  */
@@ -188,7 +216,7 @@ export function assertSupported(storage: Storage, limit: Limit): void {
   const { strategies, maxMovingWindow } = storage.capabilities;
   if (!strategies.includes(limit.strategy)) {
     throw new ConfigurationError(
-      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" asks for. It has: ${strategies.join(', ')}.`,
+      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" requires. It has: ${strategies.join(', ')}.`,
     );
   }
   if (limit.strategy === 'moving-window' && limit.amount > maxMovingWindow) {
@@ -199,34 +227,58 @@ export function assertSupported(storage: Storage, limit: Limit): void {
   }
 }
 
-/** What every storage throws once it is closed. */
+/** Returns the error that every storage throws after `close`. */
 export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
 }
 
-/** What a storage throws for what its store or driver has thrown. */
-export function failureOf(storage: Storage, cause: unknown): RateLimitError {
-  return isRateLimitError(cause)
-    ? cause
-    : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
+/**
+ * Converts an error of a store or driver to the error that the storage throws.
+ *
+ * @param remedy what to change, for a permanent error
+ */
+export function failureOf(storage: Storage, cause: unknown, remedy?: string): RateLimitError {
+  if (isRateLimitError(cause)) return cause;
+  return new StorageError(`${storage} failed: ${withRemedy(messageOf(cause), remedy)}`, { cause });
 }
 
-/** More than anybody counts, and far enough from 2^53 for every driver to read it exactly. */
+/** Appends a remedy to the message of an error. */
+export function withRemedy(message: string, remedy: string | undefined): string {
+  if (remedy === undefined) return message;
+  return `${message}${message.endsWith('.') ? '' : '.'} ${remedy}`;
+}
+
+/** An amount that no counter reaches, small enough for every driver to read exactly. */
 const UNLIMITED = 2 ** 50;
 
-/** Long enough for any window, and still exact when added to the time. */
+/** Longer than any window, and still exact when added to the time. */
 const MAX_PERIOD_MS = 2 ** 52;
 
-/** The cell that a key of the per-key methods means: the one of the item that made it, if `keyFor` did. */
+/**
+ * Splits a key made by `keyFor` into identity and item. The item has at most 16 digits twice, and
+ * 80 letters.
+ */
+const ITEM_KEY = /^(.*)\/(\d{1,16}\/\d{1,16}\/[a-z]{1,80})$/s;
+
+/**
+ * Returns the cell of a key of the per-key methods. A key made by `keyFor` has the cell of its
+ * item.
+ */
 function cellOf(key: string, strategy: StrategyName, amount: number, period: number): Cell {
-  const [, identity = key, item = ''] = /^(.*)\/(\d+\/\d+\/[a-z]+)$/s.exec(key) ?? [];
+  const [, identity = key, item = ''] = ITEM_KEY.exec(key) ?? [];
   return {
-    identity,
-    limit: createLimit({ id: itemLimitId(item, strategy), name: key, strategy, amount, period }),
+    identity: boundedIdentity(identity),
+    limit: createLimit({
+      id: itemLimitId(item, strategy),
+      name: boundedIdentity(key),
+      strategy,
+      amount,
+      period,
+    }),
   };
 }
 
-/** The id of a bare item's cell within its bucket. */
+/** Returns the id of the limit that counts an item by a strategy. */
 export function itemLimitId(cell: string, strategy: StrategyName): string {
   return `${cell}:${strategy}`;
 }
@@ -239,10 +291,9 @@ function used(outcome: Outcome): number {
   return outcome.limit.amount - outcome.remaining;
 }
 
-/** What became of a batch of one hit. */
+/** Returns the outcome of a batch with a single hit. */
 export function onlyOutcome({ outcomes }: BatchResult): Outcome {
   const [outcome] = outcomes;
-  if (outcome === undefined)
-    throw new StorageError('The storage answered a batch of one hit with no outcome.');
+  if (outcome === undefined) throw new StorageError('The storage returned no outcome for a hit.');
   return outcome;
 }

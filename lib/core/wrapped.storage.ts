@@ -2,7 +2,10 @@ import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
 import { Storage } from './storage.js';
 
-/** A storage in front of another one, which answers whatever this one does not answer itself. */
+/**
+ * Base class of a storage in front of another one. Every method that it does not override calls the
+ * inner storage.
+ */
 export abstract class WrappedStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
 
@@ -47,13 +50,13 @@ export abstract class WrappedStorage extends Storage {
     this.inner.reconnect();
   }
 
-  /** What is wrapped is what people know. */
+  /** Returns the name of the inner storage, which users know. */
   override toString(): string {
     return String(this.inner);
   }
 }
 
-/** A storage of somebody else's, who closes it. */
+/** A storage that its owner closes. `close` does nothing. */
 export class BorrowedStorage extends WrappedStorage {
   override close(): void {}
 }

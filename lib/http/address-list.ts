@@ -1,15 +1,16 @@
 import { BlockList, isIP } from 'node:net';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
+import { listedAddresses } from './client-address.js';
 
-/** Addresses and networks. An IPv4 address is found also where it is mapped into IPv6. */
+/** A list of addresses and networks. An IPv4 address also matches in the IPv6 forms that carry it. */
 export class AddressList {
   readonly #list = new BlockList();
 
   /**
    * @param option names the list in errors
    * @param networks such as `'10.0.0.0/8'`, `'2001:db8::/32'` or `'203.0.113.7'`
-   * @throws ConfigurationError naming what is no address or network
+   * @throws ConfigurationError naming the entry that is not an address or network
    */
   constructor(option: string, networks: readonly string[]) {
     for (const network of networks) {
@@ -24,11 +25,12 @@ export class AddressList {
     }
   }
 
-  /** @param address as a socket or a proxy gives it; what is no address is in no list */
+  /** @param address as a socket or a proxy gives it; a text that is not an address is in no list */
   has(address: string): boolean {
-    const family = isIP(address);
-    // An address may have a zone that the list cannot read.
-    return family !== 0 && this.#list.check(address.replace(/%.*$/, ''), family === 4 ? 'ipv4' : 'ipv6');
+    return listedAddresses(address).some((listed) => {
+      const family = isIP(listed);
+      return family !== 0 && this.#list.check(listed, family === 4 ? 'ipv4' : 'ipv6');
+    });
   }
 
   #add(network: string): void {

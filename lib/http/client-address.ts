@@ -1,51 +1,98 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** Bits of an IPv6 address that name a client: what a provider gives to one subscriber. */
+/** Bits of an IPv6 address that identify a client: the network that a provider assigns to one subscriber. */
 export const DEFAULT_IPV6_PREFIX = 64;
 
 const BITS_PER_PART = 16;
 
-/** How a server that listens on both protocols sees a client of IPv4. */
+/** Prefix of IPv4 addresses on a socket that accepts both protocols. */
 const IPV4_MAPPED = '::ffff:';
 
-/** An address as some proxies forward it: with the client's port, and in brackets if it is of IPv6. */
+/** An address as some proxies forward it: with the client's port, and in brackets if it is an IPv6 address. */
 const FORWARDED = /^(?:\[(.+)\]|(\d+(?:\.\d+){3}))(?::\d+)?$/;
 
 /**
- * The address without what does not belong to it: a port, brackets, a zone, the mapping of IPv4 into IPv6
- * (`::ffff:203.0.113.7` is `203.0.113.7`). What is no address is returned as it is.
+ * Returns the address without port, brackets and zone, and the IPv4 address that an IPv6 address
+ * carries: `::ffff:203.0.113.7`, `64:ff9b::cb00:7107` and `2002:cb00:7107::1` become `203.0.113.7`.
+ * Returns any other text unchanged.
  */
 export function bareAddress(address: string): string {
+  const bare = unwrapped(readAddress(address));
+  return typeof bare === 'string' ? bare : textOf(bare);
+}
+
+/** Returns true if a text is an address, in any form that {@link bareAddress} reads. */
+export function isAddress(text: string): boolean {
+  return isIP(bareAddress(text)) !== 0;
+}
+
+/** Returns the addresses that a list may name a client by: its bare address, and the IPv6 address that carries an IPv4 one. */
+export function listedAddresses(address: string): string[] {
   const read = readAddress(address);
-  return typeof read === 'string' ? read : read.parts.map((part) => part.toString(16)).join(':');
+  const bare = bareAddress(address);
+  return typeof read === 'string' || read.isIPv4MappedAddress() || bare === textOf(read)
+    ? [bare]
+    : [bare, textOf(read)];
 }
 
 /**
- * The part of an address that a client cannot choose: an IPv4 address as it is, of an IPv6 address its network
- * (`2001:db8:1:2::/64`). What is no address is returned as it is.
+ * Returns the part of an address that a client cannot choose: an IPv4 address, or the network of an
+ * IPv6 address (`2001:db8:1:2::/64`). Returns any other text unchanged.
  *
- * @param ipv6Prefix bits that name the network, 32 to 128
+ * @param ipv6Prefix bits of the network, 32 to 128
  */
 export function clientNetwork(address: string, ipv6Prefix = DEFAULT_IPV6_PREFIX): string {
-  const read = readAddress(address);
-  if (typeof read === 'string') return read;
-  const named = read.parts.slice(0, Math.ceil(ipv6Prefix / BITS_PER_PART));
+  const bare = unwrapped(readAddress(address));
+  if (typeof bare === 'string') return bare;
+  const named = bare.parts.slice(0, Math.ceil(ipv6Prefix / BITS_PER_PART));
   const network = named.map((part, index) => {
     const open = Math.max(0, (index + 1) * BITS_PER_PART - ipv6Prefix);
     return ((part >> open) << open).toString(16);
   });
-  return `${network.join(':')}${named.length < read.parts.length ? '::' : ''}/${ipv6Prefix}`;
+  return `${network.join(':')}${named.length < bare.parts.length ? '::' : ''}/${ipv6Prefix}`;
 }
 
-/** An IPv6 address in its parts; of IPv4, and what is no address, the text. */
+/** Parses an IPv6 address; returns any other text, without the port of an IPv4 address. */
 function readAddress(address: string): string | ipaddr.IPv6 {
   if (!address.includes(':')) return address;
   const mapped = address.startsWith(IPV4_MAPPED) ? address.slice(IPV4_MAPPED.length) : '';
-  if (isIPv4(mapped)) return mapped; // by far the most frequent form, told without parsing
+  if (isIPv4(mapped)) return mapped; // by far the most frequent form, and it needs no parsing
   const [, ipv6 = address, ipv4] = FORWARDED.exec(address) ?? [];
   if (ipv4 !== undefined) return ipv4;
   if (!isIPv6(ipv6)) return address;
-  const parsed = ipaddr.IPv6.parse(ipv6.replace(/%.*$/, '')); // it cannot read every zone
-  return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed;
+  return ipaddr.IPv6.parse(ipv6.replace(/%.*$/, '')); // the parser rejects some zones
+}
+
+function unwrapped(address: string | ipaddr.IPv6): string | ipaddr.IPv6 {
+  return typeof address === 'string' ? address : (ipv4In(address) ?? address);
+}
+
+/** Prefixes of addresses whose last 32 bits are an IPv4 address. */
+const LAST_IN: readonly (readonly number[])[] = [
+  [0, 0, 0, 0, 0, 0xffff],
+  [0, 0, 0, 0, 0xffff, 0],
+  [0x64, 0xff9b, 0, 0, 0, 0],
+  [0x64, 0xff9b, 1],
+];
+
+/**
+ * Returns the IPv4 address that an IPv6 address carries, of a host that has no other: mapped, translated (RFC 6052, 7915, 8215)
+ * or tunnelled (6to4, Teredo). Otherwise all of a translator's clients would share a network, and one host could choose from many.
+ */
+function ipv4In({ parts }: ipaddr.IPv6): string | undefined {
+  const [, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = parts;
+  const begins = (...prefix: number[]): boolean => prefix.every((part, index) => part === parts[index]);
+  if (begins(0x2002)) return dotted(b, c);
+  if (begins(0x2001, 0)) return dotted(g ^ 0xffff, h ^ 0xffff);
+  if (begins(0x64, 0xff9b, 1) && g === 0 && h === 0) return dotted(d, ((e & 0xff) << 8) | (f >> 8));
+  return LAST_IN.some((prefix) => begins(...prefix)) ? dotted(g, h) : undefined;
+}
+
+function dotted(high: number, low: number): string {
+  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
+}
+
+function textOf({ parts }: ipaddr.IPv6): string {
+  return parts.map((part) => part.toString(16)).join(':');
 }

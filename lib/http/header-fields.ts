@@ -8,8 +8,8 @@ export type HeaderField = readonly [name: string, value: string];
 const MAX_INTEGER = 999_999_999_999_999;
 
 /**
- * `RateLimit-Policy` and `RateLimit`: one member per enforced limit, seconds rounded up; no time where no wait would
- * help.
+ * Returns `RateLimit-Policy` and `RateLimit`: one member per enforced limit, with seconds rounded
+ * up. A limit that no wait would satisfy has no time.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
@@ -32,8 +32,8 @@ export function standardFields(decision: Decision): HeaderField[] {
 }
 
 /**
- * `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, as `@nestjs/throttler` sends them; none
- * where no limit is enforced.
+ * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit,
+ * as `@nestjs/throttler` sends them. Returns none if no limit is enforced.
  */
 export function legacyFields(decision: Decision): HeaderField[] {
   const { limit, remaining, resetTime } = decision.binding;
@@ -45,7 +45,10 @@ export function legacyFields(decision: Decision): HeaderField[] {
   ];
 }
 
-/** `Retry-After` of a refusal, in seconds; none when no wait would help. Source: RFC 9110, section 10.2.3. */
+/**
+ * Returns `Retry-After` of a refusal, in seconds, or none if no wait would help. Source: RFC 9110,
+ * section 10.2.3.
+ */
 export function retryAfterFields(decision: Decision): HeaderField[] {
   const { retryAfter } = decision;
   return decision.allowed || !Number.isFinite(retryAfter)
@@ -53,7 +56,7 @@ export function retryAfterFields(decision: Decision): HeaderField[] {
     : [['Retry-After', String(toSeconds(retryAfter))]];
 }
 
-/** What of a limit stands in fields, the same for every decision. */
+/** The parts of the fields that a limit determines. They are the same in every decision. */
 interface LimitParts {
   readonly name: string;
   readonly policy: string;
@@ -71,17 +74,17 @@ function partsOf(limit: Limit): LimitParts {
   return known;
 }
 
-/** A String of RFC 9651. The names of policies need nothing of this; those of limits made by hand, or of own units, might. */
+/** Formats a String of RFC 9651. Names of policies need no escaping; limits with custom names or units may. */
 function quoted(text: string): string {
   return `"${text.replace(/[^\x20-\x7e]/gu, '?').replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** Whole seconds, rounded up. */
+/** Returns whole seconds, rounded up. */
 function toSeconds(milliseconds: number): number {
   return toInteger(Math.ceil(milliseconds / 1000));
 }
 
-/** An Integer of RFC 9651 that is a number of something. */
+/** Returns a non-negative Integer of RFC 9651. */
 function toInteger(value: number): number {
   return Math.trunc(Math.min(Math.max(value, 0), MAX_INTEGER)) || 0; // neither -0 nor NaN
 }

@@ -1,13 +1,15 @@
-import { Inject, Injectable, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable, type CanActivate, type ExecutionContext, type Provider } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import type { Awaitable } from '../common/awaitable.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { shownByName } from '../common/inspection.js';
 
 /**
- * Counts a request against its limits, all of them in one call of the storage, and refuses it with 429 when one of them does.
- * A request counts once per limit, however often the guard is bound. Answers synchronously over memory storage.
+ * Counts a request against all its limits in one call of the storage, and refuses it with 429 if one of them does. A request counts
+ * once per limit, even if the guard is bound several times. Synchronous over memory storage.
  *
- * The module binds a guard of its own to every handler, which comes before all others. Bind this one behind your own guards for
- * limits of the phase `'afterAuth'`, or everywhere you want limits with `guard: false`.
+ * The module binds a global guard that runs before all others. Bind this one after your own guards for limits of the phase
+ * `'afterAuth'`, or to each route to limit if the module has `guard: false`.
  *
  * @example
  * ```ts
@@ -28,13 +30,15 @@ import { RequestLimiter } from './request/request-limiter.js';
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
   /**
-   * Counts the request; `RateLimitExceededException`, or what `errorFactory` makes, when a limit refuses it.
+   * Counts the request.
    *
    * @param phase the latest phase whose limits count
+   * @throws RateLimitExceededException, or the error of `errorFactory`, if a limit refuses the request
    */
   canActivate(
     context: ExecutionContext,
@@ -44,8 +48,9 @@ export class RateLimitGuard implements CanActivate {
   }
 }
 
-/** The guard of every handler, which comes before those that authenticate. Does without, where a test overrides the guard. */
+/** Guards every handler before authentication. Calls {@link RateLimitGuard}, so that tests can override that one. */
 @Injectable()
+@shownByName
 export class GlobalRateLimitGuard implements CanActivate {
   constructor(@Inject(RateLimitGuard) private readonly guard: RateLimitGuard) {}
 
@@ -53,3 +58,14 @@ export class GlobalRateLimitGuard implements CanActivate {
     return this.guard.canActivate(context, 'beforeAuth');
   }
 }
+
+/**
+ * Guards every handler before all other global guards, so that requests that an authenticating guard refuses count too. Registers
+ * while Nest creates the providers, which is before it registers guards of the token `APP_GUARD` in the order of their modules.
+ */
+export const FIRST_GUARD: Provider = {
+  provide: Symbol('first guard'),
+  useFactory: (application: ApplicationConfig, guard: GlobalRateLimitGuard) =>
+    application.useGlobalGuards(guard),
+  inject: [ApplicationConfig, GlobalRateLimitGuard],
+};

@@ -9,13 +9,14 @@ import { tap, type Observable } from 'rxjs';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
 import { Transports } from './transports/transports.js';
+import { shownByName } from '../common/inspection.js';
 
-/** Calls whose outcome is known: where the interceptor is bound twice, the inner one has seen what the handler did. */
+/** Calls whose outcome is known. If the interceptor is bound twice, the inner one settles the call. */
 const settled = new WeakSet();
 
 /**
- * Tells limits that count by outcome how a request ended, where no HTTP response does: bind it to the resolvers, gateways and
- * message handlers that have such limits.
+ * Settles limits that count by outcome on transports without an HTTP response. Bind it to the resolvers, gateways and message
+ * handlers that have such limits.
  *
  * @example
  * ```ts
@@ -30,6 +31,7 @@ const settled = new WeakSet();
  * ```
  */
 @Injectable()
+@shownByName
 export class RateLimitInterceptor implements NestInterceptor {
   constructor(
     @Inject(Transports) private readonly transports: Transports,

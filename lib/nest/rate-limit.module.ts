@@ -1,30 +1,28 @@
 import {
   ConfigurableModuleBuilder,
   Inject,
-  Injectable,
   Module,
-  Scope,
   type ConfigurableModuleAsyncOptions,
   type DynamicModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
-  type OnModuleInit,
-  type Provider,
 } from '@nestjs/common';
-import { ApplicationConfig, ModuleRef } from '@nestjs/core';
-import { ConfigurationError } from '../common/errors.js';
+import { ModulesContainer } from '@nestjs/core';
 import { messageOf } from '../common/describe.js';
+import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
+import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';
 import { IdentityWarnings } from './identities/identity-warnings.js';
+import { LateUserDetector } from './identities/late-user-detector.js';
 import { InjectedFunctions } from './options/user-functions.js';
 import { Plans } from './request/plans.js';
-import { GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
+import { FIRST_GUARD, GlobalRateLimitGuard, RateLimitGuard } from './rate-limit.guard.js';
 import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/rate-limit.options.js';
 import {
   CONNECTION_LIMITS,
@@ -34,16 +32,29 @@ import {
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
 import { RateLimiterService } from './rate-limiter.service.js';
+import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
+import { RequestPolicies } from './request/request-policies.js';
+import { ReferencedHits } from './request/referenced-hits.js';
 import { Reservations } from './request/reservations.js';
-import { assertAsyncOptions, resolveOptions, type ResolvedOptions } from './options/resolve-options.js';
+import {
+  assertAsyncOptions,
+  resolveExtras,
+  resolveOptions,
+  type ResolvedOptions,
+} from './options/resolve-options.js';
+import { assertConfiguredOnce } from './options/single-import.js';
+import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
+import { DeclarationCheck } from './routes/declaration-check.js';
+import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
-import { assertReady, decidingStorage, openStorage } from './storage/module-storage.js';
+import { decidingStorage, openStorage } from './storage/module-storage.js';
+import { assertReady } from './storage/start-check.js';
 import { StoreHealth } from './storage/store-health.js';
 import { StoreLog } from './storage/store-log.js';
 import { Transports } from './transports/transports.js';
@@ -52,42 +63,17 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<RateLimitModuleOptions>({ moduleName: 'RateLimit' })
     .setClassMethodName('forRoot')
     .setFactoryMethodName('createRateLimitOptions')
-    .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, { isGlobal, guard }) => ({
-      ...definition,
-      global: isGlobal ?? true,
-      providers: [...(definition.providers ?? []), ...((guard ?? true) ? [FIRST_GUARD] : [])],
-    }))
+    .setExtras<RateLimitModuleExtras>({ isGlobal: true, guard: true }, (definition, extras) => {
+      const { isGlobal, guard } = resolveExtras(extras);
+      return {
+        ...definition,
+        global: isGlobal,
+        providers: [...(definition.providers ?? []), ...(guard ? [FIRST_GUARD] : [])],
+      };
+    })
     .build();
 
-/**
- * Guards every route, before all other global guards: as the application makes its providers, and so before Nest binds those of the
- * token `APP_GUARD`, in the order of their modules. What an authenticating guard refuses would not be counted otherwise.
- */
-const FIRST_GUARD: Provider = {
-  provide: Symbol('first guard'),
-  useFactory: (application: ApplicationConfig, guard: GlobalRateLimitGuard) =>
-    application.useGlobalGuards(guard),
-  inject: [ApplicationConfig, GlobalRateLimitGuard],
-};
-
-/**
- * Stops the start where the module would be made anew per request, since its options or its storage are: nobody would make it then,
- * and nothing would be limited. It injects nothing that could be so itself.
- */
-@Injectable()
-class ScopeCheck implements OnModuleInit {
-  constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
-
-  onModuleInit(): void {
-    if (this.moduleRef.introspect(GlobalRateLimitGuard).scope !== Scope.REQUEST) return;
-    throw new ConfigurationError(
-      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
-        'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
-    );
-  }
-}
-
-/** Ms that closing the store may hold up the end of the application. */
+/** Timeout for closing the store on shutdown, in ms. */
 const SHUTDOWN_TIMEOUT_MS = 2000;
 
 /** The argument of `forRootAsync`. */
@@ -98,7 +84,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
   RateLimitModuleExtras;
 
 /**
- * Limits the rates of an application's routes.
+ * Limits the request rates of an application's routes.
  *
  * @example
  * ```ts
@@ -115,28 +101,34 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
   providers: [
     {
       provide: RATE_LIMIT_OPTIONS,
-      useFactory: resolveOptions,
-      inject: [MODULE_OPTIONS_TOKEN],
+      // Before anything opens a storage.
+      useFactory: (options: unknown, modules: ModulesContainer) => {
+        assertConfiguredOnce(RateLimitModule, modules);
+        return resolveOptions(options);
+      },
+      inject: [MODULE_OPTIONS_TOKEN, ModulesContainer],
     },
-    {
-      provide: RATE_LIMIT_STORAGE,
-      useFactory: openStorage,
-      inject: [RATE_LIMIT_OPTIONS],
-    },
+    { provide: RATE_LIMIT_STORAGE, useFactory: openStorage, inject: [RATE_LIMIT_OPTIONS] },
     {
       provide: DECIDING_STORAGE,
       useFactory: decidingStorage,
       inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
+    DeclarationCheck,
+    GuardedCallBinding,
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,
+    LateUserDetector,
     Plans,
     PolicyDirectory,
     RateLimitEvents,
+    ReferencedHits,
+    RequestDecider,
     RequestHits,
     RequestLimiter,
+    RequestPolicies,
     Reservations,
     RoutePolicies,
     RouteRules,
@@ -151,8 +143,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RateLimitGuard,
     RateLimiterService,
   ],
-  // What guard, middleware, interceptor, gateways and health checks inject, which are made in the modules that bind them, is
-  // exported too.
+  // Includes the dependencies of guard, middleware, interceptor, gateways and health checks, which Nest creates in other modules.
   exports: [
     RATE_LIMIT_STORAGE,
     CONNECTION_LIMITS,
@@ -164,6 +155,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RateLimiterService,
   ],
 })
+@shownByName
 export class RateLimitModule
   extends ConfigurableModuleClass
   implements OnApplicationBootstrap, OnApplicationShutdown
@@ -172,23 +164,25 @@ export class RateLimitModule
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) private readonly store: Storage,
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
+    @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
+    @Inject(StoreLog) private readonly log: StoreLog,
   ) {
     super();
   }
 
   /**
-   * Limits by the options given.
+   * Configures the module, once in an application.
    *
-   * @throws ConfigurationError while the application starts, when an option is unknown, misplaced or wrong
+   * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option, or a second configuration
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
     return super.forRoot(options);
   }
 
   /**
-   * Takes the options from a factory, a class or a provider. `isGlobal` and `guard` stand beside it.
+   * Configures the module with options from a factory, a class or a provider. `isGlobal` and `guard` are given directly.
    *
-   * @throws ConfigurationError when an option stands beside the factory instead of in what it returns
+   * @throws ConfigurationError for an option that belongs into the result of the factory
    */
   static override forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
     assertAsyncOptions(options);
@@ -196,20 +190,20 @@ export class RateLimitModule
   }
 
   /**
-   * Asks the store whether it is there, where that matters; else says that it is not, and goes on.
+   * Checks that the store can do what the policies will do. With `startWithoutStore`, logs a warning instead of a failure and
+   * does not wait.
    *
-   * @throws StorageError when the application must not start without the store, and it does not answer
+   * @throws StorageError if the store cannot count and the application must not start without it
    */
   async onApplicationBootstrap(): Promise<void> {
-    const { resilience } = this.options;
-    if (resilience === false) return;
-    const ready = assertReady(this.store);
+    const { resilience, strategy } = this.options;
+    if (resilience === false || countsInProcess(this.store)) return;
+    const ready = assertReady(this.store, this.directory.policies, strategy);
     if (!resilience.startWithoutStore) await ready;
-    else
-      ready.catch((error: unknown) => logger.warn(`${messageOf(error)} The application starts without it.`));
+    else ready.catch((error: unknown) => this.log.notReady(error));
   }
 
-  /** Closes what this module opened. Never throws: the application is going down in good order. */
+  /** Closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */
   async onApplicationShutdown(): Promise<void> {
     try {
       await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => this.storage.close());

@@ -4,7 +4,7 @@ import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** What `@nestjs/throttler` asks of its storage. */
+/** The storage interface of `@nestjs/throttler`. */
 export interface ThrottlerStorage {
   /**
    * Counts a hit.
@@ -21,23 +21,23 @@ export interface ThrottlerStorage {
   ): Promise<ThrottlerStorageRecord>;
 }
 
-/** What `@nestjs/throttler` wants to know of a hit. Times are in whole seconds from now. */
+/** The result of a hit for `@nestjs/throttler`. Times are in whole seconds from now. */
 export interface ThrottlerStorageRecord {
-  /** Hits in the window; one more than allowed, when refused. */
+  /** Hits in the window; one more than the limit if this hit is refused. */
   totalHits: number;
-  /** Until more is allowed. */
+  /** Time until the window resets. */
   timeToExpire: number;
-  /** Whether this hit is refused. */
+  /** True if this hit is refused. */
   isBlocked: boolean;
-  /** Until a hit would be allowed; 0 when this one is. */
+  /** Time until a hit would be allowed; 0 if this one is. */
   timeToBlockExpire: number;
 }
 
-/** How many different limits are kept compiled. */
+/** Capacity of the cache of compiled limits. */
 const MAX_LIMITS = 1000;
 
 /**
- * Lets `@nestjs/throttler` count in any storage of this library: for a change in steps, or to share one.
+ * Adapts any storage of this library to `@nestjs/throttler`, for a gradual migration or to share a store.
  *
  * @example
  * ```ts

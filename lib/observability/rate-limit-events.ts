@@ -7,11 +7,12 @@ import { WrappedStorage } from '../core/wrapped.storage.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 
 /**
- * What happens to limits, as it happens:
+ * An event of a limit or its store:
  *
- * - `decision`: a hit was decided; `refused`, that it was refused, and `near-limit`, that less than a tenth of a limit is left, follow it
- * - `error`: a call that reached the store failed, or was not answered in time
- * - `degraded`: the store has stopped answering; `recovered`: it is back
+ * - `decision`: a hit was decided. `refused` follows if it was refused, `near-limit` if less than a
+ *   tenth of a limit is left
+ * - `error`: a call to the store failed or timed out
+ * - `degraded`: the store has stopped responding; `recovered`: it responds again
  */
 export type RateLimitEvent =
   | { readonly type: 'decision' | 'refused' | 'near-limit'; readonly decision: Decision }
@@ -22,14 +23,16 @@ type EventType = RateLimitEvent['type'];
 
 const TYPES: readonly EventType[] = ['decision', 'refused', 'near-limit', 'error', 'degraded', 'recovered'];
 
-/** The share of a limit below which it is nearly used up. */
+/** Share of a limit below which `near-limit` is published. */
 const NEAR = 0.1;
 
 /**
- * Tells whoever listens, by RxJS or by the diagnostics channels `nestjs-limits:<type>`. Nothing is made for nobody.
+ * Publishes events by RxJS and by the diagnostics channels `nestjs-limits:<type>`. Creates no event
+ * without a listener.
  *
- * A listener that throws breaks neither the request nor other listeners: RxJS and Node report its error later, as an uncaught
- * exception, which ends the process unless somebody handles it.
+ * A listener that throws breaks neither the request nor other listeners. RxJS and Node report its
+ * error later as an uncaught exception, which ends the process if the application does not handle
+ * it.
  *
  * @example
  * ```ts
@@ -43,27 +46,28 @@ export class RateLimitEvents {
   readonly #channels = new Map<EventType, Channel>(
     TYPES.map((type) => [type, channel(`nestjs-limits:${type}`)]),
   );
-  readonly #ofDecisions = (['decision', 'refused', 'near-limit'] as const).map((type) =>
+  readonly #decisionChannels = (['decision', 'refused', 'near-limit'] as const).map((type) =>
     this.#channelOf(type),
   );
 
-  /** Everything that happens from now on. */
+  /** Emits every event from now on. */
   get events$(): Observable<RateLimitEvent> {
     return this.#subject.asObservable();
   }
 
-  /** A batch was decided. */
+  /** Publishes the events of a decided batch. */
   decided(result: BatchResult): void {
-    if (!this.#subject.observed && !this.#ofDecisions.some(({ hasSubscribers }) => hasSubscribers)) return;
+    if (!this.#subject.observed && !this.#decisionChannels.some(({ hasSubscribers }) => hasSubscribers))
+      return;
     const decision = new Decision(result);
-    this.tell({ type: 'decision', decision });
-    if (!decision.allowed) this.tell({ type: 'refused', decision });
-    else if (decision.limits.some(isNear)) this.tell({ type: 'near-limit', decision });
+    this.publish({ type: 'decision', decision });
+    if (!decision.allowed) this.publish({ type: 'refused', decision });
+    else if (decision.limits.some(isNear)) this.publish({ type: 'near-limit', decision });
   }
 
-  tell(event: RateLimitEvent): void {
-    const heard = this.#channelOf(event.type);
-    if (heard.hasSubscribers) heard.publish(event);
+  publish(event: RateLimitEvent): void {
+    const typeChannel = this.#channelOf(event.type);
+    if (typeChannel.hasSubscribers) typeChannel.publish(event);
     if (this.#subject.observed) this.#subject.next(event);
   }
 

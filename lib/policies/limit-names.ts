@@ -1,47 +1,46 @@
 import { ConfigurationError } from '../common/errors.js';
+import type { CreateLimitOptions } from '../core/limit.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
-import type { StrategyName } from '../strategies/strategy.js';
 
-/** An item, and how it is counted. */
-export interface CountedItem {
-  readonly item: RateLimitItem;
-  readonly strategy: StrategyName;
+/** A limit before it is named: its name depends on the other limits of its policy. */
+export interface LimitDraft extends Omit<CreateLimitOptions, 'name' | 'policy'> {
+  /** The window as it was declared: `minute`, `2-hour`. */
+  readonly window: string;
 }
 
-/** Whether two items of a policy would share one count. */
-export function isSameCell(one: CountedItem, other: CountedItem): boolean {
-  return one.item.period === other.item.period && one.strategy === other.strategy;
-}
-
-/** What each limit of a policy is called: as the policy, told apart by unit where it has several, and by strategy if need be. */
-export class LimitNames {
-  /**
-   * @param all the limits that apply together under the policy's name
-   * @throws ConfigurationError when two of them would share one count
-   */
-  constructor(
-    private readonly policy: string,
-    private readonly all: readonly CountedItem[],
-  ) {
-    for (const [index, one] of all.entries()) {
-      const { item, strategy } = one;
-      if (all.slice(0, index).some((other) => isSameCell(one, other))) {
-        throw new ConfigurationError(
-          `The policy "${policy}" has two limits per ${windowOf(item)} with the strategy "${strategy}", which would ` +
-            'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
-        );
-      }
-    }
-  }
-
-  for({ item, strategy }: CountedItem): string {
-    if (this.all.length === 1) return this.policy;
-    const unit = windowOf(item);
-    const isAmbiguous = this.all.filter((other) => windowOf(other.item) === unit).length > 1;
-    return `${this.policy}/${unit}${isAmbiguous ? `/${strategy}` : ''}`;
-  }
-}
-
-function windowOf({ multiples, granularity }: RateLimitItem): string {
+/** Returns the window of an item as it was declared, for {@link LimitDraft}. */
+export function windowOf({ multiples, granularity }: RateLimitItem): string {
   return multiples === 1 ? granularity.name : `${multiples}-${granularity.name}`;
+}
+
+/** Returns true if two limits of one policy have one window and strategy, and so one name, whatever their scopes. */
+export function isSameWindow(one: LimitDraft, other: LimitDraft): boolean {
+  return one.period === other.period && one.strategy === other.strategy;
+}
+
+/**
+ * Names limits after their policy. Appends the window if the policy has several limits, and the strategy if two of them would still
+ * have the same name.
+ *
+ * @param sharedWith the other limits that apply under the same name
+ * @throws ConfigurationError if two of all these have one window and strategy
+ */
+export function nameLimits(
+  policy: string,
+  drafts: readonly LimitDraft[],
+  sharedWith: readonly LimitDraft[],
+): CreateLimitOptions[] {
+  const all = [...drafts, ...sharedWith];
+  const repeated = all.find((one, index) => all.slice(0, index).some((other) => isSameWindow(one, other)));
+  if (repeated !== undefined)
+    throw new ConfigurationError(
+      `The policy "${policy}" has two limits per ${repeated.window} with the strategy "${repeated.strategy}", which would ` +
+        'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
+    );
+  const nameOf = ({ window, strategy }: LimitDraft): string => {
+    if (all.length === 1) return policy;
+    const isAmbiguous = all.filter((other) => other.window === window).length > 1;
+    return `${policy}/${window}${isAmbiguous ? `/${strategy}` : ''}`;
+  };
+  return drafts.map((draft) => ({ ...draft, name: nameOf(draft), policy }));
 }

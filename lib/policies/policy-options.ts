@@ -1,28 +1,51 @@
 import { assertCost, ON_ERROR } from '../core/contract.js';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
-import { assertKnownOptions, assertOneOf, assertOptionsObject } from '../common/options.js';
+import {
+  assertOptionsObject,
+  checkedLater,
+  ofType,
+  oneOf,
+  readOptions,
+  type Completed,
+  type OptionCheck,
+  type OptionTable,
+} from '../common/options.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 
-export const POLICY_OPTIONS = [
-  'limits',
-  'name',
-  'strategy',
-  'burst',
-  'key',
-  'cost',
-  'scope',
-  'skip',
-  'plans',
-  'block',
-  'mode',
-  'phase',
-  'count',
-  'onError',
-  'errorMessage',
-] as const satisfies readonly (keyof PolicyDeclaration<unknown>)[];
+/** Also accepts a function, which is checked when it returns. */
+const orFunction =
+  (check: OptionCheck): OptionCheck =>
+  (where, value) =>
+    typeof value === 'function' || check(where, value);
 
-/** What to say of options that are known elsewhere, or under another name. */
+/** The options of a declaration. Limits, burst, mode, block and key are checked when they are compiled. */
+export const policyOptions = {
+  limits: checkedLater,
+  name: { check: (_where, value) => assertName('name of a policy', value), default: 'default' },
+  strategy: { check: assertStrategy },
+  burst: checkedLater,
+  key: checkedLater,
+  cost: { check: orFunction((_where, value) => assertCost(value)), default: 1 },
+  actualCost: { check: ofType('function') },
+  scope: { check: assertScope },
+  skip: { check: ofType('function') },
+  plans: { check: assertPlans },
+  block: { default: [] },
+  mode: checkedLater,
+  phase: { check: oneOf(['beforeAuth', 'afterAuth']), default: 'beforeAuth' },
+  count: { check: orFunction(oneOf(['all', 'failure', 'success'])), default: 'all' },
+  onError: { check: oneOf(ON_ERROR) },
+  errorMessage: { check: ofType('string', 'function') },
+} as const satisfies OptionTable<PolicyDeclaration<never>>;
+
+/** A declaration with its defaults. */
+export type CompletedDeclaration<Context, Key> = Completed<
+  PolicyDeclaration<Context, Key>,
+  typeof policyOptions
+>;
+
+/** Messages about options that are known elsewhere, or under another name. */
 export const POLICY_HINTS = {
   storage: 'The storage is an option of RateLimitModule.forRoot.',
   limit: 'Give the limits as "limits".',
@@ -31,52 +54,57 @@ export const POLICY_HINTS = {
 };
 
 /**
- * Refuses options of a policy that are unknown or of the wrong type. Strategy, burst, mode and block are the limit's to check.
+ * Validates a declaration and adds the defaults.
  *
  * @throws ConfigurationError naming the option; RangeError for a cost
  */
-export function assertPolicyOptions<Context, Key>(declaration: PolicyDeclaration<Context, Key>): void {
-  assertKnownOptions('A rate limit', declaration, POLICY_OPTIONS, POLICY_HINTS);
-  const { limits, plans, name, strategy, cost, scope, skip, phase, count, onError, errorMessage } =
-    declaration;
-  if (name !== undefined) assertName('name of a policy', name);
-  if (strategy !== undefined && typeof strategy !== 'string')
+export function readDeclaration<Context, Key>(
+  declaration: PolicyDeclaration<Context, Key>,
+): CompletedDeclaration<Context, Key> {
+  const options: CompletedDeclaration<Context, Key> = readOptions(policyOptions, declaration, {
+    owner: 'A rate limit',
+    option: (name) => `The option "${name}"`,
+    hints: POLICY_HINTS,
+  });
+  const { limits, plans, count, actualCost } = options;
+  if (actualCost !== undefined && count !== 'all')
     throw new ConfigurationError(
-      `The strategy must be a name such as "fixed-window"; got ${describeValue(strategy)}.`,
+      'A rate limit takes "count" or "actualCost", not both: a request that does not count has the actual cost 0.',
     );
-  if (scope !== undefined && (typeof scope !== 'string' || scope === '')) {
-    throw new ConfigurationError(
-      `The scope must be "route", "controller", "global" or another non-empty name; got ${describeValue(scope)}.`,
-    );
-  }
-  if (plans !== undefined) {
-    assertOptionsObject('The option "plans"', plans);
-    if (Object.keys(plans).length === 0)
-      throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
-    if (limits === undefined && Object.values(plans).every((plan) => plan === UNLIMITED))
-      throw new ConfigurationError(
-        'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
-      );
-  } else if (limits === undefined) {
+  if (limits !== undefined) return options;
+  if (plans === undefined)
     throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');
-  }
-  if (cost !== undefined && typeof cost !== 'function') assertCost(cost);
-  assertFunction('skip', skip);
-  if (phase !== undefined) assertOneOf('The option "phase"', phase, ['beforeAuth', 'afterAuth']);
-  if (onError !== undefined) assertOneOf('The option "onError"', onError, ON_ERROR);
-  if (count !== undefined && typeof count !== 'function')
-    assertOneOf('The option "count"', count, ['all', 'failure', 'success']);
-  if (errorMessage !== undefined && typeof errorMessage !== 'string' && typeof errorMessage !== 'function') {
+  if (Object.values(plans).every((plan) => plan === UNLIMITED))
     throw new ConfigurationError(
-      `The option "errorMessage" must be a string or a function; got ${describeValue(errorMessage)}.`,
+      'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
     );
-  }
+  return options;
 }
 
-/** Characters of a name: a header field holds several. */
+function assertStrategy(_where: string, value: unknown): void {
+  if (typeof value !== 'string')
+    throw new ConfigurationError(
+      `The strategy must be a name such as "fixed-window"; got ${describeValue(value)}.`,
+    );
+}
+
+function assertScope(_where: string, value: unknown): void {
+  if (typeof value !== 'string' || value === '')
+    throw new ConfigurationError(
+      `The scope must be "route", "controller", "global" or another non-empty name; got ${describeValue(value)}.`,
+    );
+}
+
+function assertPlans(where: string, value: unknown): void {
+  assertOptionsObject(where, value);
+  if (Object.keys(value).length === 0)
+    throw new ConfigurationError('The option "plans" is empty. Name at least one plan.');
+}
+
+/** Longest name in characters, since a header field holds several names. */
 const MAX_NAME_LENGTH = 100;
 
-/** Names go into header fields, where other characters would have to be escaped. */
+/** Throws for a name that would have to be escaped in a header field. */
 export function assertName(what: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && /^[A-Za-z][\w.-]*$/.test(name)) {
     if (name.length <= MAX_NAME_LENGTH) return;
@@ -87,10 +115,4 @@ export function assertName(what: string, name: unknown): asserts name is string 
   throw new ConfigurationError(
     `The ${what} must begin with a letter and hold letters, digits, "_", "." and "-" only; got ${describeValue(name)}.`,
   );
-}
-
-function assertFunction(option: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'function') {
-    throw new ConfigurationError(`The option "${option}" must be a function; got ${describeValue(value)}.`);
-  }
 }

@@ -5,117 +5,168 @@ import type { LimitInput } from '../notation/limit-input.js';
 import type { Limit } from '../core/limit.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** Finds out whom a request is counted for; nothing (`undefined`, `null` or `''`) falls back to the client's address. */
+/** Returns the identity of a request; `undefined`, `null` and `''` fall back to the client's address. */
 export type KeyFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
 
-/** What lets a plan pass without being counted. */
+/** The limits of a plan whose requests are not counted. */
 export const UNLIMITED = 'unlimited';
 
-/** Limits by plan; `'unlimited'` for none. */
+/** Limits by plan; `'unlimited'` for a plan without limits. */
 export type PlanLimits = Readonly<Record<string, LimitInput>>;
 
-/** Finds out the limits of a request; `'unlimited'` for none. */
+/** Returns the limits of a request; `'unlimited'` for none. */
 export type LimitsFunction<Context> = (context: Context) => Awaitable<LimitInput>;
 
-/** How a request ended. */
+/** The outcome of a request. */
 export interface RequestOutcome {
-  /** Whether it was answered without an error: on HTTP with a status below 400. */
+  /** True if it was answered without an error: on HTTP with a status below 400. */
   readonly success: boolean;
-  /** HTTP status of the answer; absent on other transports. */
+  /** HTTP status of the response; absent on other transports, and when `aborted`. */
   readonly statusCode?: number;
-  /** What the handler threw; absent on HTTP, where filters make an answer of it. */
+  /** HTTP: `true` when the client disconnected before the response header was sent. Default: absent. */
+  readonly aborted?: boolean;
+  /** The error that the handler threw; absent on HTTP, where filters turn it into a response. */
   readonly error?: unknown;
 }
 
-/** Whether a request counts, once it is known how it ended; only `false` gives back what it took. */
-export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => boolean;
+/**
+ * Decides by outcome whether a request counts; only `false` refunds its cost. It is not called for
+ * a request whose client disconnected before the response header was sent: that request counts.
+ */
+export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
-/** Makes the message of a refusal. */
-export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => string;
+/**
+ * Returns the actual cost of a request by its outcome: a whole number from 0, which may exceed the limit; `undefined` keeps the cost.
+ * Also called for a request whose client disconnected before the response header was sent (`outcome.aborted`).
+ */
+export type ActualCostFunction<Context> = (
+  context: Context,
+  outcome: RequestOutcome,
+) => Awaitable<number | undefined>;
 
-/** How limits are counted. `Context` is what the functions are called with; `Key` is how an identity may be given. */
+/** Returns the message of a refusal. */
+export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
+
+/** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
-  /** What the policy is called in header fields and errors, and by what it replaces one of an outer level. Default: `'default'`. */
+  /** Name in header fields and errors. A policy replaces one of an outer level with the same name. Default: `'default'`. */
   name?: string | undefined;
-  /** Default: the module's. */
+  /** The algorithm that counts. Default: the module's. */
   strategy?: StrategyName | undefined;
   /** Capacity of a token bucket, in units. Default: the amount. */
   burst?: number | undefined;
-  /** Whom to count for. Default: the module's, else the client's address. */
+  /** The identity to count. Default: the module's, else the client's address. */
   key?: Key | undefined;
-  /** Units a request takes: a whole number from 0, or a function. Default: 1. */
+  /** Units that a request takes: a whole number from 0, or a function that returns one. Default: 1. */
   cost?: number | ((context: Context) => Awaitable<number>) | undefined;
   /**
-   * Which requests share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or all whose policies
-   * give the same other name here. Default: where the policy is declared.
+   * Returns the actual cost of a request once its outcome is known, for example the tokens that a language model has used. `cost`
+   * is reserved at the start. A request may count more than its reservation, even more than the limit: later requests are then
+   * refused until the debt is paid off. Excludes `count`. Default: the actual cost is `cost`.
+   */
+  actualCost?: ActualCostFunction<Context> | undefined;
+  /**
+   * The requests that share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or those of all policies
+   * with the same other name here. Default: the place of the declaration.
    */
   scope?: 'route' | 'controller' | 'global' | (string & {}) | undefined;
-  /** Whether to let a request pass uncounted. */
+  /** Returns true for a request that is not counted. Default: every request counts. */
   skip?: ((context: Context) => Awaitable<boolean>) | undefined;
   /**
-   * Limits of the plans that have limits of their own: `{ pro: '100/minute', internal: 'unlimited' }`. Changing the plan keeps
-   * what was consumed in windows of the same length.
+   * Limits by plan, for example `{ pro: '100/minute', internal: 'unlimited' }`; any other plan gets `limits`. A change of plan
+   * keeps the counts of windows of the same length.
    */
   plans?: PlanLimits | undefined;
-  /** How long a refusal closes the limit: `'15 minutes'`, or a list of longer and longer times. Default: not at all. */
+  /** Duration of the block after a refusal: `'15 minutes'`, or a list for the first, the second, … Default: no block. */
   block?: string | readonly string[] | undefined;
-  /** `'shadow'` counts and reports, but refuses nothing. Default: `'enforce'`. */
+  /** A `'shadow'` limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
   /**
-   * When to count: before the application's own guards, or where `RateLimitGuard` is bound after them, so that `key`, `plan` and
-   * `cost` may read what they found out. Default: `'beforeAuth'`.
+   * Time of counting: before the application's guards, or in a `RateLimitGuard` that is bound after them, so that `key`, `plan` and
+   * `cost` can read the authenticated user. Default: `'beforeAuth'`.
    */
   phase?: 'beforeAuth' | 'afterAuth' | undefined;
   /**
-   * Which requests count by how they end: `'failure'`, `'success'`, or those for which a function says so. Counted beforehand,
-   * so that none slips through meanwhile, and given back afterwards. Default: all.
+   * The outcomes that count: `'failure'`, `'success'`, or all but those for which a function returns `false`. A request is counted
+   * at its start, so that concurrent ones cannot exceed the limit, and refunded after an outcome that does not count. Default: all.
    */
   count?: 'all' | 'failure' | 'success' | CountFunction<Context> | undefined;
-  /** What becomes of a request when the store cannot decide it; of several policies' the strictest. Default: the module's. */
+  /** Handling of a request that the store cannot decide. Of several policies, the strictest applies. Default: the module's. */
   onError?: OnError | undefined;
-  /** The message of a refusal by this policy, or what makes it. Default: the module's. */
+  /** The message of a refusal by this policy, or a function that returns it. Default: the module's. */
   errorMessage?: string | ErrorMessageFunction<Context> | undefined;
 }
 
-/** One declaration: limits and how they are counted. */
+/** Limits and their options. */
 export interface PolicyDeclaration<Context, Key = KeyFunction<Context>> extends PolicyOptions<Context, Key> {
   /**
-   * One or several limits, for example `'10/minute; 100/hour'`; all must allow a request. Or a function that finds them out.
-   * May be left out beside `plans`: whoever has none of them then gets the strictest.
+   * One or several limits, for example `'10/minute; 100/hour'`, or a function that returns them; all must allow a request. Optional
+   * with `plans`: a request without one of these plans then gets the limits of the strictest plan.
    */
   limits?: LimitInput | LimitsFunction<Context> | undefined;
 }
 
-/** What is declared in one place: a handler, a class, a rule, or the module. */
+/** The declarations of one place: a handler, a class, a rule, or the module. */
 export interface PolicyLevel<Context, Key> {
   /** Names the place in errors: `@RateLimit on UsersController.login`. */
   readonly where: string;
-  /** The scope of what gives none: `'route'`, `'controller'`, `'global'` or `'rule <id>'`. */
+  /** The default scope: `'route'`, `'controller'`, `'global'` or `'rule <id>'`. */
   readonly scope: string;
   readonly declarations: readonly PolicyDeclaration<Context, Key>[];
-  /** Policies that this level switches off: all, or those of these names. */
+  /** The policies of outer levels that do not apply here: all, or by name. */
   readonly skips: 'all' | readonly string[];
 }
 
-/** A declaration, compiled and frozen. */
+/** The ids of a route and of its controller, the same in every process. */
+export interface PolicyScopes {
+  readonly route: string;
+  readonly controller: string;
+}
+
+/** The declarations that apply to a route, and the settings of its module. */
+export interface PolicyCompilation<Context, Key> {
+  /** From the outermost level to the innermost: module, classes, handler. */
+  readonly levels: readonly PolicyLevel<Context, Key>[];
+  readonly scopes: PolicyScopes;
+  readonly defaultStrategy: StrategyName;
+  /** Names of policies of no level, such as those of rules, so that a level may skip them too. */
+  readonly otherNames?: readonly string[];
+  /** Throws for a limit that the storage cannot keep. */
+  readonly assertSupported: (limit: Limit) => void;
+}
+
+/** The settlement of a request once its outcome is known. */
+export interface PolicySettlement<Context> {
+  /** The option that declares it. */
+  readonly option: 'count' | 'actualCost';
+  /** The function of the application, or that of `'failure'` and `'success'`. */
+  readonly actualCost: ActualCostFunction<Context>;
+}
+
+/** A compiled declaration; frozen. */
 export interface Policy<Context, Key> {
-  /** Tells it from other policies, the same in every process: its name and scope. */
+  /** Identifies the policy, the same in every process: its name and scope. */
   readonly id: string;
   readonly name: string;
   /** Names the place of the declaration in errors. */
   readonly where: string;
-  /** The limits of whoever has no plan that the policy knows. */
+  readonly strategy: StrategyName;
+  /** The limits of a request without a plan, or with a plan that the policy does not have. */
   readonly limits: readonly Limit[];
-  /** The limits of the plans that have limits of their own. */
+  /** The limits by plan. */
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
-  /** Finds out the limits per request, in place of `limits`. */
+  /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
+  /** Compiles limits as if the function had returned them; absent if the policy has no function. */
+  readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
   readonly key: Key | undefined;
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;
   readonly phase: 'beforeAuth' | 'afterAuth';
-  /** Whether a request counts, by how it ended; absent for all. */
-  readonly count: CountFunction<Context> | undefined;
+  /** Returns the actual cost by outcome; absent if every request counts its cost. */
+  readonly settlement: PolicySettlement<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
+  readonly fingerprint: string;
 }

@@ -1,8 +1,17 @@
 import { describeValue, messageOf } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { assertBoolean, assertKnownOptions, assertOptionsObject } from '../common/options.js';
+import {
+  assertBoolean,
+  assertOptionsObject,
+  checkedLater,
+  readOptions,
+  type Completed,
+  type OptionEntry,
+  type OptionTable,
+} from '../common/options.js';
 import { PathPattern } from './path-pattern.js';
-import { assertName, POLICY_HINTS, POLICY_OPTIONS } from './policy-options.js';
+import { assertName, POLICY_HINTS, policyOptions } from './policy-options.js';
+import type { PathSegments } from './request-path.js';
 import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
 
 /** Limits for all requests of some methods and paths, whatever route answers them, or none. */
@@ -19,7 +28,17 @@ export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclara
   continue?: boolean | undefined;
 }
 
-const RULE_OPTIONS = ['id', 'method', 'path', 'priority', 'continue', ...POLICY_OPTIONS];
+/** The options of a rule. Those of its policy are checked when it is compiled. */
+const ruleOptions = {
+  id: checkedLater,
+  method: checkedLater,
+  path: checkedLater,
+  priority: { check: assertPriority, default: 0 },
+  continue: { check: assertBoolean, default: false },
+  ...checkedByCompiler(policyOptions),
+} as const satisfies OptionTable<Rule<never>>;
+
+type CompletedRule<Context, Key> = Completed<Rule<Context, Key>, typeof ruleOptions>;
 
 /** A rule, ready to be matched; `P` is what its limits were compiled to. */
 export interface CompiledRule<P> {
@@ -53,16 +72,15 @@ export class RuleBook<Context, Key, P> {
     readonly rules: readonly Rule<Context, Key>[],
     compile: (level: PolicyLevel<Context, Key>) => readonly P[],
   ) {
+    const completed = Array.from(rules, readRule); // unlike map, Array.from visits holes
     const ids = new Set<string>();
-    Array.from(rules).forEach((rule, index) => {
-      // Array.from shows holes, too.
-      assertRule(rule, index);
-      if (ids.has(rule.id))
-        throw new ConfigurationError(`There are two rules "${rule.id}". Give each an id of its own.`);
-      ids.add(rule.id);
-    });
-    this.compiled = rules
-      .map(({ id, method, path, priority = 0, continue: continues = false, ...declaration }) => {
+    for (const { id } of completed) {
+      if (ids.has(id))
+        throw new ConfigurationError(`There are two rules "${id}". Give each an id of its own.`);
+      ids.add(id);
+    }
+    this.compiled = completed
+      .map(({ id, method, path, priority, continue: continues, ...declaration }) => {
         const where = `The rule "${id}"`;
         return {
           id,
@@ -99,13 +117,15 @@ export class RuleBook<Context, Key, P> {
     return found;
   }
 
-  /** The policies of the rules that apply to a request. */
-  forRequest(method: string, path: string): readonly P[] {
-    const rules = this.compiled.filter((rule) => answers(rule, method));
-    return policiesFor(
-      rules.map((rule) => ({ rule, always: false })),
-      path,
-    );
+  /** Returns the policies of the rules that apply to a request. */
+  forRequest(method: string, path: PathSegments): readonly P[] {
+    const policies: P[] = [];
+    for (const rule of this.compiled) {
+      if (!answers(rule, method) || !rule.path.matches(path)) continue;
+      policies.push(...rule.policies);
+      if (!rule.continues) break;
+    }
+    return policies;
   }
 
   /** The rules that apply to every request that a rule applies to, as far as that can be told. */
@@ -121,8 +141,8 @@ export class RuleBook<Context, Key, P> {
   }
 }
 
-/** The policies of those of a route's rules that apply to one of its requests. */
-export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: string): readonly P[] {
+/** Returns the policies of the rules of a route that apply to one of its requests. */
+export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: PathSegments): readonly P[] {
   const policies: P[] = [];
   for (const { rule, always } of rules) {
     if (!always && !rule.path.matches(path)) continue;
@@ -144,19 +164,34 @@ function coversRule<P>(rule: CompiledRule<P>, other: CompiledRule<P>): boolean {
   return methods.every((method) => answers(rule, method)) && rule.path.covers(other.path);
 }
 
-function assertRule<Context, Key>(rule: Rule<Context, Key>, index: number): void {
+/** The options of another table, without its checks and defaults. */
+function checkedByCompiler<Name extends string>(
+  table: Readonly<Record<Name, unknown>>,
+): Readonly<Record<Name, OptionEntry<never>>> {
+  const entries = Object.keys(table).map((name) => [name, checkedLater]);
+  return Object.fromEntries(entries) as Record<Name, OptionEntry<never>>;
+}
+
+function readRule<Context, Key>(rule: Rule<Context, Key>, index: number): CompletedRule<Context, Key> {
   assertOptionsObject(`The rule at ${index}`, rule);
-  const { id, priority, continue: continues, scope } = rule;
-  assertName(`id of the rule at ${index}`, id);
-  const where = `The rule "${id}"`;
-  assertKnownOptions(where, rule, RULE_OPTIONS, POLICY_HINTS);
-  if (priority !== undefined && !Number.isFinite(priority))
-    throw new ConfigurationError(`${where}: the priority must be a number; got ${describeValue(priority)}.`);
-  if (continues !== undefined) assertBoolean(`${where}: "continue"`, continues);
+  assertName(`id of the rule at ${index}`, rule.id);
+  const where = `The rule "${rule.id}"`;
+  const options: CompletedRule<Context, Key> = readOptions(ruleOptions, rule, {
+    owner: where,
+    option: (name) => `${where}: "${name}"`,
+    hints: POLICY_HINTS,
+  });
+  const { scope } = options;
   if (scope === 'route' || scope === 'controller')
     throw new ConfigurationError(
       `${where}: a rule has no ${scope}. Its scope is "global" or another name; by default all it matches share one count.`,
     );
+  return options;
+}
+
+function assertPriority(where: string, value: unknown): void {
+  if (!Number.isFinite(value))
+    throw new ConfigurationError(`${where} must be a number; got ${describeValue(value)}.`);
 }
 
 function patternOf(where: string, path: string): PathPattern {

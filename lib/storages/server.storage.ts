@@ -4,30 +4,44 @@ import { closedError, failureOf, Storage, type StorageOptions } from '../core/st
 
 /** Options of every storage on a server. */
 export interface ServerStorageOptions extends StorageOptions {
-  /** Ms within which a call is answered or fails, waiting for its turn and all attempts included. Default: 1000. */
+  /** Timeout of a call in ms, including the wait in the queue and all attempts. Default: 1000. */
   timeout?: number | undefined;
 }
 
-/** A storage on a server: it closes once, and turns what its driver throws into a `StorageError`. */
+/**
+ * Base class of storages on a server. Closes once, and converts errors of the driver to a
+ * `StorageError`.
+ */
 export abstract class ServerStorage extends Storage {
-  /** Ms that a call may take. */
+  /** Timeout of a call, in ms. */
   protected readonly timeout: number;
   #closed = false;
 
-  /** @throws ConfigurationError when an option is impossible */
+  /** @throws ConfigurationError when an option is invalid */
   constructor({ timeout = DEFAULT_TIMEOUT_MS, ...options }: ServerStorageOptions = {}) {
     super(options);
     assertTimeout(String(this), timeout);
     this.timeout = timeout;
   }
 
-  /** Resolves if the store would count now, which it shows best by writing something; throws or rejects if not. */
+  /**
+   * Resolves if the store can count now, ideally after a test write. Throws or rejects if it
+   * cannot.
+   */
   protected abstract probe(): Awaitable<void>;
 
-  /** Lets go of what this storage opened. Called once. */
+  /**
+   * Returns what to change about the store, its user or the options; `undefined` for an error that
+   * may pass by itself.
+   */
+  protected remedyFor(_cause: unknown): string | undefined {
+    return undefined;
+  }
+
+  /** Closes the connections that this storage opened. Called once. */
   protected release(): Awaitable<void> {}
 
-  /** Whether `close` has been called. */
+  /** True once `close` has been called. */
   protected get closed(): boolean {
     return this.#closed;
   }
@@ -46,29 +60,29 @@ export abstract class ServerStorage extends Storage {
   }
 
   /**
-   * Calls the store once, never again: the first call may have counted.
+   * Calls the store once. Never retries, since the first call may have counted.
    *
-   * @throws StorageError for whatever the call throws
+   * @throws StorageError for every error of the call
    */
   protected async call<T>(call: () => Promise<T>): Promise<T> {
     if (this.#closed) throw closedError(this);
     try {
       return await call();
     } catch (cause) {
-      throw failureOf(this, cause);
+      throw failureOf(this, cause, this.remedyFor(cause));
     }
   }
 }
 
 /**
- * The key of an identity's record on a server. No prefix has a brace, so that prefixes may begin alike (`app`, `app:api`) and
- * neither share a key nor reset each other's: all keys of one begin with `identityKeys`, and no others do.
+ * Returns the key of an identity's record on a server. A prefix contains no brace, so prefixes such
+ * as `app` and `app:api` neither share keys nor reset each other's keys.
  */
 export function identityKey(keyPrefix: string, identity: string): string {
   return `${identityKeys(keyPrefix)}${identity}}`;
 }
 
-/** What the keys of all identities begin with. */
+/** Returns the prefix of the keys of all identities. No other keys have it. */
 export function identityKeys(keyPrefix: string): string {
   return `${keyPrefix}:{`;
 }

@@ -4,12 +4,12 @@ import { MemoryStorage } from './memory/memory.storage.js';
 import type { Storage, StorageOptions } from '../core/storage.js';
 import { SCHEMES } from './storage-uri.js';
 
-/** Options of the storage that the URI names, and of its driver. */
+/** Options of the storage named by the URI, and of its driver. */
 export type StorageFromStringOptions = StorageOptions & Record<string, unknown>;
 
 interface Backend {
   readonly schemes: readonly string[];
-  /** The package it needs, if any: an optional peer. */
+  /** The optional peer dependency that it needs. */
   readonly driver?: string;
   readonly open: (uri: string, options: StorageFromStringOptions) => Promise<Storage>;
 }
@@ -61,12 +61,14 @@ const backends: readonly Backend[] = [
 ];
 
 /**
- * Opens the storage that a URI names, for example `memory://` or `redis://localhost:6379`. A server that does not answer is
- * no error here, but one of the calls that need it.
+ * Opens the storage named by a URI, for example `memory://` or `redis://localhost:6379`. If the
+ * server does not respond, this function still resolves, and the first calls fail.
  *
- * @param options go to the storage's constructor; those it does not know, to the driver
- * @throws ConfigurationError when the scheme is not known, naming those that are, when the URI is malformed, or when the
- * driver is not installed, naming the command to install it; never shows what follows the scheme
+ * @param options passed to the storage's constructor; options that it does not know go to the
+ *   driver
+ * @throws ConfigurationError when the scheme is unknown, the URI is malformed, or the driver is not
+ *   installed. The message lists the known schemes or the install command, and never shows the part
+ *   after the scheme
  * @example
  * ```ts
  * import { storageFromString } from 'nestjs-limits';
@@ -111,7 +113,10 @@ async function open(
   }
 }
 
-/** Whether an import failed for want of a package; the codes are those of ES modules and of CommonJS. */
+/**
+ * Returns true if an import failed because the package is not installed. Checks the error codes of
+ * ES modules and of CommonJS.
+ */
 function isMissing(driver: string, error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return (

@@ -1,7 +1,7 @@
 import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 
-/** Schemes by storage. Of those of Redis, an `s` after the name of the server asks for TLS. */
+/** Schemes by storage. For Redis, an `s` after the server's name means TLS. */
 export const SCHEMES = {
   memory: ['memory'],
   redis: ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'],
@@ -14,15 +14,18 @@ export const SCHEMES = {
   postgresql: ['postgres', 'postgresql'],
 } as const;
 
-/** A server on the network; an IPv6 address stands here without brackets. */
+/** A server on the network. An IPv6 address has no brackets here. */
 export interface HostAndPort {
   readonly host: string;
   readonly port: number;
 }
 
-/** The parts of a storage URI: `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`. */
+/**
+ * The parts of a storage URI:
+ * `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`.
+ */
 export interface StorageUri {
-  /** Lower case, without the `async+` that the Python library knows. */
+  /** Lower case, without the `async+` of the Python library. */
   readonly scheme: string;
   /** Percent-decoded, like the password. */
   readonly username: string | undefined;
@@ -42,11 +45,12 @@ const PARTS = /^(?:async\+)?([a-z][a-z0-9+.-]*):\/\/(?:([^@/]*)@)?([^/?]*)(\/[^?
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i;
 
 /**
- * Takes a storage URI apart.
+ * Parses a storage URI.
  *
- * @param form what the URI should look like, for errors
- * @param defaultPort for hosts that name none
- * @throws ConfigurationError when it is malformed; shows nothing of it, for it may hold credentials
+ * @param form the expected form, for errors
+ * @param defaultPort for hosts without a port
+ * @throws ConfigurationError when it is malformed. The message shows no part of the URI, since it
+ *   may contain credentials
  */
 export function parseStorageUri(uri: string, form: string, defaultPort: number): StorageUri {
   const [matched, scheme = '', credentials, hosts = '', path = '', query = ''] = PARTS.exec(uri) ?? [];
@@ -62,13 +66,13 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
   const readHost = (text: string): HostAndPort => {
     const [found, bracketed, plain, digits] = HOST.exec(text.trim()) ?? [];
     const port = digits === undefined ? defaultPort : Number(digits);
-    // It belongs to a password; hosts, which errors show, have none.
+    // The "@" is part of a password. Hosts are shown in errors, so they must not contain one.
     if (text.includes('@')) throw malformed('has an "@" too many');
     if (found === undefined || port < 1 || port > 65_535) throw malformed('has a host that cannot be read');
     return { host: bracketed ?? decode(plain ?? ''), port };
   };
   if (hosts !== '' && path.includes('@')) throw malformed('has an "@" after a "/"');
-  // The value of an option may have one.
+  // The value of an option may contain an "@".
   if (hosts !== '' && /(?:^|&)[^=&]*@/.test(query)) throw malformed('has an "@" after a "?"');
   const [username, ...password] = credentials?.split(':') ?? [];
   return {
@@ -82,10 +86,11 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
 }
 
 /**
- * Refuses a URI that is another storage's, or asks for what this one does not know, such as TLS.
+ * Throws a `ConfigurationError` for the scheme of another storage, or one that this storage does
+ * not support, such as TLS.
  *
- * @param storage what the URI was given to
- * @param form what the URI should look like
+ * @param storage name of the storage, for the error
+ * @param form the expected form of the URI, for the error
  */
 export function assertScheme(storage: string, scheme: string, known: readonly string[], form: string): void {
   if (known.includes(scheme)) return;
@@ -95,9 +100,9 @@ export function assertScheme(storage: string, scheme: string, known: readonly st
 }
 
 /**
- * User and password of a URI whose servers want both or neither.
+ * Returns user and password of a URI, for servers that need both or neither.
  *
- * @throws ConfigurationError when it has one of them only
+ * @throws ConfigurationError when only one of them is given
  */
 export function credentialsOf({ username, password }: StorageUri, form: string): Credentials | undefined {
   if (username === undefined && password === undefined) return undefined;
@@ -106,7 +111,7 @@ export function credentialsOf({ username, password }: StorageUri, form: string):
   return { username, password };
 }
 
-/** `host:port`, with brackets around an IPv6 address. */
+/** Returns `host:port`, with brackets around an IPv6 address. */
 export function hostName({ host, port }: HostAndPort): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -64,11 +64,10 @@ export const tokenBucket: Strategy<TokenBucketState> = {
     const change =
       actual > cost ? (actual - cost) * period : Math.min(0, refilled - (cost - actual) * period);
     const settled = Math.min(Math.max(0, level + change), Number.MAX_SAFE_INTEGER);
-    const slowest = Math.max(1, Math.min(amount, before));
-    return {
-      state: settled > 0 ? { level: settled, at: now, amount: slowest } : undefined,
-      window: of === 'current' ? undefined : of.window,
-    };
+    const window = of === 'current' ? undefined : of.window;
+    if (settled === 0) return { state: undefined, window };
+    const bucket = { level: settled, at: now, amount: Math.max(1, Math.min(amount, before)) };
+    return { state: state === undefined || level === 0 ? bucket : Object.assign(state, bucket), window };
   },
 
   expiresAt: (state, { amount }) =>

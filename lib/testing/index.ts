@@ -1,5 +1,5 @@
 /**
- * For tests: a clock that stands still until it is told to go on, and what every storage has to get right, for your own.
+ * Utilities for tests: a manual clock, and the conformance suite for custom storages.
  *
  * @packageDocumentation
  */

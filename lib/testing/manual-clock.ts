@@ -1,7 +1,7 @@
 import type { Clock } from '../common/time.js';
 
 /**
- * A clock that stands still until it is told to move.
+ * A clock that only changes when a test sets or advances it.
  *
  * @example
  * ```ts
@@ -25,12 +25,12 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  /** Moves on by so many ms; back, if negative. */
+  /** Advances the clock by a number of ms; a negative one moves it back. */
   advance(milliseconds: number): void {
     this.#now += milliseconds;
   }
 
-  /** Moves to an instant in epoch ms. */
+  /** Sets the clock to an epoch time in ms. */
   set(now: number): void {
     this.#now = now;
   }

@@ -15,7 +15,7 @@ import {
 import { conformanceCases, runConformanceCase, type OpenStorage } from 'nestjs-limits/testing';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 
-/** A storage that does one thing wrong, and the topics whose cases have to notice. */
+/** A storage with one fault, and the topics whose cases must fail. */
 interface Broken {
   open: OpenStorage;
   noticedBy: readonly string[];
@@ -31,7 +31,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['costs', 'boundaries', 'random traces'],
   },
-  'takes a cost above what is left down to nothing': {
+  'takes the remaining units for a cost above them': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.peek(batch);
@@ -44,7 +44,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['costs', 'batches'],
   },
-  'takes what it can of a batch that is refused': {
+  'takes the allowed hits of a refused batch': {
     open: changing((storage) => ({
       consume: (batch) => join(batch.map((hit) => storage.consume([hit]))),
     })),
@@ -54,11 +54,11 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingCells((cell) => ({ ...cell, identity: 'everybody' })),
     noticedBy: ['keys'],
   },
-  'cuts identities off after 250 characters': {
+  'truncates identities to 250 characters': {
     open: changingCells((cell) => ({ ...cell, identity: cell.identity.slice(0, 250) })),
     noticedBy: ['keys'],
   },
-  'does not tell upper from lower case': {
+  'ignores upper and lower case': {
     open: changingCells((cell) => ({ ...cell, identity: cell.identity.toLowerCase() })),
     noticedBy: ['keys'],
   },
@@ -74,7 +74,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ id: 'all' })),
     noticedBy: ['keys', 'batches'],
   },
-  'counts the limits of every amount apart': {
+  'counts limits of different amounts separately': {
     open: changingLimits(({ id, amount }) => ({ id: `${id} ${amount}` })),
     noticedBy: ['keys'],
   },
@@ -82,7 +82,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ mode: 'enforce' })),
     noticedBy: ['batches'],
   },
-  'blocks nobody': {
+  'never blocks': {
     open: changingLimits(() => ({ block: [] })),
     noticedBy: ['blocks', 'random traces'],
   },
@@ -90,13 +90,13 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(({ block }) => ({ block: block.slice(0, 1) })),
     noticedBy: ['blocks'],
   },
-  'takes when it is asked to look': {
+  'consumes when it peeks': {
     open: changing((storage) => ({
       peek: (batch) => ({ ...storage.consume(batch), outcomes: storage.peek(batch).outcomes }),
     })),
     noticedBy: ['peeking', 'boundaries'],
   },
-  'leaves everything as it is when it refuses': {
+  'changes nothing when it refuses': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.peek(batch);
@@ -124,7 +124,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'settles in whatever window is current': {
+  'always settles in the current window': {
     open: changing((storage) => ({
       settle: (settlements) => {
         for (const { identity, limit, cost, actual } of settlements)
@@ -134,7 +134,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'settles by forgetting': {
+  'settles by removing the cell': {
     open: changing((storage) => ({
       settle: (settlements) => {
         storage.remove(settlements);
@@ -143,7 +143,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'concurrency', 'random traces'],
   },
-  'lets no hit be charged that reserved nothing': {
+  'cannot charge a hit that reserved nothing': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.consume(batch);
@@ -159,11 +159,11 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ refundable: false })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'counts again what is removed in one of its strategies only': {
+  'removes the count of one strategy only': {
     open: changing((storage) => ({ remove: (cells) => storage.remove(cells.slice(0, 1)) })),
     noticedBy: ['lifecycle', 'per-key methods'],
   },
-  'reads the time of the machine': {
+  'reads the clock of the machine': {
     open: ({ keyPrefix }) => new MemoryStorage({ keyPrefix }),
     noticedBy: ['boundaries', 'clocks'],
   },
@@ -172,18 +172,18 @@ const broken: Readonly<Record<string, Broken>> = {
       new MemoryStorage({ keyPrefix, clock: { now: () => clock.now() - (clock.now() % 2) } }),
     noticedBy: ['boundaries', 'blocks'],
   },
-  'tells times in whole seconds': {
+  'reports times in whole seconds': {
     open: changingOutcomes((outcome) => ({
       ...outcome,
       retryAfter: Math.ceil(outcome.retryAfter / 1000) * 1000,
     })),
     noticedBy: ['boundaries', 'clocks'],
   },
-  'tells the end of the window for resetTime': {
+  'reports the end of the window as resetTime': {
     open: changingOutcomes((outcome, now) => ({ ...outcome, resetTime: now + outcome.limit.period })),
     noticedBy: ['boundaries', 'costs'],
   },
-  'answers in an order of its own': {
+  'returns outcomes in another order': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.consume(batch);
@@ -192,7 +192,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['batches', 'costs'],
   },
-  'decides before others have written': {
+  'decides before earlier calls have written': {
     open: changing((storage) => ({
       consume: async (batch) => {
         const foretold = storage.peek(batch);
@@ -203,7 +203,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['concurrency'],
   },
-  'lets the later of two processes win': {
+  'keeps only the write of the later process': {
     open: sharedMap((server) => {
       let writes = 0;
       server.compareAndSet = async (key, text, _version, ttl, now) => {
@@ -222,14 +222,14 @@ const broken: Readonly<Record<string, Broken>> = {
     }),
     noticedBy: ['clocks', 'blocks'],
   },
-  'resets what begins with its prefix, however it goes on': {
+  'resets every key that begins with its prefix': {
     open: sharedMap((server) => {
       const { removeAll } = server;
       server.removeAll = (prefix) => removeAll.call(server, prefix.slice(0, -1));
     }),
     noticedBy: ['lifecycle'],
   },
-  'resets what looks like its prefix': {
+  'resets keys that match its prefix as a pattern': {
     open: sharedMap((server) => {
       server.removeAll = (prefix) => {
         const pattern = new RegExp(`^${prefix}`);
@@ -244,7 +244,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changing(() => ({ reset: () => 0 })),
     noticedBy: ['lifecycle'],
   },
-  'answers when it is closed': {
+  'still works when it is closed': {
     open: changing(() => ({ close: () => undefined })),
     noticedBy: ['lifecycle'],
   },
@@ -257,7 +257,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['lifecycle'],
   },
-  'tells of an error of another kind when it is closed': {
+  'throws an error of another kind once it is closed': {
     open: changing((storage) => ({
       peek: (batch) => {
         if (!storage.check()) throw new TypeError('connection is undefined');
@@ -269,7 +269,7 @@ const broken: Readonly<Record<string, Broken>> = {
 };
 
 describe.each(Object.entries(broken))('a storage that %s', (_name, { open, noticedBy }) => {
-  it.each(noticedBy)('is noticed by the cases on %s', async (topic) => {
+  it.each(noticedBy)('fails cases on %s', async (topic) => {
     const cases = conformanceCases.filter((each) => each.topic === topic);
     expect(cases.length).toBeGreaterThan(0);
     for (const each of cases) {
@@ -283,7 +283,7 @@ describe.each(Object.entries(broken))('a storage that %s', (_name, { open, notic
   });
 });
 
-/** The methods of a storage that a broken one does in its own way. */
+/** The methods that a broken storage overrides. */
 type Changes = Partial<{
   consume: (batch: readonly Hit[]) => Awaitable<BatchResult>;
   peek: (batch: readonly Hit[]) => Awaitable<BatchResult>;
@@ -294,7 +294,10 @@ type Changes = Partial<{
   close: () => Awaitable<void>;
 }>;
 
-/** Opens memory storages with some methods replaced; the replacements are given an intact storage over the same cells. */
+/**
+ * Opens memory storages with some methods replaced. The replacements receive an intact storage over
+ * the same cells.
+ */
 function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
   return (options) => {
     const intact = new MemoryStorage(options);
@@ -316,7 +319,7 @@ function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
   };
 }
 
-/** Cells are changed on their way in, and told of as they were given. */
+/** Changes cells before they reach the storage, and restores the given ones in the results. */
 function changingCells(change: <C extends Cell>(cell: C) => C): OpenStorage {
   return changing((storage) => ({
     consume: (batch) => toldAs(batch, storage.consume(batch.map(change))),
@@ -351,7 +354,7 @@ function changingOutcomes(change: (outcome: Outcome, now: number) => Outcome): O
   }));
 }
 
-/** Opens compare-and-set storages over one server that is broken. */
+/** Opens compare-and-set storages over one broken server. */
 function sharedMap(breakServer: (server: MapCasServer) => void): OpenStorage {
   const server = new MapCasServer();
   breakServer(server);

@@ -15,12 +15,12 @@ import { strategyNames } from '../../lib/strategies/strategies.js';
 const [first, second] = conformanceCases.map(({ name }) => name) as [string, string];
 
 describe('conformanceCases', () => {
-  it('have names unlike each other', () => {
+  it('have unique names', () => {
     const names = conformanceCases.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it('stand together by topic', () => {
+  it('are grouped by topic', () => {
     expect([...new Set(conformanceCases.map(({ topic }) => topic))]).toEqual([
       'boundaries',
       'costs',
@@ -38,7 +38,7 @@ describe('conformanceCases', () => {
     ]);
   });
 
-  it('name the strategy they are about', () => {
+  it('name their strategy', () => {
     const perStrategy = conformanceCases.filter(({ name }) => /^[a-z-]+: lets exactly/.test(name));
     expect(perStrategy.map(({ strategies }) => strategies)).toEqual(
       strategyNames.map((strategy) => [strategy]),
@@ -55,7 +55,7 @@ describe('describeStorage', () => {
     );
   });
 
-  it('registers tests that pass for a storage that keeps the contract, and fail for one that does not', async () => {
+  it('registers tests that pass for a storage that fulfils the contract, and fail for one that does not', async () => {
     const good = recordingRunner();
     describeStorage('MyStorage', { open: openMemory, runner: good.runner });
     await expect(good.run(first)).resolves.toBeUndefined();
@@ -70,7 +70,7 @@ describe('describeStorage', () => {
     await expect(bad.run(first)).rejects.toMatchObject({ code: 'ERR_ASSERTION' });
   });
 
-  it('skips by name and says why, where the runner can skip', () => {
+  it('skips by name with a reason, if the runner can skip', () => {
     const { runner, registered } = recordingRunner();
     describeStorage('MyStorage', { open: openMemory, runner, skip: { [second]: 'not yet' } });
     expect(registered.filter(({ skipped }) => skipped).map(({ path }) => path.at(-1))).toEqual([
@@ -79,7 +79,7 @@ describe('describeStorage', () => {
     expect(registered).toHaveLength(conformanceCases.length);
   });
 
-  it('registers a skipped case as one that passes, where the runner cannot skip', async () => {
+  it('registers a skipped case as a passing test, if the runner cannot skip', async () => {
     const { runner, registered, run } = recordingRunner();
     const { describe: group, it: test } = runner;
     describeStorage('MyStorage', {
@@ -94,7 +94,7 @@ describe('describeStorage', () => {
     await expect(run(first)).rejects.toThrow('is not opened');
   });
 
-  it('refuses to skip a case that there is none of', () => {
+  it('throws for an unknown case to skip', () => {
     const skip = { [first]: 'known', 'counts to three': 'cannot count' };
     const { runner, registered } = recordingRunner();
     expect(() => describeStorage('MyStorage', { open: openMemory, runner, skip })).toThrow(
@@ -105,13 +105,13 @@ describe('describeStorage', () => {
     expect(registered).toEqual([]);
   });
 
-  it('takes the global runner when it is given none', () => {
+  it('uses the global runner by default', () => {
     const { runner, registered } = recordingRunner();
     withGlobals(runner, () => describeStorage('MyStorage', { open: openMemory }));
     expect(registered).toHaveLength(conformanceCases.length);
   });
 
-  it('asks for a runner when there is no global one', () => {
+  it('throws if there is no runner', () => {
     withGlobals({ describe: undefined, it: undefined }, () => {
       expect(() => describeStorage('MyStorage', { open: openMemory })).toThrow(
         new ConfigurationError(
@@ -121,7 +121,7 @@ describe('describeStorage', () => {
     });
   });
 
-  it('takes the runners of Jest and node:test by their types', () => {
+  it('accepts the runners of Jest and node:test by their types', () => {
     const runners: readonly ConformanceRunner[] = [
       { describe, it },
       { describe: nodeTest.describe, it: nodeTest.it },
@@ -131,7 +131,7 @@ describe('describeStorage', () => {
 });
 
 describe('runConformanceCase', () => {
-  it('opens a storage under a prefix of its own, by a clock that stands still', async () => {
+  it('opens a storage with a unique prefix and a manual clock', async () => {
     const contexts: ConformanceContext[] = [];
     const recording = caseOf(async (context) => {
       contexts.push(context);
@@ -145,7 +145,7 @@ describe('runConformanceCase', () => {
     expect(one?.clock).not.toBe(two?.clock);
   });
 
-  it('begins near the real time, for stores that drop what that has passed', async () => {
+  it('begins near the real time, for stores that expire records by it', async () => {
     const before = Date.now();
     let start = 0;
     await runConformanceCase(
@@ -158,7 +158,7 @@ describe('runConformanceCase', () => {
     expect(start).toBeLessThanOrEqual(Date.now());
   });
 
-  it('waits for a storage that takes time to open, and opens more on demand', async () => {
+  it('waits for a storage that opens asynchronously, and opens more storages on demand', async () => {
     const prefixes: string[] = [];
     await runConformanceCase(
       caseOf(async ({ storage, open }) => {
@@ -169,7 +169,7 @@ describe('runConformanceCase', () => {
     expect(prefixes).toEqual([expect.stringMatching(/^conformance-/), 'another']);
   });
 
-  it('closes every storage it opened, and does so when the case fails, too', async () => {
+  it('closes every storage that it opened, even when the case fails', async () => {
     for (const failure of [undefined, new Error('failed')]) {
       const opened: Storage[] = [];
       const result = runConformanceCase(
@@ -188,7 +188,7 @@ describe('runConformanceCase', () => {
     }
   });
 
-  it('fails by the case rather than by close, and by close when the case passes', async () => {
+  it('rejects with the error of the case, or with that of close when the case passes', async () => {
     const openStubborn = (): Storage => {
       const storage = new MemoryStorage();
       storage.close = () => {
@@ -202,7 +202,7 @@ describe('runConformanceCase', () => {
     await expect(runConformanceCase(passing, openStubborn)).rejects.toThrow('does not close');
   });
 
-  it('has nothing to say of strategies that the storage does not name', async () => {
+  it('passes for strategies that the storage does not support', async () => {
     const run = jest.fn<ConformanceCase['run']>().mockResolvedValue();
     const openFixedWindow = (): Storage => new FixedWindowStorage();
     await runConformanceCase({ ...caseOf(run), strategies: ['token-bucket'] }, openFixedWindow);
@@ -211,7 +211,7 @@ describe('runConformanceCase', () => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
-  it('lets a storage of one strategy pass', async () => {
+  it('passes for a storage with a single strategy', async () => {
     for (const each of conformanceCases) {
       await runConformanceCase(each, ({ clock, keyPrefix }) => new FixedWindowStorage({ clock, keyPrefix }));
     }
@@ -240,7 +240,7 @@ interface Registered {
   skipped: boolean;
 }
 
-/** A runner that only writes down what it is given, and runs a test by its name when told to. */
+/** A runner that records groups and tests, and runs a test by its name on demand. */
 function recordingRunner(): {
   runner: ConformanceRunner;
   registered: Registered[];

@@ -7,7 +7,7 @@ import { receiptsOf, withdrawn } from '../../lib/core/contract.js';
 import { startRedis } from '../support/servers/redis.js';
 import type { Server } from '../support/servers/server-process.js';
 
-/** What requests cost a Redis server, in commands and in bytes. */
+/** The cost of requests on a Redis server, in commands and in bytes. */
 
 let server: Server;
 let client: Redis;
@@ -52,13 +52,13 @@ describe('commands', () => {
   };
 
   it.each(Object.entries(batches))('one call decides a request of %s', async (_title, batch) => {
-    await storage.consume(batch); // the server learns the script
+    await storage.consume(batch); // the server caches the script
     await client.config('RESETSTAT');
     await storage.consume(batch);
     expect(await callsFromClients(client)).toEqual({ evalsha: 1 });
   });
 
-  it('one call decides 64 requests that are made at once', async () => {
+  it('one call decides 64 concurrent requests', async () => {
     const limit = limitOf('fixed-window', 'at once');
     await storage.consume([hit(limit)]);
     await client.config('RESETSTAT');
@@ -100,7 +100,7 @@ describe('bytes of a key with a time to live, its name 30 bytes long', () => {
     },
   );
 
-  it('four limits of as many strategies take at most 250', async () => {
+  it('four limits of different strategies take at most 250', async () => {
     const counters = strategies.filter((strategy) => strategy !== 'moving-window');
     expect(
       await bytesAfter(
@@ -126,7 +126,7 @@ describe('bytes of a key with a time to live, its name 30 bytes long', () => {
 });
 
 describe('permissions', () => {
-  it('that the documentation names are enough for all that a storage does', async () => {
+  it('from the documentation are enough for every method of a storage', async () => {
     const [, commands = '', keys = ''] =
       /^`(\+eval [^`]+)`\non `(~[^`]+)`/m.exec(readFileSync('docs/storages/redis.md', 'utf8')) ?? [];
     await client.call('ACL', 'SETUSER', 'limits', 'on', '>secret', '-@all', ...commands.split(' '), keys);
@@ -145,12 +145,15 @@ describe('permissions', () => {
     }
     await permitted.remove(batch.slice(1));
     expect(await permitted.check()).toBe(true);
-    expect(await permitted.reset()).toBe(2); // the hash, and the log of the moving window alone
+    expect(await permitted.reset()).toBe(2); // the hash, and the log of the moving window
     await permitted.close();
   });
 });
 
-/** How often the server was called from outside, by command; what scripts call, and the test itself, is left out. */
+/**
+ * Returns the number of calls by clients, per command. Excludes calls of scripts and of the test
+ * itself.
+ */
 async function callsFromClients(monitor: Redis): Promise<Record<string, number>> {
   const info = await monitor.info('commandstats');
   const all = [...info.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)].map(

@@ -14,18 +14,15 @@ import {
   until,
   type Server,
 } from '../support/servers/server-process.js';
-import { driverTimersEnded } from '../support/driver-timers.js';
 
-afterAll(driverTimersEnded);
-
-/** Clusters and sentinels over TLS, by names that no well-known authority has signed. */
+/** Clusters and sentinels over TLS, with a self-signed certificate for their names. */
 
 const run = promisify(execFile);
 const SERVICE = 'encrypted';
 
 let directory: string;
 let ca: Buffer;
-/** Arguments of a server that speaks TLS at a port, beside the plain one by which the tests ask it. */
+/** Arguments of a server with a TLS port, and a plain port for the tests. */
 let tlsArgs: (port: number) => string[];
 
 beforeAll(async () => {
@@ -80,7 +77,7 @@ describe('a cluster', () => {
     await expectToCount(opened);
   });
 
-  it('is not trusted without', async () => {
+  it('is not trusted without that certificate', async () => {
     const storage = new RedisClusterStorage(uri);
     await expect(storage.reset()).rejects.toThrow(StorageError);
     await storage.close();
@@ -123,20 +120,20 @@ describe('sentinels', () => {
     await primary.stop();
   });
 
-  it('and the server that they name are reached with the certificate of their authority', async () => {
+  it('and their server are reached with the certificate of their authority', async () => {
     await expectToCount(new RedisSentinelStorage(uri, { tls: { ca } }));
     const opened = await storageFromString(uri, { tls: { ca } });
     expect(String(opened)).toBe('RedisSentinelStorage');
     await expectToCount(opened);
   });
 
-  it('are not trusted without', async () => {
+  it('are not trusted without that certificate', async () => {
     const storage = new RedisSentinelStorage(uri);
     await expect(storage.reset()).rejects.toThrow(/All sentinels are unreachable/);
     await storage.close();
   });
 
-  it('that are not encrypted themselves may name a server that is', async () => {
+  it('without TLS can report a server with TLS', async () => {
     const plain = `redis+sentinel://localhost:${sentinel.port}/${SERVICE}`;
     await expectToCount(new RedisSentinelStorage(plain, { tls: { ca } }));
   });

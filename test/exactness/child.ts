@@ -1,21 +1,21 @@
-/** A process that hits limits when it is told to, as one of several instances of an application. */
+/** One of several instances of an application: a process that hits limits when it is told to. */
 import { resilient } from '../../lib/resilience/resilient-storage.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/core/limit.js';
 import { storageFromString } from '../../lib/storages/storage-from-string.js';
 import type { Storage, StorageOptions } from '../../lib/core/storage.js';
 
-/** What a process is told: to hit a batch so many times at once. */
+/** An order to hit a batch several times concurrently. */
 export interface Order {
   readonly uri: string;
   readonly options: StorageOptions;
   readonly batch: readonly (CreateLimitOptions & { readonly identity: string })[];
   readonly times: number;
-  /** What stands before the storage, as in an application. Default: nothing. */
+  /** The resilience in front of the storage, as in an application. Default: none. */
   readonly resilience?: ResilienceOptions | false | undefined;
 }
 
-/** What it answers: how many were allowed, and what went wrong. */
+/** The result of an order: the number of allowed hits, and the errors. */
 export interface Answer {
   readonly allowed: number;
   readonly errors: readonly string[];
@@ -30,7 +30,7 @@ if (skew !== '0') {
 const storages = new Map<string, Storage>();
 const limits = new Map<string, Limit>();
 
-/** One storage for all orders of one kind, as an application has. It has connected before it is hit. */
+/** Returns the storage of all orders of one kind, as in an application. It is connected. */
 async function storageFor({ uri, options, resilience = false }: Order): Promise<Storage> {
   const kind = JSON.stringify([uri, resilience]);
   const opened = storages.get(kind);
@@ -51,7 +51,7 @@ function limitOf(options: CreateLimitOptions): Limit {
   return limit;
 }
 
-async function obey(order: Order): Promise<Answer> {
+async function execute(order: Order): Promise<Answer> {
   const { batch, times } = order;
   const storage = await storageFor(order);
   const hits = batch.map(({ identity, ...options }) => ({ identity, limit: limitOf(options), cost: 1 }));
@@ -65,7 +65,7 @@ async function obey(order: Order): Promise<Answer> {
 }
 
 process.on('message', (order: Order) => {
-  obey(order).then(
+  execute(order).then(
     (answer) => process.send?.(answer),
     (error: unknown) => process.send?.({ allowed: 0, errors: [String(error)] } satisfies Answer),
   );

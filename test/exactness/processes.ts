@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Order } from './child.js';
 
-/** Several instances of an application, each a process. */
+/** Several instances of an application, each in a separate process. */
 export class Processes {
   private constructor(private readonly children: readonly ChildProcess[]) {}
 
-  /** @param skews how far each process's clock is off, in ms */
+  /** @param skews clock skew of each process, in ms */
   static async start(skews: readonly number[]): Promise<Processes> {
     const loader = new URL('../support/typescript.mjs', import.meta.url).href;
     const script = fileURLToPath(new URL('./child.ts', import.meta.url));
@@ -16,7 +16,7 @@ export class Processes {
     return new Processes(children);
   }
 
-  /** Gives all of them an order at once. */
+  /** Sends an order to all processes, and adds up their results. */
   async hit(order: Order): Promise<Answer> {
     const answers = await Promise.all(
       this.children.map(async (child) => {

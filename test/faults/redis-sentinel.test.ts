@@ -7,9 +7,8 @@ import { RedisSentinelStorage } from 'nestjs-limits/redis';
 import { untilServed } from '../support/failures.js';
 import { startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
 import { ask, until } from '../support/servers/server-process.js';
-import { driverTimersEnded } from '../support/driver-timers.js';
 
-/** Failovers: calls reject while there is no primary, and the next primary has the counts. */
+/** Failovers. Calls reject while there is no primary, and the next primary has the counts. */
 
 /** Ms after which a failover counts as hung. It takes two to ten seconds. */
 const FAILOVER = 60_000;
@@ -29,7 +28,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await storage.close();
   await group.stop();
-  await driverTimersEnded();
 });
 
 async function counted(): Promise<number> {
@@ -37,26 +35,26 @@ async function counted(): Promise<number> {
   return AMOUNT - (outcomes[0]?.remaining ?? NaN);
 }
 
-/** The port of the primary that the first sentinel names. */
+/** Returns the port of the primary that the first sentinel reports. */
 async function primaryPort(): Promise<number> {
   const reply = await ask(group.servers[2]?.port ?? 0, 'SENTINEL GET-MASTER-ADDR-BY-NAME limits\r\n');
   return Number(reply.trim().split('\r\n').at(-1));
 }
 
-/** Waits until the replica has what the primary has. */
+/** Waits until the replica has caught up with the primary. */
 async function untilReplicated(port: number): Promise<void> {
   const primary = new Redis(port);
   await until(async () => (await primary.wait(1, 1000)) === 1, 'the replica to follow');
   primary.disconnect();
 }
 
-it('a primary that is told to become a replica is left for the new one', async () => {
+it('a primary that becomes a replica is replaced by the new primary', async () => {
   await Promise.all(Array.from({ length: 20 }, () => storage.consume(hits)));
   const before = await primaryPort();
   await untilReplicated(before);
   await until(async () => {
     if ((await primaryPort()) !== before) return true;
-    // Sentinels refuse this while a failover runs, and may give one up on a busy machine.
+    // Sentinels reject this during a failover, and may abort one on a busy machine.
     await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n');
     return false;
   }, 'the sentinels to name another');

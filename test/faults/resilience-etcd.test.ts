@@ -6,7 +6,7 @@ import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { LATE, LayeredStore, type Fault, type OutageOptions } from './support/layered-store.js';
 
-/** Outages of a etcd server, behind the circuit breaker, the denial cache and the fallback. */
+/** Outages of an etcd server, behind the circuit breaker, the denial cache and the fallback. */
 
 let server: Server;
 let gateway: EtcdGateway;
@@ -30,7 +30,7 @@ afterEach(async () => {
   proxy.close();
 });
 
-/** Sets the alarm that makes the server refuse writes for want of space. */
+/** Sets the alarm that makes the server refuse writes because it is out of space. */
 async function setAlarm(action: 'ACTIVATE' | 'DEACTIVATE'): Promise<void> {
   await gateway.call('maintenance/alarm', { action, memberID: await memberId(), alarm: 'NOSPACE' });
 }
@@ -41,40 +41,41 @@ async function memberId(): Promise<string> {
 
 describe('An etcd server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, {}],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, {}],
     [
       'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
-        mend: () => void process.kill(server.pid, 'SIGCONT'),
+        repair: () => void process.kill(server.pid, 'SIGCONT'),
       },
       {},
     ],
     [
       'receives no request',
-      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'requests'), repair: () => void (proxy.swallows = 'nothing') },
       { clients: 50 },
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
     [
       'has no space left',
-      { harm: () => setAlarm('ACTIVATE'), mend: () => setAlarm('DEACTIVATE') },
+      { harm: () => setAlarm('ACTIVATE'), repair: () => setAlarm('DEACTIVATE') },
       { probes: 3 },
     ],
   ])(
     '%s is replaced by the fallback, and counts again once it is back',
     async (_what, fault, options) => {
       await layered.expectToSurvive(fault, options);
-      // The driver keeps one connection for transactions and one for leases, and one each that was never answered.
+      // The driver keeps one connection for transactions and one for leases, and one more of each
+      // that got no reply.
       await until(() => proxy.openConnections <= 4, 'earlier connections to end');
     },
     60_000,
@@ -82,7 +83,7 @@ describe('An etcd server that', () => {
 });
 
 describe('An etcd server that answers but cannot count', () => {
-  it('for want of space is not well', async () => {
+  it('for lack of space fails the check', async () => {
     await until(() => layered.store.check(), 'the storage to connect');
     await setAlarm('ACTIVATE');
     try {

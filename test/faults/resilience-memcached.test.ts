@@ -29,28 +29,28 @@ afterEach(async () => {
 
 describe('A Memcached server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
     [
       'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
-        mend: () => void process.kill(server.pid, 'SIGCONT'),
+        repair: () => void process.kill(server.pid, 'SIGCONT'),
       },
       {},
     ],
     [
       'receives no request',
-      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'requests'), repair: () => void (proxy.swallows = 'nothing') },
       { clients: 50 },
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
   ])(
@@ -63,8 +63,8 @@ describe('A Memcached server that', () => {
   );
 });
 
-describe('A Memcached server that answers but cannot count', () => {
-  it('for want of memory is not well', async () => {
+describe('A Memcached server that responds but cannot count', () => {
+  it('for lack of memory fails the check', async () => {
     const full = await startMemcached({ args: ['-M', '-m', '2'] });
     const storage = new MemcachedStorage(full.uri);
     try {
@@ -90,7 +90,7 @@ describe('A Memcached server that answers but cannot count', () => {
     }
   });
 
-  it('since it has no compare-and-set, is not well', async () => {
+  it('for lack of compare-and-set fails the check', async () => {
     const without = await startMemcached({ args: ['-C'] });
     const storage = new MemcachedStorage(without.uri);
     expect(await storage.check()).toBe(false);
@@ -98,7 +98,7 @@ describe('A Memcached server that answers but cannot count', () => {
     await without.stop();
   });
 
-  it('is checked without a key left behind', async () => {
+  it('is checked without leaving a key', async () => {
     expect(await layered.store.check()).toBe(true);
     expect(await ask(server.port, 'get nestjs-limits#check\r\n')).toBe('END\r\n');
   });

@@ -46,33 +46,33 @@ describeWithMongod('MongoDB', () => {
 
   describe('that', () => {
     it.each<[string, Fault, OutageOptions]>([
-      ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, {}],
+      ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, {}],
       [
         'is stopped',
         {
           harm: () => void process.kill(server.pid, 'SIGSTOP'),
-          mend: () => void process.kill(server.pid, 'SIGCONT'),
+          repair: () => void process.kill(server.pid, 'SIGCONT'),
         },
         {},
       ],
       [
         'sends no answer',
-        { harm: () => void (proxy.swallows = 'answers'), mend: () => void (proxy.swallows = 'nothing') },
+        { harm: () => void (proxy.swallows = 'answers'), repair: () => void (proxy.swallows = 'nothing') },
         {},
       ],
       [
         'disappears with all its connections',
-        { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+        { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
         {},
       ],
       [
         'answers later than the deadline',
-        { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+        { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
         {},
       ],
       [
         'is no longer the primary',
-        { harm: () => setPrimary(false), mend: () => setPrimary(true) },
+        { harm: () => setPrimary(false), repair: () => setPrimary(true) },
         { probes: 3 },
       ],
     ])(

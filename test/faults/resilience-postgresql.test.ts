@@ -32,30 +32,30 @@ describe('a PostgreSQL server that', () => {
   it.each<[string, Fault, OutageOptions]>([
     [
       'is killed',
-      { harm: () => server.kill(), mend: () => server.restart() },
+      { harm: () => server.kill(), repair: () => server.restart() },
       { remembers: false }, // its tables are not logged
     ],
     [
       'stands still',
       {
         harm: () => signalPostgres(server, 'SIGSTOP'),
-        mend: () => signalPostgres(server, 'SIGCONT'),
+        repair: () => signalPostgres(server, 'SIGCONT'),
       },
       {},
     ],
     [
       'sends no answer',
-      { harm: () => void (proxy.swallows = 'answers'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'answers'), repair: () => void (proxy.swallows = 'nothing') },
       {},
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
   ])(

@@ -30,7 +30,7 @@ afterEach(async () => {
   proxy.close();
 });
 
-async function tell(command: string): Promise<void> {
+async function execute(command: string): Promise<void> {
   expect(await ask(server.port, `${command}\r\n`)).toBe('+OK\r\n');
 }
 
@@ -43,43 +43,43 @@ const refusing = { probes: 3 };
 
 describe('A Redis server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), mend: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
     [
       'is stopped',
       {
         harm: () => void process.kill(server.pid, 'SIGSTOP'),
-        mend: () => void process.kill(server.pid, 'SIGCONT'),
+        repair: () => void process.kill(server.pid, 'SIGCONT'),
       },
       {},
     ],
     [
       'receives none of 200 requests in flight',
-      { harm: () => void (proxy.swallows = 'requests'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'requests'), repair: () => void (proxy.swallows = 'nothing') },
       { clients: 200 },
     ],
     [
       'sends no answer',
-      { harm: () => void (proxy.swallows = 'answers'), mend: () => void (proxy.swallows = 'nothing') },
+      { harm: () => void (proxy.swallows = 'answers'), repair: () => void (proxy.swallows = 'nothing') },
       {},
     ],
     [
       'disappears with all its connections',
-      { harm: () => void (proxy.blackHole = true), mend: () => void (proxy.blackHole = false) },
+      { harm: () => void (proxy.blackHole = true), repair: () => void (proxy.blackHole = false) },
       {},
     ],
     [
       'answers later than the deadline',
-      { harm: () => void (proxy.delay = LATE), mend: () => void (proxy.delay = 0) },
+      { harm: () => void (proxy.delay = LATE), repair: () => void (proxy.delay = 0) },
       {},
     ],
     [
       'has no memory left',
-      { harm: () => tell('CONFIG SET maxmemory 1'), mend: () => tell('CONFIG SET maxmemory 0') },
+      { harm: () => execute('CONFIG SET maxmemory 1'), repair: () => execute('CONFIG SET maxmemory 0') },
       refusing,
     ],
     [
       'becomes a replica of one that is not there',
-      { harm: () => tell('REPLICAOF 127.0.0.1 1'), mend: () => tell('REPLICAOF NO ONE') },
+      { harm: () => execute('REPLICAOF 127.0.0.1 1'), repair: () => execute('REPLICAOF NO ONE') },
       refusing,
     ],
     [
@@ -87,13 +87,13 @@ describe('A Redis server that', () => {
       {
         async harm() {
           for (const option of ['key-load-delay 2000', 'loading-process-events-interval-bytes 1024'])
-            await tell(`CONFIG SET ${option}`);
-          await tell('DEBUG POPULATE 5000');
+            await execute(`CONFIG SET ${option}`);
+          await execute('DEBUG POPULATE 5000');
           void ask(server.port, 'DEBUG RELOAD\r\n', 20_000);
           await until(isLoading, 'the server to load');
         },
-        async mend() {
-          await tell('CONFIG SET key-load-delay 0');
+        async repair() {
+          await execute('CONFIG SET key-load-delay 0');
           await until(async () => !(await isLoading()), 'the server to have loaded');
         },
       },
@@ -108,26 +108,26 @@ describe('A Redis server that', () => {
   );
 });
 
-describe('A Redis server that answers a PING but cannot count', () => {
+describe('A Redis server that responds to PING but cannot count', () => {
   it.each([
     ['for want of memory', 'CONFIG SET maxmemory 1', 'CONFIG SET maxmemory 0'],
     ['as a replica', 'REPLICAOF 127.0.0.1 1', 'REPLICAOF NO ONE'],
     ['for want of replicas', 'CONFIG SET min-replicas-to-write 1', 'CONFIG SET min-replicas-to-write 0'],
-  ])('%s is not well', async (_why, harm, mend) => {
+  ])('%s fails the check', async (_why, harm, repair) => {
     await until(() => redis.check(), 'the storage to connect');
-    await tell(harm);
+    await execute(harm);
     expect(await ask(server.port, 'PING\r\n')).toBe('+PONG\r\n');
     try {
       expect(await redis.check()).toBe(false);
     } finally {
-      await tell(mend);
+      await execute(repair);
     }
     await until(() => redis.check(), 'the storage to be well');
   });
 
-  it('is checked without a key left behind', async () => {
+  it('is checked without leaving a key', async () => {
     await until(() => redis.check(), 'the storage to connect');
-    await tell('FLUSHALL');
+    await execute('FLUSHALL');
     expect(await redis.check()).toBe(true);
     expect(await ask(server.port, 'DBSIZE\r\n')).toBe(':0\r\n');
   });

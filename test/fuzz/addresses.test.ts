@@ -50,7 +50,7 @@ const addresses = fc.oneof(
 const prefixes = fc.integer({ min: 32, max: 128 });
 
 describe('Addresses of clients', () => {
-  fuzz('have one bare form, without anything of their connection', addresses, (address) => {
+  fuzz('have one bare form, without port, brackets and zone', addresses, (address) => {
     const bare = bareAddress(address);
     expect(bareAddress(bare)).toBe(bare);
     if (isIP(address) > 0) {

@@ -2,29 +2,44 @@ import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RateLimitError } from 'nestjs-limits';
 
-/** Inputs per property: as many as the environment asks for, else few enough for every run of the tests. */
+/**
+ * Inputs per property: the number in the environment, or else few enough for every run of the
+ * tests.
+ */
 const ASKED = process.env['FUZZ_RUNS'];
 
-/** Ms of processor time that one input may take. A regular expression that backtracks exponentially takes minutes. */
+/**
+ * Maximum processor time of one input in ms. A regular expression that backtracks exponentially
+ * takes minutes.
+ */
 const MAX_CPU_MS = 2000;
 /** Ms after which a property counts as hung, in addition to a share per input. */
 const GRACE = 30_000;
 
-/** What would begin a new line of a log, or hide in it. */
+/** Matches characters that start a new line in a log, or are invisible in it. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
-/** Messages quote what they were given up to 80 characters, each of up to 8 when it is escaped, and list what is known. */
+/**
+ * Maximum length of a message. It quotes up to 80 characters of input, each up to 8 long if
+ * escaped, and lists known names.
+ */
 const MAX_MESSAGE_LENGTH = 2600;
 
-/** What the engine says of mistakes in the library; ours may wrap it. */
+/** Matches messages of the engine for bugs in the library, also inside the library's own errors. */
 const OF_THE_ENGINE =
   /Cannot (read propert|convert|destructure|set|mix)|is not (a function|iterable|defined|a constructor)|call stack|Invalid (regular|array|string)/;
 
-/** What objects of the application throw when they are looked at: the library passes it on, or says what it said. */
+/**
+ * The error of objects that throw when they are read. The library rethrows it, or quotes its
+ * message.
+ */
 export class ThrownByApplication extends Error {
   override readonly message = 'Thrown by the application.';
 }
 
-/** Declares a test that a property holds for many inputs, that none takes long, and that none changes a shared prototype. */
+/**
+ * Declares a test that a property holds for many inputs, that none takes long, and that none
+ * changes a shared prototype.
+ */
 export function fuzz<T>(
   sentence: string,
   inputs: fc.Arbitrary<T>,
@@ -55,7 +70,7 @@ export function fuzz<T>(
   it(sentence, test, GRACE + numRuns * 10);
 }
 
-/** What a pollution of prototypes would change. */
+/** Returns the keys that prototype pollution would change. */
 function shared(): unknown[] {
   return [Object.prototype, Array.prototype, Function.prototype, String.prototype, Error.prototype].map(
     (prototype) => Reflect.ownKeys(prototype).map(String),
@@ -63,8 +78,8 @@ function shared(): unknown[] {
 }
 
 /**
- * What a step refuses its input with: an error of the library, which says in a sentence on one short line what is wrong.
- * Whatever else it throws fails the test; nothing when it does not refuse.
+ * Returns the error of the library with which a step refuses its input; `undefined` if it does not.
+ * Its message must be a sentence on one short line. Any other error fails the test.
  */
 export function refusalOf(step: () => unknown): Error | undefined {
   try {
@@ -75,7 +90,7 @@ export function refusalOf(step: () => unknown): Error | undefined {
   }
 }
 
-/** The same of what answers later. */
+/** Returns the error of an asynchronous step, like {@link refusalOf}. */
 export async function laterRefusalOf(step: () => Promise<unknown>): Promise<Error | undefined> {
   try {
     await step();
@@ -96,7 +111,7 @@ function checked(error: unknown): Error | undefined {
   return error;
 }
 
-/** Any text, lone surrogates and control characters included. */
+/** Generates any text, including lone surrogates and control characters. */
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   { weight: 3, arbitrary: fc.string({ unit: 'grapheme', maxLength: 40 }) },
@@ -108,14 +123,14 @@ export const anyText: fc.Arbitrary<string> = fc.oneof(
   },
 );
 
-/** A piece, over and over; few of them, since they take their time. */
+/** Generates a repeated piece; only a few, since they are slow. */
 export function long(pieces: fc.Arbitrary<string>, length = 100_000): fc.Arbitrary<string> {
   return fc
     .tuple(pieces, anyText, fc.constantFrom(200, 2000, length))
     .map(([piece, end, most]) => piece.repeat(Math.ceil(most / (piece.length + 1))) + end);
 }
 
-/** Names that mean something to objects. */
+/** Names that objects have by default. */
 export const treacherousNames = fc.constantFrom(
   '__proto__',
   'constructor',
@@ -130,7 +145,7 @@ export const treacherousNames = fc.constantFrom(
   'message',
 );
 
-/** Hostile values lie still while fast-check makes and prints them. */
+/** Disables hostile values while fast-check generates and prints them. */
 let isArmed = false;
 
 function throwing(): string {
@@ -154,7 +169,7 @@ function throwingProxy(target: object): object {
   );
 }
 
-/** Values that throw when they are looked at, or at every touch. */
+/** Generates values that throw on some or all accesses. */
 const hostile: fc.Arbitrary<unknown> = fc
   .constantFrom(
     () => ({ toString: throwing, valueOf: throwing, toJSON: throwing }),
@@ -187,7 +202,7 @@ const hostile: fc.Arbitrary<unknown> = fc
   )
   .map((make) => make());
 
-/** Anything at all. */
+/** Generates any value. */
 export const anything: fc.Arbitrary<unknown> = fc.oneof(
   {
     weight: 4,
@@ -223,9 +238,10 @@ export const anything: fc.Arbitrary<unknown> = fc.oneof(
 );
 
 /**
- * Objects that look like options more or less: known names with good values or any, other names, any prototype.
+ * Generates objects that resemble options: known names with valid or any values, other names, any
+ * prototype.
  *
- * @param good some good values of every option
+ * @param good valid values of every option
  */
 export function nearly(good: Readonly<Record<string, fc.Arbitrary<unknown>>>): fc.Arbitrary<object> {
   const names = fc.oneof(

@@ -21,7 +21,10 @@ interface Member {
   readonly parameters: ReadonlyMap<string, number>;
 }
 
-/** Reads a List of Strings with Integer parameters as RFC 9651, section 4.2, does, and fails at whatever is not one. */
+/**
+ * Parses a List of Strings with Integer parameters by RFC 9651, section 4.2. Throws on anything
+ * else.
+ */
 function readList(value: string): Member[] {
   const left = { text: value };
   const take = (pattern: RegExp): string => {

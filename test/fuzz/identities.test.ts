@@ -2,9 +2,11 @@ import type { ExecutionContext } from '@nestjs/common';
 import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { firstOf } from 'nestjs-limits';
+import { ClientAddresses } from '../../lib/nest/identities/client-addresses.js';
 import { IdentitySources } from '../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../lib/nest/options/rate-limit-key.js';
+import { Warnings } from '../../lib/nest/options/warnings.js';
 import type { InjectedFunctions } from '../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../lib/nest/transports/transport.js';
@@ -47,12 +49,12 @@ const values = fc.oneof(
 );
 const types = fc.constantFrom('ip', 'user', 'key', 'api-key', 'session', 'header:x-tenant', 'header:x');
 
-/** No store's key is longer, even where an identity has several parts. */
+/** Maximum length of a key, even of an identity with several parts. */
 const LONGEST_BUCKET = 160;
-/** What would end a key, open a slot of a cluster, or be the same in UTF-8 as something else. */
+/** Characters that would end a key, choose a cluster slot, or share a UTF-8 encoding. */
 const BREAKS_KEYS = /[{}\p{Cc}\p{Cs}]/u;
 
-/** One out of an identity, or of one that is only slightly different. */
+/** Generates an identity, or one that differs only slightly. */
 const pairs = fc.oneof(
   fc.tuple(values, values),
   fc
@@ -63,7 +65,7 @@ const pairs = fc.oneof(
     ]),
 );
 
-describe('Buckets', () => {
+describe('Identities of single parts', () => {
   fuzz(
     'are different for different identities, short, and fit for every key',
     fc.tuple(pairs, types, types),
@@ -105,13 +107,16 @@ const transport = { requestOf: (context: object) => requests.get(context) } as u
 const functions = { get: (given: unknown) => given } as unknown as InjectedFunctions;
 
 function sourceOf(key: unknown, options: object = {}): IdentitySource {
-  return new IdentitySources(resolveOptions(options), functions).for(key as RateLimitKey, 'The test');
+  const resolved = resolveOptions(options);
+  const warnings = new Warnings();
+  const addresses = new ClientAddresses(resolved, warnings);
+  return new IdentitySources(resolved, functions, addresses, warnings).for(key as RateLimitKey, 'The test');
 }
 
 async function identityFor(source: IdentitySource, request: unknown): Promise<string | undefined> {
   const context = {} as ExecutionContext;
   requests.set(context, request);
-  return source.resolve({ context, transport, addressIdentity: () => 'ip:203.0.113.7' });
+  return source.resolve({ context, transport, address: '203.0.113.7', addressIdentity: undefined });
 }
 
 const headerNames = fc.oneof(treacherousNames, fc.constantFrom('x-tenant', 'authorization', 'X-API-Key'));

@@ -28,27 +28,31 @@ const texts = fc.oneof(
   { weight: 1, arbitrary: long(fc.oneof(pieces, nearMisses)) },
 );
 
-/** The beginning of a text as a message shows it, as far as nothing of it has to be escaped. */
+/** Returns the beginning of a text as a message shows it, up to the first escaped character. */
 function plainBeginning(text: string): string {
   return /^[\w /;|,]{0,40}/.exec(text)?.[0] ?? '';
 }
 
 describe('The notation of limits', () => {
-  fuzz('reads any text as limits that read back the same, or says where it cannot', texts, (text) => {
-    let items: RateLimitItem[] = [];
-    const refusal = refusalOf(() => (items = parseMany(text)));
-    if (refusal !== undefined) {
-      expect(refusal).toBeInstanceOf(RateLimitParseError);
-      expect(refusal.message).toContain(`"${plainBeginning(text)}`);
-      expect(refusal.message).toMatch(/ at position \d+\. Write "<amount> per \[multiple\] <unit>"/);
-      return;
-    }
-    for (const item of items.slice(0, 20)) {
-      expect(parse(item.toString()).equals(item)).toBe(true);
-      expect(Number.isSafeInteger(item.amount) && item.amount >= 0).toBe(true);
-      expect(Number.isSafeInteger(item.period) && item.period >= 1).toBe(true);
-    }
-  });
+  fuzz(
+    'parses any text as limits that print and parse the same, or reports the position of the error',
+    texts,
+    (text) => {
+      let items: RateLimitItem[] = [];
+      const refusal = refusalOf(() => (items = parseMany(text)));
+      if (refusal !== undefined) {
+        expect(refusal).toBeInstanceOf(RateLimitParseError);
+        expect(refusal.message).toContain(`"${plainBeginning(text)}`);
+        expect(refusal.message).toMatch(/ at position \d+\. Write "<amount> per \[multiple\] <unit>"/);
+        return;
+      }
+      for (const item of items.slice(0, 20)) {
+        expect(parse(item.toString()).equals(item)).toBe(true);
+        expect(Number.isSafeInteger(item.amount) && item.amount >= 0).toBe(true);
+        expect(Number.isSafeInteger(item.period) && item.period >= 1).toBe(true);
+      }
+    },
+  );
 
   fuzz('reads one limit just where it reads a list of one', texts, (text) => {
     let many: RateLimitItem[] = [];

@@ -18,6 +18,7 @@ import { LIMITS_METADATA } from '../../lib/nest/options/rate-limit.tokens.js';
 import { assertAsyncOptions, resolveOptions } from '../../lib/nest/options/resolve-options.js';
 import { compilePolicies } from '../../lib/policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../lib/policies/policy.js';
+import { splitPath } from '../../lib/policies/request-path.js';
 import { RuleBook } from '../../lib/policies/rules.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { anything, anyText, fuzz, nearly, refusalOf, ThrownByApplication, treacherousNames } from './fuzz.js';
@@ -112,7 +113,7 @@ function compile(levels: readonly Level[]): Policy<ExecutionContext, unknown>[] 
   });
 }
 
-/** Whatever comes out must be fit to decide. */
+/** Checks that resolved options can decide a hit. */
 function expectUsable(policies: readonly Policy<ExecutionContext, unknown>[]): void {
   for (const { name, limits: found, plans: byPlan, block } of policies as (Policy<
     ExecutionContext,
@@ -166,7 +167,8 @@ describe('Options of the module', () => {
         timeout: fc.integer({ min: 1 }),
         onError: policyOptions.onError,
         instances: fc.integer({ min: 1 }),
-        failures: fc.integer({ min: 1 }),
+        failureThreshold: fc.integer({ min: 1 }),
+        failureWindow: fc.integer({ min: 1 }),
         probeInterval: fc.integer({ min: 1 }),
         denialCache: flag,
         startWithoutStore: flag,
@@ -276,7 +278,7 @@ describe('Rules', () => {
           given as RateLimitRule[],
           (level) => compile([level]),
         );
-        expectUsable(book.forRequest(method, `/${path}`));
+        expectUsable(book.forRequest(method, splitPath(`/${path}`)));
         for (const rule of book.compiled) book.beside(rule);
         expect(book.forRoute('GET', `/${path}`).length).toBeLessThanOrEqual(book.compiled.length);
       });
@@ -284,7 +286,7 @@ describe('Rules', () => {
   );
 });
 
-describe('Identities of treacherous names', () => {
+describe('Identities with dangerous names', () => {
   fuzz(
     'have counts of their own in memory',
     fc.uniqueArray(fc.oneof(treacherousNames, anyText), { minLength: 1, maxLength: 6 }),

@@ -1,7 +1,8 @@
 import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import { ConfigurationError } from 'nestjs-limits';
-import { requestPath } from '../../lib/policies/request-path.js';
+import { resolvedPaths, splitPath, targetReadings } from '../../lib/policies/request-path.js';
+import { RouteTemplate } from '../../lib/policies/route-template.js';
 import { PathPattern } from '../../lib/policies/path-pattern.js';
 import { anything, anyText, fuzz, long, refusalOf } from './fuzz.js';
 
@@ -80,29 +81,30 @@ function patternOf(text: string): PathPattern | undefined {
 }
 
 describe('Patterns of paths', () => {
-  fuzz('match any path in no time, or are refused', fc.tuple(paths, paths), ([text, path]) => {
+  fuzz('match any path quickly, or are refused', fc.tuple(paths, paths), ([text, path]) => {
     const pattern = patternOf(text);
-    expect(typeof (pattern?.matches(path) ?? false)).toBe('boolean');
+    expect(typeof (pattern?.matches(splitPath(path)) ?? false)).toBe('boolean');
   });
 
   fuzz(
-    'tell of any template how many of its paths they match, and agree with each of them',
+    'report for any template how many of its paths they match, and agree with each path',
     fc.tuple(paths, paths),
     ([text, path]) => {
       const pattern = patternOf(text);
       if (pattern === undefined) return;
-      const told = pattern.matchesOf(path);
-      expect(['all', 'some', 'none']).toContain(told);
+      const matched = pattern.matchesOf(path);
+      expect(['all', 'some', 'none']).toContain(matched);
       // A template without placeholders is the path itself.
       if (/[:*{}()|?\\%]/.test(path)) return;
-      expect(told).toBe(pattern.matches(path) ? 'all' : 'none');
+      expect(matched).toBe(pattern.matches(splitPath(path)) ? 'all' : 'none');
     },
   );
 
   fuzz(
     'cover themselves, and what they cover they match',
     fc.tuple(paths, paths, paths),
-    ([one, two, path]) => {
+    ([one, two, text]) => {
+      const path = splitPath(text);
       const [pattern, other] = [patternOf(one), patternOf(two)];
       if (pattern === undefined || other === undefined) return;
       expect(pattern.covers(other) && other.matches(path)).toBe(
@@ -118,10 +120,21 @@ describe('Patterns of paths', () => {
 });
 
 describe('The path of a request', () => {
-  fuzz('is found in any URL, once and for all', fc.oneof(paths, anyText, long(anyText)), (url) => {
-    const path = requestPath(url);
-    expect(path.startsWith('/')).toBe(true);
-    expect(path === '/' || !path.endsWith('/')).toBe(true);
-    expect(path).not.toContain('//');
+  fuzz('is read from any target, without empty segments', fc.oneof(paths, anyText, long(anyText)), (url) => {
+    const [first, ...others] = targetReadings(url);
+    expect(first).not.toContain('');
+    for (const path of resolvedPaths([first ?? [], ...others])) {
+      expect(path).not.toContain('..');
+      expect(path.join()).not.toContain('%2F');
+    }
   });
+
+  fuzz(
+    'is filled in from any template and parameters, or is not known',
+    fc.tuple(fc.oneof(paths, anyText), fc.dictionary(fc.constantFrom('id', '*', '0', 'a', 'b'), anything)),
+    ([template, parameters]) => {
+      const path = new RouteTemplate(template).fill(parameters);
+      expect(path ?? []).not.toContain('');
+    },
+  );
 });

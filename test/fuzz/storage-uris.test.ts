@@ -6,7 +6,7 @@ import { hostName, parseStorageUri } from '../../lib/storages/storage-uri.js';
 import { anything, anyText, fuzz, laterRefusalOf, long, refusalOf } from './fuzz.js';
 
 const FORM = 'memory://';
-/** In every password: no error may show it. */
+/** Part of every password. No error may show it. */
 const SECRET = 'sEcReT';
 
 const schemes = fc.constantFrom(
@@ -73,7 +73,10 @@ const ends = fc.oneof(
   anyText,
 );
 
-/** What makes an option of the rest of a password, after an "@" that ends it: the value of an option may have an "@". */
+/**
+ * Turns the rest of a password into an option after an "@" that ends it, since the value of an
+ * option may have an "@".
+ */
 const LOOKS_LIKE_OPTION = /@.*\?.*=.*@/s;
 
 interface GivenUri {
@@ -90,7 +93,7 @@ const withPasswords: fc.Arbitrary<GivenUri> = fc
   }));
 
 describe('URIs of storages', () => {
-  fuzz('are taken apart, or refused without a word of their password', withPasswords, ({ uri }) => {
+  fuzz('are parsed, or refused without any part of their password', withPasswords, ({ uri }) => {
     let shown: string[] = [];
     const refusal = refusalOf(() => {
       const { scheme, hosts: found } = parseStorageUri(uri, FORM, 1);
@@ -98,7 +101,7 @@ describe('URIs of storages', () => {
     });
     if (refusal !== undefined) expect(refusal).toBeInstanceOf(ConfigurationError);
     if (LOOKS_LIKE_OPTION.test(uri)) return;
-    // What errors show of a storage: never a password that was cut at the wrong place.
+    // Errors show the name of a storage, but never a password that was split at the wrong place.
     expect([...shown, refusal?.message].join()).not.toContain(SECRET);
   });
 

@@ -4,12 +4,12 @@ import { strategyNames } from '../../lib/strategies/strategies.js';
 import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
 import { mostAboveRefill, mostWithin, type Attempt } from '../support/strategy-model.js';
 
-// Nobody can tell by the clock how long it has been since a clock went back: what is checked counts from the first hit
-// after that, be it allowed or refused.
+// The clock does not show how much time has passed since it went back. The checks therefore count
+// from the first hit after that, allowed or refused.
 describe.each(strategyNames)('When the clock goes back, %s', (name) => {
   const anyScenario = scenarios(name, { clockGoesBack: true });
 
-  it('lets a hit through exactly as much later as a refused one was told, and not one ms earlier', () => {
+  it('allows a hit exactly after the retryAfter of a refusal, and not one ms earlier', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
         const subject = new Subject(name, quota);
@@ -27,24 +27,24 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
     );
   });
 
-  it('tells a hit before it is made how long it would have to wait', () => {
+  it('reports the wait of a hit before it is made', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
         const subject = new Subject(name, quota);
         const now = play(subject, steps);
         const cost = 1 + (seed % quota.burst);
-        const foretold = subject.evaluate(cost, now);
+        const predicted = subject.evaluate(cost, now);
         subject.refuse(now);
-        const told = subject.evaluate(cost, now);
+        const decided = subject.evaluate(cost, now);
 
-        if (name === 'fixed-window-elastic-expiry') expect(told.allowed).toBe(foretold.allowed);
-        else expect(told).toEqual(foretold);
+        if (name === 'fixed-window-elastic-expiry') expect(decided.allowed).toBe(predicted.allowed);
+        else expect(decided).toEqual(predicted);
       }),
       RUNS,
     );
   });
 
-  it('has the full quota again as soon after a hit as if it had always gone on', () => {
+  it('has the full quota again as soon after a hit as on a monotonic clock', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
         const subject = new Subject(name, quota);
@@ -58,7 +58,7 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
     );
   });
 
-  it('leaves no more than right before', () => {
+  it('leaves no more units than right before', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, back) => {
         const subject = new Subject(name, quota);
@@ -71,7 +71,7 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
     );
   });
 
-  it('keeps its bound on a clock that stands still meanwhile', () => {
+  it('keeps its bound on a clock that stops instead of going back', () => {
     fc.assert(
       fc.property(anyScenario, ({ quota, steps }) => {
         const history: Attempt[] = [];

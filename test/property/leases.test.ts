@@ -6,9 +6,9 @@ import { WrappedStorage } from '../../lib/core/wrapped.storage.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
 import { levelByDefinition, mostAboveRefill, type Attempt } from '../support/strategy-model.js';
 
-/** Several processes that take permits in advance from one store. */
+/** Several processes with leases of permits from one store. */
 
-/** Answers in the turns to come, as a server does. */
+/** Replies in later turns of the event loop, as a server does. */
 class RemoteStorage extends WrappedStorage {
   calls = 0;
 
@@ -21,7 +21,7 @@ class RemoteStorage extends WrappedStorage {
   }
 }
 
-/** Hits that come at one instant, so many ms after those before them. */
+/** Concurrent hits, and the ms since the previous ones. */
 interface Moment {
   readonly wait: number;
   readonly hits: readonly { readonly process: number; readonly cost: number }[];
@@ -31,7 +31,7 @@ interface Traffic {
   readonly limit: Limit;
   readonly options: LeasingStorageOptions;
   readonly moments: readonly Moment[];
-  /** Permits that a process holds at most. */
+  /** Maximum permits of a process. */
   readonly held: number;
 }
 
@@ -102,7 +102,10 @@ async function play({ limit, options, moments }: Traffic): Promise<Decided[]> {
   return history;
 }
 
-/** Hits of one instant are decided in no order: each refusal is held against all of them. */
+/**
+ * Compares each refusal with all hits of its instant, since these are decided in no particular
+ * order.
+ */
 function refusals(history: readonly Decided[]): Decided[] {
   return history.filter(({ taken }) => !taken);
 }
@@ -113,8 +116,8 @@ const SEVERAL = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 1, max: 5 }) },
 );
 
-describe('Of permits taken in advance by several processes,', () => {
-  it('a fixed window admits no more than its amount, and each while it lasts', async () => {
+describe('With leases of several processes,', () => {
+  it('a fixed window admits no more than its amount, and admits all of it', async () => {
     await fc.assert(
       fc.asyncProperty(traffic('fixed-window', SEVERAL), async (scene) => {
         const taken = (await play(scene)).filter((one) => one.taken);
@@ -128,7 +131,7 @@ describe('Of permits taken in advance by several processes,', () => {
     );
   });
 
-  it('a fixed window refuses a hit too early by no more than the others hold', async () => {
+  it('a fixed window refuses a hit too early by no more than the other processes hold', async () => {
     await fc.assert(
       fc.asyncProperty(traffic('fixed-window', ONES), async (scene) => {
         const history = await play(scene);

@@ -27,7 +27,7 @@ const items: fc.Arbitrary<RateLimitItem> = fc
   .tuple(fc.nat(6), fc.integer({ min: 1, max: 30 }))
   .map(([amount, period]) => new RateLimitItemPerMillisecond(amount, period));
 
-/** One to three limits, and hits on them by two identities while the clock goes on, and sometimes back. */
+/** One to three limits, and hits on them by two identities, on a clock that sometimes goes back. */
 const scenarios = fc.record({
   limits: fc.uniqueArray(items, { minLength: 1, maxLength: 3, selector: String }),
   steps: fc.array(
@@ -43,12 +43,12 @@ const scenarios = fc.record({
   ),
 });
 
-/** What a decision says is left of each limit, less what is going to be taken. */
+/** Returns the remaining units of each limit in a decision, less those that the hit will take. */
 function leftBy({ limits }: Decision, cost = 0): number[] {
   return limits.map(({ remaining }) => remaining - cost);
 }
 
-/** Closes the storage whatever happens: thousands of open ones would sweep for ever. */
+/** Always closes the storage: thousands of open ones would keep sweeping. */
 async function withLimiter(
   Limiter: (typeof LIMITERS)[number],
   use: (limiter: RateLimiter, clock: ManualClock) => Promise<void>,
@@ -63,7 +63,7 @@ async function withLimiter(
 }
 
 describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s', (_name, Limiter) => {
-  it('hits where a test right before said that it would, of one limit and of several', async () => {
+  it('allows hits exactly if test has just returned true, for one limit and for several', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, ({ limits, steps }) =>
         withLimiter(Limiter, async (limiter, clock) => {
@@ -81,7 +81,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
     );
   });
 
-  it('foretells by peek what consume decides, and shows afterwards what was taken', async () => {
+  it('predicts the decision of consume by peek, and reports afterwards what was taken', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, ({ limits, steps }) =>
         withLimiter(Limiter, async (limiter, clock) => {
@@ -116,7 +116,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
     );
   });
 
-  it('lets a refused hit through once it has waited as long as it was told', async () => {
+  it('allows a refused hit after its retryAfter', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, fc.nat(), ({ limits, steps }, seed) =>
         withLimiter(Limiter, async (limiter, clock) => {
@@ -142,7 +142,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
     );
   });
 
-  it('stands after the refund of a decision as if it had not been made, all its limits alike', async () => {
+  it('is the same after the refund of a decision as without the hit, for all limits', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, fc.nat(6), ({ limits, steps }, cost) =>
         withLimiter(Limiter, async (limiter, clock) => {

@@ -15,7 +15,7 @@ const items: fc.Arbitrary<RateLimitItem> = fc
 const space = fc.stringMatching(/^[ \t\n\r\u00a0\u2003]{0,3}$/);
 const separator = fc.constantFrom(';', ',', '|');
 
-/** The ways to write an item: any spelling of its unit, in any case, with any white space. */
+/** Generates spellings of an item: any name of its unit, any case, any white space. */
 function writings(item: RateLimitItem): fc.Arbitrary<string> {
   const multiple =
     item.multiples === 1 ? fc.constantFrom('', '0', '1', '01') : fc.constant(String(item.multiples));
@@ -26,7 +26,7 @@ function writings(item: RateLimitItem): fc.Arbitrary<string> {
     .map((parts) => parts.join(''));
 }
 
-/** Texts that look like limits more or less. */
+/** Generates texts that resemble limits. */
 const nearlyLimits = fc
   .array(
     fc.oneof(
@@ -50,7 +50,7 @@ const nearlyLimits = fc
   .map((parts) => parts.join(''));
 
 describe('The notation', () => {
-  it('reads back what an item is printed as', () => {
+  it('parses the printed form of an item', () => {
     fc.assert(
       fc.property(items, (item) => {
         const read = parse(String(item));
@@ -67,7 +67,7 @@ describe('The notation', () => {
     );
   });
 
-  it('reads items however they are written, one or several', () => {
+  it('parses items in every spelling, one or several', () => {
     const written = items.chain((item) =>
       fc.record({ item: fc.constant(item), text: writings(item), separator }),
     );
@@ -84,7 +84,7 @@ describe('The notation', () => {
   it.each([
     ['any text', fc.string({ unit: 'binary', maxLength: 60 })],
     ['what nearly is a limit', nearlyLimits],
-  ])('reads %s, or says where it cannot', (_what, texts) => {
+  ])('parses %s, or reports where it cannot', (_what, texts) => {
     fc.assert(
       fc.property(texts, (text) => {
         try {
@@ -103,7 +103,7 @@ describe('The notation', () => {
     );
   });
 
-  it('is read one by one exactly where it is read as a list of one', () => {
+  it('parses a text as one item exactly if it parses as a list of one', () => {
     const read = (reader: (text: string) => unknown, text: string): string => {
       try {
         return String(reader(text));
@@ -126,14 +126,14 @@ describe('The notation', () => {
     ['letters', `1/${'m'.repeat(1_000_000)}`],
     ['separators', `1/minute${';'.repeat(1_000_000)}`],
     ['almost white space', `1/minute${' '.repeat(1_000_000)}x`],
-  ])('refuses a million characters of %s in one pass, and with a short message', (_what, text) => {
+  ])('rejects a million characters of %s in one pass, and with a short message', (_what, text) => {
     expect(() => parseMany(text)).toThrow(RateLimitParseError);
     expect(() => parseMany(text)).toThrow(
       /^Cannot read the rate limit ".{77,160}\.\.\." \(10000\d\d characters\): expected .{1,99} at position \d+\./,
     );
   });
 
-  it('reads a hundred thousand limits', () => {
+  it('parses a hundred thousand limits', () => {
     expect(parseMany(Array.from({ length: 100_000 }, () => '1/minute').join(';'))).toHaveLength(100_000);
   });
 });

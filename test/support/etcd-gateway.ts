@@ -4,11 +4,11 @@ export interface EtcdLease {
   readonly ID: string;
   /** Seconds. */
   readonly grantedTTL: string;
-  /** What is stored under it, in alphabetical order. */
+  /** The keys under the lease, in alphabetical order. */
   readonly keys: readonly string[];
 }
 
-/** Asks an etcd server what its clients do not tell, and does to it what they would not do. */
+/** Calls methods of an etcd server that its client lacks. */
 export class EtcdGateway {
   constructor(private readonly server: Server) {}
 
@@ -19,7 +19,7 @@ export class EtcdGateway {
     return (await response.json()) as T;
   }
 
-  /** How many calls of clients it has answered so far, by method. */
+  /** Returns the number of calls that the server has handled, by method. */
   async calls(): Promise<Record<string, number>> {
     const metrics = await (await fetch(`${this.#url}/metrics`)).text();
     const answered = metrics.matchAll(

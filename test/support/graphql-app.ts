@@ -7,18 +7,18 @@ import { MemoryStorage, RateLimitModule, type RateLimitModuleOptions } from 'nes
 import { ManualClock } from 'nestjs-limits/testing';
 import { startHttpApp, type HttpApp, type HttpAppOptions, type Platform } from './http-app.js';
 
-// Mercurius shows GraphiQL by it. It requires an ES module, which Jest cannot do on Node.js 20.
+// Mercurius uses it for GraphiQL. It requires an ES module, which Jest cannot do on Node.js 20.
 jest.mock('@fastify/static', () => () => undefined);
 const { MercuriusDriver } = await import('@nestjs/mercurius');
 
-/** The GraphQL servers of Nest, and what they run on. */
+/** The GraphQL servers of Nest, and their HTTP platforms. */
 const servers = [
   ['Apollo on express', 'express', 'apollo'],
   ['Apollo on fastify', 'fastify', 'apollo'],
   ['Mercurius on fastify', 'fastify', 'mercurius'],
 ] as const;
 
-/** What GraphQL servers answer to one operation. */
+/** The response of a GraphQL server to one operation. */
 export interface Result {
   readonly data?: Readonly<Record<string, unknown>> | null;
   readonly errors?: readonly {
@@ -34,11 +34,11 @@ export interface GraphqlAppOptions extends HttpAppOptions {
   clock?: ManualClock;
   /** Options of `GraphQLModule`. */
   graphql?: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>;
-  /** What else the application's module has. */
+  /** More metadata of the application's module. */
   module?: ModuleMetadata;
 }
 
-/** Starts an application of some resolvers, which is closed after the test. */
+/** Starts an application with resolvers. It is closed after the test. */
 export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOptions) => Promise<GraphqlApp>;
 
 /** Describes a subject once per GraphQL server. */
@@ -94,24 +94,27 @@ function graphqlModule(
       });
 }
 
-/** An application that answers GraphQL, and a client of it. */
+/** A GraphQL application and a client of it. */
 export class GraphqlApp {
   constructor(
     readonly http: HttpApp,
     private readonly url: string,
   ) {}
 
-  /** What one operation answers. */
+  /** Returns the response to one operation. */
   async ask(query: string, headers: Record<string, string> = {}): Promise<Result> {
     return (await this.#post({ query }, headers)) as Result;
   }
 
-  /** What the operations of one request answer. */
+  /** Returns the responses to the operations of one request. */
   async askAll(queries: readonly string[]): Promise<Result[]> {
     return (await this.#post(queries.map((query) => ({ query })))) as Result[];
   }
 
-  /** What so many equal operations answer one after the other: their data, or the code of their first error. */
+  /**
+   * Sends an operation several times, one after the other. Returns the data, or the code of the
+   * first error, of each.
+   */
   async outcomes(count: number, query: string, headers: Record<string, string> = {}): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let operation = 0; operation < count; operation++)
@@ -129,7 +132,7 @@ export class GraphqlApp {
   }
 }
 
-/** The values of an operation's fields, or the code of its first error. */
+/** Returns the values of an operation's fields, or the code of its first error. */
 export function outcomeOf({ data, errors }: Result): unknown {
   const [error] = errors ?? [];
   return error === undefined ? Object.values(data ?? {}).join() : error.extensions?.['code'];

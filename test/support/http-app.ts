@@ -8,12 +8,15 @@ import { ManualClock } from 'nestjs-limits/testing';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The HTTP platforms of Nest; whatever the tests expect of one, they expect of the other. */
+/** The HTTP platforms of Nest. The tests expect the same of both. */
 export const platforms = ['express', 'fastify'] as const;
 export type Platform = (typeof platforms)[number];
 
 export interface HttpAppOptions {
-  /** Whether the client's address is what the proxy on this machine says in X-Forwarded-For. Default: false. */
+  /**
+   * True to take the client's address from X-Forwarded-For of a proxy on this machine. Default:
+   * false.
+   */
   trustProxy?: boolean;
   /** Prepares the application before it listens: versioning, filters, … */
   configure?: (app: INestApplication) => void;
@@ -21,10 +24,10 @@ export interface HttpAppOptions {
   override?: (builder: TestingModuleBuilder) => TestingModuleBuilder;
 }
 
-/** Starts an application that is closed after the test. */
+/** Starts an application. It is closed after the test. */
 export type StartHttpApp = (metadata: ModuleMetadata, options?: HttpAppOptions) => Promise<HttpApp>;
 
-/** A module whose controllers are limited in memory, by a clock that stands still unless the test moves it. */
+/** Returns a module whose controllers are limited in memory, by a manual clock. */
 export function limited(
   controllers: Type[],
   options: RateLimitModuleOptions = {},
@@ -79,7 +82,7 @@ export async function startHttpApp(
   return new HttpApp(app, log);
 }
 
-/** An application that listens, and a client of it. */
+/** A listening application and a client of it. */
 export class HttpApp {
   readonly #url: string;
 
@@ -88,7 +91,8 @@ export class HttpApp {
     readonly log: RecordingLogger,
   ) {
     const server = nest.getHttpServer() as Server;
-    // On a busy machine a test may pause for longer than a server keeps idle connections, and then meet one that closes.
+    // A test on a busy machine may pause longer than the keep-alive of a server, and then use a
+    // connection that is closing.
     server.keepAliveTimeout = 0;
     this.#url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
@@ -106,7 +110,7 @@ export class HttpApp {
     return new HttpReply(response.status, response.headers, await response.text());
   }
 
-  /** The statuses of so many requests, one after the other. */
+  /** Sends requests one after the other. Returns their statuses. */
   async statuses(count: number, path: string, headers: Record<string, string> = {}): Promise<number[]> {
     const statuses: number[] = [];
     for (let request = 0; request < count; request++) statuses.push((await this.get(path, headers)).status);
@@ -129,21 +133,21 @@ export class HttpReply {
     return JSON.parse(this.text);
   }
 
-  /** The fields that the library sends, those of them that are there. */
+  /** Returns the header fields of the library in a response. */
   get fields(): Record<string, string> {
     const isOurs = (name: string): boolean => /^(x-)?ratelimit|^retry-after$/.test(name);
     return Object.fromEntries([...this.headers].filter(([name]) => isOurs(name)));
   }
 
-  /** What `RateLimit` says, without the times: `"default";r=4`. */
+  /** Returns the value of `RateLimit` without the times: `"default";r=4`. */
   get remaining(): string | null {
     return this.headers.get('ratelimit')?.replaceAll(/;t=\d+/g, '') ?? null;
   }
 }
 
-/** Keeps what the application logs. */
+/** Records the log of the application. */
 export class RecordingLogger implements LoggerService {
-  /** What is wrong. */
+  /** Warnings and errors. */
   readonly entries: { level: LogLevel; message: unknown }[] = [];
   readonly infos: unknown[] = [];
 

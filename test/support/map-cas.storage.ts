@@ -2,16 +2,19 @@ import { setImmediate } from 'node:timers/promises';
 import { CasStorage, type CasStorageOptions, type VersionedText } from 'nestjs-limits';
 
 interface Entry extends VersionedText<number> {
-  /** Epoch ms from which the text is forgotten. */
+  /** Epoch ms at which the text expires. */
   end: number;
 }
 
-/** A store in this process that answers like one across a network: later, and to concurrent calls. */
+/**
+ * A store in this process that behaves like a remote one: it replies asynchronously, also to
+ * concurrent calls.
+ */
 export class MapCasServer {
   readonly entries = new Map<string, Entry>();
-  /** Every call in order: what was asked of which key. */
+  /** Every call in order, with its method and key. */
   readonly calls: { method: 'read' | 'compareAndSet'; key: string; won?: boolean; ttl?: number }[] = [];
-  /** Called before every answer; may throw, as a store that is down, or keep it waiting. */
+  /** Called before every reply. It may throw, like a store that is down, or delay the reply. */
   interfere: (method: 'read' | 'compareAndSet', key: string) => void | Promise<void> = () => undefined;
   #versions = 0;
 
@@ -44,12 +47,14 @@ export class MapCasServer {
     return keys.length;
   }
 
-  /** How often a method has been called. */
+  /**
+   * Returns the number of calls of a method, without those of the check when an application starts.
+   */
   count(method: 'read' | 'compareAndSet'): number {
-    return this.calls.filter((call) => call.method === method).length;
+    return this.calls.filter((call) => call.method === method && !call.key.includes('{start/')).length;
   }
 
-  /** Forgets as early as it may, so that a time to live that is too short shows. */
+  /** Expires texts as early as allowed, so that a time to live that is too short is noticed. */
   #live(key: string, now: number): Entry | undefined {
     const entry = this.entries.get(key);
     return entry !== undefined && now < entry.end ? entry : undefined;
@@ -61,7 +66,7 @@ export class MapCasServer {
   }
 }
 
-/** A compare-and-set storage over a map. Two of them over one server are two processes. */
+/** A compare-and-set storage over a map. Two storages over one server act as two processes. */
 export class MapCasStorage extends CasStorage<number> {
   released = 0;
 
@@ -85,9 +90,9 @@ export class MapCasStorage extends CasStorage<number> {
     return this.server.compareAndSet(key, text, version, ttl, this.clock.now());
   }
 
-  protected async removeAll(beginning: string): Promise<number> {
+  protected async removeAll(prefix: string): Promise<number> {
     await setImmediate();
-    return this.server.removeAll(beginning);
+    return this.server.removeAll(prefix);
   }
 
   protected probe(): void {}

@@ -17,13 +17,13 @@ const onePerSecond = new RateLimitItemPerSecond(1, 1);
 
 const LIMITERS = [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter];
 
-/** Runs the quickstart of the Python library `limits`, line by line, on storages that are empty when they are opened. */
+/** Runs the quickstart of the Python library `limits`, line by line, on empty storages. */
 export function describeQuickstart(open: (options: { clock: Clock }) => Awaitable<Storage>): void {
   describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))(
     'The quickstart of limits, with %s',
     (_name, Limiter) => {
       const clock = new ManualClock(Date.now());
-      /** Two counters free the unit of a whole window 1 ms after its end. */
+      /** Two of the counters free a unit of a full window 1 ms after its end. */
       const second = Limiter === SlidingWindowCounterRateLimiter ? 1001 : 1000;
       let storage: Storage;
       let limiter: RateLimiter;

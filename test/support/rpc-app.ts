@@ -18,15 +18,18 @@ export interface RpcAppOptions {
   /** Options of the library's module. */
   limits?: RateLimitModuleOptions & { guard?: boolean };
   clock?: ManualClock;
-  /** What else the application's module has. */
+  /** More metadata of the application's module. */
   module?: ModuleMetadata;
-  /** Answers HTTP as well; says whether the microservice has what is bound for all of the application. */
+  /**
+   * Also starts HTTP; the value decides whether the microservice inherits the application's global
+   * guards and filters.
+   */
   hybrid?: { inheritAppConfig: boolean };
-  /** Default: TCP, on a free port. */
+  /** The transport. Default: TCP on a free port. */
   transport?: MicroserviceOptions;
 }
 
-/** Starts a microservice of some controllers. */
+/** Starts a microservice with controllers. */
 export async function startRpcApp(controllers: Type[], options: RpcAppOptions = {}): Promise<RpcApp> {
   const { limits = {}, clock = new ManualClock(), module = {}, hybrid, transport = TCP } = options;
   const log = new RecordingLogger();
@@ -87,7 +90,7 @@ export class RpcApp {
   }
 }
 
-/** Sockets that come from an address. */
+/** Opens sockets from a local address. */
 function socketFrom(localAddress: string): typeof JsonSocket {
   return class extends JsonSocket {
     override connect(port: number, host: string): this {
@@ -100,7 +103,7 @@ function socketFrom(localAddress: string): typeof JsonSocket {
 export class RpcClient {
   constructor(private readonly client: ClientProxy) {}
 
-  /** The answer to a message, or the error in its place. */
+  /** Returns the reply to a message, or the error. */
   async ask(pattern: unknown, data: unknown = {}): Promise<unknown> {
     try {
       return await lastValueFrom(this.client.send<unknown, unknown>(pattern, data));
@@ -113,7 +116,9 @@ export class RpcClient {
     await lastValueFrom(this.client.emit(pattern, data), { defaultValue: undefined });
   }
 
-  /** What so many equal messages get back, one after the other: answers, or `'refused'`. */
+  /**
+   * Sends a message several times, one after the other. Returns the reply, or `'refused'`, of each.
+   */
   async outcomes(count: number, pattern: unknown, data?: unknown): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let message = 0; message < count; message++) {

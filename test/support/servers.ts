@@ -1,6 +1,6 @@
 import { describe } from '@jest/globals';
 
-/** The servers that a run shares; Jest's globalSetup starts them. */
+/** The shared servers of a run. Jest's globalSetup starts them. */
 export type ServerName =
   | 'REDIS'
   | 'REDIS_TLS'
@@ -15,7 +15,9 @@ export type ServerName =
   | 'MONGODB'
   | 'MONGODB_REPLICA';
 
-/** Where a shared server is; `undefined` when there is none, which only MongoDB's can be. */
+/**
+ * Returns the URI of a shared server; `undefined` if there is none. Only MongoDB's can be missing.
+ */
 export function serverUri(name: ServerName): string | undefined {
   if (process.env['TEST_SERVERS_DIR'] === undefined) {
     throw new Error(
@@ -25,16 +27,19 @@ export function serverUri(name: ServerName): string | undefined {
   return process.env[`TEST_${name}_URI`];
 }
 
-/** Describes what happens on a shared server; where there is none, all of it is skipped, and says why. */
+/** Describes tests on a shared server. They are skipped with a reason if there is none. */
 export function describeOn(name: ServerName, title: string, body: (uri: string) => void): void {
   const uri = serverUri(name);
-  if (uri === undefined) describe.skip(`${title} (skipped: no ${name} server to be had)`, () => body(''));
+  if (uri === undefined) describe.skip(`${title} (skipped: no ${name} server available)`, () => body(''));
   else describe(title, () => body(uri));
 }
 
-/** Describes what happens on private MongoDB servers (`startMongo`); skipped where there is no program to start. */
+/**
+ * Describes tests on private MongoDB servers (`startMongo`). They are skipped if there is no
+ * program to start.
+ */
 export function describeWithMongod(title: string, body: () => void): void {
   if (process.env['TEST_MONGOD_BIN'] === undefined)
-    describe.skip(`${title} (skipped: no mongod to be had)`, body);
+    describe.skip(`${title} (skipped: no mongod available)`, body);
   else describe(title, body);
 }

@@ -9,31 +9,31 @@ import {
   type StrategyName,
 } from '../../lib/strategies/strategy.js';
 
-/** Where timelines begin: an ordinary epoch time, in ms. */
+/** Start of timelines, in epoch ms. */
 export const START = 1_700_000_000_000;
 
-/** How often each property is tried. */
+/** Runs per property. */
 export const RUNS = { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 1000) };
 
-/** Something that happens after a while: a hit of a cost. */
+/** A hit after a delay. */
 export interface Step {
-  /** Ms since the step before; negative where a clock goes back. */
+  /** Ms since the previous step; negative if the clock goes back. */
   readonly wait: number;
   readonly cost: number;
 }
 
-/** A quota, and what happens to it. */
+/** A quota and the steps on it. */
 export interface Scenario {
   readonly quota: Quota;
   readonly steps: readonly Step[];
 }
 
-/** What one hit took. */
+/** The consumption of one hit. */
 export interface Taken extends Consumption {
   readonly cost: number;
 }
 
-/** One identity's state under one strategy, driven as a storage drives it. */
+/** The state of one identity under one strategy, updated as a storage does. */
 export class Subject {
   constructor(
     readonly name: StrategyName,
@@ -57,7 +57,7 @@ export class Subject {
     return strategies[this.name].remaining(this.state, this.quota, now);
   }
 
-  /** Takes a hit if it is allowed; returns what it took, if anything. */
+  /** Takes a hit if it is allowed. Returns its consumption. */
   hit(cost: number, now: number): Taken | undefined {
     if (cost === 0) return undefined;
     if (this.evaluate(cost, now).allowed) return this.take(cost, now);
@@ -72,17 +72,17 @@ export class Subject {
     return { at: now, window: strategy.window(this.state), cost };
   }
 
-  /** Has a hit refused. */
+  /** Refuses a hit. */
   refuse(now: number): void {
     if (this.state !== undefined) strategies[this.name].refuse(this.state, this.quota, now);
   }
 
-  /** Reserves a cost, 0 too, if it is allowed; returns what it took, if anything. */
+  /** Reserves a cost, possibly 0, if it is allowed. Returns its consumption, if any. */
   reserve(cost: number, now: number): Taken | undefined {
     return cost === 0 ? { at: now, window: undefined, cost } : this.hit(cost, now);
   }
 
-  /** Settles a hit to its actual cost; returns what the hit counts afterwards. */
+  /** Settles a hit to its actual cost. Returns the hit with that cost. */
   settle(taken: Taken, actual: number, now: number): Taken {
     const { window } = this.#settle({ cost: taken.cost, actual, of: taken }, now);
     return { at: taken.at, window, cost: actual };
@@ -99,17 +99,17 @@ export class Subject {
     return much - this.withQuota({ ...this.quota, amount: much, burst: much }).remaining(now);
   }
 
-  /** The state as it would be stored; `undefined` when there is none. */
+  /** Returns the encoded state; `undefined` if there is none. */
   get numbers(): number[] | undefined {
     return this.state === undefined ? undefined : strategies[this.name].encode(this.state);
   }
 
-  /** When the state may be forgotten; `undefined` when there is none. */
+  /** Returns the expiry of the state; `undefined` if there is none. */
   get expiresAt(): number | undefined {
     return this.state === undefined ? undefined : strategies[this.name].expiresAt(this.state, this.quota);
   }
 
-  /** Puts the state into its stored form and back, as a storage that keeps text does between hits. */
+  /** Encodes and decodes the state, as a storage of texts does between hits. */
   storeAndLoad(): void {
     if (this.numbers !== undefined) this.state = strategies[this.name].decode(this.numbers);
   }
@@ -118,7 +118,7 @@ export class Subject {
     return this.withQuota(this.quota);
   }
 
-  /** A copy of the state under another quota, as after a change of plan. */
+  /** Returns a copy of the state under another quota, as after a change of plan. */
   withQuota(quota: Quota): Subject {
     return new Subject(this.name, quota, structuredClone(this.state));
   }
@@ -130,7 +130,9 @@ export class Subject {
   }
 }
 
-/** Lets the steps happen one after the other from {@link START} on; tells after each what it took and when it was. */
+/**
+ * Plays the steps from {@link START} on. Calls back after each with its consumption and its time.
+ */
 export function play<Kind extends Step>(
   subject: Subject,
   steps: readonly Kind[],
@@ -144,7 +146,7 @@ export function play<Kind extends Step>(
   return now;
 }
 
-/** The longest time until the full quota is back, without further hits. */
+/** Returns the longest time until the full quota is available again, without further hits. */
 export function longestRecovery(name: StrategyName, { amount, period, burst }: Quota): number {
   switch (name) {
     case 'sliding-window-counter':
@@ -158,12 +160,12 @@ export function longestRecovery(name: StrategyName, { amount, period, burst }: Q
   }
 }
 
-/** Small quotas, at which everything happens within a few ms. */
+/** Generates small quotas, with periods of a few ms. */
 export function smallQuotas(name: StrategyName): fc.Arbitrary<Quota> {
   return withBurst(name, fc.integer({ min: 1, max: 7 }), fc.integer({ min: 1, max: 24 }));
 }
 
-/** Quotas as applications have them, up to a year long. */
+/** Generates quotas as in applications, with periods up to a year. */
 export function realisticQuotas(name: StrategyName): fc.Arbitrary<Quota> {
   const periods = [1000, 10_000, 60_000, 3_600_000, 86_400_000, 2_592_000_000, 31_104_000_000];
   return withBurst(name, fc.constantFrom(1, 3, 5, 10, 60, 100, 1000, 9999), fc.constantFrom(...periods));
@@ -173,7 +175,10 @@ export function quotas(name: StrategyName): fc.Arbitrary<Quota> {
   return fc.oneof(smallQuotas(name), realisticQuotas(name));
 }
 
-/** A quota with steps on it that dwell on the edges: nothing, one ms around the period, everything at once. */
+/**
+ * Generates a quota with steps near the edges: no cost, one ms around the period, the whole
+ * capacity.
+ */
 export function scenarios(
   name: StrategyName,
   {
@@ -189,7 +194,7 @@ export function scenarios(
   });
 }
 
-/** Costs from 0 to one above the capacity, most of them small. */
+/** Generates costs from 0 to one above the capacity, most of them small. */
 export function costs({ burst }: Quota): fc.Arbitrary<number> {
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant(1) },

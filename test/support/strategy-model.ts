@@ -1,6 +1,6 @@
 import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
 
-/** Something that happened to a limit: a hit of a cost above 0, taken or refused. */
+/** A hit of a cost above 0 on a limit, taken or refused. */
 export interface Attempt {
   readonly at: number;
   readonly cost: number;
@@ -8,19 +8,22 @@ export interface Attempt {
 }
 
 /**
- * The strategies once more, told from the whole history and as plainly as their definitions read, however slow: units used
- * at an instant not before the last attempt.
+ * A second, slow implementation of the strategies, written as their definitions read. Returns the
+ * units used at an instant not before the last attempt, from the whole history.
  */
 export const usedByDefinition: Readonly<
   Record<StrategyName, (history: readonly Attempt[], quota: Quota, now: number) => number>
 > = {
-  /** A window opens at the first hit outside the one before. */
+  /** Counts the current window. A window opens at the first hit outside the previous one. */
   'fixed-window'(history, { period }, now) {
     const last = windowsOf(history, period).at(-1);
     return last !== undefined && now < last.start + period ? last.count : 0;
   },
 
-  /** All since the last pause of a whole period between two attempts, the last of which is now. */
+  /**
+   * Sums up all hits since the last pause of a whole period between two attempts, the last of which
+   * is now.
+   */
   'fixed-window-elastic-expiry'(history, { period }, now) {
     let used = 0;
     let end = -Infinity;
@@ -36,7 +39,10 @@ export const usedByDefinition: Readonly<
     return sum(history.filter(({ at, taken }) => taken && at > now - period && at <= now));
   },
 
-  /** What the current window counted, and of the one before as much as the share of it that a window ending now would cover. */
+  /**
+   * Adds the count of the current window to that of the previous one, weighted by the share that a
+   * window ending now covers.
+   */
   'sliding-window-counter'(history, { period }, now) {
     let start = -Infinity;
     let counts: [previous: number, current: number] = [0, 0];
@@ -56,13 +62,16 @@ export const usedByDefinition: Readonly<
     return Number(weighed) + counts[1];
   },
 
-  /** The most that any run of hits up to now took above what was refilled meanwhile; tokens are whole. */
+  /** Returns the maximum by which a run of hits up to now exceeded its refill, in whole tokens. */
   'token-bucket'(history, quota, now) {
     return Math.ceil(levelByDefinition(history, quota, now) / quota.period);
   },
 };
 
-/** The windows that open at the first hit after the end of the one before, and what each counted. */
+/**
+ * Returns the windows, each opened by the first hit after the end of the previous one, with their
+ * counts.
+ */
 export function windowsOf(history: readonly Attempt[], period: number): { start: number; count: number }[] {
   const windows: { start: number; count: number }[] = [];
   for (const { at, cost } of history.filter(({ taken }) => taken)) {
@@ -73,7 +82,7 @@ export function windowsOf(history: readonly Attempt[], period: number): { start:
   return windows;
 }
 
-/** The most that was taken in any half-open span [t, t + length). */
+/** Returns the maximum taken in any half-open span [t, t + length). */
 export function mostWithin(history: readonly Attempt[], length: number): number {
   const taken = history.filter((attempt) => attempt.taken);
   return Math.max(
@@ -82,7 +91,7 @@ export function mostWithin(history: readonly Attempt[], length: number): number 
   );
 }
 
-/** The most that any run of hits took above what was refilled meanwhile, in unit·ms. */
+/** Returns the maximum by which a run of hits exceeded its refill, in unit·ms. */
 export function mostAboveRefill(history: readonly Attempt[], quota: Quota): number {
   return Math.max(
     0,
@@ -90,7 +99,10 @@ export function mostAboveRefill(history: readonly Attempt[], quota: Quota): numb
   );
 }
 
-/** The most that any run of hits up to now took above what was refilled since its first, in unit·ms. */
+/**
+ * Returns the maximum by which a run of hits up to now exceeded the refill since its first hit, in
+ * unit·ms.
+ */
 export function levelByDefinition(
   history: readonly Attempt[],
   { amount, period }: Quota,

@@ -2,24 +2,24 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 
-/** Stands between clients and a server on this machine, and does harm when told to. */
+/** A proxy between clients and a server on this machine that can delay, drop and cut traffic. */
 export class TcpProxy {
-  /** Goes nowhere from now on, though the connections stay. */
+  /** Traffic that is dropped, while connections stay open. */
   swallows: 'nothing' | 'requests' | 'answers' = 'nothing';
-  /** Ms that every piece of an answer is held back. */
+  /** Delay of every chunk of a reply, in ms. */
   delay = 0;
-  /** Most bytes of an answer in one packet. */
+  /** Maximum bytes of a reply in one packet. */
   pieceSize = Infinity;
-  /** So many more bytes of answers pass; then the connection is cut, and all is well again. */
+  /** Bytes of replies that still pass before the connection is cut, once. */
   cutsAfter = Infinity;
-  /** All that clients have sent so far, as Latin-1. */
+  /** Everything that clients have sent, as Latin-1. */
   requests = '';
-  /** How many connections have been made so far. */
+  /** Number of connections made. */
   connections = 0;
-  /** New connections go nowhere, for good: nothing passes, nor does their end. */
+  /** True if new connections are black holes: nothing passes, not even their end. */
   #isHole = false;
   readonly #open = new Set<() => void>();
-  /** Clients that nothing reaches any more. */
+  /** Clients that no traffic reaches. */
   readonly #lost = new Set<Socket>();
   readonly #clients = new Set<Socket>();
   readonly #listener: Server;
@@ -28,7 +28,7 @@ export class TcpProxy {
     this.#listener = createServer({ allowHalfOpen: true }, (client) => this.#join(client));
   }
 
-  /** Begins to listen, on a free port of the loopback address. */
+  /** Starts to listen on a free port of the loopback address. */
   static async to(port: number): Promise<TcpProxy> {
     const proxy = new TcpProxy(port);
     await once(proxy.#listener.listen(0, '127.0.0.1'), 'listening');
@@ -39,19 +39,19 @@ export class TcpProxy {
     return (this.#listener.address() as AddressInfo).port;
   }
 
-  /** How many connections clients have not ended. */
+  /** Number of connections that clients have not ended. */
   get openConnections(): number {
     return this.#clients.size;
   }
 
-  /** Cuts the connections there are; new ones are fine. */
+  /** Cuts all connections. New ones work. */
   cut(): void {
     for (const end of this.#open) end();
   }
 
   /**
-   * Whether connections go nowhere, without an end, as where a machine has vanished. Those that are there when it begins, or made
-   * meanwhile, never work again; later ones do.
+   * Drops all traffic, as if the server's machine had disappeared. Connections that exist then, or
+   * are made until it is reset, never work again; later ones do.
    */
   set blackHole(isHole: boolean) {
     this.#isHole = isHole;

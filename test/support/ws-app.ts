@@ -9,7 +9,7 @@ import { io, type Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { startHttpApp, type HttpApp, type HttpAppOptions } from './http-app.js';
 
-/** The WebSocket platforms of Nest; whatever the tests expect of one, they expect of the other. */
+/** The WebSocket platforms of Nest. The tests expect the same of both. */
 export const webSockets = ['ws', 'socket.io'] as const;
 export type WebSockets = (typeof webSockets)[number];
 
@@ -22,11 +22,11 @@ export interface WsAppOptions extends HttpAppOptions {
   /** Options of the library's module. */
   limits?: RateLimitModuleOptions & { guard?: boolean };
   clock?: ManualClock;
-  /** What else the application's module has. */
+  /** More metadata of the application's module. */
   module?: ModuleMetadata;
 }
 
-/** Starts an application of some gateways, which is closed after the test. */
+/** Starts an application with gateways. It is closed after the test. */
 export type StartWsApp = (gateways: Provider[], options?: WsAppOptions) => Promise<WsApp>;
 
 /** Describes a subject once per platform. */
@@ -70,7 +70,7 @@ function startWsApp(
   });
 }
 
-/** An application with gateways, and what connects to it. */
+/** An application with gateways, and its clients. */
 export class WsApp {
   readonly #clients: WsClient[] = [];
 
@@ -104,7 +104,7 @@ export interface ConnectOptions {
 /** A client of a gateway. */
 export abstract class WsClient {
   readonly received: Message[] = [];
-  /** How the connection ended; on `ws` with code and reason. */
+  /** The end of the connection; on `ws` with code and reason. */
   end: { code?: number; reason?: string } | undefined;
   abstract readonly settled: Promise<unknown>;
   #heard = 0;
@@ -113,13 +113,15 @@ export abstract class WsClient {
   abstract send(event: string, ...data: unknown[]): void;
   abstract close(): void;
 
-  /** Sends a message and waits for the next that comes back. */
+  /** Sends a message and waits for the next reply. */
   ask(event: string, ...data: unknown[]): Promise<Message> {
     this.send(event, ...data);
     return this.next();
   }
 
-  /** What so many equal messages get back, one after the other: data, or `'refused'`. */
+  /**
+   * Sends a message several times, one after the other. Returns the data, or `'refused'`, of each.
+   */
   async outcomes(count: number, event: string, ...data: unknown[]): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let message = 0; message < count; message++) {
@@ -130,7 +132,7 @@ export abstract class WsClient {
     return outcomes;
   }
 
-  /** The next message, in the order in which they arrive. */
+  /** Returns the next message in the order of arrival. */
   async next(): Promise<Message> {
     for (;;) {
       const message = this.received[this.#heard];

@@ -2,10 +2,11 @@ import { Inject, type Type } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { CONNECTION_LIMITS, CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 import type { RouteHandler } from '../transports/transport.js';
+import { isGateway } from '../transports/ws.transport.js';
 
 type Handler = (this: Gateway, ...args: unknown[]) => unknown;
 
-/** Where a gateway finds what limits its connections. */
+/** Property of a gateway for the injected limiter of its connections. */
 const LIMITS = Symbol.for('nestjs-limits:connections-of-gateway');
 
 interface Gateway {
@@ -14,11 +15,9 @@ interface Gateway {
   };
 }
 
-const GATEWAY_METADATA = 'websockets:is_gateway';
-
 /**
- * Makes a gateway's `handleConnection` ask for limits before it runs, since Nest calls it without guards, and keeps the end of a
- * connection that it did not get to see from `handleDisconnect`.
+ * Wraps a gateway's `handleConnection` so that it checks the limits first, since Nest calls it without guards. Also wraps
+ * `handleDisconnect`, which does not run for a connection that `handleConnection` never received.
  */
 export function limitConnections(gateway: object, descriptor: PropertyDescriptor): void {
   const handle = descriptor.value as Handler;
@@ -29,9 +28,8 @@ export function limitConnections(gateway: object, descriptor: PropertyDescriptor
   const handleConnection: Handler = function (...args) {
     const limits = this[LIMITS];
     const target = this.constructor as Type;
-    // One that Nest has not made, in a test for example, is nobody's to limit; nor is what a controller calls by that name.
-    if (limits === undefined || !Reflect.hasMetadata(GATEWAY_METADATA, target))
-      return handle.apply(this, args);
+    // Not limited: a gateway that Nest did not create, as in a test, and a controller's method of the same name.
+    if (limits === undefined || !isGateway(target)) return handle.apply(this, args);
     const isAdmitted = limits.isAdmitted(target, handleConnection, args);
     if (isAdmitted === true) return handle.apply(this, args);
     const connection = args[0] as object;

@@ -4,7 +4,7 @@ import { RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
 import { stateForParameter } from '../request/request-state.js';
 
 /**
- * Injects the storage that limits are counted in.
+ * Injects the storage of the module.
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export function InjectRateLimitStorage(): PropertyDecorator & ParameterDecorator
 }
 
 /**
- * The decision on this request, as a handler's argument; `undefined` when no limit applied.
+ * Passes the decision on the request to a handler; `undefined` if no limit applied.
  *
  * @example
  * ```ts

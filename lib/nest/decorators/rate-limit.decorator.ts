@@ -1,5 +1,5 @@
 import { assertOptionsObject } from '../../common/options.js';
-import { declarationOf, declaredOn, targetOf, type Decorated } from '../options/declaration.js';
+import { declarationOf, declaredOn, declareOn, type Decorated } from '../options/declaration.js';
 import type {
   RateLimitDeclaration,
   RateLimitInput,
@@ -9,13 +9,13 @@ import { LIMITS_METADATA } from '../options/rate-limit.tokens.js';
 import { limitConnections } from './connection-handler.js';
 
 /**
- * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and all are taken together or
- * none. Per name, a handler's limit replaces its class's, which replaces the module's; different names add up. On
- * `handleConnection` of a gateway it limits connections, and ends those that it refuses.
+ * Limits a handler, or all handlers of a class. Repeatable; every limit must allow a request, and a refused request takes from
+ * none of them. Per name, a handler's limit replaces its class's, which replaces the module's; different names add up. On
+ * `handleConnection` of a gateway it limits connections, and closes those that it refuses.
  *
  * @param limits one or several, for example `'10/minute; 100/hour'`; by plan, `{ free: '5/minute', pro: '100/minute' }`; or a
- * function that finds them out
- * @throws ConfigurationError while the application starts, naming the class and the handler, when a limit or option is wrong
+ * function that returns limits
+ * @throws ConfigurationError while the application starts, naming the class and the handler, for an invalid limit or option
  * @example
  * ```ts
  * import { Controller, Get, Post } from '@nestjs/common';
@@ -49,6 +49,6 @@ export function RateLimit(
     const [target, property, descriptor] = decorated;
     if (property === 'handleConnection' && descriptor !== undefined) limitConnections(target, descriptor);
     const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
-    Reflect.defineMetadata(LIMITS_METADATA, [declaration, ...inner], targetOf(decorated));
+    declareOn(LIMITS_METADATA, [declaration, ...inner], decorated);
   };
 }

@@ -1,34 +1,37 @@
 import { randomBytes } from 'node:crypto';
-import { ConfigurationError, ResolverError } from '../../common/errors.js';
+import { ConfigurationError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { clientNetwork } from '../../http/client-address.js';
 import { identityOf, hashedIdentity } from '../../common/identity.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { single, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
+import type { Warnings } from '../options/warnings.js';
+import { bodySource } from './body-source.js';
+import type { ClientAddresses } from './client-addresses.js';
+import { single, sourceOf, textOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
+import { userSource } from './user-source.js';
 
-/** Headers that let in whoever has them: no store gets to know them. */
+/** Headers that contain credentials. The store gets a hash of them. */
 const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
-const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>';
+const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>, body:<field>';
 
 /**
- * The identity that a name means.
+ * Returns the built-in identity of a name.
  *
- * @throws ConfigurationError when it means none
+ * @throws ConfigurationError for an unknown name
  */
-export function builtInSource(name: string, where: string, options: ResolvedOptions): IdentitySource {
+export function builtInSource(
+  name: string,
+  where: string,
+  options: ResolvedOptions,
+  addresses: ClientAddresses,
+  warnings: Warnings,
+): IdentitySource {
   switch (name) {
     case 'ip':
-      return addressSource(options);
+      return addressSource(options, addresses);
     case 'user':
-      return sourceOf(
-        'user',
-        ({ transport, context }) => {
-          const request = transport.requestOf(context);
-          return request && userOf(options.user(request));
-        },
-        { isOfUser: true },
-      );
+      return userSource(options, warnings);
     case 'api-key':
       return sourceOf('api-key', (request) => headerOf(request, options.apiKeyHeader), {
         isUnverified: true,
@@ -39,78 +42,51 @@ export function builtInSource(name: string, where: string, options: ResolvedOpti
     case 'socket':
       return sourceOf('socket', socketOf);
     default: {
-      const header = /^header:([\w.-]+)$/.exec(name)?.[1]?.toLowerCase();
-      if (header === undefined)
-        throw new ConfigurationError(
-          `${where}: there is no key ${describeValue(name)}. Known: ${BUILT_IN}, or a function.`,
-        );
-      return sourceOf(`header:${header}`, (request) => headerOf(request, header), {
-        isUnverified: true,
-        encode: SECRET_HEADERS.has(header) ? hashedIdentity : identityOf,
-      });
+      const [, kind, part = ''] = /^(header|body):([\w.-]+)$/.exec(name) ?? [];
+      if (kind === 'header') return headerSource(part.toLowerCase());
+      if (kind === 'body') return bodySource(part, warnings);
+      throw new ConfigurationError(
+        `${where}: there is no key ${describeValue(name)}. Known: ${BUILT_IN}, or a function.`,
+      );
     }
   }
 }
 
-function addressSource({ ipv6Prefix }: ResolvedOptions): IdentitySource {
+function headerSource(name: string): IdentitySource {
+  return sourceOf(`header:${name}`, (request) => headerOf(request, name), {
+    isUnverified: true,
+    encode: SECRET_HEADERS.has(name) ? hashedIdentity : identityOf,
+  });
+}
+
+function addressSource({ ipv6Prefix }: ResolvedOptions, addresses: ClientAddresses): IdentitySource {
   return {
     types: ['ip'],
     isUnverified: false,
-    isOfUser: false,
-    resolve: (request) => request.addressIdentity(),
+    mayReadUser: false,
+    resolve: (request) => addresses.identityFor(request),
     fromValues: (values) => identityOf('ip', clientNetwork(single(values), ipv6Prefix)),
   };
 }
 
-function sourceOf(
-  type: string,
-  find: (request: IdentifiedRequest) => string | undefined,
-  { isUnverified = false, isOfUser = false, encode = identityOf } = {},
-): IdentitySource {
-  return {
-    types: [type],
-    isUnverified,
-    isOfUser,
-    resolve(request) {
-      const value = find(request);
-      return value === undefined || value === '' ? undefined : encode(type, value);
-    },
-    fromValues: (values) => encode(type, single(values)),
-  };
-}
-
-/** @throws ResolverError for what would make one user of all, as most objects do when they become texts */
-function userOf(user: unknown): string | undefined {
-  const found = text(user);
-  if (found !== undefined || user === undefined || user === null) return found;
-  throw new ResolverError(
-    `The key "user" must be a string or a number; got ${describeValue(user)}. Say what it is in the module's option "user": ` +
-      '(request: { user?: { account: string } }) => request.user?.account, for example.',
-  );
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint'
-    ? String(value)
-    : undefined;
-}
-
 function headerOf({ context, transport }: IdentifiedRequest, name: string): string | undefined {
   const value: unknown = transport.requestOf(context)?.headers?.[name];
-  return text(Array.isArray(value) ? value.map(text).join() : value); // "constructor" is there, but no header
+  return textOf(Array.isArray(value) ? value.map(textOf).join() : value); // not text: `constructor` of the prototype
 }
 
 function sessionOf({ context, transport }: IdentifiedRequest): string | undefined {
   const request = transport.requestOf(context) as { session?: object; sessionID?: unknown } | undefined;
   const { id, sessionId } = (request?.session ?? {}) as { id?: unknown; sessionId?: unknown };
-  return text(id ?? sessionId ?? request?.sessionID);
+  return textOf(id ?? sessionId ?? request?.sessionID);
 }
 
 const PROCESS = randomBytes(6).toString('base64url');
 const sockets = new WeakMap<object, string>();
 let newest = 0;
 
-/** The id of a connection: its own, if it has one that the server gave it. */
+/**
+ * Returns the id that the server gave to a connection, or else one that is unique in this process.
+ */
 function socketOf({ context, transport }: IdentifiedRequest): string | undefined {
   const connection: { id?: unknown } | undefined = transport.connectionOf?.(context);
   if (connection === undefined) return undefined;

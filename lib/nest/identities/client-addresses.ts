@@ -3,7 +3,7 @@ import { chain, type Awaitable } from '../../common/awaitable.js';
 import { ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
-import { bareAddress, clientNetwork } from '../../http/client-address.js';
+import { clientNetwork, isAddress } from '../../http/client-address.js';
 import { identityOf } from '../../common/identity.js';
 import { callUserFunction } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
@@ -11,12 +11,13 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
+import type { IdentifiedRequest } from './identity-source.js';
 
-/** What Express and Fastify say of proxies. */
+/** The properties of Express and Fastify requests that concern proxies. */
 interface ProxiedRequest extends HttpRequest {
-  /** Express: the application, which knows whom it trusts. */
+  /** Express: the application and its settings. */
   readonly app?: { get?(setting: string): unknown };
-  /** Fastify: the addresses on the way, as far as they are trusted; absent where none is. */
+  /** Fastify: the trusted addresses on the way; absent if it trusts no proxy. */
   readonly ips?: unknown;
 }
 
@@ -35,45 +36,88 @@ export class ClientAddresses {
     this.#denied = deny && new AddressList('deny', deny);
   }
 
-  /** Whether some addresses are never limited, or never let in. */
+  /** True if the options have `allow` or `deny`. */
   get hasLists(): boolean {
     return this.#allowed !== undefined || this.#denied !== undefined;
   }
 
-  /** The address that a request comes from, as the adapter or the application's hook has it. */
+  /**
+   * Resolves the client's address with the option `clientIp`. Without it, or if it returns no
+   * address, returns the address of the adapter.
+   *
+   * @throws ResolverError if `clientIp` throws, or returns a value that is not a string
+   */
   resolve(context: ExecutionContext, transport: Transport): Awaitable<string | undefined> {
     const { clientIp } = this.options;
-    if (clientIp !== undefined) {
-      return callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), givenAddress));
+    if (clientIp === undefined) {
+      if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
+      return transport.addressOf(context);
     }
-    if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
-    return transport.addressOf(context);
+    return chain(
+      callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), assertText)),
+      (given) => {
+        if (given !== undefined && isAddress(given)) return given;
+        if (given) this.#warnOfInvalid(given);
+        return transport.addressOf(context);
+      },
+    );
   }
 
-  identityFor(address: string | undefined, context: ExecutionContext): string {
+  /** Returns the identity of a client's address. All requests without an address share one. */
+  identityFor(request: IdentifiedRequest): Awaitable<string> {
+    request.addressIdentity ??= chain(
+      request.address ?? this.resolve(request.context, request.transport),
+      (address) => this.#identityOf(address, request.context),
+    );
+    return request.addressIdentity;
+  }
+
+  #identityOf(address: string | undefined, context: ExecutionContext): string {
     if (address !== undefined && address !== '')
       return identityOf('ip', clientNetwork(address, this.options.ipv6Prefix));
-    this.warnings.once(
-      `missing ${context.getType()}`,
-      `A request by "${context.getType()}" has no client address: all such requests share one count. Give a key or "clientIp"; ` +
-        "behind a proxy on a unix socket, set the adapter's trust proxy.",
-    );
+    this.#warnOfMissing(context, 'all such requests share one count');
     return identityOf('ip', 'unknown');
   }
 
-  /** What the lists say of an address; `undefined` for one that is in neither. */
-  verdict(address: string | undefined): 'allow' | 'deny' | undefined {
-    if (address === undefined) return undefined;
-    const bare = bareAddress(address);
-    if (this.#denied?.has(bare) === true) return 'deny';
-    return this.#allowed?.has(bare) === true ? 'allow' : undefined;
+  /**
+   * Returns the list that contains an address; `undefined` for neither. With a `deny` list, an
+   * unknown address is denied, since it could be any.
+   */
+  verdict(
+    address: string | undefined,
+    context: ExecutionContext,
+    transport: Transport,
+  ): 'allow' | 'deny' | undefined {
+    if (address === undefined || !isAddress(address)) {
+      if (this.#denied === undefined || !hasAddresses(context, transport)) return undefined;
+      this.#warnOfMissing(context, 'with a "deny" list, all such requests are refused');
+      return 'deny';
+    }
+    if (this.#denied?.has(address) === true) return 'deny';
+    return this.#allowed?.has(address) === true ? 'allow' : undefined;
+  }
+
+  #warnOfMissing(context: ExecutionContext, consequence: string): void {
+    const type = context.getType<string>();
+    this.warnings.once(
+      `missing ${type}`,
+      `A request by "${type}" has no client address: ${consequence}. Give a key or "clientIp"; ` +
+        "behind a proxy on a unix socket, set the adapter's trust proxy.",
+    );
+  }
+
+  #warnOfInvalid(given: string): void {
+    this.warnings.once(
+      'invalid clientIp',
+      `RateLimitModule: the function "clientIp" must return an address, so the adapter's is used; got ${describeValue(given)}.`,
+    );
   }
 
   #warnOfProxies(request: ProxiedRequest | undefined): void {
     if (this.warnings.has('proxy') || !request?.headers?.['x-forwarded-for']) return;
     const { app, ips } = request;
     if (app?.get === undefined) {
-      // Fastify: the connection's address is the first, and those follow that trusted proxies have told.
+      // Fastify lists the connection's address first, then those that trusted proxies have added.
       if (!Array.isArray(ips) || ips.length < 2) this.#warnOfUntrusted();
       return;
     }
@@ -93,12 +137,22 @@ export class ClientAddresses {
     this.warnings.once(
       'proxy',
       'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
-        'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.',
+        'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.',
     );
   }
 }
 
-function givenAddress(address: string | null | undefined): string | undefined {
+/**
+ * Returns true if clients connect by this transport. Messages of brokers and contexts of an unknown
+ * type have no addresses.
+ */
+function hasAddresses(context: ExecutionContext, { type, isProxied }: Transport): boolean {
+  if (type !== 'rpc') return isProxied || type === 'ws';
+  const message = context.switchToRpc().getContext<{ getSocketRef?: unknown } | undefined>();
+  return typeof message?.getSocketRef === 'function';
+}
+
+function assertText(address: string | null | undefined): string | undefined {
   if (address === undefined || address === null || typeof address === 'string') return address ?? undefined;
   throw new ResolverError(
     `RateLimitModule: the function "clientIp" must return a string; got ${describeValue(address)}.`,

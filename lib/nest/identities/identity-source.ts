@@ -1,38 +1,89 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { Awaitable } from '../../common/awaitable.js';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { identityOf } from '../../common/identity.js';
 import type { Transport } from '../transports/transport.js';
 
-/** A request, as identities look at it. */
+/** A look-up that may read the authenticated user, and can be repeated after the response. */
+export interface EarlyLookup {
+  /** The option that resolves the value. */
+  readonly option: 'user' | 'key' | 'plan';
+  /** The resolved value; `undefined`, `null` or `''` for none. */
+  readonly found: unknown;
+  /** Resolves the value again. */
+  repeat(): unknown;
+}
+
+/** Receives look-ups that run before authentication. */
+export type LookupObserver = (lookup: EarlyLookup) => void;
+
+/** A request whose identity is resolved. */
 export interface IdentifiedRequest {
   readonly context: ExecutionContext;
   readonly transport: Transport;
-  /** The bucket of the client's address; of all clients, where there is none. */
-  addressIdentity(): Awaitable<string>;
+  /** The client's address, if already known. */
+  readonly address: string | undefined;
+  /** Cache of {@link ClientAddresses.identityFor}. */
+  addressIdentity: Awaitable<string> | undefined;
 }
 
-/** A way to tell whom a request is counted for. */
+/** Resolves the identity of a request for one key. */
 export interface IdentitySource {
-  /** Names the kind: `'ip'`, `'user'`, `'key'`; of several to choose from, all of them. */
+  /** The kinds of identities that it may return: `'ip'`, `'user'`, `'key'`. */
   readonly types: readonly string[];
-  /** Whether clients tell it themselves, unchecked, so that each could be as many as it likes. */
+  /** True if clients can choose the identity freely, because it is not verified. */
   readonly isUnverified: boolean;
-  /** Whether the authenticated user is it, or a part of it. */
-  readonly isOfUser: boolean;
-  /** The bucket of a request; `undefined` when it has no such identity. */
-  resolve(request: IdentifiedRequest): Awaitable<string | undefined>;
+  /** True if it may read the authenticated user. */
+  readonly mayReadUser: boolean;
   /**
-   * The bucket of an identity given by hand.
+   * Returns the identity of a request; `undefined` if the request has none.
+   *
+   * @param observe given before authentication only
+   */
+  resolve(request: IdentifiedRequest, observe?: LookupObserver): Awaitable<string | undefined>;
+  /**
+   * Returns the identity of given values, without a request.
    *
    * @param values one for each part
-   * @throws TypeError when there are more or fewer
+   * @throws TypeError for more or fewer values
    */
   fromValues(values: readonly string[]): string;
 }
 
-/** What an identity of one part has to be told. */
+/**
+ * Returns the only value.
+ *
+ * @throws TypeError for none or several
+ */
 export function single(values: readonly string[]): string {
   const [value, ...others] = values;
   if (value === undefined || others.length > 0)
     throw new TypeError(`The policy is counted for one identity; got ${values.length} identifiers.`);
   return value;
+}
+
+/** Creates the source of an identity of one part. */
+export function sourceOf(
+  type: string,
+  find: (request: IdentifiedRequest, observe?: LookupObserver) => Awaitable<string | undefined>,
+  { isUnverified = false, mayReadUser = false, encode = identityOf } = {},
+): IdentitySource {
+  return {
+    types: [type],
+    isUnverified,
+    mayReadUser,
+    resolve: (request, observe) =>
+      chain(find(request, observe), (value) =>
+        value === undefined || value === '' ? undefined : encode(type, value),
+      ),
+    fromValues: (values) => encode(type, single(values)),
+  };
+}
+
+/**
+ * Converts an id to a string. Returns `undefined` for other types, NaN and infinities, which would
+ * give many clients the same id.
+ */
+export function textOf(value: unknown): string | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
+  return typeof value === 'string' || typeof value === 'bigint' ? String(value) : undefined;
 }

@@ -1,35 +1,40 @@
 import { Inject, Injectable, type ExecutionContext, type Type } from '@nestjs/common';
-import { all, attempt, chain } from '../../common/awaitable.js';
+import { all, attempt, chain, type Awaitable } from '../../common/awaitable.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
 import { describeValue } from '../../common/describe.js';
-import { identityOf, joinIdentities } from '../../common/identity.js';
+import { joinIdentities } from '../../common/identity.js';
 import type { KeyFunction } from '../../policies/policy.js';
 import { InjectedFunctions } from '../options/user-functions.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
+import { ClientAddresses } from './client-addresses.js';
 import { builtInSource } from './built-in-sources.js';
 import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
-import { single, type IdentitySource } from './identity-source.js';
+import { sourceOf, type IdentitySource } from './identity-source.js';
 
-/** How many lists a key may lie within. */
+/** Deepest nesting of lists in a key. */
 const MAX_KEY_DEPTH = 16;
 
-/** Turns keys, in whatever form they are given, into identities, once, when policies are compiled. */
+/** Compiles keys in any form into identity sources, once, when policies are compiled. */
 @Injectable()
 export class IdentitySources {
-  /** Those of rules that are replaced go with them. */
+  /** Weak, so that replaced rules can be garbage-collected. */
   readonly #ofObjects = new WeakMap<object, IdentitySource>();
   readonly #ofNames = new Map<string, IdentitySource>();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(InjectedFunctions) private readonly functions: InjectedFunctions,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   /**
-   * The identity that a key means; the same for the same key, so that it is found out once per request.
+   * Returns the source of a key. Equal keys share a source, so that a request resolves their
+   * identity once.
    *
-   * @throws ConfigurationError when it means none
+   * @throws ConfigurationError for an invalid key
    */
   for(key: RateLimitKey, where: string): IdentitySource {
     const known = typeof key === 'string' ? this.#ofNames.get(key) : this.#ofObjects.get(key);
@@ -42,7 +47,8 @@ export class IdentitySources {
   }
 
   #make(key: RateLimitKey, where: string): IdentitySource {
-    if (typeof key === 'string') return builtInSource(key, where, this.options);
+    if (typeof key === 'string')
+      return builtInSource(key, where, this.options, this.addresses, this.warnings);
     if (typeof key === 'function') return this.#ofFunction(key, where);
     const keys = isFirstOf(key) ? key.keys : key;
     if (!Array.isArray(keys) || keys.length === 0)
@@ -51,36 +57,41 @@ export class IdentitySources {
       );
     const sourcesOf = (parts: readonly RateLimitKey[]): IdentitySource[] =>
       parts.map((part) => this.for(part, where));
-    return isFirstOf(key) ? firstOfParts(sourcesOf(keys)) : composite(sourcesOf(flatten(keys)));
+    return isFirstOf(key)
+      ? firstOfParts(sourcesOf(keys))
+      : composite(sourcesOf(flatten(keys)), this.addresses);
   }
 
   #ofFunction(key: KeyFunction<ExecutionContext> | Type<IdentityResolver>, where: string): IdentitySource {
     const find = this.functions.get<KeyFunction<ExecutionContext>>(key, where, 'key', 'IdentityResolver');
-    return {
-      types: ['key'],
-      isUnverified: false,
-      isOfUser: false,
-      resolve: ({ context }) =>
-        chain(find(context), (value) => {
-          if (value === undefined || value === null || value === '') return undefined;
-          if (typeof value === 'string') return identityOf('key', value);
-          throw new ResolverError(
-            `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
-          );
+    const resolve = (context: ExecutionContext): Awaitable<string | undefined> =>
+      chain(find(context), (value) => {
+        if (value === undefined || value === null || value === '') return undefined;
+        if (typeof value === 'string') return value;
+        throw new ResolverError(
+          `${where}: the function "key" must return a string; got ${describeValue(value)}. Convert it, for example with String(id).`,
+        );
+      });
+    return sourceOf(
+      'key',
+      ({ context }, observe) =>
+        chain(resolve(context), (found) => {
+          observe?.({ option: 'key', found, repeat: () => resolve(context) });
+          return found;
         }),
-      fromValues: (values) => identityOf('key', single(values)),
-    };
+      { mayReadUser: true },
+    );
   }
 }
 
-/** A list within a list is more parts of it; a hole in a list is a part that is no key. */
+/** Flattens nested lists. Includes holes, so that they are rejected as invalid keys. */
 function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
   return Array.from(keys).flatMap((key) =>
     Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key],
   );
 }
 
-/** Whoever follows the parts of such a key never comes to an end. */
+/** Throws for a key that contains itself, which would recurse forever. */
 function assertNotWithinItself(
   key: RateLimitKey,
   where: string,
@@ -96,16 +107,18 @@ function assertNotWithinItself(
   for (const part of keys as readonly RateLimitKey[]) assertNotWithinItself(part, where, deeper);
 }
 
-/** An identity of several parts, which are found out together. A part that is missing is the client's address. */
-function composite(parts: readonly IdentitySource[]): IdentitySource {
+/** Combines several identities into one. The client's address replaces a missing part. */
+function composite(parts: readonly IdentitySource[], addresses: ClientAddresses): IdentitySource {
   return {
     types: [parts.map(({ types }) => types.join('|')).join('+')],
     ...traitsOf(parts),
-    resolve: (request) =>
+    resolve: (request, observe) =>
       chain(
         all(
           parts.map((part) =>
-            attempt(() => chain(part.resolve(request), (identity) => identity ?? request.addressIdentity())),
+            attempt(() =>
+              chain(part.resolve(request, observe), (identity) => identity ?? addresses.identityFor(request)),
+            ),
           ),
         ),
         joinIdentities,
@@ -120,10 +133,10 @@ function composite(parts: readonly IdentitySource[]): IdentitySource {
   };
 }
 
-function traitsOf(parts: readonly IdentitySource[]): Pick<IdentitySource, 'isUnverified' | 'isOfUser'> {
+function traitsOf(parts: readonly IdentitySource[]): Pick<IdentitySource, 'isUnverified' | 'mayReadUser'> {
   return {
     isUnverified: parts.some(({ isUnverified }) => isUnverified),
-    isOfUser: parts.some(({ isOfUser }) => isOfUser),
+    mayReadUser: parts.some(({ mayReadUser }) => mayReadUser),
   };
 }
 
@@ -131,10 +144,10 @@ function firstOfParts(parts: readonly IdentitySource[]): IdentitySource {
   return {
     types: parts.flatMap(({ types }) => types),
     ...traitsOf(parts),
-    resolve: (request) => {
+    resolve: (request, observe) => {
       const from = (index: number): ReturnType<IdentitySource['resolve']> => {
         const part = parts[index];
-        return part && chain(part.resolve(request), (identity) => identity ?? from(index + 1));
+        return part && chain(part.resolve(request, observe), (identity) => identity ?? from(index + 1));
       };
       return from(0);
     },

@@ -1,15 +1,16 @@
 import { ConfigurationError } from '../../common/errors.js';
 import { quote } from '../../common/describe.js';
-import { POLICY_OPTIONS } from '../../policies/policy-options.js';
+import { policyOptions } from '../../policies/policy-options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './rate-limit.options.js';
+import { METHODS_METADATA } from './rate-limit.tokens.js';
 
 /**
- * What limits and their options declare, in whatever form the limits are given.
+ * Combines limits in any form and their options into a declaration.
  *
- * @param where takes the limits
- * @param instead where its options go
- * @throws ConfigurationError when options are given in place of limits by plan
+ * @param where names the taker of the limits in errors
+ * @param instead names the place of its options in errors
+ * @throws ConfigurationError if options are given in place of limits by plan
  */
 export function declarationOf(
   where: string,
@@ -18,7 +19,7 @@ export function declarationOf(
   options: RateLimitOptions = {},
 ): RateLimitDeclaration {
   if (!isPlans(limits)) return { ...options, limits };
-  const option = Object.keys(limits).find((plan) => (POLICY_OPTIONS as readonly string[]).includes(plan));
+  const option = Object.keys(limits).find((plan) => Object.hasOwn(policyOptions, plan));
   if (option !== undefined)
     throw new ConfigurationError(
       `${where} takes an object of limits by plan, and ${quote(option)} is an option. Options go ${instead}; ` +
@@ -27,7 +28,7 @@ export function declarationOf(
   return { ...options, plans: { ...limits, ...options.plans } };
 }
 
-/** A plain object is neither a text nor an item nor a list of items. */
+/** Returns true for a plain object, which is neither a text nor an item nor a list of items. */
 function isPlans(limits: RateLimitInput): limits is PlanLimits {
   return (
     typeof limits === 'object' &&
@@ -36,17 +37,34 @@ function isPlans(limits: RateLimitInput): limits is PlanLimits {
   );
 }
 
-/** What TypeScript hands to a decorator of a class, or of a method. */
+/** The arguments of a decorator of a class or of a method. */
 export type Decorated = [target: object, property?: string | symbol, descriptor?: PropertyDescriptor];
 
-/** Where the metadata of a decorated class or method is kept: on the class, or on the function itself. */
-export function targetOf([target, , descriptor]: Decorated): object {
+/** Returns the object that holds the metadata: the class, or the function of the method. */
+function targetOf([target, , descriptor]: Decorated): object {
   return descriptor === undefined ? target : (descriptor.value as object);
 }
 
+/** A method with a declaration. */
+export interface DecoratedMethod {
+  readonly property: string | symbol;
+  /** Its function when it was decorated, which decorators above may replace. */
+  readonly handler: object;
+}
+
+/** Sets the metadata of a class or a method, and records the method for the check at the start. */
+export function declareOn(key: string, value: unknown, decorated: Decorated): void {
+  const handler = targetOf(decorated);
+  Reflect.defineMetadata(key, value, handler);
+  const [target, property, descriptor] = decorated;
+  if (descriptor === undefined || property === undefined) return;
+  const others = (Reflect.getOwnMetadata(METHODS_METADATA, target) ?? []) as readonly DecoratedMethod[];
+  Reflect.defineMetadata(METHODS_METADATA, [...others, { property, handler }], target);
+}
+
 /**
- * What is already declared on it. A decorator that wraps a method leaves the original's metadata to be inherited, so for a
- * method that counts; what a class inherits is its base's.
+ * Returns the metadata that other decorators have set. Includes inherited metadata of a method, since a decorator that wraps the
+ * method lets its function inherit from the original. Excludes inherited metadata of a class, which belongs to its base.
  */
 export function declaredOn(key: string, [target, , descriptor]: Decorated): unknown {
   return descriptor === undefined

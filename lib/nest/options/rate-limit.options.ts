@@ -15,30 +15,30 @@ import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import type { RateLimitKey } from './rate-limit-key.js';
 
-/** What built-in identities read of a request, whatever brought it. */
+/** The properties of a request that built-in identities read, on any transport. */
 export interface RequestLike {
-  /** The client's address, as the adapter tells it. */
+  /** The client's address, from the adapter. */
   readonly ip?: unknown;
-  /** By names in lower case. */
+  /** Header fields by name in lower case. */
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
-  /** Whom a guard found the client to be. */
+  /** The authenticated user, as set by a guard. */
   readonly user?: unknown;
-  /** What session middleware keeps for the client. */
+  /** The session, as set by session middleware. */
   readonly session?: unknown;
 }
 
 /**
- * What of a request is its user: a string or a number, nothing for nobody. Asked before authentication, too. May say what its requests
- * are like, as a method may: `(request: { user?: Account }) => request.user?.number`.
+ * Returns the id of a request's user, or a promise of it: a string or a finite number; `undefined` for none. Also called before
+ * authentication. Its parameter may have a narrower type, as that of a method: `(request: { user?: Account }) => request.user?.number`.
  */
 export type UserFunction = { of(request: RequestLike): unknown }['of'];
 
-/** Finds out the plan of a request; nothing for none. */
+/** Resolves the plan of a request; `undefined` or `null` for none. */
 export type PlanFunction = (context: ExecutionContext) => Awaitable<string | null | undefined>;
 
-/** Finds out the plan of a request, as an injectable class. It must not be request-scoped. */
+/** Resolves the plan of a request, as an injectable class. It must not be request-scoped. */
 export interface PlanResolver {
-  /** The plan; nothing (`undefined` or `null`) means none. */
+  /** Returns the plan; `undefined` or `null` for none. */
   resolve(context: ExecutionContext): Awaitable<string | null | undefined>;
 }
 
@@ -48,15 +48,15 @@ export type RateLimitOptions = PolicyOptions<ExecutionContext, RateLimitKey>;
 /** Limits with the options of `@RateLimit`, for `limits` of the module. */
 export type RateLimitDeclaration = PolicyDeclaration<ExecutionContext, RateLimitKey>;
 
-/** Limits of all requests of some methods and paths. */
+/** Limits for all requests with certain methods and paths. */
 export type RateLimitRule = Rule<ExecutionContext, RateLimitKey>;
 
-/** What `@RateLimit` takes: limits, limits by plan, or a function that finds them out. */
+/** The first argument of `@RateLimit`: limits, limits by plan, or a function that returns limits. */
 export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | PlanLimits;
 
-/** Which header fields a response gets. */
+/** Header fields of a response. */
 export interface RateLimitHeaders {
-  /** `RateLimit-Policy` and `RateLimit`, as the IETF draft has them. Default: true. */
+  /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
   standard?: boolean | undefined;
   /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`. Default: false. */
   legacy?: boolean | undefined;
@@ -64,66 +64,69 @@ export interface RateLimitHeaders {
   retryAfter?: boolean | undefined;
 }
 
-/** Options of `RateLimitModule.forRoot`, and what the factory of `forRootAsync` returns. */
+/** Options of `RateLimitModule.forRoot`, and the result of the factory of `forRootAsync`. */
 export interface RateLimitModuleOptions {
-  /** A URI such as `memory://`, or a storage of your own making, which you close yourself. Default: memory. */
+  /** A URI such as `memory://`, or a storage that you create and close. Default: memory. */
   storage?: string | Storage | undefined;
-  /** How limits are counted that do not say it themselves. Default: `'fixed-window'`. */
+  /** The strategy of limits that have none. Default: `'fixed-window'`. */
   strategy?: StrategyName | undefined;
   /**
-   * Limits of every route, all together: what `@RateLimit` takes, or a list of declarations. A route's own limits of the same name
+   * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.
    */
   limits?: RateLimitInput | readonly RateLimitDeclaration[] | undefined;
-  /** Limits of requests by method and path, beside those of routes. Default: none. */
+  /** Limits by method and path, in addition to those of routes. Default: none. */
   rules?: readonly RateLimitRule[] | undefined;
-  /** Whom to count for where a limit does not say it itself. Default: the client's address. */
+  /** The identity that limits without a `key` count. Default: the client's address. */
   key?: RateLimitKey | undefined;
-  /** Finds out the plan of a request, where limits have plans: a function, or an injectable class. Default: no plan. */
+  /** Resolves the plan of a request, for limits with plans: a function or an injectable class. Default: no plan. */
   plan?: PlanFunction | Type<PlanResolver> | undefined;
-  /** The address of a client. Default: the adapter's `request.ip`, which its trust proxy setting decides. */
+  /** Resolves the client's address. Default: the adapter's `request.ip`, which depends on its trust proxy setting. */
   clientIp?: ((context: ExecutionContext) => Awaitable<string | null | undefined>) | undefined;
-  /** Bits of an IPv6 address that count as one client, 32 to 128. Default: 64, what a provider gives to one subscriber. */
+  /** Bits of an IPv6 address that identify a client, 32 to 128. Default: 64, the usual size of a subscriber's network. */
   ipv6Prefix?: number | undefined;
   /**
-   * What of a request is the user of the key `'user'`. Default: `request.user.id`, else `request.user.sub`, else a user that is a
-   * string or a number.
+   * Returns the id of a request's user, for the key `'user'`. Default: the first of `id`, `userId`, `sub` and `_id` of
+   * `request.user`, or `request.user` itself if it is a string or a number.
    */
   user?: UserFunction | undefined;
-  /** The header that holds an `'api-key'`. Default: `'x-api-key'`. */
+  /** The header field of the key `'api-key'`. Default: `'x-api-key'`. */
   apiKeyHeader?: string | undefined;
-  /** Networks whose requests are not counted: `['10.0.0.0/8']`. Default: none. */
+  /** Networks whose requests are not counted, for example `['10.0.0.0/8']`. Default: none. */
   allow?: readonly string[] | undefined;
-  /** Networks whose requests are refused with 403. Wins over `allow`. Default: none. */
+  /** Networks whose requests are refused with 403. Takes precedence over `allow`. Default: none. */
   deny?: readonly string[] | undefined;
-  /** Types of contexts to limit: `['http', 'ws']`. Default: all. */
+  /**
+   * Types of execution contexts to limit, for example `['http', 'ws']`. Default: all, but the module's own `limits` count only
+   * `'http'`, `'graphql'` and `'ws'`; messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
+   */
   transports?: readonly string[] | undefined;
-  /** What happens while the store does not answer; `false` for errors. Not for memory. Default: counted by this process alone. */
+  /** Behaviour while the store does not answer; `false` to throw. Ignored for memory. Default: this process counts alone. */
   resilience?: ResilienceOptions | false | undefined;
-  /** Begins every key on a shared server. For a storage given as a URI; yours takes it in its constructor. Default: `'nestjs-limits'`. */
+  /** Prefix of every key on a server, for a storage given as a URI. Default: `'nestjs-limits'`. */
   keyPrefix?: string | undefined;
-  /** Which header fields a response gets; `false` for none. Default: standard ones and `Retry-After`. */
+  /** Header fields of a response; `false` for none. Default: the standard ones and `Retry-After`. */
   headers?: RateLimitHeaders | false | undefined;
-  /** Whether to let a request pass uncounted by any limit. */
+  /** Returns true for a request that no limit counts. Default: every request counts. */
   skip?: ((context: ExecutionContext) => Awaitable<boolean>) | undefined;
-  /** The message of a refusal's body. Default: names the limit and when to try again. */
+  /** The message of a refusal. Default: names the limit and the time until the next attempt. */
   errorMessage?: string | ErrorMessageFunction<ExecutionContext> | undefined;
-  /** The body of a refusal on HTTP: as Nest's own errors, or problem details (RFC 9457). Default: `'nest'`. */
+  /** Body of a refusal on HTTP: like Nest's errors, or problem details (RFC 9457). Default: `'nest'`. */
   errorFormat?: 'nest' | 'problem' | undefined;
-  /** Makes what a refusal throws. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
-  errorFactory?: ((decision: Decision, context: ExecutionContext) => Error) | undefined;
+  /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
+  errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
 }
 
-/** Given beside the options, or beside the factory of `forRootAsync`. */
+/** Options of `forRoot` and `forRootAsync` that the factory cannot return. */
 export interface RateLimitModuleExtras {
-  /** Whether every module can inject what this one exports. Default: true. */
+  /** True to export the providers to all modules. Default: true. */
   isGlobal?: boolean | undefined;
-  /** Whether to guard every route. With `false`, bind `RateLimitGuard` yourself where you want it. Default: true. */
+  /** True to guard every route; with `false`, bind `RateLimitGuard` to the routes to limit. Default: true. */
   guard?: boolean | undefined;
 }
 
-/** Makes the module's options, for `forRootAsync({ useClass })` and `useExisting`. */
+/** Creates the module's options, for `forRootAsync({ useClass })` and `useExisting`. */
 export interface RateLimitOptionsFactory {
-  /** Called once, while the application starts; what it throws stops the start. */
+  /** Called once while the application starts; an error stops the start. */
   createRateLimitOptions(): Awaitable<RateLimitModuleOptions>;
 }

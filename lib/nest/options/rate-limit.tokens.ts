@@ -1,13 +1,13 @@
 /** Injection token of the storage that limits are counted in. See {@link InjectRateLimitStorage}. */
 export const RATE_LIMIT_STORAGE = Symbol.for('nestjs-limits:storage');
 
-/** Injection token of what decides: the storage, and what stands before it while it does not answer. */
+/** Injection token of the storage with the fallback, circuit breaker and caches of the option `resilience`. */
 export const DECIDING_STORAGE = Symbol.for('nestjs-limits:deciding-storage');
 
-/** Injection token of how the store is, for health checks. */
+/** Injection token of the state of the store, for health checks. */
 export const STORE_HEALTH = Symbol.for('nestjs-limits:store-health');
 
-/** Injection token of the module's options, validated and completed. */
+/** Injection token of the module's options, validated and with defaults. */
 export const RATE_LIMIT_OPTIONS = Symbol.for('nestjs-limits:options');
 
 /** Metadata of `@RateLimit`: an array of declarations, in the order of the source. */
@@ -16,8 +16,14 @@ export const LIMITS_METADATA = 'nestjs-limits:limits';
 /** Metadata of `@SkipRateLimit`: `'all'`, or the names of the policies. */
 export const SKIP_METADATA = 'nestjs-limits:skip';
 
-/** Injection token of what limits connections, for gateways. */
+/** Metadata of a prototype: its methods that have `@RateLimit` or `@SkipRateLimit`, as they were when they were decorated. */
+export const METHODS_METADATA = 'nestjs-limits:methods';
+
+/** Metadata of a handler that reports when its guards are done. */
+export const GUARDED_METADATA = 'nestjs-limits:guarded';
+
+/** Injection token of the limiter of connections, for gateways. */
 export const CONNECTION_LIMITS = Symbol.for('nestjs-limits:connections');
 
-/** Metadata of the method of a gateway that is called for each connection and asks for limits itself. */
+/** Metadata of a gateway's `handleConnection` that checks the limits of connections. */
 export const CONNECTION_METADATA = 'nestjs-limits:connection';

@@ -1,64 +1,38 @@
 import { ConfigurationError } from '../../common/errors.js';
-import { describeValue } from '../../common/describe.js';
+import { hideContents } from '../../common/inspection.js';
 import {
-  assertBoolean,
   assertKnownOptions,
-  assertOneOf,
   assertOptionsObject,
+  readOptions,
   withoutUndefined,
+  type Completed,
+  type OptionNaming,
 } from '../../common/options.js';
-import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
-import { isStrategyName, strategyNames } from '../../strategies/strategies.js';
-import type { StrategyName } from '../../strategies/strategy.js';
 import { declarationOf } from './declaration.js';
-import type { RateLimitKey } from './rate-limit-key.js';
+import { extraOptions, headerOptions, moduleOptions } from './module-options.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
-  RateLimitRule,
-  RequestLike,
 } from './rate-limit.options.js';
 
-/** The module's options, validated and completed. */
-export interface ResolvedOptions extends Omit<RateLimitModuleOptions, 'limits' | 'headers' | 'resilience'> {
-  readonly strategy: StrategyName;
+/** The module's options, validated and with defaults. */
+export interface ResolvedOptions extends Omit<
+  Completed<RateLimitModuleOptions, typeof moduleOptions>,
+  'limits' | 'headers' | 'resilience'
+> {
   readonly limits: readonly RateLimitDeclaration[];
-  readonly rules: readonly RateLimitRule[];
-  readonly key: RateLimitKey;
-  readonly user: NonNullable<RateLimitModuleOptions['user']>;
-  readonly apiKeyHeader: string;
-  readonly ipv6Prefix: number;
-  readonly headers: Required<RateLimitHeaders>;
+  readonly headers: Completed<RateLimitHeaders, typeof headerOptions>;
   readonly resilience: ResolvedResilience | false;
 }
 
-const OPTIONS = [
-  'storage',
-  'strategy',
-  'limits',
-  'rules',
-  'key',
-  'plan',
-  'clientIp',
-  'ipv6Prefix',
-  'user',
-  'apiKeyHeader',
-  'allow',
-  'deny',
-  'transports',
-  'resilience',
-  'keyPrefix',
-  'headers',
-  'skip',
-  'errorMessage',
-  'errorFormat',
-  'errorFactory',
-] as const satisfies readonly (keyof RateLimitModuleOptions)[];
+const naming: OptionNaming = {
+  owner: 'RateLimitModule',
+  option: (name) => `The option "${name}" of RateLimitModule`,
+};
 
-const EXTRAS = ['isGlobal', 'guard'] as const satisfies readonly (keyof RateLimitModuleExtras)[];
 const ASYNC_OPTIONS = [
   'imports',
   'inject',
@@ -66,18 +40,25 @@ const ASYNC_OPTIONS = [
   'useClass',
   'useExisting',
   'provideInjectionTokensFrom',
-  ...EXTRAS,
+  ...Object.keys(extraOptions),
 ];
-const HEADERS = ['standard', 'legacy', 'retryAfter'];
 
-/** Refuses what `forRootAsync` does not take, above all options that belong into its factory. */
+const NO_HEADERS: ResolvedOptions['headers'] = { standard: false, legacy: false, retryAfter: false };
+
+/**
+ * Validates the argument of `forRootAsync`.
+ *
+ * @throws ConfigurationError for an option that belongs into what the factory returns, or without a
+ * factory
+ */
 export function assertAsyncOptions(options: unknown): void {
   assertOptionsObject('The argument of RateLimitModule.forRootAsync', options);
-  const insideFactory = hints(
-    OPTIONS,
-    'Return it from the factory: forRootAsync({ useFactory: () => ({ … }) }).',
+  assertKnownOptions(
+    'RateLimitModule.forRootAsync',
+    options,
+    ASYNC_OPTIONS,
+    hints(moduleOptions, 'Return it from the factory: forRootAsync({ useFactory: () => ({ … }) }).'),
   );
-  assertKnownOptions('RateLimitModule.forRootAsync', options, ASYNC_OPTIONS, insideFactory);
   const given = withoutUndefined(options);
   const sources = ['useFactory', 'useClass', 'useExisting'].filter((name) => name in given);
   if (sources.length !== 1) {
@@ -87,62 +68,38 @@ export function assertAsyncOptions(options: unknown): void {
   }
 }
 
+/** @throws ConfigurationError naming the option */
+export function resolveExtras({
+  isGlobal,
+  guard,
+}: RateLimitModuleExtras): Completed<RateLimitModuleExtras, typeof extraOptions> {
+  return readOptions(extraOptions, { isGlobal, guard }, naming);
+}
+
 /**
- * Validates and completes the module's options.
+ * Validates the module's options and adds the defaults.
  *
- * @throws ConfigurationError naming the option and the mend
+ * @throws ConfigurationError naming the option and the fix
  */
-export function resolveOptions(options: unknown): ResolvedOptions {
-  assertOptionsObject('The options of RateLimitModule', options);
-  const besideFactory = hints(
-    EXTRAS,
-    'It is given beside the factory: forRootAsync({ guard: false, useFactory }).',
-  );
-  assertKnownOptions('RateLimitModule', options, OPTIONS, besideFactory);
-  const given = withoutUndefined<RateLimitModuleOptions>(options);
-  const { strategy = 'fixed-window', errorMessage, errorFactory } = given;
-  if (!isStrategyName(strategy)) {
-    throw new ConfigurationError(
-      `The strategy of RateLimitModule must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,
-    );
-  }
-  for (const option of ['skip', 'errorFactory', 'plan', 'clientIp', 'user'] as const)
-    assertType(option, given[option], 'function');
-  assertType('errorMessage', errorMessage, 'string', 'function');
-  for (const option of ['rules', 'allow', 'deny', 'transports'] as const) assertList(option, given[option]);
-  const { ipv6Prefix = DEFAULT_IPV6_PREFIX, apiKeyHeader = 'x-api-key', errorFormat = 'nest' } = given;
-  if (typeof apiKeyHeader !== 'string' || !/^[\w.-]+$/.test(apiKeyHeader))
-    throw new ConfigurationError(
-      `The option "apiKeyHeader" of RateLimitModule must be the name of a header; got ${describeValue(apiKeyHeader)}.`,
-    );
-  if (!Number.isInteger(ipv6Prefix) || ipv6Prefix < 32 || ipv6Prefix > 128)
-    throw new ConfigurationError(
-      `The option "ipv6Prefix" of RateLimitModule must be a whole number from 32 to 128; got ${describeValue(ipv6Prefix)}.`,
-    );
-  assertOneOf('The option "errorFormat" of RateLimitModule', errorFormat, ['nest', 'problem']);
-  if (errorFactory !== undefined && (errorMessage !== undefined || given.errorFormat !== undefined)) {
+export function resolveOptions(given: unknown): ResolvedOptions {
+  assertOptionsObject('The options of RateLimitModule', given);
+  const options = readOptions<RateLimitModuleOptions, typeof moduleOptions>(moduleOptions, given, {
+    ...naming,
+    hints: hints(extraOptions, 'It is given beside the factory: forRootAsync({ guard: false, useFactory }).'),
+  });
+  const { errorFactory, errorMessage, errorFormat } = options;
+  if (errorFactory !== undefined && (errorMessage !== undefined || errorFormat !== undefined)) {
     throw new ConfigurationError(
       'RateLimitModule takes errorFactory or errorMessage and errorFormat, not both: the factory makes the whole error.',
     );
   }
-  return Object.freeze({
-    ...given,
-    strategy,
-    limits: resolveLimits(given.limits),
-    rules: given.rules ?? [],
-    key: given.key ?? 'ip',
-    user: given.user ?? idOfUser,
-    apiKeyHeader: apiKeyHeader.toLowerCase(),
-    ipv6Prefix,
-    headers: resolveHeaders(given.headers),
-    resilience: resolveResilience(given.resilience),
+  return hideStorage({
+    ...options,
+    limits: resolveLimits(options.limits),
+    apiKeyHeader: options.apiKeyHeader.toLowerCase(),
+    headers: resolveHeaders(options.headers),
+    resilience: resolveResilience(options.resilience),
   });
-}
-
-function idOfUser({ user }: RequestLike): unknown {
-  if (typeof user !== 'object' || user === null) return user;
-  const { id, sub } = user as { id?: unknown; sub?: unknown };
-  return id ?? sub;
 }
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {
@@ -169,33 +126,26 @@ function isDeclarations(
   );
 }
 
-function resolveHeaders(headers: RateLimitModuleOptions['headers']): Required<RateLimitHeaders> {
-  if (headers === false) return { standard: false, legacy: false, retryAfter: false };
-  assertOptionsObject('The option "headers" of RateLimitModule', headers ?? {});
-  assertKnownOptions('The option "headers" of RateLimitModule', headers ?? {}, HEADERS);
-  const { standard = true, legacy = false, retryAfter = true } = headers ?? {};
-  const resolved = { standard, legacy, retryAfter };
-  for (const [name, value] of Object.entries<unknown>(resolved))
-    assertBoolean(`The option "headers.${name}" of RateLimitModule`, value);
-  return resolved;
+function resolveHeaders(headers: RateLimitModuleOptions['headers'] = {}): ResolvedOptions['headers'] {
+  if (headers === false) return NO_HEADERS;
+  const owner = 'The option "headers" of RateLimitModule';
+  assertOptionsObject(owner, headers);
+  return readOptions(headerOptions, headers, {
+    owner,
+    option: (name) => `The option "headers.${name}" of RateLimitModule`,
+  });
 }
 
-function assertType(option: string, value: unknown, ...types: string[]): void {
-  if (value !== undefined && !types.includes(typeof value)) {
-    throw new ConfigurationError(
-      `The option "${option}" of RateLimitModule must be a ${types.join(' or a ')}; got ${describeValue(value)}.`,
-    );
-  }
+function hints(table: object, hint: string): Record<string, string> {
+  return Object.fromEntries(Object.keys(table).map((name) => [name, hint]));
 }
 
-function assertList(option: string, value: unknown): void {
-  if (value !== undefined && !Array.isArray(value)) {
-    throw new ConfigurationError(
-      `The option "${option}" of RateLimitModule must be a list; got ${describeValue(value)}.`,
-    );
-  }
-}
-
-function hints(names: readonly string[], hint: string): Record<string, string> {
-  return Object.fromEntries(names.map((name) => [name, hint]));
+/**
+ * Freezes resolved options so that inspection shows none of them: a storage given as a URI may
+ * contain a password.
+ */
+function hideStorage<Options extends { readonly storage?: unknown }>(options: Options): Readonly<Options> {
+  if (options.storage !== undefined) Object.defineProperty(options, 'storage', { enumerable: false });
+  hideContents(options, () => 'RateLimitModuleOptions');
+  return Object.freeze(options);
 }

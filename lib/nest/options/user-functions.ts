@@ -3,18 +3,20 @@ import { ModuleRef } from '@nestjs/core';
 import { attempt, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError, ResolverError } from '../../common/errors.js';
+import { shownByName } from '../../common/inspection.js';
 
 /** A class whose instances have a method `resolve`. */
 export type ResolverClass<Result> = Type<{ resolve: Result }>;
 
-/** Turns what may be given as a function or as an injectable class into a function, once, when policies are compiled. */
+/** Turns options that are a function or an injectable class into a function, once, when policies are compiled. */
 @Injectable()
+@shownByName
 export class InjectedFunctions {
   constructor(@Inject(ModuleRef) private readonly moduleRef: ModuleRef) {}
 
   /**
    * @param what names the option in errors
-   * @throws ConfigurationError when the class is no provider, or is made anew per request
+   * @throws ConfigurationError if the class is not a provider, or is not a singleton
    */
   get<Result extends (...args: never[]) => unknown>(
     given: Result | ResolverClass<Result>,
@@ -38,13 +40,15 @@ export class InjectedFunctions {
           'must be a singleton: remove the scope (also of what it injects) and read the request from the context it is given.',
       );
     }
-    const resolver = this.moduleRef.get(resolverClass, { strict: false });
-    if (typeof resolver.resolve !== 'function') {
+    const find = (): { resolve: Result } => this.moduleRef.get(resolverClass, { strict: false });
+    if (typeof find().resolve !== 'function') {
       throw new ConfigurationError(
         `${where}: the ${what} ${name} has no method "resolve". Implement ${implemented}.`,
       );
     }
-    return ((...args) => resolver.resolve(...args)) as Result;
+    // Kept from the first call on: policies may be compiled while Nest still creates the providers.
+    let resolver: { resolve: Result } | undefined;
+    return ((...args) => (resolver ??= find()).resolve(...args)) as Result;
   }
 
   #scopeOf(resolverClass: Type, where: string, what: string): Scope {
@@ -59,7 +63,7 @@ export class InjectedFunctions {
   }
 }
 
-/** A class, unlike any other function, has a prototype that cannot be replaced; one compiled for ES5 shows its method. */
+/** Detects a class: its prototype is read-only, or has the method `resolve` if the class was compiled to ES5. */
 function isClass<Result>(given: Result | ResolverClass<Result>): given is ResolverClass<Result> {
   const prototype = Object.getOwnPropertyDescriptor(given, 'prototype');
   return (
@@ -69,8 +73,8 @@ function isClass<Result>(given: Result | ResolverClass<Result>): given is Resolv
 }
 
 /**
- * Calls a function of the application so that what it throws says which function of which place that was; an `HttpException`
- * is passed on. The failure is always a rejection, never thrown at once: what others have begun is awaited all the same.
+ * Calls a function of the application. Wraps an error so that it names the function and its place; passes an `HttpException` on.
+ * Turns a synchronous throw into a rejection, so that calls that are already in flight are still awaited.
  */
 export function callUserFunction<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
   const fail = (cause: unknown): Promise<never> =>

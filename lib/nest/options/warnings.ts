@@ -1,6 +1,6 @@
 import { Injectable, Logger } from '@nestjs/common';
 
-/** The log of this library. */
+/** The logger of this library. */
 export const logger = new Logger('RateLimit');
 
 /** Writes each warning to the log once per application. */
@@ -8,12 +8,12 @@ export const logger = new Logger('RateLimit');
 export class Warnings {
   readonly #written = new Set<string>();
 
-  /** Whether the warning of a key was written. */
+  /** Returns true if a warning with the key was written. */
   has(key: string): boolean {
     return this.#written.has(key);
   }
 
-  /** Writes a warning, unless one with the same key was written before. */
+  /** Logs a warning, unless one with the same key was logged before. */
   once(key: string, message: string): void {
     if (this.#written.has(key)) return;
     this.#written.add(key);

@@ -7,32 +7,34 @@ import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { admit } from '../transports/ws.transport.js';
 
-/** A connection of Socket.IO or of `ws`, as far as it takes to end it. */
+/** The methods of a Socket.IO or `ws` connection that close it. */
 interface Connection {
-  /** Of Socket.IO. */
+  /** Socket.IO only. */
   disconnect?(close: boolean): unknown;
   emit(event: string, data: object): unknown;
-  /** Of `ws`. */
+  /** `ws` only. */
   send(data: string): unknown;
   close(code: number, reason: string): unknown;
 }
 
-/** The codes that end a WebSocket: RFC 6455 and the registry of IANA. */
+/** Close codes of WebSockets, from RFC 6455 and the IANA registry. */
 const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
 
-/** So many bytes fit into the frame that ends a WebSocket, beside the code. */
+/** Longest reason in the close frame of a WebSocket, in bytes. */
 const MAX_REASON_BYTES = 123;
 
-/** Lets connections to gateways in, or ends them. */
+/** Admits connections to gateways, or closes them. */
 @Injectable()
 export class ConnectionLimits {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
   /**
-   * Whether a connection is let in. Never fails: nobody would catch it.
+   * Counts a connection, and closes it if a limit refuses it. Never throws, since nothing would
+   * catch the error.
    *
-   * @param args what the gateway's handler is called with: the connection, and with `ws` the request that opened it
+   * @param args the arguments of the gateway's handler: the connection, and with `ws` the request
+   * that opened it
    */
   isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean> {
     const connection = args[0] as Connection;
@@ -70,9 +72,9 @@ export class ConnectionLimits {
   }
 }
 
-/** What a refusal says to the client; `undefined` for any other error. */
+/** Returns the body of a refusal for the client; `undefined` for any other error. */
 function refusalIn(error: unknown): object | undefined {
-  const { getError } = error as { getError?: () => string | object };
+  const { getError } = (error ?? {}) as { getError?: () => string | object };
   if (typeof getError === 'function') return describe(getError.call(error));
   if (error instanceof HttpException && error.getStatus() < 500) return describe(error.getResponse());
   return undefined;
@@ -84,7 +86,7 @@ function describe(response: string | object): object {
     : { status: 'error', ...response };
 }
 
-/** What is left of a longer text ends with a whole character. */
+/** Truncates a message to the size of a close frame, without splitting a character. */
 function reasonOf({ message }: { message?: unknown }): string {
   const bytes = new TextEncoder().encode(typeof message === 'string' ? message : 'Refused');
   return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES), { stream: true });

@@ -25,12 +25,15 @@ export class Plans implements OnApplicationBootstrap {
     this.resolver();
   }
 
-  /** The plan of a request. */
+  /** Resolves the plan of a request. */
   resolve(context: ExecutionContext): Awaitable<string | null | undefined> {
     return callUserFunction('RateLimitModule', 'plan', () => chain(this.resolver()(context), givenPlan));
   }
 
-  /** @throws ConfigurationError when the option `plan` is no provider, or is made anew per request */
+  /**
+   * @throws ConfigurationError if the option `plan` is a class that is not a provider, or not a
+   * singleton
+   */
   resolver(): PlanFunction {
     const { plan } = this.options;
     this.#resolve ??=
@@ -40,7 +43,10 @@ export class Plans implements OnApplicationBootstrap {
     return this.#resolve;
   }
 
-  /** The limits of a policy under a plan; of one that it does not know, its default, with a warning. */
+  /**
+   * Returns the limits of a policy for a plan. For an unknown plan, warns and returns the default
+   * limits.
+   */
   limitsOf(policy: RoutePolicy, plan: string | null | undefined): readonly Limit[] {
     if (policy.plans === undefined || plan === undefined || plan === null) return policy.limits;
     const limits = policy.plans.get(plan);

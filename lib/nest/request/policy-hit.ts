@@ -2,21 +2,21 @@ import { createLimit, type Limit } from '../../core/limit.js';
 import type { Hit } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 
-/** A hit, and the policy that it is for. */
+/** A hit and its policy. */
 export interface PolicyHit extends Hit {
   readonly policy: RoutePolicy;
-  /** Other policies that it is for, which share the cell. */
+  /** Other policies with the same cell, if hits were merged. */
   readonly sharedWith?: readonly RoutePolicy[];
 }
 
-/** All policies that a hit is for. */
+/** Returns all policies of a hit. */
 export function policiesOf({ policy, sharedWith = [] }: PolicyHit): readonly RoutePolicy[] {
   return [policy, ...sharedWith];
 }
 
 /**
- * A batch names each cell once. Policies that share a cell, such as those of several rules of one scope, are one hit on it: by what
- * is strictest of each, at the highest cost.
+ * Merges hits on the same cell, for example of several rules with the same scope, since a batch
+ * names each cell once. Uses the strictest settings and the highest cost.
  */
 export function mergeSameCell(hits: readonly PolicyHit[]): PolicyHit[] {
   const distinct: PolicyHit[] = [];
@@ -41,23 +41,25 @@ function merge(one: PolicyHit, other: PolicyHit): PolicyHit {
   };
 }
 
-/** Whether one limit refuses earlier than another: one that is enforced, of the smaller amount, of the smaller burst. */
+/**
+ * Compares two limits by mode, then amount, then burst. Returns true if the first one is stricter.
+ */
 function isStricter(one: Limit, other: Limit): boolean {
   if (one.mode !== other.mode) return one.mode === 'enforce';
   return one.amount === other.amount ? one.burst < other.burst : one.amount < other.amount;
 }
 
-/** Limits made of two: of the stricter one by the looser one. */
+/** Cache of {@link strictest}: by the stricter limit, then by the looser one. */
 const made = new WeakMap<Limit, WeakMap<Limit, Limit>>();
 
-/** The stricter limit, with what is stricter of the looser one. */
+/** Returns the stricter limit, with the smaller burst and the longer blocks of both. */
 function strictest(stricter: Limit, looser: Limit): Limit {
   if (stricter === looser || stricter.mode !== looser.mode) return stricter;
   const known = made.get(stricter)?.get(looser);
   if (known !== undefined) return known;
   const burst = Math.min(stricter.burst, looser.burst);
   const block = longest(looser) > longest(stricter) ? looser.block : stricter.block;
-  // What one of them counts in any case is never given back.
+  // A refund would also undo the hit of a policy that counts every request.
   const refundable = stricter.refundable && looser.refundable;
   const hasBurst = stricter.strategy === 'token-bucket' && stricter.amount > 0;
   const limit = createLimit({ ...stricter, burst: hasBurst ? burst : undefined, block, refundable });

@@ -1,133 +1,173 @@
-import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
-import { all, chain, type Awaitable } from '../../common/awaitable.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { describeValue } from '../../common/describe.js';
 import { assertCost } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
-import { callUserFunction } from '../options/user-functions.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
-import type { IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
-import { IdentityWarnings } from '../identities/identity-warnings.js';
-import { Plans } from './plans.js';
-import { mergeSameCell, type PolicyHit } from './policy-hit.js';
-import type { RoutePolicy } from '../routes/route-policy.js';
+import type { EarlyLookup, IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
+import { LateUserDetector } from '../identities/late-user-detector.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import type { Transport } from '../transports/transport.js';
+import { callUserFunction } from '../options/user-functions.js';
+import { Warnings } from '../options/warnings.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import type { RouteHandler } from '../transports/transport.js';
+import { Plans } from './plans.js';
+import { mergeSameCell, type PolicyHit } from './policy-hit.js';
 
 /**
- * Finds out what a request hits: which of its route's policies count it, for whom, and at what cost. Stays synchronous while
- * the application's functions do.
+ * A request while it is counted. Caches the values that several policies share, so that each is
+ * resolved once.
+ */
+export interface CountedRequest extends IdentifiedRequest {
+  /** Absent before the request has reached a handler. */
+  readonly handler: RouteHandler | undefined;
+  readonly policies: readonly RoutePolicy[];
+  /** The rules that were resolved for the request. */
+  readonly ruleSet: object | undefined;
+  /** An object, since a request may have no plan. */
+  plan: { readonly resolved: Awaitable<string | null | undefined> } | undefined;
+  identities: Map<IdentitySource, Awaitable<string>> | undefined;
+}
+
+/** The hits of a request. */
+export interface FoundHits {
+  readonly hits: readonly PolicyHit[];
+  /** The error of the first policy whose function failed, while other policies count. */
+  readonly failure?: unknown;
+}
+
+/**
+ * Resolves the hits of a request: the limits, the identity and the cost of each policy. Synchronous
+ * unless a function of the application returns a promise.
  */
 @Injectable()
 export class RequestHits {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(ClientAddresses) readonly addresses: ClientAddresses,
-    @Inject(Plans) readonly plans: Plans,
-    @Inject(IdentityWarnings) readonly identityWarnings: IdentityWarnings,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(Plans) private readonly plans: Plans,
+    @Inject(LateUserDetector) private readonly lateUsers: LateUserDetector,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
 
   /**
-   * @param address the client's, if it is known already
-   * @throws ResolverError when a function of the application throws or returns something unusable; an `HttpException` that
-   * one throws is passed on
+   * @throws ResolverError if a function of the application throws or returns an invalid value, and
+   * no other policy counts the request; its `HttpException` is passed on
    */
-  find(
-    policies: readonly RoutePolicy[],
-    context: ExecutionContext,
-    transport: Transport,
-    address?: string,
-  ): Awaitable<PolicyHit[]> {
+  find(request: CountedRequest): Awaitable<FoundHits> {
     const { skip } = this.options;
-    const request = new CountedRequest(this, context, transport, address);
-    if (skip === undefined) return request.hitsOnAll(policies);
+    if (skip === undefined) return this.#findAll(request);
     return chain(
-      callUserFunction('RateLimitModule', 'skip', () => skip(context)),
-      (skipped) => (skipped ? [] : request.hitsOnAll(policies)),
+      this.#isSkipped('RateLimitModule', () => skip(request.context)),
+      (skipped) => (skipped ? { hits: [] } : this.#findAll(request)),
     );
   }
-}
 
-/** One request, while it is found out what it hits: everything that several policies want to know is asked for once. */
-class CountedRequest implements IdentifiedRequest {
-  #addressIdentity: Awaitable<string> | undefined;
-  #plan: { readonly found: Awaitable<string | null | undefined> } | undefined;
-  #identities: Map<IdentitySource, Awaitable<string>> | undefined;
-
-  constructor(
-    private readonly hits: RequestHits,
-    readonly context: ExecutionContext,
-    readonly transport: Transport,
-    private readonly address?: string,
-  ) {}
-
-  hitsOnAll(policies: readonly RoutePolicy[]): Awaitable<PolicyHit[]> {
+  #findAll(request: CountedRequest): Awaitable<FoundHits> {
+    const { policies } = request;
     const [first] = policies;
-    if (first === undefined) return [];
-    if (policies.length === 1) return this.#hitsOn(first);
-    return chain(all(policies.map((policy) => this.#hitsOn(policy))), (hits) => mergeSameCell(hits.flat()));
+    if (first === undefined) return { hits: [] };
+    if (policies.length === 1) return chain(this.#hitsOn(first, request), (hits) => ({ hits }));
+    return chain(all(policies.map((policy) => this.#tryHitsOn(policy, request))), (found) => {
+      const hits = mergeSameCell(found.flatMap((one) => one.hits));
+      const failed = found.find((one) => 'failure' in one);
+      return failed === undefined ? { hits } : { hits, failure: failed.failure };
+    });
   }
 
-  addressIdentity(): Awaitable<string> {
-    this.#addressIdentity ??= chain(
-      this.address ?? this.hits.addresses.resolve(this.context, this.transport),
-      (address) => this.hits.addresses.identityFor(address, this.context),
-    );
-    return this.#addressIdentity;
+  /** Returns the error of a policy, so that the others still count. */
+  #tryHitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<FoundHits> {
+    const hits = this.#hitsOn(policy, request);
+    return isPromise(hits)
+      ? hits.then(
+          (found) => ({ hits: found }),
+          (failure: unknown) => ({ hits: [], failure }),
+        )
+      : { hits };
   }
 
-  #hitsOn(policy: RoutePolicy): Awaitable<PolicyHit[]> {
+  /**
+   * Calls a function `skip`. If it does not return a boolean, the request counts, and a warning is
+   * logged once.
+   */
+  #isSkipped(where: string, skip: () => unknown): Awaitable<boolean> {
+    return chain(callUserFunction(where, 'skip', skip), (skipped) => {
+      if (typeof skipped === 'boolean') return skipped;
+      this.warnings.once(
+        `skip ${where}`,
+        `${where}: the function "skip" must return a boolean, so the request counts; got ${describeValue(skipped)}.`,
+      );
+      return false;
+    });
+  }
+
+  #hitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<PolicyHit[]> {
     const { skip, where } = policy;
-    if (skip === undefined) return this.#count(policy);
+    if (skip === undefined) return this.#count(policy, request);
     return chain(
-      callUserFunction(where, 'skip', () => skip(this.context)),
-      (skipped) => (skipped ? [] : this.#count(policy)),
+      this.#isSkipped(where, () => skip(request.context)),
+      (skipped) => (skipped ? [] : this.#count(policy, request)),
     );
   }
 
-  #count(policy: RoutePolicy): Awaitable<PolicyHit[]> {
-    return chain(this.#limitsOf(policy), (limits) =>
+  #count(policy: RoutePolicy, request: CountedRequest): Awaitable<PolicyHit[]> {
+    return chain(this.#limitsOf(policy, request), (limits) =>
       limits.length === 0
         ? []
-        : chain(this.#identityFor(policy), (identity) =>
-            chain(this.#costOf(policy), (cost) => limits.map((limit) => ({ identity, limit, cost, policy }))),
+        : chain(this.#identityFor(policy, request), (identity) =>
+            chain(this.#costOf(policy, request), (cost) =>
+              limits.map((limit) => ({ identity, limit, cost, policy })),
+            ),
           ),
     );
   }
 
-  #limitsOf(policy: RoutePolicy): Awaitable<readonly Limit[]> {
+  #limitsOf(policy: RoutePolicy, request: CountedRequest): Awaitable<readonly Limit[]> {
     const { plans, limitsFor, limits, where } = policy;
+    const { context } = request;
     if (plans !== undefined) {
-      this.#plan ??= { found: this.hits.plans.resolve(this.context) };
-      return chain(this.#plan.found, (plan) => {
-        const known = this.hits.plans.limitsOf(policy, plan);
+      request.plan ??= { resolved: this.#planOf(policy, request) };
+      return chain(request.plan.resolved, (plan) => {
+        const known = this.plans.limitsOf(policy, plan);
         return known === limits && limitsFor
-          ? callUserFunction(where, 'limits', () => limitsFor(this.context))
+          ? callUserFunction(where, 'limits', () => limitsFor(context))
           : known;
       });
     }
-    return limitsFor === undefined
-      ? limits
-      : callUserFunction(where, 'limits', () => limitsFor(this.context));
+    return limitsFor === undefined ? limits : callUserFunction(where, 'limits', () => limitsFor(context));
   }
 
-  #identityFor({ source, phase, where }: RoutePolicy): Awaitable<string> {
-    let identity = this.#identities?.get(source);
+  #planOf({ phase, where }: RoutePolicy, request: CountedRequest): ReturnType<Plans['resolve']> {
+    const resolve = (): ReturnType<Plans['resolve']> => this.plans.resolve(request.context);
+    if (phase === 'afterAuth' || this.options.plan === undefined) return resolve();
+    return chain(resolve(), (found) => {
+      this.lateUsers.watch(request, { option: 'plan', found, repeat: resolve }, where);
+      return found;
+    });
+  }
+
+  #identityFor({ source, phase, where }: RoutePolicy, request: CountedRequest): Awaitable<string> {
+    let identity = request.identities?.get(source);
     if (identity === undefined) {
-      if (phase === 'beforeAuth' && source.isOfUser) this.hits.identityWarnings.watchUser(this, where);
+      const observe =
+        phase === 'beforeAuth' && source.mayReadUser
+          ? (lookup: EarlyLookup): void => this.lateUsers.watch(request, lookup, where)
+          : undefined;
       identity = chain(
-        callUserFunction(where, 'key', () => source.resolve(this)),
-        (found) => found ?? this.addressIdentity(),
+        callUserFunction(where, 'key', () => source.resolve(request, observe)),
+        (found) => found ?? this.addresses.identityFor(request),
       );
-      this.#identities ??= new Map();
-      this.#identities.set(source, identity);
+      request.identities ??= new Map();
+      request.identities.set(source, identity);
     }
     return identity;
   }
 
-  #costOf({ cost, where }: RoutePolicy): Awaitable<number> {
+  #costOf({ cost, where }: RoutePolicy, { context }: CountedRequest): Awaitable<number> {
     if (typeof cost === 'number') return cost;
     return chain(
-      callUserFunction(where, 'cost', () => cost(this.context)),
+      callUserFunction(where, 'cost', () => cost(context)),
       (units) =>
         callUserFunction(where, 'cost', () => {
           assertCost(units);

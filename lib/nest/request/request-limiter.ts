@@ -1,246 +1,118 @@
-import {
-  ForbiddenException,
-  Inject,
-  Injectable,
-  ServiceUnavailableException,
-  type ExecutionContext,
-} from '@nestjs/common';
-import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
-import { describeValue } from '../../common/describe.js';
-import { isStorageError, ResolverError } from '../../common/errors.js';
-import {
-  legacyFields,
-  retryAfterFields,
-  standardFields,
-  type HeaderField,
-} from '../../http/header-fields.js';
-import {
-  problemDetails,
-  PROBLEM_MEDIA_TYPE,
-  RateLimitExceededException,
-} from '../transports/rate-limit-exceeded.exception.js';
-import { Decision } from '../../core/decision.js';
-import { type BatchResult, strictest, type OnError } from '../../core/contract.js';
-import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import { callUserFunction } from '../options/user-functions.js';
+import { ForbiddenException, Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { shownByName } from '../../common/inspection.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
-import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
-import { policiesOf, type PolicyHit } from './policy-hit.js';
-import { RequestHits } from './request-hits.js';
-import { keepState, stateFor } from './request-state.js';
-import { Reservations, reservationsOf } from './reservations.js';
-import type { ResolvedOptions } from '../options/resolve-options.js';
-import type { RouteHandler } from '../transports/transport.js';
-import { RoutePolicies } from '../routes/route-policies.js';
-import { RouteRules } from '../routes/route-rules.js';
 import { httpTransport } from '../transports/http.transport.js';
-import type { Transport } from '../transports/transport.js';
+import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
-import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
-
-/** Seconds after which a store that did not answer may be back. */
-const STORE_RETRY_AFTER_S = 1;
-
-/** A request on its way through {@link RequestLimiter}. */
-interface LimitedRequest {
-  readonly context: ExecutionContext;
-  readonly transport: Transport;
-  /** What it is counted for; absent before it has reached a handler. */
-  readonly handler: RouteHandler | undefined;
-  readonly policies: readonly RoutePolicy[];
-}
+import { RequestDecider, throwRefusal } from './request-decider.js';
+import { RequestHits, type CountedRequest } from './request-hits.js';
+import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
+import { stateFor } from './request-state.js';
 
 /**
- * Counts a request, all its limits in one call of the storage, and refuses it when one of them does. A request counts once per
- * policy, however often it is asked about. Answers synchronously over memory storage.
+ * Counts a request against all its limits in one call of the storage, and refuses it if one of them
+ * does. A request counts once per policy, however often it is checked. Synchronous in memory.
  */
 @Injectable()
+@shownByName
 export class RequestLimiter {
   constructor(
-    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
-    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
-    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
-    @Inject(RouteRules) private readonly rules: RouteRules,
-    @Inject(RequestHits) private readonly hits: RequestHits,
-    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
     @Inject(Transports) private readonly transports: Transports,
-    @Inject(Reservations) private readonly reservations: Reservations,
-    @Inject(UnboundGuardDetector) private readonly unboundGuards: UnboundGuardDetector,
+    @Inject(RequestPolicies) private readonly policies: RequestPolicies,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(RequestHits) private readonly hits: RequestHits,
+    @Inject(RequestDecider) private readonly decider: RequestDecider,
   ) {}
 
   /**
    * Counts a request that has reached its handler.
    *
    * @param phase the latest phase whose policies count
-   * @throws what the refusal of the transport is
+   * @throws the transport's error if the request is refused
    */
   check(context: ExecutionContext, phase: RoutePolicy['phase']): Awaitable<boolean> {
     const transport = this.transports.get(context.getType());
     if (transport === undefined) return true;
     const isAdmitted = transport.isAdmitted?.(context) ?? true;
-    if (isAdmitted === true) return this.#checkRoute(context, phase, transport);
-    return chain(isAdmitted, (admitted) => admitted && this.#checkRoute(context, phase, transport));
+    if (isAdmitted === true) return this.#checkHandler(context, transport, phase);
+    return chain(isAdmitted, (admitted) => admitted && this.#checkHandler(context, transport, phase));
   }
 
-  #checkRoute(
-    context: ExecutionContext,
-    phase: RoutePolicy['phase'],
-    transport: Transport,
-  ): Awaitable<boolean> {
-    const handler = context.getHandler();
-    const route = this.routes.get(context.getClass(), handler);
-    const { policies, beforeAuth } =
-      transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
-    if (policies.length > beforeAuth.length) {
-      if (phase === 'afterAuth') this.unboundGuards.see(route);
-      else this.unboundGuards.watch(route, policies, context, transport);
-    }
-    return this.#admit({
-      context,
-      transport,
-      handler,
-      policies: phase === 'afterAuth' ? policies : beforeAuth,
-    });
-  }
-
-  /** Counts an HTTP request by the rules for its path, before it has reached a handler. */
+  /**
+   * Counts an HTTP request by the rules for its path, before it has reached a handler.
+   *
+   * @throws HttpException if the request is refused, or its client has closed the connection
+   */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get('http');
     if (transport === undefined) return true;
-    const policies = this.rules
-      .forRequest(httpTransport.requestOf(context))
-      .filter(({ phase }) => phase === 'beforeAuth');
-    return this.#admit({ context, transport, handler: undefined, policies });
+    httpTransport.isAdmitted(context);
+    return this.#admit(context, transport, undefined, this.policies.forPath(context));
   }
 
-  /** Looks at the client's address, where there are lists of them, before anything is counted. */
-  #admit(request: LimitedRequest): Awaitable<boolean> {
-    const { context, transport, policies } = request;
-    if (!this.addresses.hasLists) return policies.length === 0 || this.#count(request);
+  #checkHandler(
+    context: ExecutionContext,
+    transport: Transport,
+    phase: RoutePolicy['phase'],
+  ): Awaitable<boolean> {
+    const selected = this.policies.forHandler(context, transport, phase);
+    return this.#admit(context, transport, context.getHandler(), selected);
+  }
+
+  /** Applies the options `allow` and `deny`, before anything is counted. */
+  #admit(
+    context: ExecutionContext,
+    transport: Transport,
+    handler: RouteHandler | undefined,
+    selected: SelectedPolicies,
+  ): Awaitable<boolean> {
+    if (!this.addresses.hasLists) return this.#count(context, transport, handler, selected);
     return chain(this.addresses.resolve(context, transport), (address) => {
-      switch (this.addresses.verdict(address)) {
+      switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
           return true;
         case 'deny': {
           const exception = new ForbiddenException();
-          return chain(transport.refusal(exception, exception.getResponse() as object, context), raise);
+          return throwRefusal(transport, exception, exception.getResponse() as object, context);
         }
         case undefined:
-          return policies.length === 0 || this.#count(request, address);
+          return this.#count(context, transport, handler, selected, address);
       }
     });
   }
 
-  #count(request: LimitedRequest, address?: string): Awaitable<boolean> {
-    const { context, transport, handler, policies } = request;
+  /** Counts a request by the policies that have not counted it yet. */
+  #count(
+    context: ExecutionContext,
+    transport: Transport,
+    handler: RouteHandler | undefined,
+    { policies, ruleSet }: SelectedPolicies,
+    address?: string,
+  ): Awaitable<boolean> {
+    if (policies.length === 0) return true;
     const before = stateFor(transport.stateHolder(context), handler);
     const open =
       before === undefined
         ? policies
         : policies.filter(({ fingerprint }) => !before.counted.includes(fingerprint));
     if (open.length === 0) return true;
-    return chain(this.hits.find(open, context, transport, address), (hits) =>
-      hits.length === 0
-        ? true
-        : chain(this.#consume(request, hits), (result) =>
-            this.#answer({ ...request, policies: open }, hits, result),
-          ),
-    );
-  }
-
-  #consume({ context, transport }: LimitedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
-    const { resilience, headers } = this.options;
-    if (resilience === false) return this.storage.consume(hits);
-    const result = this.storage.consume(hits, strictestOf(hits, resilience.onError));
-    if (!isPromise(result)) return result;
-    return result.catch((error: unknown) => {
-      if (!isStorageError(error)) throw error;
-      if (headers.retryAfter)
-        this.transports.setFields(context, transport, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
-      const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
-        cause: error,
-      });
-      return chain(transport.refusal(exception, exception.getResponse() as object, context), raise);
-    });
-  }
-
-  #answer(request: LimitedRequest, hits: readonly PolicyHit[], result: BatchResult): Awaitable<boolean> {
-    const { context, transport, handler, policies } = request;
-    const holder = transport.stateHolder(context);
-    const before = stateFor(holder, handler);
-    const decision = new Decision(result, before?.decision);
-    const reserved = reservationsOf(hits, result);
-    keepState(holder, {
+    const request: CountedRequest = {
+      context,
+      transport,
       handler,
-      counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
-      decision,
-      reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
-    });
-    this.transports.setFields(context, transport, this.#fieldsOf(decision));
-    if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
-    if (result.allowed) return true;
-    // An interceptor, which would have seen how it ended elsewhere, never gets to see a refusal.
-    if (transport.onAnswer === undefined)
-      void this.reservations.settle(context, transport, { success: false });
-    const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
-    return this.#refuse(request, decision, policy);
-  }
-
-  #fieldsOf(decision: Decision): HeaderField[] {
-    const { standard, legacy, retryAfter } = this.options.headers;
-    return [
-      ...(standard ? standardFields(decision) : []),
-      ...(legacy ? legacyFields(decision) : []),
-      ...(retryAfter ? retryAfterFields(decision) : []),
-    ];
-  }
-
-  #refuse(
-    { context, transport }: LimitedRequest,
-    decision: Decision,
-    policy?: RoutePolicy,
-  ): Awaitable<never> {
-    const { errorFactory, errorFormat } = this.options;
-    if (errorFactory !== undefined) throw errorFactory(decision, context);
-    const isProblem = errorFormat === 'problem';
-    return chain(this.#messageOf(policy, decision, context), (message) => {
-      const exception = new RateLimitExceededException(decision, message, (body) =>
-        isProblem ? problemDetails(decision, body.message) : body,
-      );
-      if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
-      return chain(transport.refusal(exception, exception.body, context), raise);
+      policies: open,
+      ruleSet,
+      address,
+      addressIdentity: undefined,
+      plan: undefined,
+      identities: undefined,
+    };
+    return chain(this.hits.find(request), (found) => {
+      if (found.hits.length > 0) return this.decider.decide(request, found);
+      if ('failure' in found) throw found.failure;
+      return true;
     });
   }
-
-  #messageOf(
-    policy: RoutePolicy | undefined,
-    decision: Decision,
-    context: ExecutionContext,
-  ): Awaitable<string | undefined> {
-    const { errorMessage, where = 'RateLimitModule' } =
-      policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
-    if (typeof errorMessage !== 'function') return errorMessage;
-    return callUserFunction(where, 'errorMessage', () => assertText(where, errorMessage(decision, context)));
-  }
-}
-
-/** What becomes of hits that cannot be decided, where one of their policies says it; most say nothing. */
-function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
-  if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
-    return undefined;
-  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise);
-  return strictest(modes);
-}
-
-/** @throws ResolverError when a function of the application has made something else of a message */
-function assertText(where: string, message: unknown): string {
-  if (typeof message === 'string') return message;
-  throw new ResolverError(
-    `${where}: the function "errorMessage" must return a string; got ${describeValue(message)}.`,
-  );
-}
-
-function raise(error: Error): never {
-  throw error;
 }

@@ -1,27 +1,33 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { all, attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import type { BatchResult, Outcome } from '../../core/contract.js';
+import { assertCost, type BatchResult, type Outcome } from '../../core/contract.js';
 import { currentReceipt, settleOutcomes, type OutcomeChange } from '../../core/settlement.js';
 import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
-import { logger } from '../options/warnings.js';
+import { logger, Warnings } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Settles what was reserved for requests that count by outcome: to 0, unless they count in the end. */
+/** Settles the reservations of requests whose actual cost depends on their outcome. */
 @Injectable()
 export class Reservations {
-  constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
+  constructor(
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {}
 
-  /** Waits for the answer, where the transport can tell of it. A request that its client gives up stays counted. */
+  /**
+   * Settles reservations once the request is answered or aborted, if the transport reports that.
+   */
   settleOnAnswer(reserved: readonly Reservation[], context: ExecutionContext, transport: Transport): void {
     transport.onAnswer?.(context, (outcome) => void this.#settle(reserved, context, transport, outcome));
   }
 
-  /** Settles all of a request, where an interceptor has seen how it ended. */
+  /** Settles all reservations of a request whose outcome an interceptor has observed. */
   async settle(context: ExecutionContext, transport: Transport, outcome: RequestOutcome): Promise<void> {
     const { reservations = [] } = stateOf(transport.stateHolder(context)) ?? {};
     await this.#settle(reservations, context, transport, outcome);
@@ -33,39 +39,57 @@ export class Reservations {
     transport: Transport,
     outcome: RequestOutcome,
   ): Promise<void> {
-    // What another limit refused has not been tried.
+    // A request that another limit refused has not run.
     const isRefused = stateOf(transport.stateHolder(context))?.decision?.allowed === false;
+    const resolved = all(
+      reserved.map(({ policies }) =>
+        isRefused ? [0] : all(policies.map((policy) => this.#actualCost(policy, context, outcome))),
+      ),
+    );
+    const costs = isPromise(resolved) ? await resolved : resolved; // synchronous if the functions are
     const changes = new Map<BatchResult, OutcomeChange[]>();
-    for (const { policies, result, outcomes } of reserved) {
-      const counts = !isRefused && policies.some((policy) => this.#counts(policy, context, outcome));
-      const known = changes.get(result) ?? [];
-      changes.set(result, [...known, ...(counts ? countedIn(result, outcomes) : outcomes.map(uncounted))]);
-    }
+    reserved.forEach(({ result, outcomes }, index) => {
+      const changed = outcomes.flatMap((taken) => changeOf(result, taken, costs[index] ?? []));
+      changes.set(result, [...(changes.get(result) ?? []), ...changed]);
+    });
     try {
       for (const [result, some] of changes) await settleOutcomes(this.storage, result, some, 'outcome');
     } catch (error) {
-      logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+      logger.error(`Settling a request by its outcome failed: ${messageOf(error)}`);
     }
   }
 
-  /** Whether a request counts for a policy, now that it is known how it ended: unless it is said that it does not. */
-  #counts({ count, where }: RoutePolicy, context: ExecutionContext, outcome: RequestOutcome): boolean {
-    try {
-      return count?.(context, outcome) !== false;
-    } catch (error) {
-      logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
-      return true;
-    }
+  /** Returns the actual cost of a request by one policy; `undefined` for its reservation. */
+  #actualCost(
+    { settlement, where }: RoutePolicy,
+    context: ExecutionContext,
+    outcome: RequestOutcome,
+  ): Awaitable<number | undefined> {
+    if (settlement === undefined) return undefined;
+    const { option, actualCost } = settlement;
+    const keep = (error: unknown): undefined => {
+      this.warnings.once(
+        `${option} ${where}`,
+        `${where}: the function "${option}" failed, so the request counts its cost: ${messageOf(error)}`,
+      );
+    };
+    const cost = attempt(() =>
+      chain(actualCost(context, outcome), (units) => {
+        if (units !== undefined) assertCost(units);
+        return units;
+      }),
+    );
+    return isPromise(cost) ? cost.catch(keep) : cost;
   }
 }
 
-/** What was taken for policies that count by outcome; where several share a count, only if all of them do. */
+/** Returns the hits of a batch that are settled by outcome. */
 export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
-  if (hits.every(({ policy }) => policy.count === undefined)) return [];
+  if (hits.every(({ policy }) => policy.settlement === undefined)) return [];
   const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
   result.outcomes.forEach((outcome, index) => {
     const policies = policiesOf(hits[index] as PolicyHit);
-    if (policies.some(({ count }) => count === undefined)) return;
+    if (policies.every(({ settlement }) => settlement === undefined)) return;
     const known = reserved.find((one) => isSameList(one.policies, policies));
     if (known === undefined) reserved.push({ policies, outcomes: [outcome] });
     else known.outcomes.push(outcome);
@@ -76,16 +100,19 @@ export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult):
   });
 }
 
-/** Confirms hits that count, where the limit blocks only for those. */
-function countedIn(result: BatchResult, outcomes: readonly Outcome[]): OutcomeChange[] {
-  return outcomes.flatMap((outcome) => {
-    const receipt = currentReceipt(result, outcome);
-    return receipt?.pending === true ? [{ outcome, actual: receipt.cost }] : [];
-  });
-}
-
-function uncounted(outcome: Outcome): OutcomeChange {
-  return { outcome, actual: 0 };
+/**
+ * Returns the change to the highest actual cost of all policies that share a count. An unchanged cost is settled only to confirm it
+ * to a limit that blocks.
+ */
+function changeOf(
+  result: BatchResult,
+  outcome: Outcome,
+  costs: readonly (number | undefined)[],
+): OutcomeChange[] {
+  const receipt = currentReceipt(result, outcome);
+  if (receipt === undefined) return [];
+  const actual = Math.max(...costs.map((cost) => cost ?? receipt.cost));
+  return actual === receipt.cost && receipt.pending !== true ? [] : [{ outcome, actual }];
 }
 
 function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {

@@ -2,30 +2,35 @@ import { Injectable } from '@nestjs/common';
 import { ConfigurationError } from '../../common/errors.js';
 import type { CompiledRoute, PolicyReference, RoutePolicy } from './route-policy.js';
 
-/** Finds the policies of all known routes and rules by name. */
+/** Looks up the policies of all known routes and rules by name. */
 @Injectable()
 export class PolicyDirectory {
   readonly #routes = new Map<string, CompiledRoute>();
   #rules: readonly CompiledRoute[] = [];
   readonly #found = new Map<string, RoutePolicy>();
 
-  /** Makes a route known; of several with one id the first. */
+  /** Adds a route. Ignores a second one with the same id. */
   add(route: CompiledRoute): void {
     if (this.#routes.has(route.id)) return;
     this.#routes.set(route.id, route);
     this.#found.clear();
   }
 
-  /** Makes rules known, in place of those before: each like a route. */
+  /** All known policies. */
+  get policies(): readonly RoutePolicy[] {
+    return [...this.#routes.values(), ...this.#rules].flatMap(({ policies }) => policies);
+  }
+
+  /** Replaces the rules. Each is looked up like a route. */
   setRules(rules: readonly CompiledRoute[]): void {
     this.#rules = rules;
     this.#found.clear();
   }
 
   /**
-   * The policy that a reference means.
+   * Returns the policy of a reference.
    *
-   * @throws ConfigurationError when there is none, or several that differ
+   * @throws ConfigurationError if there is none, or several that differ
    */
   find(reference: PolicyReference): RoutePolicy {
     const key = JSON.stringify([reference.policy, reference.route]);
@@ -65,7 +70,7 @@ export class PolicyDirectory {
   }
 }
 
-/** The same for policies that are one to whoever counts by hand: of the same counts, amounts and kind of identity. */
+/** Returns a key that is equal for policies with the same counts, amounts and kind of identity. */
 function countedAs({ id, source, limits }: RoutePolicy): string {
   const cells = limits.map((limit) => `${limit.id} ${limit.amount} ${limit.burst}`);
   return [id, ...source.types, ...cells].join();

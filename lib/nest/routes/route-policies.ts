@@ -6,14 +6,16 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
-import { compilePolicies, type PolicyScopes } from '../../policies/compile-policies.js';
-import type { Policy, PolicyLevel } from '../../policies/policy.js';
+import { fingerprintOf } from '../../common/fingerprint.js';
+import { compilePolicies } from '../../policies/compile-policies.js';
+import { policyOptions } from '../../policies/policy-options.js';
+import type { PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
+import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { IdentitySource } from '../identities/identity-source.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import {
@@ -23,26 +25,31 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId } from '../transports/transports.js';
+import { isRouteHandler, routeId, Transports, typesOf } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
+import { shownByName } from '../../common/inspection.js';
 
 type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 
-/** What the routes of one controller have in common. */
+/** The routes of one controller. */
 interface ControllerRoutes {
-  /** Of all ids of its routes the first in order: no other controller has it. */
+  /** The first of the ids of its routes in alphabetical order, which no other controller has. */
   readonly id: string;
-  /** The path that `RouterModule` gave to its module. */
+  /** Path of its module, from `RouterModule`. */
   readonly modulePath: string | undefined;
-  /** Weak, since handlers may be made anew for each request. */
+  /** The routes that limits of the module count, by handler. Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
+  /** The same handlers without the limits of the module. */
+  readonly decorated: WeakMap<RouteHandler, CompiledRoute>;
 }
 
-/** What is declared for every handler: compiled when the application starts, looked up by handler afterwards. */
+/** Compiles the policies of every handler when the application starts, and looks them up by handler. */
 @Injectable()
+@shownByName
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #scanner = new MetadataScanner();
+  #isCompiled = false;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -51,51 +58,83 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
+    @Inject(Transports) private readonly transports: Transports,
   ) {}
 
-  /** Compiles every handler that is there, so that a mistake stops the start. */
+  /** Compiles all handlers, so that an invalid declaration stops the start. */
   onApplicationBootstrap(): void {
+    this.#compileAll();
+  }
+
+  /** Compiles all handlers unless that is done, for a policy that is looked up by name before the application has started. */
+  ensureCompiled(): void {
+    if (!this.#isCompiled) this.#compileAll();
+  }
+
+  #compileAll(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
-    for (const controller of this.#knownClasses()) {
-      for (const handler of this.#handlersOf(controller)) this.get(controller, handler);
+    for (const controller of knownClasses(this.modules)) {
+      for (const handler of this.#handlersOf(controller))
+        for (const type of typesOf(handler))
+          this.get(controller, handler, this.transports.areLimitedByModule(type));
     }
+    this.#isCompiled = true;
   }
 
-  /** A route and its policies. A handler that was not there at the start is compiled at its first request. */
-  get(controller: Type, handler: RouteHandler): CompiledRoute {
-    return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
+  /**
+   * Returns a route and its policies. A handler that did not exist at the start is compiled on its first request.
+   *
+   * @param isLimitedByModule whether limits of the module count it, which depends on the transport. Default: true
+   */
+  get(controller: Type, handler: RouteHandler, isLimitedByModule = true): CompiledRoute {
+    const routes = this.#controllers.get(controller);
+    const compiled = isLimitedByModule ? routes?.compiled : routes?.decorated;
+    return compiled?.get(handler) ?? this.#add(controller, handler, isLimitedByModule);
   }
 
-  /** What the module declares for every route. */
+  /** Compiles the policies that the module declares for every route. */
   ofModule(): readonly RoutePolicy[] {
     return this.compile([this.#moduleLevel()], { route: '', controller: '' });
   }
 
   /**
-   * Compiles what is declared on levels, from the outermost to the innermost.
+   * Compiles the declarations of levels, from the outermost to the innermost.
    *
-   * @throws ConfigurationError naming the place of a mistake
+   * @param otherNames names of policies, besides those of rules, that a level may skip although they do not apply there
+   * @throws ConfigurationError naming the place of an invalid declaration
    */
-  compile(levels: readonly Level[], scopes: PolicyScopes): readonly RoutePolicy[] {
+  compile(
+    levels: readonly Level[],
+    scopes: PolicyScopes,
+    otherNames: readonly string[] = [],
+  ): readonly RoutePolicy[] {
     const compiled = compilePolicies<ExecutionContext, RateLimitKey>({
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
-      otherNames: this.options.rules.map(({ name, id }) => name ?? id),
+      otherNames: [...this.options.rules.map(({ name, id }) => name ?? id), ...otherNames],
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
     return compiled.map(({ key = this.options.key, ...policy }) => {
       const source = this.identities.for(key, policy.where);
-      return Object.freeze({ ...policy, source, fingerprint: fingerprintOf(policy, source) });
+      const fingerprint = `${policy.fingerprint}${fingerprintOf(key)}`;
+      return Object.freeze({ ...policy, source, fingerprint });
     });
   }
 
-  #add(controller: Type, handler: RouteHandler): CompiledRoute {
+  #add(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute {
     const routes = this.#routesOf(controller);
     const id = routeId(controller, handler, routes.modulePath);
-    const levels = [this.#moduleLevel(), ...classLevels(controller), handlerLevel(controller, handler)];
-    const policies = this.compile(levels, { route: id, controller: routes.id });
+    const module = this.#moduleLevel();
+    const own = [...classLevels(controller), handlerLevel(controller, handler)];
+    const levels = isLimitedByModule ? [module, ...own] : own;
+    const otherNames = module.declarations.map(({ name = policyOptions.name.default }) => name);
+    const policies = this.compile(
+      levels,
+      { route: id, controller: routes.id },
+      isLimitedByModule ? [] : otherNames,
+    );
     const route: CompiledRoute = {
       id,
       policies,
@@ -103,7 +142,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       skips: skipsOf(levels),
     };
     this.identityWarnings.checkUnverified(policies);
-    routes.compiled.set(handler, route);
+    (isLimitedByModule ? routes.compiled : routes.decorated).set(handler, route);
     this.directory.add(route);
     return route;
   }
@@ -113,7 +152,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     if (routes === undefined) {
       const modulePath = this.#modulePath(controller);
       const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
-      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap() };
+      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap(), decorated: new WeakMap() };
       this.#controllers.set(controller, routes);
     }
     return routes;
@@ -131,15 +170,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .filter(isRouteHandler);
   }
 
-  /** Controllers, and providers: gateways and resolvers are some of them. */
-  *#knownClasses(): Iterable<Type> {
-    for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
-      for (const { metatype, inject } of providers.values())
-        if (hasPrototype(metatype) && inject === undefined) yield metatype;
-    }
-  }
-
   #modulePath(controller: Type): string | undefined {
     for (const { metatype, controllers } of this.modules.values()) {
       if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
@@ -151,7 +181,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   }
 }
 
-/** What a class and those it extends declare, the outermost first: a derived class's limits replace its base's. */
+/** Returns the levels of a class and its base classes, the outermost first: a derived class's limits replace its base's. */
 function classLevels(controller: Type): Level[] {
   const levels: Level[] = [];
   for (
@@ -169,7 +199,7 @@ function handlerLevel(controller: Type, handler: RouteHandler): Level {
 }
 
 function levelOf(target: object, scope: 'route' | 'controller', where: string): Level {
-  // What a class inherits is a level of its own; what a handler inherits is of the handler that a decorator has wrapped.
+  // A base class is a separate level. A handler inherits the metadata of the original function if a decorator has wrapped it.
   const read = (key: string): unknown =>
     (scope === 'route' ? Reflect.getMetadata(key, target) : Reflect.getOwnMetadata(key, target)) ?? [];
   return {
@@ -180,20 +210,6 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
   };
 }
 
-function fingerprintOf(
-  { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
-  { types }: IdentitySource,
-): string {
-  const all = [limits, ...(plans?.values() ?? [])].flat();
-  const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
-  const found = limitsFor === undefined ? [] : [phase]; // what it finds is not known beforehand
-  return [id, ...found, ...cells, ...types].join(' ');
-}
-
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
   return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
-}
-
-function hasPrototype(value: unknown): value is Type {
-  return typeof value === 'function' && value.prototype !== undefined;
 }

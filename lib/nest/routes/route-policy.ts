@@ -1,36 +1,42 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { LimitInput } from '../../notation/limit-input.js';
 import type { Policy } from '../../policies/policy.js';
 import type { IdentitySource } from '../identities/identity-source.js';
 import type { BuiltInKey } from '../options/rate-limit-key.js';
 
-/** A policy of a route, ready for requests. */
+/** A policy of a route with its identity source. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
   readonly source: IdentitySource;
-  /** The same for policies that count the same cells of one identity alike, also in another copy of this library. */
+  /** Equal for policies that count a request in the same way, also in another copy of this library: it then counts once. */
   readonly fingerprint: string;
 }
 
-/** A handler, and what is declared for it. */
+/** A handler and its policies. */
 export interface CompiledRoute {
   readonly id: string;
   readonly policies: readonly RoutePolicy[];
-  /** Those of the policies that count before authentication. */
+  /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
-  /** Policies of rules that it does without: all, or those of these names. */
+  /** The policies of rules that do not apply to the route: all, or by name. */
   readonly skips: 'all' | ReadonlySet<string>;
 }
 
-/** A policy by its name, for the calls of {@link RateLimiterService}. */
+/** A reference to a policy by name, for {@link RateLimiterService}. */
 export interface PolicyReference {
   /** Name of the policy, as given to `@RateLimit`; `'default'` for one without a name. */
   policy: string;
-  /** Which route's, where several routes count a policy of this name apart: `'POST /login'`. */
+  /** The route, for example `'POST /login'`. Required if several routes have separate policies of this name. */
   route?: string | undefined;
   /**
-   * What kind of identity is meant, where requests have several: `'ip'` for those that were counted by their address because
-   * they had no other. Default: the kind of the policy's key.
+   * The kind of the identity, if the policy counts several: `'ip'` for requests that were counted by address because they had no
+   * other identity. Default: the kind of the policy's key.
    */
   as?: BuiltInKey | 'key' | undefined;
-  /** Whose limits, where the policy has plans. Default: those of whoever has none. */
+  /** The plan whose limits apply. Default: the limits of requests without a plan. */
   plan?: string | undefined;
+  /**
+   * The limits that the policy's function returns for the identity, for example `'3/hour'`. Required if the policy has
+   * such a function, unless `plan` has limits of its own. Counts differ by period, not by amount.
+   */
+  limits?: LimitInput | undefined;
 }

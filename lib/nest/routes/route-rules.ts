@@ -1,6 +1,5 @@
 import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
-import { requestPath } from '../../policies/request-path.js';
-import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js';
+import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
@@ -9,40 +8,15 @@ import type { RateLimitRule } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
+import { RuleSet, type PoliciesByPhase } from './rule-set.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 
-type Rules = RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>;
-
-/** The policies of a request, its rules' included. */
-export interface PoliciesByPhase {
-  readonly policies: readonly RoutePolicy[];
-  /** Those of them that count before authentication. */
-  readonly beforeAuth: readonly RoutePolicy[];
-}
-
-/** What Express says of the path that it has routed. */
-interface RoutedRequest extends HttpRequest {
-  /** Where the application is mounted within another; as the client has spelt it. */
-  readonly baseUrl?: string;
-  readonly path?: unknown;
-}
-
-/** What rules make of the requests of a route by one method and template. */
-interface RuledRoute {
-  readonly method: string | undefined;
-  /** Absent where it cannot be told: then the route may be of any path. */
-  readonly template: string | undefined;
-  /** What holds for each of them; absent where that has to be found out by its path. */
-  readonly always: PoliciesByPhase | undefined;
-  readonly rules: readonly RuleOfRoute<RoutePolicy>[];
-}
-
-/** The rules: what they add to routes, and what they make of requests that reach none. */
+/** Compiles the rules, and returns their policies for requests, whether or not they reach a route. */
 @Injectable()
 export class RouteRules implements OnModuleInit {
-  #book: Rules | undefined;
-  /** Few per route: Express and Fastify tell the template with the first request, and methods are those that Node.js knows. */
-  #ruled = new WeakMap<CompiledRoute, RuledRoute[]>();
+  #rules: RuleSet | undefined;
+  #isCompiled = false;
+  #isInitialized = false;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -51,26 +25,39 @@ export class RouteRules implements OnModuleInit {
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
   ) {}
 
-  /** Compiles the rules, so that a mistake stops the start. */
+  /** Compiles the rules, so that an invalid one stops the start. */
   onModuleInit(): void {
-    this.set(this.options.rules);
+    this.ensureCompiled();
+    this.#isInitialized = true;
+  }
+
+  /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
+  ensureCompiled(): void {
+    if (!this.#isCompiled) this.set(this.options.rules);
+  }
+
+  /** Whether the application has bound its routes, which come before middleware that is bound later. */
+  get isInitialized(): boolean {
+    return this.#isInitialized;
   }
 
   get rules(): readonly RateLimitRule[] {
-    return this.#book?.rules ?? [];
+    this.ensureCompiled();
+    return this.#rules?.book.rules ?? [];
   }
 
   /**
-   * Replaces all rules at once. What was counted stays where id, window and strategy are the same.
+   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same. A request that earlier
+   * rules have counted keeps them to its end.
    *
-   * @throws ConfigurationError naming the rule that is wrong; then the rules stay as they are
+   * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
   set(rules: readonly RateLimitRule[]): void {
-    const book: Rules = new RuleBook([...rules], (level) =>
+    const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>([...rules], (level) =>
       this.routes.compile([level], { route: '', controller: '' }),
     );
-    this.#book = rules.length > 0 ? book : undefined;
-    this.#ruled = new WeakMap();
+    this.#rules = rules.length > 0 ? new RuleSet(this, book) : undefined;
+    this.#isCompiled = true;
     this.directory.setRules(
       book.compiled.map(({ id, policies }) => ({
         id: `rule ${id}`,
@@ -86,51 +73,22 @@ export class RouteRules implements OnModuleInit {
     }
   }
 
-  /** The policies of a request to a route: first its own, then those of its rules. */
-  policiesFor(route: CompiledRoute, request: HttpRequest): PoliciesByPhase {
-    if (this.#book === undefined || route.skips === 'all') return route;
-    const { always, rules } = this.#ruledRoute(this.#book, route, request);
-    return always ?? withRules(route, policiesFor(rules, pathOf(request)));
+  /**
+   * Returns the policies of a request to a route: the route's, then those of rules.
+   *
+   * @param held the rules that have counted the request before, which stay in force for it when rules are replaced
+   */
+  policiesFor(route: CompiledRoute, request: HttpRequest, held?: object): PoliciesByPhase {
+    const rules = held instanceof RuleSet && held.owner === this ? held : this.#rules;
+    return rules === undefined || route.skips === 'all' ? route : rules.policiesFor(route, request);
   }
 
-  /** The policies of the rules that apply to a request, whatever route it reaches. */
-  forRequest(request: HttpRequest): readonly RoutePolicy[] {
-    return this.#book?.forRequest(request.method ?? '', pathOf(request)) ?? [];
-  }
-
-  #ruledRoute(book: Rules, route: CompiledRoute, request: HttpRequest): RuledRoute {
-    const { method } = request;
-    const template = templateOf(request);
-    const known = this.#ruled.get(route);
-    const found = known?.find((ruled) => ruled.method === method && ruled.template === template);
-    if (found !== undefined) return found;
-    const rules = book.forRoute(method ?? '', template ?? '/*any');
-    const isCertain = rules.every(({ always }) => always);
-    const always = isCertain ? withRules(route, policiesFor(rules, '')) : undefined;
-    const ruled: RuledRoute = { method, template, always, rules };
-    if (known === undefined) this.#ruled.set(route, [ruled]);
-    else known.push(ruled);
-    return ruled;
+  /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
+  forRequest(request: HttpRequest): Pick<PoliciesByPhase, 'policies' | 'ruleSet'> {
+    const rules = this.#rules;
+    return rules === undefined ? NO_POLICIES : { policies: rules.forRequest(request), ruleSet: rules };
   }
 }
 
 const NONE: ReadonlySet<string> = new Set();
-
-function withRules(route: CompiledRoute, ruled: readonly RoutePolicy[]): PoliciesByPhase {
-  const { skips } = route;
-  const added = skips === 'all' ? [] : ruled.filter(({ name }) => !skips.has(name));
-  const policies = [...route.policies, ...added];
-  return { policies, beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth') };
-}
-
-/** The template of the path; a mounted application knows only its part of it. */
-function templateOf({ route, routeOptions, baseUrl }: RoutedRequest): string | undefined {
-  const template = route?.path ?? routeOptions?.url;
-  return typeof template === 'string' && !baseUrl ? template : undefined;
-}
-
-/** The path as it has been routed: Express reads some URLs in a way of its own, and middleware sees a part of them. */
-function pathOf({ baseUrl, path, originalUrl, url }: RoutedRequest): string {
-  const routed = baseUrl !== undefined && typeof path === 'string' ? baseUrl + path : originalUrl;
-  return requestPath(routed ?? url ?? '/');
-}
+const NO_POLICIES = { policies: [] };

@@ -1,22 +1,23 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import { Warnings } from '../options/warnings.js';
+import { onGuardsDone } from '../transports/guarded-calls.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Warns once per route whose limits of the phase `'afterAuth'` nothing counts, since `RateLimitGuard` is not bound there. */
+/** Warns once per route that has limits of the phase `'afterAuth'` but no `RateLimitGuard` to count them. */
 @Injectable()
 export class UnboundGuardDetector {
-  /** Routes that the guard was seen on, and those that were warned of. */
+  /** Routes with the guard, and routes that a warning was logged for. */
   readonly #known = new WeakSet<CompiledRoute>();
 
   constructor(@Inject(Warnings) private readonly warnings: Warnings) {}
 
-  /** The guard has been called on a route. */
+  /** Records that the guard was called on a route. */
   see(route: CompiledRoute): void {
     this.#known.add(route);
   }
 
-  /** A request with such limits is on its way: once it has been answered well, the guard must have been called. */
+  /** Watches a request with such limits, and warns if it succeeds without a call of the guard. */
   watch(
     route: CompiledRoute,
     policies: readonly RoutePolicy[],
@@ -24,7 +25,7 @@ export class UnboundGuardDetector {
     transport: Transport,
   ): void {
     if (this.#known.has(route)) return;
-    transport.onAnswer?.(context, ({ success }) => {
+    onGuardsDone(context, transport, ({ success }) => {
       if (!success || this.#known.has(route)) return;
       this.#known.add(route);
       const late = policies.find(({ phase }) => phase === 'afterAuth');

@@ -1,5 +1,12 @@
-import { RequestMethod, VERSION_NEUTRAL, type ExecutionContext, type Type } from '@nestjs/common';
+import {
+  HttpException,
+  RequestMethod,
+  VERSION_NEUTRAL,
+  type ExecutionContext,
+  type Type,
+} from '@nestjs/common';
 import type { RequestLike } from '../options/rate-limit.options.js';
+import { hasClient, onHttpAnswer, type NodeResponse, type NodeRequest } from './http-answer.js';
 import { joinPaths } from './join-paths.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -9,25 +16,30 @@ const METHOD_METADATA = 'method';
 const VERSION_METADATA = '__version__';
 const HOST_METADATA = 'host';
 
-/** What Express's and Fastify's requests have in common; middleware on Fastify sees the `raw` one. */
-export interface HttpRequest extends RequestLike {
+/**
+ * The common properties of Express's and Fastify's requests. Middleware on Fastify gets the `raw`
+ * one.
+ */
+export interface HttpRequest extends RequestLike, NodeRequest {
   readonly method?: string;
   readonly url?: string;
   readonly originalUrl?: string;
-  readonly raw?: object;
-  /** Express: the route that was found. */
+  readonly raw?: NodeRequest;
+  /** Express: the matched route. */
   readonly route?: { readonly path?: unknown };
-  /** Fastify: the same. */
+  /** Fastify: the matched route. */
   readonly routeOptions?: { readonly url?: unknown };
 }
 
-interface HttpResponse {
-  readonly raw?: HttpResponse;
-  readonly statusCode: number;
-  /** Not Fastify's, but the raw one that middleware gets. */
+interface HttpResponse extends NodeResponse {
+  /** Fastify only. */
+  readonly raw?: NodeResponse;
+  /** Absent on Fastify's response, but present on the raw one that middleware gets. */
   setHeader?(name: string, value: string): unknown;
-  once(event: 'finish', listener: () => void): unknown;
 }
+
+/** Status in the logs of servers for requests whose client has closed the connection. */
+const CLIENT_CLOSED_REQUEST = 499;
 
 /** Requests to controllers, on Express and Fastify. */
 export const httpTransport = {
@@ -36,7 +48,7 @@ export const httpTransport = {
 
   isHandler: (handler) => Reflect.hasMetadata(PATH_METADATA, handler),
 
-  /** By method, path template, version and host. The application's global prefix is not part of it. */
+  /** Named by method, path template, version and host, without the application's global prefix. */
   routeId,
 
   /** Middleware sees the raw request, also on Fastify. */
@@ -52,8 +64,20 @@ export const httpTransport = {
     return typeof ip === 'string' ? ip : undefined;
   },
 
+  /**
+   * @throws HttpException if the client has closed the connection, or reset the stream. Nest does
+   * not log it
+   */
+  isAdmitted(context) {
+    const request = requestOf(context);
+    if (hasClient(request.raw ?? request)) return true;
+    throw new HttpException('The client has closed the connection.', CLIENT_CLOSED_REQUEST);
+  },
+
+  /** Does nothing once the header has been sent, for example by a middleware with a timeout. */
   setFields(context, fields, adapter) {
-    const response = context.getArgByIndex<HttpResponse>(1);
+    if (isAnswered(context)) return;
+    const response = responseOf(context);
     for (const [name, value] of fields) {
       if (response.setHeader === undefined) adapter.setHeader(response, name, value);
       else response.setHeader(name, value);
@@ -61,19 +85,26 @@ export const httpTransport = {
   },
 
   onAnswer(context, tell) {
-    const given = context.getArgByIndex<HttpResponse>(1);
-    const response = given.raw ?? given;
-    response.once('finish', () => {
-      tell({ success: response.statusCode < 400, statusCode: response.statusCode });
-    });
+    const response = responseOf(context);
+    onHttpAnswer(response.raw ?? response, tell);
   },
 
   refusal: (exception) => exception,
 } satisfies Transport;
 
-/** Unlike `switchToHttp`, makes no functions for each call. */
+/** Returns true if the header of the response has been sent. */
+export function isAnswered(context: ExecutionContext): boolean {
+  const response = responseOf(context);
+  return (response.raw ?? response).headersSent;
+}
+
+/** Unlike `switchToHttp`, creates no functions for each call. */
 function requestOf(context: ExecutionContext): HttpRequest {
   return context.getArgByIndex<HttpRequest>(0);
+}
+
+function responseOf(context: ExecutionContext): HttpResponse {
+  return context.getArgByIndex<HttpResponse>(1);
 }
 
 function routeId(controller: Type, handler: RouteHandler, modulePath: string): string {

@@ -3,21 +3,21 @@ import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import type { Limit } from '../../core/limit.js';
 
-/** A cell as it is stored: when it expires (epoch ms), then its state's numbers. */
+/** A stored cell: the epoch ms at which it expires, then the numbers of its state. */
 type StoredCell = [expiresAt: number, ...state: number[]];
 
-/** What to store for an identity. */
+/** A text to store for an identity. */
 export interface Write {
   readonly text: string;
-  /** Ms after which the text says nothing any more; 0 when it says nothing now. */
+  /** Ms until every cell of the text has expired; 0 for a text without cells. */
   readonly ttl: number;
 }
 
 const EMPTY = '{}';
 
 /**
- * All cells of one identity as one text, which a person can read: JSON, by digest of the limit's id, and with a `!` for its
- * block. Cells that have expired are dropped when it is written.
+ * All cells of one identity as one readable text: JSON by the digest of the limit's id, with `!`
+ * appended for its block. Writing drops expired cells.
  */
 export class CasRecord {
   readonly #stored: Record<string, StoredCell>;
@@ -30,7 +30,7 @@ export class CasRecord {
   get(limit: Limit): object | undefined {
     const live = this.#states.get(limit.digest);
     if (live !== undefined) {
-      if (limit.amount < live.limit.amount) live.limit = limit; // of plans that share a state, the smallest needs it longest
+      if (limit.amount < live.limit.amount) live.limit = limit; // of plans that share a state, the smallest keeps it longest
       return live.state;
     }
     const stored = this.#stored[limit.digest];
@@ -55,18 +55,18 @@ export class CasRecord {
     else this.#stored[blockDigest(limit)] = [block.expiresAt(state, limit), ...block.encode(state)];
   }
 
-  /** Forgets a cell; its block too, if asked. */
+  /** Removes a cell, and optionally its block. */
   remove(limit: Limit, blockToo = false): void {
     this.#states.delete(limit.digest);
     delete this.#stored[limit.digest];
     if (blockToo) delete this.#stored[blockDigest(limit)];
   }
 
-  /** What to store now; `undefined` when that is what is stored. */
+  /** Returns the text to store; `undefined` if it has not changed. */
   write(now: number): Write | undefined {
     for (const [digest, { limit, state }] of this.#states) {
       const strategy = strategies[limit.strategy];
-      // Never sooner than it was kept for: a smaller plan may have said so.
+      // Never earlier than the stored expiry: a smaller plan may need the state longer.
       const expiresAt = Math.max(strategy.expiresAt(state, limit), this.#stored[digest]?.[0] ?? 0);
       this.#stored[digest] = [expiresAt, ...strategy.encode(state)];
     }
@@ -86,9 +86,9 @@ function parseRecord(text: string): Record<string, StoredCell> {
     const record: unknown = JSON.parse(text);
     if (isRecord(record)) return record;
   } catch (cause) {
-    throw notOurs({ cause });
+    throw unreadableRecord({ cause });
   }
-  throw notOurs();
+  throw unreadableRecord();
 }
 
 function isRecord(value: unknown): value is Record<string, StoredCell> {
@@ -99,9 +99,9 @@ function isStoredCell(value: unknown): value is StoredCell {
   return Array.isArray(value) && value.length > 0 && value.every((number) => typeof number === 'number');
 }
 
-function notOurs(options?: ErrorOptions): StorageError {
+function unreadableRecord(options?: ErrorOptions): StorageError {
   return new StorageError(
-    'A stored record cannot be read: does something else write under our keyPrefix?',
+    'A stored record cannot be read: does another program write under this keyPrefix?',
     options,
   );
 }

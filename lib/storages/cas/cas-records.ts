@@ -3,11 +3,14 @@ import type { Cells } from '../apply-batch.js';
 import type { Limit } from '../../core/limit.js';
 import { CasRecord, type Write } from './cas-record.js';
 
-/** The records of several identities. One is read when it is first asked for: an unreadable one hurts nobody else. */
+/**
+ * The records of several identities. Each is parsed on first use, so that an unreadable one fails
+ * only its own identity.
+ */
 export class CasRecords implements Cells {
   readonly #records = new Map<string, CasRecord>();
 
-  /** @param texts what is stored for each of the buckets, in their order */
+  /** @param texts the stored text of each identity, in the same order */
   constructor(
     private readonly identities: readonly string[],
     private readonly texts: readonly (string | undefined)[],
@@ -29,12 +32,12 @@ export class CasRecords implements Cells {
     this.#record(identity).setBlock(limit, state);
   }
 
-  /** Forgets a cell and its block. */
+  /** Removes a cell and its block. */
   remove(identity: string, limit: Limit): void {
     this.#record(identity).remove(limit, true);
   }
 
-  /** What to store for each of the buckets, in their order; `undefined` where nothing has changed. */
+  /** Returns the text to store for each identity, in order; `undefined` if it has not changed. */
   write(now: number): (Write | undefined)[] {
     return this.identities.map((identity) => this.#records.get(identity)?.write(now));
   }

@@ -10,27 +10,31 @@ import { retryUntilStored } from './retry-until-stored.js';
 /** Options of every {@link CasStorage}. */
 export type CasStorageOptions = ServerStorageOptions;
 
-/** A stored text, and what its store calls its version. */
+/** A stored text and its version. */
 export interface VersionedText<Version> {
-  /** As `compareAndSet` was given it. */
+  /** The text that was passed to `compareAndSet`. */
   text: string;
-  /** What changes whenever the text is replaced, and is handed to `compareAndSet`. */
+  /** Changes with every replacement of the text. Passed back to `compareAndSet`. */
   version: Version;
 }
 
-/** What a store has under a key. */
+/** The result of reading a key. Text and version are missing if the key is. */
 export interface StoredText<Version> extends Partial<VersionedText<Version>> {
-  /** The server's time in epoch ms, a whole number: for storages that count by the server's clock. */
+  /**
+   * The server's time in epoch ms, a whole number. For storages that count by the server's clock.
+   */
   now?: number;
 }
 
 /**
- * A storage over any store that can read a text with its version and replace it if the version is still the same. It runs
- * every strategy in this process, on all limits of one identity at once, and writes the outcome if nobody was faster.
+ * Base class of storages over any store with compare-and-set: it reads a text with its version, and
+ * replaces the text if the version is still the same. Every strategy runs in this process, on all
+ * limits of one identity together.
  *
- * Concurrent calls of this process on one identity are combined into one compare-and-set, so that only processes contend.
- * A lost race is run again up to 16 times, with growing random pauses; then `ConcurrentUpdateError`. What the store has not
- * answered within the timeout fails with a `StorageError`; it may still be counted, but is never tried again.
+ * Concurrent calls of this process on one identity are combined into one compare-and-set, so that
+ * only processes contend. A lost race is retried up to 16 times with growing random pauses, and
+ * then throws `ConcurrentUpdateError`. A call that times out throws a `StorageError`. It is never
+ * retried, since it may have counted.
  *
  * @example
  * ```ts
@@ -61,8 +65,9 @@ export abstract class CasStorage<Version> extends RecordStorage {
   protected override readonly identitiesTogether = 1;
 
   /**
-   * @param clock `'server'` where `read` always tells the server's time, by which is counted then unless the options bring a clock
-   * @throws ConfigurationError when an option is impossible
+   * @param clock `'server'` if `read` always returns the server's time. The storage counts by it,
+   *   unless the options have a clock
+   * @throws ConfigurationError when an option is invalid
    */
   constructor(options: CasStorageOptions = {}, clock: StorageCapabilities['clock'] = 'local') {
     super(options);
@@ -74,14 +79,18 @@ export abstract class CasStorage<Version> extends RecordStorage {
     };
   }
 
-  /** The text stored under a key, its version, and the server's time if it decides; no text when there is none. */
+  /**
+   * Returns the text under a key with its version, and the server's time if the storage counts by
+   * it. A missing key has no text.
+   */
   protected abstract read(key: string): Awaitable<StoredText<Version> | undefined>;
 
   /**
-   * Stores a text under a key if its version is still the given one; `undefined` stands for no text. Answers whether it did.
+   * Stores a text under a key if the version is still the given one. Returns true if it was stored.
+   * The version `undefined` means that the key must be missing.
    *
-   * @param ttl ms after which the store may forget the text; never less, round up to what the store knows. 0 when the text
-   *   says nothing any more
+   * @param ttl ms until the store may drop the text. Round up to the store's unit, never down. 0 if
+   *   the text can be dropped now
    */
   protected abstract compareAndSet(
     key: string,
@@ -91,10 +100,10 @@ export abstract class CasStorage<Version> extends RecordStorage {
   ): Awaitable<boolean>;
 
   /**
-   * Removes every text whose key begins so; returns how many. May take longer than the timeout, since there may be many: see to
-   * it that it ends.
+   * Removes every text whose key has the prefix. Returns their number. May take longer than the
+   * timeout, since there may be many texts, but each step needs a timeout.
    */
-  protected abstract removeAll(beginning: string): Awaitable<number>;
+  protected abstract removeAll(prefix: string): Awaitable<number>;
 
   override async reset(): Promise<number> {
     return this.call(async () => this.removeAll(identityKeys(this.keyPrefix)));
@@ -110,26 +119,26 @@ export abstract class CasStorage<Version> extends RecordStorage {
     await this.call(() =>
       withTimeout(
         this.timeout,
-        (late) => retryUntilStored(this, () => this.#attempt(key, decide, late)),
+        (signal) => retryUntilStored(this, () => this.#attempt(key, decide, signal)),
         since,
       ),
     );
   }
 
-  /** Answers whether nobody else was faster. */
-  async #attempt(key: string, decide: Decide, late: AbortSignal): Promise<boolean> {
-    this.#assertWanted(late);
+  /** Returns false if another process changed the record first. */
+  async #attempt(key: string, decide: Decide, signal: AbortSignal): Promise<boolean> {
+    this.#throwIfEnded(signal);
     const stored = await this.read(key);
     const now = this.capabilities.clock === 'server' ? stored?.now : undefined;
     const [write] = decide([stored?.text], now);
     if (write === undefined) return true;
-    this.#assertWanted(late);
+    this.#throwIfEnded(signal);
     return this.compareAndSet(key, write.text, stored?.version, write.ttl);
   }
 
-  /** Ends what nobody waits for any more. */
-  #assertWanted(late: AbortSignal): void {
-    late.throwIfAborted();
+  /** Throws once the call has timed out or the storage is closed. */
+  #throwIfEnded(signal: AbortSignal): void {
+    signal.throwIfAborted();
     if (this.closed) throw closedError(this);
   }
 }

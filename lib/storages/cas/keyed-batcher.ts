@@ -5,27 +5,30 @@ interface Waiting<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** How many items one run takes at most, and over how many keys, unless a single item has more. */
-const MAX_TOGETHER = 64;
+/** Maximum items and keys of one run. A single item may have more keys. */
+const MAX_ITEMS = 64;
 const MAX_KEYS = 64;
 
 /**
- * Runs items that each need some keys. Runs that share a key never overlap; what arrives for their keys meanwhile goes
- * together into the next one, in the order of arrival.
+ * Runs items that each need some keys. Runs that share a key never overlap. Items that arrive
+ * during a run wait, and the next run handles them together in the order of arrival.
  */
 export class KeyedBatcher<Item, Result> {
-  /** By key, who waits for it, in order. */
+  /** The items that wait for each key, in order. */
   readonly #lines = new Map<string, Waiting<Item, Result>[]>();
-  /** The keys of the runs under way. */
+  /** The keys of the current runs. */
   readonly #held = new Set<string>();
 
-  /** @param run handles items that need these keys between them, in order; its results stand in the same order */
+  /**
+   * @param run handles items that together need these keys, and returns the results in the same
+   * order
+   */
   constructor(
     private readonly run: (keys: readonly string[], items: readonly Item[]) => Promise<readonly Result[]>,
   ) {}
 
   /**
-   * Resolves with the item's own result, or rejects with what failed the run it was part of.
+   * Resolves with the result of the item, or rejects with the error of its run.
    *
    * @param keys at least one, each once
    */
@@ -41,7 +44,7 @@ export class KeyedBatcher<Item, Result> {
     });
   }
 
-  /** Starts a run with whoever is first in line for a key, and with all who can go along. */
+  /** Starts a run with the first item that waits for a key, and with all items that fit into it. */
   #start(first: string): void {
     if (this.#held.has(first)) return;
     const keys = new Set([first]);
@@ -53,17 +56,20 @@ export class KeyedBatcher<Item, Result> {
         entries.push(entry);
         for (const needed of entry.keys) {
           this.#lines.get(needed)?.shift();
-          keys.add(needed); // and so its line is looked at, too
+          keys.add(needed); // the loop then visits its line too
         }
       }
     }
     if (entries.length > 0) void this.#runTogether([...keys], entries);
   }
 
-  /** Whether it is an entry's turn on all of its keys, in a run that holds some already. */
-  #fits(entry: Waiting<Item, Result>, keys: ReadonlySet<string>, together: number): boolean {
+  /**
+   * Returns true if an entry is first in line for all of its keys, and fits into a run with the
+   * given keys and size.
+   */
+  #fits(entry: Waiting<Item, Result>, keys: ReadonlySet<string>, size: number): boolean {
     const others = entry.keys.filter((key) => !keys.has(key));
-    if (together > 0 && (together === MAX_TOGETHER || keys.size + others.length > MAX_KEYS)) return false;
+    if (size > 0 && (size === MAX_ITEMS || keys.size + others.length > MAX_KEYS)) return false;
     return (
       entry.keys.every((key) => this.#lines.get(key)?.[0] === entry) &&
       !others.some((key) => this.#held.has(key))

@@ -2,16 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ConcurrentUpdateError } from '../../common/errors.js';
 import type { Storage } from '../../core/storage.js';
 
-/** How often a lost race is run again before giving up. */
+/** Maximum number of attempts. */
 const MAX_ATTEMPTS = 16;
-/** Upper bound of the first random pause after a lost race, in ms; it doubles up to the longest. */
+/**
+ * Upper bound of the first random pause after a lost race, in ms. It doubles up to `MAX_PAUSE_MS`.
+ */
 const FIRST_PAUSE_MS = 1;
 const MAX_PAUSE_MS = 64;
 
 /**
- * Attempts to store something until nobody else was faster, with growing random pauses.
+ * Repeats an attempt until it stores its result, with growing random pauses.
  *
- * @param attempt answers whether it stored it
+ * @param attempt returns false if another process was faster
  * @throws ConcurrentUpdateError after 16 attempts
  */
 export async function retryUntilStored(storage: Storage, attempt: () => Promise<boolean>): Promise<void> {

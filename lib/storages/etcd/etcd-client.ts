@@ -9,7 +9,7 @@ import {
   type StorageUri,
 } from '../storage-uri.js';
 
-/** Options of `etcd3`, but for those that decide what is sent twice, and how long it may take. */
+/** Options of `etcd3`, without those for retries and timeouts. */
 export type EtcdClientOptions = Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'>;
 
 type FaultHandling = NonNullable<IOptions['faultHandling']>;
@@ -18,12 +18,13 @@ type FaultPolicy = NonNullable<FaultHandling['global']>;
 const FORM = 'etcd://[user:password@]host:port,host:port (for TLS, the option "credentials")';
 const DEFAULT_PORT = 2379;
 
-/** How long a server that failed is passed over, in ms, while there are others. */
+/** Ms for which a failed server is skipped while others are up. */
 const SERVER_COOLDOWN_MS = 1000;
 
 /**
- * Back within a second of the server; the driver's own pauses grow to two minutes. And every client has connections of its own: by
- * default a new one gets those of another that has just been closed, though they went dead.
+ * Reconnects within a second of the server's return; the driver's default pauses grow to two
+ * minutes. Each client has its own connections: by default, a new client reuses those of a closed
+ * one, even dead ones.
  */
 const CHANNEL_OPTIONS = {
   'grpc.use_local_subchannel_pool': 1,
@@ -33,9 +34,9 @@ const CHANNEL_OPTIONS = {
 };
 
 /**
- * Opens a client that sends nothing twice. Options win over what the URI says.
+ * Opens a client that never retries a call. Options override the URI.
  *
- * @param timeout ms that logging in may take; each call brings a deadline of its own
+ * @param timeout timeout of a login, in ms; each call has a separate deadline
  */
 export function openEtcd(text: string, options: EtcdClientOptions, timeout: number): Etcd3 {
   const uri = parseEtcdUri(text);
@@ -45,20 +46,20 @@ export function openEtcd(text: string, options: EtcdClientOptions, timeout: numb
     ...(auth && { auth }),
     grpcOptions: { ...CHANNEL_OPTIONS, ...grpcOptions },
     hosts: uri.hosts.map(hostName),
-    defaultCallOptions: ({ isStream }) => (isStream ? {} : endingAt(performance.now() + timeout)),
+    defaultCallOptions: ({ isStream }) => (isStream ? {} : deadlineAt(performance.now() + timeout)),
     faultHandling: sendOnce(),
   });
 }
 
 /**
- * Tells the driver to give a call up at an instant by `performance.now()`. The driver compares with the machine's clock as
- * `new Date()` reads it, which an application's tests may have set apart from `Date.now()`.
+ * Returns the call options for a deadline by `performance.now()`. The driver compares deadlines
+ * with `new Date()`, which an application's tests may have mocked separately from `Date.now()`.
  */
-export function endingAt(end: number): { deadline: number } {
+export function deadlineAt(end: number): { deadline: number } {
   return { deadline: new Date().getTime() + end - performance.now() };
 }
 
-/** Where the servers are that a URI names. */
+/** Returns the addresses of the servers in a URI. */
 export function etcdAddresses(text: string): readonly HostAndPort[] {
   return parseEtcdUri(text).hosts;
 }
@@ -73,31 +74,32 @@ function parseEtcdUri(text: string): StorageUri {
 }
 
 /**
- * Instead of the driver's retries and circuit breakers: no call is sent again. While some servers fail, calls go to the
- * others; each that fails is tried again after a rest, by one call.
+ * Replaces the driver's retries and circuit breakers. No call is sent twice. A server that fails is
+ * skipped while others are up; after a cooldown, one call tries it again.
  */
 function sendOnce(): FaultHandling {
-  const servers: { restsUntil: number }[] = [];
-  const isUp = ({ restsUntil }: { restsUntil: number }): boolean => restsUntil <= performance.now();
+  const servers: { skippedUntil: number }[] = [];
+  const isUp = ({ skippedUntil }: { skippedUntil: number }): boolean => skippedUntil <= performance.now();
   return {
     global: policy((call) => call()),
     host: (name) => {
-      const server = { restsUntil: 0 };
+      const server = { skippedUntil: 0 };
       let connected = false;
       servers.push(server);
       return policy(async (call) => {
-        // The driver goes on to the next server: this one has not been asked.
+        // Nothing was sent: the driver tries the next server.
         if (!isUp(server) && servers.some(isUp)) throw new Error(`${name} failed a moment ago.`);
-        if (server.restsUntil > 0) server.restsUntil = performance.now() + SERVER_COOLDOWN_MS;
+        if (server.skippedUntil > 0) server.skippedUntil = performance.now() + SERVER_COOLDOWN_MS;
         try {
           const answer = await call();
-          server.restsUntil = 0;
+          server.skippedUntil = 0;
           connected = true;
           return answer;
         } catch (error) {
-          if (isRecoverableError(error as Error)) server.restsUntil = performance.now() + SERVER_COOLDOWN_MS;
-          // The driver connects anew after such an error, and lets nobody end a connection that is still being made: one that
-          // is never answered would stay, and then another.
+          if (isRecoverableError(error as Error))
+            server.skippedUntil = performance.now() + SERVER_COOLDOWN_MS;
+          // After a timeout the driver opens another connection, and nothing can close the one that
+          // is still connecting. With a server that never replies, connections would pile up.
           if (error instanceof GRPCDeadlineExceededError && !connected)
             throw new Error(error.message, { cause: error });
           connected = false;
@@ -108,7 +110,7 @@ function sendOnce(): FaultHandling {
   };
 }
 
-/** A policy in the driver's terms, of which it uses no more than this. */
+/** Returns a policy of the driver with the only method that it uses. */
 function policy(execute: <T>(call: () => Promise<T>) => Promise<T>): FaultPolicy {
   const { signal } = new AbortController();
   return {

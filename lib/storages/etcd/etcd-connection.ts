@@ -1,31 +1,34 @@
 import type { Etcd3 } from 'etcd3';
-import { InFlightCalls } from '../../common/give-up.js';
+import { InFlightCalls } from '../../common/cancellation.js';
 import type { HostAndPort } from '../storage-uri.js';
 import { probeServers } from './probe-servers.js';
 
-/** Ms that a new client has to connect before it is given up for another: encryption and a login may take long. */
+/** Ms that a new client may take to connect before `reconnect` replaces it: TLS and a login may be slow. */
 const CONNECT_GRACE_MS = 1000;
-/** Ms that servers have to answer to a knock. */
+/** Timeout of a probe, in ms. */
 const PROBE_TIMEOUT_MS = 500;
 
-/** How to open a client, and of which servers. */
+/** A function that opens a client, and the addresses of its servers. */
 export interface EtcdClientSource {
   readonly open: () => Etcd3;
   readonly addresses: readonly HostAndPort[];
 }
 
-/** The client of a storage: one that was given, or one that it opened, and opens anew when it does not answer. */
+/**
+ * The client of a storage. A client that the storage opened is replaced when it does not respond; a
+ * given one never is.
+ */
 export class EtcdConnection {
   #client: Etcd3;
-  /** Absent where the client is somebody else's. */
+  /** Undefined for a given client. */
   readonly #source: EtcdClientSource | undefined;
   #begin = performance.now();
   #answered = false;
-  #knocking = false;
+  #probing = false;
   #closed = false;
   readonly #inFlight = new InFlightCalls();
 
-  /** @param source a client of somebody else's, or what opens one */
+  /** @param source a given client, or a function that opens one */
   constructor(source: Etcd3 | EtcdClientSource) {
     this.#source = 'open' in source ? source : undefined;
     this.#client = 'open' in source ? source.open() : source;
@@ -35,7 +38,7 @@ export class EtcdConnection {
     return this.#client;
   }
 
-  /** What a call answers, unless the client it uses is given up. */
+  /** Returns the result of a call, or rejects when its client is replaced. */
   async use<T>(call: () => Promise<T>): Promise<T> {
     const client = this.#client;
     try {
@@ -49,28 +52,31 @@ export class EtcdConnection {
   }
 
   /**
-   * Goes on with a new client; what is under way fails, and keeps nobody waiting who comes later. One that has not answered yet
-   * stays until the servers answer to somebody else.
+   * Replaces the client. Calls in flight reject, so that they do not delay later ones. A client
+   * that has never replied is replaced only if a probe shows that a server responds.
    */
   reconnect(): void {
     if (this.#closed) return;
     if (this.#answered) this.#reopen();
-    else if (!this.#knocking && performance.now() - this.#begin >= CONNECT_GRACE_MS)
+    else if (!this.#probing && performance.now() - this.#begin >= CONNECT_GRACE_MS)
       void this.#reopenIfAnswered();
   }
 
-  /** Closes the client, unless it is somebody else's. */
+  /** Closes the client if this storage opened it. */
   close(): void {
     this.#closed = true;
     if (this.#source !== undefined) this.#client.close();
   }
 
-  /** Of clients that are given up while they connect, the driver leaves connections behind. So not more than one of them. */
+  /**
+   * Replaces a client that is still connecting only when a probe succeeds, because the driver leaks
+   * its connections.
+   */
   async #reopenIfAnswered(): Promise<void> {
     if (this.#source === undefined) return;
-    this.#knocking = true;
+    this.#probing = true;
     const isAnswered = await probeServers(this.#source.addresses, PROBE_TIMEOUT_MS);
-    this.#knocking = false;
+    this.#probing = false;
     if (isAnswered && !this.#answered) this.#reopen();
   }
 
@@ -81,6 +87,6 @@ export class EtcdConnection {
     this.#begin = performance.now();
     this.#answered = false;
     before.close();
-    this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
+    this.#inFlight.abortAll(new Error('the connection was given up, for it did not answer'));
   }
 }

@@ -1,45 +1,45 @@
 import { BoundedMap } from '../../common/bounded-map.js';
 import { EtcdLeaseInvalidError, type IRequestOp, type ITxnResponse } from 'etcd3';
 import type { Write } from '../cas/cas-record.js';
-import { endingAt } from './etcd-client.js';
+import { deadlineAt } from './etcd-client.js';
 import type { EtcdConnection } from './etcd-connection.js';
 import { EtcdLeases } from './etcd-leases.js';
 
-/** A record as the servers hold it; where they hold none, without a text and with the revision '0'. */
+/** A record on the servers. A missing one has no text and the revision '0'. */
 export interface StoredRecord {
   readonly key: string;
   readonly text: string | undefined;
   readonly revision: string;
 }
 
-/** About as many bytes as all that is remembered takes: some ten thousand identities. */
-const MAX_REMEMBERED_BYTES = 8_000_000;
-/** About the bytes that a record takes beside its key and its text. */
-const BYTES_EACH = 150;
+/** Approximate size of the cache in bytes: some ten thousand identities. */
+const MAX_CACHE_BYTES = 8_000_000;
+/** Approximate overhead of a cached record, in bytes. */
+const OVERHEAD_BYTES = 150;
 
-/** How many keys one step of `removeAll` deletes: few enough not to keep the servers from others. */
+/** Keys that one step of `removeAll` deletes. Small enough not to block the servers. */
 const KEYS_PER_DELETION = 1000;
 
-/** Records on etcd servers, replaced by transactions on their mod revisions. */
+/** Reads and replaces records on etcd servers, by transactions on their mod revisions. */
 export class EtcdRecords {
-  /** What this process wrote or read last. It may be out of date: revisions tell. */
-  readonly #remembered = new BoundedMap<StoredRecord>(MAX_REMEMBERED_BYTES, sizeOf);
+  /** Caches the records that this process read or wrote last. A stale record fails the comparison of revisions. */
+  readonly #cache = new BoundedMap<StoredRecord>(MAX_CACHE_BYTES, sizeOf);
   readonly #leases: EtcdLeases;
 
   constructor(private readonly connection: EtcdConnection) {
     this.#leases = new EtcdLeases(connection);
   }
 
-  /** What this process knows of some records; absent is also what it does not remember. */
-  recall(keys: readonly string[]): StoredRecord[] {
-    return keys.map((key) => this.#remembered.get(key) ?? absentRecord(key));
+  /** Returns records from the cache. One that is not cached counts as missing. */
+  getCached(keys: readonly string[]): StoredRecord[] {
+    return keys.map((key) => this.#cache.get(key) ?? absentRecord(key));
   }
 
   /**
-   * Stores what is to be written for each record (`undefined`: nothing), if all of them are still as expected. Otherwise
-   * answers with the records as they are.
+   * Writes to each record (`undefined`: no change) if all of them still have the expected
+   * revisions. Returns `undefined` then, and the current records otherwise.
    *
-   * @param end when to give up, by `performance.now()`
+   * @param end deadline, by `performance.now()`
    */
   async replace(
     expected: readonly StoredRecord[],
@@ -48,7 +48,7 @@ export class EtcdRecords {
   ): Promise<StoredRecord[] | undefined> {
     const leases = await Promise.all(
       writes.map(async (write) =>
-        write && write.ttl > 0 ? this.#leases.lasting(write.ttl, end) : undefined,
+        write && write.ttl > 0 ? this.#leases.leaseFor(write.ttl, end) : undefined,
       ),
     );
     const operations = expected.flatMap(({ key }, index) => operationsOf(key, writes[index], leases[index]));
@@ -63,39 +63,39 @@ export class EtcdRecords {
       return succeeded ? undefined : records;
     } catch (error) {
       if (!(error instanceof EtcdLeaseInvalidError)) throw error;
-      // The server has refused it and done nothing: once more, under other leases.
+      // The server rejected the transaction and wrote nothing: retry with new leases.
       this.#leases.forget(leases);
       return this.replace(expected, writes, end);
     }
   }
 
   /**
-   * Removes all records whose key begins so; returns how many.
+   * Removes all records with a key prefix. Returns their number.
    *
-   * @param timeout ms that each of the steps may take
+   * @param timeout timeout of each step, in ms
    */
   async removeAll(prefix: string, timeout: number): Promise<number> {
     const { client } = this.connection;
     const range = client.range({ prefix });
-    const inTime = (): { deadline: number } => endingAt(performance.now() + timeout);
+    const callOptions = (): { deadline: number } => deadlineAt(performance.now() + timeout);
     let { start } = range;
     let removed = 0;
     for (;;) {
       const listing = client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_DELETION);
-      const last = (await listing.options(inTime()).keyBuffers()).at(-1);
+      const last = (await listing.options(callOptions()).keyBuffers()).at(-1);
       if (last === undefined) return removed;
       const next = Buffer.concat([last, Buffer.of(0)]);
       const deletion = client.delete().inRange({ start, end: next });
-      removed += Number((await deletion.options(inTime()).exec()).deleted);
+      removed += Number((await deletion.options(callOptions()).exec()).deleted);
       start = next;
     }
   }
 
   /**
-   * Resolves if the servers would store something: they promise a transaction what it might write, and none that is out of room
-   * or has lost the others does so. What this one would write it never does.
+   * Resolves if the servers accept a transaction with a write. They reject it if they are out of
+   * space or have lost their majority. The condition is never true, so nothing is written.
    *
-   * @param key one that there never is
+   * @param key a key that never exists
    */
   async probe(key: string, end: number): Promise<void> {
     const { client } = this.connection;
@@ -103,16 +103,16 @@ export class EtcdRecords {
       .if(key, 'Mod', '>', 0)
       .then(client.put(key).value(''))
       .else(client.get(key))
-      .options(endingAt(end))
+      .options(deadlineAt(end))
       .commit();
   }
 
   #remember(record: StoredRecord): void {
-    if (record.text === undefined) this.#remembered.delete(record.key);
-    else this.#remembered.set(record.key, record);
+    if (record.text === undefined) this.#cache.delete(record.key);
+    else this.#cache.set(record.key, record);
   }
 
-  /** One transaction: the operations if all records are as expected, else a look at them. */
+  /** Sends one transaction: the operations if all records have the expected revisions, else reads of them. */
   #commit(
     expected: readonly StoredRecord[],
     operations: readonly IRequestOp[],
@@ -125,7 +125,7 @@ export class EtcdRecords {
     return transaction
       .then(...operations)
       .else(...expected.map(({ key }) => client.get(key)))
-      .options(endingAt(end))
+      .options(deadlineAt(end))
       .commit();
   }
 }
@@ -135,7 +135,7 @@ function absentRecord(key: string): StoredRecord {
 }
 
 function sizeOf({ key, text = '' }: StoredRecord): number {
-  return key.length + text.length + BYTES_EACH;
+  return key.length + text.length + OVERHEAD_BYTES;
 }
 
 function operationsOf(key: string, write: Write | undefined, lease: string | undefined): IRequestOp[] {

@@ -5,28 +5,45 @@ import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
 import type { StorageCapabilities } from '../../core/contract.js';
 import { queueTimeoutError } from '../../common/time.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
 
-/** Options of {@link EtcdStorage}; those not named here go to `etcd3`, and are not for a given client. */
+/** Options of {@link EtcdStorage}. Other options go to `etcd3`, and are refused with a given client. */
 export interface EtcdStorageOptions
   extends ServerStorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {}
 
 const OWN_OPTIONS = ['clock', 'keyPrefix', 'timeout'];
 
-/** How many identities one transaction takes: half of what a server allows by itself (`--max-txn-ops`). */
+const REMEDIES: Remedies = [
+  [
+    /permission denied/i,
+    "Grant the user's role readwrite on the prefix of the keys: see docs/storages/etcd.md.",
+  ],
+  [/user name is empty|authentication failed|invalid auth/i, 'Check user and password in the URI.'],
+  [/no leader/i, 'The cluster has no leader: see etcdctl endpoint status.'],
+  [
+    /database space exceeded/i,
+    'The cluster is full: compact and defragment it, then disarm the alarm NOSPACE.',
+  ],
+  [/not supported for learner/i, 'The server is a learner: name the voting members.'],
+];
+
+/** Identities in one transaction: half of the server's default maximum of operations (`--max-txn-ops`). */
 const IDENTITIES_TOGETHER = 64;
 
 /**
- * Counts on an etcd cluster, 3.4 or later, by the clock of this machine: keep the clocks of several in step. One transaction
- * decides a batch, whatever its limits and identities (up to 64 of these), and counts only if nobody has changed them since
- * they were read. Concurrent calls of this process on one identity are combined, so that only processes contend.
+ * Counts on an etcd cluster, 3.4 or later, by the clock of this machine; keep the clocks of several
+ * machines in sync. One transaction decides a batch of any limits and up to 64 identities. It
+ * counts only if no other process has changed the records since they were read. Concurrent calls of
+ * this process on one identity are combined, so that only processes contend.
  *
- * Every change leaves a revision behind until it is compacted: the cluster needs `--auto-compaction-retention`.
+ * Every change adds a revision until compaction, so the cluster needs
+ * `--auto-compaction-retention`.
  *
- * @throws ConfigurationError when the URI is malformed or an option impossible
+ * @throws ConfigurationError when the URI or an option is invalid
  * @example
  * ```ts
  * import { FixedWindowRateLimiter, parse } from 'nestjs-limits';
@@ -48,8 +65,8 @@ export class EtcdStorage extends RecordStorage {
   protected override readonly identitiesTogether = IDENTITIES_TOGETHER;
 
   /**
-   * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`, which is used with its
-   * own fault handling: by default it sends calls again, which may count a hit twice
+   * @param connection a URI (`etcd://[user:password@]host:port,host:port`), or a client of `etcd3`.
+   *   A client keeps its fault handling; the default one retries calls, which may count a hit twice
    */
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
     const { keyPrefix, clock, timeout, ...driverOptions } = options;
@@ -79,6 +96,10 @@ export class EtcdStorage extends RecordStorage {
     this.#connection.close();
   }
 
+  protected override remedyFor(cause: unknown): string | undefined {
+    return findRemedy(REMEDIES, cause);
+  }
+
   override reconnect(): void {
     if (!this.closed) this.#connection.reconnect();
   }
@@ -89,7 +110,9 @@ export class EtcdStorage extends RecordStorage {
     since: number,
   ): Promise<void> {
     const end = since + this.timeout;
-    let records = this.#records.recall(identities.map((identity) => identityKey(this.keyPrefix, identity)));
+    let records = this.#records.getCached(
+      identities.map((identity) => identityKey(this.keyPrefix, identity)),
+    );
     let justRead = false;
     const attempt = async (): Promise<boolean> => {
       const writes = decide(records.map(({ text }) => text));
@@ -101,11 +124,12 @@ export class EtcdStorage extends RecordStorage {
       justRead = true;
       return false;
     };
-    // What the first of two attempts rests on may be old: what was remembered, or read before a pause. It serves to read.
+    // The first of two attempts may use stale records, from the cache or from before a pause. If it
+    // fails, it has read them.
     await retryUntilStored(this, async () => (await attempt()) || attempt());
   }
 
-  /** As every storage on a server does, but no longer than the client lasts. */
+  /** Calls the store once, and rejects early if the client is replaced. */
   protected override call<T>(call: () => Promise<T>): Promise<T> {
     return super.call(() => this.#connection.use(call));
   }

@@ -1,28 +1,29 @@
 import { connect } from 'node:net';
 import type { HostAndPort } from '../storage-uri.js';
 
-/** What every HTTP/2 connection begins with: the preface, and settings, of which there are none. */
+/** The start of every HTTP/2 connection: the preface and an empty SETTINGS frame. */
 const GREETING = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
 
 /**
- * Whether a server at one of some addresses says anything, or hangs up, as one with TLS does: then it is there. One that stands still,
- * or that only something on the way accepts connections for, does neither.
+ * Returns true if one of the servers replies to an HTTP/2 preface or closes the connection, as a
+ * server with TLS does. A server that is stopped does neither, nor does a proxy without a server
+ * behind it.
  *
- * @param patience ms
+ * @param timeout ms
  */
-export async function probeServers(addresses: readonly HostAndPort[], patience: number): Promise<boolean> {
-  const answers = await Promise.all(addresses.map((address) => answersAt(address, patience)));
-  return answers.includes(true);
+export async function probeServers(addresses: readonly HostAndPort[], timeout: number): Promise<boolean> {
+  const replies = await Promise.all(addresses.map((address) => probeServer(address, timeout)));
+  return replies.includes(true);
 }
 
-function answersAt(address: HostAndPort, patience: number): Promise<boolean> {
+function probeServer(address: HostAndPort, timeout: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(address, () => socket.write(GREETING));
-    const timer = setTimeout(() => settle(false), patience);
-    const settle = (answer: boolean): void => {
+    const timer = setTimeout(() => settle(false), timeout);
+    const settle = (replied: boolean): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve(answer);
+      resolve(replied);
     };
     socket.unref();
     timer.unref();

@@ -7,21 +7,21 @@ import type { MemcachedServer, MemcachedTarget } from './memcached-uri.js';
 import { Rendezvous } from './rendezvous.js';
 
 /*
- * Why a client of our own, when npm has several: to count, one needs compare-and-set, a deadline for every command, and the
- * certainty that none is sent twice. Of those tried under load and faults, `memcached` hangs when a server stops (it has no
- * deadline per command), `memcache-client` spreads one key over the servers at random and lets a line break in a key inject
- * a command, `memjs` has no `cas`, `memcache` sends `get` for `gets`, and `memcache-plus` throws where nobody can catch it.
- * Four commands of a text protocol are little code; they were seen to be exact, at a quarter of the cost.
+ * This client exists because none on npm has all that counting needs: compare-and-set, a timeout per command, and no automatic
+ * retries. Under load and faults, `memcached` hangs when a server stops, since it has no timeout per command. `memcache-client`
+ * spreads one key over the servers at random, and a line break in a key injects a command. `memjs` has no `cas`, `memcache`
+ * sends `get` for `gets`, and `memcache-plus` throws errors that cannot be caught. The four commands of the text protocol are
+ * little code, exact in the tests, and cost a quarter.
  */
 
 export interface MemcachedClientOptions {
-  /** Ms from a command to its answer; connecting counts. */
+  /** Timeout of a command in ms, including the time to connect. */
   readonly timeout: number;
-  /** `undefined`: not encrypted. */
+  /** `undefined` for an unencrypted connection. */
   readonly tls: TlsOptions | undefined;
 }
 
-/** What the lines mean that answer `add` and `cas`. */
+/** The results of the reply lines to `add` and `cas`. */
 const ADDED: ReadonlyMap<string, boolean> = new Map([
   ['STORED', true],
   ['NOT_STORED', false],
@@ -33,9 +33,10 @@ const REPLACED: ReadonlyMap<string, boolean> = new Map([
 ]);
 
 /**
- * The text protocol of Memcached, over one or several servers. A key has one server; while that is down its commands fail,
- * for another server would begin to count anew. Keys are up to 250 visible ASCII characters (see `memcachedKey`), values
- * Latin-1. Every method rejects with an `Error` when a server fails or does not answer in time.
+ * Speaks the text protocol of Memcached to one or several servers. Each key belongs to one server.
+ * While that server is down, its commands fail, because another server would count from zero. Keys
+ * have up to 250 visible ASCII characters (see `memcachedKey`), values are Latin-1. Every method
+ * rejects with an `Error` when a server fails or times out.
  */
 export class MemcachedClient {
   readonly #connections: readonly MemcachedConnection[];
@@ -54,30 +55,30 @@ export class MemcachedClient {
     return getsFrom(this.#places.place(key), key);
   }
 
-  /** Stores a value where there is none; answers whether it did. */
+  /** Stores a value under a new key. Returns false if the key exists. */
   async add(key: string, value: string, expiry: number): Promise<boolean> {
     return this.#store(key, `add ${key} 0 ${expiry} ${value.length}\r\n${value}\r\n`, ADDED);
   }
 
-  /** Replaces a value if it still has this version; answers whether it did. */
+  /** Replaces a value if it still has this version. Returns false otherwise. */
   async cas(key: string, value: string, expiry: number, version: string): Promise<boolean> {
     return this.#store(key, `cas ${key} 0 ${expiry} ${value.length} ${version}\r\n${value}\r\n`, REPLACED);
   }
 
   /**
-   * Resolves when every server has stored a value, told its version and deleted it again. Whatever answers may have no room, or
-   * be no use for counting.
+   * Resolves when every server has stored a value, returned its version and deleted it. A server
+   * that merely responds may be out of memory, or run without compare-and-set.
    */
   async probe(key: string, value: string, expiry: number): Promise<void> {
     await Promise.all(this.#connections.map((server) => probeServer(server, key, value, expiry)));
   }
 
-  /** Begins the connections anew that do not answer. */
+  /** Replaces the connections that do not respond. */
   reconnect(): void {
     for (const connection of this.#connections) connection.reconnect();
   }
 
-  /** Ends every connection; what has not been answered fails with the error. */
+  /** Closes every connection. Commands in flight reject with the error. */
   close(error: Error): void {
     for (const connection of this.#connections) connection.close(error);
   }
@@ -102,7 +103,10 @@ async function getsFrom(
   return { text: value, version };
 }
 
-/** Others may do the same at the same time, so that the value may have gone already. */
+/**
+ * Stores, reads and deletes a value on one server. Other processes may delete it first, so a
+ * missing value is no failure.
+ */
 async function probeServer(
   server: MemcachedConnection,
   key: string,
@@ -122,11 +126,14 @@ function open({ address }: MemcachedServer, tls: TlsOptions | undefined): Socket
   return connectTls({ ...servername, ...tls, ...address });
 }
 
-/** Has ended before it begins, lest a server that does not ask for a password keeps it as a value. */
-const NEVER_KEPT = -1;
+/** Expires immediately, so that a server without authentication does not store the password as a value. */
+const EXPIRED = -1;
 
-/** What logs in to a server that runs with `--auth-file`: it takes the first `set` for user name and password. */
+/**
+ * Returns the command that logs in to a server with `--auth-file`: it reads user and password from
+ * the first `set`.
+ */
 function authentication({ username, password }: Credentials): string {
   const words = Buffer.from(`${username} ${password}`).toString('latin1');
-  return `set auth 0 ${NEVER_KEPT} ${words.length}\r\n${words}\r\n`;
+  return `set auth 0 ${EXPIRED} ${words.length}\r\n${words}\r\n`;
 }

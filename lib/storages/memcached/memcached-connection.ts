@@ -4,26 +4,30 @@ import type { MemcachedReply } from './memcached-reply.js';
 import { MemcachedSession, type Expectation } from './memcached-session.js';
 
 export interface ConnectionOptions {
-  /** What the server is called in errors. */
+  /** Name of the server in errors. */
   readonly name: string;
-  /** Ms from a command to its answer; connecting counts. */
+  /** Timeout of a command in ms, including the time to connect. */
   readonly timeout: number;
-  /** Begins to connect. */
+  /** Starts to connect. */
   readonly connect: () => Socket;
-  /** Sent first on every connection, and answered with `STORED`; empty for nothing. */
+  /** First command on every connection; the server must reply `STORED`. Empty for none. */
   readonly greeting: string;
 }
 
-/** After a failure the server is left alone for so many ms; they double up to the longest until it answers again. */
+/**
+ * Pause after a failure, in ms. It doubles with each further failure, up to the maximum, until the
+ * server replies.
+ */
 const FIRST_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 
-/** Ms that a new connection has before it is given up for another: encryption and a login may take long. */
+/** Ms that a new connection may take before `reconnect` replaces it: TLS and a login may be slow. */
 const CONNECT_GRACE_MS = 1000;
 
 /**
- * The connection to one server: opened by the first command, and again by the first one after a failure and a short pause.
- * Commands that come within the pause fail at once, so that none pile up. None is ever sent twice.
+ * The connection to one server. The first command opens it, and the first one after a failure and a
+ * short pause opens the next. Commands during the pause fail immediately, so that none pile up. No
+ * command is sent twice.
  */
 export class MemcachedConnection {
   readonly name: string;
@@ -35,7 +39,7 @@ export class MemcachedConnection {
     this.name = options.name;
   }
 
-  /** Sends a command and resolves with its answer. */
+  /** Sends a command and resolves with its reply. */
   async send(command: string, expects: Expectation): Promise<MemcachedReply> {
     const failure = this.#session?.failure;
     if (failure !== undefined && performance.now() < this.#pauseEnd) {
@@ -47,7 +51,10 @@ export class MemcachedConnection {
     return this.#session.send(command, expects);
   }
 
-  /** Connects anew with the next command, unless the connection is well or has just been begun. */
+  /**
+   * Closes the connection if it does not respond, unless it is new. The next command opens another,
+   * without a pause.
+   */
   reconnect(): void {
     const session = this.#session;
     if (session !== undefined && (session.answered ? !session.idle : session.age > CONNECT_GRACE_MS)) {
@@ -57,7 +64,7 @@ export class MemcachedConnection {
     this.#pauseEnd = 0;
   }
 
-  /** Ends the connection; what has not been answered fails with the error. */
+  /** Closes the connection. Commands in flight reject with the error. */
   close(error: Error): void {
     this.#session?.end(error);
   }
@@ -65,13 +72,13 @@ export class MemcachedConnection {
   #open(): MemcachedSession {
     const { name, timeout, connect, greeting } = this.options;
     const session = new MemcachedSession(connect(), name, timeout, () => this.#pause(session));
-    // A refusal ends the session, and every command says so.
+    // A refused login ends the session, and so every command rejects.
     if (greeting !== '') session.send(greeting, (line) => line === 'STORED').catch(() => undefined);
     return session;
   }
 
   #pause(session: MemcachedSession): void {
-    // Whoever ends a connection on which nothing is under way has not failed anybody: an idle one, for example.
+    // Closing an idle connection is not a failure.
     if (session.answered && session.idle) return;
     this.#failures = session.answered ? 1 : this.#failures + 1;
     this.#pauseEnd = performance.now() + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failures - 1));

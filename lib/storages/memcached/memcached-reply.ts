@@ -1,4 +1,4 @@
-/** What a server answers to one command: a line and, if that is `VALUE …`, the data that follows it. */
+/** The reply to one command: a line and, after `VALUE …`, the data. */
 export interface MemcachedReply {
   readonly line: string;
   readonly value?: string;
@@ -6,17 +6,20 @@ export interface MemcachedReply {
 
 /** `VALUE <key> <flags> <bytes> <version>` */
 const VALUE = /^VALUE \S+ \d+ (\d+) \d+$/;
-/** Far more than an answer to us has: what is longer must not fill the memory until its time is over. */
+/**
+ * Far more than any expected reply has. Longer input is rejected, so that it cannot fill the memory
+ * until the timeout.
+ */
 const MAX_LINE_LENGTH = 1024;
 const MAX_VALUE_LENGTH = 16 * 2 ** 20;
 const LINE_END = '\r\n';
 const AFTER_VALUE = '\r\nEND\r\n';
 
 /**
- * Reads the reply that begins at an index; `undefined` while a part of it has not arrived.
+ * Reads the reply that begins at an index. Returns `undefined` while it is incomplete.
  *
- * @param input Latin-1, so that one character is one byte
- * @throws Error when this can never become a reply
+ * @param input Latin-1: one character per byte
+ * @throws Error when the input is not the beginning of a reply
  */
 export function readReply(input: string, from: number): { reply: MemcachedReply; end: number } | undefined {
   const lineEnd = input.indexOf(LINE_END, from);

@@ -1,42 +1,42 @@
 import { performance } from 'node:perf_hooks';
 import type { Socket } from 'node:net';
 import { messageOf } from '../../common/describe.js';
-import { afterTime } from '../../common/time.js';
+import { startDeadline } from '../../common/time.js';
 import { readReply, type MemcachedReply } from './memcached-reply.js';
 
-/** Whether a line can be the answer to a command. */
+/** Returns true if a line can be the reply to a command. */
 export type Expectation = (line: string) => boolean;
 
-/** A command that has not been answered. */
+/** A command in flight. */
 interface Pending {
   readonly expects: Expectation;
-  /** When its time is over, on the monotonic clock. */
+  /** End of its timeout, by `performance.now()`. */
   readonly due: number;
   readonly resolve: (reply: MemcachedReply) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** Ms of silence after which a connection shows that it is still there, lest something on the way forgets it. */
+/** Idle time before TCP keep-alive, in ms, so that no firewall drops an idle connection. */
 const KEEP_ALIVE_DELAY_MS = 60_000;
 
 /**
- * The life of one connection: commands go out at once, answers come back in the same order. So an answer that is late or
- * makes no sense ends it all, for whatever came next could not be told apart. It ends once, and with it every command that
- * has not been answered.
+ * One connection. Commands are pipelined, and replies arrive in the same order. A late or
+ * unexpected reply therefore ends the session: later replies could not be matched to their
+ * commands. The session ends once, and rejects every command in flight.
  */
 export class MemcachedSession {
   readonly #pending: Pending[] = [];
   #outgoing = '';
   #input = '';
-  #callOff: (() => void) | undefined;
+  #cancelDeadline: (() => void) | undefined;
   readonly #begin = performance.now();
   #answered = false;
   #failure: Error | undefined;
 
   /**
-   * @param socket which may still be connecting
-   * @param server its name in errors
-   * @param timeout ms from a command to its answer
+   * @param socket may still be connecting
+   * @param server name in errors
+   * @param timeout timeout of a command, in ms
    */
   constructor(
     private readonly socket: Socket,
@@ -49,43 +49,43 @@ export class MemcachedSession {
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => this.#receive(chunk));
     socket.on('error', (cause: NodeJS.ErrnoException) =>
-      // Where a host has several addresses, the error has no message.
+      // The error of a host with several addresses has no message.
       this.end(new Error(`The connection to ${server} failed: ${cause.message || cause.code}.`, { cause })),
     );
     socket.on('close', () => this.end(new Error(`${server} has closed the connection.`)));
   }
 
-  /** Ms since it began. */
+  /** Ms since the session began. */
   get age(): number {
     return performance.now() - this.#begin;
   }
 
-  /** Whether a command has ever been answered. */
+  /** True once the server has replied to a command. */
   get answered(): boolean {
     return this.#answered;
   }
 
-  /** Whether no command waits for its answer. */
+  /** True while no command is in flight. */
   get idle(): boolean {
     return this.#pending.length === 0;
   }
 
-  /** What ended it, if it has ended. */
+  /** The error that ended the session, if it has ended. */
   get failure(): Error | undefined {
     return this.#failure;
   }
 
   /**
-   * Sends a command and resolves with its answer.
+   * Sends a command and resolves with its reply.
    *
-   * @param command Latin-1, one byte a character, with its line end
+   * @param command Latin-1, one character per byte, including its line end
    */
   send(command: string, expects: Expectation): Promise<MemcachedReply> {
     return new Promise((resolve, reject) => {
       const due = performance.now() + this.timeout;
       this.#pending.push({ expects, due, resolve, reject });
-      this.#callOff ??= afterTime(due, () => this.#checkDeadline());
-      // After every promise that is settled by now has had its say: their commands share one packet.
+      this.#cancelDeadline ??= startDeadline(due, () => this.#checkDeadline());
+      // Flushes after the pending microtasks, so that their commands share one packet.
       if (this.#outgoing === '') process.nextTick(() => this.#flush());
       this.#outgoing += command;
     });
@@ -94,7 +94,7 @@ export class MemcachedSession {
   end(failure: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
-    this.#callOff?.();
+    this.#cancelDeadline?.();
     this.socket.destroy();
     this.onEnd();
     for (const { reject } of this.#pending.splice(0)) reject(failure);
@@ -127,7 +127,7 @@ export class MemcachedSession {
       this.#answered = true;
       command.resolve(reply);
     } else if (command !== undefined && reply.line.startsWith('SERVER_ERROR ')) {
-      command.reject(new Error(`${this.server} answered "${reply.line}".`)); // its own failure: the rest is in step
+      command.reject(new Error(`${this.server} answered "${reply.line}".`)); // only this command failed, later replies still match
     } else {
       throw new Error(`the unexpected answer ${JSON.stringify(reply.line.slice(0, 80))}`);
     }
@@ -139,7 +139,7 @@ export class MemcachedSession {
     if (oldest !== undefined && oldest.due <= performance.now()) {
       this.end(new Error(`${this.server} did not answer within ${this.timeout} ms.`));
     } else {
-      this.#callOff = oldest && afterTime(oldest.due, () => this.#checkDeadline());
+      this.#cancelDeadline = oldest && startDeadline(oldest.due, () => this.#checkDeadline());
     }
   }
 }

@@ -7,13 +7,13 @@ import {
   type HostAndPort,
 } from '../storage-uri.js';
 
-/** A Memcached server: how to connect to it, and its name, which places keys and stands in errors. */
+/** A Memcached server: its address, and its name for the placement of keys and for errors. */
 export interface MemcachedServer {
   readonly name: string;
   readonly address: HostAndPort | { readonly path: string };
 }
 
-/** What a URI names. */
+/** The servers and credentials of a URI. */
 export interface MemcachedTarget {
   readonly servers: readonly MemcachedServer[];
   readonly credentials: Credentials | undefined;
@@ -23,7 +23,7 @@ const FORM =
   'memcached://[user:password@]host:port,host:port or memcached://[user:password@]/path/to/socket (for TLS, the option "tls")';
 const DEFAULT_PORT = 11_211;
 
-/** @throws ConfigurationError that shows nothing of the URI, which may hold a password */
+/** @throws ConfigurationError whose message shows no part of the URI, since it may contain a password */
 export function parseMemcachedUri(text: string): MemcachedTarget {
   const uri = parseStorageUri(text, FORM, DEFAULT_PORT);
   const { scheme, hosts, path, query } = uri;

@@ -4,6 +4,7 @@ import { ConfigurationError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
 import { closedError } from '../../core/storage.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { MemcachedClient } from './memcached-client.js';
 import { memcachedExpiry } from './memcached-expiry.js';
 import { assertMemcachedPrefix, memcachedKey } from './memcached-key.js';
@@ -11,20 +12,26 @@ import { parseMemcachedUri } from './memcached-uri.js';
 
 /** Options of {@link MemcachedStorage}. */
 export interface MemcachedStorageOptions extends CasStorageOptions {
-  /** Whether to encrypt, or how: options of `tls.connect` in Node, such as `ca`. Default: false. */
+  /** True for TLS, or options of Node's `tls.connect`, such as `ca`. Default: false. */
   tls?: boolean | TlsOptions | undefined;
 }
 
-/** As long as the record of an identity with one limit: what is out of room may still have some for less. */
+const REMEDIES: Remedies = [
+  [/CLIENT_ERROR (unauthenticated|authentication failure)/, 'Check user and password in the URI.'],
+  [/unexpected answer "-(ERR|NOAUTH)/, 'The server is Redis: use redis://host:port (RedisStorage).'],
+];
+
+/** Has the length of a record with one limit: a server that is out of memory may still store shorter values. */
 const PROBE = 'x'.repeat(48);
 
 /**
- * Counts on one or several Memcached servers: one item per identity, by compare-and-set, with the clock of this process.
- * Every identity has one server, by rendezvous hashing of the servers' names as the URI has them; while that server is down,
- * its identities get a `StorageError`, and the others notice nothing.
+ * Counts on one or several Memcached servers, by compare-and-set on one item per identity and the
+ * clock of this process. Rendezvous hashing of the servers' names, as written in the URI, assigns
+ * each identity to one server. While a server is down, calls for its identities throw a
+ * `StorageError`; other identities are not affected.
  *
- * Memcached forgets what it has no room for, and everything when it restarts. It cannot list keys, so that `reset` always
- * fails.
+ * Memcached evicts items when it is out of memory, and loses all of them when it restarts. It
+ * cannot list keys, so `reset` always fails.
  *
  * @example
  * ```ts
@@ -39,9 +46,10 @@ export class MemcachedStorage extends CasStorage<string> {
   readonly #client: MemcachedClient;
 
   /**
-   * @param uri `memcached://[user:password@]host[:port],…`, port 11211 by default and IPv6 addresses in brackets, or
-   *   `memcached://[user:password@]/path/to/socket`; user and password for servers that run with `--auth-file`
-   * @throws ConfigurationError when the URI or an option cannot be read; never shows the URI
+   * @param uri `memcached://[user:password@]host[:port],…`, port 11211 by default and IPv6
+   *   addresses in brackets, or `memcached://[user:password@]/path/to/socket`; user and password
+   *   are for servers with `--auth-file`
+   * @throws ConfigurationError when the URI or an option is invalid; never shows the URI
    */
   constructor(uri: string, options: MemcachedStorageOptions = {}) {
     assertKnownOptions('MemcachedStorage', options, ['clock', 'keyPrefix', 'timeout', 'tls']);
@@ -49,15 +57,19 @@ export class MemcachedStorage extends CasStorage<string> {
     const { tls = false } = options;
     assertMemcachedPrefix(this.keyPrefix);
     this.#client = new MemcachedClient(parseMemcachedUri(uri), {
-      timeout: Math.ceil(this.timeout * 0.9), // sooner than the call itself, for it knows which server it was
-      tls: tls === false ? undefined : securedBy(tls === true ? {} : tls),
+      timeout: Math.ceil(this.timeout * 0.9), // before the call times out, so that the error names the server
+      tls: tls === false ? undefined : loadTlsOptions(tls === true ? {} : tls),
     });
   }
 
-  /** Every server answers, and stores what it is given. */
+  /** Resolves if every server stores a value. */
   protected override probe(): Promise<void> {
-    // No brace: nobody's key.
+    // The key has no brace, so it is not the key of an identity.
     return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now()));
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return findRemedy(REMEDIES, cause);
   }
 
   override reconnect(): void {
@@ -76,8 +88,8 @@ export class MemcachedStorage extends CasStorage<string> {
   ): Promise<boolean> {
     const name = memcachedKey(this.keyPrefix, key);
     const expiry = memcachedExpiry(ttl, Date.now());
-    // In the turn of the event loop in which it was read, so by the same connection: a server that has restarted since, and
-    // begun its versions anew, is never told one of before.
+    // Sent in the same turn of the event loop as the read, and so on the same connection. A server
+    // that has restarted since, with new versions, never receives an old one.
     return version === undefined
       ? this.#client.add(name, text, expiry)
       : this.#client.cas(name, text, expiry, version);
@@ -95,11 +107,11 @@ export class MemcachedStorage extends CasStorage<string> {
   }
 }
 
-/** {@link MemcachedStorage} by the name that it has on App Engine, whose cache is served by Memorystore for Memcached today. */
+/** {@link MemcachedStorage} under its App Engine name. Memorystore for Memcached serves that cache today. */
 export class GAEMemcachedStorage extends MemcachedStorage {}
 
-/** Reads keys and certificates once, so that those which cannot be read stop the start. */
-function securedBy(options: TlsOptions): TlsOptions {
+/** Loads keys and certificates once, so that an invalid one stops the start of the application. */
+function loadTlsOptions(options: TlsOptions): TlsOptions {
   try {
     return { secureContext: createSecureContext(options), ...options };
   } catch (cause) {

@@ -1,6 +1,6 @@
 /**
- * Places keys by the highest random weight: whoever has the same names, in whatever order, places a key alike; and a name
- * that is added or taken away moves no keys but those it gets or had.
+ * Places keys by the highest random weight. Processes with the same names, in any order, place a
+ * key alike. Adding or removing a name moves only the keys of that name.
  */
 export class Rendezvous<T> {
   readonly #places: readonly { readonly item: T; readonly seed: number }[];
@@ -10,7 +10,7 @@ export class Rendezvous<T> {
     this.#places = items.map((item) => ({ item, seed: hash(nameOf(item)) }));
   }
 
-  /** Where a key belongs. */
+  /** Returns the item that a key belongs to. */
   place(key: string): T {
     const keyHash = hash(key);
     const weight = (seed: number): number => mix(keyHash ^ seed);
@@ -18,7 +18,7 @@ export class Rendezvous<T> {
   }
 }
 
-/** FNV-1a. */
+/** Computes the FNV-1a hash. */
 function hash(text: string): number {
   let value = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) {
@@ -27,7 +27,7 @@ function hash(text: string): number {
   return value;
 }
 
-/** The finish of MurmurHash3: each bit of the value changes half of the result's. */
+/** Applies the finalizer of MurmurHash3: each bit of the value changes half of the bits of the result. */
 function mix(value: number): number {
   let mixed = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);

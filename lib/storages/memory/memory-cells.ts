@@ -1,167 +1,200 @@
 import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
-import type { Cells } from '../apply-batch.js';
+import type { Cells, ReadableCells } from '../apply-batch.js';
 import type { Limit } from '../../core/limit.js';
-import { MemoryTable, overflowCell } from './memory-table.js';
-
-/** How many cells a newcomer to a full storage may examine to find one that has expired. */
-const CHECKS_PER_NEWCOMER = 16;
-/** How many cells one sweep examines: about a millisecond of work. */
-const CHECKS_PER_SWEEP = 10_000;
-const SWEEP_INTERVAL_MS = 1000;
-
-const END_OF_ROUND = Symbol('end of round');
-type Examination = Generator<typeof END_OF_ROUND | undefined, never>;
-
-type Tables<State extends object> = Map<string, MemoryTable<State>>;
+import { MemoryRoom } from './memory-room.js';
+import type { MemoryTable } from './memory-table.js';
+import { MemoryTables } from './memory-tables.js';
 
 /**
- * The cells of a memory storage: a table per limit, flat by identity, with a hard cap on the whole.
+ * The cells of a memory storage: one table per limit, keyed by identity, with a hard cap on the
+ * total.
  *
- * Expired cells are dropped by a sweep, a little at a time. When the cap is reached they make room at once; if none is
- * found, newcomers share the overflow cells of their limit. No cell that still counts is ever dropped to make room, so a
- * flood of new identities resets nobody.
+ * A sweep drops expired cells, a few at a time. When the cap is reached, a new identity replaces an
+ * expired cell. If it finds none, it shares an overflow cell of its limit, and leaves it with a copy
+ * of its state as soon as there is room. A cell that still counts is never dropped, so a flood of
+ * new identities resets no count.
  */
 export class MemoryCells implements Cells {
-  /** Cells held, those of the overflow not included. */
-  #size = 0;
-  readonly #states: Tables<object> = new Map();
-  readonly #blocks: Tables<BlockState> = new Map();
-  #examination: Examination = this.#examine();
-  #sweeper: NodeJS.Timeout | undefined;
+  readonly #states = new MemoryTables<object>((state, limit) =>
+    strategies[limit.strategy].expiresAt(state, limit),
+  );
+  readonly #blocks = new MemoryTables<BlockState>(
+    (state, limit) => block.expiresAt(state, limit),
+    (state, limit) => Math.max(state.until, block.reservedUntil(state, limit)),
+  );
+  readonly #room: MemoryRoom;
 
-  constructor(
-    private readonly maxKeys: number,
-    private readonly now: () => number,
-  ) {}
+  /** The same cells, read-only: reading moves no identity out of its overflow cell. */
+  readonly reader: ReadableCells = {
+    get: (identity, limit) => {
+      const table = this.#states.find(limit);
+      return table?.cells.get(identity) ?? table?.getShared(identity, this.#room.now);
+    },
+    getBlock: (identity, limit) => this.getBlock(identity, limit),
+  };
+
+  constructor(maxKeys: number, clock: () => number) {
+    this.#room = new MemoryRoom(maxKeys, clock, [this.#states, this.#blocks]);
+  }
+
+  /** Returns these cells for a batch at a time, in epoch ms: what has expired by then is dropped, and nothing else. */
+  at(now: number): this {
+    this.#room.now = now;
+    return this;
+  }
 
   get(identity: string, limit: Limit): object | undefined {
-    return this.#states.get(limit.id)?.admit(limit).get(identity);
+    const table = this.#states.find(limit);
+    if (table === undefined) return undefined;
+    const own = table.cells.get(identity);
+    if (own !== undefined || table.overflow.size === 0) return own;
+    const shared = table.getShared(identity, this.#room.now);
+    return shared === undefined || !this.#room.hasSomeForSharer()
+      ? shared
+      : this.#leaveOverflow(table, identity, limit, shared);
   }
 
   set(identity: string, limit: Limit, state: object | undefined): void {
-    if (state === undefined) this.#delete(this.#states, identity, limit);
-    else this.#put(tableOf(this.#states, limit, strategies[limit.strategy].expiresAt), identity, state);
+    if (state === undefined) {
+      const table = this.#states.find(limit);
+      if (table !== undefined && !this.#delete(table, identity)) table.deleteShared(identity);
+      return;
+    }
+    const table = this.#states.open(limit);
+    if (table.cells.has(identity)) table.cells.set(identity, state);
+    else if (table.getShared(identity, this.#room.now) !== undefined)
+      this.#addToShared(table, identity, limit, state);
+    else if (this.#room.hasSome()) this.#add(table, identity, state);
+    else table.setShared(identity, state);
   }
 
   getBlock(identity: string, limit: Limit): BlockState | undefined {
-    return this.#blocks.get(limit.id)?.get(identity);
+    const table = this.#blocks.find(limit);
+    if (table === undefined) return undefined;
+    const own = table.cells.get(identity);
+    if (table.overflow.size === 0 || (own !== undefined && own.until > this.#room.now)) return own;
+    return this.#getSharedBlock(identity, limit) ?? own;
   }
 
-  setBlock(identity: string, limit: Limit, state: BlockState | undefined): void {
-    if (state === undefined) this.#delete(this.#blocks, identity, limit);
-    else this.#put(tableOf(this.#blocks, limit, expiryOfBlock), identity, state);
+  /**
+   * Sets a block. While an identity shares a cell, its block is shared, too, and ends with the window. While its own cell
+   * counts hits of others, its reservations are kept, but it is not blocked, since the refusal may be due to the others. An
+   * identity with a cell of its own gets one for its block even if there is no room.
+   */
+  setBlock(identity: string, limit: Limit, given: BlockState | undefined): void {
+    const { now } = this.#room;
+    const states = this.#states.find(limit);
+    const isKnown = states?.cells.has(identity) === true;
+    if (given === undefined) {
+      this.#deleteBlock(identity, limit, isKnown);
+      return;
+    }
+    const table = this.#blocks.open(limit);
+    const own = table.cells.get(identity);
+    const state = states?.isMixed(identity, now) === true ? withoutBlock(given, own) : given;
+    if (own === state || state === undefined) return;
+    const shared = isKnown ? undefined : states?.getShared(identity, now);
+    if (own !== undefined && (shared === undefined || own.until > now)) table.cells.set(identity, state);
+    else if (isKnown || (shared === undefined && this.#room.hasSome())) this.#add(table, identity, state);
+    else {
+      const end = shared === undefined ? Infinity : (states?.expiresAt(shared) ?? Infinity);
+      table.setShared(identity, { ...state, until: Math.min(state.until, now + limit.period, end) });
+    }
+  }
+
+  /** Prepares a block by hand: the identity leaves its overflow cell, if there is room, and its own blocks are not withheld. */
+  separate(identity: string, limit: Limit): void {
+    this.get(identity, limit);
+    this.#states.find(limit)?.mixedUntil.delete(identity);
   }
 
   /** Forgets a cell and its block. */
   remove(identity: string, limit: Limit): void {
-    this.#delete(this.#states, identity, limit);
-    this.#delete(this.#blocks, identity, limit);
+    this.#forget(this.#states, identity, limit);
+    this.#forget(this.#blocks, identity, limit);
   }
 
-  /** Forgets everything; returns how many cells that were. */
-  clear(): number {
-    let removed = 0;
+  /** Returns the number of identities held. Of those that share an overflow cell, it knows one. */
+  countIdentities(): number {
+    const identities = new Set<string | number>();
     for (const tables of [this.#states, this.#blocks]) {
-      for (const table of tables.values()) removed += table.cells.size + table.overflow.size;
-      tables.clear();
+      for (const table of tables.values()) {
+        for (const identity of table.cells.keys()) identities.add(identity);
+        for (const cell of table.overflow.keys()) identities.add(cell);
+      }
     }
-    this.#size = 0;
-    this.#examination = this.#examine(); // what it has not looked at yet is gone
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
-    return removed;
+    return identities.size;
   }
 
-  #put<State extends object>(table: MemoryTable<State>, identity: string, state: State): void {
-    if (table.cells.has(identity)) {
-      table.cells.set(identity, state);
-    } else if (!this.#staysInOverflow(table, identity) && (this.#size < this.maxKeys || this.#makeRoom())) {
-      table.cells.set(identity, state);
-      this.#size++;
-      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_INTERVAL_MS).unref();
-    } else {
-      table.overflow.set(overflowCell(identity), state);
-    }
+  /** Removes everything. */
+  clear(): void {
+    this.#states.clear();
+    this.#blocks.clear();
+    this.#room.clear();
   }
 
-  /** An identity that shares an overflow cell does so until that cell has expired, or it would get a fresh start. */
-  #staysInOverflow<State extends object>(table: MemoryTable<State>, identity: string): boolean {
-    if (table.overflow.size === 0) return false;
-    const cell = overflowCell(identity);
-    const shared = table.overflow.get(cell);
-    if (shared === undefined) return false;
-    if (!table.isExpired(shared, this.now())) return true;
-    table.overflow.delete(cell);
-    return false;
+  /**
+   * Gives an identity a cell of its own with a copy of the state that it shares, so that it does not start over; returns the
+   * copy. A shared block stays behind: it may be due to others, and the count refuses what is too much.
+   */
+  #leaveOverflow(table: MemoryTable<object>, identity: string, limit: Limit, shared: object): object {
+    const state = structuredClone(shared); // decoding would make doubles of counts, in all states from then on
+    this.#add(table, identity, state);
+    if (limit.block.length > 0)
+      table.mixedUntil.set(identity, Math.max(table.expiresAt(state), this.#room.now + limit.period));
+    return state;
   }
 
-  #delete<State extends object>(tables: Tables<State>, identity: string, limit: Limit): void {
-    const table = tables.get(limit.id);
+  /**
+   * Stores a state in an overflow cell that has one: either the one that it was made of, as its windows moved on, or one that
+   * an identity before it in the batch has brought, to which its hit is added.
+   */
+  #addToShared(table: MemoryTable<object>, identity: string, limit: Limit, state: object): void {
+    const shared = table.getShared(identity, this.#room.now);
+    const { commit, remaining } = strategies[limit.strategy];
+    const cost = limit.burst - remaining(state, limit, this.#room.now);
+    if (commit(shared, limit, cost, this.#room.now) !== shared) table.setShared(identity, state);
+  }
+
+  #add<State extends object>(table: MemoryTable<State>, identity: string, state: State): void {
+    table.cells.set(identity, state);
+    this.#room.take();
+  }
+
+  /** Returns the block in the overflow cell of an identity that has no cell of its own. */
+  #getSharedBlock(identity: string, limit: Limit): BlockState | undefined {
+    const shared = this.#blocks.find(limit)?.getShared(identity, this.#room.now);
+    return shared === undefined || this.#states.find(limit)?.cells.has(identity) === true
+      ? undefined
+      : shared;
+  }
+
+  /** Deletes the block of an identity; also the one in its overflow cell, unless the identity has left that. */
+  #deleteBlock(identity: string, limit: Limit, isKnown: boolean): void {
+    const table = this.#blocks.find(limit);
     if (table === undefined) return;
-    if (table.cells.delete(identity)) this.#size--;
-    else if (table.overflow.size > 0) table.overflow.delete(overflowCell(identity));
+    this.#delete(table, identity);
+    if (!isKnown) table.deleteShared(identity);
   }
 
-  #makeRoom(): boolean {
-    for (let looks = 0; looks < CHECKS_PER_NEWCOMER && this.#size >= this.maxKeys; looks++)
-      this.#examination.next();
-    return this.#size < this.maxKeys;
+  #forget<State extends object>(tables: MemoryTables<State>, identity: string, limit: Limit): void {
+    const table = tables.find(limit);
+    if (table === undefined) return;
+    this.#delete(table, identity);
+    table.deleteShared(identity);
   }
 
-  #sweep(): void {
-    for (let looks = 0; looks < CHECKS_PER_SWEEP; looks++) {
-      if (this.#examination.next().value === END_OF_ROUND) break;
-    }
-    dropEmpty(this.#states);
-    dropEmpty(this.#blocks);
-    if (this.#states.size > 0 || this.#blocks.size > 0) return;
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
-  }
-
-  /** Goes round all cells without end, drops the expired ones, and pauses after each look. */
-  *#examine(): Examination {
-    for (;;) {
-      yield* this.#examineTables(this.#states);
-      yield* this.#examineTables(this.#blocks);
-      yield END_OF_ROUND;
-    }
-  }
-
-  *#examineTables<State extends object>(tables: Tables<State>): Generator<undefined> {
-    for (const table of tables.values()) {
-      for (const [cell, state] of table.overflow) {
-        if (table.isExpired(state, this.now())) table.overflow.delete(cell);
-        yield;
-      }
-      for (const [identity, state] of table.cells) {
-        if (table.isExpired(state, this.now()) && table.cells.delete(identity)) this.#size--;
-        yield;
-      }
-    }
+  #delete<State extends object>(table: MemoryTable<State>, identity: string): boolean {
+    const isDeleted = table.delete(identity);
+    if (isDeleted) this.#room.giveBack();
+    return isDeleted;
   }
 }
 
-/** Not while a newcomer waits for room: its table is still empty then. */
-function dropEmpty<State extends object>(tables: Tables<State>): void {
-  for (const [id, table] of tables) {
-    if (table.isEmpty) tables.delete(id);
-  }
-}
-
-function tableOf<State extends object>(
-  tables: Tables<State>,
-  limit: Limit,
-  expiry: (state: State, limit: Limit) => number,
-): MemoryTable<State> {
-  const known = tables.get(limit.id)?.admit(limit);
-  if (known !== undefined) return known;
-  const table = new MemoryTable(limit, expiry);
-  tables.set(limit.id, table);
-  return table;
-}
-
-function expiryOfBlock(state: BlockState, limit: Limit): number {
-  return block.expiresAt(state, limit);
+/** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
+function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
+  if (own === undefined && state.pending + state.before === 0) return undefined;
+  const { until, level, amount } = own ?? { ...state, until: 0, level: 0 };
+  return { ...state, until, level, amount };
 }

@@ -9,16 +9,18 @@ import { MemoryCells } from './memory-cells.js';
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends StorageOptions {
   /**
-   * Most cells (identities × limits) held at a time; about 100 bytes each, beside the identity itself. Once that many are
-   * in use, newcomers share 4,096 cells per limit, so that nobody who is being limited is forgotten. Default: 500,000.
+   * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
+   * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count is
+   * dropped. A block of an identity with a cell of its own is stored beyond the maximum too.
+   * Default: 500,000.
    */
   maxKeys?: number | undefined;
 }
 
-/** Marks storages that count in this process, of whichever copy of this package. */
+/** Marks storages that count in this process, from any copy of this package. */
 const IN_PROCESS = Symbol.for('nestjs-limits:in-process');
 
-/** Whether a storage counts in this process, so that it neither fails nor keeps anybody waiting. */
+/** Returns true for a storage that counts in this process, and so neither fails nor blocks. */
 export function countsInProcess(storage: Storage): boolean {
   return IN_PROCESS in storage;
 }
@@ -26,7 +28,7 @@ export function countsInProcess(storage: Storage): boolean {
 const DEFAULT_MAX_KEYS = 500_000;
 
 /**
- * Counts in this process. Every strategy; answers synchronously.
+ * Counts in this process, by every strategy. All methods return synchronously.
  *
  * @throws ConfigurationError when an option is unknown or out of range
  * @example
@@ -60,19 +62,25 @@ export class MemoryStorage extends Storage {
   readonly [IN_PROCESS] = true;
 
   override consume(batch: readonly Hit[]): BatchResult {
-    return consumeBatch(this.#open(), batch, this.clock.now());
+    const now = this.clock.now();
+    return consumeBatch(this.#open().at(now), batch, now);
   }
 
   override peek(batch: readonly Hit[]): BatchResult {
-    return peekBatch(this.#open(), batch, this.clock.now());
+    const now = this.clock.now();
+    return peekBatch(this.#open().at(now).reader, batch, now);
   }
 
   override settle(settlements: readonly Settlement[]): BatchResult {
-    return settleBatch(this.#open(), settlements, this.clock.now());
+    const now = this.clock.now();
+    return settleBatch(this.#open().at(now), settlements, now);
   }
 
   override block(blocks: readonly Block[]): void {
-    blockBatch(this.#open(), blocks, this.clock.now());
+    const now = this.clock.now();
+    const cells = this.#open().at(now);
+    for (const { identity, limit } of blocks) cells.separate(identity, limit);
+    blockBatch(cells, blocks, now);
   }
 
   override remove(cells: readonly Cell[]): void {
@@ -84,7 +92,10 @@ export class MemoryStorage extends Storage {
   }
 
   override reset(): number {
-    return this.#open().clear();
+    const cells = this.#open();
+    const identities = cells.countIdentities();
+    cells.clear();
+    return identities;
   }
 
   override close(): void {

@@ -1,7 +1,7 @@
 import type { Binary, Collection, MongoClient } from 'mongodb';
 import { messageOf } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
-import { InFlightCalls } from '../../common/give-up.js';
+import { InFlightCalls } from '../../common/cancellation.js';
 import { withTimeout } from '../../common/time.js';
 
 /** The record of an identity. */
@@ -9,30 +9,33 @@ export interface IdentityDocument {
   readonly _id: string;
   /** All limits of the identity. */
   readonly text: string;
-  /** Random, and another one with each write. */
+  /** Random, and changed by each write. */
   readonly version: Binary;
 }
 
-/** How often the index is seen to, in ms: whoever drops the collection drops it too, and nothing would be deleted any more. */
+/**
+ * Interval in ms at which the index is created again. Dropping the collection drops it, and
+ * documents would never expire.
+ */
 const INDEX_INTERVAL_MS = 60_000;
 
-/** A client, and what there is to do until it can be used. */
+/** A client, its collection, and the state of its connection. */
 interface Connection {
   readonly client: MongoClient;
   readonly collection: Collection<IdentityDocument>;
   connected: boolean;
-  /** While it is under way. */
+  /** The attempt to connect, while it is in flight. */
   ready: Promise<void> | undefined;
 }
 
 export interface LimitsCollectionOptions {
   readonly database: string;
   readonly collection: string;
-  /** Ms that a call may take, and a write to reach the majority. */
+  /** Timeout in ms of a call, and of the majority's acknowledgement of a write. */
   readonly timeout: number;
 }
 
-/** The documents of all identities, and the index by which the server deletes those that have expired. */
+/** The collection of all identities' documents, with the TTL index that makes the server delete expired ones. */
 export class LimitsCollection {
   #connection: Connection;
   readonly #open: (() => MongoClient) | undefined;
@@ -41,8 +44,8 @@ export class LimitsCollection {
   #closed = false;
 
   /**
-   * @param source a client of somebody else's, or what opens one
-   * @throws ConfigurationError when the driver knows that a name is impossible; others the server refuses
+   * @param source a given client, or a function that opens one
+   * @throws ConfigurationError when the driver rejects a name; the server may reject others later
    */
   constructor(
     source: MongoClient | (() => MongoClient),
@@ -56,20 +59,20 @@ export class LimitsCollection {
     }
   }
 
-  /** Calls the server within the timeout, unless its client is given up meanwhile. */
+  /** Calls the server within the timeout. Rejects early if the client is replaced. */
   use<T>(call: (collection: Collection<IdentityDocument>) => Promise<T>): Promise<T> {
-    return withTimeout(this.options.timeout, async (late) => {
+    return withTimeout(this.options.timeout, async (signal) => {
       const collection = await this.ready();
-      late.throwIfAborted();
+      signal.throwIfAborted();
       return this.#inFlight.run(() => call(collection));
     });
   }
 
-  /** The collection, connected and with its index; rejects when it cannot be had now, and tries anew the next time. */
+  /** Returns the collection once it is connected and has its index. A later call retries after a failure. */
   async ready(): Promise<Collection<IdentityDocument>> {
     if (this.#closed) throw new Error('the client is closed');
     const connection = this.#connection;
-    if (!connection.connected || this.#needsIndex) {
+    if (!connection.connected || performance.now() - this.#indexedAt > INDEX_INTERVAL_MS) {
       connection.ready ??= this.#prepare(connection).finally(() => (connection.ready = undefined));
       await connection.ready;
     }
@@ -77,33 +80,31 @@ export class LimitsCollection {
   }
 
   /**
-   * Goes on with a new client, whose connections are new: an old one that went dead would be noticed only by whoever is given
-   * it, one after the other. What is under way fails, and keeps nobody waiting who comes later. A client that still connects
-   * stays; should it fail, the next attempt begins at once.
+   * Replaces a connected client, and so all pooled connections. Otherwise each dead connection
+   * would fail one call before it is noticed. Calls in flight reject, so that they do not delay
+   * later ones. A client that is still connecting is kept; if it fails, the next attempt begins
+   * immediately.
    */
   reconnect(): void {
     if (this.#open === undefined) return;
     const { client, connected, ready } = this.#connection;
     if (connected) {
       this.#connection = this.#connectionOf(this.#open());
-      this.#inFlight.giveUp(new Error('the connection was given up, for it did not answer'));
+      this.#inFlight.abortAll(new Error('the connection was given up, for it did not answer'));
       client.close().catch(() => undefined);
     }
     const soon = connected || ready === undefined ? this.ready() : ready.catch(() => this.ready());
     soon.catch(() => undefined);
   }
 
-  /** Closes the client, unless it is somebody else's; not while it connects, which it would go on with. */
+  /** Closes the client if this storage opened it. */
   async close(): Promise<void> {
     if (this.#open === undefined) return;
     this.#closed = true;
     const { client, ready } = this.#connection;
+    await client.close(); // ends an attempt to connect
     await ready?.catch(() => undefined);
-    await client.close();
-  }
-
-  get #needsIndex(): boolean {
-    return performance.now() - this.#indexedAt > INDEX_INTERVAL_MS;
+    await client.close(); // the attempt may have opened its first connection after the first close
   }
 
   #connectionOf(client: MongoClient): Connection {
@@ -121,11 +122,10 @@ export class LimitsCollection {
   }
 
   async #prepare(connection: Connection): Promise<void> {
-    // Only until it has succeeded: a client whose first connection failed stays useless otherwise, and one that somebody
-    // has closed would be opened again.
+    // A client whose first connection failed must connect again. A connected one must not: its
+    // owner may have closed it.
     if (!connection.connected) await connection.client.connect();
     connection.connected = true;
-    if (!this.#needsIndex) return;
     await connection.collection.createIndexes([{ key: { expireAt: 1 }, expireAfterSeconds: 0 }]);
     this.#indexedAt = performance.now();
   }

@@ -9,13 +9,14 @@ const FORM =
 const DEFAULT_PORT = 27017;
 const DEFAULT_DATABASE = 'limits';
 
-/** Long enough to reach any server; how long a hit waits for that is another matter. */
+/** Shortest timeout of a connection, in ms. Long enough to reach any server; a call may time out earlier. */
 const MIN_CONNECT_TIMEOUT_MS = 2000;
 
 /**
- * Says how to open a client, and which database to use. The driver's options win over what the URI says, and both over our own.
+ * Returns a function that opens a client, and the name of the database. Driver options override the
+ * URI, and both override the defaults of this storage.
  *
- * @param timeout ms that a call may take
+ * @param timeout timeout of a call, in ms
  * @throws ConfigurationError when the URI or an option is malformed
  */
 export function openMongo(
@@ -27,31 +28,34 @@ export function openMongo(
   assertScheme('A MongoDBStorage', scheme, SCHEMES.mongodb, FORM);
   const url = uri.replace(/^[^:]+/, scheme);
   const inUri = new Set([...query.keys()].map((name) => name.toLowerCase()));
-  const ours = Object.entries(bounds(timeout)).filter(([name]) => !inUri.has(name.toLowerCase()));
-  const options = { ...Object.fromEntries(ours), ...withoutUndefined(driverOptions) };
+  const defaults = Object.entries(defaultTimeouts(timeout)).filter(
+    ([name]) => !inUri.has(name.toLowerCase()),
+  );
+  const options = { ...Object.fromEntries(defaults), ...withoutUndefined(driverOptions) };
   const open = (): MongoClient => new MongoClient(url, options);
   try {
-    open(); // nothing of it connects before it is told to
+    open(); // validates the options: a client does not connect by itself
     return { open, database: path.slice(1) || DEFAULT_DATABASE };
   } catch (error) {
     throw new ConfigurationError(
       isReadable(url)
         ? `The options of a MongoDBStorage cannot be used: ${messageOf(error)}`
-        : `The URI of a MongoDBStorage cannot be read. It should look like ${FORM}.`, // the driver's words may repeat it
+        : `The URI of a MongoDBStorage cannot be read. It should look like ${FORM}.`, // the driver's message may contain the URI
     );
   }
 }
 
 /**
- * Nothing in the driver may wait longer than a call, or it would be sent when nobody waits for it any more. Where the driver
- * knows what is wrong, it gives up first, and says so.
+ * Returns the driver's timeouts. No command may be sent after its call has timed out, so they do
+ * not exceed the timeout of a call. Server selection and the wait queue time out first, since the
+ * driver's errors name the cause.
  */
-function bounds(timeout: number): MongoClientOptions {
-  const sooner = Math.ceil(timeout * 0.9);
+function defaultTimeouts(timeout: number): MongoClientOptions {
+  const driverTimeout = Math.ceil(timeout * 0.9);
   return {
-    serverSelectionTimeoutMS: sooner,
-    waitQueueTimeoutMS: sooner,
-    socketTimeoutMS: timeout, // none by default: a server that has stopped would keep its connections for good
+    serverSelectionTimeoutMS: driverTimeout,
+    waitQueueTimeoutMS: driverTimeout,
+    socketTimeoutMS: timeout, // infinite by default: connections to a stopped server would stay open
     connectTimeoutMS: Math.max(timeout, MIN_CONNECT_TIMEOUT_MS),
   };
 }

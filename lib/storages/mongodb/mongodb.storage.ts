@@ -2,33 +2,48 @@ import { UUID, type Binary, type Document, type MongoClient, type MongoClientOpt
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { openMongo } from './mongodb-client.js';
 
-/** Options of {@link MongoDBStorage}; those not named here go to the driver, and are not for a given client. */
+/** Options of {@link MongoDBStorage}. Other options go to the driver, and are refused with a given client. */
 export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOptions {
-  /** Default: the one that the URI names, else `'limits'`; that of a given client. */
+  /** Name of the database. Default: that of the URI or the given client, else `'limits'`. */
   database?: string | undefined;
-  /** Default: `'rate_limits'`. */
+  /** Name of the collection. Default: `'rate_limits'`. */
   collection?: string | undefined;
 }
 
 const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
 
-/** How many documents one step of `reset` deletes. */
+/** Documents that one step of `reset` deletes. */
 const DOCUMENTS_PER_STEP = 1000;
 
-/** The server deletes expired documents once a minute, so that an `expireAt` is moved by no less. */
+/** Shortest slack of `expireAt`, in ms. The server deletes expired documents only once a minute. */
 const MIN_SLACK_MS = 60_000;
 
 const DUPLICATE_KEY = 11_000;
 
+const REMEDIES: Remedies = [
+  [
+    /not (the )?primary|not master/i,
+    'The server is not the primary of its replica set: name all members, without directConnection.',
+  ],
+  [
+    /not authorized|requires authentication/i,
+    'Grant the user the role readWrite on the database of the limits.',
+  ],
+  [/authentication failed/i, 'Check user and password, and authSource.'],
+];
+
 /**
- * Counts on MongoDB, 5.0 or later, by its clock: one document per identity, which holds all of its limits and is replaced if nobody
- * was faster. The server itself deletes what has expired, by an index on `expireAt` that the storage creates.
+ * Counts on MongoDB, 5.0 or later, by its clock. One document per identity holds all of its limits,
+ * and is replaced by compare-and-set. The server deletes expired documents by a TTL index on
+ * `expireAt` that the storage creates.
  *
- * Reads and writes go to the primary and are those of the majority, so that no failover takes anything back.
+ * Reads and writes go to the primary, with majority concern, so that a failover loses no
+ * acknowledged hit.
  *
  * @example
  * ```ts
@@ -42,12 +57,14 @@ const DUPLICATE_KEY = 11_000;
  */
 export class MongoDBStorage extends CasStorage<Binary> {
   readonly #collection: LimitsCollection;
-  /** The server gives up what takes too long, too. */
-  readonly #bounded = { maxTimeMS: this.timeout };
+  /** Makes the server abort a command at the timeout too. */
+  readonly #timeLimit = { maxTimeMS: this.timeout };
 
   /**
-   * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which stays open when the storage closes
-   * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in a message
+   * @param connection a URI (`mongodb://`, `mongodb+srv://`), or a client of the driver, which
+   *   stays open when the storage closes
+   * @throws ConfigurationError when the URI or an option is malformed; credentials never appear in
+   *   a message
    */
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
     const { keyPrefix, clock, timeout, database, collection = 'rate_limits', ...driverOptions } = options;
@@ -63,14 +80,20 @@ export class MongoDBStorage extends CasStorage<Binary> {
       collection,
       timeout: this.timeout,
     });
-    this.#collection.ready().catch(() => undefined); // the first call will say what is wrong
+    this.#collection.ready().catch(() => undefined); // the first call reports the error
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return hasNoPrimary(cause)
+      ? 'The replica set has no primary: see rs.status().'
+      : findRemedy(REMEDIES, cause);
   }
 
   override reconnect(): void {
     if (!this.closed) this.#collection.reconnect();
   }
 
-  /** A facet answers even where there is no document, or no collection: with the time. */
+  /** Reads the time even if there is no document or no collection: a facet always returns one result. */
   protected override async read(key: string): Promise<StoredText<Binary>> {
     const pipeline = [
       { $match: { _id: key } },
@@ -79,7 +102,7 @@ export class MongoDBStorage extends CasStorage<Binary> {
     ];
     const [reading] = await this.#collection.use((collection) =>
       collection
-        .aggregate<{ found: Partial<IdentityDocument>[]; now: Date }>(pipeline, this.#bounded)
+        .aggregate<{ found: Partial<IdentityDocument>[]; now: Date }>(pipeline, this.#timeLimit)
         .toArray(),
     );
     if (reading === undefined) throw new Error('the server answered nothing');
@@ -97,54 +120,58 @@ export class MongoDBStorage extends CasStorage<Binary> {
     const fields = { text: { $literal: text }, version: new UUID().toBinary(), expireAt: expiryIn(ttl) };
     try {
       const { matchedCount, upsertedCount } = await this.#collection.use((collection) =>
-        collection.updateOne(filter, [{ $set: fields }], { ...this.#bounded, upsert: isNew }),
+        collection.updateOne(filter, [{ $set: fields }], { ...this.#timeLimit, upsert: isNew }),
       );
       return matchedCount + upsertedCount === 1;
     } catch (error) {
-      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // somebody else has created it
+      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process created it first
       throw error;
     }
   }
 
-  /** A primary takes updates. This one finds no document, and so leaves none. */
+  /** Sends an update, which only a primary accepts. It matches no document, and so changes none. */
   protected override async probe(): Promise<void> {
-    const nobody = { _id: identityKeys(this.keyPrefix) };
+    const noDocument = { _id: identityKeys(this.keyPrefix) };
     await this.#collection.use((collection) =>
-      collection.updateOne(nobody, { $unset: { text: '' } }, this.#bounded),
+      collection.updateOne(noDocument, { $unset: { text: '' } }, this.#timeLimit),
     );
   }
 
-  protected override async removeAll(beginning: string): Promise<number> {
+  protected override async removeAll(prefix: string): Promise<number> {
+    const pattern = `^${prefix.replace(/[^\w\u0080-\uffff]/g, '\\$&')}`;
+    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
     let removed = 0;
-    for (let keys = await this.#keysAfter('', beginning); keys.length > 0;) {
-      const some = { _id: { $in: keys } };
-      const deletion = this.#collection.use((collection) => collection.deleteMany(some, this.#bounded));
+    for (let last = ''; ;) {
+      const filter = { _id: { $regex: pattern, $gt: last } };
+      const found = await this.#collection.use((collection) =>
+        collection.find(filter, { ...options, ...this.#timeLimit }).toArray(),
+      );
+      const keys = found.map(({ _id }) => _id);
+      if (keys.length === 0) return removed;
+      const step = { _id: { $in: keys } };
+      const deletion = this.#collection.use((collection) => collection.deleteMany(step, this.#timeLimit));
       removed += (await deletion).deletedCount;
-      keys = await this.#keysAfter(keys.at(-1) ?? '', beginning);
+      last = keys.at(-1) ?? '';
     }
-    return removed;
   }
 
   protected override async release(): Promise<void> {
     await withTimeout(this.timeout, () => this.#collection.close()).catch(() => undefined);
   }
-
-  /** The first of the keys that begin so after a given one. */
-  async #keysAfter(key: string, beginning: string): Promise<string[]> {
-    const prefix = beginning.replace(/[^\w\u0080-\uffff]/g, '\\$&');
-    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
-    const documents = await this.#collection.use((collection) =>
-      collection
-        .find({ _id: { $regex: `^${prefix}`, $gt: key } }, { ...options, ...this.#bounded })
-        .toArray(),
-    );
-    return documents.map(({ _id }) => _id);
-  }
 }
 
-/** When the server may delete a document, by its clock: later than need be, so that few writes move it and touch the index. */
+/** Returns true for the driver's error if it knows the members of a replica set, but none is its primary. */
+function hasNoPrimary(cause: unknown): boolean {
+  const { reason } = (cause ?? {}) as { reason?: { type?: unknown } | null };
+  return reason?.type === 'ReplicaSetNoPrimary';
+}
+
+/**
+ * Returns the time at which the server may delete a document. Slack keeps most writes from moving
+ * it and updating the index.
+ */
 function expiryIn(ttl: number): Document {
   const slack = Math.max(MIN_SLACK_MS, Math.ceil(ttl / 4));
-  const [soonest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));
-  return { $cond: [{ $gte: ['$expireAt', soonest] }, '$expireAt', latest] };
+  const [earliest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));
+  return { $cond: [{ $gte: ['$expireAt', earliest] }, '$expireAt', latest] };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { messageOf, quote } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
-import { assertOneOf } from '../../common/options.js';
+import { oneOf } from '../../common/options.js';
 import { assertScheme, malformedUri, parseStorageUri, SCHEMES } from '../storage-uri.js';
 
 const FORM = 'postgres://user:password@host:5432/database?sslmode=verify-full';
@@ -32,7 +32,7 @@ const IGNORED = [
   'schema',
   'target_session_attrs',
 ];
-const SSL_MODES = ['disable', 'no-verify', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+const checkSslMode = oneOf(['disable', 'no-verify', 'prefer', 'require', 'verify-ca', 'verify-full']);
 
 /**
  * Takes a URI apart. The driver is given settings instead, since it drops the `ssl` option if the URI has a `sslmode`.
@@ -93,7 +93,7 @@ function sslOf(query: URLSearchParams): boolean | ConnectionOptions | undefined 
     }),
   );
   if (mode === null) return Object.keys(files).length > 0 ? files : undefined;
-  assertOneOf('The sslmode in the URI of a PostgreSQLStorage', mode, SSL_MODES);
+  checkSslMode('The sslmode in the URI of a PostgreSQLStorage', mode);
   switch (mode) {
     case 'disable':
       return false;
@@ -101,9 +101,7 @@ function sslOf(query: URLSearchParams): boolean | ConnectionOptions | undefined 
       return { ...files, rejectUnauthorized: false };
     case 'verify-ca':
       return { ...files, checkServerIdentity: () => undefined };
-    case 'prefer':
-    case 'require':
-    case 'verify-full':
+    default: // prefer, require and verify-full
       return files;
   }
 }

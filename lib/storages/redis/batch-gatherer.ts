@@ -8,27 +8,35 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Calls the server once for several batches of one plan; answers with a result per batch, in order. */
+/**
+ * Calls the server once for several batches of one plan. Returns one result per batch, in order.
+ */
 export type GatheredCall = (
   plan: BatchPlan,
   step: BatchStep,
   batches: readonly PlannedBatch[],
 ) => Promise<readonly (BatchResult | Error)[]>;
 
-/** Most batches in one call: enough to make the call's own cost small, few enough not to keep the server from others. */
+/**
+ * Maximum batches in one call: enough to amortize the cost of a call, few enough not to block the
+ * server.
+ */
 const MAX_GATHERED = 64;
 
-/** Gathers the batches of one turn of the event loop into one call per plan (and per slot, where they must share one). */
+/**
+ * Gathers the batches of one turn of the event loop into one call per plan, and per slot if a call
+ * must not span slots.
+ */
 export class BatchGatherer {
   #queues = new Map<string, { plan: BatchPlan; step: BatchStep; waiting: Waiting[] }>();
   #scheduled = false;
 
   constructor(private readonly call: GatheredCall) {}
 
-  /** @param together batches with different texts here never share a call */
-  add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, together: string): Promise<BatchResult> {
+  /** @param group batches of different groups never share a call */
+  add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, group: string): Promise<BatchResult> {
     return new Promise((resolve, reject) => {
-      const name = `${plan.id} ${step} ${together}`;
+      const name = `${plan.id} ${step} ${group}`;
       let queue = this.#queues.get(name);
       if (queue === undefined) {
         queue = { plan, step, waiting: [] };

@@ -6,21 +6,23 @@ import { composeScript, type BatchScript, type BatchStep } from './batch-script.
 /** One batch in a gathered call. */
 export type PlannedBatch = readonly (Hit | Settlement)[];
 
-/** Everything about batches of the same limits that does not change from batch to batch: scripts and limits. */
+/** The scripts and arguments that batches of the same limits have in common. */
 export class BatchPlan {
   static #count = 0;
 
-  /** Tells this plan from the others of this process. */
+  /** Unique in this process. */
   readonly id = BatchPlan.#count++;
   readonly #scripts = new Map<BatchStep, BatchScript>();
   readonly #strategies: ReadonlySet<StrategyName>;
   readonly #blocks: boolean;
-  /** The limits as a script reads them: JSON. */
+  /** The limits as JSON, as a script reads them. */
   readonly #limits: string;
-  /** Of each limit, whether it is the first of its identity. */
+  /** True for each limit that is the first of its identity. */
   readonly #isFirst: readonly boolean[];
 
-  /** @param identities which of the batch's identities each limit counts, from 0 in order of appearance */
+  /**
+   * @param identities index of each limit's identity in the batch, from 0 in order of appearance
+   */
   constructor(limits: readonly Limit[], identities: readonly number[]) {
     this.#strategies = new Set(limits.map(({ strategy }) => strategy));
     this.#blocks = limits.some(({ block }) => block.length > 0);
@@ -38,7 +40,7 @@ export class BatchPlan {
   }
 
   /**
-   * The arguments of a call, the number of keys first.
+   * Returns the arguments of a call, beginning with the number of keys.
    *
    * @param now epoch ms, or '' for the server's clock
    */
@@ -55,7 +57,7 @@ export class BatchPlan {
     return args;
   }
 
-  /** Reads what a reply says of each batch. */
+  /** Parses a reply into one result per batch. */
   results(step: BatchStep, batches: readonly PlannedBatch[], reply: string): (BatchResult | Error)[] {
     const [now, ...lines] = reply.split('\n');
     return batches.map((batch, index) => {
@@ -74,7 +76,10 @@ export class BatchPlan {
   }
 }
 
-/** The plans of all batches so far, by their limits; those of limits that nobody holds any more are forgotten. */
+/**
+ * Caches the plans of all batches by their limits. The plan of garbage-collected limits is
+ * collected too.
+ */
 export class BatchPlans {
   readonly #root = new PlanNode();
 
@@ -96,7 +101,7 @@ export class BatchPlans {
   }
 }
 
-/** A limit in a batch, after those before it. */
+/** A node of the tree of plans: a limit of a batch, below the limits before it. */
 class PlanNode {
   plan: BatchPlan | undefined;
   readonly #next: WeakMap<Limit, PlanNode>[] = [];
@@ -112,12 +117,12 @@ class PlanNode {
   }
 }
 
-/** The key of a moving window's log, in the same slot as the hash of its identity. */
+/** Returns the key of a moving window's log, in the same slot as the hash of its identity. */
 export function logKey(key: string, limit: Limit): string {
   return `${key}:${limit.digest}`;
 }
 
-/** A limit in the JSON of a script's arguments; what is not there is false in Lua. */
+/** Returns a limit for the JSON argument of a script. A missing property is falsy in Lua. */
 function argumentOf(
   { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
   identity: number,

@@ -19,20 +19,22 @@ const stepChunks: Readonly<Record<BatchStep, readonly string[]>> = {
 
 /** A script for all batches of one set of strategies. */
 export interface BatchScript {
-  /** Short and the same for the same script. */
+  /** Name of the command, derived from the script. */
   readonly name: string;
   readonly lua: string;
 }
 
 /**
- * Composes the script that takes one step on batches: whole chunks of Lua, one after the other, and only those that the limits
- * need. So the number of scripts does not grow with the number of rules; servers keep 500 at most.
+ * Composes the script for one step on batches. It concatenates the chunks of Lua that the limits
+ * need, so the number of scripts does not grow with the number of rules. Servers cache at most 500
+ * scripts.
  *
- * `cells.lua.ts` says which KEYS and ARGV a script is given and what it replies. A hash holds a field per limit by the digest
- * of its id, and with `!` its block; every text begins with the epoch ms at which it expires. Expired fields are dropped
- * whenever the key's time to live is prolonged, which is done with some slack, not at every hit.
+ * `cells.lua.ts` documents KEYS, ARGV and the reply. A hash has one field per limit, named by the
+ * digest of its id, and one with `!` for its block. Every text begins with the epoch ms at which it
+ * expires. Expired fields are dropped when the key's time to live is extended, which has some slack
+ * and so does not happen at every hit.
  *
- * @param blocks whether any of the limits can be blocked
+ * @param blocks true if any of the limits has blocks
  */
 export function composeScript(
   used: ReadonlySet<StrategyName>,

@@ -1,5 +1,6 @@
 /**
- * Storages on Redis and Valkey: one server, a cluster, or one that sentinels name. Needs the package `ioredis`.
+ * Storages on Redis and Valkey: one server, a cluster, or one that sentinels name. Needs the
+ * package `ioredis`.
  *
  * @packageDocumentation
  */

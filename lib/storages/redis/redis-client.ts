@@ -1,29 +1,31 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from '../../common/errors.js';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
+import { clusterConnector, DISCONNECT_TIMEOUT_MS, SentinelPrimaryConnector } from './redis-connectors.js';
 import { parseClusterUri, parseRedisUri, parseSentinelUri } from './redis-uri.js';
 
-/** A client that the storages can use: of a server, or of a cluster. */
+/** A client of one server or of a cluster. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * What every connection of ours is opened with: no command is ever sent twice, since the first time may have counted; none
- * waits in a queue for a connection to come back; none waits for an answer without end; and a server that has become a
- * replica is left for the new primary.
+ * Options of every connection that a storage opens. No command is sent twice, since the first one
+ * may have counted. No command waits in a queue for a reconnection. The client reconnects when its
+ * server has become a replica.
  */
 const SAFE_OPTIONS = {
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  disconnectTimeout: 100, // a connection that went dead never says goodbye
+  disconnectTimeout: DISCONNECT_TIMEOUT_MS,
   maxLoadingRetryTime: 500,
   retryStrategy: (attempt: number): number => Math.min(50 * attempt, 250),
   reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
 } as const satisfies RedisOptions;
 
 /**
- * The same for a cluster. Redirections are followed: what a server redirects, it has not run. The queue is for the moment in
- * which a server of a cluster that is there is being connected to; the driver refuses its own checks without it.
+ * The same for a cluster. Redirections are followed, since a server does not execute a command that
+ * it redirects. The offline queue is needed while a server of a connected cluster is connecting;
+ * the driver's own checks fail without it.
  */
 const SAFE_CLUSTER_OPTIONS = {
   enableOfflineQueue: true,
@@ -32,53 +34,78 @@ const SAFE_CLUSTER_OPTIONS = {
   clusterRetryStrategy: SAFE_OPTIONS.retryStrategy,
 } as const satisfies ClusterOptions;
 
-/** Our prefix begins every key. The driver's would come before it, but not in what `reset` asks for. */
+/**
+ * Disables the driver's prefix. The driver would add it to keys, but not to the pattern that
+ * `reset` scans for.
+ */
 const NO_PREFIX = { keyPrefix: '' } as const;
 
-/** A connection that waits for its first command would keep the first call waiting for it. */
-const AT_ONCE = { lazyConnect: false } as const;
+const SENTINEL_CONNECTOR = { Connector: SentinelPrimaryConnector } as const;
 
-const NOT_LAZY = { lazyConnect: 'A storage connects at once; while no server answers, only its calls fail.' };
+/** Connects immediately. A lazy connection would delay the first call. */
+const EAGER = { lazyConnect: false } as const;
 
-/** Options of single connections, which the driver would not heed beside those of the cluster. */
+const NOT_LAZY = { lazyConnect: 'A storage connects immediately; without a server, only its calls fail.' };
+
+/** Hints for options of single connections, which the driver ignores among those of a cluster. */
 const MISPLACED = Object.fromEntries(
   ['commandTimeout', 'connectTimeout', 'password', 'tls', 'username'].map((name) => [
     name,
-    'It belongs into "redisOptions", with all that is said of connections to single servers.',
+    'It belongs in "redisOptions", with all options of connections to single servers.',
   ]),
 );
 
 /**
- * Opens a connection to one server. Options win over what the URI says.
+ * Opens a connection to one server. Options override the URI. Like every function that opens a
+ * client, it throws on invalid options.
  *
- * @param timeout ms that a command may take, and connecting
- * @throws ConfigurationError when the URI or an option is impossible, as every function that opens one
+ * @param timeout timeout in ms of a command, and of connecting
+ * @throws ConfigurationError when the URI or an option is invalid
  */
 export function openRedis(uri: string, options: Partial<RedisOptions>, timeout: number): Redis {
   refuse('A RedisStorage', options, NOT_LAZY);
   return new Redis(safe(timeout, parseRedisUri(uri), options));
 }
 
-/** Opens a connection of our own like a client's. */
+/** Opens a connection with the options of a client. */
 export function copyRedis(client: Redis, options: Partial<RedisOptions>, timeout: number): Redis {
   refuse('A RedisStorage', options, NOT_LAZY);
-  return client.duplicate({ ...safe(timeout, options), ...AT_ONCE });
+  return client.duplicate({ ...safe(timeout, connectorFor(client.options), options), ...EAGER });
 }
 
-/** Opens connections to a cluster, by some of its servers. */
+/** Opens connections to a cluster, starting from some of its servers. */
 export function openCluster(uri: string, options: ClusterOptions, timeout: number): Cluster {
   const { servers, secure, options: named } = parseClusterUri(uri);
   const tls = secure ? { tls: {} } : {};
-  const redisOptions = over<RedisOptions>(tls, named, options.redisOptions ?? {});
-  return new Cluster([...servers], safeCluster({ ...options, redisOptions }, timeout));
+  const redisOptions = merge<RedisOptions>(tls, named, options.redisOptions ?? {});
+  return closing(
+    (connector) => new Cluster([...servers], safeCluster({ ...options, redisOptions }, timeout, connector)),
+  );
 }
 
-/** Opens connections of our own like those of a client. */
+/** Opens connections to a cluster with the options of a client. */
 export function copyCluster(client: Cluster, options: ClusterOptions, timeout: number): Cluster {
-  return client.duplicate([], { ...safeCluster(options, timeout), ...AT_ONCE });
+  const { Connector } = client.options.redisOptions ?? {};
+  return closing((connector) =>
+    client.duplicate([], {
+      ...safeCluster(options, timeout, Connector === undefined ? connector : { Connector }),
+      ...EAGER,
+    }),
+  );
 }
 
-/** Opens a connection to the primary that sentinels name. */
+/** Opens a cluster client that closes all of its connections when it disconnects. */
+function closing(open: (connector: Pick<RedisOptions, 'Connector'>) => Cluster): Cluster {
+  const { Connector, destroySockets } = clusterConnector();
+  return open({ Connector }).on('disconnecting', destroySockets);
+}
+
+/** Returns the connector for a copy of a client that finds its server through sentinels. */
+function connectorFor({ sentinels, Connector }: RedisOptions): Pick<RedisOptions, 'Connector'> {
+  return sentinels && Connector === undefined ? SENTINEL_CONNECTOR : {};
+}
+
+/** Opens a connection to the primary that the sentinels report. */
 export function openSentinel(
   uri: string,
   serviceName: string | undefined,
@@ -88,35 +115,44 @@ export function openSentinel(
   refuse('A RedisSentinelStorage', options, NOT_LAZY);
   const { servers, secure, options: named } = parseSentinelUri(uri, serviceName);
   const tls = secure ? { tls: {}, sentinelTLS: options.tls ?? {} } : {};
-  // Without, the driver heeds no `tls`, and would send the password for everybody to read.
-  const heeded = secure || options.tls !== undefined ? { enableTLSForSentinelMode: true } : {};
-  return new Redis(safe(timeout, { sentinels: [...servers] }, tls, heeded, named, options));
+  // Without this option the driver ignores `tls`, and sends the password unencrypted.
+  const tlsForPrimary = secure || options.tls !== undefined ? { enableTLSForSentinelMode: true } : {};
+  return new Redis(
+    safe(timeout, { sentinels: [...servers] }, SENTINEL_CONNECTOR, tls, tlsForPrimary, named, options),
+  );
 }
 
 /**
- * Refuses what cannot be had with a client that is used as it is.
+ * Throws a `ConfigurationError` for options that have no effect on a client used with
+ * `duplicate: false`.
  *
- * @param name of the storage that is to use it
- * @param options all that the storage is given
+ * @param name name of the storage
+ * @param options all options of the storage
  */
 export function assertUsable(name: string, client: RedisClient, options: object): void {
   const where = `A ${name} on a given client with "duplicate: false"`;
   assertKnownOptions(where, withoutUndefined(options), ['clock', 'duplicate', 'keyPrefix'], {
-    timeout: 'What counts is the commandTimeout of the client.',
+    timeout: 'The commandTimeout of the client applies.',
   });
   if (!client.options.keyPrefix) return;
   throw new ConfigurationError(
-    `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", for reset() would not find its keys. ` +
-      'Leave that option out, or give a client without a keyPrefix: the storage has one of its own.',
+    `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", since reset() would not find its keys. ` +
+      'Omit that option, or pass a client without a keyPrefix: the storage has its own.',
   );
 }
 
-/** One of these comes when a connection is there, or is not; where no sentinel answers, it is only an error. */
+/**
+ * One of these events ends the first attempt to connect. If no sentinel responds, it is only
+ * `error`.
+ */
 const FIRST_EVENTS = ['ready', 'error', 'close', 'end'];
 
-/** Settles when a client has connected for the first time, or has failed to; begins that where nobody has. */
+/**
+ * Resolves when the first attempt to connect has succeeded or failed. Starts the attempt of a lazy
+ * client.
+ */
 export function firstConnection(client: RedisClient): Promise<void> {
-  // One that has ended connects only when its owner says so.
+  // A client that has ended connects only when its owner calls `connect`.
   if (client.status === 'ready' || client.status === 'end') return Promise.resolve();
   return new Promise((resolve) => {
     const settle = (): void => {
@@ -128,28 +164,31 @@ export function firstConnection(client: RedisClient): Promise<void> {
   });
 }
 
-/** Takes the command off an error, where the driver notes it with its arguments: it may be the one that logs in. */
+/**
+ * Removes the command that the driver attaches to an error. Its arguments may contain the password.
+ */
 export function forgetCommand(error: unknown): void {
   if (!(error instanceof Error)) return;
-  const noted = error as Error & { command?: unknown; lastNodeError?: unknown };
-  delete noted.command;
-  forgetCommand(noted.lastNodeError);
+  const driverError = error as Error & { command?: unknown; lastNodeError?: unknown };
+  delete driverError.command;
+  forgetCommand(driverError.lastNodeError);
 }
 
-/** Driver options over our own. */
+/** Merges the given driver options over the safe defaults. */
 function safe(timeout: number, ...options: Partial<RedisOptions>[]): Omit<RedisOptions, 'replyMapping'> {
   const timeouts = { commandTimeout: timeout, connectTimeout: timeout, sentinelCommandTimeout: timeout };
-  return { ...SAFE_OPTIONS, ...timeouts, ...over(...options), ...NO_PREFIX };
+  return { ...SAFE_OPTIONS, ...timeouts, ...merge(...options), ...NO_PREFIX };
 }
 
 function safeCluster(
   { redisOptions = {}, ...options }: ClusterOptions,
   timeout: number,
+  connector: Pick<RedisOptions, 'Connector'>,
 ): Omit<ClusterOptions, 'redisOptions'> & { redisOptions: ReturnType<typeof safe> } {
-  const prefix = { keyPrefix: 'What begins the keys is the keyPrefix of the storage.' };
+  const prefix = { keyPrefix: 'Keys begin with the keyPrefix of the storage.' };
   refuse('A RedisClusterStorage', options, { ...NOT_LAZY, ...MISPLACED });
   refuse('A RedisClusterStorage, in its redisOptions,', redisOptions, prefix);
-  // By default the driver connects to the addresses of the names, for which there are no certificates.
+  // By default the driver connects to resolved addresses, which certificates do not name.
   const byName: ClusterOptions = { dnsLookup: (name, callback) => callback(null, name) };
   return {
     ...SAFE_CLUSTER_OPTIONS,
@@ -157,18 +196,18 @@ function safeCluster(
     ...(redisOptions.tls === undefined ? {} : byName),
     ...withoutUndefined(options),
     ...NO_PREFIX,
-    redisOptions: safe(timeout, redisOptions),
+    redisOptions: safe(timeout, connector, redisOptions),
   };
 }
 
-/** Refuses the options that there are hints for. */
+/** Throws a `ConfigurationError` for the options that have a hint. */
 function refuse(where: string, options: object, hints: Readonly<Record<string, string>>): void {
   const given = withoutUndefined(options);
   const others = Object.keys(given).filter((name) => !Object.hasOwn(hints, name));
   assertKnownOptions(where, given, others, hints);
 }
 
-/** Options put over one another; one that is `undefined` is not given. */
-function over<T extends object>(...options: Partial<T>[]): Partial<T> {
+/** Merges options. Later ones win, unless they are `undefined`. */
+function merge<T extends object>(...options: Partial<T>[]): Partial<T> {
   return Object.assign({}, ...options.map((some) => withoutUndefined(some))) as Partial<T>;
 }

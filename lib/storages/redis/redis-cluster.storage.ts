@@ -1,28 +1,29 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyCluster, openCluster } from './redis-client.js';
+import { assertUsable, copyCluster, openCluster, type RedisClient } from './redis-client.js';
 import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
 
 /**
- * Options of {@link RedisClusterStorage}; those not named here go to the `Cluster` of `ioredis`, and are not for a client that is
- * used as it is. What is to be said of connections to single servers goes into `redisOptions`.
+ * Options of {@link RedisClusterStorage}. Other options go to the `Cluster` of `ioredis`, and are
+ * refused with `duplicate: false`. Options of the connections to single servers go into
+ * `redisOptions`.
  */
 export interface RedisClusterStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<ClusterOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Ms that a command waits for its answer, and a connection for being made: the `commandTimeout` and the `connectTimeout` of
-   * the `redisOptions`, and the `slotsRefreshTimeout`, unless these are given. Not for a client that is used as it is.
-   * Default: 1000.
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` in
+   * `redisOptions`, and `slotsRefreshTimeout`, unless these are given. Refused with
+   * `duplicate: false`. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on a Redis or Valkey cluster, by the clock of each identity's primary; replicas are never read. All limits of one
- * identity lie in one slot and are decided by one script call. A batch over several identities is reserved on each, in
- * parallel, and given back if one refuses.
+ * Counts on a Redis or Valkey cluster, by the clock of each identity's primary. Replicas are never
+ * read. All limits of one identity are in one slot, and one script call decides them. A batch over
+ * several identities is consumed on each in parallel, and refunded if one refuses.
  *
  * @example
  * ```ts
@@ -33,9 +34,10 @@ export interface RedisClusterStorageOptions
  */
 export class RedisClusterStorage extends RedisScriptStorage {
   /**
-   * @param connection a URI (`redis+cluster://`, or `rediss+cluster://` for TLS to all servers; or the same with `valkey`), or
-   *   a `Cluster` of `ioredis`
-   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
+   * @param connection a URI (`redis+cluster://`, or `rediss+cluster://` for TLS to all servers; or
+   *   the same with `valkey`), or a `Cluster` of `ioredis`
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(connection: string | Cluster, options: RedisClusterStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;
@@ -46,14 +48,14 @@ export class RedisClusterStorage extends RedisScriptStorage {
       return connection;
     };
     const owned = typeof connection === 'string' || duplicate;
-    super({ keyPrefix, clock, timeout }, open, owned, true);
+    super({ keyPrefix, clock, timeout }, open, owned, 'cluster');
   }
 
-  protected override primaries(): readonly Redis[] {
-    return (this.client as Cluster).nodes('master');
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return (client as Cluster).nodes('master');
   }
 
-  protected override checkedTags(): readonly string[] {
-    return tagsOfAll((this.client as Cluster).slots.map(([primary]) => primary));
+  protected override checkedTags(client: RedisClient): readonly (readonly string[])[] {
+    return tagsOfAll((client as Cluster).slots.map(([primary]) => primary)).map((tag) => [tag]);
   }
 }

@@ -5,66 +5,85 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
-import { failureOf } from '../../core/storage.js';
+import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
+import { redisRemedy, type RedisTopology } from './redis-remedies.js';
 
-/** How many keys one step of `reset` looks at. */
+/** Keys that one step of `reset` scans. */
 const KEYS_PER_SCAN = 1000;
 
-/** Most limits that one script decides: far more than a request has, and well within what Lua can compile. */
+/**
+ * Maximum limits in one script call. Far more than a request has, and well within the limits of
+ * Lua.
+ */
 const MAX_LIMITS_TOGETHER = 64;
 
 /**
- * Writes as a decision does, and leaves nothing behind: a server that answers a PING may have no room, be a replica or still be
- * loading.
+ * Performs the writes of a decision, and removes what it wrote. A server that replies to PING may
+ * still be out of memory, a replica, or loading.
  */
 const CHECK = {
   name: 'nestjsLimitsCheck',
-  lua: "redis.call('HSET', KEYS[1], 'check', redis.call('TIME')[1])\nreturn redis.call('UNLINK', KEYS[1])",
-  numberOfKeys: 1,
+  lua: `local now = redis.call('TIME')[1]
+for index = 1, #KEYS do redis.call('HSET', KEYS[index], 'check', now) end
+return redis.call('UNLINK', unpack(KEYS))`,
 } as const;
 
-/** What the Redis storages share: batches decided by scripts, over one client. */
+/**
+ * Tags of two slots, since one call decides several identities, which a server in cluster mode
+ * rejects.
+ */
+const TAGS_OF_TWO_SLOTS = ['0', '1'];
+
+/** Base class of the Redis storages. Scripts decide batches, over one client. */
 export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
-  protected readonly client: RedisClient;
+  readonly #client: RedisClient;
   readonly #ownsClient: boolean;
+  /**
+   * True if all keys of a call must be in one slot, so that only limits of one identity share a
+   * call.
+   */
+  readonly #slotted: boolean;
   readonly #now: () => string;
   readonly #plans = new BatchPlans();
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
   readonly #defined = new Set<string>();
   #connected: Promise<void> | undefined;
-  /** Why there is no connection, while there is none. */
+  /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
 
-  /** @param open is called only when the options are possible, lest a client is left behind that nobody closes */
+  /**
+   * @param open called only after the options have been validated, so that no client is left open
+   */
   protected constructor(
     options: ServerStorageOptions,
     open: (timeout: number) => RedisClient,
-    /** Whether this storage has opened the client, and so closes it. */
+    /** True if this storage opened the client, and so closes it. */
     owned: boolean,
-    /** Whether every key of a call must lie in one slot: then only the limits of one identity share a call. */
-    private readonly slotted: boolean,
+    /** The kind of service that the client is connected to. */
+    private readonly topology: RedisTopology,
   ) {
     super(options);
+    this.#slotted = topology === 'cluster';
     const client = open(this.timeout);
     const { clock } = options;
-    this.client = client;
+    this.#client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
-      atomicity: slotted ? 'identity' : 'batch',
+      atomicity: this.#slotted ? 'identity' : 'batch',
       clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
       maxMovingWindow: MAX_MOVING_WINDOW,
     };
     client.defineCommand(CHECK.name, CHECK);
     if (owned) {
-      // Unheard, the event would end the process.
+      // An `error` event without a listener would end the process.
       client.on('error', (error: Error) => {
         forgetCommand(error);
         this.#lastError = error;
@@ -74,12 +93,18 @@ export abstract class RedisScriptStorage extends ServerStorage {
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
   }
 
-  /** The servers that hold keys. */
-  protected abstract primaries(): readonly Redis[];
+  // Subclasses get the client as an argument: as a property, it would be shown with its password.
 
-  /** Hash tags of keys of which every primary holds one. */
-  protected checkedTags(): readonly string[] {
-    return ['0'];
+  /** Returns the servers that hold keys. */
+  protected abstract primariesOf(client: RedisClient): readonly Redis[];
+
+  /** Returns the hash tags to write to in a check, by call. Together they cover every primary. */
+  protected checkedTags(_client: RedisClient): readonly (readonly string[])[] {
+    return [TAGS_OF_TWO_SLOTS];
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return redisRemedy(this.topology, cause);
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
@@ -115,32 +140,35 @@ export abstract class RedisScriptStorage extends ServerStorage {
         .filter(({ limit }) => limit.strategy === 'moving-window')
         .map(({ limit }) => logKey(key, limit));
       return [
-        this.call(() => this.client.hdel(key, ...fields)),
-        ...(logs.length > 0 ? [this.call(() => this.client.unlink(...logs))] : []),
+        this.call(() => this.#client.hdel(key, ...fields)),
+        ...(logs.length > 0 ? [this.call(() => this.#client.unlink(...logs))] : []),
       ];
     });
     await Promise.all(removals);
   }
 
-  /** Every primary takes what a decision writes. */
+  /** Resolves if every primary accepts the writes of a decision. */
   protected override async probe(): Promise<void> {
-    await Promise.all(this.checkedTags().map((tag) => this.#checkWriting(tag)));
+    await Promise.all(this.checkedTags(this.#client).map((tags) => this.#checkWriting(tags)));
   }
 
   override async reset(): Promise<number> {
     const counts = await this.call(() =>
-      Promise.all(this.primaries().map((server) => this.#resetServer(server))),
+      Promise.all(this.primariesOf(this.#client).map((server) => this.#resetServer(server))),
     );
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
   protected override release(): void {
-    if (this.#ownsClient) this.client.disconnect();
+    if (this.#ownsClient) this.#client.disconnect();
   }
 
-  /** Gives up a connection that may be dead. One that is being made is left alone: it has a deadline, and may just take long. */
+  /**
+   * Replaces a connection that may be dead. Keeps one that is still connecting, since it has its
+   * own timeout.
+   */
   override reconnect(): void {
-    if (this.#ownsClient && !this.closed && this.client.status === 'ready') this.client.disconnect(true);
+    if (this.#ownsClient && !this.closed && this.#client.status === 'ready') this.#client.disconnect(true);
   }
 
   async #resetServer(server: Redis): Promise<number> {
@@ -149,7 +177,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     let cursor = '0';
     do {
       const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
-      // One command per key: on a cluster, keys of several slots cannot share one.
+      // One command per key: a cluster rejects keys of several slots in one command.
       removed += (await Promise.all(keys.map((key) => server.unlink(key)))).reduce(
         (sum, count) => sum + count,
         0,
@@ -160,8 +188,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
-    const together = this.slotted ? (batch[0]?.identity ?? '') : '';
-    return this.#gatherer.add(this.#plans.get(batch), step, batch, together);
+    const group = this.#slotted ? (batch[0]?.identity ?? '') : '';
+    return this.#gatherer.add(this.#plans.get(batch), step, batch, group);
   }
 
   async #run(
@@ -171,41 +199,46 @@ export abstract class RedisScriptStorage extends ServerStorage {
   ): Promise<readonly (BatchResult | Error)[]> {
     const { name, lua } = plan.script(step);
     if (!this.#defined.has(name)) {
-      this.client.defineCommand(name, { lua });
+      this.#client.defineCommand(name, { lua });
       this.#defined.add(name);
     }
     const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
     const reply = await this.call(() => this.#runScript<string>(name, ...args));
     return plan
       .results(step, batches, reply)
-      .map((result) => (result instanceof Error ? failureOf(this, result) : result));
+      .map((result) => (result instanceof Error ? failureOf(this, result, this.remedyFor(result)) : result));
   }
 
-  async #checkWriting(tag: string): Promise<void> {
-    // No brace follows the colon, as in the key of every identity: nobody's key, and nothing that `reset` would find.
-    await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
+  async #checkWriting(tags: readonly string[]): Promise<void> {
+    // The names have no brace after the first colon, so they are no identity's keys, and `reset`
+    // does not remove them.
+    const keys = tags.map((tag) => `${this.keyPrefix}:check{${tag}}`);
+    await this.#runScript(CHECK.name, keys.length, ...keys);
   }
 
   /** Runs a script that has been defined. */
   async #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
-    const commands = this.client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
+    const commands = this.#client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
     return (await commands[name]?.(...args)) as T;
   }
 
-  /** As every storage on a server does, but waits for the very first connection, and for no other. */
+  /** Calls the server once. Waits for the first connection, but not for a reconnection. */
   protected override call<T>(call: () => Promise<T>): Promise<T> {
     return super.call(async () => {
       if (this.#connected !== undefined) await this.#connected;
-      if (this.#ownsClient && this.client.status !== 'ready') {
-        const reason = this.#lastError === undefined ? this.client.status : messageOf(this.#lastError);
-        throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
+      if (this.#ownsClient && this.#client.status !== 'ready') {
+        const cause = this.#lastError;
+        const reason = cause === undefined ? this.#client.status : messageOf(cause);
+        throw new StorageError(`${this} is not connected: ${withRemedy(reason, this.remedyFor(cause))}`, {
+          cause,
+        });
       }
       return call().catch(throwWithoutCommand);
     });
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
-    if (this.slotted) return partition(cells, ({ identity }) => identity);
+    if (this.#slotted) return partition(cells, ({ identity }) => identity);
     if (cells.length <= MAX_LIMITS_TOGETHER) return [cells];
     const parts = Math.ceil(cells.length / MAX_LIMITS_TOGETHER);
     return Array.from({ length: parts }, (_, part) =>
@@ -213,13 +246,19 @@ export abstract class RedisScriptStorage extends ServerStorage {
     );
   }
 
-  /** The identity is the hash tag: all of its keys lie in one slot. */
+  /**
+   * Returns the key of an identity. The identity is the hash tag, so all of its keys are in one
+   * slot.
+   */
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }
 }
 
-/** Splits cells into lists in which each cell is named once, since a script reads all cells of a batch before it writes. */
+/**
+ * Splits cells into lists without repetitions, since a script reads all cells of a batch before it
+ * writes.
+ */
 function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
   const lists: C[][] = [];
   for (const cell of cells) {

@@ -1,22 +1,26 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { openSentinel } from './redis-client.js';
+import { openSentinel, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
-/** Options of {@link RedisSentinelStorage}; those not named here go to `ioredis`, such as `sentinelPassword`. */
+/**
+ * Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to
+ * `ioredis`.
+ */
 export interface RedisSentinelStorageOptions
   extends StorageOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /** Name of the service that the sentinels watch. Default: the path of the URI. */
   serviceName?: string | undefined;
   /**
-   * Ms that a command waits for its answer, and a connection for being made: the `commandTimeout`, the `connectTimeout` and the
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout`, `connectTimeout` and
    * `sentinelCommandTimeout` of `ioredis`, unless these are given. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on the primary that Redis or Valkey sentinels name, by its clock, and follows them to the next when it fails.
+ * Counts on the primary that Redis or Valkey sentinels report, by its clock. After a failover it
+ * connects to the new primary.
  *
  * @example
  * ```ts
@@ -27,17 +31,18 @@ export interface RedisSentinelStorageOptions
  */
 export class RedisSentinelStorage extends RedisScriptStorage {
   /**
-   * @param uri `redis+sentinel://`, or `rediss+sentinel://` for TLS to sentinels and servers; or the same with `valkey`. User
-   *   name and password are the primary's
-   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
+   * @param uri `redis+sentinel://`, or `rediss+sentinel://` for TLS to sentinels and servers; or
+   *   the same with `valkey`. User name and password are for the primary
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
     const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;
     const open = (within: number): Redis => openSentinel(uri, serviceName, driverOptions, within);
-    super({ keyPrefix, clock, timeout }, open, true, false);
+    super({ keyPrefix, clock, timeout }, open, true, 'sentinel');
   }
 
-  protected override primaries(): readonly Redis[] {
-    return [this.client as Redis];
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return [client as Redis];
   }
 }

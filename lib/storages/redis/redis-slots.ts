@@ -1,10 +1,12 @@
-/** Far more tags than it takes to come upon every server, unless one has hardly any slots. */
+/**
+ * Maximum tags to try. Far more than it takes to reach every server that has more than a few slots.
+ */
 const MAX_TAGS = 10_000;
 
 /**
- * Hash tags that lie on every server of a cluster, one each; any one where the servers are not known.
+ * Returns one hash tag for each server of a cluster, or any one tag if the servers are unknown.
  *
- * @param owners the server of each slot; `undefined` for nobody
+ * @param owners the server of each slot; `undefined` for an unassigned slot
  */
 export function tagsOfAll(owners: readonly (string | undefined)[]): readonly string[] {
   const missing = new Set(owners);
@@ -18,7 +20,7 @@ export function tagsOfAll(owners: readonly (string | undefined)[]): readonly str
 
 const SLOTS = 16_384;
 
-/** The slot of a key with this hash tag: its CRC-16 (XMODEM), as Redis Cluster specifies it. */
+/** Returns the slot of a hash tag: its CRC-16 (XMODEM), as Redis Cluster specifies it. */
 export function slotOf(tag: string): number {
   let crc = 0;
   for (const byte of Buffer.from(tag)) {

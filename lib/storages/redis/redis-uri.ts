@@ -12,19 +12,19 @@ const SENTINEL_FORM =
 const DEFAULT_PORT = 6379;
 const DEFAULT_SENTINEL_PORT = 26_379;
 
-/** What URIs of several servers name. */
+/** The servers and options of a URI with several servers. */
 export interface RedisTarget {
   readonly servers: readonly HostAndPort[];
-  /** Whether to encrypt all connections. */
+  /** True to encrypt all connections. */
   readonly secure: boolean;
-  /** What the URI says of connections to the servers that hold keys. */
+  /** Options of the connections to the servers that hold keys. */
   readonly options: Partial<RedisOptions>;
 }
 
 /**
- * What a URI says of one server.
+ * Parses the URI of one server.
  *
- * @throws ConfigurationError when it is malformed, as every function here
+ * @throws ConfigurationError when it is malformed, like every function in this file
  */
 export function parseRedisUri(uri: string): Partial<RedisOptions> {
   const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, REDIS_FORM, DEFAULT_PORT);
@@ -54,7 +54,7 @@ export function parseClusterUri(uri: string): RedisTarget {
   return { servers: hosts, secure: isSecure(scheme), options: credentialsOf(username, password) };
 }
 
-/** @param serviceName wins over what the URI says */
+/** @param serviceName overrides the service in the URI */
 export function parseSentinelUri(uri: string, serviceName: string | undefined): RedisTarget {
   const { scheme, username, password, hosts, path, query } = parseStorageUri(
     uri,
@@ -77,7 +77,10 @@ export function parseSentinelUri(uri: string, serviceName: string | undefined): 
   };
 }
 
-/** Refuses what would do nothing: `?tls=true` above all, which means TLS elsewhere. */
+/**
+ * Throws a `ConfigurationError` for a query parameter without effect, such as `?tls=true`, which
+ * means TLS elsewhere.
+ */
 function assertQuery(storage: string, query: URLSearchParams, known: readonly string[] = []): void {
   const invalid = [...query.keys()].find((name) => !known.includes(name));
   if (invalid !== undefined)

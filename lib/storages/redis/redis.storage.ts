@@ -1,31 +1,34 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyRedis, openRedis } from './redis-client.js';
+import { assertUsable, copyRedis, openRedis, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
-/** For a client that is given instead of a URI. */
+/** Options for a client that is given instead of a URI. */
 export interface GivenClientOptions {
   /**
-   * Whether to open a connection of our own like the client's. Without, the client is used as it is: with its retries, which
-   * may count a hit twice, and its offline queue, in which hits may wait. Its keyPrefix is not ours: a copy has none, and a
-   * client that has one is not used as it is. Default: true.
+   * True to open a separate connection with the client's options. With false, the client itself is
+   * used: its retries may count a hit twice, and hits may wait in its offline queue. A client with
+   * a `keyPrefix` needs `true`; the copy ignores that prefix. Default: true.
    */
   duplicate?: boolean | undefined;
 }
 
-/** Options of {@link RedisStorage}; those not named here go to `ioredis`, and are not for a client that is used as it is. */
+/**
+ * Options of {@link RedisStorage}. Other options go to `ioredis`, and are refused with
+ * `duplicate: false`.
+ */
 export interface RedisStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Ms that a command waits for its answer, and a connection for being made: the `commandTimeout` and the `connectTimeout` of
-   * `ioredis`, unless these are given. Not for a client that is used as it is. Default: 1000.
+   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` of
+   * `ioredis`, unless these are given. Refused with `duplicate: false`. Default: 1000.
    */
   timeout?: number | undefined;
 }
 
 /**
- * Counts on a Redis or Valkey server, 6.2 or later, by its clock. One script call decides a batch, whatever its limits and
- * identities; the calls of one turn of the event loop are gathered into one.
+ * Counts on a Redis or Valkey server, 6.2 or later, by its clock. One script call decides a batch
+ * of any limits and identities. The calls of one turn of the event loop are gathered into one.
  *
  * @example
  * ```ts
@@ -38,8 +41,10 @@ export interface RedisStorageOptions
  */
 export class RedisStorage extends RedisScriptStorage {
   /**
-   * @param connection a URI (`redis://`, `rediss://`, `redis+unix://`, or the same with `valkey`), or a client of `ioredis`
-   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
+   * @param connection a URI (`redis://`, `rediss://`, `redis+unix://`, or the same with `valkey`),
+   *   or a client of `ioredis`
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(connection: string | Redis, options: RedisStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;
@@ -50,10 +55,10 @@ export class RedisStorage extends RedisScriptStorage {
       return connection;
     };
     const owned = typeof connection === 'string' || duplicate;
-    super({ keyPrefix, clock, timeout }, open, owned, false);
+    super({ keyPrefix, clock, timeout }, open, owned, 'server');
   }
 
-  protected override primaries(): readonly Redis[] {
-    return [this.client as Redis];
+  protected override primariesOf(client: RedisClient): readonly Redis[] {
+    return [client as Redis];
   }
 }

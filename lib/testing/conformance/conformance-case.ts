@@ -6,38 +6,40 @@ import type { StrategyName } from '../../strategies/strategy.js';
 import { ManualClock } from '../manual-clock.js';
 
 /**
- * Opens the storage under test. It must read the time from the given clock alone, and begin every key on a shared server
- * with the given prefix.
+ * Opens the storage under test. The storage must count by the given clock only, and prefix every
+ * key on a shared server with the given prefix.
  */
 export type OpenStorage = (options: { clock: Clock; keyPrefix: string }) => Awaitable<Storage>;
 
-/** What a case works with. */
+/** The storage and clock of a case. */
 export interface ConformanceContext {
-  /** Freshly opened under a prefix of its own; closed after the case. */
+  /** A new storage with a unique prefix. Closed after the case. */
   readonly storage: Storage;
   /** The clock of every storage of this case. */
   readonly clock: ManualClock;
-  /** Opens one more storage on the same clock, under the given prefix; closed after the case too. */
+  /** Opens another storage on the same clock, with the given prefix. Closed after the case too. */
   open(keyPrefix: string): Promise<Storage>;
 }
 
-/** One thing that a storage has to do. */
+/** One requirement on storages. */
 export interface ConformanceCase {
-  /** A sentence, unlike that of every other case. */
+  /** A sentence, unique among the cases. */
   readonly name: string;
-  /** The group it belongs to. */
+  /** The group of the case. */
   readonly topic: string;
-  /** The strategies it works with. On a storage whose capabilities lack one of them it has nothing to say, and passes. */
+  /**
+   * The strategies that the case uses. It passes on a storage that does not support one of them.
+   */
   readonly strategies: readonly StrategyName[];
-  /** Rejects with an `AssertionError` when the storage does otherwise. */
+  /** Runs the case. Rejects with an `AssertionError` when the storage fails it. */
   run(context: ConformanceContext): Promise<void>;
 }
 
 /**
- * Runs one case against a fresh storage, and closes it again, whatever happens. {@link describeStorage} does this for every
- * case; this is for those who have no test runner at hand.
+ * Runs one case against a new storage, and always closes it. {@link describeStorage} does this for
+ * every case; use this function without a test runner.
  *
- * @throws AssertionError when the storage does not do what the case says
+ * @throws AssertionError when the storage fails the case
  * @example
  * ```ts
  * import { MemoryStorage } from 'nestjs-limits';
@@ -52,7 +54,7 @@ export async function runConformanceCase(
   conformanceCase: ConformanceCase,
   openStorage: OpenStorage,
 ): Promise<void> {
-  // Begins with the real time, for stores that drop what the real time has passed; from there on it moves by hand.
+  // Starts at the real time, since some stores expire records by it.
   const clock = new ManualClock(Date.now());
   const opened: Storage[] = [];
   const open = async (keyPrefix: string): Promise<Storage> => {

@@ -9,7 +9,7 @@ export class CasesOf {
 
   constructor(private readonly topic: string) {}
 
-  /** Adds a case that works with the given strategies. */
+  /** Adds a case that uses the given strategies. */
   add(name: string, strategies: readonly StrategyName[], run: (scenario: Scenario) => Promise<void>): void {
     this.cases.push({
       name,

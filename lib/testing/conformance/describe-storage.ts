@@ -2,14 +2,20 @@ import { ConfigurationError } from '../../common/errors.js';
 import { runConformanceCase, type OpenStorage } from './conformance-case.js';
 import { conformanceCases } from './conformance-cases.js';
 
-/** What the suite needs of a test runner; Jest, Vitest, Mocha and `node:test` have it. */
+/**
+ * The functions of a test runner that the suite needs. Jest, Vitest, Mocha and `node:test` have
+ * them.
+ */
 export interface ConformanceRunner {
   /** Registers a group of tests. */
   describe: (name: string, body: () => void) => unknown;
   /** Registers a test. */
   it: {
     (name: string, body: () => Promise<void>): unknown;
-    /** Where it is missing, a skipped case is registered as one that passes. */
+    /**
+     * Registers a skipped test. If it is missing, a skipped case is registered as a test that
+     * passes.
+     */
     skip?(name: string, body: () => Promise<void>): unknown;
   };
 }
@@ -18,22 +24,22 @@ export interface ConformanceRunner {
 export interface DescribeStorageOptions {
   /** Opens the storage under test. Called for every case. */
   open: OpenStorage;
-  /** Cases that do not hold, by name, each with the reason. They are still listed. Default: none. */
+  /** Cases to skip, by name, with the reason. The report still lists them. Default: none. */
   skip?: Readonly<Record<string, string>>;
-  /** Default: the global `describe` and `it`. */
+  /** The test runner. Default: the global `describe` and `it`. */
   runner?: ConformanceRunner;
 }
 
 /**
- * Registers the conformance suite for a storage: what every storage has to do, one test per case. Assertions come from
- * `node:assert`, so that it runs under any test runner.
+ * Registers the conformance suite for a storage, one test per case. Assertions are from
+ * `node:assert`, so the suite runs under any test runner.
  *
- * Every case opens a storage of its own with a {@link ManualClock} and a unique `keyPrefix`, and closes it at the end. Cases
- * of strategies that the storage's capabilities do not name pass. Real time does not matter, unless the store forgets within
- * less of it than it was told to keep.
+ * Every case opens a storage with a {@link ManualClock} and a unique `keyPrefix`, and closes it
+ * afterwards. Cases of strategies that the storage does not support pass. Real time has no effect,
+ * unless the store drops records before their time to live ends.
  *
- * @param name what the storage is called in the report
- * @throws ConfigurationError when `skip` names no case, or when there is no runner
+ * @param name name of the storage in the report
+ * @throws ConfigurationError when `skip` names an unknown case, or there is no runner
  * @example
  * ```ts
  * import { describe, it } from 'node:test';

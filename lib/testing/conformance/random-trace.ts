@@ -17,20 +17,23 @@ import { limitOf, MINUTE, seen, type Scenario } from './scenario.js';
 
 const IDENTITY = 'conformance/random';
 
-/** The same random calls to a storage and to the pure steps, compared answer for answer. */
+/** Makes the same random calls to a storage and to the pure steps, and compares every result. */
 export class RandomTrace {
   readonly #reference = new ReferenceCells();
-  /** The hits that may still be settled: the storage's receipts, and the reference's of the same hits. */
+  /**
+   * Receipts that can be settled: those of the storage, and those of the reference for the same
+   * hits.
+   */
   #receipts: { storage: Receipt[]; reference: Receipt[] }[] = [];
 
   constructor(
     private readonly scenario: Scenario,
     private readonly random: Random,
-    /** Per cell, the limits that share it. */
+    /** The limits that share each cell. */
     private readonly plans: readonly (readonly Limit[])[] = mixedPlans(),
   ) {}
 
-  /** Makes so many calls. */
+  /** Makes a number of calls. */
   async run(steps: number): Promise<void> {
     for (let step = 0; step < steps; step++) await this.#step(step);
   }
@@ -100,7 +103,10 @@ export class RandomTrace {
     return [result, expected];
   }
 
-  /** A storage has to keep a cell for every limit that hit it, but for one that is blocked: that changes nothing there. */
+  /**
+   * Records which limits hit a cell, since a storage must keep the cell for each of them. A blocked
+   * hit changes nothing.
+   */
   #share(hits: readonly Hit[]): void {
     for (const { identity, limit, cost } of hits) {
       if (cost > 0 && !this.#reference.isBlocked(identity, limit, this.scenario.clock.now()))
@@ -108,7 +114,10 @@ export class RandomTrace {
     }
   }
 
-  /** Removes the cells that a storage may have dropped already or not: what the next call meets there has no one answer. */
+  /**
+   * Removes cells that a storage may or may not have dropped already, since the next result on them
+   * is ambiguous.
+   */
   async #removeDoubtful(cells: readonly Cell[]): Promise<void> {
     const doubtful = cells.filter(({ identity, limit }) =>
       this.#reference.isDoubtful(identity, limit, this.scenario.clock.now()),
@@ -124,20 +133,21 @@ export class RandomTrace {
 
   #compare(step: string, batch: readonly Hit[], result: BatchResult, expected: BatchResult): void {
     const hits = batch.map(({ limit, cost }) => `${cost} of ${limit.id} by ${limit.amount}`);
-    const told = (answer: BatchResult): unknown => ({
+    const describe = (answer: BatchResult): unknown => ({
       step,
       hits,
       allowed: answer.allowed,
       met: seen(answer),
     });
-    deepEqual(told(result), told(expected));
+    deepEqual(describe(result), describe(expected));
   }
 
   #moveClock(): void {
     const { clock } = this.scenario;
     if (this.random.chance(6)) {
       const back = clock.now() - this.random.below(3000);
-      // What has ended may be gone, so that going back before an end has no one answer; nor has a receipt from the future.
+      // Results before the expiry of dropped cells are ambiguous, and so is a receipt from the
+      // future.
       if (this.#reference.someEndBetween(back, clock.now())) return;
       this.#receipts = [];
       this.#reference.goBack(clock.now() - back);
@@ -155,7 +165,7 @@ export class RandomTrace {
     }));
   }
 
-  /** One limit of each of some cells. */
+  /** Picks some cells, and one limit of each. */
   #randomLimits(): Limit[] {
     return this.random.someOf(this.plans).flatMap((plans) => plans[this.random.below(plans.length)] ?? []);
   }
@@ -170,7 +180,10 @@ function afterSettlement(
   return { identity, limit, at, cost, window };
 }
 
-/** Every strategy, two cells in shadow, two with blocks; the limits of each cell differ in amount. */
+/**
+ * Returns cells of every strategy, two of them in shadow mode and three with blocks. The limits of
+ * a cell differ in amount.
+ */
 function mixedPlans(): Limit[][] {
   return [
     ...strategyNames.map((strategy, index) => plansOf(strategy, [5 + index, 3, 7 + index])),
@@ -186,7 +199,7 @@ function mixedPlans(): Limit[][] {
   ];
 }
 
-/** Limits of one cell that differ in amount, as the plans of customers do. */
+/** Returns limits of one cell that differ in amount, as plans do. */
 export function plansOf(
   strategy: StrategyName,
   amounts: readonly number[],

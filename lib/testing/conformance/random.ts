@@ -1,8 +1,8 @@
-/** Random numbers that a seed repeats: mulberry32. */
+/** Generates reproducible random numbers from a seed: mulberry32. */
 export class Random {
   constructor(private state: number) {}
 
-  /** A whole number from 0 to `limit` − 1. */
+  /** Returns a whole number from 0 to `limit` − 1. */
   below(limit: number): number {
     this.state = (this.state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state);
@@ -10,12 +10,12 @@ export class Random {
     return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit);
   }
 
-  /** Whether something with this many chances in a hundred happens. */
+  /** Returns true with a probability in percent. */
   chance(percent: number): boolean {
     return this.below(100) < percent;
   }
 
-  /** Some of the values, at least one, in their order. */
+  /** Returns at least one of the values, in their order. */
   someOf<T>(values: readonly T[]): T[] {
     const some = values.filter(() => this.chance(60));
     return some.length > 0 ? some : values.slice(0, 1);

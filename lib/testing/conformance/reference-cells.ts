@@ -7,7 +7,7 @@ interface Entry {
   readonly state: object;
   /** The limits that have hit the cell since the state began. */
   readonly limits: Set<Limit>;
-  /** Epoch ms until which those hits make a storage keep it. */
+  /** Epoch ms until which a storage must keep the cell for those hits. */
   keptUntil: number;
 }
 
@@ -17,10 +17,11 @@ interface BlockEntry {
 }
 
 /**
- * The specification itself: the pure steps over two maps that forget nothing by themselves.
+ * The specification: the pure steps over two maps that never drop a cell.
  *
- * Limits of one id share a cell, whatever their amounts. A smaller amount refills slower, so its states end later. A storage
- * does not know all limits of a cell: at each hit, it prolongs what it keeps to the end as the limit of that hit sees it.
+ * Limits of one id share a cell, whatever their amounts. A smaller amount refills slower, so its
+ * states expire later. A storage does not know all limits of a cell. At each hit, it extends the
+ * expiry of the cell to that of the hit's limit.
  */
 export class ReferenceCells implements Cells {
   readonly #states = new Map<string, Entry>();
@@ -54,7 +55,10 @@ export class ReferenceCells implements Cells {
     this.#blocks.delete(nameOf(identity, limit));
   }
 
-  /** Notes that a limit has hit its cell: a storage then keeps the state for that limit too. */
+  /**
+   * Records that a limit has hit its cell, so that a storage must keep the state for that limit
+   * too.
+   */
   share(identity: string, limit: Limit): void {
     const entry = this.#states.get(nameOf(identity, limit));
     if (entry === undefined) return;
@@ -62,7 +66,10 @@ export class ReferenceCells implements Cells {
     entry.keptUntil = Math.max(entry.keptUntil, endOf(entry.state, limit));
   }
 
-  /** Notes that the clock went back by so many ms: what is kept may count from the new time. */
+  /**
+   * Records that the clock went back by a number of ms. A storage may keep cells only as long from
+   * the new time.
+   */
   goBack(by: number): void {
     for (const entry of this.#states.values()) entry.keptUntil -= by;
   }
@@ -71,7 +78,10 @@ export class ReferenceCells implements Cells {
     return block.blockedUntil(this.getBlock(identity, limit), limit, now) > now;
   }
 
-  /** Whether a cell ends after one instant and not after another: a storage may have dropped it at the later one. */
+  /**
+   * Returns true if a cell expires between two instants. A storage may have dropped it at the later
+   * one.
+   */
   someEndBetween(after: number, until: number): boolean {
     const ends = [
       ...[...this.#states.values()].flatMap((entry) => [entry.keptUntil, ...endsOf(entry)]),
@@ -81,8 +91,8 @@ export class ReferenceCells implements Cells {
   }
 
   /**
-   * Whether a storage may have dropped a cell, or not, while its state still means something to a limit: what that limit
-   * meets there has no one answer.
+   * Returns true if a storage may or may not have dropped a cell whose state still matters to a
+   * limit. The limit's result on that cell is ambiguous.
    */
   isDoubtful(identity: string, limit: Limit, now: number): boolean {
     const entry = this.#states.get(nameOf(identity, limit));

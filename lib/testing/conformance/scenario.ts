@@ -17,10 +17,10 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-/** The identity that hits are made for when a case names none. */
-const SOMEBODY = 'conformance/somebody';
+/** The identity of hits in cases that do not name one. */
+const DEFAULT_IDENTITY = 'conformance/user';
 
-/** What one hit met. Times are in ms from then on, so that failures read well. */
+/** The outcome of one hit. Times are in ms from the hit, so that failures are readable. */
 export interface Seen {
   readonly allowed: boolean;
   readonly remaining: number;
@@ -28,13 +28,13 @@ export interface Seen {
   readonly retryAfter: number;
 }
 
-/** One step of a history: a hit, or a look, at an instant in ms from the start, and what it meets. */
+/** One step of a history: a hit or a peek, its time in ms from the start, and its outcome. */
 export interface Step extends Seen {
   readonly at: number;
   readonly does: 'hit' | 'look';
 }
 
-/** A storage, its clock, and hits in few words. */
+/** A storage, its clock, and shorthands for hits. */
 export class Scenario {
   readonly storage: Storage;
   readonly clock: ManualClock;
@@ -46,23 +46,23 @@ export class Scenario {
     this.#start = context.clock.now();
   }
 
-  /** Moves the clock to so many ms after the start. */
+  /** Sets the clock to a number of ms after the start. */
   at(elapsed: number): void {
     this.clock.set(this.#start + elapsed);
   }
 
-  /** Consumes a batch, and checks what holds of every answer. */
+  /** Consumes a batch, and checks the invariants of every result. */
   async consume(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.consume(batch);
     assertAnswers(batch, result, this.clock.now());
     for (const { allowed, cost, taken, window } of result.outcomes) {
       equal(taken, result.allowed && allowed, 'a hit is taken iff it and its batch are allowed');
-      equal(window !== undefined, taken && cost > 0, 'a window is named iff units were taken');
+      equal(window !== undefined, taken && cost > 0, 'an outcome has a window iff units were taken');
     }
     return result;
   }
 
-  /** Peeks at a batch, and checks what holds of every answer. */
+  /** Peeks at a batch, and checks the invariants of every result. */
   async peek(batch: readonly Hit[]): Promise<BatchResult> {
     const result = await this.storage.peek(batch);
     assertAnswers(batch, result, this.clock.now());
@@ -72,33 +72,36 @@ export class Scenario {
   }
 
   /** Hits one limit. */
-  async hit(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+  async hit(limit: Limit, cost = 1, identity = DEFAULT_IDENTITY): Promise<Seen> {
     return onlyOne(seen(await this.consume([{ identity, limit, cost }])));
   }
 
-  /** Looks at one limit as a hit of this cost would. */
-  async look(limit: Limit, cost = 1, identity = SOMEBODY): Promise<Seen> {
+  /** Peeks at one limit with a cost. */
+  async look(limit: Limit, cost = 1, identity = DEFAULT_IDENTITY): Promise<Seen> {
     return onlyOne(seen(await this.peek([{ identity, limit, cost }])));
   }
 
-  /** Whole units that are left under a limit. */
-  async left(limit: Limit, identity = SOMEBODY): Promise<number> {
+  /** Returns the remaining units of a limit. */
+  async left(limit: Limit, identity = DEFAULT_IDENTITY): Promise<number> {
     return (await this.look(limit, 0, identity)).remaining;
   }
 
-  /** Whole units that are left under each of several limits. */
-  async leftOf(limits: readonly Limit[], identity = SOMEBODY): Promise<number[]> {
+  /** Returns the remaining units of each of several limits. */
+  async leftOf(limits: readonly Limit[], identity = DEFAULT_IDENTITY): Promise<number[]> {
     return seen(await this.peek(hitsOn(limits, 0, identity))).map(({ remaining }) => remaining);
   }
 
   /** Takes a hit of each limit, and returns their receipts. */
-  async take(limits: readonly Limit[], cost = 1, identity = SOMEBODY): Promise<Receipt[]> {
+  async take(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Promise<Receipt[]> {
     const receipts = receiptsOf(await this.consume(hitsOn(limits, cost, identity)));
-    equal(receipts.length, limits.length, 'every limit has given a receipt');
+    equal(receipts.length, limits.length, 'every limit has a receipt');
     return receipts;
   }
 
-  /** Settles hits to an actual cost, checks what holds of every answer, and returns their new receipts. */
+  /**
+   * Settles hits to an actual cost, checks the invariants of every result, and returns the new
+   * receipts.
+   */
   async settle(receipts: readonly Receipt[], actual: number): Promise<Receipt[]> {
     const result = await this.settleAll(receipts.map((receipt) => ({ ...receipt, actual })));
     return receipts.map(({ identity, limit, at }, index) => {
@@ -107,9 +110,10 @@ export class Scenario {
     });
   }
 
+  /** Settles hits, and checks the invariants of every result. */
   async settleAll(settlements: readonly Settlement[]): Promise<BatchResult> {
     const result = await this.storage.settle(settlements);
-    equal(result.now, this.clock.now(), 'the result tells the reading of the clock');
+    equal(result.now, this.clock.now(), 'the result has the time of the clock');
     deepEqual(
       result.outcomes.map(nameOf),
       settlements.map((settlement) => nameOf({ ...settlement, cost: settlement.actual })),
@@ -120,19 +124,19 @@ export class Scenario {
   }
 
   /** Returns units to the current window. */
-  async refundCurrent(limit: Limit, cost: number, identity = SOMEBODY): Promise<void> {
+  async refundCurrent(limit: Limit, cost: number, identity = DEFAULT_IDENTITY): Promise<void> {
     await this.settleAll([{ identity, limit, cost, window: 'current', actual: 0 }]);
   }
 
-  async block(limit: Limit, duration: number, identity = SOMEBODY): Promise<void> {
+  async block(limit: Limit, duration: number, identity = DEFAULT_IDENTITY): Promise<void> {
     await this.storage.block([{ identity, limit, duration }]);
   }
 
-  async remove(limits: readonly Limit[], identity = SOMEBODY): Promise<void> {
+  async remove(limits: readonly Limit[], identity = DEFAULT_IDENTITY): Promise<void> {
     await this.storage.remove(limits.map((limit) => ({ identity, limit })));
   }
 
-  /** Takes every step of a history and compares the whole of what they met. */
+  /** Plays a history and compares all outcomes. */
   async play(limit: Limit, history: readonly Step[]): Promise<void> {
     const played: Step[] = [];
     for (const { at, does } of history) {
@@ -143,7 +147,7 @@ export class Scenario {
   }
 }
 
-/** A limit of 3 per minute, named after its strategy. */
+/** Returns a limit of 3 per minute, named after its strategy. */
 export function limitOf(
   strategy: StrategyName,
   options: Partial<Omit<CreateLimitOptions, 'strategy'>> = {},
@@ -151,12 +155,12 @@ export function limitOf(
   return createLimit({ id: strategy, amount: 3, period: MINUTE, ...options, strategy });
 }
 
-/** One hit of the same cost on each of several limits. */
-export function hitsOn(limits: readonly Limit[], cost = 1, identity = SOMEBODY): Hit[] {
+/** Returns one hit of the same cost on each of several limits. */
+export function hitsOn(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Hit[] {
   return limits.map((limit) => ({ identity, limit, cost }));
 }
 
-/** What the hits of a batch met. */
+/** Returns the outcomes of a batch. */
 export function seen({ now, outcomes }: BatchResult): Seen[] {
   return outcomes.map(({ allowed, remaining, resetTime, retryAfter }) => ({
     allowed,
@@ -166,12 +170,12 @@ export function seen({ now, outcomes }: BatchResult): Seen[] {
   }));
 }
 
-/** What a hit meets that is allowed. */
+/** Returns the outcome of an allowed hit. */
 export function passes(remaining: number, resetAfter: number): Seen {
   return { allowed: true, remaining, resetAfter, retryAfter: 0 };
 }
 
-/** What a hit meets that is refused. */
+/** Returns the outcome of a refused hit. */
 export function refused(remaining: number, resetAfter: number, retryAfter: number): Seen {
   return { allowed: false, remaining, resetAfter, retryAfter };
 }
@@ -185,7 +189,7 @@ export function look(at: number, meets: Seen): Step {
 }
 
 function assertAnswers(batch: readonly Hit[], result: BatchResult, now: number): void {
-  equal(result.now, now, 'the result tells the reading of the clock');
+  equal(result.now, now, 'the result has the time of the clock');
   deepEqual(result.outcomes.map(nameOf), batch.map(nameOf));
   const vetoes = result.outcomes.filter(({ allowed, limit }) => !allowed && limit.mode === 'enforce');
   equal(result.allowed, vetoes.length === 0, 'a batch is allowed iff every enforced limit allows');
@@ -195,7 +199,7 @@ function nameOf({ identity, limit, cost }: Hit): unknown {
   return { identity, limit: limit.id, cost };
 }
 
-/** The only one of a list, where there is one. */
+/** Returns the single value of a list, and asserts that there is exactly one. */
 export function onlyOne<T>(values: readonly T[]): T {
   const [value] = values;
   equal(values.length, 1);

@@ -52,7 +52,7 @@ answerQuestions({
     };
   },
 
-  /** How many cells were held. */
+  /** How many identities were held; those that share a cell are one. */
   reset: () => storage.reset(),
 });
 

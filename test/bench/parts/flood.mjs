@@ -53,7 +53,7 @@ function judge(flood, replaced, keyBytes, cells) {
   const largest = (steps) => Math.max(...steps.map(({ bytes }) => bytes));
   const forgotten = [...flood, ...replaced].reduce((sum, step) => sum + step.forgotten, 0);
   const atCap = flood[0].bytes;
-  printTarget('cells held', cells, 'at most', MAX_KEYS + OVERFLOW_CELLS);
+  printTarget('identities held, those of a shared cell as one', cells, 'at most', MAX_KEYS + OVERFLOW_CELLS);
   printTarget('limited identities forgotten', forgotten, 'at most', 0);
   printTarget('bytes per cell beside its key', largest(flood) / MAX_KEYS - keyBytes, 'at most', 105, ' B');
   printTarget('largest heap of the flood to that at the cap', largest(flood) / atCap, 'at most', 1.05, '×');

@@ -7,46 +7,51 @@ import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { untilServed } from '../../support/failures.js';
 import { until } from '../../support/servers/server-process.js';
 
-/** Units that this process may allow by itself during an outage. */
+/** Units that this process may allow in fallback during an outage. */
 const SHARE = 200;
-/** Never reached on the server, so that no refusal is cached and every request calls the storage. */
+/**
+ * Never reached on the server, so that no refusal is cached and every request calls the storage.
+ */
 const AMOUNT = 1_000_000;
 const limit = createLimit({ id: 'outage', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 });
 
-/** Ms that a decision may take: long enough for a busy machine. */
+/** Timeout of a decision in ms: long enough for a busy machine. */
 const DEADLINE = 300;
-/** Ms by which the proxy delays an answer that is to miss the deadline. Shorter than the timeout of the storages. */
+/** Delay in ms of replies that must miss the deadline. Shorter than the timeout of the storages. */
 export const LATE = 800;
 
 interface Answered {
   readonly result: BatchResult;
-  /** How many events had been reported when the request began. */
+  /** Number of events before the request began. */
   readonly beganAfter: number;
-  /** How many events had been reported when it was answered. */
+  /** Number of events before it ended. */
   readonly endedAfter: number;
-  /** Whether it began before the server was restored. */
+  /** True if it began before the server was restored. */
   readonly duringFault: boolean;
 }
 
 export interface Fault {
   harm(): unknown;
-  mend(): unknown;
+  repair(): unknown;
 }
 
 export interface OutageOptions {
-  /** How many probes begin during the outage. Default: 2, so that one of them has ended. */
+  /** Number of probes that begin during the outage. Default: 2, so that one of them has ended. */
   readonly probes?: number;
-  /** How many requests are in flight. Default: 20. */
+  /** Number of requests in flight. Default: 20. */
   readonly clients?: number;
-  /** Whether the server keeps its counts. Default: true. */
+  /** True if the server keeps its counts. Default: true. */
   readonly remembers?: boolean;
-  /** Whether the outage may end before `mend` is called. Default: false. */
+  /** True if the outage may end before `repair` is called. Default: false. */
   readonly endsByItself?: boolean;
 }
 
 let identities = 0;
 
-/** A storage behind a circuit breaker, a denial cache and a fallback, with a record of the circuit's events. */
+/**
+ * A storage behind a circuit breaker, a denial cache and a fallback, with a record of the circuit's
+ * events.
+ */
 export class LayeredStore {
   readonly events: ('degraded' | 'recovered')[] = [];
   readonly storage: FallbackStorage;
@@ -85,10 +90,11 @@ export class LayeredStore {
   }
 
   /**
-   * Sends requests before, during and after an outage. Expects that each is answered: during the outage by the fallback, which
-   * allows its share without calling the server, and afterwards by the server again.
+   * Sends requests before, during and after an outage, and expects that each is decided. During the
+   * outage the fallback allows its share without calling the server; afterwards the server decides
+   * again.
    */
-  async expectToSurvive({ harm, mend }: Fault, options: OutageOptions = {}): Promise<void> {
+  async expectToSurvive({ harm, repair }: Fault, options: OutageOptions = {}): Promise<void> {
     const { probes = 2, clients = 20, remembers = true, endsByItself = false } = options;
     await this.warmUp();
     const requests = this.#requests(clients);
@@ -106,7 +112,7 @@ export class LayeredStore {
     if (!endsByItself)
       expect({ events: this.events.length, calls: this.#calls }).toEqual({ events: outage, calls });
     requests.endFault();
-    await mend();
+    await repair();
     await until(() => this.events.at(-1) === 'recovered', 'the circuit to close');
     const recovery = this.events.length;
     await until(() => countedSince(recovery, requests.all) > 5, 'the server to count again');
@@ -120,7 +126,7 @@ export class LayeredStore {
     await this.#untilCounts();
   }
 
-  /** Calls until the server answers in time: the first calls connect, and load what the server needs. */
+  /** Calls until the server replies in time: the first calls connect, and load scripts. */
   async warmUp(): Promise<void> {
     await until(() => this.store.check(), 'the store to be well');
     for (let times = 0; times < 5; times++) await this.#untilCounts();
@@ -179,7 +185,7 @@ export class LayeredStore {
   }
 }
 
-/** @param outage how many events had been reported when the outage had begun */
+/** @param outage number of events that had been reported when the outage began */
 function expectAnswers(all: readonly Answered[], outage: number, endsByItself: boolean): void {
   const inFlight = all.filter(
     ({ beganAfter, result }) => beganAfter === outage - 1 && result.degraded !== undefined,

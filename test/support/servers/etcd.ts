@@ -13,7 +13,7 @@ export async function startEtcd(): Promise<Server> {
       ...['--listen-client-urls', client, '--advertise-client-urls', client],
       ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
       ...['--initial-cluster', `test=${peer}`],
-      '--unsafe-no-fsync', // it only matters when the machine crashes, which no test does
+      '--unsafe-no-fsync', // only matters when the machine crashes
     ],
     directory,
     port,
@@ -25,7 +25,7 @@ export async function startEtcd(): Promise<Server> {
   });
 }
 
-/** What the server calls its version. */
+/** Returns the version of the server. */
 export async function etcdVersion({ port }: Server): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/version`);
   return ((await response.json()) as { etcdserver: string }).etcdserver;

@@ -2,11 +2,14 @@ import { join } from 'node:path';
 import { ask, freePort, serverDirectory, startServer, type Server } from './server-process.js';
 
 export interface StartMemcachedOptions {
-  /** Whether it listens on a socket file instead of a port. */
+  /** True to listen on a socket file instead of a port. */
   readonly socket?: boolean;
   /** More arguments of `memcached`. */
   readonly args?: readonly string[];
-  /** Whether it serves, at a port or socket file. Default: whether it answers with its version. */
+  /**
+   * Returns true once the server at a port or socket file serves. Default: it replies with its
+   * version.
+   */
   readonly ready?: (address: number | string) => Promise<boolean>;
 }
 

@@ -6,7 +6,7 @@ import { freePort, serverDirectory, startServer, until, type Server } from './se
 /**
  * Starts the MongoDB server that the run has found (see `describeWithMongod`).
  *
- * @param options.replica whether it is a replica set, of this one server
+ * @param options.replica true for a replica set of one server
  */
 export async function startMongo({
   replica = false,
@@ -39,7 +39,7 @@ export async function startMongo({
   });
 }
 
-/** Does something with a client that is closed afterwards. */
+/** Passes a client to a function, and closes it afterwards. */
 export async function withMongo<T>(uri: string, use: (client: MongoClient) => Promise<T>): Promise<T> {
   const client = new MongoClient(uri, { serverSelectionTimeoutMS: 2000 });
   try {

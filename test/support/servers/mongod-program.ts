@@ -1,9 +1,9 @@
 import { findProgram, isExecutable } from './programs.js';
 
-/** What is downloaded where there is no other. */
+/** The version that is downloaded if there is no other. */
 const VERSION = '7.0.15';
 
-/** Longer than a download of 100 MB should take; a network that swallows everything must not hold up the tests for ever. */
+/** Timeout of the download of 100 MB, so that a dead network cannot block the tests. */
 const CONNECT_GRACE_MS = 300_000;
 
 /** The mongod that MONGOD_BIN names, else the one on the PATH. */
@@ -14,7 +14,7 @@ export function findMongod(): string | undefined {
   return named;
 }
 
-/** A mongod that was downloaded, which is done once; rejects where it cannot be had. */
+/** Downloads a mongod once and returns its path. Rejects if it is not available. */
 export async function downloadMongod(): Promise<string> {
   const { MongoBinary } = await import('mongodb-memory-server-core');
   let timer: NodeJS.Timeout | undefined;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The programs that the tests start, with the Debian packages they are in. */
+/** The programs that the tests start, with their Debian packages. */
 const packages = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
@@ -13,7 +13,7 @@ const packages = {
   postgres: 'postgresql',
 } as const;
 
-/** Where a program is on the PATH, if it is, or where Debian puts the programs of PostgreSQL. */
+/** Returns the path of a program on the PATH, or in the folders where Debian installs PostgreSQL. */
 export function findProgram(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   folders.push('/usr/sbin', ...postgresqlFolders());
@@ -38,7 +38,7 @@ export function isExecutable(path: string): boolean {
   }
 }
 
-/** Sees to it that every program is there: installs what is missing where it may, or says what to install. */
+/** Installs the missing programs if the user is root, or throws with the packages to install. */
 export function providePrograms(): void {
   const missing = Object.entries(packages).filter(([program]) => findProgram(program) === undefined);
   if (missing.length === 0) return;
@@ -54,13 +54,14 @@ export function providePrograms(): void {
     try {
       aptGet('update', '-qq');
     } catch {
-      // A source of other packages may be broken; if it is one of ours, the installation says so.
+      // A broken source of other packages does not matter. If it is one of these, the installation
+      // fails.
     }
     aptGet(...command.split(' ').slice(1));
   });
 }
 
-/** Waits while another run, or the machine itself, installs something. */
+/** Waits while another process installs packages. */
 function aptGet(...args: string[]): void {
   execFileSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
@@ -68,7 +69,7 @@ function aptGet(...args: string[]): void {
   });
 }
 
-/** Keeps Debian's packages from starting servers of their own. */
+/** Prevents Debian's packages from starting servers. */
 function withoutStartingServices(install: () => void): void {
   const policy = '/usr/sbin/policy-rc.d';
   if (existsSync(policy)) return install();

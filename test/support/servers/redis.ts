@@ -30,12 +30,15 @@ export async function startRedis({ args = [] }: StartRedisOptions = {}): Promise
   });
 }
 
-/** Starts a Redis server that listens on a socket file and, with a certificate of its own making, on a TLS port as well. */
+/**
+ * Starts a Redis server that listens on a socket file, and on a TLS port with a self-signed
+ * certificate.
+ */
 export async function startRedisWithSocketAndTls(): Promise<{
   server: Server;
   socket: string;
   tlsPort: number;
-  /** File of the certificate that a client has to trust. */
+  /** File of the certificate that a client must trust. */
   ca: string;
 }> {
   const directory = serverDirectory('redis-tls');
@@ -54,7 +57,7 @@ export async function startRedisWithSocketAndTls(): Promise<{
   return { server, socket, tlsPort, ca };
 }
 
-/** Several servers that are one service. */
+/** Several servers that form one service. */
 export interface ServerGroup {
   readonly uri: string;
   readonly servers: readonly Server[];
@@ -84,7 +87,10 @@ export async function startRedisCluster(): Promise<ServerGroup> {
   return group;
 }
 
-/** Starts a primary, a replica, and three sentinels that fail over within a second or two; `servers` are in that order. */
+/**
+ * Starts a primary, a replica, and three sentinels that fail over within a second or two; `servers`
+ * are in that order.
+ */
 export async function startRedisSentinel(service = 'limits'): Promise<ServerGroup> {
   const primary = await startRedis();
   const servers = [primary];
@@ -107,7 +113,7 @@ export async function startRedisSentinel(service = 'limits'): Promise<ServerGrou
   }
 }
 
-/** What the server calls its version. */
+/** Returns the version of the server. */
 export async function redisVersion({ port }: Server): Promise<string> {
   return /redis_version:(\S+)/.exec(await ask(port, 'INFO server\r\n'))?.[1] ?? 'unknown';
 }

@@ -6,18 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A server of a test's own. */
+/** A private server of a test. */
 export interface Server {
   readonly uri: string;
-  /** 0 where it listens on a socket file only. */
+  /** 0 if it listens on a socket file only. */
   readonly port: number;
-  /** Of the process that runs now; to stop (SIGSTOP) and continue it, for example. */
+  /** Id of the current process, for example to stop (SIGSTOP) and continue it. */
   readonly pid: number;
-  /** Ends it at once, and removes its data. */
+  /** Kills the server and removes its data. */
   stop(): Promise<void>;
-  /** Ends it at once, as a crash would. */
+  /** Kills the server, like a crash. */
   kill(): Promise<void>;
-  /** Starts it again where it was, with what it had written to its directory; kills it before, if it still runs. */
+  /**
+   * Kills the server if it runs, and starts it again at the same address with the data in its
+   * directory.
+   */
   restart(): Promise<void>;
 }
 
@@ -28,7 +31,7 @@ export interface ServerProgram {
   readonly directory: string;
   readonly uri: string;
   readonly port: number;
-  /** Whether it serves; may throw when it does not. */
+  /** Returns true once the server serves. May throw before. */
   readonly ready: () => Promise<boolean>;
   /** The user that it runs as. Default: that of the tests. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
@@ -36,12 +39,12 @@ export interface ServerProgram {
   readonly killSignal?: NodeJS.Signals;
 }
 
-/** How long a server may take to serve: even MongoDB needs a few seconds only, but the machine may be busy. */
+/** Timeout of a start in ms. Even MongoDB needs only a few seconds, but the machine may be busy. */
 const START_DEADLINE = 60_000;
 
 /**
- * A directory of a server's own. It lies in the run's directory, where the supervisor finds the `pid` of whatever a test
- * that was interrupted has left running.
+ * Creates a directory for a server inside the run's directory. After an interrupted test, the
+ * supervisor reads the server's `pid` there.
  */
 export function serverDirectory(name: string): string {
   return mkdtempSync(join(process.env['TEST_SERVERS_DIR'] ?? tmpdir(), `${name}-`));
@@ -80,7 +83,7 @@ export async function startServer(program: ServerProgram): Promise<Server> {
   return server;
 }
 
-/** Waits until something holds, which may throw until then. */
+/** Waits until a condition is true. The condition may throw before. */
 export async function until(
   holds: () => Promise<boolean> | boolean,
   what: string,
@@ -99,15 +102,15 @@ export async function until(
   throw new Error(`Waited ${deadline} ms in vain: ${what}.`, { cause });
 }
 
-/** Says something to a server, and hears the beginning of its answer. */
-export function ask(address: number | string, text: string, patience = 5000): Promise<string> {
+/** Sends a text to a server. Returns the first packet of its reply. */
+export function ask(address: number | string, text: string, timeout = 5000): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = typeof address === 'number' ? connect(address, '127.0.0.1') : connect(address);
     const fail = (error: Error): void => {
       socket.destroy();
       reject(error);
     };
-    socket.setTimeout(patience, () => fail(new Error(`No answer within ${patience} ms.`)));
+    socket.setTimeout(timeout, () => fail(new Error(`No answer within ${timeout} ms.`)));
     socket.on('error', fail);
     socket.on('connect', () => socket.write(text));
     socket.once('data', (data) => {
@@ -118,8 +121,9 @@ export function ask(address: number | string, text: string, patience = 5000): Pr
 }
 
 /**
- * A free port on which the one 10,000 above, a Redis cluster's second, is free as well. Both lie below those that the system
- * gives to outgoing connections, so that a server that restarts finds its port as it left it.
+ * Returns a free port such that the port 10,000 above, the bus of a Redis cluster, is free too.
+ * Both are below the ephemeral ports of outgoing connections, so that they are still free when the
+ * server restarts.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

@@ -8,17 +8,17 @@ import { providePrograms } from './programs.js';
 import { redisVersion, startRedisCluster, startRedisSentinel, startRedisWithSocketAndTls } from './redis.js';
 import { ask } from './server-process.js';
 
-/** What the tests learn of the servers of their run. */
+/** The servers of a run, for its tests and its report. */
 export interface SharedServers {
-  /** Environment variables: `TEST_<NAME>_URI`, and what else a test has to know. */
+  /** Environment variables: `TEST_<NAME>_URI` and others. */
   readonly env: Readonly<Record<string, string>>;
-  /** What the run says at its end: the versions, and which servers there were none of. */
+  /** Last lines of the run: the versions, and the missing servers. */
   readonly report: readonly string[];
-  /** Removes what was written to a server that is not ours to end. */
+  /** Removes the data from a server that this run has not started. */
   readonly forget?: () => Promise<void>;
 }
 
-/** Starts one of every kind. Whoever calls this ends whatever has been started, also when it throws. */
+/** Starts one server of each kind. The caller stops every started server, even if this throws. */
 export async function startSharedServers(): Promise<SharedServers> {
   providePrograms();
   const parts = await Promise.all([
@@ -89,7 +89,10 @@ async function postgresql(): Promise<SharedServers> {
   };
 }
 
-/** From MONGODB_URI, else of a program that is here or can be downloaded; else there is none. */
+/**
+ * Uses the server at MONGODB_URI, or starts a program that is installed or downloaded. Returns none
+ * otherwise.
+ */
 async function mongo(): Promise<SharedServers> {
   const given = process.env['MONGODB_URI'];
   const program = findMongod();
@@ -119,7 +122,10 @@ async function ownMongo(program: string): Promise<SharedServers> {
   };
 }
 
-/** A server that was there before us: the tests keep to a database of their own. A program, if there is one, starts others. */
+/**
+ * Uses a running server, with a separate database for the tests. A program, if there is one, starts
+ * private servers.
+ */
 async function givenMongo(given: string, program: string | undefined): Promise<SharedServers> {
   const database = `nestjs-limits-test-${process.pid}`;
   const uri = withDatabase(given, database);
@@ -143,7 +149,7 @@ async function givenMongo(given: string, program: string | undefined): Promise<S
   };
 }
 
-/** Names another database; who logs in still does so where the URI said. */
+/** Replaces the database in a URI, and keeps the one to authenticate against. */
 function withDatabase(given: string, database: string): string {
   const [, servers = '', path = '', query = ''] =
     /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(given) ?? [];

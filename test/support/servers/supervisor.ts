@@ -1,6 +1,7 @@
 /**
- * A process of its own that starts the servers of a run and ends them when the run is over, however it ends: the channel to
- * Jest closes then, also when Jest was killed. Servers of tests that were interrupted are ended with them.
+ * A separate process that starts the servers of a run, and kills them when the run ends for any
+ * reason: the channel to Jest closes then, even if Jest was killed. It also kills the servers of
+ * interrupted tests.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +22,7 @@ async function end(exitCode = 0): Promise<void> {
     try {
       process.kill(Number(readFileSync(join(directory, name, 'pid'), 'utf8')), 'SIGKILL');
     } catch {
-      // it has ended already, or never begun
+      // it has ended already, or never started
     }
   }
   rmSync(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });

@@ -1,51 +1,57 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, firstOf } from 'nestjs-limits';
+import { ClientAddresses } from '../../../lib/nest/identities/client-addresses.js';
 import { IdentitySources } from '../../../lib/nest/identities/identity-sources.js';
 import type { IdentitySource } from '../../../lib/nest/identities/identity-source.js';
 import type { RateLimitKey } from '../../../lib/nest/options/rate-limit-key.js';
+import { Warnings } from '../../../lib/nest/options/warnings.js';
 import type { InjectedFunctions } from '../../../lib/nest/options/user-functions.js';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import type { Transport } from '../../../lib/nest/transports/transport.js';
 
 function sourceOf(key: RateLimitKey): IdentitySource {
-  return new IdentitySources(resolveOptions({}), {} as InjectedFunctions).for(key, 'The test');
+  const options = resolveOptions({});
+  const warnings = new Warnings();
+  const addresses = new ClientAddresses(options, warnings);
+  return new IdentitySources(options, {} as InjectedFunctions, addresses, warnings).for(key, 'The test');
 }
 
 function identityOf(key: RateLimitKey, headers: unknown): unknown {
   return sourceOf(key).resolve({
     context: {} as ExecutionContext,
     transport: { requestOf: () => ({ headers }) } as unknown as Transport,
-    addressIdentity: () => 'ip:203.0.113.7',
+    address: '203.0.113.7',
+    addressIdentity: undefined,
   });
 }
 
 describe('The identity of a header', () => {
-  it.each(['constructor', '__proto__'])('is none where all objects have a "%s"', (name) => {
+  it.each(['constructor', '__proto__'])('is undefined for "%s", which all objects have', (name) => {
     expect(identityOf(`header:${name}`, {})).toBe(undefined);
     expect(identityOf(`header:${name}`, Object.create(null))).toBe(undefined);
   });
 
-  it('is what a request says under such a name', () => {
+  it('is the value of a header with such a name', () => {
     const headers: unknown = JSON.parse('{"__proto__":"a","constructor":"b"}');
     expect(identityOf('header:__proto__', headers)).toBe('header:__proto__:a');
     expect(identityOf('header:constructor', headers)).toBe('header:constructor:b');
   });
 
-  it('is one of all values of a header that is sent several times', () => {
+  it('combines all values of a header that is sent several times', () => {
     expect(identityOf('header:x-a', { 'x-a': ['1', '2'] })).toBe('header:x-a:1,2');
   });
 
-  it('is none where the value is no text', () => {
+  it('is undefined if the value is not text', () => {
     expect(identityOf('header:x-a', { 'x-a': { a: 1 } })).toBe(undefined);
   });
 });
 
-describe('A key that is a part of itself', () => {
+describe('A key that contains itself', () => {
   const MESSAGE =
     'The test: a key is a list of keys that is a part of itself, or lies within 16 others. Give its parts in one list.';
 
-  it('is refused', () => {
+  it('throws', () => {
     const cyclic: RateLimitKey[] = ['ip'];
     cyclic.push(cyclic);
     const first: RateLimitKey[] = ['ip'];
@@ -57,7 +63,7 @@ describe('A key that is a part of itself', () => {
     expect(() => sourceOf(keys)).toThrow(new ConfigurationError(MESSAGE));
   });
 
-  it('is not what stands in it twice', () => {
+  it('differs from a key that contains another twice, which is valid', () => {
     const part: RateLimitKey[] = ['ip', 'user'];
     expect(sourceOf([part, part]).types).toEqual(['ip+user+ip+user']);
   });

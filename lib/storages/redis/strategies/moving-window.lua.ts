@@ -1,24 +1,27 @@
-/** The twin of `moving-window.strategy.ts`, over a list on the server instead of two lists in memory. */
+/**
+ * The Lua version of `moving-window.strategy.ts`, with a list on the server instead of two lists in
+ * memory.
+ */
 export const movingWindowLua = `
 -- moving-window: text "expiry base cut" and a list, the log. The log has two whole numbers per entry: ms since the base, and
--- the running total up to and including the entry. Cut is the total of the entries that have been cut off. Expiry is the log's.
+-- the running total up to and including the entry. Cut is the total of the entries that have been removed. Expiry is the log's.
 -- The log is never emptied while it is used, or it would lose its time to live.
 local moving_window = {}
 strategies['moving-window'] = moving_window
 
--- Offset and total of an entry.
+-- Returns offset and total of an entry.
 local function entry_at(state, index)
   local entry = call('LRANGE', state.log, 2 * index, 2 * index + 1)
   return entry[1] + 0, entry[2] + 0
 end
 
--- Units consumed up to and including an entry.
+-- Returns the units consumed up to and including an entry.
 local function total_at(state, index)
   return index < 0 and state.cut or call('LINDEX', state.log, 2 * index + 1) + 0
 end
 
--- Binary search: the lowest index from low on for which holds(offset, total), once true always true, and true of the last
--- entry; and its offset. Mostly that is the entry at low, so the length of the log is only read where it is not.
+-- Returns the lowest index from low on for which holds(offset, total) is true, and its offset. Binary search: once true, holds
+-- stays true, and it is true for the last entry. The result is mostly low, so the length of the log is read only otherwise.
 local function lowest_index(state, low, holds)
   local offset, total = entry_at(state, low)
   if holds(offset, total) then return low, offset end
@@ -31,7 +34,7 @@ local function lowest_index(state, low, holds)
   return low, (entry_at(state, low))
 end
 
--- Units that count. Also finds the first entry that does. Kept in the state, since all steps of a batch have one now.
+-- Returns the units that count, and finds the first entry that does. Cached in the state, since a batch has one time.
 local function used_since(state, time)
   if state.used then return state.used end
   local oldest = time - state.base
@@ -44,7 +47,7 @@ local function used_since(state, time)
   return state.used
 end
 
--- The first ms at which at most target units count: when the last entry too many has left.
+-- Returns the first ms at which at most target units count, once enough of the oldest entries have expired.
 local function time_of_usage(state, target, period, now)
   local total = state.total
   local _, offset = lowest_index(state, state.first, function(_, before) return total - before <= target end)
@@ -58,7 +61,7 @@ local function cut_off(state)
   state.first = 0
 end
 
--- Entries from the future, left by a clock that went back, count as made now: they become one.
+-- Merges entries from the future, left by a clock that went back, into one entry made now.
 local function pull_back_future(state, now)
   local offset = now - state.base
   if state.latest <= offset then return end
@@ -83,14 +86,14 @@ local function append(state, cost, now)
   end
 end
 
--- Prolongs the time to live of the log, with slack.
+-- Extends the time to live of the log, with slack.
 local function keep_log(state, period, now)
   if now + period <= state.expiry then return end
   state.expiry = now + period + slack(period)
   call('PEXPIRE', state.log, state.expiry - now)
 end
 
--- Reads the newest entry again, and what counts, after the log has changed.
+-- Reads the newest entry and the total again, after the log has changed.
 local function refresh(state)
   local tail = call('LRANGE', state.log, -2, -1)
   state.latest, state.total = (tail[1] or -1) + 0, (tail[2] or state.cut) + 0
@@ -215,7 +218,7 @@ function moving_window.encode(state)
   return format('%d %d %d', expiry, state.base, state.cut), expiry
 end
 
--- Reads the newest entry of the log too. Without its log, a text means the same as none.
+-- Also reads the newest entry of the log. A text without its log counts as missing.
 function moving_window.decode(text, log)
   local expiry, base, cut = match(text, '(%d+) (%d+) (%d+)')
   if not expiry then fail_to_parse() end

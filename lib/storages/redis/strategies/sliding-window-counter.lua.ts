@@ -1,10 +1,10 @@
-/** The twin of `sliding-window-counter.strategy.ts`. */
+/** The Lua version of `sliding-window-counter.strategy.ts`. */
 export const slidingWindowCounterLua = `
 -- sliding-window-counter: text "expiry left current previous". Left is the ms from the start to the expiry.
 local sliding_window = {}
 strategies['sliding-window-counter'] = sliding_window
 
--- The state as its window stands now, as a copy where it differs: the windows move on, and one from the future begins now.
+-- Returns the state at now, as a copy if it differs. Windows advance; a window from the future begins now.
 local function roll(state, period, now)
   if not state then return nil end
   local elapsed = now - state.start
@@ -24,16 +24,16 @@ local function used_at(view, period, now)
   return weigh(view.previous, period - (now - view.start), period) + view.current
 end
 
--- The first elapsed ms of a window at which the count of the window before it weighs at most target.
+-- Returns the first elapsed ms of a window at which the weighted count of the previous window is at most target.
 local function elapsed_until(count, target, period)
   if count <= target then return 0 end
-  -- The estimate may miss by one through rounding, so the formula itself decides.
+  -- The estimate may be off by one through rounding, so the formula itself decides.
   local elapsed = max(0, floor(period - (target + 1) * period / count) - 1)
   while weigh(count, period - elapsed, period) > target do elapsed = elapsed + 1 end
   return elapsed
 end
 
--- The first ms, not before now, at which at most target units are used if nobody hits meanwhile.
+-- Returns the first ms from now on at which at most target units are used, without further hits.
 local function time_of_usage(view, period, now, target)
   if target >= view.current then
     return max(now, view.start + elapsed_until(view.previous, target - view.current, period))

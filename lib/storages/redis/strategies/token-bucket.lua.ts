@@ -1,16 +1,16 @@
-/** The twin of `token-bucket.strategy.ts`. */
+/** The Lua version of `token-bucket.strategy.ts`. */
 export const tokenBucketLua = `
--- token-bucket: text "expiry level left amount". Left is the ms from at to the expiry; amount is that of the newest hit.
--- A state keeps left: limits of other amounts share it, and one that refills slower may need it longer.
+-- token-bucket: text "expiry level left amount". Left is the ms from at to the expiry; amount is that of the limit of the newest hit.
+-- A state stores left, since limits of other amounts share it, and one that refills slower may need it longer.
 local token_bucket = {}
 strategies['token-bucket'] = token_bucket
 
--- The stored level less the refill since; a time from the future counts as now.
+-- Returns the level at now, less the refill since. A time from the future counts as now.
 local function level_at(state, amount, now)
   return max(0, state.level - max(0, now - state.at) * min(state.amount, amount))
 end
 
--- Makes now the time of the level. The expiry stays; one counted from the future counts from now.
+-- Sets the time of the level to now. Keeps the expiry; one counted from a future time is counted from now.
 local function bring_to(state, now)
   state.left = state.left - max(0, now - state.at)
   state.at = now
@@ -42,7 +42,7 @@ function token_bucket.commit(state, limit, cost, now)
   return state
 end
 
--- Also true where this limit needs the state for longer than it is kept.
+-- Also returns true if this limit needs the state longer than its expiry.
 function token_bucket.refuse(state, limit, now)
   local from_future = state.at > now
   if from_future then bring_to(state, now) end
@@ -56,7 +56,7 @@ end
 function token_bucket.settle(state, limit, change, now)
   local of, period = change.of, limit.period
   local level = state and level_at(state, limit.amount, now) or 0
-  local amount = level > 0 and state.amount or limit.amount -- a full bucket has forgotten it
+  local amount = level > 0 and state.amount or limit.amount -- a full bucket does not store it
   local refilled = of and max(0, now - of.at) * max(limit.amount, amount) or 0
   local difference = (change.actual - change.cost) * period
   if difference <= 0 then difference = min(0, refilled + difference) end

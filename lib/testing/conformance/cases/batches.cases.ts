@@ -29,7 +29,7 @@ for (const refuser of strategyNames) {
 }
 
 topic.add(
-  'tells of limits that another identity refuses as if they had not been hit',
+  'reports limits that another identity refuses as if they had not been hit',
   strategyNames,
   async (scenario) => {
     const fresh = strategyNames.map((strategy) => limitOf(strategy, { id: `fresh ${strategy}` }));
@@ -41,12 +41,12 @@ topic.add(
       ...hitsOn([...fresh, ...used], 1, 'conformance/a'),
       ...hitsOn([never], 1, 'conformance/b'),
     ];
-    const told = seen(await scenario.consume(batch));
+    const results = seen(await scenario.consume(batch));
     deepEqual(
-      told.slice(0, fresh.length),
+      results.slice(0, fresh.length),
       fresh.map(() => passes(3, 0)),
     );
-    deepEqual(told, seen(await scenario.peek(batch)));
+    deepEqual(results, seen(await scenario.peek(batch)));
   },
 );
 
@@ -87,7 +87,7 @@ topic.add('decides limits of several periods together', ['fixed-window'], async 
   deepEqual(seen(result), [refused(0, MINUTE, MINUTE), passes(1, HOUR), passes(2, 60 * HOUR)]);
 });
 
-topic.add('tells of every limit that refuses', ['fixed-window', 'moving-window'], async (scenario) => {
+topic.add('reports every limit that refuses', ['fixed-window', 'moving-window'], async (scenario) => {
   const limits = [
     limitOf('fixed-window', { amount: 1 }),
     limitOf('moving-window', { amount: 1, period: HOUR }),

@@ -10,24 +10,28 @@ const topic = new CasesOf('concurrency');
 
 const HITS = 100;
 const LIMIT = 40;
-/** Strategies that differ in what they store: a counter, a counter whose end moves, a log. */
+/** Strategies with different states: a counter, a counter with a moving end, a log. */
 const THREE: readonly StrategyName[] = ['fixed-window', 'fixed-window-elastic-expiry', 'moving-window'];
 
-topic.addPerStrategy('of 100 hits at once on a limit of 40 exactly 40 pass', async (scenario, strategy) => {
-  const limit = limitOfForty(strategy);
-  equal(await countAllowed(scenario.storage, hitsOn([limit])), LIMIT);
-  equal(await scenario.left(limit), 0);
-});
+topic.addPerStrategy(
+  'of 100 concurrent hits on a limit of 40 exactly 40 are allowed',
+  async (scenario, strategy) => {
+    const limit = limitOfForty(strategy);
+    equal(await countAllowed(scenario.storage, hitsOn([limit])), LIMIT);
+    equal(await scenario.left(limit), 0);
+  },
+);
 
 topic.add(
-  'of 100 batches of three limits at once exactly as many pass as the narrowest allows',
+  'of 100 concurrent batches of three limits the smallest limit decides how many are allowed',
   THREE,
   async (scenario) => {
     const limits = THREE.map((strategy, index) =>
       limitOf(strategy, { amount: LIMIT + 10 * index, period: HOUR }),
     );
     const allowed = await countAllowed(scenario.storage, hitsOn(limits));
-    // Where limits are decided one by one, a batch may be refused for what another one gives back in the end.
+    // If limits are decided one by one, a batch may be refused because of units that another batch
+    // then refunds.
     if (scenario.storage.capabilities.atomicity === 'limit') ok(allowed <= LIMIT, `${allowed} passed`);
     else equal(allowed, LIMIT);
     deepEqual(
@@ -38,7 +42,7 @@ topic.add(
 );
 
 topic.addPerStrategy(
-  'of 100 batches over two identities at once never more than 40 pass, and each is counted once',
+  'of 100 concurrent batches over two identities at most 40 are allowed, and each is counted once',
   async (scenario, strategy) => {
     const limit = limitOfForty(strategy);
     const batch = [...hitsOn([limit], 1, 'conformance/a'), ...hitsOn([limit], 1, 'conformance/b')];
@@ -50,7 +54,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('concurrent hits and settlements lose nothing', async (scenario, strategy) => {
+topic.addPerStrategy('concurrent hits and settlements lose no units', async (scenario, strategy) => {
   const limit = limitOfForty(strategy);
   const first = await Promise.all(Array.from({ length: 20 }, () => scenario.consume(hitsOn([limit]))));
   await Promise.all([
@@ -61,7 +65,7 @@ topic.addPerStrategy('concurrent hits and settlements lose nothing', async (scen
 });
 
 topic.add(
-  'hits at once on different identities do not disturb each other',
+  'concurrent hits on different identities do not affect each other',
   ['fixed-window'],
   async (scenario) => {
     const limit = limitOfForty('fixed-window');
@@ -80,7 +84,7 @@ topic.add(
     const limit = limitOfForty('fixed-window');
     await storage.consume(hitsOn([limit]));
     const { outcomes } = await other.peek(hitsOn([limit]));
-    if (outcomes[0]?.remaining === LIMIT) return; // the two share nothing, as in memory
+    if (outcomes[0]?.remaining === LIMIT) return; // the two storages share nothing, as in memory
     const [ours, theirs] = await Promise.all([
       countAllowed(storage, hitsOn([limit])),
       countAllowed(other, hitsOn([limit])),

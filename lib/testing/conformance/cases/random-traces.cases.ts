@@ -9,14 +9,14 @@ const STEPS = 200;
 
 for (const seed of [1, 2]) {
   topic.add(
-    `answers a random trace as the pure strategies do (seed ${seed})`,
+    `returns the results of the pure strategies for a random trace (seed ${seed})`,
     strategyNames,
     async (scenario) => new RandomTrace(scenario, new Random(seed)).run(STEPS),
   );
 }
 
 topic.addPerStrategy(
-  'answers a random trace of one cell as the pure strategy does',
+  'returns the results of the pure strategy for a random trace of one cell',
   async (scenario, strategy) =>
     new RandomTrace(scenario, new Random(4), [plansOf(strategy, [7, 3, 5])]).run(STEPS),
 );

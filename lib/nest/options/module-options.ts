@@ -1,0 +1,74 @@
+import { ConfigurationError } from '../../common/errors.js';
+import { describeValue } from '../../common/describe.js';
+import {
+  assertBoolean,
+  assertList,
+  checkedLater,
+  ofType,
+  oneOf,
+  type OptionTable,
+} from '../../common/options.js';
+import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
+import { isStrategyName, strategyNames } from '../../strategies/strategies.js';
+import type {
+  RateLimitHeaders,
+  RateLimitModuleExtras,
+  RateLimitModuleOptions,
+} from './rate-limit.options.js';
+import { idOfUser } from './user-id.js';
+
+/** The options of the module. */
+export const moduleOptions = {
+  storage: checkedLater,
+  strategy: { check: assertStrategy, default: 'fixed-window' },
+  limits: checkedLater,
+  rules: { check: assertList, default: [] },
+  key: { default: 'ip' },
+  plan: { check: ofType('function') },
+  clientIp: { check: ofType('function') },
+  ipv6Prefix: { check: assertIpv6Prefix, default: DEFAULT_IPV6_PREFIX },
+  user: { check: ofType('function'), default: idOfUser },
+  apiKeyHeader: { check: assertHeaderName, default: 'x-api-key' },
+  allow: { check: assertList },
+  deny: { check: assertList },
+  transports: { check: assertList },
+  resilience: checkedLater,
+  keyPrefix: checkedLater,
+  headers: checkedLater,
+  skip: { check: ofType('function') },
+  errorMessage: { check: ofType('string', 'function') },
+  errorFormat: { check: oneOf(['nest', 'problem']) },
+  errorFactory: { check: ofType('function') },
+} as const satisfies OptionTable<RateLimitModuleOptions>;
+
+/** The options that `forRootAsync` takes next to the factory. */
+export const extraOptions = {
+  isGlobal: { check: assertBoolean, default: true },
+  guard: { check: assertBoolean, default: true },
+} as const satisfies OptionTable<RateLimitModuleExtras>;
+
+/** The option `headers`. */
+export const headerOptions = {
+  standard: { check: assertBoolean, default: true },
+  legacy: { check: assertBoolean, default: false },
+  retryAfter: { check: assertBoolean, default: true },
+} as const satisfies OptionTable<RateLimitHeaders>;
+
+function assertStrategy(_where: string, value: unknown): void {
+  if (!isStrategyName(value))
+    throw new ConfigurationError(
+      `The strategy of RateLimitModule must be one of ${strategyNames.join(', ')}; got ${describeValue(value)}.`,
+    );
+}
+
+function assertIpv6Prefix(where: string, value: unknown): void {
+  if (!Number.isInteger(value) || (value as number) < 32 || (value as number) > 128)
+    throw new ConfigurationError(
+      `${where} must be a whole number from 32 to 128; got ${describeValue(value)}.`,
+    );
+}
+
+function assertHeaderName(where: string, value: unknown): void {
+  if (typeof value !== 'string' || !/^[\w.-]+$/.test(value))
+    throw new ConfigurationError(`${where} must be the name of a header; got ${describeValue(value)}.`);
+}

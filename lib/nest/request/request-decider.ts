@@ -1,0 +1,192 @@
+import {
+  Inject,
+  Injectable,
+  ServiceUnavailableException,
+  type ExecutionContext,
+  type HttpException,
+} from '@nestjs/common';
+import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import { describeValue, messageOf } from '../../common/describe.js';
+import { isStorageError, ResolverError } from '../../common/errors.js';
+import { strictest, type BatchResult, type OnError } from '../../core/contract.js';
+import { Decision } from '../../core/decision.js';
+import {
+  legacyFields,
+  retryAfterFields,
+  standardFields,
+  type HeaderField,
+} from '../../http/header-fields.js';
+import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { callUserFunction } from '../options/user-functions.js';
+import { Warnings } from '../options/warnings.js';
+import type { RoutePolicy } from '../routes/route-policy.js';
+import {
+  problemDetails,
+  PROBLEM_MEDIA_TYPE,
+  RateLimitExceededException,
+} from '../transports/rate-limit-exceeded.exception.js';
+import type { Transport } from '../transports/transport.js';
+import { Transports } from '../transports/transports.js';
+import { policiesOf, type PolicyHit } from './policy-hit.js';
+import type { CountedRequest, FoundHits } from './request-hits.js';
+import { keepState, stateFor } from './request-state.js';
+import { Reservations, reservationsOf } from './reservations.js';
+
+/** `Retry-After` of a request that failed because of the store, in seconds. */
+const STORE_RETRY_AFTER_S = 1;
+
+/** Consumes the hits of a request, sends header fields, and refuses the request if a limit does. */
+@Injectable()
+export class RequestDecider {
+  constructor(
+    @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
+    @Inject(Transports) private readonly transports: Transports,
+    @Inject(Reservations) private readonly reservations: Reservations,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {}
+
+  /**
+   * @throws the transport's error if a limit refuses the request, or if the store fails and
+   * `onError` is `'deny'`; otherwise the error of a policy's function, after the other policies
+   * have counted the request
+   */
+  decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
+    return chain(this.#consume(request, found.hits), (result) => this.#answer(request, found, result));
+  }
+
+  #consume({ context, transport }: CountedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
+    const { resilience, headers } = this.options;
+    if (resilience === false) return this.storage.consume(hits);
+    const result = this.storage.consume(hits, strictestOf(hits, resilience.onError));
+    if (!isPromise(result)) return result;
+    return result.catch((error: unknown) => {
+      if (!isStorageError(error)) throw error;
+      if (headers.retryAfter)
+        this.transports.setFields(context, transport, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
+      const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
+        cause: error,
+      });
+      return throwRefusal(transport, exception, exception.getResponse() as object, context);
+    });
+  }
+
+  #answer(request: CountedRequest, found: FoundHits, result: BatchResult): Awaitable<true> {
+    const { hits } = found;
+    const { context, transport, handler, policies } = request;
+    const holder = transport.stateHolder(context);
+    const before = stateFor(holder, handler);
+    const decision = new Decision(result, before?.decision);
+    const reserved = reservationsOf(hits, result);
+    keepState(holder, {
+      handler,
+      counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
+      decision,
+      reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
+      ruleSet: request.ruleSet,
+    });
+    this.transports.setFields(context, transport, this.#fieldsOf(decision));
+    if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
+    const hasFailed = 'failure' in found;
+    if (result.allowed && !hasFailed) return true;
+    // Interceptors do not run after a guard throws, so settle here.
+    if (transport.onAnswer === undefined)
+      void this.reservations.settle(context, transport, { success: false });
+    if (result.allowed) throw found.failure;
+    if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
+    const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
+    return this.#refuse(request, decision, policy);
+  }
+
+  #fieldsOf(decision: Decision): HeaderField[] {
+    const { standard, legacy, retryAfter } = this.options.headers;
+    return [
+      ...(standard ? standardFields(decision) : []),
+      ...(legacy ? legacyFields(decision) : []),
+      ...(retryAfter ? retryAfterFields(decision) : []),
+    ];
+  }
+
+  #refuse(request: CountedRequest, decision: Decision, policy?: RoutePolicy): Awaitable<never> {
+    const { errorFactory } = this.options;
+    if (errorFactory === undefined) return this.#refuseByDefault(request, decision, policy);
+    return chain(
+      settled(() => errorFactory(decision, request.context)),
+      (made) => {
+        if (made instanceof Error) throw made;
+        this.warnings.once(
+          'errorFactory',
+          `RateLimitModule: the function "errorFactory" must return an Error, so the default one is thrown; got ${describeValue(made)}.`,
+        );
+        return this.#refuseByDefault(request, decision, policy);
+      },
+    );
+  }
+
+  #refuseByDefault(
+    { context, transport }: CountedRequest,
+    decision: Decision,
+    policy?: RoutePolicy,
+  ): Awaitable<never> {
+    const isProblem = this.options.errorFormat === 'problem';
+    return chain(this.#messageOf(policy, decision, context), (message) => {
+      const exception = new RateLimitExceededException(decision, message, (body) =>
+        isProblem ? problemDetails(decision, body.message) : body,
+      );
+      if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+      return throwRefusal(transport, exception, exception.body, context);
+    });
+  }
+
+  #messageOf(
+    policy: RoutePolicy | undefined,
+    decision: Decision,
+    context: ExecutionContext,
+  ): Awaitable<string | undefined> {
+    const { errorMessage, where = 'RateLimitModule' } =
+      policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
+    if (typeof errorMessage !== 'function') return errorMessage;
+    return callUserFunction(where, 'errorMessage', () =>
+      chain(errorMessage(decision, context), (message) => assertText(where, message)),
+    );
+  }
+}
+
+/**
+ * Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the
+ * option.
+ */
+function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
+  if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
+    return undefined;
+  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise);
+  return strictest(modes);
+}
+
+/** @throws ResolverError if a function of the application did not return a string */
+function assertText(where: string, message: unknown): string {
+  if (typeof message === 'string') return message;
+  throw new ResolverError(
+    `${where}: the function "errorMessage" must return a string; got ${describeValue(message)}.`,
+  );
+}
+
+/** Returns the value that a function returns or throws, or that its promise settles to. */
+function settled(call: () => Awaitable<unknown>): Awaitable<unknown> {
+  const made = attempt(call);
+  return isPromise(made) ? made.catch((error: unknown) => error) : made;
+}
+
+/** Throws the exception of a refusal in the form of the transport. */
+export function throwRefusal(
+  transport: Transport,
+  exception: HttpException,
+  body: object,
+  context: ExecutionContext,
+): Awaitable<never> {
+  return chain(transport.refusal(exception, body, context), (error) => {
+    throw error;
+  });
+}

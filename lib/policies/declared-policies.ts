@@ -1,0 +1,159 @@
+import { describeValue, messageOf, quote } from '../common/describe.js';
+import { ConfigurationError } from '../common/errors.js';
+import { itemsOf, type LimitInput } from '../notation/limit-input.js';
+import { parseDuration } from '../notation/parse-duration.js';
+import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import { windowOf, type LimitDraft } from './limit-names.js';
+import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
+import type { StrategyName } from '../strategies/strategy.js';
+import {
+  UNLIMITED,
+  type PolicyCompilation,
+  type PolicyDeclaration,
+  type PolicyLevel,
+  type PolicyScopes,
+} from './policy.js';
+
+/** A valid declaration, before the limits of its policy are named. */
+export interface DeclaredPolicy<Context, Key> {
+  /** Identifies the policy, the same in every process: its name and scope. */
+  readonly id: string;
+  readonly where: string;
+  readonly strategy: StrategyName;
+  readonly options: CompletedDeclaration<Context, Key>;
+  /** The limits of a request without a plan; empty if a function returns them. */
+  readonly limits: readonly LimitDraft[];
+  /** The limits of each plan. */
+  readonly plans: ReadonlyMap<string, readonly LimitDraft[]> | undefined;
+  /** Drafts limits that a function returned. */
+  readonly draft: (input: LimitInput) => readonly LimitDraft[];
+}
+
+/**
+ * Returns the declarations that apply to a route, by the name of their policy. Per name, an inner level replaces an outer one.
+ *
+ * @throws ConfigurationError naming the place of the declaration and the fix
+ */
+export function declaredPolicies<Context, Key>(
+  compilation: PolicyCompilation<Context, Key>,
+): Map<string, DeclaredPolicy<Context, Key>[]> {
+  const byName = new Map<string, DeclaredPolicy<Context, Key>[]>();
+  for (const level of compilation.levels) {
+    const own = new Map<string, DeclaredPolicy<Context, Key>[]>();
+    withLocation(level.where, () => {
+      for (const declaration of level.declarations) {
+        const declared = declare(compilation, level, declaration);
+        const { name } = declared.options;
+        own.set(name, [...(own.get(name) ?? []), declared]);
+      }
+    });
+    for (const [name, declared] of own) byName.set(name, declared);
+    withLocation(level.where, () => skip(byName, level.skips, compilation.otherNames ?? []));
+  }
+  return byName;
+}
+
+/** Runs a step of the compilation and puts the place of the declaration in front of the message of an error. */
+export function withLocation<T>(where: string, step: () => T): T {
+  try {
+    return step();
+  } catch (cause) {
+    throw new ConfigurationError(`${where}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function declare<Context, Key>(
+  { scopes, defaultStrategy }: PolicyCompilation<Context, Key>,
+  level: PolicyLevel<Context, Key>,
+  declaration: PolicyDeclaration<Context, Key>,
+): DeclaredPolicy<Context, Key> {
+  const options = readDeclaration(declaration);
+  const {
+    name,
+    strategy = defaultStrategy,
+    scope = level.scope,
+    burst,
+    mode,
+    count,
+    actualCost,
+    plans,
+  } = options;
+  const id = `${name}@${scopeId(scope, scopes)}`;
+  const block = [options.block].flat().map(parseDuration);
+  const draftItem = (item: RateLimitItem): LimitDraft => ({
+    id: `${id}:${item.period}:${strategy}`,
+    window: windowOf(item),
+    strategy,
+    amount: item.amount,
+    period: item.period,
+    burst,
+    mode,
+    block,
+    refundable: count !== 'all' || actualCost !== undefined,
+  });
+  const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
+  return {
+    id,
+    where: level.where,
+    strategy,
+    options,
+    limits: itemsWithoutPlan(options).map(draftItem),
+    plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),
+    draft,
+  };
+}
+
+/** Returns the limits of a request without a plan that the policy knows: `limits`, or else the strictest of the plans. */
+function itemsWithoutPlan<Context, Key>({
+  limits,
+  plans = {},
+}: PolicyDeclaration<Context, Key>): readonly RateLimitItem[] {
+  if (typeof limits === 'function') return [];
+  if (limits !== undefined) return itemsOf(limits);
+  const limited = Object.values(plans)
+    .map(itemsOrNone)
+    .filter((items) => items.length > 0);
+  return limited.sort((one, other) => rateOf(one) - rateOf(other))[0] ?? [];
+}
+
+/** Units per ms in the long run. */
+function rateOf(items: readonly RateLimitItem[]): number {
+  return Math.min(...items.map(({ amount, period }) => amount / period));
+}
+
+function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
+  return input === UNLIMITED ? [] : itemsOf(input);
+}
+
+function skip(
+  byName: Map<string, unknown>,
+  skips: 'all' | readonly string[],
+  otherNames: readonly string[],
+): void {
+  if (skips === 'all') {
+    byName.clear();
+    return;
+  }
+  const known = [...byName.keys(), ...otherNames];
+  for (const name of skips) {
+    if (!byName.delete(name) && !otherNames.includes(name)) {
+      throw new ConfigurationError(
+        `@SkipRateLimit names ${typeof name === 'string' ? `the policy ${quote(name)}` : describeValue(name)}, which does not apply there. ` +
+          (known.length > 0 ? `Policies that do: ${known.join(', ')}.` : 'No policy does.'),
+      );
+    }
+  }
+}
+
+function scopeId(scope: string, scopes: PolicyScopes): string {
+  switch (scope) {
+    case 'route':
+      return `route ${scopes.route}`;
+    case 'controller':
+      return `controller ${scopes.controller}`;
+    case 'global':
+      return 'global';
+    default:
+      return `shared ${scope}`;
+  }
+}
