@@ -65,7 +65,7 @@ DECLARE${VARIABLES}
   seen bigint[] := '{}';      -- what was seen of each hit of a batch of several
   actual bigint; has_receipt boolean; hit_at bigint; hit_window bigint; counted bigint; -- of a settlement
   block_id text; block_changed boolean := false;
-  block_until bigint; block_level int; block_start bigint; block_pending bigint; block_before bigint; block_expiry bigint;
+  block_until bigint; block_level int; block_amount bigint; block_start bigint; block_pending bigint; block_before bigint; block_expiry bigint;
   moved timestamptz;
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN

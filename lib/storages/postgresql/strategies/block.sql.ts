@@ -1,11 +1,24 @@
-/** Advances the periods of reservations to now: the twin of `reservations` in `block.ts`. */
+/** The amount of a block that every limit obeys: one set by hand, or stored without an amount. */
+const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
+
+/** The amount is the last number. Three more come before it if units are reserved. */
+const STORED_AMOUNT = `coalesce(
+      (block -> CASE WHEN jsonb_array_length(block) > 4 THEN 6 ELSE 3 END)::bigint, ${EVERY_AMOUNT})`;
+
+/** The SQL version of `reservations` in `block.ts`: advances the periods of reservations to now. */
 const RESERVATIONS = `
     block_until := coalesce((block -> 1)::bigint, 0);
     block_level := coalesce((block -> 2)::int, 0);
-    block_start := (block -> 3)::bigint;
-    block_pending := coalesce((block -> 4)::bigint, 0);
-    block_before := coalesce((block -> 5)::bigint, 0);
-    IF block_start IS NULL OR t - block_start >= 2 * period THEN
+    block_amount := ${STORED_AMOUNT};
+    block_start := t;
+    block_pending := 0;
+    block_before := 0;
+    IF jsonb_array_length(block) > 4 THEN
+      block_start := (block -> 3)::bigint;
+      block_pending := (block -> 4)::bigint;
+      block_before := (block -> 5)::bigint;
+    END IF;
+    IF t - block_start >= 2 * period THEN
       block_start := t;
       block_pending := 0;
       block_before := 0;
@@ -17,7 +30,7 @@ const RESERVATIONS = `
       block_start := least(block_start, t);
     END IF;`;
 
-/** Sets `block` to the state, without reservations where there are none; forgets one that says nothing. */
+/** Sets `block` to the state. A state without a block and without reservations becomes NULL. */
 const STORE = `
     block_expiry := CASE WHEN block_until > 0 THEN block_until + longest ELSE 0 END;
     IF block_pending > 0 THEN
@@ -29,35 +42,39 @@ const STORE = `
       WHEN block_pending + block_before > 0
         THEN jsonb_build_array(block_expiry, block_until, block_level, block_start, block_pending, block_before)
       WHEN block_until > 0 THEN jsonb_build_array(block_expiry, block_until, block_level)
-    END;
+    END || CASE WHEN block_amount = ${EVERY_AMOUNT} THEN '[]' ELSE jsonb_build_array(block_amount) END;
     block_changed := true;`;
 
 /**
- * The twin of `block.ts`: pieces of PL/pgSQL like those of strategies, over `block`, the stored state of the block or NULL. Its
- * numbers are the expiry, and what `encode` of the pure steps returns. `longest` is the longest duration. A piece that changes the
- * state sets `block` and `block_changed`.
+ * The SQL version of `block.ts`: pieces of PL/pgSQL, like those of the strategies. They read
+ * `block`, the stored state of the block or NULL: its expiry, then the numbers that `encode` of the
+ * pure steps returns. `longest` is the longest duration. A piece that changes the state sets
+ * `block` and `block_changed`.
  */
 export const blockSql = {
-  /** Sets `blocked_until`, which is now if no block is in force. */
+  /** Sets `blocked_until`; to now if the limit obeys no block. */
   blockedUntil: `
-    blocked_until := greatest(t, least(coalesce((block -> 1)::bigint, t), t + longest));`,
+    blocked_until := CASE WHEN amount > ${STORED_AMOUNT} THEN t
+      ELSE greatest(t, least(coalesce((block -> 1)::bigint, t), t + longest)) END;`,
 
-  /** Shortens a block from the future. */
+  /** Shortens a block from the future, left by a clock that went back. */
   shorten: `
     IF (block -> 1)::bigint > t + longest THEN
       block := jsonb_set(block, '{1}', to_jsonb(t + longest));
       block_changed := true;
     END IF;`,
 
-  /** Blocks after a refusal. `durations` is the place of the first duration among the numbers of the limits. */
+  /**
+   * Blocks after a refusal, unless the refusal depends on reservations that may still be refunded.
+   * `durations` is the index of the first duration in `limits`.
+   */
   commit: `
     ${RESERVATIONS}
-    IF refundable AND cost <= remaining + block_pending + block_before THEN
-      NULL; -- those who went before may still turn out not to count
-    ELSE
+    IF NOT refundable OR cost > remaining + block_pending + block_before THEN
       block_level := CASE WHEN block_until > 0 AND t < block_until + longest
         THEN least(block_level + 1, duration_count - 1) ELSE 0 END;
       block_until := t + limits[durations + block_level];
+      block_amount := amount;
       ${STORE}
     END IF;`,
 
@@ -87,5 +104,6 @@ export const blockSql = {
     ${RESERVATIONS}
     block_until := CASE WHEN cost > 0 THEN t + cost ELSE 0 END;
     block_level := 0;
+    block_amount := ${EVERY_AMOUNT};
     ${STORE}`,
 } as const;
