@@ -1,7 +1,7 @@
 import type { BatchResult } from '../../core/contract.js';
 import type { PlannedBatch, Step } from './decision-call.js';
 
-/** A batch that waits to be sent. */
+/** A batch waiting to be sent. */
 export interface WaitingBatch {
   readonly batch: PlannedBatch;
   /** When the call was made, by `performance.now()`. */
@@ -10,12 +10,15 @@ export interface WaitingBatch {
   readonly reject: (error: unknown) => void;
 }
 
-/** Most batches in one call: enough to make the cost of the call itself small, few enough to hold locks briefly. */
+/**
+ * Maximum batches in one call: enough to spread the cost of a call, few enough to hold locks
+ * briefly.
+ */
 const MAX_GATHERED = 64;
 
 /**
- * Gathers the batches of one turn of the event loop, and those that arrive while all connections are busy, into one call per
- * step.
+ * Gathers the batches of one turn of the event loop into one call per step. Batches that arrive
+ * while all connections are busy wait for the next call.
  */
 export class CallGatherer {
   readonly #waiting = new Map<Step, WaitingBatch[]>();
@@ -23,8 +26,8 @@ export class CallGatherer {
   #scheduled = false;
 
   /**
-   * @param concurrency calls in flight at once
-   * @param send settles every batch that it is given, and never rejects
+   * @param concurrency maximum calls in flight
+   * @param send resolves or rejects every batch passed to it, and never rejects itself
    */
   constructor(
     private readonly concurrency: number,

@@ -6,13 +6,16 @@ import { peekBatch, type ReadableCells } from '../apply-batch.js';
 import { NUMBERS_PER_LIMIT } from './sql/pieces.sql.js';
 import { sqlStrategyNames } from './strategies/sql-strategies.js';
 
-/** The step that a call takes on its batches. */
+/** The step that a call performs on its batches. */
 export type Step = 'consume' | 'peek' | 'settle' | 'block' | 'remove';
 
 /** One batch in a gathered call. */
 export type PlannedBatch = readonly (Hit | Settlement)[];
 
-/** The arguments of the functions that every step has: all text, which every driver passes on as it is. */
+/**
+ * The arguments that the functions take for every step, as text, which every driver sends
+ * unchanged.
+ */
 export interface CallArguments {
   readonly keys: string;
   readonly ids: string;
@@ -20,7 +23,9 @@ export interface CallArguments {
   readonly hits: string;
 }
 
-/** One hit in an answer: whether it was taken, or the window of a settlement; its state and its block. */
+/**
+ * One hit in an answer: 1 if it was taken (of a settlement, its window), its state and its block.
+ */
 type AnsweredHit = readonly [
   verdict: number | null,
   state: readonly number[] | null,
@@ -28,8 +33,8 @@ type AnsweredHit = readonly [
 ];
 
 /**
- * Writes the batches of one step as arguments. The keys are sorted, since rows are locked in their order: every process must have
- * the same.
+ * Encodes the batches of one step as arguments. The keys are sorted: every process must lock
+ * rows in the same order.
  */
 export function writeArguments(
   step: Step,
@@ -60,7 +65,7 @@ export function writeArguments(
   };
 }
 
-/** Reads the answer of a function: one result per batch. */
+/** Parses the answer of a function into one result per batch. */
 export function readAnswer(step: Step, batches: readonly PlannedBatch[], answer: string): BatchResult[] {
   const [now, ...hits] = JSON.parse(answer) as [number, ...AnsweredHit[]];
   let place = 0;
@@ -73,7 +78,10 @@ export function readAnswer(step: Step, batches: readonly PlannedBatch[], answer:
 
 const NOTHING: AnsweredHit = [0, null];
 
-/** Sorts keys as the server does, by their bytes. Without surrogates, the order of UTF-16 is the same. */
+/**
+ * Sorts keys by their bytes, as the server does. The order of UTF-16 is the same unless there are
+ * surrogates.
+ */
 function inServerOrder(keys: string[]): string[] {
   return keys.some((key) => /[\ud800-\udfff]/.test(key))
     ? keys.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
@@ -110,7 +118,7 @@ function quoteElement(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** The one cell that a hit was answered with. */
+/** The cell in the answer for one hit. */
 class AnsweredCell implements ReadableCells {
   constructor(
     private readonly state: object | undefined,
@@ -126,7 +134,10 @@ class AnsweredCell implements ReadableCells {
   }
 }
 
-/** Makes the outcome of a hit from the state that it left: what a look at that state says, and whether it was taken. */
+/**
+ * Returns the outcome of a hit: the result of peeking at the state that it left, and whether it was
+ * taken.
+ */
 function outcomeOf(step: Step, hit: Hit | Settlement, answered: AnsweredHit, now: number): Outcome {
   const [verdict, stateNumbers, blockNumbers] = answered;
   const { limit } = hit;

@@ -1,5 +1,5 @@
 /**
- * A storage on PostgreSQL. Needs the package `pg`, unless it is given a client.
+ * A storage on PostgreSQL. Needs the package `pg`, unless you pass a client.
  *
  * @packageDocumentation
  */

@@ -1,14 +1,17 @@
 import { Pool, type PoolConfig } from 'pg';
 import { codeOf, type Connections, type Row, type Statement } from './connections.js';
 
-/** Long enough to reach any server; how long a hit waits for that is another matter. */
+/** Enough time to reach any server. The timeout of a call applies besides. */
 const MIN_CONNECT_TIMEOUT_MS = 2000;
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** After these errors a connection is as good as before: bad values, deadlocks, limits of the server, locks not to be had. */
+/**
+ * Errors after which a connection is still usable: invalid values, deadlocks, limits of the server,
+ * lock timeouts.
+ */
 const HARMLESS = /^(?:2[23]|40|54|55P03)/;
 
-/** A pool that the storage opens and closes. */
+/** A pool of the storage's own, which it opens and closes. */
 export class OwnConnections implements Connections {
   readonly #config: PoolConfig;
   #pool: Pool;
@@ -16,7 +19,7 @@ export class OwnConnections implements Connections {
   constructor(config: PoolConfig, timeout: number) {
     this.#config = {
       ...config,
-      connectionTimeoutMillis: Math.max(timeout, MIN_CONNECT_TIMEOUT_MS), // none by default
+      connectionTimeoutMillis: Math.max(timeout, MIN_CONNECT_TIMEOUT_MS), // no timeout by default
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       keepAlive: true,
     };
@@ -30,7 +33,7 @@ export class OwnConnections implements Connections {
       throw late.reason;
     }
     try {
-      // Has no name: behind a pooler, a prepared statement may be another client's.
+      // Without a name: behind a pooler, a prepared statement may belong to another client.
       const query = {
         text,
         ...(values === undefined ? {} : { values: [...values] }),
@@ -57,7 +60,7 @@ export class OwnConnections implements Connections {
 
   #open(): Pool {
     const pool = new Pool(this.#config);
-    // An unheard event would end the process. The calls that a lost connection concerns fail on their own.
+    // Without a listener, the event would end the process. The calls on a lost connection reject.
     pool.on('error', () => undefined);
     pool.on('connect', (client) => client.on('error', () => undefined));
     return pool;

@@ -8,7 +8,7 @@ import { assertScheme, malformedUri, parseStorageUri, SCHEMES } from '../storage
 const FORM = 'postgres://user:password@host:5432/database?sslmode=verify-full';
 const DEFAULT_PORT = 5432;
 
-/** Options of the driver for one connection. */
+/** The driver's options for one connection. */
 export interface ConnectionSettings {
   readonly host?: string;
   readonly port?: number;
@@ -20,9 +20,9 @@ export interface ConnectionSettings {
   readonly ssl?: boolean | ConnectionOptions;
 }
 
-/** Parameters that are read here. */
+/** Supported parameters. */
 const READ = ['application_name', 'host', 'options', 'port', 'sslcert', 'sslkey', 'sslmode', 'sslrootcert'];
-/** Parameters of other clients, which change nothing here: a URI may be shared with them. */
+/** Ignored parameters: those of other clients that may share the URI. */
 const IGNORED = [
   'channel_binding',
   'connect_timeout',
@@ -35,9 +35,10 @@ const IGNORED = [
 const checkSslMode = oneOf(['disable', 'no-verify', 'prefer', 'require', 'verify-ca', 'verify-full']);
 
 /**
- * Takes a URI apart. The driver is given settings instead, since it drops the `ssl` option if the URI has a `sslmode`.
+ * Parses a URI. The driver gets settings instead of the URI, since it ignores the option `ssl` if
+ * the URI has a `sslmode`.
  *
- * @throws ConfigurationError if the URI is malformed; shows nothing of it but names of parameters
+ * @throws ConfigurationError if the URI is malformed; the message shows only names of parameters
  */
 export function parsePostgreSQLUri(uri: string): ConnectionSettings {
   const { scheme, username, password, hosts, path, query } = parseStorageUri(uri, FORM, DEFAULT_PORT);
@@ -68,7 +69,7 @@ export function parsePostgreSQLUri(uri: string): ConnectionSettings {
   };
 }
 
-/** Adds the `ssl` option to what the URI says of TLS. */
+/** Merges the option `ssl` into the TLS options of the URI. */
 export function withSsl(
   settings: ConnectionSettings,
   ssl: boolean | ConnectionOptions | undefined,
@@ -79,7 +80,9 @@ export function withSsl(
   return { ...settings, ssl: { ...(typeof settings.ssl === 'object' ? settings.ssl : {}), ...ssl } };
 }
 
-/** Returns the TLS options of a `sslmode`. As in the driver, `require` verifies the certificate. */
+/**
+ * Returns the TLS options for a `sslmode`. As in the driver, `require` verifies the certificate.
+ */
 function sslOf(query: URLSearchParams): boolean | ConnectionOptions | undefined {
   const mode = query.get('sslmode');
   const files = Object.fromEntries(

@@ -12,22 +12,28 @@ import type { PostgreSQLClient } from './connections.js';
 
 /** Options of {@link PostgreSQLStorage}. */
 export interface PostgreSQLStorageOptions extends StorageOptions {
-  /** Ms within which a call is answered or fails, waiting for its turn included. Default: 1000. */
+  /** Timeout of a call in ms, including the wait in the queue and all attempts. Default: 1000. */
   timeout?: number | undefined;
-  /** The schema of the tables and functions, which the storage creates. Default: `'nestjs_limits'`. */
+  /** Schema of the tables and functions, which the storage creates. Default: `'nestjs_limits'`. */
   schema?: string | undefined;
   /**
-   * True to log the tables, so that counts survive a crash or failover, except for the last 0.6 s. Costs about 140 bytes of WAL
-   * per decision. Read when the tables are created. Default: false, since a crash or failover may empty counts.
+   * True to log the tables, so that counts survive a crash or failover, except for the last 0.6 s.
+   * Costs about 140 bytes of WAL per decision. Applies when the tables are created. Default: false,
+   * which lets a crash or failover empty the counts.
    */
   durable?: boolean | undefined;
-  /** Connections of the storage's own pool, at most. With a given client: calls in flight at once. Default: 4. */
+  /**
+   * Maximum connections of the storage's own pool, or calls in flight on a given client. Default:
+   * 4.
+   */
   connections?: number | undefined;
-  /** TLS options of `node:tls`, added to those of the URI's `sslmode`. Not for a given client. */
+  /**
+   * TLS options of `node:tls`, merged into those of the URI's `sslmode`. Not for a given client.
+   */
   ssl?: boolean | ConnectionOptions | undefined;
 }
 
-/** Options that are always there. */
+/** Options with their defaults. */
 export type ResolvedOptions = Required<Pick<PostgreSQLStorageOptions, 'ssl'>> & {
   readonly schema: string;
   readonly durable: boolean;
@@ -38,10 +44,10 @@ const OPTIONS = ['clock', 'connections', 'durable', 'keyPrefix', 'schema', 'time
 const URI_OPTIONS = ['ssl'];
 const MAX_PREFIX_LENGTH = 200;
 const MAX_SCHEMA_BYTES = 63;
-/** A dollar sign might end the text of a function. */
+/** No dollar sign, which could end the body of a function. */
 const SCHEMA = /^(?!pg_)[^\0$]+$/;
 
-/** @throws ConfigurationError if an option is impossible */
+/** @throws ConfigurationError if an option is invalid */
 export function resolveOptions(
   connection: string | PostgreSQLClient,
   options: PostgreSQLStorageOptions,

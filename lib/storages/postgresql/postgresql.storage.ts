@@ -1,12 +1,13 @@
 import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
-import { closedError, failureOf } from '../../core/storage.js';
+import { closedError } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
 import { CallGatherer, type WaitingBatch } from './call-gatherer.js';
 import { codeOf, givenConnections, type Connections, type PostgreSQLClient } from './connections.js';
 import { readAnswer, writeArguments, type PlannedBatch, type Step } from './decision-call.js';
 import { postgreSQLKey } from './postgresql-key.js';
+import { postgreSQLRemedy } from './postgresql-remedies.js';
 import { parsePostgreSQLUri, withSsl } from './postgresql-uri.js';
 import { resolveOptions, type PostgreSQLStorageOptions, type ResolvedOptions } from './postgresql.options.js';
 import { MAX_ATTEMPTS, partsToRetry } from './retries.js';
@@ -14,16 +15,20 @@ import { Schema, type Query } from './schema.js';
 import { schemaSql, type SchemaSql } from './sql/schema.sql.js';
 import { SweepSchedule } from './sweep-schedule.js';
 
-/** Rows that one step of `reset` or one sweep deletes, at most. */
+/** Maximum rows that one step of `reset` or one sweep deletes. */
 const ROWS_PER_STEP = 1000;
 
-/** Parts of the time left that a call waits for a lock: gathered batches need time to be sent again one by one. */
+/**
+ * Lock timeout, as a part of the time that a call has left. Gathered batches need time to be sent
+ * again one by one.
+ */
 const LOCK_WAIT = { gathered: 0.4, alone: 0.9 } as const;
 
 /**
- * Counts on PostgreSQL, 13 or later, by its clock: one row per identity. One call of a function decides a batch, whatever its
- * limits and identities; the calls of one turn of the event loop are gathered into one. The storage creates its tables and
- * functions in a schema of its own, and deletes expired rows as it is called.
+ * Counts on PostgreSQL, 13 or later, by its clock. One row per identity holds all of its limits.
+ * One call of a function decides a batch of any limits and identities. The batches of one turn of
+ * the event loop share a call. The storage creates its tables and functions in a schema of its own.
+ * Its calls also delete expired rows.
  *
  * @example
  * ```ts
@@ -44,9 +49,10 @@ export class PostgreSQLStorage extends ServerStorage {
   readonly #now: () => string | null;
 
   /**
-   * @param connection a URI (`postgres://`, `postgresql://`), or a client with `query(text, values)`, such as a pool of `pg`, which
-   * stays open when the storage closes
-   * @throws ConfigurationError when the URI or an option is impossible; credentials never appear in a message
+   * @param connection a URI (`postgres://`, `postgresql://`), or a client with `query(text,
+   *   values)`, such as a pool of `pg`, which stays open when the storage closes
+   * @throws ConfigurationError when the URI or an option is invalid; credentials never appear in a
+   *   message
    */
   constructor(connection: string | PostgreSQLClient, options: PostgreSQLStorageOptions = {}) {
     const { keyPrefix, clock, timeout } = options;
@@ -63,7 +69,11 @@ export class PostgreSQLStorage extends ServerStorage {
     this.#schema = new Schema(this.#sql, resolved.durable);
     this.#gatherer = new CallGatherer(resolved.connections, (step, waiting) => this.#send(step, waiting));
     this.#connections = connect(connection, resolved, this.timeout);
-    this.#connections.catch(() => undefined); // the first call says what is wrong
+    this.#connections.catch(() => undefined); // the first call reports the error
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return postgreSQLRemedy(cause);
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
@@ -109,7 +119,7 @@ export class PostgreSQLStorage extends ServerStorage {
     if (!this.closed) this.#connections.then((connections) => connections.reconnect()).catch(() => undefined);
   }
 
-  /** A server or role that may only read refuses an update, even of no row. */
+  /** Updates no row: a read-only server or role rejects even that. */
   protected override async probe(): Promise<void> {
     await this.#within(performance.now(), (query) => query({ text: this.#sql.probe, values: [] }));
   }
@@ -122,7 +132,7 @@ export class PostgreSQLStorage extends ServerStorage {
     return this.call(() => this.#gatherer.add(step, batch));
   }
 
-  /** Settles all batches of a call; those that have waited for too long are not sent. */
+  /** Sends the batches of a call, and rejects those that have waited too long. */
   async #send(step: Step, waiting: readonly WaitingBatch[]): Promise<void> {
     const oldest = performance.now() - this.timeout;
     const wanted = waiting.filter(({ since }) => since > oldest && !this.closed);
@@ -140,7 +150,7 @@ export class PostgreSQLStorage extends ServerStorage {
       waiting.forEach(({ resolve }, index) => resolve(results[index] as BatchResult));
     } catch (error) {
       const parts = attempt < MAX_ATTEMPTS ? partsToRetry(waiting, codeOf(error)) : [];
-      if (parts.length === 0) for (const { reject } of waiting) reject(failureOf(this, error));
+      if (parts.length === 0) for (const { reject } of waiting) reject(error);
       await Promise.all(parts.map((part) => this.#decide(step, part, attempt + 1)));
     }
   }
@@ -161,7 +171,7 @@ export class PostgreSQLStorage extends ServerStorage {
     return readAnswer(step, batches, String(row?.['answer']));
   }
 
-  /** Runs a statement on the schema within the timeout. */
+  /** Runs statements within the timeout. Creates the schema first if it does not exist. */
   #within<T>(since: number, run: (query: Query) => Promise<T>): Promise<T> {
     return withTimeout(
       this.timeout,
@@ -174,7 +184,7 @@ export class PostgreSQLStorage extends ServerStorage {
     );
   }
 
-  /** Ms that a call has left, at least 1. */
+  /** Returns the ms that a call has left, at least 1. */
   #timeLeft(since: number): number {
     return Math.max(1, Math.ceil(since + this.timeout - performance.now()));
   }
@@ -187,7 +197,10 @@ export class PostgreSQLStorage extends ServerStorage {
   }
 }
 
-/** Opens a pool for a URI. Its driver is loaded only here, since an application with another client need not have it. */
+/**
+ * Opens a pool for a URI. Only this loads the driver, since an application with another client may
+ * not have it.
+ */
 function connect(
   connection: string | PostgreSQLClient,
   { connections, ssl }: ResolvedOptions,

@@ -1,19 +1,20 @@
 import type { WaitingBatch } from './call-gatherer.js';
 
-/** Attempts per batch: gathered, apart from unrelated batches, and once more after a deadlock. */
+/** Attempts per batch: gathered, without unrelated batches, and once more after a deadlock. */
 export const MAX_ATTEMPTS = 3;
 
-/** A value that the server refuses. */
+/** A value that the server rejects. */
 const BAD_VALUE = /^(?:22|23|54)/;
-/** A row could not be locked: by a deadlock, or within the time. */
+/** A deadlock, or a row that could not be locked in time. */
 const NOT_LOCKED = /^(?:40001|40P01|55P03)$/;
 
 /**
- * Returns the parts in which the batches of a failed call are sent again, so that one does not fail the others: each alone
- * after a bad value; after a lock that was not to be had, those together that share identities.
+ * Returns the parts in which the batches of a failed call are sent again, so that one batch does
+ * not fail the others. After a rejected value, each batch is a part. After a failed lock, batches
+ * that share identities are a part.
  *
  * @param code SQLSTATE of the error
- * @returns none if the call may have counted, or would fail again
+ * @returns no parts if the call may have counted, or would fail again
  */
 export function partsToRetry(waiting: readonly WaitingBatch[], code: string): (readonly WaitingBatch[])[] {
   if (BAD_VALUE.test(code)) return waiting.length > 1 ? waiting.map((entry) => [entry]) : [];
@@ -22,7 +23,7 @@ export function partsToRetry(waiting: readonly WaitingBatch[], code: string): (r
   return parts.length > 1 || code.startsWith('40') ? parts : [];
 }
 
-/** Groups batches, in order, so that those of different groups have no identity in common. */
+/** Groups batches, in order, so that batches of different groups share no identity. */
 function independentParts(waiting: readonly WaitingBatch[]): WaitingBatch[][] {
   const parts = new Set<{ entries: WaitingBatch[]; identities: Set<string> }>();
   for (const entry of waiting) {

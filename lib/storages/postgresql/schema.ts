@@ -6,12 +6,11 @@ import type { SchemaSql } from './sql/schema.sql.js';
 /** Sends a statement. */
 export type Query = (statement: Statement) => Promise<readonly Row[]>;
 
-/** The role may not do something. */
 const INSUFFICIENT_PRIVILEGE = '42501';
-/** A function, a table or a schema that is not there: something has dropped it. */
+/** A function, a table or the schema does not exist: something has dropped it. */
 const UNDEFINED = /^(?:42883|42P01|3F000)$/;
 
-/** The tables and functions of a storage: created once, by whichever process comes first. */
+/** The tables and functions of a storage. The first process creates them. */
 export class Schema {
   #ready: Promise<void> | undefined;
 
@@ -20,7 +19,7 @@ export class Schema {
     private readonly durable: boolean,
   ) {}
 
-  /** Resolves once everything is there. After a failure it tries again the next time. */
+  /** Resolves once everything exists. The next call tries again after a failure. */
   ready(query: Query): Promise<void> {
     this.#ready ??= this.#provide(query).catch((error: unknown) => {
       this.#ready = undefined;
@@ -29,7 +28,7 @@ export class Schema {
     return this.#ready;
   }
 
-  /** Runs a call that needs the tables and functions. Creates them again if they have been dropped. */
+  /** Runs a call that needs the tables and functions. Creates them first if they do not exist. */
   async use<T>(query: Query, call: () => Promise<T>): Promise<T> {
     try {
       await this.ready(query);
@@ -48,7 +47,7 @@ export class Schema {
     if (found?.['installed'] !== true) await query({ text: this.sql.install });
     else if (this.durable && found['unlogged'] === true) {
       throw new StorageError(
-        `The tables of the schema ${this.sql.schema} are not logged, so that a crash empties them, but "durable" is true. ` +
+        `The tables of the schema ${this.sql.schema} are not logged, so a crash empties them, but "durable" is true. ` +
           `Run: ${this.sql.makeDurable}`,
       );
     }
@@ -58,7 +57,7 @@ export class Schema {
     const [row] = await query({ text: 'SELECT quote_ident(current_user) AS role', values: [] });
     const role = String(row?.['role']);
     return new StorageError(
-      `The role ${role} may not use or create what counts the limits (${messageOf(cause)}). ` +
+      `The role ${role} may not create or use the tables and functions of the limits (${messageOf(cause)}). ` +
         `Run as the owner of the database: ${this.sql.grant(role)}`,
       { cause },
     );

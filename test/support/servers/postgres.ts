@@ -13,12 +13,17 @@ export interface StartPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** Starts a PostgreSQL server of Debian's, or of the folder of programs that POSTGRESQL_BIN names. */
+/**
+ * Starts a PostgreSQL server of Debian's, or of the folder of programs that POSTGRESQL_BIN names.
+ */
 export function startPostgres({ settings = {} }: StartPostgresOptions = {}): Promise<Server> {
   return startIn(directoryOf('postgres'), settings);
 }
 
-/** Starts one that also listens on a socket file, and takes connections over TLS with a certificate of its own making. */
+/**
+ * Starts one that also listens on a socket file, and takes connections over TLS with a certificate
+ * of its own making.
+ */
 export async function startPostgresWithSocketAndTls(): Promise<{
   server: Server;
   /** The directory of the socket file. */

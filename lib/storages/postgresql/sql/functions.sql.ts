@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { ANSWER, LOAD, NUMBERS_PER_HIT, ofStrategy, VARIABLES } from './pieces.sql.js';
 import { BLOCK, CONSUME, REMOVE, SETTLE } from './steps.sql.js';
 
-/** The longest that `expires_at` lies ahead, in ms: a timestamp cannot hold the longest periods. */
+/** Maximum ms until `expires_at`: a timestamp cannot hold the longest periods. */
 const MAX_EXPIRY_MS = 3_000_000_000_000;
 
-/** Locks the row of each key, in the order given: every caller has the same, so that there are no deadlocks. */
+/**
+ * Locks the row of each key in the given order. All callers sort alike, so they do not deadlock.
+ */
 const LOCK = `
   FOR place IN 1 .. cardinality(keys) LOOP
     LOOP
@@ -21,14 +23,14 @@ const LOCK = `
     ends[place] := 0;
   END LOOP;`;
 
-/** Reads the clock once all rows are locked, so that time never goes back within a row. */
+/** Reads the clock after locking, so that the time of a row never goes back. */
 const NOW = `
   moment := clock_timestamp();
   t := coalesce(clock, floor(extract(epoch FROM moment) * 1000)::bigint);`;
 
 /**
- * Writes the rows that have changed. The indexed `expires_at` is moved with slack, so that most updates touch no index; then the
- * cells that have expired are dropped.
+ * Writes the changed rows. Most updates leave the indexed `expires_at` alone, since it is set later
+ * than needed. An update that does change it also drops expired cells.
  */
 const WRITE = `
   FOR place IN 1 .. cardinality(keys) LOOP
@@ -56,14 +58,14 @@ const DECIDE = `
 CREATE FUNCTION @decide(step text, keys text[], ids text[], limits bigint[], hits bigint[], clock bigint, lock_wait int) RETURNS text
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off -- or a plan that was made while the table was small would be kept while it grows
+SET enable_seqscan = off -- otherwise a plan made for a small table is kept while it grows
 AS $function$
 DECLARE${VARIABLES}
-  kept timestamptz[] := '{}'; -- until when each row is kept
-  ends bigint[] := '{}';      -- the latest expiry of what has changed in each row; 0 if nothing has
+  kept timestamptz[] := '{}'; -- expires_at of each row
+  ends bigint[] := '{}';      -- the latest expiry among the changes of each row; 0 without a change
   first int; last int; several boolean; allowed boolean;
-  seen bigint[] := '{}';      -- what was seen of each hit of a batch of several
-  actual bigint; has_receipt boolean; hit_at bigint; hit_window bigint; counted bigint; -- of a settlement
+  seen bigint[] := '{}';      -- the variables of each hit, in a batch of several
+  actual bigint; has_receipt boolean; hit_at bigint; hit_window bigint; counted bigint; -- settlements
   block_id text; block_changed boolean := false;
   block_until bigint; block_level int; block_amount bigint; block_start bigint; block_pending bigint; block_before bigint; block_expiry bigint;
   moved timestamptz;
@@ -84,7 +86,7 @@ ${WRITE}
   RETURN '[' || t || answer || ']';
 END $function$;`;
 
-/** Reads what `peekBatch` needs. Locks nothing; STABLE, so that all of its queries see one snapshot. */
+/** Reads the states for `peekBatch`. Locks nothing. STABLE: all of its queries see one snapshot. */
 const PEEK = `
 CREATE FUNCTION @peek(keys text[], ids text[], limits bigint[], hits bigint[], clock bigint) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -108,8 +110,11 @@ ${NOW}
   RETURN '[' || t || answer || ']';
 END $function$;`;
 
-/** Tells the functions of this version of the package from those of others: both may run at once, and none is ever replaced. */
+/**
+ * Part of the names of the functions. Several versions of the package can run at once, so functions
+ * are never replaced.
+ */
 export const VERSION = createHash('sha256').update(DECIDE).update(PEEK).digest('hex').slice(0, 8);
 
-/** The statements that create the functions, for names that are filled in. */
+/** The statements that create the functions, with placeholders for names. */
 export const FUNCTIONS: readonly string[] = [DECIDE, PEEK];

@@ -2,13 +2,14 @@ import { blockSql } from '../strategies/block.sql.js';
 import type { SqlStrategy } from '../strategies/sql-strategy.js';
 import { sqlStrategies, sqlStrategyNames } from '../strategies/sql-strategies.js';
 
-/** Numbers per limit. Those of all limits come before the durations of all blocks. */
+/** Numbers per limit. The durations of all blocks follow the numbers of all limits. */
 export const NUMBERS_PER_LIMIT = 9;
-/** Numbers per hit: those that every step reads, and those of a settlement. */
+/** Numbers per hit. */
 export const NUMBERS_PER_HIT = 4;
+/** Numbers per settlement, which begin with those of a hit. */
 export const NUMBERS_PER_SETTLEMENT = 9;
 
-/** Runs one piece of the strategy at hand. */
+/** Runs one piece of the current strategy. */
 export function ofStrategy(piece: keyof SqlStrategy): string {
   const branches = sqlStrategyNames.flatMap((name, number) => {
     const sql = sqlStrategies[name][piece];
@@ -20,20 +21,20 @@ export function ofStrategy(piece: keyof SqlStrategy): string {
     END CASE;`;
 }
 
-/** The variables of both functions. */
+/** The variables that both functions declare. */
 export const VARIABLES = `
   moment timestamptz; -- now
-  t bigint;           -- now in epoch ms, by the clock that counts
+  t bigint;           -- now in epoch ms, by the clock of the storage
   stored jsonb[] := '{}'; -- the cells of each key
-  base int;         -- the place before the numbers of the hit at hand
-  place int;        -- of its key among the keys
+  base int;         -- index before the numbers of the current hit
+  place int;        -- index of its key
   limit_number int := 0;
-  limit_base int;   -- the place before the numbers of its limit
+  limit_base int;   -- index before the numbers of its limit
   digest text;
   strategy int; amount bigint; period bigint; burst bigint; is_shadow boolean; refundable boolean;
   durations int; duration_count int; longest bigint; -- of blocks
   cost bigint;
-  cell jsonb; changed jsonb; reply jsonb; -- the state of the hit's limit: as stored, to store, and as the caller reads it
+  cell jsonb; changed jsonb; reply jsonb; -- the state: stored, to be stored, in the answer
   a bigint; b bigint; c bigint;           -- the numbers of the state
   remaining bigint; fits boolean; taken boolean := false;
   block jsonb; blocked_until bigint;
@@ -41,7 +42,9 @@ export const VARIABLES = `
   answer text := '';
   ${sqlStrategyNames.map((name) => sqlStrategies[name].names.trim()).join('\n  ')}`;
 
-/** Finds the hit at hand: its limit, its cell and its block. Limits that follow one another are mostly the same. */
+/**
+ * Loads the current hit, its limit, cell and block. Consecutive hits mostly have the same limit.
+ */
 export const LOAD = `
     place := hits[base + 2];
     cost := hits[base + 4];
@@ -64,7 +67,7 @@ export const LOAD = `
       block := stored[place] -> (digest || '!');
     END IF;`;
 
-/** Sets `fits` for the hit at hand: the twin of `look` in apply-batch.ts. */
+/** The SQL version of `look` in apply-batch.ts: sets `fits` for the current hit. */
 export const LOOK = `
     ${ofStrategy('remaining')}
     IF duration_count > 0 THEN
@@ -74,7 +77,7 @@ export const LOOK = `
       fits := cost <= remaining;
     END IF;`;
 
-/** Adds the hit at hand to the answer: what became of it, its state and its block. */
+/** Appends the current hit to the answer: the verdict, its state and its block. */
 export const ANSWER = (verdict: string): string => `
     ${ofStrategy('report')}
     answer := answer || ',[' || ${verdict} || ',' || coalesce(reply::text, 'null')

@@ -8,19 +8,19 @@ export interface SchemaSql {
   readonly decide: string;
   /** Peeks: keys, ids, limits, hits, clock. A row with `answer`. */
   readonly peek: string;
-  /** Finds out what exists already; a row of `installed` and `unlogged`. */
+  /** Reports what exists; a row with `installed` and `unlogged`. */
   readonly look: string;
-  /** Creates what is missing, all or nothing, in one statement. Several processes may run it at once. */
+  /** Creates what is missing, atomically. Several processes may run it at once. */
   readonly install: string;
-  /** Deletes up to $1 rows that have expired, but none that is locked. */
+  /** Deletes up to $1 expired rows that are not locked. */
   readonly sweep: string;
-  /** Deletes up to $3 rows whose keys lie from $1 to $2; a row with `count`. */
+  /** Deletes up to $3 rows with keys from $1 to $2; a row with `count`. */
   readonly reset: string;
-  /** Writes to the table without changing anything. */
+  /** Updates no row. */
   readonly probe: string;
   /** Makes unlogged tables logged. */
   readonly makeDurable: string;
-  /** Lets a role (quoted) create the tables and functions, or use those that are there. */
+  /** Lets a role (quoted) create and use the tables and functions. */
   grant(role: string): string;
 }
 
@@ -29,7 +29,7 @@ type TableKind = 'UNLOGGED ' | '';
 const IDENTITIES = (kind: TableKind): string => `
     CREATE ${kind}TABLE @schema.rate_limits (
       key text COLLATE "C" PRIMARY KEY,
-      cells jsonb NOT NULL, -- by digest of a limit's id, with a "!" for its block: [epoch ms at which it expires, ...state]
+      cells jsonb NOT NULL, -- by digest of a limit's id (with "!": its block): [expiry in epoch ms, ...state]
       expires_at timestamptz NOT NULL
     ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
     CREATE INDEX rate_limits_expires_at ON @schema.rate_limits (expires_at);`;
@@ -43,7 +43,9 @@ const LOG = (kind: TableKind): string => `
       PRIMARY KEY (key, id, at)
     ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);`;
 
-/** Looks before it creates: `IF NOT EXISTS` fails without the right to create, even where everything exists. */
+/**
+ * Checks before it creates: `IF NOT EXISTS` needs the right to create, even if everything exists.
+ */
 const INSTALL = (kind: TableKind): string => `
 DO $install$ BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('nestjs-limits'));
@@ -78,13 +80,15 @@ const LOOK = `
 SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 2 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
 FROM pg_class WHERE oid IN (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'))`;
 
-/** The arguments that both functions have, from a place on. Every parameter is text, which all drivers pass on as it is. */
+/**
+ * The common arguments of both functions. Parameters are text, which every driver sends unchanged.
+ */
 const ARGUMENTS = (place: number): string =>
   ['text[]', 'text[]', 'bigint[]', 'bigint[]', 'bigint']
     .map((type, index) => `$${place + index}::text::${type}`)
     .join(', ');
 
-/** Fills in the names: quoted where they stand alone, and quoted once more in the text that a function looks up. */
+/** Fills in the names, quoted as identifiers; within a string literal, also escaped as text. */
 export function schemaSql(schema: string, durable: boolean): SchemaSql {
   const quoted = `"${schema.replaceAll('"', '""')}"`;
   const names: Readonly<Record<string, string>> = {
@@ -112,7 +116,8 @@ export function schemaSql(schema: string, durable: boolean): SchemaSql {
     grant: (role) =>
       fill(
         `CREATE SCHEMA IF NOT EXISTS @schema; GRANT USAGE, CREATE ON SCHEMA @schema TO ${role}; ` +
-          `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA @schema TO ${role};`,
+          `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA @schema TO ${role}; ` +
+          `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA @schema TO ${role};`,
       ),
   };
 }

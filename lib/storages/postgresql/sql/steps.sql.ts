@@ -1,7 +1,7 @@
 import { blockSql } from '../strategies/block.sql.js';
 import { ANSWER, LOAD, LOOK, NUMBERS_PER_HIT, NUMBERS_PER_SETTLEMENT, ofStrategy } from './pieces.sql.js';
 
-/** Stores the cell and the block of the hit at hand in the variables, where they have changed. */
+/** Puts the changed cell and block of the current hit into `stored`. */
 const STORE = `
     IF changed IS NOT NULL THEN
       stored[place] := stored[place] || jsonb_build_object(digest, changed);
@@ -15,7 +15,7 @@ const STORE = `
       block_changed := false;
     END IF;`;
 
-/** Takes the hit at hand, or leaves it: the twins of `take` and `leave` in apply-batch.ts. */
+/** The SQL version of `take` and `leave` in apply-batch.ts, for the current hit. */
 const TAKE_OR_LEAVE = `
     taken := allowed AND fits;
     changed := NULL;
@@ -43,12 +43,13 @@ const TAKE_OR_LEAVE = `
     END IF;
     ${STORE}`;
 
-/** Decides batches one after another, each all or none: the twin of `consumeBatch`. */
+/** The SQL version of `consumeBatch`, for one batch after another. */
 export const CONSUME = `
   first := 1;
   WHILE first <= cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
     last := first;
-    several := coalesce(hits[first * ${NUMBERS_PER_HIT} + 1] = hits[first * ${NUMBERS_PER_HIT} - 3], false); -- the next is of the same batch
+    -- Is the next hit of the same batch?
+    several := coalesce(hits[first * ${NUMBERS_PER_HIT} + 1] = hits[first * ${NUMBERS_PER_HIT} - 3], false);
     allowed := true;
     LOOP
       base := (last - 1) * ${NUMBERS_PER_HIT};
@@ -77,7 +78,7 @@ export const CONSUME = `
     first := last + 1;
   END LOOP;`;
 
-/** Settles hits one after another: the twin of `settleBatch`. */
+/** The SQL version of `settleBatch`. */
 export const SETTLE = `
   taken := true;
   FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_SETTLEMENT} LOOP
@@ -103,7 +104,7 @@ export const SETTLE = `
     ${ANSWER("coalesce(counted::text, 'null')")}
   END LOOP;`;
 
-/** Sets and lifts blocks: the twin of `blockBatch`. */
+/** The SQL version of `blockBatch`. */
 export const BLOCK = `
   FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
     base := (number - 1) * ${NUMBERS_PER_HIT};
@@ -113,7 +114,7 @@ export const BLOCK = `
     ${STORE}
   END LOOP;`;
 
-/** Forgets cells and their blocks. */
+/** Removes cells and their blocks. */
 export const REMOVE = `
   FOR number IN 1 .. cardinality(hits) / ${NUMBERS_PER_HIT} LOOP
     base := (number - 1) * ${NUMBERS_PER_HIT};

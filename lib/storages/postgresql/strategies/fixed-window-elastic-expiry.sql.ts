@@ -1,6 +1,9 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
-/** The twin of `fixed-window-elastic-expiry.strategy.ts`. A window that is not open has the count 0, the start and the end NULL. */
+/**
+ * The SQL version of `fixed-window-elastic-expiry.strategy.ts`. If no window is open, the count is
+ * 0 and start and end are NULL.
+ */
 export const fixedWindowElasticExpirySql: SqlStrategy = {
   names: `
   elastic_count ALIAS FOR a;
@@ -41,7 +44,7 @@ export const fixedWindowElasticExpirySql: SqlStrategy = {
       changed := CASE WHEN elastic_count > 0
         THEN jsonb_build_array(elastic_end, elastic_count, elastic_start, elastic_end) END;
     ELSIF has_receipt AND counted IS NOT NULL AND hit_at + period <= t THEN
-      NULL; -- has ended, for all that is known
+      NULL; -- the window of the hit may have ended
     ELSIF actual > cost THEN
       elastic_count := elastic_count + actual - cost;
       elastic_start := coalesce(elastic_start, t);

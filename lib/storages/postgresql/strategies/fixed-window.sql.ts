@@ -1,6 +1,9 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
-/** The twin of `fixed-window.strategy.ts`. A window that is not open has the count 0 and the end NULL, which `least` ignores. */
+/**
+ * The SQL version of `fixed-window.strategy.ts`. If no window is open, the count is 0 and the end
+ * is NULL, which `least` ignores.
+ */
 export const fixedWindowSql: SqlStrategy = {
   names: `
   fixed_count ALIAS FOR a;

@@ -1,22 +1,22 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
-/** The entries of the log at hand. */
+/** Selects the entries of the current log. */
 const LOG = 'FROM @schema.rate_limit_log h WHERE h.key = keys[place] AND h.id = digest';
 const DELETE_FROM_LOG = 'DELETE FROM @schema.rate_limit_log h WHERE h.key = keys[place] AND h.id = digest';
 const UPDATE_LOG = (total: string): string =>
   `UPDATE @schema.rate_limit_log h SET total = ${total} WHERE h.key = keys[place] AND h.id = digest`;
 
-/** Sets the running total of the entry at a time; creates the entry if there is none. */
+/** Sets the running total of the entry at a time. Creates the entry if it does not exist. */
 const PUT = (at: string, total: string): string =>
   `INSERT INTO @schema.rate_limit_log AS h VALUES (keys[place], digest, ${at}, ${total})
         ON CONFLICT (key, id, at) DO UPDATE SET total = excluded.total`;
 
 const MAX_PRUNED = 64;
 
-/** Entries that have left stay until so many units have: then they are deleted together, at little work per hit. */
+/** Entries that have left the window are deleted together, once they have this many units. */
 const UNITS_PER_PRUNING = `least(${MAX_PRUNED}, greatest(8, amount / 4))`;
 
-/** Entries from the future, left by a clock that went back, count as made now: they become one. */
+/** Merges entries from the future, left by a clock that went back, into one entry at now. */
 const PULL_BACK_FUTURE = `
     IF moving_newest > t THEN
       ${DELETE_FROM_LOG} AND h.at > t;
@@ -42,7 +42,10 @@ const REMAINING = `
     END IF;
     remaining := greatest(0, amount - (moving_total - moving_left));`;
 
-/** Finds the first counted entry whose running total is at least `goal`. Mostly it is the oldest; else by bisection. */
+/**
+ * Finds the first counted entry with a running total of at least `goal`: mostly the oldest one,
+ * otherwise by bisection.
+ */
 const FIND = (entry: string): string => `
       low := t - period;
       high := moving_newest;
@@ -58,10 +61,11 @@ const FIND = (entry: string): string => `
       END LOOP;`;
 
 /**
- * The twin of `moving-window.strategy.ts`, over rows of the log table instead of two lists in memory.
+ * The SQL version of `moving-window.strategy.ts`, with rows of the log table instead of two lists.
  *
- * The row of an identity holds `[expiry, left]`: left is the running total of the entries that have left the window. An entry
- * is the ms of its hits and the running total up to them. What counts is the newest total less `left`.
+ * The row of an identity holds `[expiry, left]`: left is the running total of the entries that have
+ * left the window. An entry holds the ms of its hits and the running total up to them. The newest
+ * total minus `left` is consumed.
  */
 export const movingWindowSql: SqlStrategy = {
   names: `
@@ -92,7 +96,7 @@ export const movingWindowSql: SqlStrategy = {
     counted := CASE WHEN has_receipt THEN hit_at END;
     ${PULL_BACK_FUTURE}
     IF NOT has_receipt THEN
-      goal := greatest(moving_left, moving_total + actual - cost); -- units are returned from the newest entries
+      goal := greatest(moving_left, moving_total + actual - cost); -- refunds the newest entries
       IF goal < moving_total THEN
         SELECT coalesce((SELECT h.at ${LOG} AND h.total < goal ORDER BY h.at DESC LIMIT 1), t - period) INTO low;
         SELECT min(h.at) ${LOG} AND h.at > low INTO low;
@@ -105,7 +109,7 @@ export const movingWindowSql: SqlStrategy = {
       SELECT greatest(moving_left, (SELECT h.total ${LOG} AND h.at < low ORDER BY h.at DESC LIMIT 1)) INTO goal;
       SELECT h.total INTO high ${LOG} AND h.at = low AND h.total > moving_left;
       IF FOUND THEN
-        actual := greatest(actual, cost + goal - high); -- no less than nothing is left of the entry
+        actual := greatest(actual, cost + goal - high); -- the entry keeps at least 0 units
         ${UPDATE_LOG('h.total + actual - cost')} AND h.at >= low;
         IF high + actual - cost = goal THEN
           ${DELETE_FROM_LOG} AND h.at = low;
@@ -125,7 +129,7 @@ export const movingWindowSql: SqlStrategy = {
       changed := NULL;
     END IF;`,
 
-  // The entries that the pure steps look for, with what counts before them: of those in between they need not know.
+  // Reports only the entries that the pure steps look for, with the units before them.
   report: `
     reply := NULL;
     IF moving_total > moving_left THEN

@@ -1,8 +1,9 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
 /**
- * The twin of `sliding-window-counter.strategy.ts`. The numbers are those of the state with its windows advanced to now; the
- * start is NULL if nothing is consumed. The weight is computed in double precision, as in JavaScript, to the same unit.
+ * The SQL version of `sliding-window-counter.strategy.ts`. The numbers are the state with its
+ * windows advanced to now; the start is NULL if nothing is consumed. The weight is computed in
+ * double precision, as in JavaScript, so that results are equal to the unit.
  */
 export const slidingWindowCounterSql: SqlStrategy = {
   names: `

@@ -6,7 +6,7 @@ import { slidingWindowCounterSql } from './sliding-window-counter.sql.js';
 import type { SqlStrategy } from './sql-strategy.js';
 import { tokenBucketSql } from './token-bucket.sql.js';
 
-/** The twins of all strategies. The functions know a strategy by its place here. */
+/** The SQL versions of all strategies. The functions identify a strategy by its index here. */
 export const sqlStrategies: Readonly<Record<StrategyName, SqlStrategy>> = {
   'fixed-window': fixedWindowSql,
   'fixed-window-elastic-expiry': fixedWindowElasticExpirySql,

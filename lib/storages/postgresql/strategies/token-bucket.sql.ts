@@ -1,8 +1,8 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
 /**
- * The twin of `token-bucket.strategy.ts`. A state keeps the latest expiry of all limits that share it: one that refills slower
- * needs it longer.
+ * The SQL version of `token-bucket.strategy.ts`. A state keeps the latest expiry of all limits that
+ * share it: a limit that refills slower needs it longer.
  */
 export const tokenBucketSql: SqlStrategy = {
   names: `
@@ -10,7 +10,7 @@ export const tokenBucketSql: SqlStrategy = {
   bucket_amount ALIAS FOR b;
   bucket_expiry ALIAS FOR c;`,
 
-  // No more of the elapsed time counts than empties the level, or the product might overflow.
+  // Bounds the elapsed time by the time until the level is 0, so that the product cannot overflow.
   remaining: `
     bucket_level := 0;
     bucket_amount := amount;
@@ -40,7 +40,7 @@ export const tokenBucketSql: SqlStrategy = {
   settle: `
     counted := CASE WHEN has_receipt THEN hit_window END;
     IF bucket_level = 0 THEN
-      bucket_amount := amount; -- a full bucket has forgotten it
+      bucket_amount := amount; -- a full bucket has no amount
     END IF;
     bucket_level := greatest(0, least(${Number.MAX_SAFE_INTEGER}, bucket_level + CASE
       WHEN actual > cost THEN (actual - cost)::numeric * period
