@@ -40,7 +40,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     return row?.['cells'];
   }
 
-  it('is one row per identity, of which a person can read what all limits have counted', async () => {
+  it('is one row per identity, in which a person can read the counts of all limits', async () => {
     const clock = new ManualClock();
     const now = clock.now();
     const [fixed, bucket] = [limitOf('fixed-window'), limitOf('token-bucket', { block: [SECOND] })];
@@ -52,6 +52,30 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
       [bucket.digest]: [now + HOUR / 5, 2 * HOUR, now, 10],
       [`${bucket.digest}!`]: [now + 2 * SECOND, now + SECOND, 0],
     });
+  });
+
+  it('has the amount that set a block; a block without an amount applies to every amount', async () => {
+    const clock = new ManualClock();
+    const now = clock.now();
+    const storage = open({ clock });
+    const at = (amount: number): ReturnType<typeof limitOf> =>
+      limitOf('fixed-window', { id: 'plan', amount, block: [SECOND], refundable: true });
+    const [low, high] = [at(1), at(3)];
+    const digest = `${low.digest}!`;
+    const receipts = receiptsOf(await storage.consume(hitsOn([low])));
+    await storage.settle(receipts.map((receipt) => ({ ...receipt, actual: 1 })));
+    await storage.consume(hitsOn([low]));
+    expect(await storedCells()).toMatchObject({ [digest]: [now + 2 * SECOND, now + SECOND, 0, 1] });
+    expect((await storage.consume(hitsOn([high]))).allowed).toBe(true);
+    const reserved = [now + 2 * HOUR, now + SECOND, 0, now, 1, 0];
+    expect(await storedCells()).toMatchObject({ [digest]: [...reserved, 1] });
+    expect((await storage.consume(hitsOn([high]))).allowed).toBe(true);
+    expect((await storage.consume(hitsOn([low]))).allowed).toBe(false);
+    const withoutAmount = 'UPDATE stored.rate_limits SET cells = cells || $1::jsonb';
+    await rows(withoutAmount, JSON.stringify({ [digest]: reserved }));
+    expect((await storage.consume(hitsOn([at(9)]))).allowed).toBe(false);
+    await rows(withoutAmount, JSON.stringify({ [digest]: [now + 2 * SECOND, now + SECOND, 0] }));
+    expect((await storage.consume(hitsOn([at(9)]))).allowed).toBe(false);
   });
 
   it('has the hits of a moving window in a table of their own', async () => {

@@ -6,7 +6,7 @@ import { hitsOn, limitOf, OpenedStorages } from '../support/postgresql.js';
 import { startPostgresWithSocketAndTls } from '../support/servers/postgres.js';
 import type { Server } from '../support/servers/server-process.js';
 
-/** A server with a certificate that no authority has signed. */
+/** A server with a self-signed certificate. */
 
 describe('PostgreSQL over TLS', () => {
   const storages = new OpenedStorages();

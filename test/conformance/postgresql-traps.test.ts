@@ -9,7 +9,7 @@ import { describeOn } from '../support/servers.js';
 import { queryPostgres, withPostgres } from '../support/servers/postgres.js';
 import { until } from '../support/servers/server-process.js';
 
-/** What has gone wrong with PostgreSQL for somebody, and must not for this storage. */
+/** Known problems of other libraries on PostgreSQL. */
 
 describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
   const storages = new OpenedStorages();
@@ -51,7 +51,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       expect((await queryPostgres(uri, functions, [schema]))[0]).toEqual({ count: 2 });
     });
 
-    it('is made anew by the next call when somebody has dropped it', async () => {
+    it('is repeated by the next call after it has been dropped', async () => {
       const storage = open();
       await allowed(storage);
       await client.query(`DROP SCHEMA ${schema} CASCADE`);
@@ -60,7 +60,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       expect((await storage.consume(hitsOn([limitOf('moving-window')]))).allowed).toBe(true);
     });
 
-    it('is not told by a table that happens to lie on the search path', async () => {
+    it('ignores a table of the same name on the search path', async () => {
       await client.query('CREATE TABLE IF NOT EXISTS public.rate_limits (key text PRIMARY KEY)');
       try {
         expect(await allowed(open())).toBe(true);
@@ -69,7 +69,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       }
     });
 
-    it('of tables that are not logged is refused by a durable storage, which says how to change it', async () => {
+    it('of unlogged tables is rejected by a durable storage, with the SQL that changes them', async () => {
       await allowed(open());
       const durable = storages.open(uri, { schema, durable: true });
       const error = (await failureOf(durable.consume(hitsOn([limit])))) as Error;
@@ -86,7 +86,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
     afterEach(() => client.query(`DROP OWNED BY ${role}`));
     afterAll(() => client.query(`DROP ROLE ${role}`));
 
-    it('is told the SQL to run, after which it counts', async () => {
+    it('gets an error with the SQL to run, and counts afterwards', async () => {
       const storage = storages.open(as(role), { schema });
       const error = await failureOf(storage.consume(hitsOn([limit])));
       expect(error).toBeInstanceOf(StorageError);
@@ -94,7 +94,8 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       const [, sql = ''] = / Run as the owner of the database: (.*)$/.exec((error as Error).message) ?? [];
       expect(sql).toBe(
         `CREATE SCHEMA IF NOT EXISTS "${schema}"; GRANT USAGE, CREATE ON SCHEMA "${schema}" TO ${role}; ` +
-          `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${schema}" TO ${role};`,
+          `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${schema}" TO ${role}; ` +
+          `GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "${schema}" TO ${role};`,
       );
       expect(await storage.check()).toBe(false);
       await client.query(sql);
@@ -102,7 +103,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       expect(await storage.check()).toBe(true);
     });
 
-    it('counts where everything is there, and may use it', async () => {
+    it('counts if everything exists and it may use it', async () => {
       await allowed(open());
       await client.query(`GRANT USAGE ON SCHEMA ${schema} TO ${role}`);
       await client.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema} TO ${role}`);
@@ -113,7 +114,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       expect(await storage.reset()).toBe(1);
     });
 
-    it('that may only read is told the SQL, too', async () => {
+    it('that may only read gets the SQL too', async () => {
       await allowed(open());
       await client.query(`GRANT USAGE ON SCHEMA ${schema} TO ${role}`);
       await client.query(`GRANT SELECT ON ALL TABLES IN SCHEMA ${schema} TO ${role}`);
@@ -140,7 +141,8 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
         const storage = storages.open(as(role), { schema });
         expect(await failureOf(storage.consume(hitsOn([limit])))).toHaveProperty(
           'message',
-          'PostgreSQLStorage failed: rate limits are counted in transactions that are READ COMMITTED only',
+          'PostgreSQLStorage failed: rate limits are counted in transactions that are READ COMMITTED only. ' +
+            "Set default_transaction_isolation of the role to 'read committed'.",
         );
       },
     );
@@ -190,8 +192,8 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
     });
   });
 
-  describe('a row that a transaction of somebody else has locked', () => {
-    it('fails the calls for it in time, and not those that were gathered with them', async () => {
+  describe('a row that another transaction has locked', () => {
+    it('fails the calls for it in time, but not those that share a call with them', async () => {
       const storage = storages.open(uri, { schema, timeout: 1500 });
       await allowed(storage, 'locked');
       await client.query('BEGIN');
@@ -213,7 +215,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
       ]);
     });
 
-    it('is decided by the time at which it is free', async () => {
+    it('is decided by the time at which it is unlocked', async () => {
       const storage = open();
       await allowed(storage);
       await client.query('BEGIN');
@@ -233,7 +235,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
   });
 
   describe('a transaction of the application', () => {
-    it('that a hit was made in takes the hit back when it is rolled back, and keeps no setting of ours', async () => {
+    it('takes a hit back when it is rolled back, and keeps no setting of the storage', async () => {
       await allowed(open());
       await withPostgres(uri, async (own) => {
         const storage = storages.open(own, { schema });
@@ -257,7 +259,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
   });
 
   describe('a plan', () => {
-    it('that was made while the table was small never reads the whole of it once it has grown', async () => {
+    it('made for a small table does not scan the table after it has grown', async () => {
       await withPostgres(uri, async (own) => {
         const storage = storages.open(own, { schema });
         const many = createLimit({ id: 'many', strategy: 'moving-window', amount: 1000, period: 3_600_000 });
@@ -280,7 +282,7 @@ describeOn('POSTGRESQL', 'on PostgreSQL', (uri) => {
   });
 
   describe('a moving window', () => {
-    it('finds the hits to wait for among thousands in few steps', async () => {
+    it('finds the hits to wait for among thousands in a few steps', async () => {
       await withPostgres(uri, async (own) => {
         const storage = storages.open(own, { schema });
         const large = limitOf('moving-window', { amount: 5000 });

@@ -4,7 +4,7 @@ import type { BatchResult } from 'nestjs-limits';
 import { limitOf, OpenedStorages } from '../support/postgresql.js';
 import { describeOn } from '../support/servers.js';
 
-/** Rows that are deleted the moment they expire, under the hits of many: still exactly the limit passes. */
+/** Rows are deleted the moment they expire, during concurrent hits: exactly the limit passes. */
 
 const STORAGES = 4;
 const IN_FLIGHT = 50;
@@ -14,7 +14,7 @@ const PERIOD_MS = 20;
 const AMOUNT = 5;
 const PREFIX = 'sweeps';
 
-/** Deletes as the storage does, but without the slack with which it keeps rows. */
+/** Deletes like the storage, but without the slack by which it keeps rows longer. */
 const SWEEP = `
 WITH gone AS (DELETE FROM nestjs_limits.rate_limits WHERE key = ANY(ARRAY(
   SELECT key FROM nestjs_limits.rate_limits r WHERE starts_with(key, '${PREFIX}:') AND NOT EXISTS (

@@ -9,7 +9,7 @@ import { queryPostgres, signalPostgres, startPostgres } from '../support/servers
 import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
+/** For tests in which the server does not answer. In others, the timeout only bounds a hang. */
 const SHORT = { timeout: 1500 };
 const roomy = limitOf('fixed-window', { id: 'roomy', amount: 1_000_000 });
 const hits = (identity = 'somebody'): ReturnType<typeof hitsOn> => hitsOn([roomy], 1, identity);
@@ -75,7 +75,7 @@ describe('PostgreSQL', () => {
   });
 
   describe('that stands still', () => {
-    it('makes calls reject in time, keeps no storage from closing, and serves again once it goes on', async () => {
+    it('makes calls reject in time, keeps no storage from closing, and serves again once it continues', async () => {
       const [storage, closing] = [storages.open(server.uri, SHORT), storages.open(server.uri, SHORT)];
       for (const each of [storage, closing]) await each.consume(hits());
       signalPostgres(server, 'SIGSTOP');
@@ -106,7 +106,7 @@ describe('PostgreSQL', () => {
       expect((await storage.consume(hits())).allowed).toBe(true);
     });
 
-    it('that loses an answer has counted the hit once, and is not asked again', async () => {
+    it('that loses an answer has counted the hit once, and is not repeated', async () => {
       const storage = throughProxy();
       await storage.consume(hits());
       proxy.swallows = 'answers';
@@ -137,7 +137,7 @@ describe('PostgreSQL', () => {
   });
 
   describe('that takes no writes', () => {
-    it('fails the check and hits, but no look, until it does', async () => {
+    it('fails the check and hits, but not peeks, until it does', async () => {
       const storage = storages.open(server.uri);
       await storage.consume(hits());
       const setReadOnly = async (mode: 'on' | 'off'): Promise<void> => {
@@ -200,7 +200,7 @@ describe('PostgreSQL', () => {
   });
 
   describe('on which one identity is hit by many calls', () => {
-    it('counts every hit, and decides for another identity meanwhile', async () => {
+    it('counts every hit, and decides for another identity at the same time', async () => {
       const storage = storages.open(server.uri, { timeout: 25_000 });
       const busy = Promise.all(Array.from({ length: 2000 }, () => storage.consume(hits('busy'))));
       expect((await storage.consume(hits('another user'))).allowed).toBe(true);
@@ -215,7 +215,7 @@ async function used(storage: Storage, identity = 'somebody'): Promise<number> {
   return roomy.amount - (outcomes[0]?.remaining ?? 0);
 }
 
-/** Runs a statement whatever the default of transactions. */
+/** Runs a statement in a transaction that may write, whatever the default. */
 async function withWritable(uri: string, text: string): Promise<void> {
   const client = new Client({ connectionString: uri, options: '-c default_transaction_read_only=off' });
   await client.connect();
@@ -223,7 +223,7 @@ async function withWritable(uri: string, text: string): Promise<void> {
   await client.end();
 }
 
-/** Every method but `consume` and `check`. */
+/** Calls of every method except `consume` and `check`. */
 function uses(storage: PostgreSQLStorage): (() => Promise<unknown>)[] {
   const [hit] = hits('nobody');
   return [
@@ -234,7 +234,7 @@ function uses(storage: PostgreSQLStorage): (() => Promise<unknown>)[] {
   ];
 }
 
-/** Hits one identity, eight at a time, until it is stopped. */
+/** Hits one identity, eight at a time, until `stop`. */
 function hitAllTheTime(storage: PostgreSQLStorage): {
   allowed: number;
   failed: number;

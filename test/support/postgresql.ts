@@ -4,11 +4,11 @@ import { PostgreSQLStorage, type PostgreSQLStorageOptions } from 'nestjs-limits/
 export const SECOND = 1000;
 export const HOUR = 3600 * SECOND;
 
-/** Storages of a test, closed together. */
+/** Opens the storages of a test, and closes them together. */
 export class OpenedStorages {
   readonly #opened: PostgreSQLStorage[] = [];
 
-  /** Opens a storage that is patient, unless the options say otherwise. */
+  /** Opens a storage with a long timeout, unless the options have another. */
   open(
     connection: ConstructorParameters<typeof PostgreSQLStorage>[0],
     options: PostgreSQLStorageOptions = {},

@@ -28,7 +28,7 @@ export async function startPostgresWithSocketAndTls(): Promise<{
   server: Server;
   /** The directory of the socket file. */
   socket: string;
-  /** File of the certificate, which is for `localhost` only. */
+  /** File of the certificate, which is valid for `localhost` only. */
   ca: string;
 }> {
   const directory = directoryOf('postgres-tls');
@@ -59,7 +59,7 @@ async function startIn(directory: string, settings: Readonly<Record<string, stri
   await run(program('initdb'), clusterOptions, { cwd: directory, ...otherUser });
   const port = await freePort();
   const uri = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  // Without fsync: it only matters when the machine crashes, which no test does.
+  // Without fsync, which matters only if the machine crashes.
   const all = { listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', ...settings };
   return startServer({
     name: 'postgres',
@@ -72,12 +72,12 @@ async function startIn(directory: string, settings: Readonly<Record<string, stri
     port,
     uri,
     user: otherUser,
-    killSignal: 'SIGQUIT', // ends its other processes with it, as a crash does
+    killSignal: 'SIGQUIT', // ends all of its processes, as a crash does
     ready: async () => (await queryPostgres(uri, 'SELECT 1')).length === 1,
   });
 }
 
-/** Starts a PgBouncer in transaction mode before a server. */
+/** Starts a PgBouncer in transaction mode in front of a server. */
 export async function startPgBouncer({ port: serverPort }: Server): Promise<Server> {
   const directory = directoryOf('pgbouncer');
   const port = await freePort();
@@ -107,14 +107,14 @@ export async function startPgBouncer({ port: serverPort }: Server): Promise<Serv
   });
 }
 
-/** Stops a server with all of its processes, or lets it go on. */
+/** Pauses or continues a server with all of its processes. */
 export function signalPostgres({ pid }: Server, signal: 'SIGSTOP' | 'SIGCONT'): void {
   process.kill(pid, signal);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
   for (const child of children.filter((text) => /\d/.test(text))) process.kill(Number(child), signal);
 }
 
-/** Runs one statement on a connection of its own. */
+/** Runs one statement on a new connection. */
 export async function queryPostgres(
   uri: string,
   text: string,
@@ -123,7 +123,7 @@ export async function queryPostgres(
   return withPostgres(uri, async (client) => (await client.query(text, values)).rows);
 }
 
-/** Does something on a connection that is closed afterwards. */
+/** Passes a new connection to `use`, and closes it afterwards. */
 export async function withPostgres<T>(uri: string, use: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: uri, connectionTimeoutMillis: 2000 });
   client.on('error', () => undefined); // the server may end it
@@ -152,7 +152,7 @@ interface User {
   readonly gid: number;
 }
 
-/** Whom the servers run as, where the tests run as root: they refuse to do that. */
+/** The user of the servers if the tests run as root, which the servers refuse. */
 const otherUser = process.getuid?.() === 0 ? nobody() : undefined;
 
 function nobody(): User {
@@ -160,7 +160,7 @@ function nobody(): User {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-/** A directory that belongs to the user, in one that the user may pass. */
+/** Creates a directory that belongs to that user, in one that the user may enter. */
 function directoryOf(name: string): string {
   const directory = serverDirectory(name);
   if (otherUser !== undefined) {
