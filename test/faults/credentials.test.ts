@@ -47,6 +47,8 @@ function uriOf(name: ServerName): string {
   return (serverUri(name) ?? 'mongodb://127.0.0.1:1').replace(/:\/\/(?:[^@/]*@)?/, `://${USER}:${PASSWORD}@`);
 }
 
+/** Has a known user, since the server's message names an unknown one. */
+const postgresUri = (): string => uriOf('POSTGRESQL').replace(USER, 'postgres');
 const plain = (name: ServerName): string => serverUri(name) ?? 'mongodb://127.0.0.1:1';
 const credentials = { username: USER, password: PASSWORD };
 const redisOptions = { ...credentials };
@@ -75,7 +77,7 @@ const storages: Readonly<Record<string, [name: string, open: () => Storage]>> = 
   ],
   'etcd by URI': ['EtcdStorage', () => new EtcdStorage(uriOf('ETCD'))],
   'etcd by options': ['EtcdStorage', () => new EtcdStorage(plain('ETCD'), { auth: credentials })],
-  'PostgreSQL by URI': ['PostgreSQLStorage', () => new PostgreSQLStorage(uriOf('POSTGRESQL'))],
+  'PostgreSQL by URI': ['PostgreSQLStorage', () => new PostgreSQLStorage(postgresUri())],
   'PostgreSQL by options': [
     'PostgreSQLStorage',
     () =>
@@ -85,7 +87,7 @@ const storages: Readonly<Record<string, [name: string, open: () => Storage]>> = 
   ],
   'PostgreSQL on a given pool': [
     'PostgreSQLStorage',
-    () => new PostgreSQLStorage(new Pool({ connectionString: uriOf('POSTGRESQL') })),
+    () => new PostgreSQLStorage(new Pool({ connectionString: postgresUri() })),
   ],
   memory: ['MemoryStorage', () => new MemoryStorage()],
 };

@@ -220,7 +220,7 @@ describe('A PostgreSQL server', () => {
   let server: Server;
   const roles = [
     'CREATE ROLE app LOGIN',
-    'CREATE ROLE none NOLOGIN',
+    'CREATE ROLE barred NOLOGIN',
     'CREATE ROLE full LOGIN CONNECTION LIMIT 0',
     'CREATE ROLE reader LOGIN SUPERUSER',
     'ALTER ROLE reader SET default_transaction_read_only = on',
@@ -230,7 +230,7 @@ describe('A PostgreSQL server', () => {
     'CREATE ROLE remote LOGIN',
   ];
   const rules = ['hostssl all remote all trust', 'host all safe all scram-sha-256'];
-  const others = 'host all app,none,full,reader,serial,postgres,stranger all trust';
+  const others = 'host all app,barred,full,reader,serial,postgres,stranger all trust';
   const GRANTS =
     'Run as the owner of the database: CREATE SCHEMA IF NOT EXISTS "nestjs_limits"; ' +
     'GRANT USAGE, CREATE ON SCHEMA "nestjs_limits" TO app; ';
@@ -249,7 +249,7 @@ describe('A PostgreSQL server', () => {
   it.each([
     ['whose role may create nothing', () => as('app'), GRANTS],
     ['without the role', () => as('stranger'), 'Check the user, and pg_hba.conf of the server.'],
-    ['whose role may not log in', () => as('none'), 'Check the user, and pg_hba.conf of the server.'],
+    ['whose role may not log in', () => as('barred'), 'Check the user, and pg_hba.conf of the server.'],
     ['whose role has no connection left', () => as('full'), 'Raise max_connections or the limit of the role'],
     ['whose password differs', () => as('safe:wrong'), 'Check user and password.'],
     ['that needs a password', () => as('safe'), 'Check user and password.'],

@@ -14,15 +14,15 @@ export interface StartPostgresOptions {
 }
 
 /**
- * Starts a PostgreSQL server of Debian's, or of the folder of programs that POSTGRESQL_BIN names.
+ * Starts the installed PostgreSQL server, or the one in the folder POSTGRESQL_BIN.
  */
 export function startPostgres({ settings = {} }: StartPostgresOptions = {}): Promise<Server> {
   return startIn(directoryOf('postgres'), settings);
 }
 
 /**
- * Starts one that also listens on a socket file, and takes connections over TLS with a certificate
- * of its own making.
+ * Starts a server that also listens on a socket file and accepts TLS, with a self-signed
+ * certificate.
  */
 export async function startPostgresWithSocketAndTls(): Promise<{
   server: Server;
