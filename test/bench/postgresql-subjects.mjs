@@ -1,15 +1,15 @@
-/** So much that no hit of a benchmark is refused; the most that the peer's column holds. */
+/** No hit of a benchmark is refused. The maximum of the peer's column. */
 const AMOUNT = 1_000_000_000;
-/** The most that a moving window takes. */
+/** The largest moving window. */
 const LOG_AMOUNT = 100_000;
 const HOUR_S = 3600;
-/** Ms: hits on one identity wait for each other, and this is about how many are decided. */
+/** In ms. Long, since hits on one identity wait for each other. */
 const PATIENCE = 20_000;
 
 export const OURS = 'nestjs-limits, fixed window';
 export const FLEXIBLE = 'rate-limiter-flexible';
 
-/** What is compared on PostgreSQL: each is opened with a server's URI, and `decide(key)` decides one hit under one limit. */
+/** The subjects on PostgreSQL. Each opens a URI; `decide(key)` decides one hit under one limit. */
 export const subjects = {
   [OURS]: ours('FixedWindowRateLimiter', AMOUNT),
   'nestjs-limits, token bucket': ours('TokenBucketRateLimiter', 1_000_000),

@@ -96,7 +96,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect(await rows(log)).toEqual([]);
   });
 
-  it('keeps few more hits of a moving window than count', async () => {
+  it('keeps few more hits of a moving window than those in the window', async () => {
     const clock = new ManualClock();
     const storage = open({ clock });
     const limit = limitOf('moving-window', { amount: 20, period: SECOND });
@@ -108,7 +108,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect(row?.['count']).toBeLessThanOrEqual(20 + 8);
   });
 
-  it('loses the cells that have ended, with their hits, once the row is kept for longer', async () => {
+  it('drops expired cells, with their hits, when its expiry is extended', async () => {
     const clock = new ManualClock();
     const [short, long] = [limitOf('moving-window', { period: SECOND }), limitOf('fixed-window')];
     const storage = open({ clock });
@@ -119,7 +119,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect(await rows('SELECT * FROM stored.rate_limit_log')).toEqual([]);
   });
 
-  it('is nothing where nothing counts: neither after a refusal nor after a refund', async () => {
+  it('is nothing if nothing is consumed: neither after a refusal nor after a refund', async () => {
     const storage = open();
     const [none, one] = [limitOf('fixed-window', { amount: 0 }), limitOf('moving-window')];
     expect((await storage.consume(hitsOn([none]))).allowed).toBe(false);
@@ -140,7 +140,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect((await rows(version))[0]?.['ctid']).toBe(before[0]?.['ctid']);
   });
 
-  it('expires in real time, whatever clock counts, and with so much slack that hits seldom touch an index', async () => {
+  it('expires in real time, whatever the clock of the storage, and late enough that hits seldom touch an index', async () => {
     const clock = new ManualClock(0);
     const storage = open({ clock });
     const limit = limitOf('fixed-window-elastic-expiry', { amount: 1000 });
@@ -157,12 +157,12 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect((await rows(expiry, '75 minutes'))[0]?.['expires_at']).toEqual(first?.['expires_at']);
     const updates =
       "SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'rate_limits' AND schemaname = 'stored'";
-    await storages.close(); // a connection that ends tells its statistics
+    await storages.close(); // a connection reports its statistics when it ends
     await until(async () => Number((await rows(updates))[0]?.['all']) >= 200, 'the statistics');
     expect((await rows(updates))[0]?.['hot']).toBeGreaterThan(180);
   });
 
-  it('is swept by the calls: what has expired goes, with its hits, but nothing that is locked', async () => {
+  it('is swept by the calls: expired rows are deleted with their hits, but not locked ones', async () => {
     const storage = open();
     const limit = limitOf('moving-window');
     for (const identity of ['gone', 'locked', 'kept']) await storage.consume(hitsOn([limit], 1, identity));
@@ -184,14 +184,14 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect(await rows('SELECT key FROM stored.rate_limit_log ORDER BY 1')).toEqual(left);
   });
 
-  it('is kept for as long as a timestamp can tell, at most', async () => {
+  it('expires no later than a timestamp can hold', async () => {
     const storage = open();
     const limit = limitOf('fixed-window', { period: 2 ** 52 });
     expect((await storage.consume(hitsOn([limit]))).allowed).toBe(true);
     expect((await storage.consume(hitsOn([limit], 10))).allowed).toBe(false);
   });
 
-  it('takes no room for a cost that is too large, however large, and overflows nowhere', async () => {
+  it('does not grow by a cost that is too large, and does not overflow', async () => {
     const storage = open();
     for (const strategy of strategyNames) {
       const limit = limitOf(strategy, { period: 2 ** 40 });
@@ -215,7 +215,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     expect(await storage.consume(hitsOn([limit], 100_000))).toMatchObject({ outcomes: [{ allowed: false }] });
   });
 
-  it('is counted by the clock of the server, whatever the clocks of its processes say', async () => {
+  it('is counted by the clock of the server, whatever the clocks of the processes are', async () => {
     const limit = limitOf('fixed-window', { amount: 2, period: 60 * SECOND });
     const storage = open();
     const ends: unknown[] = [];
@@ -234,7 +234,7 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     ]);
   });
 
-  it('is of one key prefix only, though another begins alike', async () => {
+  it('belongs to one key prefix only, even if another one starts with it', async () => {
     const limit = limitOf('fixed-window');
     const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
     await short.consume(hitsOn([limit], 1, 'api:user/42'));
@@ -249,7 +249,7 @@ describe('identities that no key can hold', () => {
     const storages = new OpenedStorages();
     afterEach(() => storages.close());
 
-    it('are counted apart, and go with reset', async () => {
+    it('are counted separately, and removed by reset', async () => {
       const storage = storages.open(uri, { keyPrefix: 'strange' });
       const limit = limitOf('fixed-window', { amount: 1 });
       const strange = ['a\0', 'a\0\0', '\ud800', '\ud801', 'x'.repeat(5000), `${'x'.repeat(5000)}y`];

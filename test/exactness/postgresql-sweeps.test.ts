@@ -31,7 +31,7 @@ describeOn('POSTGRESQL', 'hits on windows of 20 ms while the rows are swept', (u
 
   afterEach(() => storages.close());
 
-  /** Hits in one order or the other, until an end; returns what was allowed. */
+  /** Hits in one order or the other until an end. Returns the allowed hits. */
   async function hitUntil(end: number, seed: number): Promise<BatchResult[]> {
     const storage = storages.open(uri, { keyPrefix: PREFIX });
     const allowed: BatchResult[] = [];

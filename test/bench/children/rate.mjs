@@ -1,4 +1,4 @@
-/** A process with one subject in it, over a server: counts how many hits it decides in a second. */
+/** A process with one subject on a server. Measures the hits that it decides per second. */
 import { answerQuestions } from '../support/child.mjs';
 import { makeKeys } from '../support/keys.mjs';
 
@@ -7,7 +7,10 @@ const { subjects } = await import(`../${store}-subjects.mjs`);
 const decide = await subjects[name](uri);
 
 answerQuestions({
-  /** Decisions per second of these identities in turn, so many of them under way at a time, and how many failed. */
+  /**
+   * Decisions per second of these identities in turn, so many of them under way at a time, and how
+   * many failed.
+   */
   async rate(identities, inFlight, milliseconds) {
     const keys = makeKeys(identities);
     const begin = performance.now();

@@ -7,7 +7,7 @@ const ROUNDS = { least: 3, most: 5, milliseconds: 20_000 };
 /** Ms of one measurement. */
 const DURATION = 1500;
 
-/** With how many times the decisions of the peer the fixed window has to make. */
+/** Minimum ratio of the fixed window to the peer, in decisions per second. */
 const CASES = [
   { title: '1,000 identities, one at a time', processes: 1, identities: 1000, inFlight: 1, target: 1 },
   { title: '1,000 identities, 64 in flight', processes: 1, identities: 1000, inFlight: 64, target: 3 },

@@ -3,10 +3,10 @@ import { formatNumber, printCaption, printTable } from './report.mjs';
 import { interleave, median, medianRatio } from './statistics.mjs';
 
 /**
- * Prints the decisions per second of every subject on a server, and how many times those of one peer they are.
+ * Prints the decisions per second of every subject on a server, and their ratios to one peer.
  *
  * @param store names the file of the subjects
- * @param rounds how often each is measured, for `duration` ms
+ * @param rounds number of measurements of each subject, for `duration` ms each
  * @returns the ratio of each subject to the peer
  */
 export async function compareRates(

@@ -38,7 +38,7 @@ describe('the URI of a PostgreSQLStorage', () => {
       'postgres://h/db?pgbouncer=true&schema=public&connection_limit=1',
       { host: 'h', port: 5432, database: 'db' },
     ],
-  ])('%s says where the server is', (uri, settings) => {
+  ])('%s names the server', (uri, settings) => {
     expect(parsePostgreSQLUri(uri)).toEqual({ application_name: 'nestjs-limits', ...settings });
   });
 
@@ -50,7 +50,7 @@ describe('the URI of a PostgreSQLStorage', () => {
     ['sslmode=require', {}],
     ['sslmode=verify-full', {}],
     ['sslmode=verify-ca', { checkServerIdentity: expect.any(Function) }],
-  ])('with "%s" asks for TLS of %j', (query, ssl) => {
+  ])('with "%s" uses TLS options %j', (query, ssl) => {
     expect(parsePostgreSQLUri(`postgres://h/db?${query}`).ssl).toEqual(ssl);
   });
 
@@ -65,7 +65,7 @@ describe('the URI of a PostgreSQLStorage', () => {
     );
   });
 
-  it('keeps its sslmode beside TLS options, which win', () => {
+  it('keeps its sslmode with TLS options, which take precedence', () => {
     const ca = 'a certificate';
     const of = (query: string, ssl?: PostgreSQLStorageOptions['ssl']): unknown =>
       withSsl(parsePostgreSQLUri(`postgres://h/db?${query}`), ssl).ssl;
@@ -88,7 +88,7 @@ describe('the URI of a PostgreSQLStorage', () => {
       /sslmode .* must be one of "disable"/,
     ],
     ['a port that is none', 'postgres://user:hunter2@localhost/db?port=x', /has a port that cannot be read/],
-  ])('is refused with %s, and nothing of it is shown', (_what, uri, message) => {
+  ])('is rejected with %s, and the error shows none of it', (_what, uri, message) => {
     const error = errorOf(() => new PostgreSQLStorage(uri));
     expect(error).toMatchObject({
       code: 'ERR_RATE_LIMIT_CONFIGURATION',
@@ -128,7 +128,7 @@ describe('opening a PostgreSQLStorage', () => {
     expect(() => new PostgreSQLStorage('postgres://localhost/db', options)).toThrow(message);
   });
 
-  it('refuses TLS options beside a given client, and what is no client', () => {
+  it('rejects TLS options with a given client, and values that are no client', () => {
     const client = { query: () => Promise.resolve([]) };
     expect(() => new PostgreSQLStorage(client, { ssl: true })).toThrow(
       'A PostgreSQLStorage on a given client does not know the option "ssl".',
@@ -142,7 +142,7 @@ describe('opening a PostgreSQLStorage', () => {
 describe('the arguments of a call', () => {
   const limit = limitOf('fixed-window');
 
-  it('name keys and limits once, keys in the order of the server, which is that of their bytes', () => {
+  it('name each key and limit once, with the keys in the order of their bytes, as on the server', () => {
     const batches = ['b', '\u{1f600}', '\uffff', 'a"\\', 'b'].map((identity) => hitsOn([limit], 2, identity));
     expect(writeArguments('consume', batches, (identity) => identity)).toMatchObject({
       keys: '{"a\\"\\\\","b","\uffff","\u{1f600}"}',
@@ -170,12 +170,12 @@ describe('batches of a call that failed', () => {
     ['57P01', []],
     ['25006', []],
     ['', []],
-  ])('by %s are sent again where nothing can have been counted', (code, parts) => {
+  ])('by %s are sent again if nothing can have been counted', (code, parts) => {
     const sent = partsToRetry(waiting, code);
     expect(new Set(sent)).toEqual(new Set(parts));
   });
 
-  it('are not sent again alone, unless a deadlock was to blame', () => {
+  it('are not sent again alone, unless there was a deadlock', () => {
     expect(partsToRetry([waitingFor('a')], '22P02')).toEqual([]);
     expect(partsToRetry([waitingFor('a')], '55P03')).toEqual([]);
     expect(partsToRetry([waitingFor('a')], '40P01')).toHaveLength(1);
