@@ -87,7 +87,7 @@ const storages: Readonly<Record<string, [name: string, open: () => Storage]>> = 
   ],
   'PostgreSQL on a given pool': [
     'PostgreSQLStorage',
-    () => new PostgreSQLStorage(new Pool({ connectionString: postgresUri() })),
+    () => new PostgreSQLStorage(new Pool({ connectionString: postgresUri(), allowExitOnIdle: true })),
   ],
   memory: ['MemoryStorage', () => new MemoryStorage()],
 };
