@@ -85,6 +85,9 @@ export {
 } from './notation/rate-limit-items.js';
 export { registerGranularity, type RateLimitItemClass } from './notation/registry.js';
 
+export { loadTemporal } from './common/temporal.js';
+export type { CalendarRule, CalendarUnit } from './strategies/calendar.js';
+export type { CalendarOptions, CalendarPosition } from './strategies/calendars.js';
 export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/strategy.js';
 
 export {
@@ -118,6 +121,7 @@ export { Limiter, type HitArguments, type HitOptions, type WindowStats } from '.
 export { RateLimiter } from './limiter/rate-limiter.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {
+  CalendarWindowRateLimiter,
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
   MovingWindowRateLimiter,
@@ -126,6 +130,7 @@ export {
 } from './limiter/rate-limiters.js';
 
 export type {
+  CalendarFunction,
   CountFunction,
   ErrorMessageFunction,
   KeyFunction,

@@ -44,7 +44,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 const KNOWN_OPTIONS =
   'Known options: storage, strategy, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
 const STRATEGIES =
-  'fixed-window, fixed-window-elastic-expiry, moving-window, sliding-window-counter, token-bucket';
+  'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
   'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".';
 const UNITS = 'a unit (millisecond, second, minute, hour, day, week, month, year)';

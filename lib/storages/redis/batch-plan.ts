@@ -1,5 +1,7 @@
 import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
+import type { NearWindows } from '../../strategies/calendar.js';
+import { calendarOf } from '../../strategies/calendars.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { composeScript, type BatchScript, type BatchStep } from './batch-script.js';
 
@@ -15,8 +17,7 @@ export class BatchPlan {
   readonly #scripts = new Map<BatchStep, BatchScript>();
   readonly #strategies: ReadonlySet<StrategyName>;
   readonly #blocks: boolean;
-  /** The limits as JSON, as a script reads them. */
-  readonly #limits: string;
+  readonly #limits: LimitsArgument;
   /** True for each limit that is the first of its identity. */
   readonly #isFirst: readonly boolean[];
 
@@ -24,7 +25,7 @@ export class BatchPlan {
   constructor(limits: readonly Limit[], identities: readonly number[]) {
     this.#strategies = new Set(limits.map(({ strategy }) => strategy));
     this.#blocks = limits.some(({ block }) => block.length > 0);
-    this.#limits = JSON.stringify(limits.map((limit, index) => argumentOf(limit, identities[index] ?? 0)));
+    this.#limits = new LimitsArgument(limits, identities);
     this.#isFirst = identities.map((identity, index) => identities.indexOf(identity) === index);
   }
 
@@ -41,18 +42,25 @@ export class BatchPlan {
    * Returns the arguments of a call, beginning with the number of keys.
    *
    * @param now epoch ms, or '' for the server's clock
+   * @param near epoch ms that is near to now, for the windows of calendars
    */
   args(
     batches: readonly PlannedBatch[],
     keyOf: (identity: string) => string,
     now: string,
+    near: number,
   ): (string | number)[] {
     const args: (string | number)[] = [0];
     for (const batch of batches) this.#addKeys(args, batch, keyOf);
     args[0] = args.length - 1;
-    args.push(now, this.#limits, String(batches.length));
+    args.push(now, this.#limits.at(near), String(batches.length));
     for (const batch of batches) for (const hit of batch) addVaryingArguments(args, hit);
     return args;
+  }
+
+  /** Returns the time of a reply, in epoch ms, if it is outside of the windows that the call had: then it has counted nothing. */
+  outside(reply: string): number | undefined {
+    return this.#limits.hasCalendars && !reply.includes('\n') ? Number(reply) : undefined;
   }
 
   /** Parses a reply into one result per batch. */
@@ -71,6 +79,39 @@ export class BatchPlan {
     for (const { identity, limit } of batch) {
       if (limit.strategy === 'moving-window') args.push(logKey(keyOf(identity), limit));
     }
+  }
+}
+
+/** The limits as JSON, as a script reads them. Made again when a calendar's window has passed. */
+class LimitsArgument {
+  /** True if a limit has a calendar. */
+  readonly hasCalendars: boolean;
+  #windows: readonly (NearWindows | undefined)[] | undefined;
+  #text = '';
+
+  constructor(
+    private readonly limits: readonly Limit[],
+    private readonly identities: readonly number[],
+  ) {
+    this.hasCalendars = limits.some(({ calendar }) => calendar !== undefined);
+  }
+
+  /** @param near epoch ms near the time of the decision */
+  at(near: number): string {
+    if (!this.#isFor(near)) {
+      const windows = this.limits.map(({ calendar }) => calendar && calendarOf(calendar).around(near));
+      this.#windows = windows;
+      this.#text = JSON.stringify(
+        this.limits.map((limit, index) => argumentOf(limit, this.identities[index] ?? 0, windows[index])),
+      );
+    }
+    return this.#text;
+  }
+
+  #isFor(near: number): boolean {
+    const isCurrent = (windows: NearWindows | undefined): boolean =>
+      windows === undefined || (near >= windows.current.start && near < windows.current.end);
+    return this.#windows !== undefined && (!this.hasCalendars || this.#windows.every(isCurrent));
   }
 }
 
@@ -121,6 +162,7 @@ export function logKey(key: string, limit: Limit): string {
 function argumentOf(
   { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
   identity: number,
+  windows: NearWindows | undefined,
 ): object {
   return {
     strategy,
@@ -129,10 +171,15 @@ function argumentOf(
     period,
     burst,
     identity: identity + 1,
+    ...(windows === undefined ? {} : { bounds: boundsOf(windows) }),
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
     ...(block.length > 0 && refundable ? { refundable } : {}),
   };
+}
+
+function boundsOf({ previous, current, next }: NearWindows): number[] {
+  return [previous.start, current.start, next.start, next.end];
 }
 
 function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): void {

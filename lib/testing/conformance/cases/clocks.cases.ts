@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { CasesOf } from '../define-cases.js';
-import { DAY, HOUR, limitOf, passes, refused, SECOND } from '../scenario.js';
+import { DAY, HOUR, limitOf, MINUTE, passes, refused, SECOND } from '../scenario.js';
 import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('clocks');
@@ -20,7 +20,7 @@ topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario,
 topic.addPerStrategy('a clock that goes back admits no more', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
-  scenario.at(-5 * SECOND);
+  scenario.at(-5 * MINUTE);
   deepEqual(await scenario.look(limit), strategyTraces[strategy].afterStepBack);
   deepEqual(await scenario.hit(limit), strategyTraces[strategy].afterStepBack);
 });
@@ -43,7 +43,7 @@ topic.addPerStrategy(
 topic.addPerStrategy('a hit after the clock went back counts from there', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit);
-  scenario.at(-5 * SECOND);
+  scenario.at(-5 * MINUTE);
   equal((await scenario.hit(limit, 2)).remaining, 0);
   const { retryAfter } = strategyTraces[strategy].afterStepBack;
   deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
