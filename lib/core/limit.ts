@@ -3,7 +3,6 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { assertWholeNumber } from '../common/options.js';
 import { BoundedMap } from '../common/bounded-map.js';
-import type { CalendarWindow } from '../strategies/calendar.js';
 import {
   calendarFor,
   calendarOf,
@@ -194,9 +193,11 @@ export function limitAt(limit: Limit, { timeZone, anchor }: CalendarPosition): L
   );
 }
 
-/** Returns the window of a limit's calendar that holds an instant in epoch ms; `undefined` for a limit without a calendar. */
-export function calendarWindowAt({ calendar }: Limit, now: number): CalendarWindow | undefined {
-  return calendar && calendarOf(calendar).windowAt(now);
+/** Returns the length of a limit's window in ms: of a calendar, of the window that holds an instant in epoch ms. */
+export function windowLength({ calendar, period }: Limit, now: number): number {
+  if (calendar === undefined) return period;
+  const { start, end } = calendarOf(calendar).windowAt(now);
+  return end - start;
 }
 
 /** Returns where the windows of a limit's calendar lie, as text; empty without a calendar. */

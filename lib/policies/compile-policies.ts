@@ -35,7 +35,7 @@ export function compilePolicies<Context, Key>(
 
 /** @param others the other policies of the same name */
 function compilePolicy<Context, Key>(
-  { id, where, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
+  { id, where, options, limits, plans, calendar, draft }: DeclaredPolicy<Context, Key>,
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
@@ -65,6 +65,7 @@ function compilePolicy<Context, Key>(
     plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
     limitsFor:
       typeof options.limits === 'function' ? compiledAnswers(options.limits, compileAnswer) : undefined,
+    calendar,
     key: options.key,
     cost: options.cost,
     skip: options.skip,

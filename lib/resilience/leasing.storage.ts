@@ -4,7 +4,7 @@ import { withdrawn, type BatchResult, type Cell, type Hit } from '../core/contra
 import { isSameLimit, type Limit } from '../core/limit.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { Lease } from './lease.js';
+import { isWindow, Lease } from './lease.js';
 
 export interface LeasingStorageOptions {
   /** Permits per lease; `'auto'` for as many as a tenth of a second needs. */
@@ -24,12 +24,12 @@ const LEASE_HORIZON_MS = 100;
 /**
  * Takes permits of hot identities in advance, so that most of their hits need no call of the store. Each process holds at most
  * `k − 1` permits of an identity and limit that nobody has used yet. So M processes admit at most M(k − 1) units above the bound of
- * a token bucket, none above that of a fixed window, and refuse at most (M − 1)(k − 1) units too early.
+ * a token bucket, none above that of a window, and refuse at most (M − 1)(k − 1) units too early.
  *
  * A lease that has been asked for is shared by as many hits as it has permits for; the next hit asks for another one at once. Fewer
  * are taken as a limit is used up; the last units go one by one.
  *
- * For hits on one limit, of these two strategies, that enforces, blocks nobody and does not count by outcome.
+ * For hits on one fixed or calendar window or token bucket that enforces, blocks nobody and does not count by outcome.
  *
  * Source: shrinking batches, as in guided self-scheduling (C. Polychronopoulos and D. Kuck, 1987).
  */
@@ -112,7 +112,7 @@ export class LeasingStorage extends WrappedStorage {
   /** Permits of the largest lease of a limit: 1 means none. */
   #largest({ strategy, mode, block, refundable, amount, burst }: Limit): number {
     const isLeasable =
-      (strategy === 'fixed-window' || strategy === 'token-bucket') &&
+      (isWindow(strategy) || strategy === 'token-bucket') &&
       mode === 'enforce' &&
       block.length === 0 &&
       !refundable;
@@ -132,9 +132,7 @@ export class LeasingStorage extends WrappedStorage {
     const lease = new Lease(taken, answer, now, this.now);
     // Whoever was to be served is decided otherwise.
     if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
-    const others = (this.#leases.get(identity) ?? []).filter(
-      (one) => one !== before && now - one.begunAt < one.hit.limit.period,
-    );
+    const others = (this.#leases.get(identity) ?? []).filter((one) => one !== before && !one.isOver);
     const forgotten = this.#leases.set(identity, [...others, lease]).flat();
     for (const one of before === undefined ? forgotten : [...forgotten, before]) void this.#giveBack(one);
     return lease;

@@ -3,6 +3,7 @@ import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
 import type { LimitInput } from '../../notation/limit-input.js';
 import type {
+  CalendarFunction,
   ErrorMessageFunction,
   LimitsFunction,
   PlanLimits,
@@ -70,6 +71,10 @@ export interface RateLimitModuleOptions {
   storage?: string | Storage | undefined;
   /** The strategy of limits that have none. Default: `'fixed-window'`. */
   strategy?: StrategyName | undefined;
+  /** The IANA time zone of calendar windows that have none, or a function that returns it. Default: UTC. */
+  timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
+  /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
+  anchor?: string | CalendarFunction<ExecutionContext> | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.

@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ConfigurationError } from '../../common/errors.js';
+import { limitAt, type Limit } from '../../core/limit.js';
 import { identityOf } from '../../common/identity.js';
 import type { Hit } from '../../core/contract.js';
 import { single } from '../identities/identity-source.js';
@@ -30,13 +31,31 @@ export class ReferencedHits {
           ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
           : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
       );
+    assertPosition(policy, limits, reference);
     const identity = this.#identityFor(policy, reference, identifiers);
-    return limits.map((limit) => ({ identity, limit, cost }));
+    return limits.map((limit) => ({ identity, limit: limitAt(limit, reference), cost }));
   }
 
   #identityFor(policy: RoutePolicy, { as }: PolicyReference, identifiers: readonly string[]): string {
     if (as === 'key') return identityOf('key', single(identifiers));
     const source = as === undefined ? policy.source : this.identities.for(as, 'RateLimiterService');
     return source.fromValues(identifiers);
+  }
+}
+
+/** Throws for a position that is missing, or that no limit has. */
+function assertPosition(
+  { name, calendar }: RoutePolicy,
+  limits: readonly Limit[],
+  reference: PolicyReference,
+): void {
+  for (const option of ['timeZone', 'anchor'] as const) {
+    const isGiven = reference[option] !== undefined;
+    if (!isGiven && calendar?.[option] !== undefined)
+      throw new ConfigurationError(
+        `The policy "${name}" finds its ${option} out for each request. By hand, give it: { policy: '${name}', ${option} }.`,
+      );
+    if (isGiven && limits.every((limit) => limit.calendar === undefined))
+      throw new ConfigurationError(`The policy "${name}" has no calendar windows, so it has no ${option}.`);
   }
 }

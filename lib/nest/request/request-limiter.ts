@@ -58,8 +58,9 @@ export class RequestLimiter {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<boolean> {
-    const policies = this.policies.forHandler(context, transport, phase);
-    return this.#admit(context, transport, context.getHandler(), policies);
+    return chain(this.policies.forHandler(context, transport, phase), (policies) =>
+      this.#admit(context, transport, context.getHandler(), policies),
+    );
   }
 
   /** Applies the options `allow` and `deny`, before anything is counted. */

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
 import { RoutePolicies } from '../routes/route-policies.js';
-import type { RoutePolicy } from '../routes/route-policy.js';
+import type { CompiledRoute, RoutePolicy } from '../routes/route-policy.js';
 import { RouteRules } from '../routes/route-rules.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 import { httpTransport } from '../transports/http.transport.js';
@@ -24,8 +25,17 @@ export class RequestPolicies {
     context: ExecutionContext,
     transport: Transport,
     phase: RoutePolicy['phase'],
+  ): Awaitable<readonly RoutePolicy[]> {
+    const route = this.routes.find(context.getClass(), context.getHandler());
+    return chain(route, (found) => this.#ofRoute(found, context, transport, phase));
+  }
+
+  #ofRoute(
+    route: CompiledRoute,
+    context: ExecutionContext,
+    transport: Transport,
+    phase: RoutePolicy['phase'],
   ): readonly RoutePolicy[] {
-    const route = this.routes.get(context.getClass(), context.getHandler());
     const { policies, beforeAuth } =
       transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
     if (policies.length > beforeAuth.length) {

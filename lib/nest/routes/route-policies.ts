@@ -6,8 +6,11 @@ import {
   type Type,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { chain, type Awaitable } from '../../common/awaitable.js';
+import { loadTemporal } from '../../common/temporal.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
+import { positionOf } from '../../core/limit.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
@@ -56,12 +59,33 @@ export class RoutePolicies implements OnApplicationBootstrap {
   ) {}
 
   /** Compiles all handlers, so that an invalid declaration stops the start. */
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
     this.identities.for(this.options.key, 'RateLimitModule');
+    await this.prepare(this.options.limits);
     this.ofModule();
     for (const controller of this.#knownClasses()) {
-      for (const handler of this.#handlersOf(controller)) this.get(controller, handler);
+      for (const handler of this.#handlersOf(controller)) await this.find(controller, handler);
     }
+  }
+
+  /** Returns a route as {@link get} does, or a promise of it while what its calendar windows need is loaded. */
+  find(controller: Type, handler: RouteHandler): Awaitable<CompiledRoute> {
+    const known = this.#controllers.get(controller)?.compiled.get(handler);
+    if (known !== undefined) return known;
+    const declarations = levelsOf(controller, handler).flatMap((level) => level.declarations);
+    return chain(this.prepare([...this.options.limits, ...declarations]), () =>
+      this.get(controller, handler),
+    );
+  }
+
+  /** Loads what the calendar windows of declarations need, if there are any. */
+  prepare(declarations: readonly Pick<RateLimitDeclaration, 'strategy'>[]): Awaitable<void> {
+    const { strategy } = this.options;
+    // Some may be no declarations at all, since they are not checked yet.
+    const isCalendar = Array.from(declarations, (one) => one?.strategy ?? strategy).includes(
+      'calendar-window',
+    );
+    return isCalendar ? loadTemporal() : undefined;
   }
 
   /** Returns a route and its policies. A handler that did not exist at the start is compiled on its first request. */
@@ -84,6 +108,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
+      defaultCalendar: { timeZone: this.options.timeZone, anchor: this.options.anchor },
       otherNames: this.options.rules.map(({ name, id }) => name ?? id),
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
@@ -96,7 +121,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #add(controller: Type, handler: RouteHandler): CompiledRoute {
     const routes = this.#routesOf(controller);
     const id = routeId(controller, handler, routes.modulePath);
-    const levels = [this.#moduleLevel(), ...classLevels(controller), handlerLevel(controller, handler)];
+    const levels = [this.#moduleLevel(), ...levelsOf(controller, handler)];
     const policies = this.compile(levels, { route: id, controller: routes.id });
     const route: CompiledRoute = {
       id,
@@ -166,8 +191,10 @@ function classLevels(controller: Type): Level[] {
   return levels;
 }
 
-function handlerLevel(controller: Type, handler: RouteHandler): Level {
-  return levelOf(handler, 'route', `@RateLimit on ${controller.name}.${handler.name}`);
+/** Returns the levels of a handler, the outermost first. */
+function levelsOf(controller: Type, handler: RouteHandler): Level[] {
+  const own = levelOf(handler, 'route', `@RateLimit on ${controller.name}.${handler.name}`);
+  return [...classLevels(controller), own];
 }
 
 function levelOf(target: object, scope: 'route' | 'controller', where: string): Level {
@@ -183,12 +210,14 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
 }
 
 function fingerprintOf(
-  { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
+  { id, limits, limitsFor, plans, calendar, phase }: Omit<Policy<never, unknown>, 'key'>,
   { types }: IdentitySource,
 ): string {
   const all = [limits, ...(plans?.values() ?? [])].flat();
-  const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
-  const found = limitsFor === undefined ? [] : [phase]; // its limits are not known yet
+  const cells = new Set(
+    all.map((limit) => `${limit.id} ${limit.amount} ${limit.burst} ${limit.mode} ${positionOf(limit)}`),
+  );
+  const found = limitsFor === undefined && calendar === undefined ? [] : [phase]; // its limits are not known yet
   return [id, ...found, ...cells, ...types].join(' ');
 }
 

@@ -33,4 +33,8 @@ export interface PolicyReference {
   as?: BuiltInKey | 'key' | undefined;
   /** The plan whose limits apply. Default: the limits of requests without a plan. */
   plan?: string | undefined;
+  /** The time zone of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
+  timeZone?: string | undefined;
+  /** The anchor of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
+  anchor?: string | undefined;
 }

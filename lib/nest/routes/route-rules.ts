@@ -1,4 +1,5 @@
 import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
 import { resolvedPaths } from '../../policies/request-path.js';
 import { RouteTemplate } from '../../policies/route-template.js';
 import { policiesFor, RuleBook, type RuleOfRoute } from '../../policies/rules.js';
@@ -50,8 +51,8 @@ export class RouteRules implements OnModuleInit {
   ) {}
 
   /** Compiles the rules, so that an invalid one stops the start. */
-  onModuleInit(): void {
-    this.set(this.options.rules);
+  async onModuleInit(): Promise<void> {
+    await this.set(this.options.rules);
     this.#isInitialized = true;
   }
 
@@ -65,12 +66,18 @@ export class RouteRules implements OnModuleInit {
   }
 
   /**
-   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same.
+   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same. Returns a promise if
+   * something must be loaded first, for calendar windows.
    *
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
-  set(rules: readonly RateLimitRule[]): void {
-    const book: Rules = new RuleBook([...rules], (level) =>
+  set(rules: readonly RateLimitRule[]): Awaitable<void> {
+    const given = [...rules];
+    return chain(this.routes.prepare([...this.options.limits, ...given]), () => this.#set(given));
+  }
+
+  #set(rules: readonly RateLimitRule[]): void {
+    const book: Rules = new RuleBook(rules, (level) =>
       this.routes.compile([level], { route: '', controller: '' }),
     );
     this.#book = rules.length > 0 ? book : undefined;
