@@ -110,10 +110,7 @@ describeOn('MONGODB', 'The storage of MongoDB', () => {
     itShowsNoCredentials('MongoDBStorage', () => new MongoDBStorage(uriOf('MONGODB')));
   });
   describe('by options', () => {
-    itShowsNoCredentials(
-      'MongoDBStorage',
-      () => new MongoDBStorage(plain('MONGODB'), { auth: credentials }),
-    );
+    itShowsNoCredentials('MongoDBStorage', () => new MongoDBStorage(plain('MONGODB'), { auth: credentials }));
   });
 });
 
