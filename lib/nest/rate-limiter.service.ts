@@ -52,6 +52,8 @@ import { shownByName } from '../common/inspection.js';
 @shownByName
 export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   readonly #items: ItemHits;
+  /** The option of the module that finds for each request where the calendar windows of bare limits lie. */
+  readonly #found: string | undefined;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) { strategy, timeZone, anchor }: ResolvedOptions,
@@ -62,6 +64,10 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   ) {
     super(storage);
     this.#items = new ItemHits(storage, strategy, fixedPosition({ timeZone, anchor }));
+    this.#found =
+      strategy === 'calendar-window'
+        ? Object.entries({ timeZone, anchor }).find(([, value]) => typeof value === 'function')?.[0]
+        : undefined;
   }
 
   /** Emits events from subscription on: decisions, refusals, limits nearly used up, a store lost or back. */
@@ -121,9 +127,12 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     identifiers: readonly string[],
     cost: number,
   ): Awaitable<Hit[]> {
-    return isReference(limits)
-      ? this.referenced.hitsOf(limits, identifiers, cost)
-      : this.#items.hitsOf(limits, identifiers, cost);
+    if (isReference(limits)) return this.referenced.hitsOf(limits, identifiers, cost);
+    if (this.#found !== undefined)
+      throw new ConfigurationError(
+        `The ${this.#found} of RateLimitModule is found for each request. By hand, name a policy: { policy, ${this.#found} }.`,
+      );
+    return this.#items.hitsOf(limits, identifiers, cost);
   }
 }
 

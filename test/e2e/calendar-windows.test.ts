@@ -207,6 +207,18 @@ describeOverHttp('Calendar windows', (start) => {
     expect(decision.resetTime - decision.now).toBe(3_600_000);
   });
 
+  it('are not counted by hand without a policy where the module finds their anchor for each request', async () => {
+    const app = await open({ strategy: 'calendar-window', anchor: header('x-anchor'), limits: '5/month' });
+    const anchor = { 'x-anchor': '2026-01-15' };
+    expect((await app.get('/shadow', anchor)).headers.get('ratelimit')).toContain('"default";r=4;t=7200');
+    const limiter = app.nest.get(RateLimiterService);
+    expect(() => limiter.hit('3/month', 'exports')).toThrow(
+      'The anchor of RateLimitModule is found for each request. By hand, name a policy: { policy, anchor }.',
+    );
+    const decision = await limiter.peek({ policy: 'default', anchor: '2026-01-15' }, '127.0.0.1');
+    expect(decision.remaining).toBe(4);
+  });
+
   it.each([
     [
       { limits: [{ limits: '1/day', strategy: 'fixed-window', anchor: '2026-01-01' }] },

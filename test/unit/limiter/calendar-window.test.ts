@@ -66,7 +66,7 @@ describe('CalendarWindowRateLimiter', () => {
     const limiter = new CalendarWindowRateLimiter(storage);
     await limiter.hit('5/month', ['a'], { cost: 2 });
     expect(storage.get('LIMITER/a/5/1/month')).toBe(2);
-    storage.clear('LIMITER/a/5/1/month');
+    await storage.clear('LIMITER/a/5/1/month');
     expect(storage.get('LIMITER/a/5/1/month')).toBe(0);
   });
 
@@ -158,7 +158,7 @@ describe('A calendar window', () => {
     })();
     const fallback = new FallbackStorage(lost, { onError: 'fallback', instances: 3 });
     const limit = monthly({ timeZone: 'Europe/Berlin' }, 6);
-    const hits = [1, 2, 3].map(() => fallback.consume([{ identity: 'a', limit, cost: 1 }]));
+    const hits = [1, 2, 3].map(async () => fallback.consume([{ identity: 'a', limit, cost: 1 }]));
     expect((await Promise.all(hits)).map(({ allowed }) => allowed)).toEqual([true, true, false]);
   });
 });
