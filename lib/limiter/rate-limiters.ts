@@ -3,7 +3,8 @@ import { assertAnchor, assertTimeZone, type CalendarPosition } from '../strategi
 import { RateLimiter } from './rate-limiter.js';
 
 /**
- * Counts in windows that open at the first hit. Cheap, but allows up to twice the amount across the boundary of two windows.
+ * Counts in windows that open at the first hit. Cheap, but allows up to twice the amount across the
+ * boundary of two windows.
  *
  * @example
  * ```ts
@@ -22,7 +23,10 @@ export class FixedWindowRateLimiter extends RateLimiter {
   }
 }
 
-/** Like {@link FixedWindowRateLimiter}, but every hit, allowed or refused, extends the window to a full period from now. */
+/**
+ * Like {@link FixedWindowRateLimiter}, but every hit, allowed or refused, extends the window to a
+ * full period from now.
+ */
 export class FixedWindowElasticExpiryRateLimiter extends RateLimiter {
   constructor(storage: Storage) {
     super(storage, 'fixed-window-elastic-expiry');
@@ -53,7 +57,10 @@ export class CalendarWindowRateLimiter extends RateLimiter {
   }
 }
 
-/** Logs each hit: never allows more than the amount in any span of the window. Meant for small amounts. */
+/**
+ * Logs each hit. Never allows more than the amount in any span of the window's length. Meant for
+ * small amounts.
+ */
 export class MovingWindowRateLimiter extends RateLimiter {
   constructor(storage: Storage) {
     super(storage, 'moving-window');

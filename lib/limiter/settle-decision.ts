@@ -1,15 +1,16 @@
 import { all, chain, type Awaitable } from '../common/awaitable.js';
 import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { assertCost, type BatchResult, type Outcome } from '../core/contract.js';
+import type { BatchResult, Outcome } from '../core/contract.js';
 import { Decision } from '../core/decision.js';
-import { settleOutcomes } from '../core/settlement.js';
+import { assertSettleable, settleOutcomes } from '../core/settlement.js';
 import type { Storage } from '../core/storage.js';
 
 /**
- * Returns the actual cost of each policy of a decision that is to be settled.
+ * Returns the actual cost of each policy of a decision.
  *
- * @throws ConfigurationError for an unknown policy, or one cost for several policies; RangeError for a cost out of range
+ * @throws ConfigurationError for an unknown policy, or one cost for several policies; RangeError
+ * for a cost out of range
  */
 export function costsByPolicy(
   { limits }: Decision,
@@ -29,27 +30,15 @@ export function costsByPolicy(
       throw new ConfigurationError(
         `The decision has no policy ${quote(policy)}. Its policies: ${known.join(', ')}.`,
       );
-    assertSettleable(
-      limits.filter(({ limit }) => limit.policy === policy),
-      cost,
-    );
+    for (const outcome of limits) if (outcome.limit.policy === policy) assertSettleable(outcome, cost);
   }
   return costs;
 }
 
-function assertSettleable(outcomes: readonly Outcome[], cost: number): void {
-  assertCost(cost);
-  for (const { limit } of outcomes)
-    if (limit.strategy === 'token-bucket' && !Number.isSafeInteger(cost * limit.period))
-      throw new RangeError(
-        `The cost of a hit on the token bucket "${limit.name}" must be at most ${Math.floor(Number.MAX_SAFE_INTEGER / limit.period)}; got ${cost}.`,
-      );
-}
-
 /**
- * Settles the outcomes of a decision, of all its phases.
+ * Settles the outcomes of all phases of a decision.
  *
- * @param costOf returns the actual cost of an outcome; `undefined` leaves it as it is
+ * @param costOf returns the actual cost of an outcome; `undefined` leaves it unchanged
  */
 export function settleDecision(
   storage: Storage,

@@ -27,6 +27,7 @@ import { shownByName } from '../common/inspection.js';
  * - By limit: `hit('10/minute', 'mails', userId)`, with the module's strategy. Its counts are separate from those of all routes.
  * - By policy: `peek({ policy: 'login' }, identity)`. The identity is the value of the policy's `key`, or the client's address if
  *   the policy has no key. Shares its counts with the guard. Throws a `ConfigurationError` unless exactly one policy matches.
+ *   A policy whose limits a function returns is reached with them: `{ policy: 'api', limits: '3/hour' }`.
  *
  * @example
  * ```ts

@@ -1,12 +1,13 @@
 import { chain } from '../common/awaitable.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { ConfigurationError } from '../common/errors.js';
+import { fingerprintOf } from '../common/fingerprint.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import { declaredPolicies, withLocation, type DeclaredPolicy } from './declared-policies.js';
 import { isSameWindow, nameLimits, type LimitDraft } from './limit-names.js';
 import type { CompletedDeclaration } from './policy-options.js';
-import type { CountFunction, LimitsFunction, Policy, PolicyCompilation } from './policy.js';
+import type { CountFunction, LimitsFunction, Policy, PolicyCompilation, PolicySettlement } from './policy.js';
 
 /** Capacity of the cache of limits that a function returns, in texts. */
 const MAX_COMPILED_ANSWERS = 1000;
@@ -35,7 +36,7 @@ export function compilePolicies<Context, Key>(
 
 /** @param others the other policies of the same name */
 function compilePolicy<Context, Key>(
-  { id, where, options, limits, plans, calendar, draft }: DeclaredPolicy<Context, Key>,
+  { id, where, strategy, options, limits, plans, calendar, draft }: DeclaredPolicy<Context, Key>,
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
@@ -57,23 +58,40 @@ function compilePolicy<Context, Key>(
     const distinct = limitsOfOthers.filter((other) => !drafts.some((one) => isSameWindow(one, other)));
     return compile(drafts, distinct);
   };
+  const compiled = {
+    limits: compile(limits, limitsOfOthers),
+    plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
+  };
   return Object.freeze({
     id,
     name,
     where,
-    limits: compile(limits, limitsOfOthers),
-    plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
-    limitsFor:
-      typeof options.limits === 'function' ? compiledAnswers(options.limits, compileAnswer) : undefined,
+    strategy,
+    ...compiled,
+    ...foundLimits(options.limits, compileAnswer),
     calendar,
     key: options.key,
     cost: options.cost,
     skip: options.skip,
     phase: options.phase,
-    count: countFunction(options.count),
+    settlement: settlementOf(options),
     onError: options.onError,
     errorMessage: options.errorMessage,
+    fingerprint: fingerprintOfPolicy(id, options, compiled),
   });
+}
+
+/** Includes everything that changes what a policy counts, but not what a refusal looks like. */
+function fingerprintOfPolicy<Context, Key>(
+  id: string,
+  { limits: given, cost, count, actualCost, phase, skip }: CompletedDeclaration<Context, Key>,
+  { limits, plans }: Pick<Policy<Context, Key>, 'limits' | 'plans'>,
+): string {
+  const cells = (of: readonly Limit[]): unknown =>
+    of.map(({ id: cell, amount, burst, mode, block }) => [cell, amount, burst, mode, block]);
+  const byPlan = [...(plans ?? [])].map(([plan, of]) => [plan, cells(of)]);
+  const limitsFor = typeof given === 'function' ? given : undefined;
+  return fingerprintOf([id, cells(limits), byPlan, limitsFor, cost, count, actualCost, phase, skip]);
 }
 
 /** @param sharedWith the limits of other policies of the same name */
@@ -89,16 +107,35 @@ function compileLimits<Context, Key>(
   return nameLimits(name, drafts, sharedWith).map(createLimit);
 }
 
-/** Compiles the limits that a function returns, and caches those that it returns as text. */
-function compiledAnswers<Context>(
-  find: LimitsFunction<Context>,
+/** Compiles the limits that a function returns, and caches those that are given as text. */
+function foundLimits<Context>(
+  limits: LimitInput | LimitsFunction<Context> | undefined,
   compile: (input: LimitInput) => readonly Limit[],
-): Policy<Context, unknown>['limitsFor'] {
+): Pick<Policy<Context, unknown>, 'limitsFor' | 'compileLimits'> {
+  if (typeof limits !== 'function') return { limitsFor: undefined, compileLimits: undefined };
   const compiled = new BoundedMap<readonly Limit[]>(MAX_COMPILED_ANSWERS);
-  return (context) =>
-    chain(find(context), (input) =>
-      typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input),
-    );
+  const compileLimits = (input: LimitInput): readonly Limit[] =>
+    typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input);
+  return { limitsFor: (context) => chain(limits(context), compileLimits), compileLimits };
+}
+
+/** Compiles `count` to an actual cost of 0 for requests that do not count. */
+function settlementOf<Context>({
+  count,
+  actualCost,
+}: CompletedDeclaration<Context, unknown>): PolicySettlement<Context> | undefined {
+  if (actualCost !== undefined) return { option: 'actualCost', actualCost };
+  const counts = countFunction(count);
+  return (
+    counts && {
+      option: 'count',
+      // Every attempt would be free if a client could give it up before its outcome is known.
+      actualCost: (context, outcome) =>
+        outcome.aborted === true
+          ? undefined
+          : chain(counts(context, outcome), (isCounted: unknown) => (isCounted === false ? 0 : undefined)),
+    }
+  );
 }
 
 function countFunction<Context>(

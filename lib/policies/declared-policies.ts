@@ -6,6 +6,7 @@ import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
+import type { StrategyName } from '../strategies/strategy.js';
 import {
   UNLIMITED,
   type CalendarSource,
@@ -21,6 +22,7 @@ export interface DeclaredPolicy<Context, Key> {
   /** Identifies the policy, the same in every process: its name and scope. */
   readonly id: string;
   readonly where: string;
+  readonly strategy: StrategyName;
   readonly options: CompletedDeclaration<Context, Key>;
   /** The limits of a request without a plan; empty if a function returns them. */
   readonly limits: readonly LimitDraft[];
@@ -70,7 +72,16 @@ function declare<Context, Key>(
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
   const options = readDeclaration(declaration);
-  const { name, strategy = defaultStrategy, scope = level.scope, burst, mode, count, plans } = options;
+  const {
+    name,
+    strategy = defaultStrategy,
+    scope = level.scope,
+    burst,
+    mode,
+    count,
+    actualCost,
+    plans,
+  } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
   const block = [options.block].flat().map(parseDuration);
   const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
@@ -85,12 +96,13 @@ function declare<Context, Key>(
     burst,
     mode,
     block,
-    refundable: count !== 'all',
+    refundable: count !== 'all' || actualCost !== undefined,
   });
   const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
   return {
     id,
     where: level.where,
+    strategy,
     options,
     limits: itemsWithoutPlan(options).map(draftItem),
     plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),

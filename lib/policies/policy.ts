@@ -46,6 +46,15 @@ export interface RequestOutcome {
  */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
+/**
+ * Returns the actual cost of a request by its outcome: a whole number from 0, which may exceed the limit; `undefined` keeps the cost.
+ * Also called for a request whose client disconnected before the response header was sent (`outcome.aborted`).
+ */
+export type ActualCostFunction<Context> = (
+  context: Context,
+  outcome: RequestOutcome,
+) => Awaitable<number | undefined>;
+
 /** Returns the message of a refusal. */
 export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
@@ -72,6 +81,12 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   key?: Key | undefined;
   /** Units that a request takes: a whole number from 0, or a function that returns one. Default: 1. */
   cost?: number | ((context: Context) => Awaitable<number>) | undefined;
+  /**
+   * Returns the actual cost of a request once its outcome is known, for example the tokens that a language model has used. `cost`
+   * is reserved at the start. A request may count more than its reservation, even more than the limit: later requests are then
+   * refused until the debt is paid off. Excludes `count`. Default: the actual cost is `cost`.
+   */
+  actualCost?: ActualCostFunction<Context> | undefined;
   /**
    * The requests that share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or those of all policies
    * with the same other name here. Default: the place of the declaration.
@@ -144,6 +159,14 @@ export interface PolicyCompilation<Context, Key> {
   readonly assertSupported: (limit: Limit) => void;
 }
 
+/** The settlement of a request once its outcome is known. */
+export interface PolicySettlement<Context> {
+  /** The option that declares it. */
+  readonly option: 'count' | 'actualCost';
+  /** The function of the application, or that of `'failure'` and `'success'`. */
+  readonly actualCost: ActualCostFunction<Context>;
+}
+
 /** A compiled declaration; frozen. */
 export interface Policy<Context, Key> {
   /** Identifies the policy, the same in every process: its name and scope. */
@@ -151,12 +174,15 @@ export interface Policy<Context, Key> {
   readonly name: string;
   /** Names the place of the declaration in errors. */
   readonly where: string;
+  readonly strategy: StrategyName;
   /** The limits of a request without a plan, or with a plan that the policy does not have. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
   /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
+  /** Compiles limits as if the function had returned them; absent if the policy has no function. */
+  readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
   /** Functions that find where the calendar windows of a request lie; absent if that is the same for all requests. */
   readonly calendar:
     | {
@@ -168,8 +194,10 @@ export interface Policy<Context, Key> {
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;
   readonly phase: 'beforeAuth' | 'afterAuth';
-  /** Decides by outcome whether a request counts; absent if all do. */
-  readonly count: CountFunction<Context> | undefined;
+  /** Returns the actual cost by outcome; absent if every request counts its cost. */
+  readonly settlement: PolicySettlement<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
+  readonly fingerprint: string;
 }

@@ -4,6 +4,7 @@ import {
   Get,
   Inject,
   Injectable,
+  SetMetadata,
   UseGuards,
   UseInterceptors,
   type CanActivate,
@@ -21,6 +22,7 @@ import {
   RateLimitInterceptor,
   SkipRateLimit,
   type Decision,
+  type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { of } from 'rxjs';
@@ -40,7 +42,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((app) => app.close()));
 });
 
-/** What messages of these tests have in them. */
+/** The payload of messages in these tests. */
 interface Task {
   tenant?: string;
   units: number;
@@ -85,7 +87,7 @@ class SumController {
 }
 
 describe('A limited message of a microservice over TCP', () => {
-  it('is refused with an error that says which limit and how long to wait', async () => {
+  it('is refused with an error that has the limit and the wait', async () => {
     const app = await start([SumController]);
     const client = app.connect();
     expect(await client.outcomes(3, 'sum', [1, 2])).toEqual([3, 3, 3]);
@@ -100,7 +102,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('is answered again when the error said so', async () => {
+  it('is allowed again after the wait of the error', async () => {
     const clock = new ManualClock();
     const client = (await start([SumController], { clock })).connect();
     await client.outcomes(4, 'sum', [1]);
@@ -110,7 +112,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
   });
 
-  it('is counted by its pattern, whatever kind of answer it has', async () => {
+  it('is counted by its pattern, for any kind of response', async () => {
     const client = (await start([SumController])).connect();
     expect(await client.outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
     expect(await client.outcomes(2, { cmd: 'later' })).toEqual(['later', 'refused']);
@@ -125,7 +127,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await app.connect('127.0.0.2').outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
   });
 
-  it('is counted by what a function makes of its payload, and at that cost', async () => {
+  it('is counted by the result of a function of its payload, and at that cost', async () => {
     @Controller()
     class TenantController {
       @MessagePattern('work')
@@ -149,7 +151,7 @@ describe('A limited message of a microservice over TCP', () => {
     ['an empty text', ''],
     ['an object', { text: 'hi' }],
     ['a list', ['a']],
-  ])('counts once under several guards and hands its handler the decision: %s', async (_kind, data) => {
+  ])('counts once under several guards and gives its handler the decision: %s', async (_kind, data) => {
     @Controller()
     @UseGuards(RateLimitGuard)
     class AnyController {
@@ -180,7 +182,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(peek('rpc message {"cmd":"later"}')).toBe(1);
   });
 
-  it('may be left out, with all of its kind', async () => {
+  it('can be excluded, with all of its kind', async () => {
     const client = (await start([SumController], { limits: { transports: ['http', 'ws'] } })).connect();
     expect(await client.outcomes(5, 'sum', [1])).toEqual(new Array(5).fill(1));
   });
@@ -190,7 +192,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.ask('free')).toEqual({ status: 'error', statusCode: 403, message: 'Forbidden' });
   });
 
-  it('is answered with an error where the store is down, and the next as well', async () => {
+  it('gets an error while the store is down, and so does the next one', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const client = (await start([SumController], { limits: { storage, resilience: false } })).connect();
@@ -204,7 +206,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
   });
 
-  it('shares its count with all of its controller and of the module, by their names', async () => {
+  it('shares its count with its controller or with the module, if the scope requires it', async () => {
     @Controller()
     @RateLimit('2/minute', { name: 'class' })
     class LevelsController {
@@ -224,7 +226,8 @@ describe('A limited message of a microservice over TCP', () => {
         return 0;
       }
     }
-    const client = (await start([LevelsController], { limits: { limits: '9/minute' } })).connect();
+    const limits = { limits: [{ name: 'module', limits: '9/minute' }], transports: ['rpc'] };
+    const client = (await start([LevelsController], { limits })).connect();
     expect(await client.outcomes(1, 'one')).toEqual([1]);
     expect(await client.outcomes(1, 'two')).toEqual([2]);
     expect(await client.ask('two')).toMatchObject({ limit: { name: 'class' } });
@@ -233,7 +236,7 @@ describe('A limited message of a microservice over TCP', () => {
 });
 
 describe('A limited event of a microservice over TCP', () => {
-  it('is dropped when it is too many, and the service goes on', async () => {
+  it('is dropped when the limit is exceeded, and the service keeps running', async () => {
     const app = await start([SumController]);
     const client = app.connect();
     for (const event of [1, 2, 3, 4]) await client.emit('sum.done', event);
@@ -276,7 +279,7 @@ describe('A limited event of a microservice over TCP', () => {
 });
 
 describe('Counting messages by outcome', () => {
-  it('gives back what succeeded', async () => {
+  it('refunds successes', async () => {
     @Controller()
     @UseInterceptors(RateLimitInterceptor)
     class LoginController {
@@ -296,7 +299,7 @@ describe('Counting messages by outcome', () => {
 });
 
 describe('A message that a later limit refuses', () => {
-  it('takes nothing of the earlier ones that count by outcome', async () => {
+  it('takes nothing from earlier limits that count by outcome', async () => {
     @Controller()
     class PhasesController {
       @MessagePattern('try')
@@ -338,14 +341,14 @@ describe('A hybrid application', () => {
     return seen;
   }
 
-  it('limits messages where they inherit what is bound for all of the application', async () => {
+  it('limits messages if they inherit the global enhancers of the application', async () => {
     const app = await start([HybridController], { hybrid: { inheritAppConfig: true } });
     expect(await app.connect().outcomes(2, 'get')).toEqual(['message', 'message']);
     expect(await statuses(app, 2)).toEqual([200, 429]);
     expect(await app.connect().outcomes(1, 'get')).toEqual(['refused']);
   });
 
-  it('limits them by a guard of their own where they do not', async () => {
+  it('limits messages by their own guard if they do not', async () => {
     @Controller()
     class OwnGuardController {
       @MessagePattern('own')
@@ -362,7 +365,78 @@ describe('A hybrid application', () => {
   });
 });
 
-describe('Messages by whom a guard found', () => {
+describe('Limits of the module', () => {
+  @Controller()
+  class MixedController {
+    readonly events: unknown[] = [];
+
+    @Get()
+    @MessagePattern('both')
+    both() {
+      return 'both';
+    }
+
+    @MessagePattern('free')
+    @SkipRateLimit('default')
+    free() {
+      return 'free';
+    }
+
+    @MessagePattern('own')
+    @RateLimit('1/minute', { name: 'own' })
+    own() {
+      return 'own';
+    }
+
+    @EventPattern('event')
+    event(event: unknown) {
+      this.events.push(event);
+    }
+  }
+  const hybrid = { inheritAppConfig: true };
+  const statuses = async (app: RpcApp, count: number): Promise<number[]> => {
+    const url = await (app.nest as INestApplication).getUrl();
+    const seen: number[] = [];
+    for (let request = 0; request < count; request++) seen.push((await fetch(url)).status);
+    return seen;
+  };
+
+  it('count requests of a hybrid application, but neither its messages nor its events', async () => {
+    const app = await start([MixedController], { hybrid, limits: { limits: '3/minute' } });
+    const client = app.connect();
+    for (let event = 0; event < 10; event++) await client.emit('event', event);
+    expect(await client.outcomes(10, 'both')).toEqual(new Array(10).fill('both'));
+    expect(await client.outcomes(10, 'free')).toEqual(new Array(10).fill('free'));
+    expect(app.nest.get(MixedController).events).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(await statuses(app, 4)).toEqual([200, 200, 200, 429]);
+  });
+
+  it('leave decorated messages to their own limits', async () => {
+    const client = (await start([MixedController], { hybrid, limits: { limits: '0/minute' } })).connect();
+    expect(await client.ask('own')).toBe('own');
+    expect(await client.ask('own')).toMatchObject({ limit: { name: 'own' } });
+  });
+
+  it('count messages and events if the option transports lists them', async () => {
+    const limits = { limits: '3/minute', transports: ['http', 'rpc'] };
+    const app = await start([MixedController], { hybrid, limits });
+    const client = app.connect();
+    for (let event = 0; event < 2; event++) await client.emit('event', event);
+    expect(await client.outcomes(2, 'both')).toEqual(['both', 'refused']);
+    expect(await client.outcomes(2, 'free')).toEqual(['free', 'free']);
+    expect(app.nest.get(MixedController).events).toEqual([0, 1]);
+    expect(await statuses(app, 1)).toEqual([429]);
+  });
+
+  it('count messages of a separate microservice if the option transports lists them', async () => {
+    const client = (
+      await start([MixedController], { limits: { limits: '3/minute', transports: ['rpc'] } })
+    ).connect();
+    expect(await client.outcomes(4, 'both')).toEqual(['both', 'both', 'both', 'refused']);
+  });
+});
+
+describe('Messages with a user set by a guard', () => {
   @Injectable()
   class TokenGuard implements CanActivate {
     canActivate(context: ExecutionContext): boolean {
@@ -372,7 +446,7 @@ describe('Messages by whom a guard found', () => {
     }
   }
 
-  it('are limited after it', async () => {
+  it('are limited after that guard', async () => {
     @Controller()
     class GuardedController {
       @MessagePattern('work')
@@ -396,23 +470,29 @@ describe('Messages by whom a guard found', () => {
 class BotController {
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
+  @SetMetadata('telegram:command', 'greet')
   @RateLimit('2/minute')
   greet() {
     return 'Hello';
   }
 
+  @SetMetadata('telegram:command', 'by key')
   @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ from: string }>(0).from })
   byKey() {
     return 'Hello';
   }
 
-  handlerOf(name: 'greet' | 'byKey'): (...args: unknown[]) => Promise<unknown> {
+  free() {
+    return 'Hello';
+  }
+
+  handlerOf(name: 'greet' | 'byKey' | 'free'): (...args: unknown[]) => Promise<unknown> {
     const nothing = [undefined, undefined, undefined, undefined, undefined] as const;
     return this.contexts.create(this, BotController.prototype[name], name, ...nothing, 'telegram');
   }
 }
 
-describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
+describeOverHttp('A handler of an unknown kind', (start) => {
   it('is limited for all clients together, or by its key, and never fails otherwise', async () => {
     const app = await start(limited([BotController]));
     const bot = app.nest.get(BotController);
@@ -430,7 +510,17 @@ describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
     }
   });
 
-  it('may be left out', async () => {
+  it('is not counted by limits of the module, unless the option transports lists its kind', async () => {
+    const outcomes = async (options: RateLimitModuleOptions): Promise<unknown[]> => {
+      const app = await start(limited([BotController], { limits: '1/minute', ...options }));
+      const free = app.nest.get(BotController).handlerOf('free');
+      return [await free({}), await free({}).catch(() => 'refused')];
+    };
+    expect(await outcomes({})).toEqual(['Hello', 'Hello']);
+    expect(await outcomes({ transports: ['http', 'telegram'] })).toEqual(['Hello', 'refused']);
+  });
+
+  it('can be excluded', async () => {
     const app = await start(limited([BotController], { transports: ['http'] }));
     const greet = app.nest.get(BotController).handlerOf('greet');
     for (let call = 0; call < 5; call++) expect(await greet({})).toBe('Hello');

@@ -101,7 +101,10 @@ export interface RateLimitModuleOptions {
   allow?: readonly string[] | undefined;
   /** Networks whose requests are refused with 403. Takes precedence over `allow`. Default: none. */
   deny?: readonly string[] | undefined;
-  /** Types of execution contexts to limit, for example `['http', 'ws']`. Default: all. */
+  /**
+   * Types of execution contexts to limit, for example `['http', 'ws']`. Default: all, but the module's own `limits` count only
+   * `'http'`, `'graphql'` and `'ws'`; messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
+   */
   transports?: readonly string[] | undefined;
   /** Behaviour while the store does not answer; `false` to throw. Ignored for memory. Default: this process counts alone. */
   resilience?: ResilienceOptions | false | undefined;

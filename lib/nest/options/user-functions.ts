@@ -40,13 +40,15 @@ export class InjectedFunctions {
           'must be a singleton: remove the scope (also of what it injects) and read the request from the context it is given.',
       );
     }
-    const resolver = this.moduleRef.get(resolverClass, { strict: false });
-    if (typeof resolver.resolve !== 'function') {
+    const find = (): { resolve: Result } => this.moduleRef.get(resolverClass, { strict: false });
+    if (typeof find().resolve !== 'function') {
       throw new ConfigurationError(
         `${where}: the ${what} ${name} has no method "resolve". Implement ${implemented}.`,
       );
     }
-    return ((...args) => resolver.resolve(...args)) as Result;
+    // Kept from the first call on: policies may be compiled while Nest still creates the providers.
+    let resolver: { resolve: Result } | undefined;
+    return ((...args) => (resolver ??= find()).resolve(...args)) as Result;
   }
 
   #scopeOf(resolverClass: Type, where: string, what: string): Scope {

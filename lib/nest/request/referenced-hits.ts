@@ -6,7 +6,9 @@ import type { Hit } from '../../core/contract.js';
 import { single } from '../identities/identity-source.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from '../routes/policy-directory.js';
+import { RoutePolicies } from '../routes/route-policies.js';
 import type { PolicyReference, RoutePolicy } from '../routes/route-policy.js';
+import { RouteRules } from '../routes/route-rules.js';
 import { Plans } from './plans.js';
 
 /** Resolves the hits on a policy that is given by name, without a request. */
@@ -14,26 +16,51 @@ import { Plans } from './plans.js';
 export class ReferencedHits {
   constructor(
     @Inject(PolicyDirectory) private readonly policies: PolicyDirectory,
+    @Inject(RoutePolicies) private readonly routes: RoutePolicies,
+    @Inject(RouteRules) private readonly rules: RouteRules,
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(Plans) private readonly plans: Plans,
   ) {}
 
   /**
    * @param identifiers the values of the policy's `key`, one per part
-   * @throws ConfigurationError if no policy has the name, several have it, or the policy has no limits for the plan
+   * @throws ConfigurationError if no policy has the name, several have it, or it has no limits for
+   * the reference; RateLimitParseError for malformed limits
    */
   hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
+    this.routes.ensureCompiled();
+    this.rules.ensureCompiled();
     const policy = this.policies.find(reference);
-    const limits = this.plans.limitsOf(policy, reference.plan);
-    if (limits.length === 0)
-      throw new ConfigurationError(
-        policy.limitsFor === undefined
-          ? `The policy "${policy.name}" has no limit for the plan "${reference.plan}": nothing is counted.`
-          : `The policy "${policy.name}" finds its limits out for each request. By hand, give a limit itself.`,
-      );
+    const limits = this.#limitsOf(policy, reference);
     assertPosition(policy, limits, reference);
     const identity = this.#identityFor(policy, reference, identifiers);
     return limits.map((limit) => ({ identity, limit: limitAt(limit, reference), cost }));
+  }
+
+  /**
+   * Returns the limits of a reference. As in the guard, limits of the plan take precedence over
+   * those of the function.
+   */
+  #limitsOf(policy: RoutePolicy, { limits: given, plan }: PolicyReference): readonly Limit[] {
+    const { name, compileLimits } = policy;
+    if (given !== undefined && compileLimits === undefined)
+      throw new ConfigurationError(
+        `The policy "${name}" has limits of its own. Leave out "limits": { policy: '${name}' }.`,
+      );
+    const isFound = compileLimits !== undefined && (plan === undefined || !policy.plans?.has(plan));
+    if (isFound && given === undefined)
+      throw new ConfigurationError(
+        `The policy "${name}" has a function that returns the limits of each request. By hand, give them beside its name: ` +
+          `{ policy: '${name}', limits: '10/minute' }.`,
+      );
+    const limits = isFound && given !== undefined ? compileLimits(given) : this.plans.limitsOf(policy, plan);
+    if (limits.length === 0)
+      throw new ConfigurationError(
+        isFound
+          ? `The limits given for the policy "${name}" are unlimited: nothing is counted.`
+          : `The policy "${name}" has no limit for the plan "${plan}": nothing is counted.`,
+      );
+    return limits;
   }
 
   #identityFor(policy: RoutePolicy, { as }: PolicyReference, identifiers: readonly string[]): string {

@@ -1,4 +1,10 @@
-import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  ServiceUnavailableException,
+  type ExecutionContext,
+  type HttpException,
+} from '@nestjs/common';
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
@@ -21,17 +27,17 @@ import {
   PROBLEM_MEDIA_TYPE,
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
+import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
-import { throwRefusal } from './throw-refusal.js';
 
-/** `Retry-After` of a request that fails because the store did, in seconds. */
+/** `Retry-After` of a request that failed because of the store, in seconds. */
 const STORE_RETRY_AFTER_S = 1;
 
-/** Consumes the hits of a request, sends its header fields, and refuses it if a limit does. */
+/** Consumes the hits of a request, sends header fields, and refuses the request if a limit does. */
 @Injectable()
 export class RequestDecider {
   constructor(
@@ -43,8 +49,9 @@ export class RequestDecider {
   ) {}
 
   /**
-   * @throws the transport's error if a limit refuses the request, or if the store fails and `onError` is `'deny'`; else the
-   * failure of a policy's function, after the other policies have counted the request
+   * @throws the transport's error if a limit refuses the request, or if the store fails and
+   * `onError` is `'deny'`; otherwise the error of a policy's function, after the other policies
+   * have counted the request
    */
   decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
     return chain(this.#consume(request, found.hits), (result) => this.#answer(request, found, result));
@@ -78,12 +85,13 @@ export class RequestDecider {
       counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
+      ruleSet: request.ruleSet,
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     const hasFailed = 'failure' in found;
     if (result.allowed && !hasFailed) return true;
-    // Interceptors do not run after a guard throws, so none could settle it.
+    // Interceptors do not run after a guard throws, so settle here.
     if (transport.onAnswer === undefined)
       void this.reservations.settle(context, transport, { success: false });
     if (result.allowed) throw found.failure;
@@ -146,7 +154,10 @@ export class RequestDecider {
   }
 }
 
-/** Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the option. */
+/**
+ * Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the
+ * option.
+ */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
   if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
     return undefined;
@@ -154,7 +165,7 @@ function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | 
   return strictest(modes);
 }
 
-/** @throws ResolverError if a function of the application returned anything but a string */
+/** @throws ResolverError if a function of the application did not return a string */
 function assertText(where: string, message: unknown): string {
   if (typeof message === 'string') return message;
   throw new ResolverError(
@@ -166,4 +177,16 @@ function assertText(where: string, message: unknown): string {
 function settled(call: () => Awaitable<unknown>): Awaitable<unknown> {
   const made = attempt(call);
   return isPromise(made) ? made.catch((error: unknown) => error) : made;
+}
+
+/** Throws the exception of a refusal in the form of the transport. */
+export function throwRefusal(
+  transport: Transport,
+  exception: HttpException,
+  body: object,
+  context: ExecutionContext,
+): Awaitable<never> {
+  return chain(transport.refusal(exception, body, context), (error) => {
+    throw error;
+  });
 }

@@ -6,15 +6,14 @@ import type { RoutePolicy } from '../routes/route-policy.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
-import { RequestDecider } from './request-decider.js';
+import { RequestDecider, throwRefusal } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
-import { RequestPolicies } from './request-policies.js';
+import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
 import { stateFor } from './request-state.js';
-import { throwRefusal } from './throw-refusal.js';
 
 /**
- * Counts a request, all its limits in one call of the storage, and refuses it if one of them does. A request counts once per
- * policy, however often it is checked. Synchronous over memory storage.
+ * Counts a request against all its limits in one call of the storage, and refuses it if one of them
+ * does. A request counts once per policy, however often it is checked. Synchronous in memory.
  */
 @Injectable()
 @shownByName
@@ -44,7 +43,7 @@ export class RequestLimiter {
   /**
    * Counts an HTTP request by the rules for its path, before it has reached a handler.
    *
-   * @throws HttpException when the request is refused, or its client has closed the connection
+   * @throws HttpException if the request is refused, or its client has closed the connection
    */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get('http');
@@ -58,8 +57,8 @@ export class RequestLimiter {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<boolean> {
-    return chain(this.policies.forHandler(context, transport, phase), (policies) =>
-      this.#admit(context, transport, context.getHandler(), policies),
+    return chain(this.policies.forHandler(context, transport, phase), (selected) =>
+      this.#admit(context, transport, context.getHandler(), selected),
     );
   }
 
@@ -68,9 +67,9 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    selected: SelectedPolicies,
   ): Awaitable<boolean> {
-    if (!this.addresses.hasLists) return this.#count(context, transport, handler, policies);
+    if (!this.addresses.hasLists) return this.#count(context, transport, handler, selected);
     return chain(this.addresses.resolve(context, transport), (address) => {
       switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
@@ -80,17 +79,17 @@ export class RequestLimiter {
           return throwRefusal(transport, exception, exception.getResponse() as object, context);
         }
         case undefined:
-          return this.#count(context, transport, handler, policies, address);
+          return this.#count(context, transport, handler, selected, address);
       }
     });
   }
 
-  /** Counts a request by the policies that have not counted it before. */
+  /** Counts a request by the policies that have not counted it yet. */
   #count(
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    { policies, ruleSet }: SelectedPolicies,
     address?: string,
   ): Awaitable<boolean> {
     if (policies.length === 0) return true;
@@ -105,6 +104,7 @@ export class RequestLimiter {
       transport,
       handler,
       policies: open,
+      ruleSet,
       address,
       addressIdentity: undefined,
       plan: undefined,

@@ -8,15 +8,16 @@ import {
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { loadTemporal } from '../../common/temporal.js';
+import { fingerprintOf } from '../../common/fingerprint.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
-import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
-import { positionOf } from '../../core/limit.js';
+import { policyOptions } from '../../policies/policy-options.js';
+import type { PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
+import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { IdentitySource } from '../identities/identity-source.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import {
@@ -26,7 +27,7 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId } from '../transports/transports.js';
+import { isRouteHandler, routeId, Transports, typesOf } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { shownByName } from '../../common/inspection.js';
 
@@ -38,8 +39,10 @@ interface ControllerRoutes {
   readonly id: string;
   /** Path of its module, from `RouterModule`. */
   readonly modulePath: string | undefined;
-  /** Weak, since an application may create a handler per request. */
+  /** The routes that limits of the module count, by handler. Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
+  /** The same handlers without the limits of the module. */
+  readonly decorated: WeakMap<RouteHandler, CompiledRoute>;
 }
 
 /** Compiles the policies of every handler when the application starts, and looks them up by handler. */
@@ -48,6 +51,7 @@ interface ControllerRoutes {
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
   readonly #scanner = new MetadataScanner();
+  #isCompiled = false;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -56,26 +60,21 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
+    @Inject(Transports) private readonly transports: Transports,
   ) {}
 
   /** Compiles all handlers, so that an invalid declaration stops the start. */
   async onApplicationBootstrap(): Promise<void> {
-    this.identities.for(this.options.key, 'RateLimitModule');
-    await this.prepare(this.options.limits);
-    this.ofModule();
-    for (const controller of this.#knownClasses()) {
-      for (const handler of this.#handlersOf(controller)) await this.find(controller, handler);
-    }
+    await this.load();
+    this.#compileAll();
   }
 
-  /** Returns a route as {@link get} does, or a promise of it while what its calendar windows need is loaded. */
-  find(controller: Type, handler: RouteHandler): Awaitable<CompiledRoute> {
-    const known = this.#controllers.get(controller)?.compiled.get(handler);
-    if (known !== undefined) return known;
-    const declarations = levelsOf(controller, handler).flatMap((level) => level.declarations);
-    return chain(this.prepare([...this.options.limits, ...declarations]), () =>
-      this.get(controller, handler),
+  /** Loads what the calendar windows of any declaration need. */
+  load(): Awaitable<void> {
+    const declarations = [...knownClasses(this.modules)].flatMap((controller) =>
+      this.#handlersOf(controller).flatMap((handler) => declarationsOn(controller, handler)),
     );
+    return this.prepare([...this.options.limits, ...this.options.rules, ...declarations]);
   }
 
   /** Loads what the calendar windows of declarations need, if there are any. */
@@ -88,9 +87,45 @@ export class RoutePolicies implements OnApplicationBootstrap {
     return isCalendar ? loadTemporal() : undefined;
   }
 
-  /** Returns a route and its policies. A handler that did not exist at the start is compiled on its first request. */
-  get(controller: Type, handler: RouteHandler): CompiledRoute {
-    return this.#controllers.get(controller)?.compiled.get(handler) ?? this.#add(controller, handler);
+  /** Returns a route as {@link get} does, or a promise of it while what its calendar windows need is loaded. */
+  find(controller: Type, handler: RouteHandler, isLimitedByModule = true): Awaitable<CompiledRoute> {
+    const known = this.#known(controller, handler, isLimitedByModule);
+    if (known !== undefined) return known;
+    return chain(this.prepare([...this.options.limits, ...declarationsOn(controller, handler)]), () =>
+      this.get(controller, handler, isLimitedByModule),
+    );
+  }
+
+  /** Compiles all handlers unless that is done, for a policy that is looked up by name before the application has started. */
+  ensureCompiled(): void {
+    if (!this.#isCompiled) this.#compileAll();
+  }
+
+  #compileAll(): void {
+    this.identities.for(this.options.key, 'RateLimitModule');
+    this.ofModule();
+    for (const controller of knownClasses(this.modules)) {
+      for (const handler of this.#handlersOf(controller))
+        for (const type of typesOf(handler))
+          this.get(controller, handler, this.transports.areLimitedByModule(type));
+    }
+    this.#isCompiled = true;
+  }
+
+  /**
+   * Returns a route and its policies. A handler that did not exist at the start is compiled on its first request.
+   *
+   * @param isLimitedByModule whether limits of the module count it, which depends on the transport. Default: true
+   */
+  get(controller: Type, handler: RouteHandler, isLimitedByModule = true): CompiledRoute {
+    return (
+      this.#known(controller, handler, isLimitedByModule) ?? this.#add(controller, handler, isLimitedByModule)
+    );
+  }
+
+  #known(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute | undefined {
+    const routes = this.#controllers.get(controller);
+    return (isLimitedByModule ? routes?.compiled : routes?.decorated)?.get(handler);
   }
 
   /** Compiles the policies that the module declares for every route. */
@@ -101,28 +136,41 @@ export class RoutePolicies implements OnApplicationBootstrap {
   /**
    * Compiles the declarations of levels, from the outermost to the innermost.
    *
+   * @param otherNames names of policies, besides those of rules, that a level may skip although they do not apply there
    * @throws ConfigurationError naming the place of an invalid declaration
    */
-  compile(levels: readonly Level[], scopes: PolicyScopes): readonly RoutePolicy[] {
+  compile(
+    levels: readonly Level[],
+    scopes: PolicyScopes,
+    otherNames: readonly string[] = [],
+  ): readonly RoutePolicy[] {
     const compiled = compilePolicies<ExecutionContext, RateLimitKey>({
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
       defaultCalendar: { timeZone: this.options.timeZone, anchor: this.options.anchor },
-      otherNames: this.options.rules.map(({ name, id }) => name ?? id),
+      otherNames: [...this.options.rules.map(({ name, id }) => name ?? id), ...otherNames],
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
     return compiled.map(({ key = this.options.key, ...policy }) => {
       const source = this.identities.for(key, policy.where);
-      return Object.freeze({ ...policy, source, fingerprint: fingerprintOf(policy, source) });
+      const fingerprint = `${policy.fingerprint}${fingerprintOf(key)}`;
+      return Object.freeze({ ...policy, source, fingerprint });
     });
   }
 
-  #add(controller: Type, handler: RouteHandler): CompiledRoute {
+  #add(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute {
     const routes = this.#routesOf(controller);
     const id = routeId(controller, handler, routes.modulePath);
-    const levels = [this.#moduleLevel(), ...levelsOf(controller, handler)];
-    const policies = this.compile(levels, { route: id, controller: routes.id });
+    const module = this.#moduleLevel();
+    const own = levelsOf(controller, handler);
+    const levels = isLimitedByModule ? [module, ...own] : own;
+    const otherNames = module.declarations.map(({ name = policyOptions.name.default }) => name);
+    const policies = this.compile(
+      levels,
+      { route: id, controller: routes.id },
+      isLimitedByModule ? [] : otherNames,
+    );
     const route: CompiledRoute = {
       id,
       policies,
@@ -130,7 +178,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       skips: skipsOf(levels),
     };
     this.identityWarnings.checkUnverified(policies);
-    routes.compiled.set(handler, route);
+    (isLimitedByModule ? routes.compiled : routes.decorated).set(handler, route);
     this.directory.add(route);
     return route;
   }
@@ -140,7 +188,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     if (routes === undefined) {
       const modulePath = this.#modulePath(controller);
       const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
-      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap() };
+      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap(), decorated: new WeakMap() };
       this.#controllers.set(controller, routes);
     }
     return routes;
@@ -156,15 +204,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
       .getAllMethodNames(prototype)
       .map((name) => prototype[name])
       .filter(isRouteHandler);
-  }
-
-  /** Yields controllers and providers, since gateways and resolvers are providers. */
-  *#knownClasses(): Iterable<Type> {
-    for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
-      for (const { metatype, inject } of providers.values())
-        if (hasPrototype(metatype) && inject === undefined) yield metatype;
-    }
   }
 
   #modulePath(controller: Type): string | undefined {
@@ -191,6 +230,11 @@ function classLevels(controller: Type): Level[] {
   return levels;
 }
 
+/** Returns what is declared on a handler and its classes. */
+function declarationsOn(controller: Type, handler: RouteHandler): RateLimitDeclaration[] {
+  return levelsOf(controller, handler).flatMap(({ declarations }) => declarations);
+}
+
 /** Returns the levels of a handler, the outermost first. */
 function levelsOf(controller: Type, handler: RouteHandler): Level[] {
   const own = levelOf(handler, 'route', `@RateLimit on ${controller.name}.${handler.name}`);
@@ -209,22 +253,6 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
   };
 }
 
-function fingerprintOf(
-  { id, limits, limitsFor, plans, calendar, phase }: Omit<Policy<never, unknown>, 'key'>,
-  { types }: IdentitySource,
-): string {
-  const all = [limits, ...(plans?.values() ?? [])].flat();
-  const cells = new Set(
-    all.map((limit) => `${limit.id} ${limit.amount} ${limit.burst} ${limit.mode} ${positionOf(limit)}`),
-  );
-  const found = limitsFor === undefined && calendar === undefined ? [] : [phase]; // its limits are not known yet
-  return [id, ...found, ...cells, ...types].join(' ');
-}
-
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
   return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
-}
-
-function hasPrototype(value: unknown): value is Type {
-  return typeof value === 'function' && value.prototype !== undefined;
 }

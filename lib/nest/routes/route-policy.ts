@@ -1,4 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
+import type { LimitInput } from '../../notation/limit-input.js';
 import type { Policy } from '../../policies/policy.js';
 import type { IdentitySource } from '../identities/identity-source.js';
 import type { BuiltInKey } from '../options/rate-limit-key.js';
@@ -6,7 +7,7 @@ import type { BuiltInKey } from '../options/rate-limit-key.js';
 /** A policy of a route with its identity source. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
   readonly source: IdentitySource;
-  /** Equal for policies that count the same cells of an identity in the same way, also in another copy of this library. */
+  /** Equal for policies that count a request in the same way, also in another copy of this library: it then counts once. */
   readonly fingerprint: string;
 }
 
@@ -33,6 +34,11 @@ export interface PolicyReference {
   as?: BuiltInKey | 'key' | undefined;
   /** The plan whose limits apply. Default: the limits of requests without a plan. */
   plan?: string | undefined;
+  /**
+   * The limits that the policy's function returns for the identity, for example `'3/hour'`. Required if the policy has
+   * such a function, unless `plan` has limits of its own. Counts differ by period, not by amount.
+   */
+  limits?: LimitInput | undefined;
   /** The time zone of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
   timeZone?: string | undefined;
   /** The anchor of the policy's calendar windows. Required if a function finds it. Default: the policy's. */

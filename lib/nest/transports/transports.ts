@@ -18,10 +18,10 @@ import { rpcTransport } from './rpc.transport.js';
 import type { RouteHandler, Transport } from './transport.js';
 import { wsTransport } from './ws.transport.js';
 
-/** Every transport that this library knows. */
+/** All known transports. */
 const TRANSPORTS: readonly Transport[] = [httpTransport, graphqlTransport, wsTransport, rpcTransport];
 
-/** Any other type of context: its handlers are limited by key, or for all clients together. */
+/** Any other type of context. Its handlers are limited by key, or for all clients together. */
 const unknownTransport: Transport = {
   type: 'unknown',
   isProxied: false,
@@ -38,24 +38,43 @@ const byType: ReadonlyMap<string, Transport> = new Map(
   TRANSPORTS.map((transport) => [transport.type, transport]),
 );
 
-/** Whether a function is a handler that Nest calls guards for. */
+/** The types of contexts that limits of the module count by default. */
+const LIMITED_BY_MODULE: readonly string[] = [httpTransport, graphqlTransport, wsTransport].map(
+  ({ type }) => type,
+);
+
+/**
+ * Returns the types of the contexts that a function handles. It handles several if it has
+ * decorators of several transports.
+ */
+export function typesOf(handler: RouteHandler): readonly string[] {
+  return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
+}
+
+/** Returns the transport of a type of context. */
+export function transportOf(type: string): Transport {
+  return byType.get(type) ?? unknownTransport;
+}
+
+/** Returns true if a function is a handler for which Nest calls guards. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
 }
 
 /**
- * Names a handler, the same in every process and release. Only a handler of an unknown kind is named after its class.
+ * Names a handler. The name is the same in every process and release. Only a handler of an unknown
+ * kind is named after its class.
  *
- * @param modulePath path of the controller's module, as `RouterModule` gave it
+ * @param modulePath path of the controller's module, as given to `RouterModule`
  */
 export function routeId(controller: Type, handler: RouteHandler, modulePath = ''): string {
   const transport = TRANSPORTS.find((one) => one.isHandler(handler)) ?? unknownTransport;
   return transport.routeId(controller, handler, modulePath);
 }
 
-/** The object that holds the state of a call, as decorators of its parameters find it. */
+/** Returns the object that holds the state of a call, for a parameter decorator. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
-  const transport = byType.get(context.getType()) ?? unknownTransport;
+  const transport = transportOf(context.getType());
   return transport.callHint === undefined
     ? transport.stateHolder(context)
     : hintedCall(context, transport.callHint(context));
@@ -68,30 +87,43 @@ function firstObject(context: ExecutionContext): object | undefined {
 /** The transports by type of context. */
 @Injectable()
 export class Transports implements OnApplicationBootstrap {
+  readonly #limitedByModule: ReadonlySet<string>;
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(Warnings) private readonly warnings: Warnings,
-  ) {}
+  ) {
+    this.#limitedByModule = new Set(options.transports ?? LIMITED_BY_MODULE);
+  }
 
-  /** Warns about a type in the options that this library does not know: it may be misspelt. */
+  /** Warns about an unknown type in the options, since it may be misspelt. */
   onApplicationBootstrap(): void {
     for (const type of this.options.transports ?? [])
       if (!byType.has(type))
         this.warnings.once(
           `transport ${type}`,
-          `The option "transports" names ${quote(type)}, which is none of ${[...byType.keys()].join(', ')}: it limits only contexts that call themselves so.`,
+          `The option "transports" names ${quote(type)}, which is not one of ${[...byType.keys()].join(', ')}: it limits only contexts of that type.`,
         );
   }
 
-  /** The transport of a type of context; `undefined` when its requests are not to be limited. */
+  /** Returns the transport of a type of context; `undefined` if its requests are not limited. */
   get(type: string): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(type)) return undefined;
-    return byType.get(type) ?? unknownTransport;
+    return transportOf(type);
   }
 
-  /** Sends header fields, where the transport has a response to carry them. */
+  /**
+   * Returns true if limits of the module count requests of a type of context. Unless the option
+   * `transports` lists them, messages of microservices and unknown types count only if they are
+   * decorated, since a broker may lose or redeliver refused messages.
+   */
+  areLimitedByModule(type: string): boolean {
+    return this.#limitedByModule.has(type);
+  }
+
+  /** Sends header fields, if the transport has a response for them. */
   setFields(context: ExecutionContext, transport: Transport, fields: readonly HeaderField[]): void {
     transport.setFields?.(context, fields, this.adapterHost.httpAdapter);
   }

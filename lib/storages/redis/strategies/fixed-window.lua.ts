@@ -1,10 +1,10 @@
-/** The twin of `fixed-window.strategy.ts`. */
+/** The Lua version of `fixed-window.strategy.ts`. */
 export const fixedWindowLua = `
 -- fixed-window: text "end count". Lua reserves the word "end", so the field is called stop.
 local fixed_window = {}
 strategies['fixed-window'] = fixed_window
 
--- Returns whether the window is still open.
+-- Returns true if the window is still open.
 local function is_open(state, now)
   return state and now < state.stop
 end
@@ -16,7 +16,7 @@ local function end_at(limit, now)
   return now >= bounds[3] and bounds[4] or now >= bounds[2] and bounds[3] or bounds[2]
 end
 
--- Changes the count of a window; returns nil if nothing is left in it.
+-- Changes the count of a window; returns nil if it becomes 0.
 local function recount(state, change)
   state.count = max(0, state.count + change)
   return state.count > 0 and state or nil
@@ -42,7 +42,7 @@ function fixed_window.commit(state, limit, cost, now)
   return state
 end
 
--- Returns whether it changed the state, so that an unchanged one need not be encoded.
+-- Returns true if it changed the state, so that an unchanged one need not be encoded.
 function fixed_window.refuse(state, limit, now)
   local stop = end_at(limit, now)
   if state.stop <= stop then return false end
