@@ -215,7 +215,10 @@ describeOverHttp('Calendar windows', (start) => {
     expect(() => limiter.hit('3/month', 'exports')).toThrow(
       'The anchor of RateLimitModule is found for each request. By hand, name a policy: { policy, anchor }.',
     );
-    const decision = await limiter.peek({ policy: 'default', anchor: '2026-01-15' }, '127.0.0.1');
+    const decision = await limiter.peek(
+      { policy: 'default', route: 'GET /shadow', anchor: '2026-01-15' },
+      '127.0.0.1',
+    );
     expect(decision.remaining).toBe(4);
   });
 
