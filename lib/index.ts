@@ -127,6 +127,7 @@ export {
 } from './limiter/rate-limiters.js';
 
 export type {
+  ActualCostFunction,
   CountFunction,
   ErrorMessageFunction,
   KeyFunction,
