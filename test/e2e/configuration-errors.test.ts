@@ -161,12 +161,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'a storage',
