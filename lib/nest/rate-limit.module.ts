@@ -30,7 +30,9 @@ import {
   RATE_LIMIT_STORAGE,
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
+import { DROPPED_MESSAGES } from './dropped-message.filter.js';
 import { RateLimiterService } from './rate-limiter.service.js';
+import { Refusals } from './request/refusals.js';
 import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
@@ -53,6 +55,7 @@ import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
 import { assertReady, decidingStorage, openStorage } from './storage/module-storage.js';
 import { StoreHealth } from './storage/store-health.js';
 import { StoreLog } from './storage/store-log.js';
+import { RmqServers } from './transports/rmq-servers.js';
 import { Transports } from './transports/transports.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
@@ -119,11 +122,13 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     PolicyDirectory,
     RateLimitEvents,
     ReferencedHits,
+    Refusals,
     RequestDecider,
     RequestHits,
     RequestLimiter,
     RequestPolicies,
     Reservations,
+    RmqServers,
     RoutePolicies,
     RouteRules,
     ScopeCheck,
@@ -133,6 +138,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     Warnings,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     { provide: STORE_HEALTH, useClass: StoreHealth },
+    DROPPED_MESSAGES,
     GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,

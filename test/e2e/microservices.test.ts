@@ -24,6 +24,7 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { setImmediate } from 'node:timers/promises';
 import { of } from 'rxjs';
 import { describeOverHttp, limited } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
@@ -483,9 +484,20 @@ class BotController {
     return 'Hello';
   }
 
-  handlerOf(name: 'greet' | 'byKey' | 'free'): (...args: unknown[]) => Promise<unknown> {
+  @UseInterceptors(RateLimitInterceptor)
+  @RateLimit('1/minute', { count: 'failure' })
+  byOutcome(message: { fails: boolean }) {
+    if (message.fails) throw new Error('failed');
+    return 'Hello';
+  }
+
+  handlerOf(
+    name: 'greet' | 'byKey' | 'free' | 'byOutcome',
+    type = 'telegram',
+  ): (...args: unknown[]) => Promise<unknown> {
     const nothing = [undefined, undefined, undefined, undefined, undefined] as const;
-    return this.contexts.create(this, BotController.prototype[name], name, ...nothing, 'telegram');
+    const handler = BotController.prototype[name] as (...args: unknown[]) => string;
+    return this.contexts.create(this, handler, name, ...nothing, type);
   }
 }
 
@@ -515,6 +527,31 @@ describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
     };
     expect(await outcomes({})).toEqual(['Hello', 'Hello']);
     expect(await outcomes({ transports: ['http', 'telegram'] })).toEqual(['Hello', 'refused']);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['a message', [{ from: 'a', fails: false }]],
+    ['a message and its context', [{ from: 'a', fails: false }, { chat: 1 }]],
+  ])('counts as one of an unknown kind if it says http and has no response: %s', async (_what, args) => {
+    const app = await start(limited([BotController], { limits: '1/minute' }));
+    const bot = app.nest.get(BotController);
+    const greet = bot.handlerOf('greet', 'http');
+    expect([await greet(...args), await greet(...args)]).toEqual(['Hello', 'Hello']);
+    await expect(greet(...args)).rejects.toMatchObject({ status: 429 });
+    const free = bot.handlerOf('free', 'http');
+    for (let call = 0; call < 3; call++) expect(await free(...args)).toBe('Hello');
+  });
+
+  it('counts by outcome if it says http and has no response', async () => {
+    const app = await start(limited([BotController]));
+    const call = app.nest.get(BotController).handlerOf('byOutcome', 'http');
+    for (let time = 0; time < 3; time++) {
+      expect(await call({ fails: false })).toBe('Hello');
+      await setImmediate(); // what it took is given back after the answer
+    }
+    await expect(call({ fails: true })).rejects.toThrow('failed');
+    await expect(call({ fails: false })).rejects.toMatchObject({ status: 429 });
   });
 
   it('may be left out', async () => {

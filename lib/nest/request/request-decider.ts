@@ -22,11 +22,11 @@ import {
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
 import { Transports } from '../transports/transports.js';
+import { Refusals } from './refusals.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
-import { throwRefusal } from './throw-refusal.js';
 
 /** `Retry-After` of a request that fails because the store did, in seconds. */
 const STORE_RETRY_AFTER_S = 1;
@@ -40,6 +40,7 @@ export class RequestDecider {
     @Inject(Transports) private readonly transports: Transports,
     @Inject(Reservations) private readonly reservations: Reservations,
     @Inject(Warnings) private readonly warnings: Warnings,
+    @Inject(Refusals) private readonly refusals: Refusals,
   ) {}
 
   /**
@@ -62,7 +63,7 @@ export class RequestDecider {
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });
-      return throwRefusal(transport, exception, exception.getResponse() as object, context);
+      return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
     });
   }
 
@@ -107,7 +108,7 @@ export class RequestDecider {
     return chain(
       settled(() => errorFactory(decision, request.context)),
       (made) => {
-        if (made instanceof Error) throw made;
+        if (made instanceof Error) return this.refusals.refuseWith(request.transport, made, request.context);
         this.warnings.once(
           'errorFactory',
           `RateLimitModule: the function "errorFactory" must return an Error, so the default one is thrown; got ${describeValue(made)}.`,
@@ -128,7 +129,7 @@ export class RequestDecider {
         isProblem ? problemDetails(decision, body.message) : body,
       );
       if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
-      return throwRefusal(transport, exception, exception.body, context);
+      return this.refusals.refuse(transport, exception, exception.body, context);
     });
   }
 

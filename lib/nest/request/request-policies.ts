@@ -27,7 +27,7 @@ export class RequestPolicies {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): readonly RoutePolicy[] {
-    const isLimitedByModule = this.transports.areLimitedByModule(context.getType());
+    const isLimitedByModule = this.transports.isLimitedByModule(context, transport);
     const route = this.routes.get(context.getClass(), context.getHandler(), isLimitedByModule);
     const { policies, beforeAuth } =
       transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;

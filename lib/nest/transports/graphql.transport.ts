@@ -51,6 +51,8 @@ export const graphqlTransport: Transport = {
     return typeof ip === 'string' ? ip : undefined;
   },
 
+  hasAddresses: () => true,
+
   /**
    * GraphQL servers put the `extensions` of what was thrown into the error that the client sees. Apollo's driver gives exceptions
    * whose response has a status a code of its own choice, so this one's has none.

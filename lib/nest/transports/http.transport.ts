@@ -31,7 +31,7 @@ export interface HttpRequest extends RequestLike, NodeRequest {
 
 interface HttpResponse extends NodeResponse {
   /** Fastify only. */
-  readonly raw?: NodeResponse;
+  readonly raw?: NodeResponse & Pick<HttpResponse, 'setHeader'>;
   /** Not Fastify's, but the raw one that middleware gets. */
   setHeader?(name: string, value: string): unknown;
 }
@@ -43,6 +43,13 @@ const CLIENT_CLOSED_REQUEST = 499;
 export const httpTransport = {
   type: 'http',
   isProxied: true,
+
+  /** Libraries whose handlers Nest calls by `ExternalContextCreator` may say `http` too, and have no response. */
+  isContext(context) {
+    const response = context.getArgByIndex<Partial<HttpResponse> | undefined>(1);
+    const { headersSent, setHeader } = response?.raw ?? response ?? {};
+    return typeof setHeader === 'function' || typeof headersSent === 'boolean';
+  },
 
   isHandler: (handler) => Reflect.hasMetadata(PATH_METADATA, handler),
 
@@ -61,6 +68,8 @@ export const httpTransport = {
     const { ip } = requestOf(context);
     return typeof ip === 'string' ? ip : undefined;
   },
+
+  hasAddresses: () => true,
 
   /** @throws HttpException when the client has closed the connection, or reset the stream: Nest does not log it */
   isAdmitted(context) {

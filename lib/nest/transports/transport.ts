@@ -4,6 +4,7 @@ import type { Awaitable } from '../../common/awaitable.js';
 import type { HeaderField } from '../../http/header-fields.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
+import type { Delivery } from './delivery.js';
 
 /** A method that handles a route, a message, a pattern or a field. */
 export type RouteHandler = ReturnType<ExecutionContext['getHandler']>;
@@ -15,6 +16,9 @@ export interface Transport {
 
   /** Whether its requests come by HTTP, perhaps through a proxy. */
   readonly isProxied: boolean;
+
+  /** Whether a context of the type is one of this transport. Others count as an unknown type. Default: all are. */
+  isContext?(context: ExecutionContext): boolean;
 
   /** Whether a method is one of its handlers, by the metadata of Nest's decorators. */
   isHandler(handler: object): boolean;
@@ -38,6 +42,9 @@ export interface Transport {
   /** The client's address; `undefined` where there is none. */
   addressOf(context: ExecutionContext): string | undefined;
 
+  /** Whether clients connect to this process, so that a request without an address is an exception. */
+  hasAddresses(context: ExecutionContext): boolean;
+
   /** The connection that brought a message, where several messages come by one. */
   connectionOf?(context: ExecutionContext): object;
 
@@ -60,6 +67,9 @@ export interface Transport {
    * reports the outcome.
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
+
+  /** How a message came, if the broker or the client has to be told of its refusal. */
+  deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
   /**
    * What to throw, so that the client gets to know of a refusal.

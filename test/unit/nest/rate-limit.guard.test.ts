@@ -45,6 +45,7 @@ class ProbeController {
 
 /** What Express offers of a response: where its fields go. */
 class Response {
+  readonly headersSent = false;
   readonly fields = new Map<string, string>();
 
   set(name: string, value: string): void {
