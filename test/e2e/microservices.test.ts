@@ -544,7 +544,7 @@ describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
   });
 
   it('counts by outcome if it says http and has no response', async () => {
-    const app = await start(limited([BotController]));
+    const app = await start({ ...limited([]), providers: [BotController] });
     const call = app.nest.get(BotController).handlerOf('byOutcome', 'http');
     for (let time = 0; time < 3; time++) {
       expect(await call({ fails: false })).toBe('Hello');

@@ -4,7 +4,7 @@ import { messageOf } from '../../common/describe.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { logger, Warnings } from '../options/warnings.js';
-import type { AmqpChannel, AmqpDelivery } from '../transports/delivery.js';
+import type { AmqpChannel, AmqpDelivery, AmqpMessage } from '../transports/delivery.js';
 import { DroppedMessageException } from '../transports/dropped-message.exception.js';
 import { RmqServers } from '../transports/rmq-servers.js';
 import type { Transport } from '../transports/transport.js';
@@ -12,6 +12,9 @@ import type { Transport } from '../transports/transport.js';
 /** Refuses requests: settles a message with its broker, and throws the error that the transport expects. */
 @Injectable()
 export class Refusals {
+  /** Messages that are settled, since each of several handlers of an event may refuse it. */
+  readonly #settled = new WeakSet<AmqpMessage>();
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RmqServers) private readonly rmqServers: RmqServers,
@@ -66,7 +69,8 @@ export class Refusals {
     const { refusedMessages: fate } = this.options;
     const needsAck = this.rmqServers.needAcks(channel);
     if (needsAck === undefined && fate === undefined) this.#warnOfUnknown();
-    if (!(needsAck ?? fate !== undefined)) return;
+    if (!(needsAck ?? fate !== undefined) || this.#settled.has(message)) return;
+    this.#settled.add(message);
     try {
       if (fate === 'ack') channel.ack(message);
       else channel.nack(message, false, fate === 'requeue' && !hasReply && !message.fields.redelivered);
