@@ -49,6 +49,7 @@ import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
+import { RouteIds } from './routes/route-ids.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
@@ -129,6 +130,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RequestPolicies,
     Reservations,
     RmqServers,
+    RouteIds,
     RoutePolicies,
     RouteRules,
     ScopeCheck,

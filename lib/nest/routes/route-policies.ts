@@ -5,7 +5,6 @@ import {
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
-import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import { policyOptions } from '../../policies/policy-options.js';
 import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
@@ -13,6 +12,7 @@ import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from './policy-directory.js';
+import { handlersOf, RouteIds } from './route-ids.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { IdentitySource } from '../identities/identity-source.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
@@ -24,7 +24,7 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId, Transports, typesOf } from '../transports/transports.js';
+import { Transports, typesOf } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { shownByName } from '../../common/inspection.js';
 
@@ -34,8 +34,6 @@ type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 interface ControllerRoutes {
   /** The first of the ids of its routes in alphabetical order, which no other controller has. */
   readonly id: string;
-  /** Path of its module, from `RouterModule`. */
-  readonly modulePath: string | undefined;
   /** The routes that limits of the module count, by handler. Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
   /** The same handlers without the limits of the module. */
@@ -47,7 +45,6 @@ interface ControllerRoutes {
 @shownByName
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
-  readonly #scanner = new MetadataScanner();
   #isCompiled = false;
 
   constructor(
@@ -55,7 +52,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
-    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(RouteIds) private readonly ids: RouteIds,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
     @Inject(Transports) private readonly transports: Transports,
   ) {}
@@ -73,8 +70,8 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #compileAll(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
-    for (const controller of this.#knownClasses()) {
-      for (const handler of this.#handlersOf(controller))
+    for (const controller of this.ids.knownClasses()) {
+      for (const handler of handlersOf(controller))
         for (const type of typesOf(handler))
           this.get(controller, handler, this.transports.areLimitedByModule(type));
     }
@@ -123,7 +120,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #add(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute {
     const routes = this.#routesOf(controller);
-    const id = routeId(controller, handler, routes.modulePath);
+    const id = this.ids.get(controller, handler);
     const module = this.#moduleLevel();
     const own = [...classLevels(controller), handlerLevel(controller, handler)];
     const levels = isLimitedByModule ? [module, ...own] : own;
@@ -148,9 +145,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #routesOf(controller: Type): ControllerRoutes {
     let routes = this.#controllers.get(controller);
     if (routes === undefined) {
-      const modulePath = this.#modulePath(controller);
-      const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
-      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap(), decorated: new WeakMap() };
+      routes = { id: this.ids.firstOf(controller), compiled: new WeakMap(), decorated: new WeakMap() };
       this.#controllers.set(controller, routes);
     }
     return routes;
@@ -158,33 +153,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #moduleLevel(): Level {
     return { where: 'RateLimitModule', scope: 'global', declarations: this.options.limits, skips: [] };
-  }
-
-  #handlersOf(controller: Type): RouteHandler[] {
-    const prototype = controller.prototype as Record<string, unknown>;
-    return this.#scanner
-      .getAllMethodNames(prototype)
-      .map((name) => prototype[name])
-      .filter(isRouteHandler);
-  }
-
-  /** Yields controllers and providers, since gateways and resolvers are providers. */
-  *#knownClasses(): Iterable<Type> {
-    for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
-      for (const { metatype, inject } of providers.values())
-        if (hasPrototype(metatype) && inject === undefined) yield metatype;
-    }
-  }
-
-  #modulePath(controller: Type): string | undefined {
-    for (const { metatype, controllers } of this.modules.values()) {
-      if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
-        return Reflect.getMetadata(`__module_path__${this.modules.applicationId}`, metatype) as
-          string | undefined;
-      }
-    }
-    return undefined;
   }
 }
 
@@ -229,8 +197,4 @@ function fingerprintOf(
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {
   return levels.some(({ skips }) => skips === 'all') ? 'all' : new Set(levels.flatMap(({ skips }) => skips));
-}
-
-function hasPrototype(value: unknown): value is Type {
-  return typeof value === 'function' && value.prototype !== undefined;
 }
