@@ -1,6 +1,7 @@
 /**
- * Rate limiting for NestJS: the module, its decorators, limiters, and the storages that need no driver. Storages on servers have
- * entries of their own, such as `nestjs-limits/redis`; `storageFromString` loads them on demand.
+ * Rate limiting for NestJS: the module, its decorators, limiters, and the storages that need no
+ * driver. Storages with a server have separate entry points, such as `nestjs-limits/redis`;
+ * `storageFromString` loads them on demand.
  *
  * @example
  * ```ts

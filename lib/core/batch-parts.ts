@@ -9,7 +9,7 @@ import {
   type Settlement,
 } from './contract.js';
 
-/** Groups the cells of a batch, in order, by the part of it that can be decided atomically. */
+/** Groups the cells of a batch, in order, by the part that can be decided atomically. */
 export function partition<C extends Cell>(batch: readonly C[], partOf: (cell: C) => string): C[][] {
   const parts = new Map<string, C[]>();
   for (const hit of batch) {
@@ -21,8 +21,9 @@ export function partition<C extends Cell>(batch: readonly C[], partOf: (cell: C)
 }
 
 /**
- * Consumes a batch whose parts can each be decided atomically, but not together: all parts in parallel. If one refuses or
- * fails, the others are settled to 0. Never exceeds a limit; under a race it may refuse a hit that one atomic step would allow.
+ * Consumes a batch whose parts are each decided atomically, but not together. Consumes all parts in
+ * parallel; if one refuses or fails, settles the others to 0. Never exceeds a limit. Under a race
+ * it may refuse a hit that one atomic step would allow.
  */
 export async function consumeInParts(
   batch: readonly Hit[],
@@ -37,14 +38,17 @@ export async function consumeInParts(
   const allowed = failure === undefined && results.every((result) => result.allowed);
   const withdrawal = allowed ? undefined : settle(withdrawn(results.flatMap(receiptsOf)));
   if (failure !== undefined) {
-    await Promise.allSettled([withdrawal]); // the first failure says more than one of the withdrawal
+    await Promise.allSettled([withdrawal]); // report the failure of the part, not one of the refund
     throw failure.reason;
   }
   await withdrawal;
   return joinResults(batch, parts, results.map(allowed ? (result) => result : withoutConsumption));
 }
 
-/** Joins the results of the parts of a batch in the order of the batch, with the latest reading of the clock. */
+/**
+ * Joins the results of the parts of a batch in the order of the batch, with the latest reading of
+ * the clock.
+ */
 export function joinResults<C extends Cell>(
   batch: readonly C[],
   parts: readonly (readonly C[])[],
@@ -75,7 +79,10 @@ function withoutConsumption(result: BatchResult): BatchResult {
   return { ...result, outcomes: result.outcomes.map((outcome) => withdrawnOutcome(outcome, result.now)) };
 }
 
-/** Returns the outcome of a hit that was taken and withdrawn. With the whole quota left, nothing is consumed. */
+/**
+ * Returns the outcome of a hit that was taken and refunded. With the full quota left, nothing is
+ * consumed.
+ */
 function withdrawnOutcome(outcome: Outcome, now: number): Outcome {
   if (!outcome.taken) return outcome;
   const remaining = outcome.remaining + outcome.cost;

@@ -4,40 +4,54 @@ import type { Limit } from './limit.js';
 
 /** The place where one limit is counted for one identity. */
 export interface Cell {
-  /** The identity that is counted: a client, a user, a tenant. All limits of one identity can be decided together. */
+  /**
+   * The identity that is counted: a client, a user, a tenant. All limits of one identity can be
+   * decided together.
+   */
   readonly identity: string;
   /** The limit that is counted. */
   readonly limit: Limit;
 }
 
-/** One entry of a batch: a hit on a cell. A batch has at least one, and names each cell at most once. */
+/**
+ * One entry of a batch: a hit on a cell. A batch has at least one, and names each cell at most
+ * once.
+ */
 export interface Hit extends Cell {
-  /** Units to take, a whole number. A cost of 0 is refused only by a block; it takes nothing, but can be settled to more. */
+  /**
+   * Units to take, a whole number. A cost of 0 takes nothing and is refused only by a block; it can
+   * be settled to more later.
+   */
   readonly cost: number;
 }
 
 /** The result of one hit. */
 export interface Outcome extends Hit, Evaluation {
-  /** True if the hit was taken, also one of cost 0: it can be settled. */
+  /** True if the hit was taken, including one of cost 0. Such a hit can be settled. */
   readonly taken: boolean;
   /** The window that the cost was taken from; `undefined` if no unit was taken. */
   readonly window: number | undefined;
   /**
-   * Epoch ms at which the cost was taken, if earlier than the decision: a lease takes permits in advance, and the parts of a
-   * batch may be decided one after another.
+   * Epoch ms at which the cost was taken, if earlier than the decision. A lease takes permits in
+   * advance, and the parts of a batch may be decided one after another.
    */
   readonly takenAt?: number;
 }
 
-/** Proof of a hit that was taken. Its `cost` is what the hit counts now. Valid for one settlement, whose answer brings the next. */
+/**
+ * Proof of a hit that was taken. Its `cost` is what the hit counts now. Valid for one settlement,
+ * which returns the next receipt.
+ */
 export interface Receipt extends Hit, Consumption {
-  /** True if the limit blocks, and whether the hit counts in the end is not known yet. */
+  /** True if the limit blocks and it is not yet known whether the hit counts. */
   readonly pending?: boolean;
 }
 
-/** Makes a hit count its actual cost; or returns units to the current window, without a receipt. */
+/** Sets the actual cost of a hit, or returns units to the current window without a receipt. */
 export type Settlement = (Receipt | (Hit & { readonly window: 'current' })) & {
-  /** Units that the hit is to count, a whole number. May exceed the limit: then the limit is in debt. */
+  /**
+   * Units that the hit should count, a whole number. May exceed the limit, which is then in debt.
+   */
   readonly actual: number;
 };
 
@@ -55,23 +69,29 @@ export interface BatchResult {
   readonly now: number;
   /** One per hit, in the batch's order. */
   readonly outcomes: readonly Outcome[];
-  /** How the batch was decided without the store: not counted (`'allow'`), or counted in this process (`'fallback'`). */
+  /**
+   * How the batch was decided without the store: not counted (`'allow'`), or counted in this
+   * process (`'fallback'`).
+   */
   readonly degraded?: 'allow' | 'fallback';
 }
 
 /** The properties of a storage that callers depend on. */
 export interface StorageCapabilities {
-  /** The largest part of a batch decided in one atomic step. A batch that spans more is reserved in parts and refunded if one refuses. */
+  /**
+   * The largest part of a batch that is decided in one atomic step. A batch that spans more is
+   * consumed in parts, which are refunded if one of them refuses.
+   */
   readonly atomicity: 'batch' | 'identity' | 'limit';
-  /** The clock that decides: this process's or the server's. */
+  /** The clock that decides: the clock of this process or of the server. */
   readonly clock: 'local' | 'server';
-  /** The strategies it supports; a limit with another one is a `ConfigurationError`. */
+  /** The supported strategies. A limit with another one is a `ConfigurationError`. */
   readonly strategies: readonly StrategyName[];
   /** The largest amount of a moving window. */
   readonly maxMovingWindow: number;
 }
 
-/** Returns the receipts of a batch; none if it was refused. */
+/** Returns the receipts of a batch; an empty list if it was refused. */
 export function receiptsOf(result: BatchResult): Receipt[] {
   return result.outcomes.flatMap((outcome) => receiptOf(result, outcome) ?? []);
 }
@@ -89,17 +109,19 @@ export function withdrawn(receipts: readonly Receipt[]): Settlement[] {
   return receipts.map((receipt) => ({ ...receipt, actual: 0 }));
 }
 
-/** Copies a hit without further properties of the caller's object, since applications see outcomes. */
+/**
+ * Copies the hit without extra properties of the caller's object, since applications see outcomes.
+ */
 export function bareHit({ identity, limit, cost }: Hit): Hit {
   return { identity, limit, cost };
 }
 
-/** What becomes of a hit that the store cannot decide: it passes, fails, or is counted by this process alone. */
+/** How to decide a hit when the store fails: allow it, count it in this process, or throw. */
 export type OnError = 'allow' | 'fallback' | 'deny';
 
 export const ON_ERROR: readonly OnError[] = ['allow', 'fallback', 'deny'];
 
-/** Of several the strictest. */
+/** Returns the strictest of several modes. */
 export function strictest(modes: readonly OnError[]): OnError | undefined {
   return ON_ERROR.findLast((mode) => modes.includes(mode));
 }

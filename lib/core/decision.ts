@@ -2,8 +2,8 @@ import type { BatchResult, Outcome, Receipt } from './contract.js';
 import { currentReceipt } from './settlement.js';
 
 /**
- * The decision on one hit, for all of its limits. Header fields, errors and events are created from it, and `refund` takes it
- * as the receipt.
+ * The decision on one hit, for all of its limits. Header fields, errors and events are created from
+ * it. `refund` and `settle` take it as the receipt.
  */
 export class Decision {
   /** True if every enforced limit allowed the hit. */
@@ -13,8 +13,8 @@ export class Decision {
   /** One outcome per limit. */
   readonly limits: readonly Outcome[];
   /**
-   * How the hit was decided without the store: `'allow'` let it pass uncounted, `'fallback'` counted it in this process.
-   * `undefined` if the store decided.
+   * How the hit was decided without the store: `'allow'` let it pass uncounted, `'fallback'`
+   * counted it in this process. `undefined` if the store decided.
    */
   readonly degraded: BatchResult['degraded'] | undefined;
 
@@ -30,8 +30,8 @@ export class Decision {
   }
 
   /**
-   * The limit that constrains the hit most: the refusing one with the longest `retryAfter`, else the one with the least
-   * remaining. A shadow limit only if there is no other.
+   * The limit that constrains the hit most: the refusing one with the longest `retryAfter`, else
+   * the one with the least remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
     return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
@@ -42,17 +42,20 @@ export class Decision {
     return this.binding.remaining;
   }
 
-  /** Epoch ms at which the remaining units of the binding limit next grow; now, if nothing is consumed. */
+  /**
+   * Epoch ms at which the remaining units of the binding limit next grow; now, if nothing is
+   * consumed.
+   */
   get resetTime(): number {
     return this.binding.resetTime;
   }
 
-  /** Whole ms after which the same hit is allowed: 0 if it was, `Infinity` if it never will be. */
+  /** Whole ms until the same hit is allowed: 0 if it was, `Infinity` if it never will be. */
   get retryAfter(): number {
     return this.allowed ? 0 : this.binding.retryAfter;
   }
 
-  /** Receipts of what the hit counts now: settlements change them. */
+  /** The receipts of what the hit counts now. Settlements change them. */
   get receipts(): Receipt[] {
     return this.results.flatMap((result) =>
       result.outcomes.flatMap((outcome) => currentReceipt(result, outcome) ?? []),

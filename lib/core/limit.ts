@@ -10,19 +10,22 @@ export const MAX_MOVING_WINDOW = 1_000_000;
 
 /** A compiled limit: frozen and shared by all hits. Created by {@link createLimit}. */
 export interface Limit extends Quota {
-  /** Identifies the limit's count among those of an identity. Limits with one id share a count; they may differ in amount, not in period. */
+  /**
+   * Identifies the limit's count among those of an identity. Limits with the same id share a count:
+   * they may differ in amount, but not in period.
+   */
   readonly id: string;
   /** Short digest of the id, which addresses the count in a store. */
   readonly digest: string;
   /** The name in header fields, errors and events. */
   readonly name: string;
-  /** The policy that the limit is a part of: its limits are settled together. */
+  /** The policy of the limit. All limits of a policy are settled together. */
   readonly policy: string;
-  /** The algorithm that counts it. */
+  /** The algorithm that counts the limit. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
   readonly mode: 'enforce' | 'shadow';
-  /** Durations of blocks after a refusal, in ms: of the first, the second, …; empty for none. */
+  /** Durations of successive blocks after refusals, in ms; empty for no blocks. */
   readonly block: readonly number[];
   /** True if hits may be refunded at any time, so that a refusal must not be cached. */
   readonly refundable: boolean;
@@ -34,9 +37,9 @@ export interface CreateLimitOptions {
   id: string;
   /** Default: the id. */
   name?: string | undefined;
-  /** The policy that the limit is a part of: its limits are settled together. Default: the name. */
+  /** The policy of the limit. All limits of a policy are settled together. Default: the name. */
   policy?: string | undefined;
-  /** The algorithm that counts it. */
+  /** The algorithm that counts the limit. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
   amount: number;
@@ -46,9 +49,11 @@ export interface CreateLimitOptions {
   burst?: number | undefined;
   /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
-  /** Durations of blocks after a refusal, in whole ms: of the first, the second, … Default: none. */
+  /** Durations of successive blocks after refusals, in whole ms. Default: none. */
   block?: readonly number[] | undefined;
-  /** True if hits may be refunded at any time, so that a refusal must not be cached. Default: false. */
+  /**
+   * True if hits may be refunded at any time, so that a refusal must not be cached. Default: false.
+   */
   refundable?: boolean | undefined;
 }
 
@@ -140,7 +145,10 @@ function assertBurst(
   }
 }
 
-/** Whether two limits decide alike: what was answered by one is an answer by the other. */
+/**
+ * Returns true if two limits always decide the same, so that a cached decision of one is valid for
+ * the other.
+ */
 export function isSameLimit(one: Limit, other: Limit): boolean {
   return (
     one === other ||

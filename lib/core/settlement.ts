@@ -2,19 +2,22 @@ import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import { receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
 import type { Storage } from './storage.js';
 
-/** What one admitted hit counts now. All decisions, phases and events that hold its outcome share it. */
+/**
+ * The current cost of one admitted hit. Shared by all decisions, phases and events that hold its
+ * outcome.
+ */
 interface Charge {
   receipt: Receipt;
-  /** A settlement by hand is final for limits that settle by outcome. */
+  /** True after a settlement by hand, which is final: settlements by outcome are then ignored. */
   isSettledByHand: boolean;
-  /** Settles after the settlements in flight, so that those of one hit run one after another. */
+  /** The last settlement of the hit. Settlements of one hit run one after another. */
   turn: Promise<unknown> | undefined;
 }
 
-/** A change of what one outcome counts. */
+/** A new cost for one outcome. */
 export interface OutcomeChange {
   readonly outcome: Outcome;
-  /** Units that it is to count. */
+  /** Units that the hit should count. */
   readonly actual: number;
 }
 
@@ -22,7 +25,7 @@ export interface OutcomeChange {
 export interface SettledOutcomes {
   /** The storage's clock at the settlement, in epoch ms. */
   readonly now: number;
-  /** By the outcomes before. */
+  /** The new outcomes, by the previous ones. */
   readonly outcomes: ReadonlyMap<Outcome, Outcome>;
 }
 
@@ -30,20 +33,21 @@ interface ChargeChange extends OutcomeChange {
   readonly charge: Charge;
 }
 
-/** By outcome, for every copy of this package (CommonJS next to ES modules). */
+/** Charges by outcome, shared by every copy of this package (CommonJS next to ES modules). */
 const charges = sharedMap();
 
-/** Returns the receipt of what an outcome counts now; `undefined` if it took nothing. */
+/** Returns the receipt of an outcome with its current cost; `undefined` if it took nothing. */
 export function currentReceipt(result: BatchResult, outcome: Outcome): Receipt | undefined {
   return chargeOf(result, outcome)?.receipt;
 }
 
 /**
- * Settles outcomes of a batch to their actual costs, in one call of the storage. Settlements of one outcome run in the order of
- * the calls; one by outcome does nothing after one by hand. If the storage fails, the lower of both costs counts as charged, so
- * that a later settlement never returns too much.
+ * Settles outcomes of a batch to their actual costs, in one call of the storage. Settlements of one
+ * outcome run in the order of the calls. A settlement by outcome after one by hand does nothing. If
+ * the storage fails, the lower of both costs is recorded, so that a later settlement never returns
+ * too much.
  *
- * @returns the outcomes afterwards, by those before; and the time of the storage
+ * @returns the new outcomes by the previous ones, and the time of the storage
  */
 export function settleOutcomes(
   storage: Storage,
@@ -93,7 +97,7 @@ function settleCharges(
   });
 }
 
-/** Returns a receipt that is not pending: it is known whether the hit counts. */
+/** Returns a receipt without `pending`, since it is now known whether the hit counts. */
 function settledReceipt({ pending: _pending, ...receipt }: Receipt): Receipt {
   return receipt;
 }

@@ -16,7 +16,9 @@ export interface StorageOptions {
    * `'nestjs-limits'`.
    */
   keyPrefix?: string | undefined;
-  /** The clock to count by. Default: the server's clock if the store has one, else this machine's. */
+  /**
+   * The clock to count by. Default: the server's clock if the store has one, else this machine's.
+   */
   clock?: Clock | undefined;
 }
 
@@ -26,7 +28,7 @@ export interface StorageOptions {
  */
 export interface MovingWindowSupport {
   /**
-   * Adds an entry to a moving window if it fits. Returns true then.
+   * Adds an entry to a moving window if it fits. Returns true if it was added.
    *
    * @param limit units allowed
    * @param expiry length of the window in seconds
@@ -40,7 +42,7 @@ export interface MovingWindowSupport {
   ): Awaitable<boolean>;
   /**
    * Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that
-   * count. `expiry` is in seconds. `limit` exists for the Python library's signature and has no
+   * count. `expiry` is in seconds. `limit` is part of the Python library's signature and has no
    * effect.
    */
   getMovingWindow(key: string, limit: number, expiry: number): Awaitable<[start: number, count: number]>;
@@ -52,11 +54,11 @@ export interface MovingWindowSupport {
  * Base class of storages, which count limits. A storage consumes batches: every limit of a request
  * in one call, all or none, at one reading of one clock.
  *
- * Extend {@link CasStorage} rather than this class if your store supports compare-and-set: it
+ * Extend {@link CasStorage} instead of this class if your store supports compare-and-set: it
  * implements every strategy. The conformance suite in `nestjs-limits/testing` tests this contract.
  *
  * Every method except `check` may throw, or reject with, a `StorageError` when the store fails.
- * After `close`, every method except `check` and `close` does.
+ * After `close`, every method except `check` and `close` throws one.
  */
 @shownByName
 export abstract class Storage implements MovingWindowSupport {
@@ -65,8 +67,8 @@ export abstract class Storage implements MovingWindowSupport {
   /** Prefix of every key on a shared server. */
   readonly keyPrefix: string;
   /**
-   * The clock to count by. A storage that counts by its server's clock does not use it, unless the
-   * options have one.
+   * The clock to count by. A storage that counts by its server's clock uses it only if the options
+   * have one.
    */
   protected readonly clock: Clock;
 
@@ -81,16 +83,16 @@ export abstract class Storage implements MovingWindowSupport {
   }
 
   /**
-   * Consumes the cost of every hit, or of none if an enforced limit refuses. Every attempt extends
-   * open elastic windows.
+   * Consumes the cost of every hit, or of none if an enforced limit refuses. Allowed or refused,
+   * extends open elastic windows.
    */
   abstract consume(batch: readonly Hit[]): Awaitable<BatchResult>;
-  /** Returns the result that `consume` would have now. Changes nothing. */
+  /** Returns the result that `consume` would return now. Changes nothing. */
   abstract peek(batch: readonly Hit[]): Awaitable<BatchResult>;
   /**
-   * Settles hits to their actual cost, where the window or entry that counts them has not ended.
-   * Charges even above the limit. Returns one outcome per settlement, in order, with the cost and
-   * window that the hit has afterwards.
+   * Settles hits to their actual cost, if the window or entry that counts them has not ended.
+   * Charges even above the limit. Returns one outcome per settlement, in order, with the new cost
+   * and window of the hit.
    */
   abstract settle(settlements: readonly Settlement[]): Awaitable<BatchResult>;
   /** Sets and lifts blocks, on limits with the `block` option. Counts are kept. */
@@ -107,10 +109,16 @@ export abstract class Storage implements MovingWindowSupport {
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 
-  /** Replaces a connection that this storage opened. Called while the store does not respond. Never throws. */
+  /**
+   * Replaces a connection that this storage opened. Called while the store does not respond. Never
+   * throws.
+   */
   reconnect(): void {}
 
-  /** Removes the counts of a key that was made by `RateLimitItem.keyFor`, or passed to `incr` or `acquireEntry`. */
+  /**
+   * Removes the counts of a key that was made by `RateLimitItem.keyFor`, or passed to `incr` or
+   * `acquireEntry`.
+   */
   clear(key: string): Awaitable<void> {
     return this.remove(strategyNames.map((strategy) => cellOf(key, strategy, 1, MAX_PERIOD_MS)));
   }
@@ -177,7 +185,7 @@ export abstract class Storage implements MovingWindowSupport {
   }
 }
 
-/** The strategies of counters that `incr` uses. */
+/** The strategies that `incr` counts with. */
 const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
 
 const STORAGE_METHODS = [
@@ -208,7 +216,7 @@ export function assertSupported(storage: Storage, limit: Limit): void {
   const { strategies, maxMovingWindow } = storage.capabilities;
   if (!strategies.includes(limit.strategy)) {
     throw new ConfigurationError(
-      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" asks for. It has: ${strategies.join(', ')}.`,
+      `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" requires. It has: ${strategies.join(', ')}.`,
     );
   }
   if (limit.strategy === 'moving-window' && limit.amount > maxMovingWindow) {
@@ -224,23 +232,38 @@ export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);
 }
 
-/** Returns the error that a storage throws for an error of its store or driver. */
-export function failureOf(storage: Storage, cause: unknown): RateLimitError {
-  return isRateLimitError(cause)
-    ? cause
-    : new StorageError(`${storage} failed: ${messageOf(cause)}`, { cause });
+/**
+ * Converts an error of a store or driver to the error that the storage throws.
+ *
+ * @param remedy what to change, for a permanent error
+ */
+export function failureOf(storage: Storage, cause: unknown, remedy?: string): RateLimitError {
+  if (isRateLimitError(cause)) return cause;
+  return new StorageError(`${storage} failed: ${withRemedy(messageOf(cause), remedy)}`, { cause });
 }
 
-/** Amount that no counter reaches, and small enough for every driver to read it exactly. */
+/** Appends a remedy to the message of an error. */
+export function withRemedy(message: string, remedy: string | undefined): string {
+  if (remedy === undefined) return message;
+  return `${message}${message.endsWith('.') ? '' : '.'} ${remedy}`;
+}
+
+/** An amount that no counter reaches, small enough for every driver to read exactly. */
 const UNLIMITED = 2 ** 50;
 
 /** Longer than any window, and still exact when added to the time. */
 const MAX_PERIOD_MS = 2 ** 52;
 
-/** Identity and item of a key that `keyFor` made; the item has at most 16 digits twice, and 80 letters. */
+/**
+ * Splits a key made by `keyFor` into identity and item. The item has at most 16 digits twice, and
+ * 80 letters.
+ */
 const ITEM_KEY = /^(.*)\/(\d{1,16}\/\d{1,16}\/[a-z]{1,80})$/s;
 
-/** Returns the cell of a key of the per-key methods. A key made by `keyFor` has the cell of its item. */
+/**
+ * Returns the cell of a key of the per-key methods. A key made by `keyFor` has the cell of its
+ * item.
+ */
 function cellOf(key: string, strategy: StrategyName, amount: number, period: number): Cell {
   const [, identity = key, item = ''] = ITEM_KEY.exec(key) ?? [];
   return {
@@ -255,7 +278,7 @@ function cellOf(key: string, strategy: StrategyName, amount: number, period: num
   };
 }
 
-/** Returns the id of the limit that a bare item has under a strategy. */
+/** Returns the id of the limit that counts an item by a strategy. */
 export function itemLimitId(cell: string, strategy: StrategyName): string {
   return `${cell}:${strategy}`;
 }
@@ -268,10 +291,9 @@ function used(outcome: Outcome): number {
   return outcome.limit.amount - outcome.remaining;
 }
 
-/** Returns the outcome of a batch of one hit. */
+/** Returns the outcome of a batch with a single hit. */
 export function onlyOutcome({ outcomes }: BatchResult): Outcome {
   const [outcome] = outcomes;
-  if (outcome === undefined)
-    throw new StorageError('The storage answered a batch of one hit with no outcome.');
+  if (outcome === undefined) throw new StorageError('The storage returned no outcome for a hit.');
   return outcome;
 }

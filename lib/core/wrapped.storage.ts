@@ -56,7 +56,7 @@ export abstract class WrappedStorage extends Storage {
   }
 }
 
-/** A storage that is closed by its owner. `close` does nothing. */
+/** A storage that its owner closes. `close` does nothing. */
 export class BorrowedStorage extends WrappedStorage {
   override close(): void {}
 }

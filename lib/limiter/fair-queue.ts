@@ -4,25 +4,25 @@ import { withCancellation } from '../common/cancellation.js';
 import { describeValue } from '../common/describe.js';
 import { WaitTimeoutError } from '../common/errors.js';
 
-/** How long somebody is ready to wait. */
+/** Options of a call that waits. */
 export interface WaitOptions {
-  /** Gives up when it is aborted, with its reason. Default: never. */
+  /** Stops waiting when aborted, and rejects with its reason. Default: never. */
   signal?: AbortSignal | undefined;
-  /** Ms, from 0. Default: as long as it takes. */
+  /** Longest wait in ms, from 0. Default: no maximum. */
   maxWait?: number | undefined;
 }
 
-/** Lines that whoever waits for the same thing stands in: first come, first served, and only the first one asks. */
+/** Queues callers by name, first come, first served. Only the first caller of a queue tries. */
 export class FairQueue {
-  /** By what is waited for: settles when everybody who stands in the line has left it. */
+  /** By name: settles when every caller in the queue has left. */
   readonly #ends = new Map<string, Promise<void>>();
 
   /**
-   * Asks, when its turn has come, until nothing is to be waited for any more.
+   * Waits for the caller's turn, then tries until no wait is left.
    *
-   * @param ask an answer, and the ms until it is worth asking again: 0 when it is the last one
-   * @throws WaitTimeoutError as soon as it is known that it would take longer than `maxWait`; the signal's reason when it is aborted;
-   * RangeError for a `maxWait` that is none
+   * @param ask returns an answer and the ms until the next try; 0 ends the wait
+   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal`
+   * when it is aborted; RangeError for a `maxWait` that is not a number from 0
    */
   async wait<Answer>(
     name: string,
@@ -50,7 +50,10 @@ export class FairQueue {
     }
   }
 
-  /** Takes the last place of a line; returns how to leave it. Whoever comes later waits for those ahead in any case. */
+  /**
+   * Appends a caller to a queue and returns the function that removes it. Later callers always wait
+   * for those ahead.
+   */
   #standIn(name: string, ahead: Promise<void> | undefined): () => void {
     let leave = (): void => undefined;
     const gone = new Promise<void>((resolve) => {
@@ -71,7 +74,7 @@ function assertMaxWait(maxWait: unknown): asserts maxWait is number {
     );
 }
 
-/** Waits until those ahead have left, or until it is too late. */
+/** Waits until those ahead have left, the deadline passes, or `signal` is aborted. */
 function waitForTurn(
   ahead: Promise<void>,
   deadline: number,

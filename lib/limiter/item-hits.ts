@@ -8,10 +8,13 @@ import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
-/** Parsed limit texts kept in the cache. */
+/** Maximum number of parsed limit texts in the cache. */
 const MAX_REMEMBERED_TEXTS = 1000;
 
-/** Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles each item once. */
+/**
+ * Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles
+ * each item once.
+ */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
   readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
@@ -23,7 +26,8 @@ export class ItemHits {
   ) {}
 
   hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    // Reuse one string for all limits of an identity: every new string is hashed again at its first look-up.
+    // Reuse one string for all limits of an identity: V8 hashes every new string at its first
+    // look-up.
     let identity: string | undefined;
     let namespace: string | undefined;
     const batch = this.#itemsOf(limits).map((item) => {

@@ -23,11 +23,11 @@ export interface WindowStats {
 }
 
 /**
- * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and promises with any other;
- * `await` handles both.
+ * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and
+ * promises with any other; `await` handles both.
  *
- * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an identifier that is not a
- * string, and `StorageError` when the store fails.
+ * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an
+ * identifier that is not a string, and `StorageError` when the store fails.
  */
 export abstract class Limiter<Limits> {
   readonly #lines = new FairQueue();
@@ -61,11 +61,11 @@ export abstract class Limiter<Limits> {
   }
 
   /**
-   * Takes a hit as soon as it is allowed. Callers of this process that wait for the same limits and identity are served in
-   * order, and only the first of them calls the store.
+   * Takes a hit as soon as it is allowed. Callers in this process that wait for the same limits and
+   * identity are served in order, and only the first of them calls the store.
    *
-   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal` when it is aborted; RangeError
-   * for a `maxWait` that is not a number from 0
+   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal`
+   * when it is aborted; RangeError for a `maxWait` that is not a number from 0
    * @example
    * ```ts
    * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
@@ -87,7 +87,7 @@ export abstract class Limiter<Limits> {
     });
   }
 
-  /** Returns the state of the limit; of several, of the one with the least remaining. */
+  /** Returns the state of the limit; for several limits, of the one with the least remaining. */
   getWindowStats(limits: Limits, ...args: HitArguments): Awaitable<WindowStats> {
     const [identifiers] = splitArguments(args);
     return chain(this.peek(limits, identifiers, { cost: 0 }), ({ resetTime, remaining }) => ({
@@ -97,13 +97,16 @@ export abstract class Limiter<Limits> {
   }
 
   /**
-   * Makes a decision count its actual cost, once that is known. The hit stays admitted: a higher cost is charged even if it
-   * exceeds the limit. May be called again; the newest cost holds. Where the window of the hit has ended, nothing changes.
+   * Settles a decision to its actual cost, once that is known. The hit stays admitted: a higher
+   * cost is charged even if it exceeds the limit. Can be called again; the latest cost counts. Does
+   * nothing if the window of the hit has ended.
    *
-   * @param actual units; for a decision with several policies, units by policy name: a policy that is not named keeps its cost
-   * @returns the decision with the counts as they are afterwards
-   * @throws ConfigurationError for a policy that the decision does not have, or for one cost for several policies; RangeError for
-   * a cost that is not a whole number from 0, or that exceeds what a token bucket can hold
+   * @param actual units; for a decision with several policies, units by policy name. A policy that
+   * is not named keeps its cost
+   * @returns the decision with the new counts
+   * @throws ConfigurationError for a policy that the decision does not have, or for one cost for
+   * several policies; RangeError for a cost that is not a whole number from 0, or that exceeds what
+   * a token bucket can hold
    * @example
    * ```ts
    * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
@@ -118,7 +121,7 @@ export abstract class Limiter<Limits> {
     return settleDecision(this.storage, decision, ({ limit }) => costs.get(limit.policy));
   }
 
-  /** Settles a decision to 0, if the window it was taken from still counts. */
+  /** Settles a decision to 0, if the window that counts it has not ended. */
   refund(decision: Decision): Awaitable<void>;
   /** Returns the cost to the current window. */
   refund(limits: Limits, ...args: HitArguments): Awaitable<void>;

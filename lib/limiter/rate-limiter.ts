@@ -7,10 +7,11 @@ import { ItemHits } from './item-hits.js';
 import { Limiter } from './limiter.js';
 
 /**
- * Counts hits on limits in a storage by one strategy.
+ * Counts hits on limits in a storage with one strategy.
  *
- * In addition to the errors of {@link Limiter}, every method throws `RateLimitParseError` for a malformed limit and
- * `ConfigurationError` for one that the strategy or the storage does not support.
+ * In addition to the errors of {@link Limiter}, every method throws `RateLimitParseError` for a
+ * malformed limit and `ConfigurationError` for one that the strategy or the storage does not
+ * support.
  */
 export abstract class RateLimiter extends Limiter<LimitInput> {
   readonly #items: ItemHits;

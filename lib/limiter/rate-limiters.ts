@@ -2,7 +2,8 @@ import type { Storage } from '../core/storage.js';
 import { RateLimiter } from './rate-limiter.js';
 
 /**
- * Counts in windows that open at the first hit. Cheap, but allows up to twice the amount across the boundary of two windows.
+ * Counts in windows that open at the first hit. Cheap, but allows up to twice the amount across the
+ * boundary of two windows.
  *
  * @example
  * ```ts
@@ -21,14 +22,20 @@ export class FixedWindowRateLimiter extends RateLimiter {
   }
 }
 
-/** Like {@link FixedWindowRateLimiter}, but every hit, allowed or refused, extends the window to a full period from now. */
+/**
+ * Like {@link FixedWindowRateLimiter}, but every hit, allowed or refused, extends the window to a
+ * full period from now.
+ */
 export class FixedWindowElasticExpiryRateLimiter extends RateLimiter {
   constructor(storage: Storage) {
     super(storage, 'fixed-window-elastic-expiry');
   }
 }
 
-/** Logs each hit: never allows more than the amount in any span of the window. Meant for small amounts. */
+/**
+ * Logs each hit. Never allows more than the amount in any span of the window's length. Meant for
+ * small amounts.
+ */
 export class MovingWindowRateLimiter extends RateLimiter {
   constructor(storage: Storage) {
     super(storage, 'moving-window');

@@ -7,9 +7,10 @@ import { settleOutcomes } from '../core/settlement.js';
 import type { Storage } from '../core/storage.js';
 
 /**
- * Returns the actual cost of each policy of a decision that is to be settled.
+ * Returns the actual cost of each policy of a decision.
  *
- * @throws ConfigurationError for an unknown policy, or one cost for several policies; RangeError for a cost out of range
+ * @throws ConfigurationError for an unknown policy, or one cost for several policies; RangeError
+ * for a cost out of range
  */
 export function costsByPolicy(
   { limits }: Decision,
@@ -47,9 +48,9 @@ function assertSettleable(outcomes: readonly Outcome[], cost: number): void {
 }
 
 /**
- * Settles the outcomes of a decision, of all its phases.
+ * Settles the outcomes of all phases of a decision.
  *
- * @param costOf returns the actual cost of an outcome; `undefined` leaves it as it is
+ * @param costOf returns the actual cost of an outcome; `undefined` leaves it unchanged
  */
 export function settleDecision(
   storage: Storage,

@@ -8,7 +8,6 @@ import {
 import { tap, type Observable } from 'rxjs';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
-import { endCall } from './transports/call-ends.js';
 import { Transports } from './transports/transports.js';
 import { shownByName } from '../common/inspection.js';
 
@@ -47,7 +46,6 @@ export class RateLimitInterceptor implements NestInterceptor {
       if (settled.has(call)) return;
       settled.add(call);
       void this.reservations.settle(context, transport, outcome);
-      endCall(call, outcome);
     };
     return next.handle().pipe(
       tap({

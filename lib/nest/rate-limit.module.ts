@@ -12,6 +12,7 @@ import { messageOf } from '../common/describe.js';
 import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
+import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
@@ -48,12 +49,15 @@ import {
 import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
+import { DeclarationCheck } from './routes/declaration-check.js';
+import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RouteIds } from './routes/route-ids.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
-import { assertReady, decidingStorage, openStorage } from './storage/module-storage.js';
+import { decidingStorage, openStorage } from './storage/module-storage.js';
+import { assertReady } from './storage/start-check.js';
 import { StoreHealth } from './storage/store-health.js';
 import { StoreLog } from './storage/store-log.js';
 import { RmqServers } from './transports/rmq-servers.js';
@@ -115,6 +119,8 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
       inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
+    DeclarationCheck,
+    GuardedCallBinding,
     IdentitySources,
     InjectedFunctions,
     IdentityWarnings,
@@ -166,6 +172,8 @@ export class RateLimitModule
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RATE_LIMIT_STORAGE) private readonly store: Storage,
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
+    @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
+    @Inject(StoreLog) private readonly log: StoreLog,
   ) {
     super();
   }
@@ -190,17 +198,17 @@ export class RateLimitModule
   }
 
   /**
-   * Checks the store. With `startWithoutStore`, logs a warning instead of a failure and does not wait.
+   * Checks that the store can do what the policies will do. With `startWithoutStore`, logs a warning instead of a failure and
+   * does not wait.
    *
-   * @throws StorageError if the store does not answer and the application must not start without it
+   * @throws StorageError if the store cannot count and the application must not start without it
    */
   async onApplicationBootstrap(): Promise<void> {
-    const { resilience } = this.options;
-    if (resilience === false) return;
-    const ready = assertReady(this.store);
+    const { resilience, strategy } = this.options;
+    if (resilience === false || countsInProcess(this.store)) return;
+    const ready = assertReady(this.store, this.directory.policies, strategy);
     if (!resilience.startWithoutStore) await ready;
-    else
-      ready.catch((error: unknown) => logger.warn(`${messageOf(error)} The application starts without it.`));
+    else ready.catch((error: unknown) => this.log.notReady(error));
   }
 
   /** Closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */

@@ -1,6 +1,7 @@
 import { chain } from '../common/awaitable.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { ConfigurationError } from '../common/errors.js';
+import { fingerprintOf } from '../common/fingerprint.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import { declaredPolicies, withLocation, type DeclaredPolicy } from './declared-policies.js';
@@ -35,7 +36,7 @@ export function compilePolicies<Context, Key>(
 
 /** @param others the other policies of the same name */
 function compilePolicy<Context, Key>(
-  { id, where, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
+  { id, where, strategy, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
@@ -57,12 +58,16 @@ function compilePolicy<Context, Key>(
     const distinct = limitsOfOthers.filter((other) => !drafts.some((one) => isSameWindow(one, other)));
     return compile(drafts, distinct);
   };
+  const compiled = {
+    limits: compile(limits, limitsOfOthers),
+    plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
+  };
   return Object.freeze({
     id,
     name,
     where,
-    limits: compile(limits, limitsOfOthers),
-    plans: plans && new Map([...plans].map(([plan, drafts]) => [plan, compilePlan(plan, drafts)] as const)),
+    strategy,
+    ...compiled,
     ...foundLimits(options.limits, compileAnswer),
     key: options.key,
     cost: options.cost,
@@ -71,7 +76,21 @@ function compilePolicy<Context, Key>(
     count: countFunction(options.count),
     onError: options.onError,
     errorMessage: options.errorMessage,
+    fingerprint: fingerprintOfPolicy(id, options, compiled),
   });
+}
+
+/** Includes everything that changes what a policy counts, but not what a refusal looks like. */
+function fingerprintOfPolicy<Context, Key>(
+  id: string,
+  { limits: given, cost, count, phase, skip }: CompletedDeclaration<Context, Key>,
+  { limits, plans }: Pick<Policy<Context, Key>, 'limits' | 'plans'>,
+): string {
+  const cells = (of: readonly Limit[]): unknown =>
+    of.map(({ id: cell, amount, burst, mode, block }) => [cell, amount, burst, mode, block]);
+  const byPlan = [...(plans ?? [])].map(([plan, of]) => [plan, cells(of)]);
+  const limitsFor = typeof given === 'function' ? given : undefined;
+  return fingerprintOf([id, cells(limits), byPlan, limitsFor, cost, count, phase, skip]);
 }
 
 /** @param sharedWith the limits of other policies of the same name */

@@ -5,6 +5,7 @@ import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
+import type { StrategyName } from '../strategies/strategy.js';
 import {
   UNLIMITED,
   type PolicyCompilation,
@@ -18,6 +19,7 @@ export interface DeclaredPolicy<Context, Key> {
   /** Identifies the policy, the same in every process: its name and scope. */
   readonly id: string;
   readonly where: string;
+  readonly strategy: StrategyName;
   readonly options: CompletedDeclaration<Context, Key>;
   /** The limits of a request without a plan; empty if a function returns them. */
   readonly limits: readonly LimitDraft[];
@@ -84,6 +86,7 @@ function declare<Context, Key>(
   return {
     id,
     where: level.where,
+    strategy,
     options,
     limits: itemsWithoutPlan(options).map(draftItem),
     plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),

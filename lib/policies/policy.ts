@@ -127,6 +127,7 @@ export interface Policy<Context, Key> {
   readonly name: string;
   /** Names the place of the declaration in errors. */
   readonly where: string;
+  readonly strategy: StrategyName;
   /** The limits of a request without a plan, or with a plan that the policy does not have. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */
@@ -143,4 +144,6 @@ export interface Policy<Context, Key> {
   readonly count: CountFunction<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
+  readonly fingerprint: string;
 }

@@ -8,17 +8,17 @@ import { FailureWindow } from './failure-window.js';
 import { OwedSettlements } from './owed-settlements.js';
 
 export interface CircuitBreakerStorageOptions {
-  /** Ms that a call may take. */
+  /** Timeout of a call in ms. */
   readonly timeout: number;
   /** Failures within the window after which the store is probed. */
   readonly failureThreshold: number;
   /** Length of that window in ms. */
   readonly failureWindow: number;
-  /** Mean time between probes of a store that fails, in ms. */
+  /** Mean time between probes of a failing store, in ms. */
   readonly probeInterval: number;
 }
 
-/** Receives the failures of calls, and the changes of the circuit. */
+/** Receives the failures of calls and the state changes of the circuit. */
 export interface HealthListener {
   /** Called when a call that reached the store failed or timed out. */
   failed?(error: StorageError): void;
@@ -32,24 +32,26 @@ export interface HealthListener {
 export class LateAnswerError extends StorageError {
   constructor(
     message: string,
-    /** Settles with the late answer, if one arrives. */
+    /** Settles with the late answer if one arrives. */
     readonly answer: Promise<unknown>,
   ) {
     super(message);
   }
 }
 
-/** A closed circuit passes calls to the store; an open one passes none, until a probe succeeds. */
+/** A closed circuit passes calls to the store. An open one passes none until a probe succeeds. */
 type Circuit =
   | { readonly state: 'closed'; probing: boolean }
   | { readonly state: 'open'; readonly error: StorageError; probe: NodeJS.Timeout };
 
 /**
- * Gives every call a deadline, and stops calling a store that is down. Enough failures within a window start a probe, and only
- * its failure opens the circuit: calls of one busy identity that time out cannot open it while the store is well. An open circuit
- * rejects calls at once and is probed until it can close.
+ * Applies a timeout to every call, and stops calling a store that is down. When too many calls fail
+ * within a window, it probes the store, and opens the circuit only if the probe fails. So timeouts
+ * of one busy identity cannot open the circuit while the store works. An open circuit rejects every
+ * call immediately, and probes the store until a probe succeeds.
  *
- * Source: the circuit breaker of M. Nygard, "Release It!". A probe replaces the half-open state, so that no request is the test.
+ * Source: the circuit breaker of M. Nygard, "Release It!". Probes replace the half-open state, so
+ * that no request is used as the test.
  */
 export class CircuitBreakerStorage extends WrappedStorage {
   #circuit: Circuit = { state: 'closed', probing: false };
@@ -76,7 +78,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
     return this.#call(() => this.inner.peek(batch));
   }
 
-  /** Keeps settlements with a receipt until the circuit closes. */
+  /** Stores settlements with a receipt until the circuit closes, if it is open. */
   override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
     if (this.#circuit.state === 'open' && settlements.every(({ window }) => window !== 'current'))
       return Promise.resolve(this.#owed.add(settlements, this.clock.now()));
@@ -118,7 +120,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
         },
         (error: unknown) => {
           if (!isInTime()) return;
-          resolve(answer); // rejects with the same reason, which need not be an Error
+          resolve(answer); // rejects with the original reason, which need not be an Error
           if (isStorageError(error)) this.#failed(error);
           else this.#failures.succeed();
         },
@@ -134,7 +136,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
     if (this.#failures.add(performance.now()) && !this.#circuit.probing) void this.#probeClosed(error);
   }
 
-  /** Probes a store that still gets calls; opens the circuit if the probe fails. */
+  /** Probes a store that still receives calls. Opens the circuit if the probe fails. */
   async #probeClosed(cause: StorageError): Promise<void> {
     this.#circuit = { state: 'closed', probing: true };
     const isWell = await this.#isWell();
@@ -150,7 +152,9 @@ export class CircuitBreakerStorage extends WrappedStorage {
     this.inner.reconnect();
   }
 
-  /** Schedules a probe with jitter, so that the processes do not call a recovering store all together. */
+  /**
+   * Schedules a probe with jitter, so that many processes do not call a recovering store together.
+   */
   #scheduleProbe(): NodeJS.Timeout {
     const { probeInterval } = this.options;
     return setTimeout(() => void this.#probeOpen(), probeInterval * (0.5 + Math.random())).unref();
@@ -180,7 +184,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
   }
 }
 
-/** Turns a synchronous throw into a rejection. */
+/** Converts a synchronous throw to a rejection. */
 async function promiseOf<T>(call: () => Awaitable<T>): Promise<T> {
   return call();
 }

@@ -1,19 +1,19 @@
 import { startDeadline } from '../common/time.js';
 
-/** What has to happen by a time, unless it is called off. */
+/** A deadline with its callback. */
 interface Deadline {
   readonly end: number;
-  /** Absent once it has been met or missed. */
+  /** Removed when the deadline has been met or missed. */
   miss: (() => void) | undefined;
 }
 
 /**
- * Deadlines of one length, which end in the order in which they begin: one timer serves them all, so that one costs next to
- * nothing.
+ * Deadlines of one length. They end in the order in which they start, so one timer serves all of
+ * them.
  */
 export class Deadlines {
   readonly #queue: Deadline[] = [];
-  /** Where the oldest one is; those before it are over. */
+  /** Index of the oldest deadline in `#queue`. Those before it are over. */
   #head = 0;
   #callOff: (() => void) | undefined;
 
@@ -21,10 +21,10 @@ export class Deadlines {
   constructor(private readonly length: number) {}
 
   /**
-   * Begins a deadline.
+   * Starts a deadline.
    *
-   * @param miss called once it has passed
-   * @returns how to say that it was met; false when it was too late
+   * @param miss called when the deadline has passed
+   * @returns a function that ends the deadline; it returns false if the deadline has already passed
    */
   begin(miss: () => void): () => boolean {
     const deadline: Deadline = { end: performance.now() + this.length, miss };
@@ -37,7 +37,7 @@ export class Deadlines {
     };
   }
 
-  /** Keeps the process no longer, where nothing is waited for. */
+  /** Clears the timer when idle, so that the process can exit. */
   rest(): void {
     if (this.#queue.some(({ miss }) => miss !== undefined)) return;
     this.#callOff?.();

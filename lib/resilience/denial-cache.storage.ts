@@ -5,35 +5,41 @@ import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 import { isSameLimit } from '../core/limit.js';
 
-/** Ms that a refusal is remembered at most: so long does it take until others' refunds and raised limits are noticed. */
+/**
+ * Longest time that a refusal is cached, in ms. Refunds by other processes and raised limits are
+ * noticed after that time.
+ */
 const MAX_DENIAL_AGE_MS = 2000;
 
-/** Of how many identities refusals are remembered. */
+/** Maximum number of identities with cached refusals. */
 const MAX_IDENTITIES = 10_000;
 
-/** How many batches of the same identities, of other limits or costs, are remembered. */
+/** Maximum number of cached batches per identity; they differ in limits or costs. */
 const MAX_ALIKE = 16;
 
 /** A batch that was refused. */
 interface Denial {
   readonly batch: readonly Hit[];
   readonly result: BatchResult;
-  /** When the store was asked, by `performance.now()`, which no clock that is set changes. */
+  /** When the store was called, by `performance.now()`, since the system clock can be set back. */
   readonly since: number;
-  /** Brought forward when it is forgotten. */
+  /** When the entry expires. Set to the past to invalidate it. */
   until: number;
 }
 
 /**
- * Remembers refusals, so that an identity that is refused again and again costs the store one call in two seconds. Limits whose
- * refusals change something (elastic windows) or may end at any time (those that count by outcome) are always asked about.
+ * Caches refusals, so that an identity that is refused repeatedly costs one call of the store per
+ * two seconds. Does not cache refusals that change a count (elastic windows), or that may end at
+ * any time (limits that count by outcome).
  */
 export class DenialCacheStorage extends WrappedStorage {
-  /** By all buckets of the batch. */
+  /** By the identities of the batch. */
   readonly #denials = new BoundedMap<readonly Denial[]>(MAX_IDENTITIES);
-  /** By each bucket that refuses, to be forgotten with it. */
+  /** By each identity that was refused, for invalidation. */
   readonly #byIdentity = new Map<string, Set<Denial>>();
-  /** Counts what may end refusals: one that was being made meanwhile is not remembered. */
+  /**
+   * Counts the calls that may end refusals. A refusal that was decided during one is not cached.
+   */
   #endings = 0;
 
   constructor(
@@ -51,7 +57,7 @@ export class DenialCacheStorage extends WrappedStorage {
     const endings = this.#endings;
     return chain(this.inner.consume(batch), (result) => {
       if (result.allowed)
-        this.#forget(batch); // what was taken makes others wait longer
+        this.#forget(batch); // the hit makes the others wait longer
       else if (endings === this.#endings) this.#remember(key, batch, result, since);
       return result;
     });
@@ -75,7 +81,10 @@ export class DenialCacheStorage extends WrappedStorage {
     return this.#ending([], () => this.inner.reset());
   }
 
-  /** Calls the store to do what ends refusals of some identities: they are forgotten, and not remembered until it is done. */
+  /**
+   * Calls the store with an operation that may end refusals of some identities. Invalidates their
+   * refusals, and caches none until the call ends.
+   */
   #ending<T>(cells: readonly Cell[], call: () => Awaitable<T>): Awaitable<T> {
     this.#endings++;
     this.#forget(cells);
@@ -123,7 +132,7 @@ function refusing({ result }: Denial): readonly Outcome[] {
   return result.outcomes.filter((outcome) => waitOf(outcome) > 0);
 }
 
-/** The identities of a batch; most have one. */
+/** Returns the identities of a batch as one key. Most batches have a single identity. */
 function keyOf(batch: readonly Hit[]): string {
   const [first, ...others] = batch;
   if (first === undefined) return '';
@@ -142,12 +151,12 @@ function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
   );
 }
 
-/** Ms for which an outcome keeps its batch from passing. */
+/** Returns the ms for which an outcome refuses its batch. */
 function waitOf({ allowed, limit, retryAfter }: Outcome): number {
   return allowed || limit.mode === 'shadow' ? 0 : retryAfter;
 }
 
-/** The same refusal, so many ms later. Limits that would have allowed their hit by then do so. */
+/** Returns a cached refusal after `elapsed` ms. Limits that would allow their hit by then do so. */
 function later({ result }: Denial, batch: readonly Hit[], elapsed: number): BatchResult {
   const now = result.now + elapsed;
   return {

@@ -1,12 +1,12 @@
-/** Detects too many failures: within a sliding window of time, or in a row. */
+/** Detects too many failures: within a sliding window, or in a row. */
 export class FailureWindow {
-  /** Times of the newest failures, oldest first; at most `threshold`. */
+  /** Times of the latest failures, oldest first; at most `threshold`. */
   readonly #times: number[] = [];
   #inRow = 0;
 
   /**
-   * @param threshold failures that are too many
-   * @param length of the window in ms
+   * @param threshold number of failures that is too many
+   * @param length length of the window in ms
    */
   constructor(
     private readonly threshold: number,

@@ -19,19 +19,20 @@ import { LateAnswerError } from './circuit-breaker.storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 
 export interface FallbackStorageOptions {
-  /** For whoever does not say it for a batch. */
+  /** Default for batches without their own setting. */
   readonly onError: OnError;
-  /** Over how many processes a limit is spread, of which each counts its share. */
+  /** Number of processes that share a limit. In fallback each process counts its share. */
   readonly instances: number;
 }
 
 /**
- * Decides batches that the store could not decide. Local counts live until their windows end, however often the store fails and
- * recovers: in addition to what the store admits, each process admits one share per window.
+ * Decides batches that the store could not decide. Local counts live until their windows end, even
+ * if the store fails and recovers repeatedly. So each process admits at most one share per window
+ * in addition to the hits that the store admits.
  */
 export class FallbackStorage extends WrappedStorage {
   readonly #local = new MemoryStorage();
-  /** Limits by those that they are a share of. */
+  /** The local share of each limit. */
   readonly #shares = new WeakMap<Limit, Limit>();
   readonly #isShare = new WeakSet<Limit>();
 
@@ -62,7 +63,7 @@ export class FallbackStorage extends WrappedStorage {
     );
   }
 
-  /** Settles hits where they were counted. */
+  /** Settles each hit where it was counted. */
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
     const local = settlements.filter(({ limit }) => this.#isShare.has(limit));
     if (local.length === 0) return this.inner.settle(settlements);
@@ -74,7 +75,7 @@ export class FallbackStorage extends WrappedStorage {
     );
   }
 
-  /** A block that is lifted is lifted here too. */
+  /** Also lifts local blocks. Sets blocks on the store only. */
   override block(blocks: readonly Block[]): Awaitable<void> {
     this.#local.block(this.#sharesOf(blocks.filter(({ duration }) => duration === 0)));
     return this.inner.block(blocks);
@@ -90,7 +91,7 @@ export class FallbackStorage extends WrappedStorage {
     return this.inner.reset();
   }
 
-  /** Decides to the end what the store leaves undecided. */
+  /** Closes the inner storage first. Calls that fail then are still decided locally. */
   override close(): Awaitable<void> {
     return chain(this.inner.close(), () => this.#local.close());
   }
@@ -106,14 +107,14 @@ export class FallbackStorage extends WrappedStorage {
     return { ...result, degraded: 'fallback' };
   }
 
-  /** Settles to 0 what the store counts, by a late answer, for a request that was refused in the meantime. */
+  /** Refunds a hit that the store counted late, after its request was refused here. */
   #withdrawLate(error: StorageError): void {
     if (!(error instanceof LateAnswerError)) return;
     const withdraw = async (): Promise<void> => {
       const receipts = receiptsOf((await error.answer) as BatchResult);
       if (receipts.length > 0) await this.inner.settle(withdrawn(receipts));
     };
-    withdraw().catch(() => undefined); // it stays counted, as a hit whose answer is lost always may
+    withdraw().catch(() => undefined); // stays counted, like any hit whose answer was lost
   }
 
   #sharesOf<C extends Cell>(cells: readonly C[]): C[] {
@@ -154,7 +155,7 @@ function allowed(batch: readonly Hit[], now: number): BatchResult {
   return { allowed: true, now, outcomes, degraded: 'allow' };
 }
 
-/** Handles the error of a store; passes on any other. */
+/** Calls a store and handles its errors. Rethrows other errors. */
 function recovered<T>(call: () => Awaitable<T>, otherwise: (error: StorageError) => T): Awaitable<T> {
   const recover = (error: unknown): T => {
     if (isStorageError(error)) return otherwise(error);

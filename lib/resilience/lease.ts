@@ -10,20 +10,24 @@ import {
 import { onlyOutcome } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
 
-/** Permits for hits of one identity on one limit, taken from the store in one call to be served here. */
+/**
+ * Permits for hits of one identity on one limit. They are taken from the store in one call and used
+ * in this process.
+ */
 export class Lease {
-  /** What the store answers; nothing is sure before. */
+  /** The store's answer, or the promise of it. */
   #answer: Awaitable<BatchResult>;
-  /** Permits that nobody has. */
+  /** Unused permits. */
   #left: number;
   #served = 0;
   #answeredAt = 0;
-  /** When the permits die. */
+  /** When the permits expire. */
   #until = Infinity;
 
   /**
-   * @param hit what was taken: as many units as there are permits
-   * @param begunAt by the clock `now`, when the store was asked
+   * @param hit the hit that took the permits; its cost is their number
+   * @param answer the store's answer to that hit
+   * @param begunAt time of the call, by the clock `now`
    * @param now ms of a monotonic clock
    */
   constructor(
@@ -41,17 +45,17 @@ export class Lease {
     return !isPromise(this.#answer);
   }
 
-  /** Permits that can be had now. */
+  /** Permits that can be used now. */
   get left(): number {
     return this.now() < this.#until ? this.#left : 0;
   }
 
-  /** How many were had; none, if the store has refused them or failed. */
+  /** Permits used; 0 if the store refused them or failed. */
   get used(): number {
     return this.#served;
   }
 
-  /** Units that the store has beside these, as far as is known. */
+  /** Units left in the store besides these permits, as an estimate. */
   get available(): number {
     const { amount, period, burst, strategy } = this.hit.limit;
     if (isPromise(this.#answer)) return burst;
@@ -62,9 +66,9 @@ export class Lease {
   }
 
   /**
-   * Serves a hit, of which there must be enough left.
+   * Uses permits for a hit. There must be enough left.
    *
-   * @returns `undefined` when the store has refused more than this hit
+   * @returns `undefined` if the store refused the lease and the hit alone might be allowed
    */
   serve(hit: Hit): Awaitable<BatchResult | undefined> {
     this.#left -= hit.cost;
@@ -74,9 +78,11 @@ export class Lease {
     return isPromise(served) ? served.catch((error: unknown) => this.#missed(error, hit)) : served;
   }
 
-  /** Serves nobody any more; tells what to give back, as soon as the store has answered, be it late. */
+  /**
+   * Ends the lease. Returns the receipts of unused permits once the store has answered, even late.
+   */
   async release(): Promise<Receipt[]> {
-    const cost = this.left; // dead permits are worth nothing: their window has ended, or the bucket has refilled them
+    const cost = this.left; // expired permits need no refund: their window has ended, or the bucket has refilled
     this.#left = 0;
     if (cost === 0) return [];
     return receiptsOf(await this.#answerAtLast()).map((receipt) => ({ ...receipt, cost }));
@@ -92,8 +98,9 @@ export class Lease {
   }
 
   /**
-   * Permits of a window die with it, those of a bucket after a period. Times begin when the store was asked: so they never end later
-   * here than there.
+   * Sets the expiry of the permits: those of a window expire with it, those of a bucket after a
+   * period. The time counts from the start of the call, so permits never expire later here than in
+   * the store.
    */
   #answered(result: BatchResult): BatchResult {
     const { limit, resetTime } = onlyOutcome(result);
@@ -104,7 +111,7 @@ export class Lease {
     return result;
   }
 
-  /** What one hit is told, of which the lease has taken more. */
+  /** Returns the result for one hit of the lease. */
   #shareOf(result: BatchResult, hit: Hit, left: number): BatchResult | undefined {
     if (!result.allowed) return hit.cost === this.hit.cost ? result : undefined;
     const outcome = onlyOutcome(result);
@@ -119,14 +126,14 @@ export class Lease {
     return { allowed: true, now, outcomes: [share] };
   }
 
-  /** Of an answer that comes late, a hit has its share. */
+  /** Gives a hit its part of a late answer. */
   #missed(error: unknown, hit: Hit): never {
     if (!(error instanceof LateAnswerError)) throw error;
     const share = error.answer.then((answer) => {
       const result = answer as BatchResult;
       return { ...result, outcomes: result.outcomes.map((outcome) => ({ ...outcome, ...bareHit(hit) })) };
     });
-    share.catch(() => undefined); // for whom it matters listens
+    share.catch(() => undefined); // the caller of the hit listens if it matters
     throw new LateAnswerError(error.message, share);
   }
 }

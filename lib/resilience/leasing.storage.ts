@@ -7,34 +7,36 @@ import { WrappedStorage } from '../core/wrapped.storage.js';
 import { Lease } from './lease.js';
 
 export interface LeasingStorageOptions {
-  /** Permits per lease; `'auto'` for as many as a tenth of a second needs. */
+  /** Permits per lease; `'auto'` for the demand of 100 ms. */
   readonly size: number | 'auto';
-  /** The share of a limit that all processes together may hold. */
+  /** Share of a limit that all processes together may hold in advance. */
   readonly maxError: number;
-  /** Over how many processes a limit is spread. */
+  /** Number of processes that share a limit. */
   readonly instances: number;
 }
 
-/** How many identities have leases at a time. */
+/** Maximum number of identities with leases. */
 const MAX_IDENTITIES = 10_000;
 
-/** Ms that a lease of automatic size lasts, about. */
+/** Approximate duration of a lease of automatic size, in ms. */
 const LEASE_HORIZON_MS = 100;
 
 /**
- * Takes permits of hot identities in advance, so that most of their hits need no call of the store. Each process holds at most
- * `k − 1` permits of an identity and limit that nobody has used yet. So M processes admit at most M(k − 1) units above the bound of
- * a token bucket, none above that of a fixed window, and refuse at most (M − 1)(k − 1) units too early.
+ * Takes permits for busy identities in advance, so that most of their hits need no call of the
+ * store. Each process holds at most `k − 1` unused permits per identity and limit. So M processes
+ * admit at most M(k − 1) units above the bound of a token bucket, and none above that of a fixed
+ * window. They refuse at most (M − 1)(k − 1) units too early.
  *
- * A lease that has been asked for is shared by as many hits as it has permits for; the next hit asks for another one at once. Fewer
- * are taken as a limit is used up; the last units go one by one.
+ * Hits share a pending lease as long as it has permits; the next hit requests another lease
+ * immediately. Leases shrink as a limit is used up; the last units are taken one by one.
  *
- * For hits on one limit, of these two strategies, that enforces, blocks nobody and does not count by outcome.
+ * Used for batches with a single hit on a fixed window or token bucket that is enforced, has no
+ * blocks and does not count by outcome.
  *
  * Source: shrinking batches, as in guided self-scheduling (C. Polychronopoulos and D. Kuck, 1987).
  */
 export class LeasingStorage extends WrappedStorage {
-  /** The newest lease of each limit. */
+  /** The latest lease of each limit, by identity. */
   readonly #leases = new BoundedMap<readonly Lease[]>(MAX_IDENTITIES);
 
   constructor(
@@ -50,14 +52,14 @@ export class LeasingStorage extends WrappedStorage {
     if (hit === undefined || hit.cost === 0) return this.inner.consume(batch);
     const known = this.#leaseOf(hit);
     const left = known?.left ?? 0;
-    // The store must have what is left before it is asked for more, or it would refuse what is there.
+    // Refund the rest before calling the store, or it would refuse units that are still held here.
     if (known?.isAnswered === true && left > 0 && left < hit.cost)
       return this.#giveBack(known).then(() => this.consume(batch));
     const lease = known !== undefined && hit.cost <= left ? known : this.#begin(hit, known);
     return chain(lease.serve(hit), (result) => result ?? this.inner.consume(batch));
   }
 
-  /** Permits that are held here are there for whoever asks here. */
+  /** Returns the state of the store plus the permits held here. */
   override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
     const hit = this.#leasable(batch);
     if (hit === undefined || this.#leaseOf(hit) === undefined) return this.inner.peek(batch);
@@ -77,7 +79,7 @@ export class LeasingStorage extends WrappedStorage {
     });
   }
 
-  /** Permits for what is forgotten are worth nothing any more. */
+  /** Drops the leases of the cells, since their permits are void. */
   override remove(cells: readonly Cell[]): Awaitable<void> {
     for (const { identity, limit } of cells) {
       const leases = this.#leases.get(identity);
@@ -95,7 +97,7 @@ export class LeasingStorage extends WrappedStorage {
     return this.inner.reset();
   }
 
-  /** Gives back what nobody has used; who is still waiting for the store keeps nobody waiting. */
+  /** Refunds unused permits. Does not wait for leases that the store has not answered yet. */
   override async close(): Promise<void> {
     const leases = this.#leases.clear().flat();
     for (const lease of leases.filter(({ isAnswered }) => !isAnswered)) void this.#giveBack(lease);
@@ -103,13 +105,13 @@ export class LeasingStorage extends WrappedStorage {
     await this.inner.close();
   }
 
-  /** The hit of a batch that leases may serve. */
+  /** Returns the hit of a batch that leases can serve. */
   #leasable(batch: readonly Hit[]): Hit | undefined {
     const [hit] = batch;
     return batch.length === 1 && hit !== undefined && this.#largest(hit.limit) > 1 ? hit : undefined;
   }
 
-  /** Permits of the largest lease of a limit: 1 means none. */
+  /** Returns the size of a limit's largest lease; 1 if it takes no leases. */
   #largest({ strategy, mode, block, refundable, amount, burst }: Limit): number {
     const isLeasable =
       (strategy === 'fixed-window' || strategy === 'token-bucket') &&
@@ -130,7 +132,7 @@ export class LeasingStorage extends WrappedStorage {
     const taken = { ...hit, cost: this.#sizeFor(hit, before, now) };
     const answer = this.inner.consume([taken]);
     const lease = new Lease(taken, answer, now, this.now);
-    // Whoever was to be served is decided otherwise.
+    // Hits that wait for this lease handle the error themselves.
     if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
     const others = (this.#leases.get(identity) ?? []).filter(
       (one) => one !== before && now - one.begunAt < one.hit.limit.period,
@@ -140,7 +142,7 @@ export class LeasingStorage extends WrappedStorage {
     return lease;
   }
 
-  /** A multiple of what the hit costs. */
+  /** Returns the size of a new lease, a multiple of the hit's cost. */
   #sizeFor({ limit, cost }: Hit, before: Lease | undefined, now: number): number {
     const { size, instances } = this.options;
     const wanted = size === 'auto' ? pace(before, now) : size;
@@ -149,7 +151,10 @@ export class LeasingStorage extends WrappedStorage {
     return cost * Math.max(1, Math.floor(permits / cost));
   }
 
-  /** As soon as all of them are answered. What cannot be given back stays counted for as long as if it had been used. */
+  /**
+   * Refunds unused permits once all leases are answered. If that fails, they stay counted as if
+   * they had been used.
+   */
   async #giveBack(...leases: readonly Lease[]): Promise<void> {
     const released = await Promise.allSettled(leases.map((lease) => lease.release()));
     const receipts = released.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
@@ -157,12 +162,12 @@ export class LeasingStorage extends WrappedStorage {
     try {
       await this.inner.settle(withdrawn(receipts));
     } catch {
-      // It stays counted.
+      // The permits stay counted.
     }
   }
 }
 
-/** As many permits as the last tenth of a second would have needed; at most twice as many as before. */
+/** Returns the permits that the last 100 ms would have needed, at most twice as many as before. */
 function pace(before: Lease | undefined, now: number): number {
   if (before === undefined) return 1;
   const needed = Math.round((before.used * LEASE_HORIZON_MS) / (now - before.begunAt));

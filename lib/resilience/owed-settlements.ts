@@ -1,16 +1,19 @@
 import { bareHit, type BatchResult, type Settlement } from '../core/contract.js';
 
-/** Settlements kept for a store that is down. */
+/** Maximum number of settlements kept for a store that is down. */
 const MAX_OWED = 10_000;
 
-/** Settlements per call once the store is back. */
+/** Settlements per call after the store has recovered. */
 const SETTLEMENTS_PER_CALL = 100;
 
-/** Settlements that wait for a store to come back, in order. Of too many, the oldest are dropped: their hits stay as they were. */
+/**
+ * Settlements that wait, in order, until the store recovers. If there are too many, the oldest are
+ * dropped, and their hits keep their cost.
+ */
 export class OwedSettlements {
   #owed: Settlement[] = [];
 
-  /** Keeps settlements; returns the outcomes to expect. */
+  /** Stores settlements. Returns the expected outcomes. */
   add(settlements: readonly Settlement[], now: number): BatchResult {
     this.#owed.push(...settlements);
     if (this.#owed.length >= 2 * MAX_OWED) this.#owed = this.#owed.slice(-MAX_OWED);
@@ -28,7 +31,9 @@ export class OwedSettlements {
     return { allowed: true, now, outcomes, degraded: 'fallback' };
   }
 
-  /** Settles everything that is owed. A settlement that fails is dropped: its hit stays as it was. */
+  /**
+   * Sends all stored settlements. A settlement that fails is dropped, and its hit keeps its cost.
+   */
   settleAll(settle: (settlements: readonly Settlement[]) => Promise<unknown>): void {
     const owed = this.#owed.slice(-MAX_OWED);
     this.#owed = [];

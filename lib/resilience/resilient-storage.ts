@@ -9,15 +9,15 @@ import { LeasingStorage } from './leasing.storage.js';
 import type { ResolvedResilience } from './resilience.options.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
 
-/** A storage that limits are decided by. */
+/** The storage that decides requests. */
 export type DecidingStorage = Storage & {
-  /** @param onError what becomes of the batch if the store cannot decide it; default: as configured */
+  /** @param onError what to do if the store fails; default: as configured */
   consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult>;
 };
 
 /**
- * Puts what keeps an application working without its store in front of it: what decides instead, refusals remembered,
- * permits taken in advance, deadlines and circuit. Memory needs none of it.
+ * Wraps a remote storage with the resilience layers: fallback, denial cache, leases, and a circuit
+ * breaker with timeouts. Returns a storage in this process's memory unchanged.
  */
 export function resilient(
   storage: Storage,

@@ -11,20 +11,26 @@ import {
 } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
 
-/** The states that a look at a batch needs. */
+/** The states that peeking at a batch reads. */
 export interface ReadableCells {
   get(identity: string, limit: Limit): object | undefined;
   getBlock(identity: string, limit: Limit): BlockState | undefined;
 }
 
-/** The states that a batch works on: what a storage that runs the strategies in this process has to offer. */
+/**
+ * The states that a batch reads and writes. Implemented by storages that run the strategies in this
+ * process.
+ */
 export interface Cells extends ReadableCells {
-  /** Stores a state that `get` did not return, or forgets the cell. A state that `get` returned may have changed in place. */
+  /**
+   * Stores a state that `get` did not return, or removes the cell. A state that `get` returned may
+   * have been changed in place.
+   */
   set(identity: string, limit: Limit, state: object | undefined): void;
   setBlock(identity: string, limit: Limit, state: BlockState | undefined): void;
 }
 
-/** Decides a batch and takes it, all or none. */
+/** Decides a batch and takes all of its hits, or none. */
 export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): BatchResult {
   const only = batch[0];
   if (batch.length === 1 && only !== undefined) return consumeOne(cells, only, now);
@@ -47,7 +53,7 @@ export function consumeBatch(cells: Cells, batch: readonly Hit[], now: number): 
   return { allowed, now, outcomes };
 }
 
-/** What most batches are, without the lists that several hits take. */
+/** Consumes a batch of one hit, the most common case, without allocating lists. */
 function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
   const state = cells.get(hit.identity, hit.limit);
   const draft = look(cells, hit, state, now);
@@ -56,7 +62,7 @@ function consumeOne(cells: Cells, hit: Hit, now: number): BatchResult {
   return { allowed: draft.allowed || hit.limit.mode === 'shadow', now, outcomes: [draft] };
 }
 
-/** Says what a batch would meet; changes nothing. */
+/** Returns the result that a batch would have. Changes nothing. */
 export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: number): BatchResult {
   const drafts = batch.map((hit) => {
     const state = cells.get(hit.identity, hit.limit);
@@ -71,7 +77,7 @@ export function peekBatch(cells: ReadableCells, batch: readonly Hit[], now: numb
   };
 }
 
-/** Settles hits to their actual costs, one after another. Sets and lifts no block. */
+/** Settles hits to their actual costs, one after another. Neither sets nor lifts blocks. */
 export function settleBatch(cells: Cells, settlements: readonly Settlement[], now: number): BatchResult {
   return { allowed: true, now, outcomes: settlements.map((settlement) => settleOne(cells, settlement, now)) };
 }
@@ -109,10 +115,10 @@ export function blockBatch(cells: Cells, blocks: readonly Block[], now: number):
     cells.setBlock(identity, limit, block.byHand(cells.getBlock(identity, limit), limit, duration, now));
 }
 
-/** An outcome in the making. */
+/** A mutable outcome. */
 type Draft = { -readonly [Key in keyof Outcome]: Outcome[Key] };
 
-/** Whether a hit is allowed, and of how much; the times are filled in once its batch is decided. */
+/** Decides one hit. The times are filled in once the whole batch is decided. */
 function look(
   cells: ReadableCells,
   { identity, limit, cost }: Hit,
@@ -151,7 +157,10 @@ function take(cells: Cells, draft: Draft, state: object | undefined, now: number
     cells.setBlock(identity, limit, block.reserve(cells.getBlock(identity, limit), limit, cost, now));
 }
 
-/** What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block. */
+/**
+ * Applies the effects of a hit that was not taken: extends elastic windows and, if this hit was
+ * refused, blocks its limit.
+ */
 function leave(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
   if (draft.cost > 0) {
     const blocked = isBlocked(cells, draft.identity, draft.limit, now);
@@ -162,7 +171,7 @@ function leave(cells: Cells, draft: Draft, state: object | undefined, now: numbe
   report(cells, draft, state, now);
 }
 
-/** Shortens a block from the future; returns whether it was one. */
+/** Shortens a block that lies in the future. Returns true if it did. */
 function shortenBlock(cells: Cells, { identity, limit }: Draft, now: number): boolean {
   const state = cells.getBlock(identity, limit);
   if (state === undefined || !block.shorten(state, limit, now)) return false;
@@ -171,8 +180,8 @@ function shortenBlock(cells: Cells, { identity, limit }: Draft, now: number): bo
 }
 
 /**
- * Blocks the limit that refuses. Not for a cost above the capacity, and not where reservations are refused whose predecessors
- * may still turn out not to count.
+ * Blocks a limit that refuses. Not for a cost above the capacity, and not if the refusal depends on
+ * reservations that may still be refunded.
  */
 function penalize(cells: Cells, { identity, limit, cost, remaining }: Draft, now: number): void {
   if (limit.block.length === 0 || cost > limit.burst) return;

@@ -4,11 +4,14 @@ import { closedError, failureOf, Storage, type StorageOptions } from '../core/st
 
 /** Options of every storage on a server. */
 export interface ServerStorageOptions extends StorageOptions {
-  /** Timeout of a call in ms, including the wait for its turn and all attempts. Default: 1000. */
+  /** Timeout of a call in ms, including the wait in the queue and all attempts. Default: 1000. */
   timeout?: number | undefined;
 }
 
-/** Base class of storages on a server. It closes once, and turns errors of the driver into a `StorageError`. */
+/**
+ * Base class of storages on a server. Closes once, and converts errors of the driver to a
+ * `StorageError`.
+ */
 export abstract class ServerStorage extends Storage {
   /** Timeout of a call, in ms. */
   protected readonly timeout: number;
@@ -21,8 +24,19 @@ export abstract class ServerStorage extends Storage {
     this.timeout = timeout;
   }
 
-  /** Resolves if the store can count now, ideally after a test write; throws or rejects if it cannot. */
+  /**
+   * Resolves if the store can count now, ideally after a test write. Throws or rejects if it
+   * cannot.
+   */
   protected abstract probe(): Awaitable<void>;
+
+  /**
+   * Returns what to change about the store, its user or the options; `undefined` for an error that
+   * may pass by itself.
+   */
+  protected remedyFor(_cause: unknown): string | undefined {
+    return undefined;
+  }
 
   /** Closes the connections that this storage opened. Called once. */
   protected release(): Awaitable<void> {}
@@ -46,7 +60,7 @@ export abstract class ServerStorage extends Storage {
   }
 
   /**
-   * Calls the store once. It never retries, because the first call may have counted.
+   * Calls the store once. Never retries, since the first call may have counted.
    *
    * @throws StorageError for every error of the call
    */
@@ -55,20 +69,20 @@ export abstract class ServerStorage extends Storage {
     try {
       return await call();
     } catch (cause) {
-      throw failureOf(this, cause);
+      throw failureOf(this, cause, this.remedyFor(cause));
     }
   }
 }
 
 /**
  * Returns the key of an identity's record on a server. A prefix contains no brace, so prefixes such
- * as `app` and `app:api` neither share a key nor reset each other's keys.
+ * as `app` and `app:api` neither share keys nor reset each other's keys.
  */
 export function identityKey(keyPrefix: string, identity: string): string {
   return `${identityKeys(keyPrefix)}${identity}}`;
 }
 
-/** Returns the prefix that the keys of all identities share, and no other keys have. */
+/** Returns the prefix of the keys of all identities. No other keys have it. */
 export function identityKeys(keyPrefix: string): string {
   return `${keyPrefix}:{`;
 }

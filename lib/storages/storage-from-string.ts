@@ -54,7 +54,7 @@ const backends: readonly Backend[] = [
 
 /**
  * Opens the storage named by a URI, for example `memory://` or `redis://localhost:6379`. If the
- * server does not respond, the first calls fail, not this function.
+ * server does not respond, this function still resolves, and the first calls fail.
  *
  * @param options passed to the storage's constructor; options that it does not know go to the
  *   driver
@@ -106,8 +106,8 @@ async function open(
 }
 
 /**
- * Returns true if an import failed because the package is not installed. Knows the codes of ES
- * modules and of CommonJS.
+ * Returns true if an import failed because the package is not installed. Checks the error codes of
+ * ES modules and of CommonJS.
  */
 function isMissing(driver: string, error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };

@@ -1,7 +1,7 @@
 import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 
-/** Schemes by storage. In those of Redis, an `s` after the server's name means TLS. */
+/** Schemes by storage. For Redis, an `s` after the server's name means TLS. */
 export const SCHEMES = {
   memory: ['memory'],
   redis: ['redis', 'rediss', 'redis+unix', 'valkey', 'valkeys', 'valkey+unix'],
@@ -19,7 +19,10 @@ export interface HostAndPort {
   readonly port: number;
 }
 
-/** The parts of a storage URI: `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`. */
+/**
+ * The parts of a storage URI:
+ * `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`.
+ */
 export interface StorageUri {
   /** Lower case, without the `async+` of the Python library. */
   readonly scheme: string;
@@ -45,8 +48,8 @@ const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i;
  *
  * @param form the expected form, for errors
  * @param defaultPort for hosts without a port
- * @throws ConfigurationError when it is malformed. The message shows no part of it, since it may
- *   contain credentials
+ * @throws ConfigurationError when it is malformed. The message shows no part of the URI, since it
+ *   may contain credentials
  */
 export function parseStorageUri(uri: string, form: string, defaultPort: number): StorageUri {
   const [matched, scheme = '', credentials, hosts = '', path = '', query = ''] = PARTS.exec(uri) ?? [];
@@ -68,7 +71,7 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
     return { host: bracketed ?? decode(plain ?? ''), port };
   };
   if (hosts !== '' && path.includes('@')) throw malformed('has an "@" after a "/"');
-  // The value of an option may contain one.
+  // The value of an option may contain an "@".
   if (hosts !== '' && /(?:^|&)[^=&]*@/.test(query)) throw malformed('has an "@" after a "?"');
   const [username, ...password] = credentials?.split(':') ?? [];
   return {

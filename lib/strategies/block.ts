@@ -4,6 +4,8 @@ export interface BlockState {
   until: number;
   /** Index of the duration that was used; the next block uses the next one. */
   level: number;
+  /** Amount of the limit that refused. A limit with a larger amount does not obey the block. */
+  amount: number;
   /** Epoch ms at which the current period of reservations began. */
   start: number;
   /** Units reserved in that period, whose hits are not known to count yet. */
@@ -12,8 +14,13 @@ export interface BlockState {
   before: number;
 }
 
+/** The amount of a block that every limit obeys: one set by hand, or stored before blocks had an amount. */
+const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
+
 /** The numbers of a limit that blocks. */
 export interface BlockRule {
+  /** Units allowed per period. */
+  readonly amount: number;
   /** Durations in ms: of the first block, the second, …; at least one. */
   readonly block: readonly number[];
   /** Length of the limit's window in ms. */
@@ -24,20 +31,25 @@ export interface BlockRule {
  * Blocks a limit after a refusal, for longer each time if several durations are given. The level resets once the longest
  * duration has passed without a block. Pure steps, like those of a strategy.
  *
+ * Limits of several amounts may share a count, such as those of plans. A raised amount lifts the block of the lower one, unless
+ * the count exhausts the raised amount too: then that limit refuses and blocks by its own rule.
+ *
  * A limit whose hits may turn out not to count blocks only when hits that do count exhaust it. So its block keeps the units
  * that are reserved and not settled.
  */
 export const block = {
   /** Returns the epoch ms at which the block ends; `now` if there is none. */
   blockedUntil(state: BlockState | undefined, rule: BlockRule, now: number): number {
-    return state === undefined ? now : Math.max(now, Math.min(state.until, now + longest(rule)));
+    if (state === undefined || rule.amount > state.amount) return now;
+    return Math.max(now, Math.min(state.until, now + longest(rule)));
   },
 
   /** Returns the state after a refusal that happened while no block was in force. */
   commit(state: BlockState | undefined, rule: BlockRule, now: number): BlockState {
     const again = state !== undefined && state.until > 0 && now < state.until + longest(rule);
     const level = again ? Math.min(state.level + 1, rule.block.length - 1) : 0;
-    return { ...reservations(state, rule, now), until: now + (rule.block[level] ?? 0), level };
+    const until = now + (rule.block[level] ?? 0);
+    return { ...reservations(state, rule, now), until, level, amount: rule.amount };
   },
 
   /** Returns the state with a block set by hand (the next refusal uses the second duration), or lifted. */
@@ -47,7 +59,8 @@ export const block = {
     duration: number,
     now: number,
   ): BlockState | undefined {
-    const next = { ...reservations(state, rule, now), until: duration > 0 ? now + duration : 0, level: 0 };
+    const until = duration > 0 ? now + duration : 0;
+    const next = { ...reservations(state, rule, now), until, level: 0, amount: EVERY_AMOUNT };
     return next.until > 0 || next.pending + next.before > 0 ? next : undefined;
   },
 
@@ -98,23 +111,24 @@ export const block = {
     return Math.max(levelEnd, block.reservedUntil(state, rule));
   },
 
-  encode: ({ until, level, start, pending, before }: BlockState): number[] =>
-    pending + before > 0 ? [until, level, start, pending, before] : [until, level],
+  encode({ until, level, amount, start, pending, before }: BlockState): number[] {
+    const reserved = pending + before > 0 ? [start, pending, before] : [];
+    return [until, level, ...reserved, ...(amount === EVERY_AMOUNT ? [] : [amount])];
+  },
 
-  decode: ([until = 0, level = 0, start = 0, pending = 0, before = 0]: readonly number[]): BlockState => ({
-    until,
-    level,
-    start,
-    pending,
-    before,
-  }),
+  decode([until = 0, level = 0, ...others]: readonly number[]): BlockState {
+    const hasReserved = others.length >= 3;
+    const [start = 0, pending = 0, before = 0] = hasReserved ? others : [];
+    const amount = others[hasReserved ? 3 : 0] ?? EVERY_AMOUNT;
+    return { until, level, amount, start, pending, before };
+  },
 };
 
 /** Returns a copy of the state whose periods of reservations are advanced to now. */
 function reservations(state: BlockState | undefined, { period }: BlockRule, now: number): BlockState {
-  const { until, level } = state ?? { until: 0, level: 0 };
+  const { until, level, amount } = state ?? { until: 0, level: 0, amount: EVERY_AMOUNT };
   if (state === undefined || state.pending + state.before === 0)
-    return { until, level, start: now, pending: 0, before: 0 };
+    return { until, level, amount, start: now, pending: 0, before: 0 };
   const elapsed = now - state.start;
   if (elapsed < 0) return { ...state, start: now };
   if (elapsed < period) return { ...state };

@@ -31,7 +31,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['costs', 'boundaries', 'random traces'],
   },
-  'takes a cost above what is left down to nothing': {
+  'takes the remaining units for a cost above them': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.peek(batch);
@@ -44,7 +44,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['costs', 'batches'],
   },
-  'takes what it can of a batch that is refused': {
+  'takes the allowed hits of a refused batch': {
     open: changing((storage) => ({
       consume: (batch) => join(batch.map((hit) => storage.consume([hit]))),
     })),
@@ -54,7 +54,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingCells((cell) => ({ ...cell, identity: 'everybody' })),
     noticedBy: ['keys'],
   },
-  'cuts identities off after 250 characters': {
+  'truncates identities to 250 characters': {
     open: changingCells((cell) => ({ ...cell, identity: cell.identity.slice(0, 250) })),
     noticedBy: ['keys'],
   },
@@ -82,7 +82,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ mode: 'enforce' })),
     noticedBy: ['batches'],
   },
-  'blocks nobody': {
+  'never blocks': {
     open: changingLimits(() => ({ block: [] })),
     noticedBy: ['blocks', 'random traces'],
   },
@@ -96,7 +96,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['peeking', 'boundaries'],
   },
-  'leaves everything as it is when it refuses': {
+  'changes nothing when it refuses': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.peek(batch);
@@ -124,7 +124,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'settles in whatever window is current': {
+  'always settles in the current window': {
     open: changing((storage) => ({
       settle: (settlements) => {
         for (const { identity, limit, cost, actual } of settlements)
@@ -134,7 +134,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'settles by forgetting': {
+  'settles by removing the cell': {
     open: changing((storage) => ({
       settle: (settlements) => {
         storage.remove(settlements);
@@ -143,7 +143,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['settlements', 'concurrency', 'random traces'],
   },
-  'lets no hit be charged that reserved nothing': {
+  'cannot charge a hit that reserved nothing': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.consume(batch);
@@ -159,7 +159,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingLimits(() => ({ refundable: false })),
     noticedBy: ['settlements', 'random traces'],
   },
-  'counts again what is removed in one of its strategies only': {
+  'removes the count of one strategy only': {
     open: changing((storage) => ({ remove: (cells) => storage.remove(cells.slice(0, 1)) })),
     noticedBy: ['lifecycle', 'per-key methods'],
   },
@@ -183,7 +183,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changingOutcomes((outcome, now) => ({ ...outcome, resetTime: now + outcome.limit.period })),
     noticedBy: ['boundaries', 'costs'],
   },
-  'answers in an order of its own': {
+  'returns outcomes in another order': {
     open: changing((storage) => ({
       consume: (batch) => {
         const result = storage.consume(batch);
@@ -203,7 +203,7 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['concurrency'],
   },
-  'lets the later of two processes win': {
+  'keeps only the write of the later process': {
     open: sharedMap((server) => {
       let writes = 0;
       server.compareAndSet = async (key, text, _version, ttl, now) => {
@@ -222,14 +222,14 @@ const broken: Readonly<Record<string, Broken>> = {
     }),
     noticedBy: ['clocks', 'blocks'],
   },
-  'resets what begins with its prefix, however it goes on': {
+  'resets every key that begins with its prefix': {
     open: sharedMap((server) => {
       const { removeAll } = server;
       server.removeAll = (prefix) => removeAll.call(server, prefix.slice(0, -1));
     }),
     noticedBy: ['lifecycle'],
   },
-  'resets what looks like its prefix': {
+  'resets keys that match its prefix as a pattern': {
     open: sharedMap((server) => {
       server.removeAll = (prefix) => {
         const pattern = new RegExp(`^${prefix}`);
@@ -244,7 +244,7 @@ const broken: Readonly<Record<string, Broken>> = {
     open: changing(() => ({ reset: () => 0 })),
     noticedBy: ['lifecycle'],
   },
-  'answers when it is closed': {
+  'still works when it is closed': {
     open: changing(() => ({ close: () => undefined })),
     noticedBy: ['lifecycle'],
   },
@@ -294,7 +294,10 @@ type Changes = Partial<{
   close: () => Awaitable<void>;
 }>;
 
-/** Opens memory storages with some methods replaced. The replacements receive an intact storage over the same cells. */
+/**
+ * Opens memory storages with some methods replaced. The replacements receive an intact storage over
+ * the same cells.
+ */
 function changing(changes: (intact: MemoryStorage) => Changes): OpenStorage {
   return (options) => {
     const intact = new MemoryStorage(options);

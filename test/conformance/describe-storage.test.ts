@@ -20,7 +20,7 @@ describe('conformanceCases', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it('stand together by topic', () => {
+  it('are grouped by topic', () => {
     expect([...new Set(conformanceCases.map(({ topic }) => topic))]).toEqual([
       'boundaries',
       'costs',
@@ -55,7 +55,7 @@ describe('describeStorage', () => {
     );
   });
 
-  it('registers tests that pass for a storage that keeps the contract, and fail for one that does not', async () => {
+  it('registers tests that pass for a storage that fulfils the contract, and fail for one that does not', async () => {
     const good = recordingRunner();
     describeStorage('MyStorage', { open: openMemory, runner: good.runner });
     await expect(good.run(first)).resolves.toBeUndefined();
@@ -79,7 +79,7 @@ describe('describeStorage', () => {
     expect(registered).toHaveLength(conformanceCases.length);
   });
 
-  it('registers a skipped case as one that passes, if the runner cannot skip', async () => {
+  it('registers a skipped case as a passing test, if the runner cannot skip', async () => {
     const { runner, registered, run } = recordingRunner();
     const { describe: group, it: test } = runner;
     describeStorage('MyStorage', {
@@ -94,7 +94,7 @@ describe('describeStorage', () => {
     await expect(run(first)).rejects.toThrow('is not opened');
   });
 
-  it('refuses to skip an unknown case', () => {
+  it('throws for an unknown case to skip', () => {
     const skip = { [first]: 'known', 'counts to three': 'cannot count' };
     const { runner, registered } = recordingRunner();
     expect(() => describeStorage('MyStorage', { open: openMemory, runner, skip })).toThrow(
@@ -158,7 +158,7 @@ describe('runConformanceCase', () => {
     expect(start).toBeLessThanOrEqual(Date.now());
   });
 
-  it('waits for a storage that opens asynchronously, and opens more on demand', async () => {
+  it('waits for a storage that opens asynchronously, and opens more storages on demand', async () => {
     const prefixes: string[] = [];
     await runConformanceCase(
       caseOf(async ({ storage, open }) => {
@@ -211,7 +211,7 @@ describe('runConformanceCase', () => {
     expect(run).toHaveBeenCalledTimes(1);
   });
 
-  it('lets a storage of one strategy pass', async () => {
+  it('passes for a storage with a single strategy', async () => {
     for (const each of conformanceCases) {
       await runConformanceCase(each, ({ clock, keyPrefix }) => new FixedWindowStorage({ clock, keyPrefix }));
     }

@@ -23,7 +23,7 @@ const uri = serverUri('ETCD') ?? '';
 
 describeStorage('EtcdStorage', { open: (options) => new EtcdStorage(uri, { ...options, timeout }) });
 
-describe('on a server of its own', () => {
+describe('on a separate server', () => {
   let server: Server;
   let gateway: EtcdGateway;
   beforeAll(async () => {
@@ -125,7 +125,7 @@ describe('on a server of its own', () => {
       ]);
     });
 
-    it('are replaced before what is left of them is too short', async () => {
+    it('are replaced before their remaining time is too short', async () => {
       await storage.consume(hits(lasting(1000), 'a'));
       await storage.consume(hits(lasting(1000), 'b'));
       expect(await granted()).toEqual([{ seconds: 4, keys: 2 }]);
@@ -137,12 +137,12 @@ describe('on a server of its own', () => {
       ]);
     });
 
-    it('outlast every window, however long', async () => {
+    it('outlast every window, even a long one', async () => {
       await storage.consume(hits(lasting(360 * 24 * HOUR)));
       expect(await granted()).toEqual([{ seconds: 2 ** 26, keys: 1 }]);
     });
 
-    it('are not needed for what is looked at or refused', async () => {
+    it('are not needed for peeks and refusals', async () => {
       await storage.peek(hits(hourly()));
       await storage.consume(hits(hourly({ amount: 0 })));
       expect(await granted()).toEqual([]);
@@ -150,14 +150,14 @@ describe('on a server of its own', () => {
   });
 
   describe('records', () => {
-    it('are gone when everything is given back', async () => {
+    it('are removed when all units are refunded', async () => {
       await storage.consume(hits(hourly()));
       await storage.settle(hits(hourly()).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
       expect(await storage.reset()).toBe(0);
       expect((await storage.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(39);
     });
 
-    it('of key prefixes that begin alike are none of each other, and reset one by one', async () => {
+    it('of similar key prefixes are separate, and are reset separately', async () => {
       const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
       await short.consume(hits(hourly(), 'api:somebody'));
       expect((await long.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(39);
@@ -165,7 +165,7 @@ describe('on a server of its own', () => {
       expect((await long.consume(hits(hourly()))).outcomes[0]?.remaining).toBe(38);
     });
 
-    it('count on when the history has been compacted', async () => {
+    it('keep counting after the history has been compacted', async () => {
       await storage.consume(hits(hourly()));
       const { header } = await gateway.call<{ header: { revision: string } }>('kv/put', { key: base64('x') });
       await gateway.call('kv/compaction', { revision: header.revision, physical: true });
@@ -173,7 +173,7 @@ describe('on a server of its own', () => {
       expect(await used(hourly())).toBe(2);
     });
 
-    it('that cannot be read fail those who need them, and nobody who is combined with them', async () => {
+    it('that cannot be parsed fail the calls that need them, and not the calls combined with those', async () => {
       await gateway.call('kv/put', { key: base64('nestjs-limits:{broken}'), value: base64('5') });
       const hit = (own: string): Promise<unknown> =>
         storage.consume([...hits(hourly(), 'common'), ...hits(hourly(), own)]).then(
@@ -183,13 +183,13 @@ describe('on a server of its own', () => {
       expect(await Promise.all(['first', 'fine', 'broken', 'well'].map(hit))).toEqual([
         [39, 39],
         [38, 39],
-        'StorageError: A stored record cannot be read: does something else write under our keyPrefix?',
+        'StorageError: A stored record cannot be read: does another program write under this keyPrefix?',
         [37, 39],
       ]);
     });
   });
 
-  it('a given client goes on serving when the storages on it are closed', async () => {
+  it('a given client still works when the storages on it are closed', async () => {
     const client = new Etcd3({ hosts: `127.0.0.1:${server.port}` });
     const given = new EtcdStorage(client, { timeout });
     await given.consume(hits(hourly()));

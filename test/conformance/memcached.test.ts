@@ -18,7 +18,7 @@ const skip = {
   'reset removes everything and returns the number of records': reason,
   'reset removes more records than one reply of a server lists': reason,
   'reset lifts blocks': reason,
-  'reset leaves other key prefixes alone, however alike': reason,
+  'reset keeps the records of other key prefixes, even similar ones': reason,
   'reset takes its key prefix literally, not as a pattern': reason,
 };
 
@@ -39,7 +39,7 @@ describe('two storages on one server', () => {
     'moving-window',
     'sliding-window-counter',
     'token-bucket',
-  ])('that hit one identity at once admit exactly the limit of a %s', async (strategy) => {
+  ])('that hit one identity concurrently admit exactly the limit of a %s', async (strategy) => {
     const [storage, other] = [new MemcachedStorage(uri), new MemcachedStorage(uri)];
     const batch = [hit(limitOf(strategy, HOUR, 40), `two/${strategy}`)];
     const results = await Promise.all(
@@ -62,14 +62,14 @@ describe('an item', () => {
     await server.stop();
   });
 
-  it('stands under the prefix and the identity, as JSON', async () => {
+  it('has the prefix and the identity as its key, and JSON as its value', async () => {
     const limit = limitOf('fixed-window', HOUR);
     const { now } = await storage.consume([hit(limit, 'user/42')]);
     const text = JSON.stringify({ [limit.digest]: [now + HOUR, 1, now + HOUR] });
     expect(await ask(server.port, 'mg limits:{user/42} v\r\n')).toBe(`VA ${text.length}\r\n${text}\r\n`);
   });
 
-  it('of one key prefix is none of another that begins alike', async () => {
+  it('of one key prefix is not shared with a similar prefix', async () => {
     const other = new MemcachedStorage(server.uri, { keyPrefix: 'limits:api' });
     const limit = limitOf('fixed-window', HOUR);
     await storage.consume([hit(limit, 'api:somebody')]);
@@ -78,7 +78,7 @@ describe('an item', () => {
   });
 
   it.each([1, SECOND, 90 * SECOND, HOUR, 30 * DAY - 2 * SECOND, 30 * DAY, 360 * DAY])(
-    'of a window of %d ms is kept for as long, and a few seconds more',
+    'of a window of %d ms is kept for that time, and a few seconds more',
     async (period) => {
       await storage.consume([hit(limitOf('fixed-window', period), `window/${period}`)]);
       const seconds = await timeToLive(`limits:{window/${period}}`);
@@ -87,7 +87,7 @@ describe('an item', () => {
     },
   );
 
-  it('of which all is given back is forgotten within seconds', async () => {
+  it('expires within seconds when all its units are refunded', async () => {
     const batch = [hit(limitOf('fixed-window', HOUR), 'returned')];
     await storage.consume(batch);
     await storage.settle(batch.map((each) => ({ ...each, window: 'current', actual: 0 })));

@@ -119,7 +119,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(Object.keys(JSON.parse((await stored()).text) as object)).toEqual([long.digest]);
   });
 
-  it('is not written by a hit that is refused and changes nothing', async () => {
+  it('is not written by a refused hit that changes nothing', async () => {
     const limit = limitOf('moving-window', { amount: 2 });
     const storage = open();
     await storage.consume(hitsOn([limit], 2));
@@ -129,7 +129,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(await stored()).toEqual(before);
   });
 
-  it('expires in real time, whatever clock counts, and with so much slack that hits seldom move it', async () => {
+  it('expires in real time, with any clock, and with enough slack that few hits extend it', async () => {
     const clock = new ManualClock(0);
     const storage = open({ clock });
     const limit = limitOf('fixed-window-elastic-expiry');
@@ -143,7 +143,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect((await stored()).expireAt).toEqual(expireAt);
   });
 
-  it('is of one key prefix only, though another begins alike', async () => {
+  it('belongs to one key prefix only, even if another begins the same', async () => {
     const limit = limitOf('fixed-window');
     const [short, long] = [open({ keyPrefix: 'app' }), open({ keyPrefix: 'app:api' })];
     await short.consume([{ identity: 'api:user/42', limit, cost: 1 }]);
@@ -152,7 +152,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(await long.reset()).toBe(1);
   });
 
-  it('is read at the time of the server, even if there is no document', async () => {
+  it("is read with the server's time, even if there is no document", async () => {
     const storage = open();
     const now = Date.now();
     jest.spyOn(Date, 'now').mockReturnValue(now - HOUR);
@@ -171,7 +171,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(await documents.indexes()).toContainEqual(expect.objectContaining(index));
   });
 
-  it('is in the database of the options, else of the URI or the client', async () => {
+  it('is in the database of the options, or else of the URI or the client', async () => {
     const [named, other] = [client.db(`${database}-named`), client.db(`${database}-other`)];
     const uriOfNamed = uri.replace(/\/[^/?]*(\?|$)/, `/${named.databaseName}$1`);
     const clientOfNamed = new MongoClient(uriOfNamed);
@@ -192,7 +192,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     await clientOfNamed.close();
   });
 
-  it('is counted by the clock of the server, not by those of the processes', async () => {
+  it('is counted by the clock of the server, not by the clocks of the processes', async () => {
     const limit = limitOf('fixed-window', { amount: 2, period: 60 * SECOND });
     const storage = open();
     const ends: unknown[] = [];
@@ -211,7 +211,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     ]);
   });
 
-  it('says of a window whose end lies in the future by a clock that was turned back that it ends within one period', async () => {
+  it('ends within one period if its end lies in the future after the clock was turned back', async () => {
     const limit = limitOf('fixed-window', { amount: 1, period: 60 * SECOND });
     const storage = open();
     await storage.consume(hitsOn([limit]));
@@ -241,7 +241,7 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(allowed).toBeGreaterThan(10);
   });
 
-  it('takes no room on the server for a cost that is too large, however large', async () => {
+  it('takes no space on the server for a cost that is too large', async () => {
     const limit = limitOf('moving-window');
     const { outcomes } = await open().consume(hitsOn([limit], Number.MAX_SAFE_INTEGER));
     expect(outcomes).toMatchObject([{ allowed: false, remaining: 10, retryAfter: Infinity }]);
@@ -266,7 +266,7 @@ describe('opening a MongoDBStorage', () => {
     ['a password that encodes nothing', 'mongodb://user:hunter2%@localhost'],
     ['an unknown option', 'mongodb://user:hunter2@localhost/?nonsense=1'],
     ['several hosts to look up', 'mongodb+srv://user:hunter2@one.example.com,two.example.com'],
-  ])('refuses a URI with %s, and shows nothing of it', (_what, uri) => {
+  ])('throws for a URI with %s, and does not show it', (_what, uri) => {
     const error = errorOf(() => new MongoDBStorage(uri));
     expect(error).toMatchObject({
       code: 'ERR_RATE_LIMIT_CONFIGURATION',
@@ -276,33 +276,33 @@ describe('opening a MongoDBStorage', () => {
     expect(error).not.toHaveProperty('cause');
   });
 
-  it('refuses unknown options', () => {
+  it('throws for unknown options', () => {
     const options = { nonsense: 1 } as MongoDBStorageOptions;
     expect(() => new MongoDBStorage('mongodb://user:hunter2@localhost', options)).toThrow(
       'The options of a MongoDBStorage cannot be used: option nonsense is not supported',
     );
   });
 
-  it('refuses driver options with a given client', () => {
+  it('throws for driver options with a given client', () => {
     const client = new MongoClient('mongodb://localhost');
     expect(() => new MongoDBStorage(client, { maxPoolSize: 5 })).toThrow(
       'A MongoDBStorage on a given client does not know the option "maxPoolSize".',
     );
   });
 
-  it('refuses an invalid name of a database', () => {
+  it('throws for an invalid name of a database', () => {
     expect(() => new MongoDBStorage('mongodb://localhost', { database: 'a.b' })).toThrow(
       "The options of a MongoDBStorage cannot be used: Database names cannot contain the character '.'",
     );
   });
 
-  it('refuses an invalid timeout', () => {
+  it('throws for an invalid timeout', () => {
     expect(() => new MongoDBStorage('mongodb://localhost', { timeout: 0 })).toThrow(
       'The timeout of MongoDBStorage in ms must be a whole number from 1 to 2147483647; got the number 0.',
     );
   });
 
-  it('is told by its name alone', async () => {
+  it('is shown by its name only', async () => {
     const storage = new MongoDBStorage('async+mongodb://user:hunter2@localhost:1', { timeout: 100 });
     expect(String(storage)).toBe('MongoDBStorage');
     await storage.close();

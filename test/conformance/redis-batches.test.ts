@@ -31,7 +31,10 @@ function limitOf(strategy: StrategyName, id: string = strategy, amount = 5): Lim
 
 const keyOf = (identity: string): string => `nestjs-limits:{${identity}}`;
 
-/** Hits the limit once for each identity, in one call. Returns whether each was allowed, or the message of its error. */
+/**
+ * Hits the limit once for each identity, in one call. Returns whether each was allowed, or the
+ * message of its error.
+ */
 async function hitAll(limit: Limit, identities: readonly string[]): Promise<(boolean | string)[]> {
   const hits = identities.map(async (identity) => storage.consume([{ identity, limit, cost: 1 }]));
   const results = await Promise.allSettled(hits);
@@ -44,10 +47,10 @@ async function hitAll(limit: Limit, identities: readonly string[]): Promise<(boo
   });
 }
 
-describe('an error of one batch of a call leaves its neighbours alone', () => {
+describe('an error of one batch of a call does not affect the other batches', () => {
   const identities = ['good', 'bad', 'good too'];
   const unreadable =
-    'RedisStorage failed: A stored text cannot be read: does something else write under our keyPrefix?';
+    'RedisStorage failed: A stored text cannot be read: does another program write under this keyPrefix?';
 
   async function prepare(limit: Limit): Promise<void> {
     await storage.consume([{ identity: 'earlier', limit, cost: 1 }]); // the server caches the script
@@ -55,7 +58,7 @@ describe('an error of one batch of a call leaves its neighbours alone', () => {
   }
 
   it.each(['fixed-window', 'moving-window', 'token-bucket'] as const)(
-    'a text that is not ours (%s)',
+    'a text that the library did not write (%s)',
     async (strategy) => {
       const limit = limitOf(strategy);
       await prepare(limit);
@@ -83,7 +86,7 @@ describe('an error of one batch of a call leaves its neighbours alone', () => {
     expect(await hitAll(limit, identities)).toEqual([true, expect.stringContaining('WRONGTYPE'), true]);
   });
 
-  it('a server without room, where a neighbour writes nothing', async () => {
+  it('a server without memory, where another batch writes nothing', async () => {
     const limit = limitOf('fixed-window', 'once', 1);
     await storage.consume([{ identity: 'spent', limit, cost: 1 }]);
     await prepare(limit);
@@ -97,7 +100,7 @@ describe('an error of one batch of a call leaves its neighbours alone', () => {
 });
 
 describe('a batch', () => {
-  it('of 64 limits, as many as one call decides, is decided by one', async () => {
+  it('of 64 limits, the most that one call decides, is decided by one call', async () => {
     const strategies = ['fixed-window', 'moving-window', 'token-bucket'] as const;
     const hits = Array.from({ length: 64 }, (_, index) => ({
       identity: `somebody ${index % 2}`,
@@ -113,7 +116,7 @@ describe('a batch', () => {
     expect(await client.info('commandstats')).toContain('cmdstat_evalsha:calls=1,');
   });
 
-  it('is decided by the script of its strategies, whatever their limits', async () => {
+  it('is decided by one script per set of strategies, whatever the limits', async () => {
     await client.script('FLUSH');
     for (const ids of [['a'], ['b', 'c'], ['d', 'e', 'f']]) {
       await storage.consume(ids.map((id) => ({ identity: id, limit: limitOf('fixed-window', id), cost: 1 })));
@@ -122,7 +125,7 @@ describe('a batch', () => {
   });
 });
 
-describe('what is stored after two hits of 1 and 2, 1 s apart', () => {
+describe('the stored text after two hits of 1 and 2, 1 s apart', () => {
   it.each([
     ['fixed-window', '1800000060000 3'],
     ['fixed-window-elastic-expiry', '1800000061000 3 61000'],

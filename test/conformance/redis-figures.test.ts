@@ -100,7 +100,7 @@ describe('bytes of a key with a time to live, its name 30 bytes long', () => {
     },
   );
 
-  it('four limits of as many strategies take at most 250', async () => {
+  it('four limits of different strategies take at most 250', async () => {
     const counters = strategies.filter((strategy) => strategy !== 'moving-window');
     expect(
       await bytesAfter(
@@ -126,7 +126,7 @@ describe('bytes of a key with a time to live, its name 30 bytes long', () => {
 });
 
 describe('permissions', () => {
-  it('that the documentation names are enough for every method of a storage', async () => {
+  it('from the documentation are enough for every method of a storage', async () => {
     const [, commands = '', keys = ''] =
       /^`(\+eval [^`]+)`\non `(~[^`]+)`/m.exec(readFileSync('docs/storages/redis.md', 'utf8')) ?? [];
     await client.call('ACL', 'SETUSER', 'limits', 'on', '>secret', '-@all', ...commands.split(' '), keys);
@@ -145,12 +145,15 @@ describe('permissions', () => {
     }
     await permitted.remove(batch.slice(1));
     expect(await permitted.check()).toBe(true);
-    expect(await permitted.reset()).toBe(2); // the hash, and the log of the moving window alone
+    expect(await permitted.reset()).toBe(2); // the hash, and the log of the moving window
     await permitted.close();
   });
 });
 
-/** Returns the number of calls that clients made, by command, without those of scripts and of the test itself. */
+/**
+ * Returns the number of calls by clients, per command. Excludes calls of scripts and of the test
+ * itself.
+ */
 async function callsFromClients(monitor: Redis): Promise<Record<string, number>> {
   const info = await monitor.info('commandstats');
   const all = [...info.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)].map(

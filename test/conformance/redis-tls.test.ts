@@ -77,7 +77,7 @@ describe('a cluster', () => {
     await expectToCount(opened);
   });
 
-  it('is not trusted without', async () => {
+  it('is not trusted without that certificate', async () => {
     const storage = new RedisClusterStorage(uri);
     await expect(storage.reset()).rejects.toThrow(StorageError);
     await storage.close();
@@ -120,20 +120,20 @@ describe('sentinels', () => {
     await primary.stop();
   });
 
-  it('and the server that they name are reached with the certificate of their authority', async () => {
+  it('and their server are reached with the certificate of their authority', async () => {
     await expectToCount(new RedisSentinelStorage(uri, { tls: { ca } }));
     const opened = await storageFromString(uri, { tls: { ca } });
     expect(String(opened)).toBe('RedisSentinelStorage');
     await expectToCount(opened);
   });
 
-  it('are not trusted without', async () => {
+  it('are not trusted without that certificate', async () => {
     const storage = new RedisSentinelStorage(uri);
     await expect(storage.reset()).rejects.toThrow(/All sentinels are unreachable/);
     await storage.close();
   });
 
-  it('that are not encrypted themselves may name a server that is', async () => {
+  it('without TLS can report a server with TLS', async () => {
     const plain = `redis+sentinel://localhost:${sentinel.port}/${SERVICE}`;
     await expectToCount(new RedisSentinelStorage(plain, { tls: { ca } }));
   });

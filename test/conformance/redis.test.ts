@@ -38,7 +38,7 @@ describe.each([true, false])('a given client (duplicate: %s)', (duplicate) => {
 
   describeStorage('RedisStorage', { open: (options) => new RedisStorage(client, { ...options, duplicate }) });
 
-  it('goes on serving when the storages on it are closed', async () => {
+  it('still works when the storages on it are closed', async () => {
     expect(await client.ping()).toBe('PONG');
   });
 });
@@ -50,7 +50,7 @@ describe.each([true, false])('a given cluster client (duplicate: %s)', (duplicat
   });
   afterAll(() => client.disconnect());
 
-  it('counts for a storage, and goes on serving when that is closed', async () => {
+  it('counts for a storage, and still works when that is closed', async () => {
     const storage = new RedisClusterStorage(client, { keyPrefix: `given-${duplicate}`, duplicate });
     const limit = createLimit({ id: 'given', strategy: 'fixed-window', amount: 2, period: 60_000 });
     const hit = async (): Promise<boolean> =>
@@ -75,7 +75,7 @@ describe('a given client with a keyPrefix', () => {
           redisOptions: { keyPrefix: 'app:' },
         }),
     ],
-  ])('does not add it to the keys of a %s, so that reset finds all of them', async (_name, open) => {
+  ])('does not add it to the keys of a %s, so that reset finds all keys', async (_name, open) => {
     const client = open();
     const options = { keyPrefix: 'prefixed' };
     const storage =
@@ -103,8 +103,8 @@ describe('a given client that has not connected yet', () => {
   });
 });
 
-describe('after all of this', () => {
-  it('no key is left on the server without a time to live', async () => {
+describe('after all tests', () => {
+  it('no key on the server lacks a time to live', async () => {
     const client = new Redis(uri);
     const eternal: string[] = [];
     let keys = 0;

@@ -28,7 +28,7 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { concat, NEVER, of, type Observable } from 'rxjs';
 import { protocols, ServedApp, until, type Protocol } from '../support/http-exchange.js';
 
-/** The handlers that were called, and what they wait for. */
+/** The calls of handlers, and the promises that they await. */
 const calls = { login: 0, any: 0 };
 let finishLogins: () => void = () => undefined;
 let loginsFinish: Promise<void> = Promise.resolve();
@@ -38,6 +38,11 @@ async function tryPassword(): Promise<string> {
   await loginsFinish;
   return 'welcome';
 }
+
+const MINUTE = 60_000;
+
+/** Of the storage. */
+let clock: ManualClock;
 
 const login = { name: 'login', count: 'failure', block: '15 minutes' } as const;
 
@@ -91,7 +96,7 @@ function moduleOf(isMiddleware: boolean): new () => NestModule {
   @Module({
     imports: [
       RateLimitModule.forRoot({
-        storage: new MemoryStorage({ clock: new ManualClock() }),
+        storage: new MemoryStorage({ clock }),
         rules,
         guard: !isMiddleware,
       }),
@@ -119,6 +124,7 @@ async function start(
 }
 
 beforeEach(() => {
+  clock = new ManualClock();
   calls.login = 0;
   calls.any = 0;
   loginsFinish = new Promise((resolve) => {
@@ -137,7 +143,7 @@ async function left(app: ServedApp, policy: string): Promise<number> {
 
 describe.each(protocols)('Requests whose client leaves, on $name', (protocol) => {
   it.each(['/by-decorator', '/by-function', '/by-rule', '/by-middleware'])(
-    'let five of 40 guesses be tried that are reset while the handler runs: %s',
+    'allow five of 40 guesses that are reset while the handler runs, and then block: %s',
     async (path) => {
       const app = await start(protocol, path === '/by-middleware');
       for (let guess = 1; guess <= 40; guess++) {
@@ -154,7 +160,10 @@ describe.each(protocols)('Requests whose client leaves, on $name', (protocol) =>
       expect(calls.login).toBe(5);
       finishLogins();
       await immediate();
+      clock.advance(15 * MINUTE - 1); // the limit blocks only for guesses that count
       expect(await app.client.send(path, 'POST').end).toBe(429);
+      clock.advance(1);
+      expect(await app.client.send(path, 'POST').end).toBe(201);
     },
   );
 
@@ -175,7 +184,7 @@ describe.each(protocols)('Requests whose client leaves, on $name', (protocol) =>
     ['guard', '/any', 'any', false],
     ['middleware', '/by-middleware', 'any-rule', true],
   ] as const)(
-    'are refused by the %s, if they have left before it',
+    'are refused by the %s if the client has left before it',
     async (_who, path, policy, isMiddleware) => {
       let waiting = 0;
       const app = await start(protocol, isMiddleware, (nest) =>
@@ -199,7 +208,7 @@ describe.each(protocols)('Requests whose client leaves, on $name', (protocol) =>
 
 const overHttp1 = protocols.filter(({ isHttp2 }) => !isHttp2);
 
-describe.each(overHttp1)('Requests by connections that are reset at once, on $name', (protocol) => {
+describe.each(overHttp1)('Requests on connections that are reset immediately, on $name', (protocol) => {
   it.each([
     ['guard', '/any', 'any', false],
     ['middleware', '/by-middleware', 'any-rule', true],
@@ -225,7 +234,7 @@ describe.each(overHttp1)('Requests by connections that are reset at once, on $na
 });
 
 describe.each(overHttp1)('Requests without a peer address, on $name', (protocol) => {
-  it('are handled when they come over a unix socket', async () => {
+  it('are handled over a unix socket', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'nestjs-limits-'));
     const socketPath = join(folder, 'http.sock');
     const app = await start(protocol);

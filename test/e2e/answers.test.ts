@@ -93,7 +93,7 @@ describeOverHttp('Header fields', (start) => {
     expect(reply.fields).toEqual(refused);
   });
 
-  it('of the legacy kind say nothing remains to wait for where no wait would help', async () => {
+  it('of the legacy kind have no reset time where no wait would help', async () => {
     const app = await start(limited([AnswersController], { headers: { legacy: true } }));
     expect((await app.get('/costly')).fields).toEqual({
       'ratelimit-policy': '"default";q=2;w=60',
@@ -104,7 +104,7 @@ describeOverHttp('Header fields', (start) => {
     });
   });
 
-  it('are sent with an error of the handler, too', async () => {
+  it('are also sent with an error of the handler', async () => {
     @Controller()
     class FailingController {
       @Get()
@@ -120,7 +120,7 @@ describeOverHttp('Header fields', (start) => {
 });
 
 describeOverHttp('A refusal', (start) => {
-  it('says what the option errorMessage says, in the body and as the message', async () => {
+  it('has the text of the option errorMessage, in the body and as the message', async () => {
     const app = await start(limited([AnswersController], { errorMessage: 'Slow down, please.' }));
     await app.statuses(2, '/');
     expect((await app.get('/')).body).toEqual({
@@ -132,7 +132,7 @@ describeOverHttp('A refusal', (start) => {
     });
   });
 
-  it('says what the errorMessage of its own limit makes of the decision', async () => {
+  it('has the text of the errorMessage of its limit', async () => {
     @Controller()
     class TellingController {
       @Get('telling')
@@ -146,7 +146,7 @@ describeOverHttp('A refusal', (start) => {
     expect((await app.get('/telling')).body).toMatchObject({ statusCode: 429, message: 'Wait 60000 ms.' });
   });
 
-  it('says what the function errorMessage makes of the decision and the context', async () => {
+  it('has the text that the function errorMessage returns for the decision and the context', async () => {
     const errorMessage = (decision: Decision, context: ExecutionContext): string =>
       `${context.getClass().name}.${context.getHandler().name}: ${decision.binding.limit.name}, ${decision.retryAfter} ms, {"a"}\n`;
     const app = await start(limited([AnswersController], { errorMessage }));
@@ -156,7 +156,7 @@ describeOverHttp('A refusal', (start) => {
     });
   });
 
-  it('throws what errorFactory makes, with its status and body, and our fields', async () => {
+  it('throws the error of errorFactory, with its status and body, and the header fields of the library', async () => {
     class TooFast extends HttpException {
       constructor(readonly wait: number) {
         super({ wait }, 503);
@@ -171,7 +171,7 @@ describeOverHttp('A refusal', (start) => {
     expect(reply.fields['retry-after']).toBe('60');
   });
 
-  it('gives errorFactory the context', async () => {
+  it('passes the context to errorFactory', async () => {
     const errorFactory = (_decision: Decision, context: ExecutionContext): Error =>
       new HttpException(`not so fast in ${context.getHandler().name}`, 420);
     const app = await start(limited([AnswersController], { errorFactory }));
@@ -179,7 +179,7 @@ describeOverHttp('A refusal', (start) => {
     expect((await app.get('/')).body).toEqual({ statusCode: 420, message: 'not so fast in limited' });
   });
 
-  it('shows the decision to an exception filter', async () => {
+  it('passes the decision to an exception filter', async () => {
     const seen: RateLimitExceededException[] = [];
     @Catch(RateLimitExceededException)
     class RecordingFilter extends BaseExceptionFilter implements ExceptionFilter {
@@ -217,7 +217,7 @@ describeOverHttp('A refusal', (start) => {
     ['1/2 hours', '1 per 2 hours', 'Try again in 7200 s.'],
     ['1/500 ms', '1 per 500 milliseconds', 'Try again in 1 s.'],
     ['1/month', '1 per month', 'Try again in 2592000 s.'],
-  ])('of %s says the window in words', async (limit, window, advice) => {
+  ])('of %s describes the window in words', async (limit, window, advice) => {
     @Controller()
     class WindowController {
       @Get()
@@ -233,7 +233,7 @@ describeOverHttp('A refusal', (start) => {
     });
   });
 
-  it('says sub-second windows in fractions of a second', async () => {
+  it('describes sub-second windows in fractions of a second', async () => {
     @Controller()
     class ShortController {
       @Get()
@@ -291,7 +291,7 @@ describeOverHttp('@RateLimitInfo', (start) => {
     expect((await app.get('/limited')).body).toMatchObject({ remaining: 3 });
   });
 
-  it('gives nothing where no limit applied', async () => {
+  it('is undefined where no limit applied', async () => {
     const app = await start(limited([InfoController]));
     expect((await app.get('/open')).body).toEqual({ decision: 'none' });
     expect((await app.get('/skipped')).body).toEqual({ decision: 'none' });

@@ -23,16 +23,19 @@ type Query = Record<string, string | undefined>;
 const query = (context: ExecutionContext): Query =>
   context.switchToHttp().getRequest<{ query: Query }>().query;
 
-/** The wrong answer for `/?fail=now`, its promise for `/?fail=later`, and the right one otherwise. */
+/**
+ * The wrong answer for `/?fail=now`, a promise of it for `/?fail=later`, and otherwise the right
+ * one.
+ */
 const answerWith = (context: ExecutionContext, wrong: unknown, right: unknown): unknown => {
   const when = query(context)['fail'];
   return when === undefined ? right : when === 'later' ? Promise.resolve(wrong) : wrong;
 };
 
-/** What a caller without types could pass. */
+/** A value that only callers without types can pass. */
 const untyped = (value: unknown): never => value as never;
 
-/** An application with one route, GET /, that is limited with these options. */
+/** Starts an application with one route, GET /, that is limited with these options. */
 function startWith(
   start: StartHttpApp,
   options: RateLimitOptions,
@@ -70,9 +73,10 @@ describeOverHttp('Functions of the application', (start) => {
   });
 
   /**
-   * Expects 500 for `/?fail`, at once or later, an error in the log that says why, and a process that goes on.
+   * Expects 500 for `/?fail`, synchronously or later, an error in the log with the reason, and a
+   * process that keeps running.
    *
-   * @param counted names of the limits that count such a request all the same
+   * @param counted names of the limits that still count such a request
    */
   async function expectFailure(
     app: HttpApp,
@@ -120,11 +124,14 @@ describeOverHttp('Functions of the application', (start) => {
         return 1;
       },
     ],
-  ])('that throw, as the function "%s" of a decorator, answer 500 and say where', async (name, resolve) => {
-    const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
-    const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
-    expect(error.cause).toEqual(new Error('no user'));
-  });
+  ])(
+    'that throw, as the function "%s" of a decorator, cause 500 and are named in the log',
+    async (name, resolve) => {
+      const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
+      const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
+      expect(error.cause).toEqual(new Error('no user'));
+    },
+  );
 
   it.each([
     [
@@ -151,13 +158,16 @@ describeOverHttp('Functions of the application', (start) => {
         return 1;
       },
     ],
-  ])('that reject, as the function "%s" of a decorator, answer 500 and say where', async (name, resolve) => {
-    const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
-    const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
-    expect(error.cause).toEqual(new Error('no user'));
-  });
+  ])(
+    'that reject, as the function "%s" of a decorator, cause 500 and are named in the log',
+    async (name, resolve) => {
+      const message = `@RateLimit on ProbeController.probe: the function "${name}" failed: no user`;
+      const error = await expectFailure(await startWith(start, { [name]: resolve }), message);
+      expect(error.cause).toEqual(new Error('no user'));
+    },
+  );
 
-  it('that fail as the skip of the module say so', async () => {
+  it('that fail as the skip of the module are named in the log', async () => {
     const skip = (context: ExecutionContext): boolean => {
       failing(context);
       return false;
@@ -168,7 +178,7 @@ describeOverHttp('Functions of the application', (start) => {
     );
   });
 
-  it('that fail as the key of the module name the policy that asked', async () => {
+  it('that fail as the key of the module are logged with the policy that called them', async () => {
     const key = (context: ExecutionContext): string => {
       failing(context);
       return 'someone';
@@ -179,7 +189,7 @@ describeOverHttp('Functions of the application', (start) => {
     );
   });
 
-  it('that fail for limits of the module name the module', async () => {
+  it('that fail as the limits of the module are logged with the module', async () => {
     const key = (context: ExecutionContext): string => {
       failing(context);
       return 'someone';
@@ -200,7 +210,7 @@ describeOverHttp('Functions of the application', (start) => {
     ['the bigint "7"', 7n],
     ['the symbol "Symbol(id)"', Symbol('id')],
     ['a function (anonymous)', () => 'someone'],
-  ])('that return %s as an identity answer 500 and say what to do', async (description, value) => {
+  ])('that return %s as an identity cause 500 and a log line with the fix', async (description, value) => {
     const key = (context: ExecutionContext): never => untyped(answerWith(context, value, 'someone'));
     await expectFailure(
       await startWith(start, { key }),
@@ -217,7 +227,7 @@ describeOverHttp('Functions of the application', (start) => {
     ['undefined', undefined],
     ['null', null],
     ['the bigint "2"', 2n],
-  ])('that return %s as a cost answer 500 and say so', async (description, value) => {
+  ])('that return %s as a cost cause 500 and a log line', async (description, value) => {
     const cost = (context: ExecutionContext): never => untyped(answerWith(context, value, 1));
     const error = await expectFailure(
       await startWith(start, { cost }),
@@ -230,7 +240,7 @@ describeOverHttp('Functions of the application', (start) => {
     ['a string', 'nobody', 'nobody'],
     ['nothing', undefined, 'undefined'],
     ['null', null, 'null'],
-  ])('may throw %s', async (_what, thrown: unknown, message) => {
+  ])('can throw %s', async (_what, thrown: unknown, message) => {
     const key = (context: ExecutionContext): string => {
       if ('fail' in query(context)) throw thrown;
       return 'someone';
@@ -249,7 +259,7 @@ describeOverHttp('Functions of the application', (start) => {
       },
     ],
     ['rejects with', async () => Promise.reject(new UnauthorizedException('Log in first.'))],
-  ])('whose key %s an HttpException have it answered as it is', async (_how, key) => {
+  ])('that throw an HttpException as the key %s cause the status of the exception', async (_how, key) => {
     const app = await startWith(start, { key });
     const reply = await app.get('/');
     expect(reply.status).toBe(401);
@@ -258,7 +268,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('that fail together, some at once and some later, answer one 500', async () => {
+  it('that fail together, some synchronously and some later, cause a single 500', async () => {
     const later = async (): Promise<never> => {
       await immediate();
       throw new Error('later');
@@ -306,7 +316,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect(app.log.errors.map((error) => (error as Error).constructor)).toEqual(Array(4).fill(ResolverError));
   });
 
-  it('that make no message of a refusal answer 500 and say where', async () => {
+  it('that return an invalid message of a refusal cause 500 and are named in the log', async () => {
     const refused = async (errorMessage: RateLimitOptions['errorMessage']): Promise<HttpApp> => {
       const app = await startWith(start, { cost: 101, ...(errorMessage && { errorMessage }) });
       expect((await app.get('/')).status).toBe(500);
@@ -326,7 +336,7 @@ describeOverHttp('Functions of the application', (start) => {
     ]);
   });
 
-  it('that fail as parts of one key, some at once and some later, answer one 500', async () => {
+  it('that fail as parts of one key, some synchronously and some later, cause a single 500', async () => {
     const later = async (): Promise<never> => {
       await immediate();
       throw new Error('later');
@@ -341,12 +351,12 @@ describeOverHttp('Functions of the application', (start) => {
     expect((await byUser.get('/')).status).toBe(500);
     expect([...app.log.errors, ...byUser.log.errors].map((error) => (error as Error).message)).toEqual([
       '@RateLimit on ProbeController.probe: the function "key" failed: at once',
-      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got an object (Object). Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });
 
-  it('that fail as the user, who is looked for again after the answer, answer 500 and break nothing', async () => {
+  it('that fail as the user, which is resolved again after the response, cause 500 and no other failure', async () => {
     let known = false;
     const user = (): string => {
       if (known) throw new Error('no account');
@@ -354,7 +364,7 @@ describeOverHttp('Functions of the application', (start) => {
     };
     const app = await startWith(start, { key: 'user' }, { user });
     const answer = app.get('/');
-    known = true; // as if a guard had found out somebody who has no account
+    known = true; // as if a guard had authenticated a user without an account
     expect((await answer).status).toBe(500);
     known = false;
     expect((await app.get('/')).status).toBe(200);
@@ -363,7 +373,7 @@ describeOverHttp('Functions of the application', (start) => {
     ]);
   });
 
-  it('that fail as the user only once the request is answered break nothing', async () => {
+  it('that fail as the user only after the response cause no failure', async () => {
     @Controller()
     class LateController {
       @Get()
@@ -380,7 +390,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('that fail for one limit leave the others counting, and their refusal is the answer', async () => {
+  it('that fail for one limit do not stop the others from counting, and a refusal by these is the response', async () => {
     const name = (context: ExecutionContext): string => {
       const { body } = context.switchToHttp().getRequest<{ body?: { username: string } }>();
       return (body as { username: string }).username.toLowerCase();
@@ -408,7 +418,7 @@ describeOverHttp('Functions of the application', (start) => {
   });
 
   it.each([['false'], [undefined], [null], [0], [1], [{}]])(
-    'that skip by %j, which is no boolean, leave the request counted, and that is told of once',
+    'that return %j from skip, which is not a boolean, count the request, and warn once',
     async (answer) => {
       const skip = (context: ExecutionContext): never => untyped(answerWith(context, answer, false));
       const places: [where: string, own: RateLimitOptions, module: RateLimitModuleOptions][] = [
@@ -461,12 +471,12 @@ describeOverHttp('Functions of the application', (start) => {
     ['throw an HttpException', thrower(new HttpException('No.', 420)), 420],
     ['throw a text', thrower('no words'), 429],
     ['reject with a text', async () => Promise.resolve().then(thrower('no words')), 429],
-  ])('that %s instead of making an error of a refusal break nothing', async (_how, make, status) => {
+  ])('that %s instead of returning an error do not fail the refusal', async (_how, make, status) => {
     const app = await startWith(start, { cost: 101 }, { errorFactory: make as never });
     expect(await app.statuses(2, '/')).toEqual([status, status]);
   });
 
-  it('may make the message of a refusal later', async () => {
+  it('can return the message of a refusal asynchronously', async () => {
     const errorMessage = async (): Promise<string> => Promise.resolve('Later.');
     const own = await startWith(start, { cost: 101, errorMessage });
     const module = await startWith(start, { cost: 101 }, { errorMessage });
@@ -478,7 +488,7 @@ describeOverHttp('Functions of the application', (start) => {
     expect((await failing.get('/')).status).toBe(500);
   });
 
-  it('may say later whether a request counts', async () => {
+  it('can return asynchronously whether a request counts', async () => {
     const count = async (_context: ExecutionContext, { success }: RequestOutcome): Promise<boolean> =>
       Promise.resolve(!success);
     const app = await startWith(start, { count });
@@ -496,7 +506,7 @@ describeOverHttp('Functions of the application', (start) => {
     );
   });
 
-  it('may answer with any thenable', async () => {
+  it('can return any thenable', async () => {
     const thenable = {
       then(resolve: (value: string) => void) {
         resolve('someone');
@@ -515,7 +525,7 @@ describeOverHttp('Functions of the application', (start) => {
     );
   });
 
-  it('are asked for skip first, and for nothing more of a policy that is skipped', async () => {
+  it('are called for skip first, and not called for a policy that is skipped', async () => {
     const calls: string[] = [];
     const answer =
       <T>(name: string, value: T) =>

@@ -36,7 +36,7 @@ class NotesController {
 
 const rules = [{ id: 'all', path: '/**', limits: '2/minute' }];
 
-/** Starts the application with the rules applied in the documented way. */
+/** Starts the application with the rules applied as documented. */
 const startLimited = (
   start: StartHttpApp,
   options: RateLimitModuleOptions = { rules },
@@ -76,7 +76,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     },
   );
 
-  it('answer as the guard does, outside the global prefix too', async () => {
+  it('respond like the guard, also outside the global prefix', async () => {
     const app = await startLimited(start, { rules }, (nest) => nest.setGlobalPrefix('api'));
     await app.statuses(2, '/nothing');
     for (const path of ['/nothing', '/api/notes']) {
@@ -92,7 +92,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     }
   });
 
-  it('answer with problem details where the module says so', async () => {
+  it('respond with problem details if the module has that option', async () => {
     const app = await startLimited(start, { rules, errorFormat: 'problem' });
     await app.statuses(2, '/nothing');
     const refused = await app.get('/nothing');
@@ -100,7 +100,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     expect(refused.body).toMatchObject({ status: 429 });
   });
 
-  it('are answered by a global filter of the application', async () => {
+  it('are handled by a global filter of the application', async () => {
     @Catch(HttpException)
     class TeapotFilter implements ExceptionFilter {
       constructor(private readonly host: HttpAdapterHost) {}
@@ -131,12 +131,12 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     expect(await post(app, '/notes', '{}')).toBe(429);
   });
 
-  it('leave the body to the parser', async () => {
+  it('do not read the body before the parser', async () => {
     const app = await startLimited(start);
     expect(await post(app, '/notes', '{"a":1}')).toBe(201);
   });
 
-  it('count a request once, also where the guard and another middleware see it', async () => {
+  it('count a request once, also with the guard and another middleware', async () => {
     const app = await startLimited(
       start,
       { rules: [{ id: 'all', path: '/**', limits: '9/minute' }] },
@@ -146,7 +146,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     expect((await app.get('/notes')).remaining).toBe('"all";r=7');
   });
 
-  it('wait for what is decided later, and pass errors on', async () => {
+  it('wait for asynchronous decisions, and pass errors on', async () => {
     const key = async (): Promise<string> => Promise.resolve('everybody');
     const app = await startLimited(start, { rules: [{ id: 'all', path: '/**', limits: '1/minute', key }] });
     expect(await app.statuses(2, '/nothing')).toEqual([404, 429]);
@@ -157,7 +157,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     expect((await broken.get('/nothing')).status).toBe(500);
   });
 
-  it('let a key function read what middleware before them has set', async () => {
+  it('allow a key function to read the values that middleware before them has set', async () => {
     const key = (context: ExecutionContext): string =>
       context.switchToHttp().getRequest<{ tenant: string }>().tenant;
     const app = await start(
@@ -177,7 +177,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
     expect((await app.get('/notes?tenant=a')).status).toBe(429);
   });
 
-  it('are refused once the application is initialized', async () => {
+  it('throw once the application is initialized', async () => {
     const app = await start(limited([NotesController], { rules }));
     const call = (): void => applyRateLimits(app.nest);
     expect(call).toThrow(ConfigurationError);
@@ -188,7 +188,7 @@ describeOverHttp('Limits applied to an application', (start, platform) => {
   });
 });
 
-it('Limits applied to an application need the module', async () => {
+it('Limits applied to an application require the module', async () => {
   const app = (await Test.createTestingModule({}).compile()).createNestApplication();
   expect(() => applyRateLimits(app)).toThrow(
     'applyRateLimits needs RateLimitModule. Import it into the root module: RateLimitModule.forRoot({ rules: [...] }).',

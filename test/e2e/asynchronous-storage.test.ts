@@ -95,13 +95,13 @@ describeOverHttp('Over a storage that answers later', (start) => {
     expect([server.count('read'), server.count('compareAndSet')]).toEqual([1, 1]);
   });
 
-  it('exactly as many concurrent requests pass as the limit allows', async () => {
+  it('the limit allows exactly its amount of concurrent requests', async () => {
     const { app } = await startOver(start);
     const replies = await Promise.all(Array.from({ length: 12 }, () => app.get('/')));
     expect(replies.map(({ status }) => status).sort()).toEqual([200, 200, ...Array<number>(10).fill(429)]);
   });
 
-  it('identities in several identities are all taken or none', async () => {
+  it('hits on several identities are all taken or none', async () => {
     const { app, service } = await startOver(start);
     expect(await app.get('/users', { 'x-user': 'ann' })).toMatchObject({ status: 200 });
     expect(await app.get('/users', { 'x-user': 'ann' })).toMatchObject({ status: 200 });
@@ -113,7 +113,7 @@ describeOverHttp('Over a storage that answers later', (start) => {
     expect((await service.peek({ policy: 'all' }, client)).remaining).toBe(96);
   });
 
-  it('the service and the guard see the same counts, with promises', async () => {
+  it('the service and the guard have the same counts, with promises', async () => {
     const { app, service } = await startOver(start);
     const reference = { policy: 'default' };
     const hit = service.hit(reference, client);
@@ -129,7 +129,7 @@ describeOverHttp('Over a storage that answers later', (start) => {
     for (let attempt = 0; attempt < 4; attempt++) expect((await app.post('/login')).status).toBe(201);
   });
 
-  it('a store that is down is an error of the request, and none of the process', async () => {
+  it('a store that is down fails the request, and not the process', async () => {
     const { app, server } = await startOver(start);
     server.interfere = () => {
       throw new Error('connection refused');

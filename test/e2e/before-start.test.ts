@@ -19,7 +19,7 @@ import { describeOverHttp, limited } from '../support/http-app.js';
 
 const client = '127.0.0.1';
 
-/** Knows tenants only once Nest has constructed it. */
+/** Has the tenants only once Nest has constructed it. */
 @Injectable()
 class TenantResolver implements IdentityResolver {
   readonly tenant = 'acme';
@@ -98,7 +98,7 @@ describe('Before the application has started', () => {
     ['books', 6],
     ['default', 7],
     ['everything', 9],
-  ])('the policy "%s" of a module that is only compiled is known by its name', async (policy, amount) => {
+  ])('the policy "%s" of a module that is only compiled is resolved by its name', async (policy, amount) => {
     const service = await compiled({ rules, limits: '7/minute' });
     expect(remaining(service, policy)).toBe(amount);
     expect(service.hit({ policy }, client)).toBe(true);
@@ -109,7 +109,7 @@ describe('Before the application has started', () => {
     expect((await compiled({ rules })).rules()).toEqual(rules);
   });
 
-  it('a policy that is not there is refused with the names of those that are', async () => {
+  it('an unknown policy throws with the names of the known ones', async () => {
     const service = await compiled();
     expect(() => service.peek({ policy: 'logni' }, client)).toThrow(
       new ConfigurationError(
@@ -153,7 +153,7 @@ describeOverHttp('A provider that uses policies by name', (start) => {
     expect(remaining(running.nest.get(RateLimiterService), 'tenant', 'acme')).toBe(1);
   });
 
-  it('in onModuleInit may replace the rules, which then hold', async () => {
+  it('in onModuleInit can replace the rules, which then apply', async () => {
     @Injectable()
     class Ruler implements OnModuleInit {
       constructor(@Inject(RateLimiterService) private readonly limiter: RateLimiterService) {}
@@ -168,8 +168,8 @@ describeOverHttp('A provider that uses policies by name', (start) => {
   });
 });
 
-describe('A wrong declaration that is found before the application has started', () => {
-  it('is refused where the policy is used, with its place', async () => {
+describe('An invalid declaration that is detected before the application has started', () => {
+  it('throws with its location where the policy is used', async () => {
     @Controller()
     class WrongController {
       @Get()

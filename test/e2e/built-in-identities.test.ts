@@ -13,7 +13,7 @@ import {
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
 
-/** Shows the buckets that it is asked for: what a store gets to know. */
+/** Records the identities that the storage receives. */
 class SeenStorage extends MemoryStorage {
   readonly identities: string[] = [];
 
@@ -23,7 +23,7 @@ class SeenStorage extends MemoryStorage {
   }
 }
 
-/** Puts what headers say where authentication and sessions would. */
+/** Sets properties of the request from headers, as authentication and sessions would. */
 const configure = (app: INestApplication): void => {
   const prepare = (request: {
     headers: Record<string, string | undefined>;
@@ -74,7 +74,7 @@ function controllerWith(key: RateLimitKey): Type {
 
 interface Keyed {
   readonly app: HttpApp;
-  /** The buckets of a request. */
+  /** The identities of a request. */
   readonly identitiesOf: (headers?: Record<string, string>) => Promise<string>;
 }
 
@@ -100,7 +100,7 @@ async function open(
 
 const ADDRESS = 'ip:127.0.0.1';
 
-/** An application whose one route, POST /, counts by a field of the body. */
+/** Starts an application with one route, POST /, that counts by a field of the body. */
 async function openWithBody(
   start: StartHttpApp,
 ): Promise<{ app: HttpApp; bodyIdentityOf: (body: unknown) => Promise<string> }> {
@@ -154,18 +154,18 @@ describeOverHttp('The identity', (start) => {
     [{}, ADDRESS],
     [null, ADDRESS],
     ['ann', 'user:ann'],
-  ])('"user" is the id or the subject of the user, else the address: %j', async (value, identity) => {
+  ])('"user" is the id or the subject of the user, or else the address: %j', async (value, identity) => {
     const { identitiesOf } = await open(start, 'user');
     expect(await identitiesOf(user(value))).toBe(identity);
     expect(await identitiesOf()).toBe(ADDRESS);
   });
 
-  it('"user" of another shape is told of once, with the option that names it', async () => {
+  it('"user" in another shape causes one warning, with the option that resolves it', async () => {
     const { app, identitiesOf } = await open(start, 'user');
     expect(await identitiesOf(user({ username: 'ann' }))).toBe(ADDRESS);
     expect(await identitiesOf(user({ username: 'bob' }))).toBe(ADDRESS);
     expect(app.log.warnings).toEqual([
-      'The key "user" found none of id, userId, sub, _id in request.user, so the address was counted instead. Say what it is in the ' +
+      'The key "user" found none of id, userId, sub, _id in request.user, so the address was counted instead. Resolve it by the ' +
         'module\'s option "user": (request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
     const known = await open(start, 'user', { user: () => undefined });
@@ -173,22 +173,25 @@ describeOverHttp('The identity', (start) => {
     expect(known.app.log.warnings).toEqual([]);
   });
 
-  it('"user" may be an ObjectId, and be found later', async () => {
+  it('"user" can be an ObjectId, and can be resolved asynchronously', async () => {
     const objectId = { toHexString: () => '65a1b2' };
     const { identitiesOf } = await open(start, 'user', { user: async () => Promise.resolve(objectId) });
     expect(await identitiesOf()).toBe('user:65a1b2');
   });
 
-  it.each([NaN, Infinity, -Infinity])('"user" is never %p, which would be one count for many', async (id) => {
-    const { app, identitiesOf } = await open(start, 'user', { user: () => id });
-    expect(await identitiesOf()).toBe('500');
-    expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
-      `The key "user" must be a string or a number; got the number ${id}. Say what it is in the module's option "user": ` +
-        '(request: { user?: { account: string } }) => request.user?.account, for example.',
-    ]);
-  });
+  it.each([NaN, Infinity, -Infinity])(
+    '"user" is never %p, which would be one count for many users',
+    async (id) => {
+      const { app, identitiesOf } = await open(start, 'user', { user: () => id });
+      expect(await identitiesOf()).toBe('500');
+      expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
+        `The key "user" must be a string or a number; got the number ${id}. Resolve it by the module's option "user": ` +
+          '(request: { user?: { account: string } }) => request.user?.account, for example.',
+      ]);
+    },
+  );
 
-  it('"body:x" is the text of that field of the body, which no store gets to know', async () => {
+  it('"body:x" is the text of that field of the body, hashed for the store', async () => {
     const { app, bodyIdentityOf } = await openWithBody(start);
     const identity = await bodyIdentityOf({ username: 'ann' });
     expect(identity).toMatch(/^body:username#:[\w-]{43}$/);
@@ -202,7 +205,7 @@ describeOverHttp('The identity', (start) => {
     expect((await service.peek({ policy: 'default' }, 'ann')).remaining).toBe(97);
   });
 
-  it('"user" is what the application says it is', async () => {
+  it('"user" is the value that the application returns', async () => {
     const { identitiesOf } = await open(start, 'user', {
       user: (request) => (request?.user as { account?: unknown } | undefined)?.account,
     });
@@ -210,14 +213,14 @@ describeOverHttp('The identity', (start) => {
     expect(await identitiesOf(user({ id: 'ann' }))).toBe(ADDRESS);
   });
 
-  it('"user" is never what all objects are as texts', async () => {
+  it('"user" is never a text that all objects have in common', async () => {
     const { app, identitiesOf } = await open(start, 'user');
     expect(await identitiesOf(user({ id: { oid: 1 } }))).toBe('500');
     expect(await identitiesOf(user({ id: true }))).toBe('500');
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
-      'The key "user" must be a string or a number; got an object (Object). Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got an object (Object). Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
-      'The key "user" must be a string or a number; got the boolean true. Say what it is in the module\'s option "user": ' +
+      'The key "user" must be a string or a number; got the boolean true. Resolve it by the module\'s option "user": ' +
         '(request: { user?: { account: string } }) => request.user?.account, for example.',
     ]);
   });
@@ -229,7 +232,7 @@ describeOverHttp('The identity', (start) => {
     expect(await app.statuses(3, '/', { ...address, ...user({ id: '1.2.3.4' }) })).toEqual([200, 200, 429]);
   });
 
-  it('may be any text: none is another one’s, none is long in the store', async () => {
+  it('can be any text: all are distinct, and short in the store', async () => {
     const { app, identitiesOf } = await open(start, 'user');
     const ids = [
       'a/b',
@@ -255,7 +258,7 @@ describeOverHttp('The identity', (start) => {
     for (const id of ids) expect((await service.peek({ policy: 'default' }, id)).remaining).toBe(0);
   });
 
-  it('"api-key" is the key of the header, which the store never gets to know', async () => {
+  it('"api-key" is the key of the header, hashed for the store', async () => {
     const { app, identitiesOf } = await open(start, 'api-key');
     const identity = await identitiesOf({ 'x-api-key': 'secret' });
     expect(identity).toMatch(/^api-key#:[\w-]{43}$/);
@@ -265,13 +268,13 @@ describeOverHttp('The identity', (start) => {
     expect((await app.nest.get(RateLimiterService).peek({ policy: 'default' }, 'secret')).remaining).toBe(0);
   });
 
-  it('"api-key" is that of another header, where the application says so', async () => {
+  it('"api-key" is in another header, if the application has that option', async () => {
     const { identitiesOf } = await open(start, 'api-key', { apiKeyHeader: 'X-Token' });
     expect(await identitiesOf({ 'x-token': 'secret' })).toMatch(/^api-key#:/);
     expect(await identitiesOf({ 'x-api-key': 'secret' })).toBe(ADDRESS);
   });
 
-  it('"header:x" is what the header says, in whatever case it is named', async () => {
+  it('"header:x" is the value of the header, whatever the case of its name', async () => {
     const { identitiesOf } = await open(start, 'header:X-Tenant');
     expect(await identitiesOf({ 'x-tenant': 'acme' })).toBe('header:x-tenant:acme');
     expect(await identitiesOf({ 'X-TENANT': 'a/b' })).toBe('header:x-tenant:a%2Fb');
@@ -280,7 +283,7 @@ describeOverHttp('The identity', (start) => {
   });
 
   it.each(['authorization', 'cookie'] as const)(
-    '"header:%s" lets in whoever has it: no store gets to know it',
+    '"header:%s" is hashed for the store, since it is a credential',
     async (name) => {
       const { identitiesOf } = await open(start, `header:${name}`);
       expect(await identitiesOf({ [name]: 'secret' })).toMatch(new RegExp(`^header:${name}#:[\\w-]{43}$`));
@@ -291,14 +294,14 @@ describeOverHttp('The identity', (start) => {
     ['session', { id: 's1' }],
     ['session', { sessionId: 's1' }],
     ['sessionid', 's1'],
-  ])('"session" is the id of the session, which no store gets to know: %s %j', async (where, value) => {
+  ])('"session" is the id of the session, hashed for the store: %s %j', async (where, value) => {
     const { identitiesOf } = await open(start, 'session');
     const identity = await identitiesOf({ [`x-test-${where}`]: json(value) });
     expect(identity).toMatch(/^session#:[\w-]{43}$/);
     expect(await identitiesOf()).toBe(ADDRESS);
   });
 
-  it('of several parts is all of them, and the address where one is missing', async () => {
+  it('of several parts has all of them, and the address for a missing one', async () => {
     const { app, identitiesOf } = await open(start, ['header:x-tenant', 'user']);
     expect(await identitiesOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
       'header:x-tenant:acme/user:ann',
@@ -314,7 +317,7 @@ describeOverHttp('The identity', (start) => {
     );
   });
 
-  it('of several parts may have parts of several', async () => {
+  it('of several parts can have parts with several parts', async () => {
     const { app, identitiesOf } = await open(start, ['ip', ['header:x-tenant', ['user']]]);
     expect(await identitiesOf({ 'x-tenant': 'acme', ...user({ id: 'ann' }) })).toBe(
       'ip:127.0.0.1/header:x-tenant:acme/user:ann',
@@ -323,7 +326,7 @@ describeOverHttp('The identity', (start) => {
     expect((await service.peek({ policy: 'default' }, '127.0.0.1', 'acme', 'ann')).remaining).toBe(1);
   });
 
-  it('that is the first of several is the first that there is', async () => {
+  it('that is the first of several is the first that exists', async () => {
     const { app, identitiesOf } = await open(
       start,
       firstOf('user', 'api-key', ['header:x-tenant', 'ip'], 'ip'),
@@ -339,7 +342,7 @@ describeOverHttp('The identity', (start) => {
     );
   });
 
-  it('that is the first of several, of which there is none, is the address', async () => {
+  it('that is the first of several is the address if none exists', async () => {
     const { identitiesOf } = await open(
       start,
       firstOf('user', () => undefined),
@@ -364,17 +367,17 @@ describeOverHttp('The identity', (start) => {
       ['ip', 7],
       'a key must be a name such as "user", a function, an IdentityResolver, a list of keys or firstOf(…); got the number 7.',
     ],
-  ])('that is none stops the start: %j', async (key, message) => {
+  ])('that is invalid stops the start: %j', async (key, message) => {
     await expect(open(start, key as RateLimitKey)).rejects.toThrow(
       `@RateLimit on KeyedController.get: ${message}`,
     );
   });
 });
 
-describeOverHttp('What a client merely asserts', (start) => {
+describeOverHttp('An identity that only the client asserts', (start) => {
   const WARNING = (where: string, key: string): string =>
-    `${where}: the key "${key}" is what a client says, and before authentication each new one ` +
-    "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.";
+    `${where}: the key "${key}" is not verified, and before authentication each new value ` +
+    "has a fresh count. Also add a limit by 'ip', or count it after authentication: phase: 'afterAuth'.";
 
   function alone(key: RateLimitKey, phase: 'beforeAuth' | 'afterAuth' = 'beforeAuth'): Type {
     @Controller()
@@ -395,7 +398,7 @@ describeOverHttp('What a client merely asserts', (start) => {
     ['body:username', 'body:username'],
     [firstOf('user', 'api-key'), 'user, api-key'],
     [['api-key', 'ip'], 'api-key+ip'],
-  ])('is told of at the start, once, where it stands alone before authentication: %p', async (key, name) => {
+  ])('causes a warning at the start, once, if it is alone before authentication: %p', async (key, name) => {
     const app = await start(limited([alone(key)]));
     await app.get('/');
     expect(app.log.warnings).toEqual([WARNING('@RateLimit on AssertedController.get', name)]);
@@ -407,7 +410,7 @@ describeOverHttp('What a client merely asserts', (start) => {
     ['after authentication', alone('api-key', 'afterAuth'), {}],
     ['what a server has found out', alone('user'), {}],
     ['what a function has found out', alone(() => 'all'), {}],
-  ])('is not told of %s', async (_where, controller, options) => {
+  ])('causes no warning %s', async (_where, controller, options) => {
     const app = await start(limited([controller], options));
     expect(app.log.warnings).toEqual([]);
   });
@@ -443,7 +446,7 @@ describeOverHttp('What a client merely asserts', (start) => {
       1,
     ],
     ['after authentication', [{ ...byKey, phase: 'afterAuth' }], 0],
-  ])('is told of in rules, too: %s', async (_where, rules, count) => {
+  ])('also causes a warning in rules: %s', async (_where, rules, count) => {
     const app = await start(limited([controllerWith('ip')], { rules }));
     expect(app.log.warnings).toEqual(Array(count).fill(WARNING('The rule "key"', 'api-key')));
   });

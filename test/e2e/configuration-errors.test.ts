@@ -13,7 +13,7 @@ import {
 } from 'nestjs-limits';
 import { describeOverHttp } from '../support/http-app.js';
 
-/** What a caller without types could pass. */
+/** A value that only callers without types can pass. */
 const untyped = (value: unknown): never => value as never;
 
 function decorated(...limits: [limits: LimitInput, options?: RateLimitOptions][]): Type {
@@ -54,14 +54,14 @@ const SCOPE = 'The scope must be "route", "controller", "global" or another non-
 const COST = 'The cost of a hit must be a whole number from 0; got';
 
 describeOverHttp('A mistake', (start) => {
-  /** Expects the start to be refused by an error whose message, or its beginning, is this. */
+  /** Expects the start to fail with an error that has this message, or begins with it. */
   async function expectRefusal(metadata: ModuleMetadata, message: string): Promise<void> {
     const error = await start(metadata).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConfigurationError);
     expect((error as Error).message).toBe(message);
   }
 
-  it('such as options of a decorator that are no options is told where it is written', () => {
+  it('such as invalid options of a decorator is reported with its location', () => {
     for (const options of [null, [], '10/minute'])
       expect(() => RateLimit('5/minute', untyped(options))).toThrow(ConfigurationError);
     expect(() => RateLimit('5/minute', untyped(null))).toThrow(
@@ -173,7 +173,7 @@ describeOverHttp('A mistake', (start) => {
       ['5/minute', untyped({ storage: 'memory://' })],
       'A rate limit does not know the option "storage". The storage is an option of RateLimitModule.forRoot.',
     ],
-  ])('in a decorator stops the start and says where: %s', async (_mistake, declaration, message) => {
+  ])('in a decorator stops the start and reports where: %s', async (_mistake, declaration, message) => {
     await expectRefusal(withDecorator(declaration), `@RateLimit on UsersController.find: ${message}`);
   });
 
@@ -188,7 +188,7 @@ describeOverHttp('A mistake', (start) => {
     );
   });
 
-  it('in a decorator of a class, or of one it extends, stops the start and names that class', async () => {
+  it('in a decorator of a class, or of its base class, stops the start and names that class', async () => {
     @RateLimit('5/century')
     abstract class BaseController {}
     @Controller()
@@ -205,7 +205,7 @@ describeOverHttp('A mistake', (start) => {
     );
   });
 
-  it('in a limit that an inner level replaces stops the start all the same', async () => {
+  it('in a limit that an inner level replaces also stops the start', async () => {
     await expectRefusal(
       { imports: [RateLimitModule.forRoot({ limits: '5/aeon' })], controllers: [decorated(['5/minute'])] },
       `RateLimitModule: Cannot read the rate limit "5/aeon": expected ${UNITS} at position 2. ${NOTATION}`,
@@ -392,7 +392,7 @@ describeOverHttp('A mistake', (start) => {
     expect([message, stack, String(cause)].join(' ')).not.toMatch(/s3cret|admin|db\.example/);
   });
 
-  it('of an undefined option is none: it counts as not given', async () => {
+  it('of an undefined option is none, since undefined counts as absent', async () => {
     const nothing = untyped({
       storage: undefined,
       strategy: undefined,
@@ -422,7 +422,7 @@ describeOverHttp('A mistake', (start) => {
     expect((await app.get('/')).remaining).toBe('"default";r=0');
   });
 
-  it('of a factory that is undefined is none', async () => {
+  it('of a factory that returns undefined is none', async () => {
     const options: RateLimitModuleAsyncOptions = untyped({
       useClass: undefined,
       useExisting: undefined,
@@ -465,7 +465,7 @@ describeOverHttp('A mistake', (start) => {
       'RateLimitModule.forRootAsync needs exactly one of useFactory, useClass and useExisting; got none.',
     ],
     ['nothing', undefined, 'The argument of RateLimitModule.forRootAsync must be an object; got undefined.'],
-  ])('in forRootAsync is refused at once: %s', (_mistake, options, message) => {
+  ])('in forRootAsync throws immediately: %s', (_mistake, options, message) => {
     const call = (): unknown => RateLimitModule.forRootAsync(options as RateLimitModuleAsyncOptions);
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(new ConfigurationError(message));
@@ -486,7 +486,7 @@ describeOverHttp('A mistake', (start) => {
     ['nothing', undefined, 'The options of RateLimitModule must be an object; got undefined.'],
     ['null', null, 'The options of RateLimitModule must be an object; got null.'],
     ['a URI', 'memory://', 'The options of RateLimitModule must be an object; got the string "memory://".'],
-  ])('in what the factory returns stops the start: %s', async (_mistake, options, message) => {
+  ])('in the result of the factory stops the start: %s', async (_mistake, options, message) => {
     for (const useFactory of [() => untyped(options), async () => Promise.resolve(untyped(options))]) {
       const metadata = {
         imports: [RateLimitModule.forRootAsync({ useFactory })],

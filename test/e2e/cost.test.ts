@@ -4,7 +4,7 @@ import { RateLimit, ResolverError, type RateLimitOptions } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
 
-/** What `?cost=…` says. */
+/** The value of `?cost=…`. */
 const asked = (context: ExecutionContext): number =>
   Number(context.switchToHttp().getRequest<{ query: Record<string, string> }>().query['cost']);
 
@@ -26,7 +26,7 @@ function startWith(
 }
 
 describeOverHttp('The cost of a request', (start) => {
-  it('is one unit unless told otherwise', async () => {
+  it('is one unit by default', async () => {
     const app = await startWith(start, '3/minute', {});
     expect((await app.get('/')).remaining).toBe('"default";r=2');
   });
@@ -42,14 +42,14 @@ describeOverHttp('The cost of a request', (start) => {
   it.each([
     ['at once', asked],
     ['later', async (context: ExecutionContext) => Promise.resolve(asked(context))],
-  ])('may be found out per request, %s', async (_when, cost) => {
+  ])('can be computed per request, %s', async (_when, cost) => {
     const app = await startWith(start, '10/minute', { cost });
     expect((await app.get('/?cost=7')).remaining).toBe('"default";r=3');
     expect((await app.get('/?cost=4')).status).toBe(429);
     expect((await app.get('/?cost=3')).remaining).toBe('"default";r=0');
   });
 
-  it('counts against each limit of its own policy, and at the cost of theirs against others', async () => {
+  it('is that of the policy for its own limits, and not for others', async () => {
     @Controller()
     class TwoCostsController {
       @Get()
@@ -63,7 +63,7 @@ describeOverHttp('The cost of a request', (start) => {
     expect((await app.get('/')).remaining).toBe('"default/minute";r=7, "default/hour";r=97, "requests";r=9');
   });
 
-  it('of nothing is always allowed and takes nothing, with nothing left too', async () => {
+  it('of 0 is always allowed and takes nothing, even with nothing left', async () => {
     const app = await startWith(start, '2/minute', { cost: asked });
     expect((await app.get('/?cost=0')).fields).toEqual({
       'ratelimit-policy': '"default";q=2;w=60',
@@ -75,7 +75,7 @@ describeOverHttp('The cost of a request', (start) => {
     expect((await app.get('/?cost=1')).status).toBe(429);
   });
 
-  it('above the capacity is refused for good: no wait would help', async () => {
+  it('above the capacity is never allowed: no wait would help', async () => {
     const app = await startWith(start, '5/minute', { cost: asked });
     const refused = await app.get('/?cost=6');
     expect(refused.status).toBe(429);
@@ -90,7 +90,7 @@ describeOverHttp('The cost of a request', (start) => {
     expect((await app.get('/?cost=5')).status).toBe(200);
   });
 
-  it('is refused for good by a limit of nothing', async () => {
+  it('is never allowed by a limit of 0', async () => {
     const app = await startWith(start, '0/minute', {});
     const refused = await app.get('/');
     expect(refused.status).toBe(429);
@@ -98,7 +98,7 @@ describeOverHttp('The cost of a request', (start) => {
     expect(refused.body).toMatchObject({ retryAfter: null });
   });
 
-  it('above what one limit holds says so, though another could be waited for', async () => {
+  it('above the capacity of one limit is reported so, even if another limit only needs a wait', async () => {
     @Controller()
     class BothController {
       @Get()
@@ -119,7 +119,7 @@ describeOverHttp('The cost of a request', (start) => {
     expect(refused.body).toMatchObject({ limit: { name: 'narrow' }, retryAfter: null });
   });
 
-  it('within the burst of a token bucket waits for as many tokens', async () => {
+  it('within the burst of a token bucket waits until there are enough tokens', async () => {
     const clock = new ManualClock();
     const options = { strategy: 'token-bucket', burst: 10, cost: asked } as const;
     const app = await startWith(start, '60/minute', options, clock);
@@ -132,7 +132,7 @@ describeOverHttp('The cost of a request', (start) => {
   });
 
   it.each(['x', '1e999', '-1', '0.5'])(
-    'that a client makes "%s" is no cost: 500, and the reason logged',
+    'that a client sets to "%s" is invalid: 500, and the reason logged',
     async (cost) => {
       const app = await startWith(start, '5/minute', { cost: asked });
       expect((await app.get(`/?cost=${cost}`)).status).toBe(500);

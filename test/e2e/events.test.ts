@@ -17,7 +17,7 @@ class ShopController {
 }
 
 describeOverHttp('Events', (start) => {
-  it('tell of each decision, of refusals and of limits nearly used up', async () => {
+  it('report each decision, refusals and limits that are nearly used up', async () => {
     const app = await start(limited([ShopController]));
     const service = app.nest.get(RateLimiterService);
     const told: string[] = [];
@@ -39,7 +39,7 @@ describeOverHttp('Events', (start) => {
     expect(told).toHaveLength(5);
   });
 
-  it('tell of decisions by hand, too', async () => {
+  it('also report decisions by hand', async () => {
     const app = await start(limited([ShopController]));
     const service = app.nest.get(RateLimiterService);
     const told: RateLimitEvent['type'][] = [];
@@ -50,7 +50,7 @@ describeOverHttp('Events', (start) => {
     expect(told).toEqual(['decision', 'near-limit', 'decision', 'refused']);
   });
 
-  it('go to the diagnostics channels of Node as well', async () => {
+  it('are also published on the diagnostics channels of Node', async () => {
     const app = await start(limited([ShopController]));
     const refused: unknown[] = [];
     const listen = (event: unknown): void => void refused.push(event);
@@ -66,7 +66,7 @@ describeOverHttp('Events', (start) => {
     ]);
   });
 
-  it('report an answer that misses the timeout', async () => {
+  it('report a call that times out', async () => {
     const server = new MapCasServer();
     const app = await start(
       limited([ShopController], { storage: new MapCasStorage(server), resilience: { timeout: 20 } }),
@@ -80,7 +80,7 @@ describeOverHttp('Events', (start) => {
     expect(errors).toEqual(['MapCasStorage has not answered within 20 ms.']);
   });
 
-  it('break no request when who listens throws', async () => {
+  it('do not fail the request when a listener throws', async () => {
     const app = await start(limited([ShopController]));
     const bugs: unknown[] = [];
     config.onUnhandledError = (error) => bugs.push(error);
@@ -97,7 +97,7 @@ describeOverHttp('Events', (start) => {
     }
   });
 
-  it('tell when the store is lost and when it is back', async () => {
+  it('report when the store is lost and when it recovers', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     const resilience = { failureThreshold: 2, probeInterval: 10 };

@@ -66,7 +66,7 @@ class GreetingResolver {
 }
 
 describeOverGraphql('A limited field', (start) => {
-  it('is refused with an error that says which limit and how long to wait', async () => {
+  it('is refused with an error that has the limit and the wait', async () => {
     const app = await start([GreetingResolver]);
     expect(await app.outcomes(3, '{ hello }')).toEqual(['Hello', 'Hello', 'Hello']);
 
@@ -87,7 +87,7 @@ describeOverGraphql('A limited field', (start) => {
     expect(app.http.log.errors).toEqual([]);
   });
 
-  it('is answered again when the error said so', async () => {
+  it('is allowed again after the wait of the error', async () => {
     const clock = new ManualClock();
     const app = await start([GreetingResolver], { clock });
     await app.outcomes(4, '{ hello }');
@@ -97,7 +97,7 @@ describeOverGraphql('A limited field', (start) => {
     expect(await app.outcomes(1, '{ hello }')).toEqual(['Hello']);
   });
 
-  it('leaves the rest of its operation alone', async () => {
+  it('does not affect the rest of its operation', async () => {
     const app = await start([GreetingResolver]);
     await app.outcomes(3, '{ hello }');
     const { data, errors } = await app.ask('{ free hello other: free }');
@@ -105,14 +105,14 @@ describeOverGraphql('A limited field', (start) => {
     expect(errors?.map(({ path }) => path)).toEqual([['hello']]);
   });
 
-  it('is counted apart from other fields, queries and mutations alike', async () => {
+  it('is counted separately from other fields; queries and mutations alike', async () => {
     const app = await start([GreetingResolver]);
     expect(await app.outcomes(3, 'mutation { sendGreeting }')).toEqual(['sent', 'sent', REFUSED]);
     expect(await app.outcomes(4, '{ hello }')).toEqual(['Hello', 'Hello', 'Hello', REFUSED]);
     expect(await app.outcomes(10, '{ free }')).toEqual(new Array(10).fill('free'));
   });
 
-  it('counts each alias: a thousand of them are a thousand hits', async () => {
+  it('counts each alias: a thousand aliases are a thousand hits', async () => {
     @Resolver()
     class ManyResolver {
       @Query(() => String, { nullable: true })
@@ -153,7 +153,7 @@ describeOverGraphql('A limited field', (start) => {
 });
 
 describeOverGraphql('Limits of a class and of the module', (start) => {
-  it('hold for all fields of a class together, and a field may replace them or do without', async () => {
+  it('apply to all fields of a class together, and a field can replace or skip them', async () => {
     @Resolver()
     @RateLimit('2/minute')
     class ClassResolver {
@@ -186,13 +186,13 @@ describeOverGraphql('Limits of a class and of the module', (start) => {
     expect(await app.outcomes(9, '{ none }')).toEqual(new Array(9).fill('none'));
   });
 
-  it('hold for all root fields together', async () => {
+  it('apply to all root fields together', async () => {
     const app = await start([GreetingResolver], { limits: { limits: '4/minute' } });
     expect(answered(await app.ask(aliases(6, 'free')))).toBe(4);
   });
 });
 
-describeOverGraphql('A guard that is bound sharedWith', (start) => {
+describeOverGraphql('A guard that is bound several times', (start) => {
   it('counts once', async () => {
     @Resolver()
     @UseGuards(RateLimitGuard)
@@ -218,7 +218,7 @@ class MiddlewareModule implements NestModule {
 }
 
 describeOverGraphql('A rule for the path of GraphQL', (start) => {
-  it('limits whole requests by the middleware, whatever is in them', async () => {
+  it('limits whole requests in the middleware, whatever their operations', async () => {
     const app = await start([GreetingResolver], {
       limits: { rules: [{ id: 'graphql', path: '/graphql', limits: '2/minute' }] },
       module: { imports: [MiddlewareModule] },
@@ -247,14 +247,14 @@ describeOverGraphql('The identity', (start) => {
     expect(await from('198.51.100.2')).toEqual(['Hello', 'Hello', 'Hello', REFUSED]);
   });
 
-  it('is never what a header says that the adapter does not trust', async () => {
+  it('is never read from a header that the adapter does not trust', async () => {
     const app = await start([GreetingResolver]);
     for (const address of ['198.51.100.1', '198.51.100.2', '198.51.100.3'])
       expect(await app.outcomes(1, '{ hello }', { 'x-forwarded-for': address })).toEqual(['Hello']);
     expect(await app.outcomes(1, '{ hello }', { 'x-forwarded-for': '198.51.100.4' })).toEqual([REFUSED]);
   });
 
-  it('may be a header, a user that a guard found, or what a function makes of the arguments', async () => {
+  it('can be a header, a user set by a guard, or the result of a function of the arguments', async () => {
     @Resolver()
     class IdentifiedResolver {
       @Query(() => String, { nullable: true })
@@ -294,7 +294,7 @@ describeOverGraphql('The identity', (start) => {
 });
 
 describeOverGraphql('@RateLimitInfo()', (start) => {
-  it('hands each field its own decision', async () => {
+  it('gives each field its own decision', async () => {
     @Resolver()
     class QuotaResolver {
       @Query(() => Int, { nullable: true })
@@ -333,7 +333,7 @@ class LoginResolver {
 describeOverGraphql('Counting by outcome', (start) => {
   const login = (password: string): string => `mutation { login(password: "${password}") }`;
 
-  it('gives back what succeeded', async () => {
+  it('refunds successes', async () => {
     const app = await start([LoginResolver]);
     expect(await app.outcomes(5, login('right'))).toEqual(new Array(5).fill('true'));
     for (let attempt = 0; attempt < 2; attempt++)
@@ -341,7 +341,7 @@ describeOverGraphql('Counting by outcome', (start) => {
     expect(await app.outcomes(1, login('right'))).toEqual([REFUSED]);
   });
 
-  it('gives back once, where the interceptor is bound twice', async () => {
+  it('refunds once, even if the interceptor is bound twice', async () => {
     const app = await start([LoginResolver], {
       module: { providers: [{ provide: APP_INTERCEPTOR, useClass: RateLimitInterceptor }] },
     });

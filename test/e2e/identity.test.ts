@@ -24,7 +24,7 @@ class PlainController {
 }
 
 describeOverHttp("The client's address", (start) => {
-  it('is that of the connection: no X-Forwarded-For gives a fresh count', async () => {
+  it('is that of the connection: no X-Forwarded-For gives a new count', async () => {
     const app = await start(limited([PlainController]));
     const statuses: number[] = [];
     for (const address of ['203.0.113.1', '203.0.113.2', '203.0.113.3, 203.0.113.4', '2001:db8::1']) {
@@ -40,7 +40,7 @@ describeOverHttp("The client's address", (start) => {
     expect(decision.allowed).toBe(false);
   });
 
-  it('is what the trusted proxy says: each client has a count of its own', async () => {
+  it('is reported by the trusted proxy: each client has its own count', async () => {
     const app = await start(limited([PlainController]), { trustProxy: true });
     expect(await app.statuses(3, '/', forwarded('203.0.113.1'))).toEqual([200, 200, 429]);
     expect(await app.statuses(3, '/', forwarded('203.0.113.2'))).toEqual([200, 200, 429]);
@@ -50,7 +50,7 @@ describeOverHttp("The client's address", (start) => {
     expect((await service.peek({ policy: 'default' }, '127.0.0.1')).remaining).toBe(1);
   });
 
-  it('is the network of 64 bits for IPv6, which a client can move about in', async () => {
+  it('is the network of 64 bits for IPv6, since a client can use any address in it', async () => {
     const app = await start(limited([PlainController]), { trustProxy: true });
     expect(await app.statuses(1, '/', forwarded('2001:db8:1:2::1'))).toEqual([200]);
     expect(await app.statuses(1, '/', forwarded('2001:db8:1:2:ffff:ffff:ffff:ffff'))).toEqual([200]);
@@ -60,7 +60,7 @@ describeOverHttp("The client's address", (start) => {
     expect((await service.peek({ policy: 'default' }, '2001:db8:1:2:3:4:5:6')).remaining).toBe(0);
   });
 
-  it('is the IPv4 address where that is mapped into IPv6', async () => {
+  it('is the IPv4 address if it is mapped into IPv6', async () => {
     const app = await start(limited([PlainController]), { trustProxy: true });
     expect(await app.statuses(1, '/', forwarded('203.0.113.7'))).toEqual([200]);
     expect(await app.statuses(1, '/', forwarded('::ffff:203.0.113.7'))).toEqual([200]);
@@ -69,9 +69,9 @@ describeOverHttp("The client's address", (start) => {
   });
 });
 
-describeOverHttp('What a trusted proxy forwards that is no address', (start) => {
+describeOverHttp('A forwarded value that is not an address', (start) => {
   it.each(['unknown', '_hidden', '"><script>', '1.2.3.4.5', '::1::', '%0a/{}', '-', 'x'.repeat(4096)])(
-    'is an identity of its own and never an error: %.20s',
+    'is a separate identity and never an error: %.20s',
     async (address) => {
       const app = await start(limited([PlainController]), { trustProxy: true });
       expect(await app.statuses(3, '/', forwarded(address))).toEqual([200, 200, 429]);
@@ -82,7 +82,7 @@ describeOverHttp('What a trusted proxy forwards that is no address', (start) => 
 });
 
 describeOverHttp('A port that the proxy adds', (start) => {
-  it('gives no fresh count', async () => {
+  it('gives no new count', async () => {
     const app = await start(limited([PlainController]), { trustProxy: true });
     expect(await app.statuses(1, '/', forwarded('203.0.113.1:1024'))).toEqual([200]);
     expect(await app.statuses(1, '/', forwarded('203.0.113.1:1025'))).toEqual([200]);
@@ -112,7 +112,7 @@ describeOverHttp('A key function', (start) => {
   it.each([
     ['at once', userOf],
     ['later', async (context: ExecutionContext) => Promise.resolve(userOf(context))],
-  ])('of the module says whom to count for, answering %s', async (_when, key) => {
+  ])('of the module selects the identity, returning %s', async (_when, key) => {
     const app = await start(limited([KeyController], { key }));
     expect(await app.statuses(3, '/module', user('ann'))).toEqual([200, 200, 429]);
     expect(await app.statuses(3, '/module', user('bob'))).toEqual([200, 200, 429]);
@@ -128,7 +128,7 @@ describeOverHttp('A key function', (start) => {
     expect(await app.statuses(1, '/own', { 'x-tenant': 'other' })).toEqual([200]);
   });
 
-  it('may count the limits of one route for different identities', async () => {
+  it('can count the limits of one route by different identities', async () => {
     @Controller()
     class TwoKeysController {
       @Get()
@@ -146,7 +146,7 @@ describeOverHttp('A key function', (start) => {
     expect([refused.status, refused.remaining]).toEqual([429, '"address";r=0, "user";r=1']);
   });
 
-  it.each([undefined, null, ''])('that answers %j leaves the address to count for', async (nobody) => {
+  it.each([undefined, null, ''])('that returns %j falls back to the address', async (nobody) => {
     for (const answer of [nobody, Promise.resolve(nobody)]) {
       const key = (context: ExecutionContext) => userOf(context) ?? answer;
       const app = await start(limited([KeyController], { key }), { trustProxy: true });
@@ -158,7 +158,7 @@ describeOverHttp('A key function', (start) => {
     }
   });
 
-  it('that answers with an address does not share the count of that address', async () => {
+  it('that returns an address does not share the count of that address', async () => {
     const app = await start(limited([KeyController], { key: userOf }), { trustProxy: true });
     expect(await app.statuses(3, '/module', forwarded('1.2.3.4'))).toEqual([200, 200, 429]);
     expect(await app.statuses(3, '/module', user('1.2.3.4'))).toEqual([200, 200, 429]);
@@ -166,7 +166,7 @@ describeOverHttp('A key function', (start) => {
     expect(await app.statuses(1, '/module', user('unknown'))).toEqual([200]);
   });
 
-  it('may answer with any text, and different texts never share a count', async () => {
+  it('can return any text, and different texts never share a count', async () => {
     const app = await start(limited([KeyController], { key: userOf }));
     const names = [
       'a/b',
@@ -203,7 +203,7 @@ describeOverHttp('A key function', (start) => {
     }
   });
 
-  it('is called once per request, however many policies use it', async () => {
+  it('is called once per request, for any number of policies', async () => {
     let calls = 0;
     const key = async (context: ExecutionContext): Promise<string | undefined> => {
       calls++;
@@ -257,7 +257,7 @@ describeOverHttp('A key class', (start) => {
     }
   }
 
-  it('says whom to count for, with what it injects', async () => {
+  it('selects the identity, with its injected dependencies', async () => {
     const module = limited([TenantController]);
     const app = await start({ ...module, providers: [TenantResolver, Tenants] });
     expect(await app.statuses(3, '/', user('ann'))).toEqual([200, 200, 429]);
@@ -267,7 +267,7 @@ describeOverHttp('A key class', (start) => {
     expect((await service.peek({ policy: 'default' }, 'tenant of ann')).remaining).toBe(0);
   });
 
-  it('may be the key of the module, and be provided in any module', async () => {
+  it('can be the key of the module, and be provided in any module', async () => {
     class ElsewhereModule {}
     const module = limited([PlainController], { key: TenantResolver });
     const app = await start({
@@ -278,7 +278,7 @@ describeOverHttp('A key class', (start) => {
     expect(await app.statuses(1, '/', user('bob'))).toEqual([200]);
   });
 
-  it('is asked once per request, however many policies use it', async () => {
+  it('is called once per request, for any number of policies', async () => {
     let calls = 0;
     @Injectable()
     class CountingResolver implements IdentityResolver {
@@ -313,7 +313,7 @@ describeOverHttp('A key class', (start) => {
     expect(await app.statuses(2, '/', user('bob'))).toEqual([200, 429]);
   });
 
-  it('may have its method as a property', async () => {
+  it('can have its method as a property', async () => {
     @Injectable()
     class PropertyResolver implements IdentityResolver {
       readonly resolve = (context: ExecutionContext): string | undefined => userOf(context);
@@ -326,7 +326,7 @@ describeOverHttp('A key class', (start) => {
     expect(await app.statuses(1, '/', user('bob'))).toEqual([200]);
   });
 
-  it('may be an abstract class that a provider stands for', async () => {
+  it('can be an abstract class with another provider', async () => {
     abstract class AbstractResolver implements IdentityResolver {
       abstract resolve(context: ExecutionContext): string | undefined;
     }
@@ -390,7 +390,7 @@ describeOverHttp('A key class', (start) => {
   }
 
   it.each([RequestScoped, Transient, Dependent, DependentOnDependent])(
-    'that is made anew per request stops the start: %p',
+    'that is request-scoped or transient stops the start: %p',
     async (key) => {
       @Controller()
       class ScopedController {

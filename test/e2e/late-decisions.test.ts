@@ -15,7 +15,7 @@ import type { ServerResponse } from 'node:http';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { protocols, ServedApp, until } from '../support/http-exchange.js';
 
-/** What the key waits for, and how often it was asked for. */
+/** The promise that the key awaits, and its number of calls. */
 let showKey: () => void = () => undefined;
 let keyIsKnown: Promise<void> = Promise.resolve();
 let keys = 0;
@@ -29,7 +29,7 @@ async function slowKey(): Promise<string> {
 
 @Controller()
 class ProbeController {
-  /** Sends nothing: the middleware has answered. */
+  /** Sends nothing, since the middleware has responded. */
   @Get('admitted')
   @RateLimit('1/minute', { key: slowKey })
   admitted(@Res() _response: unknown) {
@@ -48,7 +48,7 @@ class ProbeController {
   }
 }
 
-/** A middleware that answers 503, as one that limits the time of requests does. */
+/** A middleware that responds with 503, like one that limits the duration of requests. */
 const timeout = { runsOut: (): void => undefined };
 
 function timeoutMiddleware(_request: unknown, response: ServerResponse, next: () => void): void {
@@ -86,7 +86,7 @@ function limits(): DynamicModule {
   });
 }
 
-describe.each(protocols)('A decision that comes after another answer, on $name', (protocol) => {
+describe.each(protocols)('A decision that comes after another response, on $name', (protocol) => {
   let app: ServedApp;
 
   beforeEach(async () => {
@@ -117,12 +117,12 @@ describe.each(protocols)('A decision that comes after another answer, on $name',
     showKey();
     for (let turn = 0; turn < 20; turn++) await immediate();
     expect(app.log.errors).toEqual([]);
-    // Fastify passes on no request that has been answered in a middleware.
+    // Fastify does not continue a request that a middleware has answered.
     const isPassedOn = protocol.name === 'Express' || !path.startsWith('/middleware');
     expect(handled).toBe(isPassedOn ? times : 0);
   });
 
-  it('logs that it failed', async () => {
+  it('is logged if it failed', async () => {
     const exchange = app.client.send('/middleware/failing');
     await until(() => keys > 0);
     timeout.runsOut();

@@ -23,7 +23,7 @@ class OtherController {
   }
 }
 
-describeOverHttp('Which limits hold', (start) => {
+describeOverHttp('The set of limits', (start) => {
   it('limits decorated routes only when the module has no limits', async () => {
     @Controller()
     class MixedController {
@@ -45,7 +45,7 @@ describeOverHttp('Which limits hold', (start) => {
     expect((await app.get('/open')).fields).toEqual({});
   });
 
-  it('counts the limits of the module over all routes together', async () => {
+  it('counts the limits of the module for all routes together', async () => {
     const app = await start(limited([PlainController, OtherController], { limits: '3/minute' }));
     expect((await app.get('/plain')).remaining).toBe('"default";r=2');
     expect((await app.get('/other')).remaining).toBe('"default";r=1');
@@ -57,7 +57,7 @@ describeOverHttp('Which limits hold', (start) => {
     ['a text', '2/minute; 3/hour'],
     ['items', parseMany('2/minute; 3/hour')],
     ['a declaration', [{ limits: '2/minute; 3/hour' }]],
-  ])('takes the limits of the module as %s', async (_form, limits) => {
+  ])('accepts the limits of the module as %s', async (_form, limits) => {
     const clock = new ManualClock();
     const app = await start(limited([PlainController], { limits }, clock));
     expect(await app.statuses(3, '/plain')).toEqual([200, 200, 429]);
@@ -68,7 +68,7 @@ describeOverHttp('Which limits hold', (start) => {
     );
   });
 
-  it('takes several named declarations of the module, each with its own options', async () => {
+  it('accepts several named declarations of the module, each with its own options', async () => {
     const app = await start(
       limited([PlainController, OtherController], {
         limits: [
@@ -83,20 +83,20 @@ describeOverHttp('Which limits hold', (start) => {
     expect((await app.get('/plain')).remaining).toBe('"each";r=4, "burst";r=0');
   });
 
-  it('does not limit a route that is not there', async () => {
+  it('does not limit a route that does not exist', async () => {
     const app = await start(limited([PlainController], { limits: '1/minute' }));
     expect(await app.statuses(3, '/nowhere')).toEqual([404, 404, 404]);
     expect((await app.get('/plain')).status).toBe(200);
   });
 
-  it('counts HEAD as the GET that answers it', async () => {
+  it('counts HEAD as the GET that handles it', async () => {
     const app = await start(limited([PlainController], { limits: '2/minute' }));
     expect((await app.request('HEAD', '/plain')).status).toBe(200);
     expect(await app.statuses(2, '/plain')).toEqual([200, 429]);
     expect((await app.request('HEAD', '/plain')).status).toBe(429);
   });
 
-  it('counts a request once although the whole path and the query differ', async () => {
+  it('counts a request once for different full paths and queries', async () => {
     @Controller('things')
     class ThingsController {
       @Get(':id')
@@ -129,7 +129,7 @@ describeOverHttp('Levels', (start) => {
     }
   }
 
-  it('replaces by name: the handler its class, the class the module; other names add up', async () => {
+  it('replaces by name: the handler replaces its class, the class the module; other names add up', async () => {
     const app = await start(
       limited([LevelsController, PlainController], {
         limits: [{ limits: '9/minute' }, { name: 'module', limits: '90/minute' }],
@@ -179,7 +179,7 @@ describeOverHttp('Levels', (start) => {
     expect((await app.get('/')).remaining).toBe('"strict";r=0, "wide";r=9');
   });
 
-  it('holds every unnamed limit of one handler', async () => {
+  it('applies every unnamed limit of one handler', async () => {
     const clock = new ManualClock();
     @Controller()
     class RepeatedController {
@@ -199,7 +199,7 @@ describeOverHttp('Levels', (start) => {
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
   });
 
-  it('tells two unnamed limits of one window apart by their strategies', async () => {
+  it('distinguishes unnamed limits with the same window by their strategies', async () => {
     @Controller()
     class TwoStrategiesController {
       @Get()
@@ -216,7 +216,7 @@ describeOverHttp('Levels', (start) => {
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
   });
 
-  it('takes names that objects have by nature for what they are: names', async () => {
+  it('accepts names of Object.prototype as names', async () => {
     @Controller()
     class NaturalNamesController {
       @Get('toString')
@@ -242,11 +242,11 @@ describeOverHttp('Levels', (start) => {
   });
 });
 
-describeOverHttp('Decorators put together', (start) => {
+describeOverHttp('Composed decorators', (start) => {
   const Costly = (): ClassDecorator & MethodDecorator =>
     applyDecorators(RateLimit('5/minute', { name: 'costly' }), RateLimit('9/hour', { name: 'more' }));
 
-  it('limit a handler and a class as each of them would', async () => {
+  it('limit a handler and a class like separate decorators', async () => {
     @Controller('class')
     @Costly()
     class CostlyController {
@@ -277,7 +277,7 @@ describeOverHttp('Decorators put together', (start) => {
 });
 
 describeOverHttp('Concurrent requests', (start) => {
-  it('pass exactly as often as the limit allows', async () => {
+  it('allow exactly the amount of the limit', async () => {
     const app = await start(limited([PlainController], { limits: '7/minute' }));
     const replies = await Promise.all(Array.from({ length: 30 }, () => app.get('/plain')));
     expect(replies.filter(({ status }) => status === 200)).toHaveLength(7);
@@ -285,7 +285,7 @@ describeOverHttp('Concurrent requests', (start) => {
   });
 });
 
-describeOverHttp('A controller made anew for each request', (start) => {
+describeOverHttp('A request-scoped controller', (start) => {
   it('is limited like any other', async () => {
     @Controller({ path: 'scoped', scope: Scope.REQUEST })
     @RateLimit('3/minute', { name: 'class' })
@@ -336,7 +336,7 @@ describeOverHttp('Inheritance', (start) => {
     }
   }
 
-  it('gives a controller the limits of the class it extends', async () => {
+  it('applies the limits of a class to a controller that extends it', async () => {
     const app = await start(limited([HeirController]));
     expect((await app.get('/heir/all')).fields['ratelimit-policy']).toBe(
       '"default";q=9;w=60, "base";q=90;w=60',
@@ -346,7 +346,7 @@ describeOverHttp('Inheritance', (start) => {
     );
   });
 
-  it('replaces by name in the derived class and leaves the base class and its other heirs alone', async () => {
+  it('replaces by name in the derived class and does not change the base class or its other derived classes', async () => {
     const app = await start(limited([RebelController, HeirController]));
     expect((await app.get('/rebel/all')).fields['ratelimit-policy']).toBe(
       '"default";q=4;w=60, "base";q=90;w=60',
@@ -359,7 +359,7 @@ describeOverHttp('Inheritance', (start) => {
     );
   });
 
-  it('counts the heirs of one base class apart', async () => {
+  it('counts the derived classes of one base class separately', async () => {
     const app = await start(limited([RebelController, HeirController]));
     expect(await app.statuses(3, '/heir/one')).toEqual([200, 200, 429]);
     expect((await app.get('/rebel/one')).remaining).toBe('"default";r=1, "base";r=89');
@@ -372,7 +372,7 @@ describeOverHttp('Inheritance', (start) => {
     );
   });
 
-  it('does not pass a limit of a derived class on to the base class', async () => {
+  it('does not apply a limit of a derived class to the base class', async () => {
     @Controller('parent')
     class ParentController {
       @Get()
@@ -389,7 +389,8 @@ describeOverHttp('Inheritance', (start) => {
   });
 
   it('keeps the limit of a handler that another decorator has wrapped', async () => {
-    // As aspect-oriented decorators do: the wrapper inherits the original's metadata through its prototype.
+    // As aspect-oriented decorators do: the wrapper inherits the metadata of the original through
+    // its prototype.
     const Wrapped =
       (): MethodDecorator =>
       <T>(_target: object, _name: string | symbol, descriptor: TypedPropertyDescriptor<T>) => {
@@ -433,7 +434,7 @@ describeOverHttp('Inheritance', (start) => {
 });
 
 describeOverHttp('Scopes', (start) => {
-  it('counts a limit of the class over its routes together, one of a handler for its route alone', async () => {
+  it('counts a limit of the class for its routes together, and a limit of the handler for its route only', async () => {
     @Controller('users')
     @RateLimit('10/minute', { name: 'all' })
     class UsersController {
@@ -454,7 +455,7 @@ describeOverHttp('Scopes', (start) => {
     expect((await app.get('/users/b')).remaining).toBe('"all";r=8, "default";r=4');
   });
 
-  it('counts per route, controller or globally as the scope says, wherever it is declared', async () => {
+  it('counts per route, controller or globally as the scope requires, at every level', async () => {
     @Controller('first')
     @RateLimit('10/minute', { name: 'route', scope: 'route' })
     class FirstController {
@@ -487,7 +488,7 @@ describeOverHttp('Scopes', (start) => {
     expect((await app.get('/second')).remaining).toBe('"controller";r=9, "global";r=7');
   });
 
-  it('shares a count among all routes that give the same other scope', async () => {
+  it('shares a count among all routes with the same custom scope', async () => {
     @Controller('mail')
     class MailController {
       @Post()
@@ -518,7 +519,7 @@ describeOverHttp('Scopes', (start) => {
     expect((await app.post('/sms')).status).toBe(429);
   });
 
-  it('does not mistake another scope for a built-in one', async () => {
+  it('does not confuse a custom scope with a built-in one', async () => {
     @Controller()
     class LookalikeController {
       @Get('a')

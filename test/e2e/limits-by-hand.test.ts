@@ -12,7 +12,7 @@ import {
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';
 
-/** What customers have bought, as a function of the application reads it. */
+/** The purchases of customers, as a function of the application reads them. */
 const bought: Record<string, string> = { acme: '3/hour', big: '50/hour', free: 'unlimited' };
 
 const headerOf = (context: ExecutionContext, name: string): string | undefined =>
@@ -68,7 +68,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect(service.test(api, ['acme'], { cost: 2 })).toBe(false);
   });
 
-  it('is counted by hit, consume and waitFor as by the guard', async () => {
+  it('is counted by hit, consume and waitFor like by the guard', async () => {
     const { app, service } = await startApi(start);
     expect(service.hit(api, 'acme')).toBe(true);
     expect((await service.consume(api, 'acme')).remaining).toBe(1);
@@ -77,7 +77,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect(await app.statuses(1, '/api', as('other'))).toEqual([200]);
   });
 
-  it('gives back by refund, of a decision and of units', async () => {
+  it('refunds a decision and units', async () => {
     const { app, service } = await startApi(start);
     const decision = await service.consume(api, 'acme');
     expect((await app.get('/api')).remaining).toBe('"api";r=1');
@@ -86,7 +86,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect((await app.get('/api')).remaining).toBe('"api";r=2');
   });
 
-  it('lets a refused customer in again by clear', async () => {
+  it('allows a refused customer again after clear', async () => {
     const { app, service } = await startApi(start);
     expect(await app.statuses(5, '/api')).toEqual([200, 200, 200, 429, 429]);
     await service.clear({ policy: 'api', limits: '3/day' }, 'acme');
@@ -109,7 +109,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect(await app.statuses(1, '/api')).toEqual([200]);
   });
 
-  it('is reached whatever the amount, since counts differ by period', async () => {
+  it('is the same for every amount, since counts differ by period only', async () => {
     const { app, service } = await startApi(start);
     expect((await app.get('/api', as('big'))).remaining).toBe('"api";r=49');
     expect((await service.peek({ policy: 'api', limits: '10/hour' }, 'big')).remaining).toBe(9);
@@ -120,7 +120,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     ['an item', parse('3/hour')],
     ['a list of items', parseMany('3/hour; 9/day')],
     ['a text of several', '3/hour; 9/day'],
-  ])('takes %s', async (_form, limits) => {
+  ])('accepts %s', async (_form, limits) => {
     const { app, service } = await startApi(start);
     await app.get('/api');
     const { limits: all } = await service.peek({ policy: 'api', limits }, 'acme');
@@ -128,7 +128,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect(all).toHaveLength(typeof limits === 'string' || Array.isArray(limits) ? 2 : 1);
   });
 
-  it('is reached as a rule and as a limit of the module too', async () => {
+  it('is also resolved as a rule and as a limit of the module', async () => {
     const { app, service } = await startApi(start, {
       limits: [{ limits: () => '7/hour', name: 'module', key: customerOf }],
       rules: [{ id: 'ruled', path: '/**', limits: () => '8/hour', key: customerOf }],
@@ -138,7 +138,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     expect((await service.peek({ policy: 'ruled', limits: '8/hour' }, 'acme')).remaining).toBe(7);
   });
 
-  it('has the limits of a plan first, as in the guard', async () => {
+  it('uses the limits of a plan first, like the guard', async () => {
     const plan = (context: ExecutionContext): string | undefined => headerOf(context, 'x-plan');
     const { app, service } = await startApi(start, { plan });
     const planned = { policy: 'planned', limits: '2/hour' };
@@ -153,7 +153,7 @@ describeOverHttp('A policy whose limits a function returns, given the limits by 
     );
   });
 
-  it('says how to give them where they are missing, and refuses what does not fit', async () => {
+  it('throws with the fix if its limits are missing or do not fit', async () => {
     const { service } = await startApi(start);
     const missing = new ConfigurationError(
       'The policy "api" has a function that returns the limits of each request. By hand, give them beside its name: ' +

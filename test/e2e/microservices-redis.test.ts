@@ -54,7 +54,7 @@ class RedisController {
 }
 
 describe('A microservice over Redis', () => {
-  it('limits messages by what is in them', async () => {
+  it('limits messages by their payload', async () => {
     const clock = new ManualClock();
     app = await startRpcApp([RedisController], { transport, clock });
     const client = app.connect();
@@ -103,7 +103,7 @@ describe('A microservice over Redis', () => {
     expect(seen).toHaveLength(10);
   });
 
-  it('drops events that are too many, and goes on', async () => {
+  it('drops excess events, and keeps running', async () => {
     app = await startRpcApp([RedisController], { transport });
     const client = app.connect();
     const events = ['a', 'a', 'a', 'b'].map((tenant, number) => ({ tenant, number }));
@@ -113,7 +113,7 @@ describe('A microservice over Redis', () => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('counts all clients together where there is nothing to tell them apart, and warns of it once', async () => {
+  it('counts all clients together if nothing distinguishes them, and warns once', async () => {
     app = await startRpcApp([RedisController], { transport });
     expect(await app.connect().outcomes(2, 'limits.all')).toEqual(['done', 'done']);
     expect(await app.connect().outcomes(2, 'limits.all')).toEqual(['refused', 'refused']);

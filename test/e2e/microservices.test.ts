@@ -4,6 +4,7 @@ import {
   Get,
   Inject,
   Injectable,
+  SetMetadata,
   UseGuards,
   UseInterceptors,
   type CanActivate,
@@ -51,7 +52,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((app) => app.close()));
 });
 
-/** What messages of these tests have in them. */
+/** The payload of messages in these tests. */
 interface Task {
   tenant?: string;
   units: number;
@@ -96,7 +97,7 @@ class SumController {
 }
 
 describe('A limited message of a microservice over TCP', () => {
-  it('is refused with an error that says which limit and how long to wait', async () => {
+  it('is refused with an error that has the limit and the wait', async () => {
     const app = await start([SumController]);
     const client = app.connect();
     expect(await client.outcomes(3, 'sum', [1, 2])).toEqual([3, 3, 3]);
@@ -111,7 +112,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('is answered again when the error said so', async () => {
+  it('is allowed again after the wait of the error', async () => {
     const clock = new ManualClock();
     const client = (await start([SumController], { clock })).connect();
     await client.outcomes(4, 'sum', [1]);
@@ -121,7 +122,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
   });
 
-  it('is counted by its pattern, whatever kind of answer it has', async () => {
+  it('is counted by its pattern, for any kind of response', async () => {
     const client = (await start([SumController])).connect();
     expect(await client.outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
     expect(await client.outcomes(2, { cmd: 'later' })).toEqual(['later', 'refused']);
@@ -136,7 +137,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await app.connect('127.0.0.2').outcomes(4, 'sum', [1])).toEqual([1, 1, 1, 'refused']);
   });
 
-  it('is counted by what a function makes of its payload, and at that cost', async () => {
+  it('is counted by the result of a function of its payload, and at that cost', async () => {
     @Controller()
     class TenantController {
       @MessagePattern('work')
@@ -160,7 +161,7 @@ describe('A limited message of a microservice over TCP', () => {
     ['an empty text', ''],
     ['an object', { text: 'hi' }],
     ['a list', ['a']],
-  ])('counts once under several guards and hands its handler the decision: %s', async (_kind, data) => {
+  ])('counts once under several guards and gives its handler the decision: %s', async (_kind, data) => {
     @Controller()
     @UseGuards(RateLimitGuard)
     class AnyController {
@@ -191,7 +192,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(peek('rpc message {"cmd":"later"}')).toBe(1);
   });
 
-  it('may be left out, with all of its kind', async () => {
+  it('can be excluded, with all of its kind', async () => {
     const client = (await start([SumController], { limits: { transports: ['http', 'ws'] } })).connect();
     expect(await client.outcomes(5, 'sum', [1])).toEqual(new Array(5).fill(1));
   });
@@ -201,7 +202,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.ask('free')).toEqual({ status: 'error', statusCode: 403, message: 'Forbidden' });
   });
 
-  it('is answered with an error where the store is down, and the next as well', async () => {
+  it('gets an error while the store is down, and so does the next one', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const client = (await start([SumController], { limits: { storage, resilience: false } })).connect();
@@ -215,7 +216,7 @@ describe('A limited message of a microservice over TCP', () => {
     expect(await client.outcomes(1, 'sum', [1])).toEqual([1]);
   });
 
-  it('shares its count with all of its controller and of the module, by their names', async () => {
+  it('shares its count with its controller or with the module, if the scope requires it', async () => {
     @Controller()
     @RateLimit('2/minute', { name: 'class' })
     class LevelsController {
@@ -245,7 +246,7 @@ describe('A limited message of a microservice over TCP', () => {
 });
 
 describe('A limited event of a microservice over TCP', () => {
-  it('is dropped when it is too many, and the service goes on', async () => {
+  it('is dropped when the limit is exceeded, and the service keeps running', async () => {
     const app = await start([SumController]);
     const client = app.connect();
     for (const event of [1, 2, 3, 4]) await client.emit('sum.done', event);
@@ -405,7 +406,7 @@ describe('A transport that delivers again what fails', () => {
 });
 
 describe('Counting messages by outcome', () => {
-  it('gives back what succeeded', async () => {
+  it('refunds successes', async () => {
     @Controller()
     @UseInterceptors(RateLimitInterceptor)
     class LoginController {
@@ -425,7 +426,7 @@ describe('Counting messages by outcome', () => {
 });
 
 describe('A message that a later limit refuses', () => {
-  it('takes nothing of the earlier ones that count by outcome', async () => {
+  it('takes nothing from earlier limits that count by outcome', async () => {
     @Controller()
     class PhasesController {
       @MessagePattern('try')
@@ -467,14 +468,14 @@ describe('A hybrid application', () => {
     return seen;
   }
 
-  it('limits messages where they inherit what is bound for all of the application', async () => {
+  it('limits messages if they inherit the global enhancers of the application', async () => {
     const app = await start([HybridController], { hybrid: { inheritAppConfig: true } });
     expect(await app.connect().outcomes(2, 'get')).toEqual(['message', 'message']);
     expect(await statuses(app, 2)).toEqual([200, 429]);
     expect(await app.connect().outcomes(1, 'get')).toEqual(['refused']);
   });
 
-  it('limits them by a guard of their own where they do not', async () => {
+  it('limits messages by their own guard if they do not', async () => {
     @Controller()
     class OwnGuardController {
       @MessagePattern('own')
@@ -543,7 +544,7 @@ describe('Limits of the module', () => {
     expect(await client.ask('own')).toMatchObject({ limit: { name: 'own' } });
   });
 
-  it('count messages and events where the option transports names them', async () => {
+  it('count messages and events if the option transports lists them', async () => {
     const limits = { limits: '3/minute', transports: ['http', 'rpc'] };
     const app = await start([MixedController], { hybrid, limits });
     const client = app.connect();
@@ -554,7 +555,7 @@ describe('Limits of the module', () => {
     expect(await statuses(app, 1)).toEqual([429]);
   });
 
-  it('count messages of a microservice of its own where the option transports names them', async () => {
+  it('count messages of a separate microservice if the option transports lists them', async () => {
     const client = (
       await start([MixedController], { limits: { limits: '3/minute', transports: ['rpc'] } })
     ).connect();
@@ -562,7 +563,7 @@ describe('Limits of the module', () => {
   });
 });
 
-describe('Messages by whom a guard found', () => {
+describe('Messages with a user set by a guard', () => {
   @Injectable()
   class TokenGuard implements CanActivate {
     canActivate(context: ExecutionContext): boolean {
@@ -572,7 +573,7 @@ describe('Messages by whom a guard found', () => {
     }
   }
 
-  it('are limited after it', async () => {
+  it('are limited after that guard', async () => {
     @Controller()
     class GuardedController {
       @MessagePattern('work')
@@ -596,11 +597,13 @@ describe('Messages by whom a guard found', () => {
 class BotController {
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
+  @SetMetadata('telegram:command', 'greet')
   @RateLimit('2/minute')
   greet() {
     return 'Hello';
   }
 
+  @SetMetadata('telegram:command', 'by key')
   @RateLimit('1/minute', { key: (context) => context.getArgByIndex<{ from: string }>(0).from })
   byKey() {
     return 'Hello';
@@ -610,6 +613,7 @@ class BotController {
     return 'Hello';
   }
 
+  @SetMetadata('telegram:command', 'by outcome')
   @UseInterceptors(RateLimitInterceptor)
   @RateLimit('1/minute', { count: 'failure' })
   byOutcome(message: { fails: boolean }) {
@@ -627,7 +631,7 @@ class BotController {
   }
 }
 
-describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
+describeOverHttp('A handler of an unknown kind', (start) => {
   it('is limited for all clients together, or by its key, and never fails otherwise', async () => {
     const app = await start(limited([BotController]));
     const bot = app.nest.get(BotController);
@@ -645,7 +649,7 @@ describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
     }
   });
 
-  it('is not counted by limits of the module, unless the option transports names its kind', async () => {
+  it('is not counted by limits of the module, unless the option transports lists its kind', async () => {
     const outcomes = async (options: RateLimitModuleOptions): Promise<unknown[]> => {
       const app = await start(limited([BotController], { limits: '1/minute', ...options }));
       const free = app.nest.get(BotController).handlerOf('free');
@@ -680,7 +684,7 @@ describeOverHttp('A handler of a kind that nobody has heard of', (start) => {
     await expect(call({ fails: false })).rejects.toMatchObject({ status: 429 });
   });
 
-  it('may be left out', async () => {
+  it('can be excluded', async () => {
     const app = await start(limited([BotController], { transports: ['http'] }));
     const greet = app.nest.get(BotController).handlerOf('greet');
     for (let call = 0; call < 5; call++) expect(await greet({})).toBe('Hello');

@@ -53,7 +53,7 @@ class Settings {
 class SettingsModule {}
 
 describeOverHttp('forRootAsync', (start) => {
-  it('takes the options from a factory, with what it imports and injects', async () => {
+  it('takes the options from a factory, with its imports and injected dependencies', async () => {
     const module = RateLimitModule.forRootAsync({
       imports: [SettingsModule],
       inject: [Settings],
@@ -63,7 +63,7 @@ describeOverHttp('forRootAsync', (start) => {
     expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
   });
 
-  it('waits for a factory that is asynchronous', async () => {
+  it('waits for an asynchronous factory', async () => {
     const useFactory = async (): Promise<RateLimitModuleOptions> => Promise.resolve({ limits: '1/minute' });
     const app = await start({
       imports: [RateLimitModule.forRootAsync({ useFactory })],
@@ -72,7 +72,7 @@ describeOverHttp('forRootAsync', (start) => {
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
   });
 
-  it('takes the options from a class that it instantiates, with what that injects', async () => {
+  it('takes the options from a class that it instantiates, with its injected dependencies', async () => {
     @Injectable()
     class OptionsFactory implements RateLimitOptionsFactory {
       constructor(@Inject(Settings) private readonly settings: Settings) {}
@@ -86,7 +86,7 @@ describeOverHttp('forRootAsync', (start) => {
     expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
   });
 
-  it('takes the options from a provider that is there', async () => {
+  it('takes the options from an existing provider', async () => {
     @Injectable()
     class OptionsFactory implements RateLimitOptionsFactory {
       async createRateLimitOptions(): Promise<RateLimitModuleOptions> {
@@ -101,7 +101,7 @@ describeOverHttp('forRootAsync', (start) => {
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
   });
 
-  it('fails the start where what it injects is made anew per request, for then nothing would be limited', async () => {
+  it('fails the start if an injected dependency is request-scoped, since nothing would be limited', async () => {
     const error: unknown = await start({
       imports: [
         RateLimitModule.forRootAsync({ inject: [REQUEST], useFactory: () => ({ limits: '1/minute' }) }),
@@ -114,7 +114,7 @@ describeOverHttp('forRootAsync', (start) => {
     );
   });
 
-  it('fails the start with what its factory throws', async () => {
+  it('fails the start with the error of its factory', async () => {
     const useFactory = (): never => {
       throw new Error('no settings');
     };
@@ -152,16 +152,19 @@ describeOverHttp('isGlobal', (start) => {
       'forRootAsync',
       RateLimitModule.forRootAsync({ isGlobal: false, useFactory: () => ({ limits: '3/minute' }) }),
     ],
-  ])('can be switched off in %s: only modules that import it can', async (_method, module: DynamicModule) => {
-    await expect(start({ imports: [module, FeatureModule] })).rejects.toThrow(
-      /Nest can't resolve dependencies of the UsingController/,
-    );
-    @Module({ imports: [module], controllers: [UsingController] })
-    class ImportingModule {}
-    const app = await start({ imports: [module, ImportingModule], controllers: [PlainController] });
-    expect((await app.get('/used')).text).toBe('true');
-    expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
-  });
+  ])(
+    'can be disabled in %s: only modules that import it can inject the service',
+    async (_method, module: DynamicModule) => {
+      await expect(start({ imports: [module, FeatureModule] })).rejects.toThrow(
+        /Nest can't resolve dependencies of the UsingController/,
+      );
+      @Module({ imports: [module], controllers: [UsingController] })
+      class ImportingModule {}
+      const app = await start({ imports: [module, ImportingModule], controllers: [PlainController] });
+      expect((await app.get('/used')).text).toBe('true');
+      expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
+    },
+  );
 });
 
 describeOverHttp('guard: false', (start) => {
@@ -188,7 +191,7 @@ describeOverHttp('guard: false', (start) => {
           useFactory: () => ({ limits: [{ name: 'all', limits: '9/minute' }] }),
         }),
     ],
-  ])('in %s leaves routes alone but where the guard is bound by hand', async (_method, makeModule) => {
+  ])('in %s limits only routes where the guard is bound by hand', async (_method, makeModule) => {
     @Module({ controllers: [GuardedController] })
     class FeatureModule {}
     const app = await start({
@@ -201,7 +204,7 @@ describeOverHttp('guard: false', (start) => {
     expect(await app.statuses(2, '/guarded')).toEqual([200, 429]);
   });
 
-  it('does not keep a guard by hand from counting once beside the global one', async () => {
+  it('does not stop a guard bound by hand from counting once next to the global one', async () => {
     @Controller('twice')
     @UseGuards(RateLimitGuard)
     class TwiceController {
@@ -246,7 +249,7 @@ describeOverHttp('The providers of the module', (start) => {
     expect(app.nest.get(RATE_LIMIT_STORAGE)).toBe(storage);
   });
 
-  it('open the storage that a URI names, with the prefix for its keys', async () => {
+  it('open the storage of a URI, with the key prefix', async () => {
     const app = await start({
       imports: [RateLimitModule.forRoot({ storage: 'memory://', keyPrefix: 'shop' })],
     });
@@ -268,20 +271,17 @@ describeOverHttp('The providers of the module', (start) => {
     ['moving-window', '40'],
     ['sliding-window-counter', '41'],
     ['token-bucket', '10'],
-  ] as const)(
-    'count by the strategy of the module where none is declared: %s',
-    async (strategy, retryAfter) => {
-      const clock = new ManualClock();
-      const app = await start(limited([DecoratedController], { strategy }, clock));
-      expect((await app.get('/own')).remaining).toBe('"default";r=1');
-      clock.advance(20_000);
-      expect((await app.get('/own')).status).toBe(200);
-      const refused = await app.get('/own');
-      expect([refused.status, refused.fields['retry-after']]).toEqual([429, retryAfter]);
-      clock.advance(Number(retryAfter) * 1000);
-      expect((await app.get('/own')).status).toBe(200);
-    },
-  );
+  ] as const)('count by the strategy of the module if none is declared: %s', async (strategy, retryAfter) => {
+    const clock = new ManualClock();
+    const app = await start(limited([DecoratedController], { strategy }, clock));
+    expect((await app.get('/own')).remaining).toBe('"default";r=1');
+    clock.advance(20_000);
+    expect((await app.get('/own')).status).toBe(200);
+    const refused = await app.get('/own');
+    expect([refused.status, refused.fields['retry-after']]).toEqual([429, retryAfter]);
+    clock.advance(Number(retryAfter) * 1000);
+    expect((await app.get('/own')).status).toBe(200);
+  });
 });
 
 describeOverHttp('On shutdown', (start) => {
@@ -311,7 +311,7 @@ describeOverHttp('On shutdown', (start) => {
     ],
     ['rejects', async () => Promise.reject(new Error('socket gone'))],
   ])(
-    'a storage that fails to close is logged, and the application goes down all the same: it %s',
+    'a storage that fails to close is logged, and the application still shuts down: it %s',
     async (_how, fail) => {
       const prototype: Storage = MemoryStorage.prototype;
       const close = jest.spyOn(prototype, 'close').mockImplementationOnce(fail);
@@ -367,7 +367,7 @@ describeOverHttp('A second configuration of the module', (start) => {
     expect(opened).toEqual([]);
   });
 
-  it('stops a module that is loaded lazily, and the application goes on', async () => {
+  it('stops a lazy-loaded module, and the application keeps running', async () => {
     const app = await start({ imports: [RateLimitModule.forRoot()], controllers: [DecoratedController] });
     @Module({ imports: [RateLimitModule.forRoot()] })
     class LazyModule {}
@@ -375,7 +375,7 @@ describeOverHttp('A second configuration of the module', (start) => {
     expect((await app.get('/own')).remaining).toBe('"default";r=1');
   });
 
-  it('is none where one configuration is imported in several places', async () => {
+  it('is none if one configuration is imported in several places', async () => {
     const clock = new ManualClock();
     const limits = RateLimitModule.forRoot({
       storage: new MemoryStorage({ clock }),
@@ -390,7 +390,7 @@ describeOverHttp('A second configuration of the module', (start) => {
     expect((await app.get('/own')).remaining).toBe('"all";r=8, "default";r=1');
   });
 
-  it('is none where one process has several applications', async () => {
+  it('is none if one process has several applications', async () => {
     for (let application = 0; application < 3; application++) {
       const app = await start(
         limited([DecoratedController], { limits: [{ name: 'all', limits: '9/minute' }] }),

@@ -38,7 +38,7 @@ class PasswordGuard implements CanActivate {
   }
 }
 
-/** What a handler waits for. */
+/** The promise that a handler awaits. */
 let gate: Promise<void> = Promise.resolve();
 
 const outcomes: RequestOutcome[] = [];
@@ -193,14 +193,14 @@ class HandController {
   }
 }
 
-/** What is left of a policy, once the answer has been settled. */
+/** The remaining units of a policy after the response has been settled. */
 async function left(app: HttpApp, policy: string): Promise<number> {
   for (let turn = 0; turn < 3; turn++) await immediate();
   return (await app.nest.get(RateLimiterService).peek({ policy }, '127.0.0.1')).remaining;
 }
 
 describeOverHttp('A limit that counts failures only', (start) => {
-  it('gives a success back, and keeps a failure', async () => {
+  it('refunds a success, and keeps a failure', async () => {
     const app = await start(limited([LoginController]));
     expect((await app.post('/login', password('right'))).remaining).toBe('"login";r=4');
     expect(await left(app, 'login')).toBe(5);
@@ -213,7 +213,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect(await left(app, 'login')).toBe(4);
   });
 
-  it('lets exactly five of 200 parallel wrong passwords be tried against 5/minute', async () => {
+  it('allows exactly five of 200 parallel wrong passwords at 5/minute', async () => {
     const app = await start(limited([LoginController]));
     const replies = await Promise.all(
       Array.from({ length: 200 }, () => app.post('/login', password('wrong'))),
@@ -225,7 +225,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect(await left(app, 'login')).toBe(0);
   });
 
-  it('sees what a guard behind it refuses', async () => {
+  it('counts requests that a guard behind it refuses', async () => {
     const app = await start(limited([LoginController]));
     expect((await app.get('/guarded', password('right'))).status).toBe(200);
     expect(await left(app, 'guarded')).toBe(2);
@@ -233,7 +233,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect(await left(app, 'guarded')).toBe(0);
   });
 
-  it('keeps what a client gives up, or aborting each guess would be free', async () => {
+  it('counts requests that the client aborts, or aborting each guess would be free', async () => {
     const app = await start(limited([LoginController]));
     let open: () => void = () => undefined;
     gate = new Promise((resolve) => {
@@ -258,26 +258,26 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect(await left(app, 'slow')).toBe(1);
   });
 
-  it('gives back nothing of another limit of its name', async () => {
+  it('does not refund other limits with the same name', async () => {
     const app = await start(limited([LoginController]));
     expect((await app.get('/both')).remaining).toBe('"default/minute";r=4, "default/hour";r=8');
     await left(app, 'login');
     expect((await app.get('/both')).remaining).toBe('"default/minute";r=4, "default/hour";r=7');
   });
 
-  it('takes nothing for what another limit refuses', async () => {
+  it('takes nothing for a request that another limit refuses', async () => {
     const app = await start(limited([LoginController]));
     expect(await app.statuses(3, '/beside')).toEqual([200, 429, 429]);
     expect(await left(app, 'failures')).toBe(5);
   });
 
-  it('gives back what a request has cost', async () => {
+  it('refunds the cost of the request', async () => {
     const app = await start(limited([LoginController]));
     expect((await app.get('/weighted')).remaining).toBe('"weighted";r=6');
     expect(await left(app, 'weighted')).toBe(10);
   });
 
-  it('blocks once there are too many', async () => {
+  it('blocks once there are too many failures', async () => {
     const clock = new ManualClock();
     const app = await start(limited([LoginController], { storage: new MemoryStorage({ clock }) }, clock));
     expect((await app.get('/blocking', password('right'))).status).toBe(200);
@@ -288,7 +288,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect((await app.get('/blocking', password('right'))).status).toBe(200);
   });
 
-  it('gives a success back once, though its handler refunds it too', async () => {
+  it('refunds a success once, even if its handler refunds it too', async () => {
     const app = await start(limited([HandController]));
     const tried: number[] = [];
     for (let guess = 0; guess < 20; guess++) {
@@ -300,13 +300,13 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect(tried.filter((status) => status === 401)).toHaveLength(3);
   });
 
-  it('keeps what a handler has settled a success to', async () => {
+  it('keeps the cost to which a handler has settled a success', async () => {
     const app = await start(limited([HandController]));
     expect((await app.post('/charged')).status).toBe(200);
     expect(await left(app, 'charged')).toBe(6);
   });
 
-  it('blocks nobody for successes in flight, and does for as many failures', async () => {
+  it('does not block for successes in flight, and does for as many failures', async () => {
     const app = await start(limited([HandController]));
     const sixAtOnce = async (word: string): Promise<unknown[]> => {
       let open: () => void = () => undefined;
@@ -326,7 +326,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
     expect([blocked.status, blocked.headers.get('retry-after')]).toEqual([429, '900']);
   });
 
-  it('is a rule’s, too', async () => {
+  it('also works for rules', async () => {
     const app = await start(
       limited([LoginController], {
         rules: [{ id: 'any-failure', path: '/**', limits: '2/minute', count: 'failure' }],
@@ -344,7 +344,7 @@ describeOverHttp('A limit that counts failures only', (start) => {
 });
 
 describeOverHttp('A limit that counts by outcome', (start) => {
-  it('may count successes only', async () => {
+  it('can count successes only', async () => {
     const app = await start(limited([LoginController]));
     for (let failure = 0; failure < 5; failure++) {
       expect((await app.get('/success')).status).toBe(401);
@@ -353,7 +353,7 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     expect(await app.statuses(3, '/success', password('right'))).toEqual([200, 200, 429]);
   });
 
-  it('may have a function say so, which is told the status', async () => {
+  it('can be a function, which receives the status', async () => {
     outcomes.length = 0;
     const app = await start(limited([LoginController]));
     expect((await app.get('/function', password('right'))).status).toBe(200);
@@ -369,7 +369,7 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     ]);
   });
 
-  it('is not asked about a request that its client gives up, which counts', async () => {
+  it('is not called for a request that its client aborts, which counts', async () => {
     outcomes.length = 0;
     const app = await start(limited([LoginController]));
     let open: () => void = () => undefined;
@@ -395,14 +395,14 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     expect(outcomes).toEqual([{ success: true, statusCode: 200 }]);
   });
 
-  it('gives back what does not count beside one whose function fails', async () => {
+  it('refunds a request that does not count, even if another function fails', async () => {
     const app = await start(limited([LoginController]));
     expect((await app.get('/failing-beside')).remaining).toBe('"broken";r=4, "working";r=4');
     expect(await left(app, 'working')).toBe(5);
     expect(await left(app, 'broken')).toBe(4);
   });
 
-  it('counts where the store takes nothing back, and says so in the log', async () => {
+  it('counts if the store rejects the refund, and logs that', async () => {
     class TakingStorage extends MemoryStorage {
       override settle(): never {
         throw new Error('connection lost');
@@ -411,10 +411,10 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     const app = await start(limited([LoginController], { storage: new TakingStorage() }));
     expect((await app.get('/success')).status).toBe(401);
     expect(await left(app, 'success')).toBe(1);
-    expect(app.log.errors).toContain('Giving back what does not count failed: connection lost');
+    expect(app.log.errors).toContain('Refunding hits that do not count failed: connection lost');
   });
 
-  it('counts where that function fails, and says so in the log', async () => {
+  it('counts if the function fails, and logs that', async () => {
     const app = await start(limited([LoginController]));
     expect(await app.statuses(3, '/failing')).toEqual([200, 200, 429]);
     expect(app.log.errors[0]).toBe(

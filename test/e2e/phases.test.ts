@@ -12,6 +12,7 @@ import {
 } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import {
+  applyRateLimits,
   firstOf,
   MemoryStorage,
   RateLimit,
@@ -21,6 +22,7 @@ import {
   RateLimitModule,
   type Decision,
   type RateLimitModuleOptions,
+  type RateLimitRule,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -30,7 +32,7 @@ interface Request {
   user?: { id: string };
 }
 
-/** Takes the token for the user's name. */
+/** Uses the token as the name of the user. */
 class AuthGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<Request>();
@@ -77,13 +79,13 @@ describeOverHttp('Two phases', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('limit whoever fails to log in by address', async () => {
+  it('limit failed logins by address', async () => {
     const app = await start(limited([AccountController]));
     expect(await app.statuses(5, '/account')).toEqual([401, 401, 401, 401, 429]);
     expect((await app.get('/account')).remaining).toBe('"address";r=0');
   });
 
-  it('may be those of one rule each', async () => {
+  it('can each be set by a rule', async () => {
     const rules: RateLimitModuleOptions['rules'] = [
       { id: 'address', path: '/**', limits: '9/minute', priority: 1, continue: true },
       { id: 'user', path: '/late', limits: '5/minute', key: 'user', phase: 'afterAuth' },
@@ -94,7 +96,7 @@ describeOverHttp('Two phases', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('may be told by a plan that is known after authentication', async () => {
+  it('can use a plan that is known after authentication', async () => {
     @Controller()
     @UseGuards(AuthGuard, RateLimitGuard)
     class PlanController {
@@ -112,7 +114,104 @@ describeOverHttp('Two phases', (start) => {
   });
 });
 
-describeOverHttp('Without the guard of all routes', (start) => {
+describeOverHttp('Policies of one name, scope and amount', (start) => {
+  const shared = { path: '/late', name: 'both', scope: 'both', continue: true };
+  const byAddress = (context: ExecutionContext): string =>
+    context.switchToHttp().getRequest<{ ip: string }>().ip;
+  const byUser = (context: ExecutionContext): string | undefined =>
+    context.switchToHttp().getRequest<Request>().user?.id;
+  const everybody = (): string => 'everybody';
+  const others = (): string => 'everybody';
+  const twice = (): string => '4/minute';
+  const again = (): string => '4/minute';
+  const rulesOf = (
+    ...policies: Pick<RateLimitRule, 'limits' | 'key' | 'phase' | 'cost' | 'count' | 'plans'>[]
+  ): RateLimitModuleOptions => ({
+    rules: policies.map((policy, index) => ({ id: `rule${index}`, ...shared, ...policy })),
+  });
+
+  @Controller()
+  @UseGuards(AuthGuard, RateLimitGuard)
+  class OpenController {
+    @Get('late')
+    late() {
+      return '';
+    }
+  }
+
+  it('limit by address before authentication and by a function of the user after it', async () => {
+    const options = rulesOf(
+      { limits: '2/minute', key: byAddress },
+      { limits: '2/minute', key: byUser, phase: 'afterAuth' },
+    );
+    const app = await start(limited([OpenController], options));
+    expect(await app.statuses(8, '/late', as('ann'))).toEqual([200, 200, ...Array<number>(6).fill(429)]);
+  });
+
+  it.each<[string, RateLimitModuleOptions]>([
+    [
+      'phase',
+      rulesOf(
+        { limits: '4/minute', key: everybody },
+        { limits: '4/minute', key: everybody, phase: 'afterAuth' },
+      ),
+    ],
+    [
+      'key',
+      rulesOf(
+        { limits: '4/minute', key: everybody },
+        { limits: '4/minute', key: others, phase: 'afterAuth' },
+      ),
+    ],
+    [
+      'function of limits',
+      rulesOf({ limits: twice, key: everybody }, { limits: again, key: everybody, phase: 'afterAuth' }),
+    ],
+  ])('that differ in their %s each take units of their count', async (_what, options) => {
+    const app = await start(limited([OpenController], options));
+    expect(await app.statuses(3, '/late', as('ann'))).toEqual([200, 200, 429]);
+  });
+
+  it.each<[string, Pick<RateLimitRule, 'cost' | 'count' | 'plans' | 'skip'>]>([
+    ['cost', { cost: () => 1 }],
+    ['count', { count: () => true }],
+    ['plans', { plans: { pro: '9/minute' } }],
+    ['skip', { skip: () => false }],
+  ])(
+    'of middleware and route that differ in their %s each take units of their count',
+    async (_what, option) => {
+      @Controller()
+      class RouteController {
+        @Get('late')
+        @RateLimit('4/minute', { name: 'both', scope: 'both', ...option })
+        late() {
+          return '';
+        }
+      }
+      const app = await start(limited([RouteController], rulesOf({ limits: '4/minute' })), {
+        configure: applyRateLimits,
+      });
+      expect(await app.statuses(3, '/late')).toEqual([200, 200, 429]);
+    },
+  );
+
+  it('that do not differ in what they count count a request once', async () => {
+    @Controller()
+    class RouteController {
+      @Get('late')
+      @RateLimit('4/minute', { name: 'both', scope: 'both', key: everybody, errorMessage: 'Too many.' })
+      late() {
+        return '';
+      }
+    }
+    const app = await start(limited([RouteController], rulesOf({ limits: '4/minute', key: everybody })), {
+      configure: applyRateLimits,
+    });
+    expect(await app.statuses(5, '/late')).toEqual([200, 200, 200, 200, 429]);
+  });
+});
+
+describeOverHttp('Without the global guard', (start) => {
   const module = (options: RateLimitModuleOptions = {}) => ({
     imports: [
       RateLimitModule.forRoot({
@@ -123,7 +222,7 @@ describeOverHttp('Without the guard of all routes', (start) => {
     ],
   });
 
-  it('only routes count where the guard is bound, and both phases there', async () => {
+  it('apply both only to routes with the guard', async () => {
     @Controller()
     class OpenController {
       @Get('open')
@@ -140,7 +239,7 @@ describeOverHttp('Without the guard of all routes', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('the guard may be bound for the whole application, after one’s own', async () => {
+  it("can have the guard for the whole application, after the application's own guard", async () => {
     const app = await start({
       ...module({ key: 'user' }),
       controllers: [AccountController],
@@ -154,7 +253,7 @@ describeOverHttp('Without the guard of all routes', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('the middleware and a bound guard count a request once', async () => {
+  it('count a request once in the middleware and a bound guard', async () => {
     @Module({
       ...module({ rules: [{ id: 'all', path: '/**', limits: '9/minute' }] }),
       controllers: [AccountController],
@@ -171,7 +270,7 @@ describeOverHttp('Without the guard of all routes', (start) => {
   });
 });
 
-describeOverHttp('The guard of all routes', (start) => {
+describeOverHttp('The global guard', (start) => {
   @Controller()
   class HelloController {
     @Get('hello')
@@ -197,12 +296,12 @@ describeOverHttp('The guard of all routes', (start) => {
         ],
       },
     ],
-  ])('comes before those of %s, so that whoever guesses is limited', async (_module, metadata) => {
+  ])('runs before %s, so that guesses are limited', async (_module, metadata) => {
     const app = await start({ ...metadata, controllers: [HelloController] });
     expect(await app.statuses(4, '/hello')).toEqual([401, 401, 429, 429]);
   });
 
-  it('leaves what users are limited by to one that is bound after authentication', async () => {
+  it('leaves limits by user to a guard that is bound after authentication', async () => {
     @Controller()
     class UsersController {
       @Get('mine')
@@ -241,7 +340,7 @@ describeOverHttp('A limit for after authentication that nothing counts', (start)
     }
   }
 
-  it('is told of once, at the first good answer', async () => {
+  it('causes one warning, at the first successful response', async () => {
     const app = await start(limited([ForgetfulController]));
     expect(await app.statuses(2, '/forgotten')).toEqual([401, 401]);
     expect(app.log.warnings).toEqual([]);
@@ -253,7 +352,7 @@ describeOverHttp('A limit for after authentication that nothing counts', (start)
     ]);
   });
 
-  it('is told of where it is a rule’s', async () => {
+  it('causes a warning for a rule', async () => {
     @Controller()
     class FreeController {
       @Get('free')
@@ -294,7 +393,7 @@ describeOverHttp('A limit per user that counts before the user is known', (start
     }
   }
 
-  it.each(['user', 'composite', 'first'])('is told of once: %s', async (path) => {
+  it.each(['user', 'composite', 'first'])('causes one warning: %s', async (path) => {
     const app = await start(limited([EarlyController]));
     expect((await app.get(`/${path}`)).status).toBe(401);
     expect(app.log.warnings).toEqual([]);
@@ -305,7 +404,7 @@ describeOverHttp('A limit per user that counts before the user is known', (start
     ]);
   });
 
-  it('is not told of where there is no user', async () => {
+  it('causes no warning without a user', async () => {
     @Controller()
     class AnonymousController {
       @Get()

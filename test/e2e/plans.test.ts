@@ -36,7 +36,7 @@ describeOverHttp('Plans', (start) => {
   const open = (options: RateLimitModuleOptions = {}) =>
     start(limited([ReportsController], { plan: planOf, ...options }));
 
-  it('have limits of their own, and the unlimited one none', async () => {
+  it('have their own limits, and the unlimited plan has none', async () => {
     const app = await open();
     expect((await app.get('/reports', plan('free'))).headers.get('ratelimit-policy')).toBe(
       '"default";q=2;w=60',
@@ -50,7 +50,7 @@ describeOverHttp('Plans', (start) => {
     expect((await app.get('/reports', plan('internal'))).fields).toEqual({});
   });
 
-  it('may be changed: what was consumed in windows of the same length stays', async () => {
+  it('can change: consumption in windows of the same length is kept', async () => {
     const app = await open();
     expect(await app.statuses(3, '/reports', plan('free'))).toEqual([200, 200, 429]);
     expect((await app.get('/reports', plan('pro'))).remaining).toBe('"default";r=2');
@@ -60,7 +60,7 @@ describeOverHttp('Plans', (start) => {
     expect((await app.get('/reports', plan('free'))).status).toBe(429);
   });
 
-  it('may be changed between token buckets: what was consumed stays', async () => {
+  it('can change between token buckets: consumption is kept', async () => {
     @Controller()
     class BucketController {
       @Get()
@@ -74,7 +74,7 @@ describeOverHttp('Plans', (start) => {
     expect((await app.get('/', plan('pro'))).remaining).toBe('"default";r=2');
   });
 
-  it('that nobody has leave the strictest, or the default where there is one, without a warning', async () => {
+  it('that are absent use the strictest limits, or the default, without a warning', async () => {
     const app = await open();
     expect((await app.get('/reports')).headers.get('ratelimit-policy')).toBe('"default";q=9;w=86400');
     expect((await app.get('/mixed')).headers.get('ratelimit-policy')).toBe(
@@ -86,7 +86,7 @@ describeOverHttp('Plans', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('that are unknown leave the default, with one warning', async () => {
+  it('that are unknown use the default, with one warning', async () => {
     const app = await open();
     for (const name of ['gold', 'gold', '__proto__', 'Pro']) {
       expect((await app.get('/reports', plan(name))).headers.get('ratelimit-policy')).toBe(
@@ -99,7 +99,7 @@ describeOverHttp('Plans', (start) => {
     ]);
   });
 
-  it('are found out once per request, however many limits have them, and not where none has', async () => {
+  it('are resolved once per request, for any number of limits, and only if a limit uses plans', async () => {
     let calls = 0;
     @Controller()
     class ManyController {
@@ -133,7 +133,7 @@ describeOverHttp('Plans', (start) => {
     }
   });
 
-  it('are a rule’s, too', async () => {
+  it('also work in rules', async () => {
     const app = await start(
       limited([ReportsController], {
         plan: planOf,
@@ -144,7 +144,7 @@ describeOverHttp('Plans', (start) => {
     expect((await app.get('/reports')).remaining).toBe('"default";r=8, "api";r=1');
   });
 
-  it('are the module’s, too, for every route', async () => {
+  it('also work in the module, for every route', async () => {
     const app = await start(
       limited([ReportsController], {
         plan: planOf,
@@ -155,7 +155,7 @@ describeOverHttp('Plans', (start) => {
     expect((await app.get('/reports', plan('internal'))).remaining).toBe('"every";r=1');
   });
 
-  it('are told to the service by name', async () => {
+  it('are given to the service by name', async () => {
     const app = await open();
     await app.get('/reports', plan('pro'));
     const service = app.nest.get(RateLimiterService);
@@ -167,7 +167,7 @@ describeOverHttp('Plans', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('whose function fails answer 500 and say so', async () => {
+  it('cause 500 if their function fails, and a log line', async () => {
     const app = await open({
       plan: () => {
         throw new Error('no database');
@@ -179,7 +179,7 @@ describeOverHttp('Plans', (start) => {
     ]);
   });
 
-  it('whose function answers with what is no name answer 500 and say so', async () => {
+  it('cause 500 if their function does not return a name, and a log line', async () => {
     const app = await open({ plan: () => 1 as never });
     expect(await app.statuses(2, '/reports')).toEqual([500, 500]);
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual(
@@ -202,8 +202,8 @@ class CustomerPlan implements PlanResolver {
   }
 }
 
-describeOverHttp('A class that finds plans out', (start) => {
-  it('may inject what it needs, and answer later', async () => {
+describeOverHttp('Plans from an injectable class', (start) => {
+  it('can be resolved by a provider with dependencies, asynchronously', async () => {
     const clock = new ManualClock();
     const module = limited([ReportsController], {
       plan: CustomerPlan,
@@ -216,7 +216,7 @@ describeOverHttp('A class that finds plans out', (start) => {
     expect((await app.get('/mixed', plan('ann'))).remaining).toBe('"default";r=2, "all";r=6');
   });
 
-  it('that is no provider, or is made anew per request, stops the start', async () => {
+  it('that are not a provider, or are request-scoped, stop the start', async () => {
     await expect(start(limited([ReportsController], { plan: CustomerPlan }))).rejects.toThrow(
       'RateLimitModule: the plan CustomerPlan is not a provider. Add it to the providers of a module.',
     );

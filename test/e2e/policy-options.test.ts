@@ -90,7 +90,7 @@ class OptionsController {
 }
 
 describeOverHttp('A block', (start) => {
-  it('closes a limit for longer and longer, and opens it again', async () => {
+  it('blocks a limit for increasing durations, and then allows again', async () => {
     const clock = new ManualClock();
     const app = await start(limited([OptionsController], { storage: new MemoryStorage({ clock }) }, clock));
     const retryAfter = async (): Promise<string | null> =>
@@ -107,8 +107,8 @@ describeOverHttp('A block', (start) => {
   });
 });
 
-describeOverHttp('A limit in shadow', (start) => {
-  it('counts, refuses nothing, and shows itself to no client', async () => {
+describeOverHttp('A shadow limit', (start) => {
+  it('counts, refuses nothing, and is not visible to clients', async () => {
     const app = await start(limited([OptionsController]));
     expect((await app.get('/shadow')).remaining).toBe('"real";r=2');
     expect((await app.get('/shadow')).remaining).toBe('"real";r=1');
@@ -125,15 +125,15 @@ describeOverHttp('A limit in shadow', (start) => {
   });
 });
 
-describeOverHttp('A function that finds out', (start) => {
-  it('whom to skip may answer later', async () => {
+describeOverHttp('A function', (start) => {
+  it('can return asynchronously whether to skip', async () => {
     const app = await start(limited([OptionsController]));
     expect(await app.statuses(3, '/skip?skip=yes')).toEqual([200, 200, 200]);
     expect(await app.statuses(2, '/skip')).toEqual([200, 429]);
     expect(await app.statuses(1, '/skip?skip=yes')).toEqual([200]);
   });
 
-  it.each(['dynamic', 'later'])('the limits has them counted together by window: %s', async (path) => {
+  it.each(['dynamic', 'later'])('that returns limits counts them together by window: %s', async (path) => {
     const app = await start(limited([OptionsController]));
     const get = async (limit?: string): Promise<string | null> =>
       (await app.get(`/${path}${limit === undefined ? '' : `?limit=${encodeURIComponent(limit)}`}`))
@@ -145,7 +145,7 @@ describeOverHttp('A function that finds out', (start) => {
     expect((await app.get(`/${path}`)).status).toBe(429);
   });
 
-  it('the limits and answers with none is told of, and the request is answered with 500', async () => {
+  it('that returns no limits causes a log line and a 500', async () => {
     const app = await start(limited([OptionsController]));
     expect((await app.get('/dynamic?limit=many')).status).toBe(500);
     expect(app.log.errors.map((error) => (error as Error).message)).toEqual([
@@ -155,7 +155,7 @@ describeOverHttp('A function that finds out', (start) => {
     ]);
   });
 
-  it('stands beside others: limits, cost, skip, key, shadow and block at once', async () => {
+  it('can be combined: limits, cost, skip, key, shadow and block', async () => {
     const clock = new ManualClock();
     const app = await start(limited([OptionsController], { storage: new MemoryStorage({ clock }) }, clock));
     expect((await app.get('/all?cost=4')).remaining).toBe('"dear";r=6');
@@ -172,7 +172,7 @@ describeOverHttp('A function that finds out', (start) => {
 });
 
 describeOverHttp('A refusal', (start) => {
-  it('says what the policy says that refuses, else what the module says', async () => {
+  it('is that of the refusing policy, or else of the module', async () => {
     const clock = new ManualClock();
     const options = { storage: new MemoryStorage({ clock }), errorMessage: 'Slow down.' };
     const app = await start(limited([OptionsController], options, clock));
@@ -192,7 +192,7 @@ describeOverHttp('A refusal', (start) => {
     'violated-policies': ['own'],
   };
 
-  it('may be problem details, with their media type', async () => {
+  it('can be problem details, with their media type', async () => {
     const app = await start(limited([OptionsController], { errorFormat: 'problem' }));
     await app.get('/messages');
     const refused = await app.get('/messages');
@@ -203,7 +203,7 @@ describeOverHttp('A refusal', (start) => {
     expect(app.log.entries).toEqual([]);
   });
 
-  it('may be problem details from the middleware, too', async () => {
+  it('can also be problem details in the middleware', async () => {
     const rules = [{ id: 'own', path: '/**', limits: '1/minute', errorMessage: 'Once a minute.' }];
     @Module(limited([], { errorFormat: 'problem', rules }))
     class MiddlewareModule {
@@ -219,7 +219,7 @@ describeOverHttp('A refusal', (start) => {
     expect(refused.body).toEqual(PROBLEM);
   });
 
-  it('may be an error of the application’s own making', async () => {
+  it('can be an error of the application', async () => {
     const errorFactory: RateLimitModuleOptions['errorFactory'] = ({ binding }, context) =>
       new HttpException({ slow: binding.limit.name, path: context.getHandler().name }, 503);
     const app = await start(limited([OptionsController], { errorFactory }));

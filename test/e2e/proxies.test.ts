@@ -32,15 +32,15 @@ class PlainController {
 
 const UNTRUSTED =
   'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
-  'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.';
+  'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.';
 
 const from = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
 
-/** An application whose one client is behind a proxy that is trusted. */
+/** An application whose only client is behind a trusted proxy. */
 const behindProxy = { trustProxy: true };
 
 describeOverHttp('X-Forwarded-For', (start, platform) => {
-  it('gives nobody a fresh count where no proxy is trusted, and is told of once', async () => {
+  it('gives no client a new count if no proxy is trusted, and causes one warning', async () => {
     const app = await start(limited([PlainController]));
     const statuses: number[] = [];
     for (let last = 1; last <= 20; last++)
@@ -49,13 +49,13 @@ describeOverHttp('X-Forwarded-For', (start, platform) => {
     expect(app.log.warnings).toEqual([UNTRUSTED]);
   });
 
-  it('is not told of where there is none', async () => {
+  it('causes no warning without proxies', async () => {
     const app = await start(limited([PlainController]));
     expect(await app.statuses(2, '/')).toEqual([200, 200]);
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('gives nobody a fresh count where one proxy is trusted: what a client writes stands before it', async () => {
+  it('gives no client a new count if one proxy is trusted: values sent by a client come before it', async () => {
     const app = await start(limited([PlainController]), behindProxy);
     const statuses: number[] = [];
     for (let last = 1; last <= 5; last++)
@@ -64,7 +64,7 @@ describeOverHttp('X-Forwarded-For', (start, platform) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('that is read without bounds on Express is told of once', async () => {
+  it('that is trusted without bounds on Express causes one warning', async () => {
     if (platform !== 'express') return;
     const app = await start(limited([PlainController]), {
       configure: (nest) => (nest as NestExpressApplication).set('trust proxy', true),
@@ -76,7 +76,7 @@ describeOverHttp('X-Forwarded-For', (start, platform) => {
     ]);
   });
 
-  it('is not told of where the application finds the address out itself', async () => {
+  it('causes no warning if the application resolves the address itself', async () => {
     const app = await start(limited([PlainController], { clientIp: () => '203.0.113.7' }));
     await app.get('/', from('203.0.113.8'));
     expect(app.log.warnings).toEqual([]);
@@ -85,7 +85,7 @@ describeOverHttp('X-Forwarded-For', (start, platform) => {
   it.each([
     [false, [UNTRUSTED], [404, 404, 429, 429]],
     [true, [], [404, 404, 404, 404]],
-  ])('is the same to the middleware: trusted %s', async (trustProxy, warnings, statuses) => {
+  ])('is the same in the middleware: trusted %s', async (trustProxy, warnings, statuses) => {
     @Module(limited([PlainController], { rules: [{ id: 'all', path: '/**', limits: '2/minute' }] }))
     class MiddlewareModule {
       configure(consumer: MiddlewareConsumer): void {
@@ -101,7 +101,7 @@ describeOverHttp('X-Forwarded-For', (start, platform) => {
   });
 });
 
-describeOverHttp('The address that the application finds out', (start) => {
+describeOverHttp('The address that the application resolves', (start) => {
   const clientIp = (context: ExecutionContext): string | undefined =>
     context.switchToHttp().getRequest<{ headers: Record<string, string | undefined> }>().headers[
       'cf-connecting-ip'
@@ -112,7 +112,7 @@ describeOverHttp('The address that the application finds out', (start) => {
   it.each<[string, RateLimitModuleOptions['clientIp']]>([
     ['at once', clientIp],
     ['later', async (context) => Promise.resolve(clientIp(context))],
-  ])('is whom limits count for, answered %s', async (_when, find) => {
+  ])('is used by limits, returned %s', async (_when, find) => {
     const app = await start(limited([PlainController], find ? { clientIp: find } : {}));
     expect(await app.statuses(3, '/', client('203.0.113.1'))).toEqual([200, 200, 429]);
     expect(await app.statuses(3, '/', client('203.0.113.2'))).toEqual([200, 200, 429]);
@@ -126,7 +126,7 @@ describeOverHttp('The address that the application finds out', (start) => {
     ['', []],
     ['unknown', ['the string "unknown"']],
     ['client-7', ['the string "client-7"']],
-  ])('is the address of the adapter where it finds none: %j', async (found, descriptions) => {
+  ])('is the address of the adapter if the function returns none: %j', async (found, descriptions) => {
     const clientIp = async (): Promise<string> => Promise.resolve(found as string);
     const app = await start(limited([PlainController], { clientIp }), behindProxy);
     expect(await app.statuses(3, '/', from('203.0.113.1'))).toEqual([200, 200, 429]);
@@ -154,7 +154,7 @@ describeOverHttp('The address that the application finds out', (start) => {
       'must return a string; got an object (Object).',
     ],
   ])(
-    'by a function that %s answers 500 and says so, with lists and without',
+    'by a function that %s causes 500 and a log line, with lists and without',
     async (_what, find, message) => {
       for (const lists of [{}, { allow: ['10.0.0.0/8'] }]) {
         const app = await start(limited([PlainController], { clientIp: find, ...lists }));
@@ -167,13 +167,13 @@ describeOverHttp('The address that the application finds out', (start) => {
   );
 });
 
-describeOverHttp('The length of IPv6 networks', (start) => {
+describeOverHttp('An IPv6 prefix', (start) => {
   it.each([
     [48, '2001:db8:1:ffff::1', 429],
     [64, '2001:db8:1:ffff::1', 200],
     [64, '2001:db8:1:2::ffff', 429],
     [128, '2001:db8:1:2::ffff', 200],
-  ])('of %i bits says who is one client: %s', async (ipv6Prefix, other, status) => {
+  ])('of %i bits decides whether %s is the same client', async (ipv6Prefix, other, status) => {
     const app = await start(limited([PlainController], { ipv6Prefix }), behindProxy);
     expect(await app.statuses(2, '/', from('2001:db8:1:2::1'))).toEqual([200, 200]);
     expect((await app.get('/', from(other))).status).toBe(status);
@@ -183,7 +183,7 @@ describeOverHttp('The length of IPv6 networks', (start) => {
 describeOverHttp('Lists of addresses', (start) => {
   const lists = { allow: ['10.0.0.0/8', '2001:db8::/32'], deny: ['10.6.6.0/24', '203.0.113.66'] };
 
-  it('let those pass uncounted that are allowed', async () => {
+  it('do not count allowed addresses', async () => {
     const app = await start(limited([PlainController], lists), behindProxy);
     for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '2001:db8::1', '10.1.2.3:4711']) {
       for (let times = 0; times < 4; times++) {
@@ -194,7 +194,7 @@ describeOverHttp('Lists of addresses', (start) => {
     expect(await app.statuses(3, '/', from('203.0.113.7'))).toEqual([200, 200, 429]);
   });
 
-  it('refuse those that are denied with 403, on every route, allowed or not', async () => {
+  it('refuse denied addresses with 403, on every route, allowed or not', async () => {
     const app = await start(limited([PlainController], lists), behindProxy);
     for (const address of ['203.0.113.66', '10.6.6.6', '::ffff:10.6.6.6']) {
       const refused = await app.get('/', from(address));
@@ -206,14 +206,14 @@ describeOverHttp('Lists of addresses', (start) => {
     expect((await app.post('/free', from('203.0.113.7'))).status).toBe(201);
   });
 
-  it('go by the address that is trusted, and by no header else', async () => {
+  it('use the trusted address, and no other header', async () => {
     const app = await start(limited([PlainController], { ...lists, deny: ['127.0.0.0/8'] }));
     expect((await app.get('/', from('10.1.2.3'))).status).toBe(403);
     const trusting = await start(limited([PlainController], lists), behindProxy);
     expect(await trusting.statuses(3, '/', from('10.1.2.3, 203.0.113.7'))).toEqual([200, 200, 429]);
   });
 
-  it('go by the address that the application finds out, which is asked for once', async () => {
+  it('use the address that the application resolves, once per request', async () => {
     let calls = 0;
     const clientIp = async (): Promise<string> => {
       calls++;
@@ -227,7 +227,7 @@ describeOverHttp('Lists of addresses', (start) => {
     expect(calls).toBe(4);
   });
 
-  it('hold in the middleware, too', async () => {
+  it('also apply in the middleware', async () => {
     @Module(limited([PlainController], { ...lists, rules: [{ id: 'all', path: '/**', limits: '1/minute' }] }))
     class MiddlewareModule {
       configure(consumer: MiddlewareConsumer): void {
@@ -248,7 +248,7 @@ describeOverHttp('A list of denied addresses', (start) => {
     "behind a proxy on a unix socket, set the adapter's trust proxy.";
 
   it.each(['64:ff9b::203.0.113.9', '2002:cb00:7109::1', '64:ff9b:1::cb00:7109', '[::ffff:203.0.113.9]:80'])(
-    'refuses an address in whatever form carries it: %s',
+    'refuses an address in every form: %s',
     async (address) => {
       const app = await start(limited([PlainController], { deny }), behindProxy);
       expect((await app.get('/', from(address))).status).toBe(403);
@@ -256,7 +256,7 @@ describeOverHttp('A list of denied addresses', (start) => {
   );
 
   it.each(['unknown', '_hidden', '203.0.113', 'x'.repeat(300)])(
-    'refuses what a proxy forwards that is no address: %.20s',
+    'refuses a forwarded value that is not an address: %.20s',
     async (address) => {
       const app = await start(limited([PlainController], { deny }), behindProxy);
       expect((await app.get('/', from(address))).status).toBe(403);
@@ -266,7 +266,7 @@ describeOverHttp('A list of denied addresses', (start) => {
     },
   );
 
-  it('falls back to the address of the adapter, and refuses by that', async () => {
+  it('falls back to the address of the adapter, and refuses that', async () => {
     const clientIp = (): undefined => undefined;
     const app = await start(limited([PlainController], { deny, clientIp }), behindProxy);
     expect((await app.get('/', from('203.0.113.9'))).status).toBe(403);
@@ -274,7 +274,7 @@ describeOverHttp('A list of denied addresses', (start) => {
     expect((await app.get('/', from('unknown'))).status).toBe(403);
   });
 
-  it('refuses everybody on a unix socket without trust proxy, and names the remedy', async () => {
+  it('refuses all clients on a unix socket without trust proxy, and logs the fix', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'nestjs-limits-')), 'socket');
     const app = await start(limited([PlainController], { deny: ['10.0.0.0/8'] }));
     const server = createServer((incoming, response) => {
@@ -293,7 +293,7 @@ describeOverHttp('A list of denied addresses', (start) => {
     server.close();
   });
 
-  it('is needed for that: a list of allowed addresses leaves an unknown one counted', async () => {
+  it('is needed for that: a list of allowed addresses still counts an unknown one', async () => {
     const app = await start(limited([PlainController], { allow: ['0.0.0.0/0', '::/0'] }), behindProxy);
     expect(await app.statuses(3, '/', from('unknown'))).toEqual([200, 200, 429]);
   });

@@ -17,7 +17,7 @@ describeOverHttp('The quick start', (start) => {
     return { app, clock };
   }
 
-  it('greets five times a minute and says at each step what is left', async () => {
+  it('allows five greetings a minute and reports the remaining hits at each step', async () => {
     const { app, clock } = await startSample();
     for (const remaining of [4, 3, 2, 1, 0]) {
       const reply = await app.get('/');
@@ -47,7 +47,7 @@ describeOverHttp('The quick start', (start) => {
     });
   });
 
-  it('greets again exactly when Retry-After said, and not a millisecond before', async () => {
+  it('allows the next greeting exactly after Retry-After, and not one ms earlier', async () => {
     const { app, clock } = await startSample();
     expect(await app.statuses(6, '/')).toEqual([200, 200, 200, 200, 200, 429]);
     clock.advance(59_999);
@@ -57,7 +57,7 @@ describeOverHttp('The quick start', (start) => {
     expect((await app.get('/')).status).toBe(200);
   });
 
-  it('holds both limits of the login and takes nothing for what one of them refuses', async () => {
+  it('applies both limits of the login and takes nothing when one of them refuses', async () => {
     const { app, clock } = await startSample();
     for (const used of [1, 2, 3]) {
       const reply = await app.post('/login');
@@ -89,7 +89,7 @@ describeOverHttp('The quick start', (start) => {
     expect(allowed.fields['ratelimit']).toBe('"default/minute";r=2;t=60, "default/hour";r=16;t=3540');
   });
 
-  it('lets the login be refused by the hour, whatever the minute has left', async () => {
+  it('refuses the login by the hour, whatever the minute has left', async () => {
     const { app, clock } = await startSample();
     for (let minute = 0; minute < 6; minute++) {
       for (let attempt = 0; attempt < 3; attempt++) await app.post('/login');
@@ -115,7 +115,7 @@ describeOverHttp('The quick start', (start) => {
     }
   });
 
-  it('gives ten reports at once, then one per second', async () => {
+  it('allows ten reports immediately, then one per second', async () => {
     const { app, clock } = await startSample();
     for (let remaining = 9; remaining >= 0; remaining--) {
       const reply = await app.get('/report');

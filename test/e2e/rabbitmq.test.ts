@@ -4,6 +4,7 @@ import {
   Controller,
   Inject,
   Injectable,
+  SetMetadata,
   UseFilters,
   UseGuards,
   type ExceptionFilter,
@@ -339,6 +340,7 @@ class RequeueingConsumer {
 
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
+  @SetMetadata('rmq:handler', 'limited')
   @RateLimit('2/minute', { key: countedKey })
   limited(data: unknown) {
     this.seen.push(data);

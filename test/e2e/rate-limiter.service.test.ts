@@ -17,7 +17,7 @@ import { describeOverHttp, limited, type StartHttpApp } from '../support/http-ap
 
 const client = '127.0.0.1';
 
-/** What a caller without types could pass. */
+/** A value that only callers without types can pass. */
 const untyped = (value: unknown): never => value as never;
 
 const userOf = (context: ExecutionContext): string | undefined =>
@@ -69,7 +69,7 @@ describeOverHttp('The service, by limit', (start) => {
     ['a new item', new RateLimitItemPerMinute(2)],
     ['a list of items', [parse('2/minute'), parse('5/hour')]],
     ['a text of several', '2/minute; 5/hour'],
-  ])('does all with %s, at once over memory', async (_form, limit) => {
+  ])('supports all operations with %s, synchronously in memory', async (_form, limit) => {
     const { service, clock } = await startService(start);
     const end = clock.now() + 60_000;
     expect(service.getWindowStats(limit, 'mails', 'ann')).toEqual({ remaining: 2, resetTime: clock.now() });
@@ -106,13 +106,13 @@ describeOverHttp('The service, by limit', (start) => {
     expect([1, 2].map(() => service.hit('2/minute', 'ann'))).toEqual([true, false]);
   });
 
-  it('counts apart from every route, even one of the same limit', async () => {
+  it('counts separately from every route, even from one with the same limit', async () => {
     const { service, app } = await startService(start, { limits: '2/minute' });
     expect([1, 2, 3].map(() => service.hit('2/minute', client))).toEqual([true, true, false]);
     expect(await app.statuses(1, '/tenants')).toEqual([200]);
   });
 
-  it('refuses what is no limit, no identifier and no cost', async () => {
+  it('throws for an invalid limit, identifier or cost', async () => {
     const { service } = await startService(start);
     expect(() => service.hit('2/aeon', 'ann')).toThrow(RateLimitParseError);
     expect(() => service.hit(untyped(null), 'ann')).toThrow(
@@ -135,7 +135,7 @@ describeOverHttp('The service, by limit', (start) => {
 describeOverHttp('The service, by policy', (start) => {
   const login = { policy: 'login' };
 
-  it('sees what the guard has counted, and the guard what it counts', async () => {
+  it('shares the counts of the guard', async () => {
     const { service, app } = await startService(start);
     await app.post('/login');
     const decision = await service.peek(login, client);
@@ -161,7 +161,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await app.post('/login')).remaining).toBe('"login/minute";r=2, "login/hour";r=19');
   });
 
-  it('gives back by refunding, with a cost or without', async () => {
+  it('refunds, with and without a cost', async () => {
     const { service, app } = await startService(start);
     for (let attempt = 0; attempt < 3; attempt++) await app.post('/login');
     await service.refund(login, client);
@@ -170,7 +170,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await app.post('/login')).remaining).toBe('"login/minute";r=2, "login/hour";r=19');
   });
 
-  it('gives back once what the guard took, by the decision on the request', async () => {
+  it("refunds the guard's hit once, by the decision on the request", async () => {
     const { service, app } = await startService(start);
     for (let attempt = 0; attempt < 9; attempt++) {
       expect((await app.post('/login/refunded')).remaining).toBe('"failures";r=2');
@@ -186,7 +186,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await service.peek({ policy: 'tenant' }, 'bob')).remaining).toBe(1);
   });
 
-  it('takes an address as the guard does: by its network', async () => {
+  it('takes an address like the guard: by its network', async () => {
     const { service } = await startService(start);
     await service.hit(login, '2001:db8::1');
     expect((await service.peek(login, '2001:db8::2')).remaining).toBe(2);
@@ -194,7 +194,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await service.peek(login, '203.0.113.7')).remaining).toBe(2);
   });
 
-  it('knows the limits of the module by their names', async () => {
+  it('resolves the limits of the module by name', async () => {
     const { service, app } = await startService(start, { limits: [{ name: 'all', limits: '9/minute' }] });
     await app.post('/login');
     await app.get('/tenants');
@@ -202,7 +202,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await service.peek({ policy: 'all', route: 'GET /tenants' }, client)).remaining).toBe(7);
   });
 
-  it('refuses a policy that is not there, and names those that are', async () => {
+  it('throws for an unknown policy, and lists the known ones', async () => {
     const { service } = await startService(start);
     const call = (): unknown => service.peek({ policy: 'logni' }, client);
     expect(call).toThrow(ConfigurationError);
@@ -219,14 +219,14 @@ describeOverHttp('The service, by policy', (start) => {
     );
   });
 
-  it('says so when there is no policy at all', async () => {
+  it('reports if there is no policy at all', async () => {
     const app = await start(limited([]));
     expect(() => app.nest.get(RateLimiterService).peek({ policy: 'default' }, client)).toThrow(
       new ConfigurationError('There is no policy "default". Known policies: none.'),
     );
   });
 
-  it('refuses a plan without limits', async () => {
+  it('throws for a plan without limits', async () => {
     @Controller('found')
     class FoundController {
       @Get('planned')
@@ -244,7 +244,7 @@ describeOverHttp('The service, by policy', (start) => {
     expect((await service.peek({ policy: 'planned', plan: 'free' }, client)).remaining).toBe(2);
   });
 
-  it('wants one identity', async () => {
+  it('requires one identity', async () => {
     const { service } = await startService(start);
     expect(() => service.peek(login)).toThrow(
       new TypeError('The policy is counted for one identity; got 0 identifiers.'),
@@ -258,8 +258,8 @@ describeOverHttp('The service, by policy', (start) => {
   });
 });
 
-describeOverHttp('A policy that several routes have', (start) => {
-  it('is meant by its name when they share a count', async () => {
+describeOverHttp('A policy of several routes', (start) => {
+  it('is resolved by its name if all declarations share a count', async () => {
     @Controller('shared')
     @RateLimit('9/minute', { name: 'class' })
     class SharedController {
@@ -283,7 +283,7 @@ describeOverHttp('A policy that several routes have', (start) => {
     expect((await service.peek({ policy: 'class' }, client)).remaining).toBe(7);
   });
 
-  it('needs the route when they count apart', async () => {
+  it('requires the route if they are counted separately', async () => {
     @Controller('apart')
     class ApartController {
       @Get(':id')
@@ -311,7 +311,7 @@ describeOverHttp('A policy that several routes have', (start) => {
     expect((await service.peek({ policy: 'default', route: 'POST /apart' }, client)).remaining).toBe(9);
   });
 
-  it('needs the route when they share a count that they limit differently', async () => {
+  it('requires the route if they share a count with different limits', async () => {
     @Controller('differing')
     class DifferingController {
       @Get('free')
@@ -339,7 +339,7 @@ describeOverHttp('A policy that several routes have', (start) => {
     );
   });
 
-  it('needs the route when they count for different identities', async () => {
+  it('requires the route if they count for different identities', async () => {
     @Controller('whom')
     class WhomController {
       @Get('address')
@@ -362,7 +362,7 @@ describeOverHttp('A policy that several routes have', (start) => {
     expect((await service.peek({ policy: 'default', route: 'GET /whom/user' }, client)).remaining).toBe(8);
   });
 
-  it('needs a name when one route has several of it', async () => {
+  it('requires a name if one route has several of it', async () => {
     @Controller('twice')
     class TwiceController {
       @Get()

@@ -9,7 +9,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { platforms, RecordingLogger, type Platform } from '../support/http-app.js';
 import { rawStatus } from '../support/raw-request.js';
 
-/** Rules narrower than the routes, all of which are tried. */
+/** Rules for narrow paths, all of which are tried. */
 const PATHS = { home: '/', me: '/users/me', secret: '/files/secret', admin: '/admin/**' };
 
 const AMOUNT = 9;
@@ -40,13 +40,13 @@ function controllerFor(platform: Platform): Type {
   return TargetController;
 }
 
-/** Every target is a client of its own. */
+/** Every target has its own client. */
 const clientOf = (target: string): string => encodeURIComponent(target);
 
 const key = (context: ExecutionContext): string =>
   String(context.switchToHttp().getRequest<{ headers: Record<string, unknown> }>().headers['x-client']);
 
-/** Where rules are applied: only in the guard, or only in the middleware. */
+/** Applies the rules only in the guard, or only in the middleware. */
 type Place = 'guard' | 'middleware';
 
 async function create(
@@ -72,7 +72,7 @@ async function create(
   return app;
 }
 
-/** Sends a target once, and returns how often each rule counted it: `me`, or `home me`. */
+/** Sends a target once. Returns how often each rule counted it: `me`, or `home me`. */
 async function counted(
   app: INestApplication,
   target: string,
@@ -97,7 +97,10 @@ type Row = readonly [
   fastifyMiddleware: string,
 ];
 
-/** The rules that count each target. A guard counts what was routed, and the middleware what a router may read. */
+/**
+ * The rules that count each target. A guard counts routed requests, and the middleware every path
+ * that a router may see.
+ */
 const TARGETS: readonly Row[] = [
   ['/users/me', 'me', 'me', 'me', 'me'],
   ['/users/you', '', '', '', ''],
@@ -237,7 +240,7 @@ describe.each(['guard', 'middleware'] as const)(
     });
 
     it.each(['/users/you', '/users/you;/users/me', '/users/me%3Ba'])(
-      'count %s as another one',
+      'count %s as another path',
       async (target) => {
         expect(await counted(app, target)).toBe('');
       },
@@ -258,7 +261,7 @@ describe.each(['guard', 'middleware'] as const)(
     afterAll(() => app.close());
 
     it.each(['/api/users/me', '/users/me', '/api/users/%6de?a=/api/x'])(
-      'count %s by the path that it was rewritten to',
+      'count %s by the rewritten path',
       async (target) => {
         expect(await counted(app, target, paths)).toBe('me');
       },
@@ -285,7 +288,7 @@ describe('Rules by path, where an application is mounted within another', () => 
   });
 
   it.each(['/shop/users/me', '/SHOP/users/%6de/', 'http://h/shop/users/me'])(
-    'count %s by its whole path',
+    'count %s by its full path',
     async (target) => {
       const address = server.address();
       const port = typeof address === 'object' ? address?.port : undefined;

@@ -51,9 +51,9 @@ class ShopController {
 interface Shop {
   readonly app: HttpApp;
   readonly server: MapCasServer;
-  /** Makes the store fail, or hang. */
+  /** Makes the store fail or hang. */
   down(how?: 'fails' | 'hangs'): void;
-  /** Makes it answer, and waits until that is noticed. */
+  /** Makes the store respond, and waits until the circuit has closed. */
   up(): Promise<void>;
 }
 
@@ -67,7 +67,12 @@ async function open(
   const app = await start(
     limited([ShopController], {
       storage,
-      resilience: resilience && { probeInterval: 20, timeout: 10_000, ...resilience },
+      resilience: resilience && {
+        probeInterval: 20,
+        timeout: 10_000,
+        startWithoutStore: false, // the start waits for its check
+        ...resilience,
+      },
       ...options,
     }),
   );
@@ -92,7 +97,7 @@ async function open(
 }
 
 describeOverHttp('While the store is down, a request', (start) => {
-  it('is counted by this process alone, unless it is told otherwise', async () => {
+  it('is counted in this process by default', async () => {
     const { app, down, up } = await open(start);
     expect(await app.statuses(1, '/')).toEqual([200]);
     down();
@@ -102,7 +107,7 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
   });
 
-  it('is answered with 503 and the time to try again where its limit denies', async () => {
+  it('gets 503 and Retry-After if its limit denies', async () => {
     const { app, down } = await open(start);
     down();
     const reply = await app.get('/pay');
@@ -115,13 +120,13 @@ describeOverHttp('While the store is down, a request', (start) => {
     });
   });
 
-  it('passes where its limit allows', async () => {
+  it('is allowed if its limit allows', async () => {
     const { app, down } = await open(start);
     down();
     expect(await app.statuses(9, '/browse')).toEqual(Array(9).fill(200));
   });
 
-  it('is treated as the strictest of the limits says that share a count', async () => {
+  it('is handled by the strictest of the limits that share a count', async () => {
     const shared = { path: '/browse', name: 'shared', scope: 'shared', continue: true };
     const { app, down } = await open(
       start,
@@ -138,13 +143,13 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(await app.statuses(1, '/browse')).toEqual([503]);
   });
 
-  it('is treated as the strictest of its limits says', async () => {
+  it('is handled by the strictest of its limits', async () => {
     const { app, down } = await open(start);
     down();
     expect(await app.statuses(2, '/both')).toEqual([200, 429]);
   });
 
-  it('is answered without a time to try again where no header fields are wanted', async () => {
+  it('gets no Retry-After if header fields are disabled', async () => {
     const { app, down } = await open(start, {}, { headers: { retryAfter: false } });
     down();
     const reply = await app.get('/pay');
@@ -152,26 +157,26 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(reply.headers.get('retry-after')).toBeNull();
   });
 
-  it('is treated as the module says where no limit does', async () => {
+  it('is handled by the option of the module if no limit has one', async () => {
     const { app, down } = await open(start, { onError: 'deny' });
     down();
     expect(await app.statuses(1, '/')).toEqual([503]);
     expect(await app.statuses(1, '/browse')).toEqual([200]);
   });
 
-  it('is answered after the timeout where the store hangs', async () => {
+  it('is decided after the timeout if the store hangs', async () => {
     const { app, down } = await open(start, { timeout: 30 });
     down('hangs');
     expect(await app.statuses(1, '/')).toEqual([200]);
   });
 
-  it('fails with 500 where nobody wants any of this', async () => {
+  it('fails with 500 if resilience is disabled', async () => {
     const { app, down } = await open(start, false);
     down();
     expect(await app.statuses(1, '/')).toEqual([500]);
   });
 
-  it('counts its share of the limit where there are several processes', async () => {
+  it('counts the share of this process if there are several', async () => {
     const { app, down } = await open(start, { instances: 2 });
     down();
     expect(await app.statuses(2, '/')).toEqual([200, 429]);
@@ -179,7 +184,7 @@ describeOverHttp('While the store is down, a request', (start) => {
 });
 
 describeOverHttp('A store that is down', (start) => {
-  it('is told of once, and once more when it is back', async () => {
+  it('is logged once, and once more when the store is back', async () => {
     const { app, down, up } = await open(start, { failureThreshold: 2 });
     down();
     for (let request = 0; request < 9; request++) await app.get('/');
@@ -191,14 +196,14 @@ describeOverHttp('A store that is down', (start) => {
     expect(app.log.errors).toEqual([]);
   });
 
-  it('does not keep the application from starting, unless it has to be there', async () => {
+  it('does not stop the application from starting, unless the store is required', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     storage.check = async () => false;
     const needed: RateLimitModuleOptions = { storage, resilience: { startWithoutStore: false } };
-    const readOnly = 'MapCasStorage answers, but does not take all that is to be counted.';
+    const readOnly = 'MapCasStorage responds, but cannot count.';
     const app = await start(limited([ShopController], { storage }));
-    await app.get('/'); // by then the store has been looked at
+    await until(() => app.log.warnings.length > 0, 'the store to be checked');
     expect(app.log.warnings).toEqual([`${readOnly} The application starts without it.`]);
     await expect(start(limited([ShopController], needed))).rejects.toThrow(new StorageError(readOnly));
 
@@ -207,14 +212,31 @@ describeOverHttp('A store that is down', (start) => {
     };
     const lost = 'MapCasStorage does not answer (MapCasStorage failed: wrong password).';
     const other = await start(limited([ShopController], { storage }));
-    await other.get('/');
+    await until(() => other.log.warnings.length > 0, 'the store to be checked');
     expect(other.log.warnings).toEqual([`${lost} The application starts without it.`]);
     const error: unknown = await start(limited([ShopController], needed)).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(StorageError);
     expect((error as StorageError).message).toBe(lost);
   });
 
-  it('is no matter for the service either, which counts on its own as well', async () => {
+  it('that fails for some calls only is logged, once per kind of error', async () => {
+    const { app, server } = await open(start);
+    let calls = 0;
+    server.interfere = (_method, key) => {
+      if (!key.includes('{ip:')) return;
+      if (++calls % 3 === 0) throw new Error(calls % 2 === 0 ? `no slot ${calls}` : 'no right');
+    };
+    for (let request = 0; request < 30; request++) await app.get('/browse');
+    await until(() => app.log.warnings.length === 2, 'both kinds to be reported');
+    for (let request = 0; request < 30; request++) await app.get('/browse');
+    await app.nest.close();
+    expect(app.log.warnings.map((line) => String(line).replace(/slot \d+/, 'slot #'))).toEqual([
+      'MapCasStorage failed: no right. Where a call fails so, this process counts alone. Further ones are not logged.',
+      'MapCasStorage failed: no slot #. Where a call fails so, this process counts alone. Further ones are not logged.',
+    ]);
+  });
+
+  it('does not affect the service, which also counts in this process', async () => {
     const { app, down } = await open(start);
     down();
     const service = app.nest.get(RateLimiterService);
@@ -227,8 +249,8 @@ describeOverHttp('A store that is down', (start) => {
   });
 });
 
-describeOverHttp('With permits in advance, a request', (start) => {
-  it('seldom asks the store, is told what is left, and is refused with the last one', async () => {
+describeOverHttp('With leases, a request', (start) => {
+  it('rarely calls the store, reports the remaining units, and refuses after the last one', async () => {
     const { app, server } = await open(start, { lease: { size: 10, maxError: 1 } });
     const left: (string | null)[] = [];
     for (let request = 0; request < 20; request++)
@@ -239,11 +261,13 @@ describeOverHttp('With permits in advance, a request', (start) => {
     expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
   });
 
-  it('leaves nothing taken that was not used, once the application has ended', async () => {
+  it('refunds unused permits when the application shuts down', async () => {
     const { app, server } = await open(start, { lease: { size: 10, maxError: 1 } });
     expect(await app.statuses(3, '/hot')).toEqual([200, 200, 200]);
     await app.nest.close();
-    const [text = ''] = [...server.entries.values()].map((entry) => entry.text);
+    const [text = ''] = [...server.entries].flatMap(([key, entry]) =>
+      key.includes('{start/') ? [] : [entry.text],
+    );
     expect(Object.values(JSON.parse(text) as Record<string, number[]>)[0]?.[1]).toBe(3);
   });
 });

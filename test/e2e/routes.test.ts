@@ -17,7 +17,7 @@ import { ConfigurationError, MemoryStorage, RateLimit, RateLimiterService } from
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, startHttpApp, type HttpApp } from '../support/http-app.js';
 
-/** The ids of all routes, as the error of an unknown one would not say them: those of a policy that several have. */
+/** Returns the ids of all routes, by the error for a policy that several routes have. */
 function routesOf(app: HttpApp, policy = 'default'): string[] {
   try {
     void app.nest.get(RateLimiterService).peek({ policy }, '127.0.0.1');
@@ -30,7 +30,7 @@ function routesOf(app: HttpApp, policy = 'default'): string[] {
 }
 
 describeOverHttp('Routes', (start) => {
-  it('of controllers with one class name count apart', async () => {
+  it('of controllers with the same class name count separately', async () => {
     const makeController = (path: string): Type => {
       @Controller(path)
       class SameNameController {
@@ -48,7 +48,7 @@ describeOverHttp('Routes', (start) => {
     expect(routesOf(app)).toEqual(['"GET /a"', '"GET /b"']);
   });
 
-  it('of controllers with one path count apart, per controller too', async () => {
+  it('of controllers with the same path count separately, also per controller', async () => {
     @Controller()
     @RateLimit('4/minute', { name: 'controller' })
     class FirstController {
@@ -78,7 +78,7 @@ describeOverHttp('Routes', (start) => {
     expect((await app.get('/second')).remaining).toBe('"controller";r=3, "default";r=8');
   });
 
-  it('are one in every process, whatever the class is called there', async () => {
+  it('are the same in every process, whatever the class is called there', async () => {
     const storage = new MemoryStorage({ clock: new ManualClock() });
     @Controller('users')
     @RateLimit('9/hour', { name: 'controller' })
@@ -106,7 +106,7 @@ describeOverHttp('Routes', (start) => {
     expect((await second.get('/users/1')).status).toBe(429);
   });
 
-  it('of one path count apart by method', async () => {
+  it('of one path count separately by method', async () => {
     @Controller('things')
     class ThingsController {
       @Get()
@@ -154,7 +154,7 @@ describeOverHttp('Routes', (start) => {
   });
 
   it.each(['/limited/', '/LIMITED', '/limited?x', '/%6cimited', '//limited'])(
-    'cannot be escaped by another spelling of the path: %s',
+    'cannot be bypassed by another spelling of the path: %s',
     async (spelling) => {
       @Controller('limited')
       class LimitedController {
@@ -166,12 +166,12 @@ describeOverHttp('Routes', (start) => {
       }
       const app = await start(limited([LimitedController]));
       expect(await app.statuses(2, '/limited')).toEqual([200, 429]);
-      // Whether a spelling is the same route is for the platform to say; if it is, it is limited.
+      // The platform decides whether a spelling is the same route; if so, it is limited.
       expect([404, 429]).toContain((await app.get(spelling)).status);
     },
   );
 
-  it('count apart by version in the path', async () => {
+  it('count separately by version in the path', async () => {
     @Controller({ path: 'cats', version: '1' })
     class FirstCatsController {
       @Get()
@@ -205,7 +205,7 @@ describeOverHttp('Routes', (start) => {
     expect(routesOf(app)).toEqual(['"GET /cats v1"', '"GET /cats v2"', '"GET /cats v3|4"']);
   });
 
-  it('count apart by version in a header', async () => {
+  it('count separately by version in a header', async () => {
     @Controller('dogs')
     @RateLimit('9/minute', { name: 'controller' })
     class DogsController {
@@ -233,7 +233,7 @@ describeOverHttp('Routes', (start) => {
     expect(routesOf(app)).toEqual(['"GET /dogs v1"', '"GET /dogs v2"']);
   });
 
-  it('count apart by the path that RouterModule gives their modules', async () => {
+  it('count separately by the path that RouterModule gives their modules', async () => {
     const makeController = (): Type => {
       @Controller('users')
       @RateLimit('9/minute', { name: 'controller' })
@@ -272,7 +272,7 @@ describeOverHttp('Routes', (start) => {
     expect(routesOf(app)).toEqual(['"GET /api/admin/users"', '"GET /api/shop/users"']);
   });
 
-  it('are called without the global prefix of the application', async () => {
+  it('are named without the global prefix of the application', async () => {
     @Controller('users')
     class UsersController {
       @Get(':id')
@@ -290,7 +290,7 @@ describeOverHttp('Routes', (start) => {
 });
 
 describe('A handler of Express that passes a request on to the next route', () => {
-  it('leaves the limits of that route in force', async () => {
+  it('applies the limits of that route', async () => {
     @Controller('pages')
     class PagesController {
       @Get(':name')

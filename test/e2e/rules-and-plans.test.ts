@@ -22,7 +22,7 @@ describeOverHttp('The sample of rules and plans', (start) => {
   const changePlan = (app: HttpApp, path: string, key = 'admin-key'): Promise<HttpReply> =>
     app.request('PUT', `/admin/customers/${path}`, { 'x-admin-key': key });
 
-  it('limits each customer by plan, and each address beside', async () => {
+  it('limits each customer by plan, and also each address', async () => {
     const { app } = await startSample();
     expect((await reports(app, 'ann-key')).remaining).toBe('"address";r=299, "api";r=4');
     expect((await reports(app, 'bob-key')).remaining).toBe('"address";r=298, "api";r=49');
@@ -32,7 +32,7 @@ describeOverHttp('The sample of rules and plans', (start) => {
     expect(app.log.warnings).toEqual([]);
   });
 
-  it('gives a customer whose plan an administrator changes more, but for what was consumed', async () => {
+  it('gives more to a customer whose plan an administrator changes, minus the consumption', async () => {
     const { app } = await startSample();
     for (let times = 0; times < 5; times++) expect((await reports(app, 'ann-key')).status).toBe(200);
     expect((await reports(app, 'ann-key')).status).toBe(429);
@@ -45,7 +45,7 @@ describeOverHttp('The sample of rules and plans', (start) => {
     expect((await reports(app, 'ann-key')).status).toBe(429);
   });
 
-  it('blocks whoever guesses at the key of the administrator', async () => {
+  it("blocks clients that guess the administrator's key", async () => {
     const { app, clock } = await startSample();
     for (let times = 0; times < 3; times++)
       expect((await changePlan(app, 'ann/plan/pro', 'guess')).status).toBe(403);

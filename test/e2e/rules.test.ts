@@ -74,7 +74,7 @@ class SkippingController {
   }
 }
 
-/** The platforms write wildcards differently. */
+/** The platforms have different wildcards. */
 function filesController(platform: Platform): Type {
   @Controller()
   class FilesController {
@@ -100,7 +100,7 @@ function withMiddleware(options: RateLimitModuleOptions, ...controllers: Type[])
 }
 
 describeOverHttp('A rule', (start) => {
-  it('limits all requests of its methods and paths together, and no other', async () => {
+  it('limits all requests with its methods and paths together, and no others', async () => {
     const app = await start(withRules({ id: 'users', method: 'GET', path: '/users/**', limits: '3/minute' }));
     expect((await app.get('/users')).remaining).toBe('"users";r=2');
     expect((await app.get('/users/1')).remaining).toBe('"users";r=1');
@@ -110,13 +110,13 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/')).remaining).toBeNull();
   });
 
-  it('limits only routes that it matches: others need not be decorated to be free', async () => {
+  it('limits only matching routes: others need no decorator to be free', async () => {
     const app = await start(withRules({ id: 'users', path: '/users', limits: '0/minute' }));
     expect(await app.statuses(3, '/')).toEqual([200, 200, 200]);
     expect((await app.get('/users')).status).toBe(429);
   });
 
-  it('comes after the limits of the route, and both are decided together', async () => {
+  it('applies after the limits of the route, in the same decision', async () => {
     const app = await start(withRules({ id: 'all', path: '/**', limits: '3/minute' }));
     expect((await app.get('/login')).remaining).toBe('"own";r=1, "all";r=2');
     expect((await app.get('/login')).remaining).toBe('"own";r=0, "all";r=1');
@@ -125,7 +125,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/users')).remaining).toBe('"all";r=0');
   });
 
-  it('of the highest priority applies first, then the one with the more specific path', async () => {
+  it('with the highest priority applies first, then the one with the more specific path', async () => {
     const app = await start(
       withRules(
         { id: 'all', path: '/**', limits: '9/minute' },
@@ -140,7 +140,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.post('/users')).remaining).toBe('"files";r=8');
   });
 
-  it('that continues is joined by the next one', async () => {
+  it('that continues is combined with the next one', async () => {
     const app = await start(
       withRules(
         { id: 'all', path: '/**', limits: '9/minute', priority: 1, continue: true },
@@ -152,7 +152,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/')).remaining).toBe('"all";r=7, "rest";r=4');
   });
 
-  it('that shares a scope and a name with another, or with a route, counts a request once', async () => {
+  it('that shares a scope and a name with another rule, or with a route, counts a request once', async () => {
     const shared = { name: 'shared', scope: 'everything', limits: '9/minute' };
     @Controller()
     class SharedController {
@@ -174,7 +174,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/both')).remaining).toBe('"shared";r=7');
   });
 
-  it('that shares a count with another holds by the strictest of them, at the highest cost', async () => {
+  it('that shares a count with another uses the strictest settings and the highest cost', async () => {
     const shared = { name: 'shared', scope: 'global' };
     @Controller()
     class SharedController {
@@ -196,7 +196,7 @@ describeOverHttp('A rule', (start) => {
     expect(await app.statuses(3, '/shared')).toEqual([200, 200, 429]);
   });
 
-  it('that shares a count with one by outcome counts what either of them counts', async () => {
+  it('that shares a count with one by outcome counts every request that either of them counts', async () => {
     const shared = { name: 'n', scope: 's', continue: true };
     const byOutcome = {
       id: 'outcome',
@@ -211,7 +211,7 @@ describeOverHttp('A rule', (start) => {
     expect(await alone.statuses(4, '/')).toEqual([200, 200, 200, 200]);
   });
 
-  it('that shares a count with one that blocks blocks', async () => {
+  it('that shares a count with a blocking rule also blocks', async () => {
     const shared = { path: '/**', name: 'n', scope: 's', continue: true };
     const clock = new ManualClock();
     const app = await start(
@@ -234,7 +234,7 @@ describeOverHttp('A rule', (start) => {
     expect(await app.statuses(1, '/')).toEqual([200]);
   });
 
-  it('that shares a count with a stricter limit elsewhere on the way leaves that one in force', async () => {
+  it('that shares a count with a stricter limit on the same path does not weaken it', async () => {
     @Controller()
     class StrictController {
       @Get('strict')
@@ -249,7 +249,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/strict')).status).toBe(429);
   });
 
-  it('that shares a scope and a name with another but not the window holds beside it', async () => {
+  it('that shares a scope and a name with another but not the window applies in addition', async () => {
     const shared = { name: 'shared', scope: 'everything' };
     const app = await start(
       withRules(
@@ -271,13 +271,13 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/')).remaining).toBe('"users";r=8, "all";r=7');
   });
 
-  it('that a decorator skips by a name that no rule has stops the start', async () => {
+  it('that a decorator skips by an unknown name stops the start', async () => {
     await expect(start(limited([SkippingController]))).rejects.toThrow(
       '@SkipRateLimit names the policy "users", which does not apply there.',
     );
   });
 
-  it('may have all that a limit may have', async () => {
+  it('can have every option of a limit', async () => {
     const app = await start(
       withRules({
         id: 'users',
@@ -297,7 +297,7 @@ describeOverHttp('A rule', (start) => {
     expect((await app.get('/users')).body).toMatchObject({ message: 'Not so many users.' });
   });
 
-  it('that is wrong stops the start and says which', async () => {
+  it('that is invalid stops the start with its name', async () => {
     await expect(start(withRules({ id: 'broken', path: 'users', limits: '5/minute' }))).rejects.toThrow(
       'The rule "broken": A path begins with "/", such as "/api/**"; got the string "users".',
     );
@@ -306,7 +306,7 @@ describeOverHttp('A rule', (start) => {
     );
   });
 
-  it('is found by the service under its name', async () => {
+  it('is resolved by the service by its name', async () => {
     const app = await start(withRules({ id: 'users', path: '/users', limits: '3/minute' }));
     await app.get('/users');
     const service = app.nest.get(RateLimiterService);
@@ -314,7 +314,7 @@ describeOverHttp('A rule', (start) => {
     expect((await service.peek({ policy: 'users', route: 'rule users' }, '127.0.0.1')).remaining).toBe(2);
   });
 
-  it('that has the name of a route is told from it by whoever asks the service', async () => {
+  it('that has the name of a route is distinguished from it by the service', async () => {
     const app = await start(withRules({ id: 'own', path: '/users', limits: '3/minute' }));
     const service = app.nest.get(RateLimiterService);
     expect(() => service.peek({ policy: 'own' }, '127.0.0.1')).toThrow(
@@ -326,7 +326,9 @@ describeOverHttp('A rule', (start) => {
   });
 });
 
-/** Spellings of /users/me, and of the same with a query. Not all of them are found by every adapter. */
+/**
+ * Spellings of /users/me, and of the same path with a query. Not every adapter routes all of them.
+ */
 const SPELLINGS = [
   '/users/me',
   '/users/ME',
@@ -354,19 +356,20 @@ const SPELLINGS = [
 describeOverHttp('No spelling of a path', (start, platform) => {
   const narrow: RateLimitRule = { id: 'me', path: '/users/me', limits: '2/minute' };
 
-  it.each(SPELLINGS)('escapes a rule that is narrower than the route: %s', async (path) => {
+  it.each(SPELLINGS)('does not bypass a rule for a narrower path: %s', async (path) => {
     const app = await start(withRules(narrow));
     expect(await app.statuses(2, '/users/me')).toEqual([200, 200]);
     for (const method of ['GET', 'HEAD']) {
       const status = await rawStatus(app, path, method);
-      // What is found under another id, as ";" belongs to one, is another user's path.
+      // A path that is routed under another id, since ";" is part of an id, belongs to another
+      // user.
       if (path.includes(';')) expect([200, 404]).toContain(status);
       else expect([404, 429, 400]).toContain(status);
     }
     expect((await app.get('/users/you')).remaining).toBeNull();
   });
 
-  it.each(SPELLINGS)('escapes a rule for whole routes: %s', async (path) => {
+  it.each(SPELLINGS)('does not bypass a rule for whole routes: %s', async (path) => {
     const app = await start(withRules({ id: 'users', path: '/users/*', limits: '2/minute', method: 'GET' }));
     expect(await app.statuses(2, '/users/1')).toEqual([200, 200]);
     for (const method of ['GET', 'HEAD']) {
@@ -374,7 +377,7 @@ describeOverHttp('No spelling of a path', (start, platform) => {
     }
   });
 
-  it.each(SPELLINGS)('escapes the middleware: %s', async (path) => {
+  it.each(SPELLINGS)('does not bypass the middleware: %s', async (path) => {
     const app = await start(
       withMiddleware({ rules: [narrow, { id: 'odd', path: '/users/me;a=b', limits: '0/minute' }] }),
     );
@@ -390,7 +393,7 @@ describeOverHttp('No spelling of a path', (start, platform) => {
     '/files/%2e%2e/secret',
     '/files/.',
     '/files/\u00e9',
-  ])('escapes a rule for all paths below one: %s', async (path) => {
+  ])('does not bypass a rule for all paths below one: %s', async (path) => {
     const rules = [{ id: 'files', path: '/files/**', limits: '1/minute', method: '*' }];
     const files = filesController(platform);
     const app = await start(limited([files], { rules }));
@@ -459,7 +462,7 @@ describeOverHttp('A path with a prefix and a version', (start) => {
     expect((await app.get('/api/v1/users/of/1')).remaining).toBeNull();
   });
 
-  it('is one for all versions that a header tells apart', async () => {
+  it('is the same rule for all versions in a header', async () => {
     const app = await start(
       limited([VersionedController], { rules: [{ id: 'users', path: '/users/me', limits: '9/minute' }] }),
       { configure: (nest) => nest.enableVersioning({ type: VersioningType.HEADER, header: 'x-version' }) },
@@ -473,7 +476,7 @@ describeOverHttp('A path with a prefix and a version', (start) => {
 describeOverHttp('The middleware', (start) => {
   const rules: RateLimitRule[] = [{ id: 'all', path: '/**', limits: '4/minute' }];
 
-  it('limits what no route answers, floods of 404 among it', async () => {
+  it('limits unknown paths, including floods of 404', async () => {
     const app = await start(withMiddleware({ rules }));
     expect(await app.statuses(5, '/nothing')).toEqual([404, 404, 404, 404, 429]);
     const refused = await app.post('/elsewhere/too');
@@ -487,7 +490,7 @@ describeOverHttp('The middleware', (start) => {
     expect(refused.headers.get('content-type')).toBe('application/json; charset=utf-8');
   });
 
-  it('and the guard count a request once', async () => {
+  it('counts a request once together with the guard', async () => {
     const app = await start(withMiddleware({ rules }));
     expect((await app.get('/users')).remaining).toBe('"all";r=3');
     expect((await app.get('/nothing')).remaining).toBe('"all";r=2');
@@ -496,17 +499,17 @@ describeOverHttp('The middleware', (start) => {
     expect((await app.get('/users')).status).toBe(429);
   });
 
-  it('leaves HTTP alone where only other transports are limited', async () => {
+  it('does not limit HTTP if only other transports are limited', async () => {
     const app = await start(withMiddleware({ rules, transports: ['ws'] }));
     expect(await app.statuses(5, '/nothing')).toEqual(Array(5).fill(404));
   });
 
-  it('limits before the handler is known, so that no decorator of it is heeded', async () => {
+  it('runs before the handler is known, so that decorators of the handler have no effect', async () => {
     const app = await start(withMiddleware({ rules }));
     expect((await app.get('/health')).remaining).toBe('"all";r=3');
   });
 
-  it('lets wait what answers later, and passes on what the application throws', async () => {
+  it('waits for asynchronous decisions, and passes errors of the application on', async () => {
     const key = async (): Promise<string> => Promise.resolve('everybody');
     const app = await start(withMiddleware({ rules: [{ id: 'all', path: '/**', limits: '1/minute', key }] }));
     expect(await app.statuses(2, '/nothing')).toEqual([404, 429]);
@@ -530,7 +533,7 @@ describeOverHttp('The middleware', (start) => {
     ]);
   });
 
-  it('leaves limits for after authentication to the guard behind it', async () => {
+  it('leaves limits after authentication to the guard behind it', async () => {
     const app = await start(
       withMiddleware({ rules: [{ id: 'late', path: '/**', limits: '1/minute', phase: 'afterAuth' }] }),
     );

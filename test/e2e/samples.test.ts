@@ -11,22 +11,22 @@ import { serverUri } from '../support/servers.js';
 
 const LOADER = new URL('../support/typescript.mjs', import.meta.url).href;
 
-/** A database of their own on the shared server: samples use the key prefix that everybody gets. */
+/** A separate database on the shared server, since samples use the default key prefix. */
 const redisUrl = `${serverUri('REDIS')}/7`;
 
 let running: ChildProcess | undefined;
-/** What it has written so far. */
+/** Its output so far. */
 let output = '';
 
 afterEach(async () => {
   if (running === undefined) return;
   const exit = once(running, 'exit');
   running.kill('SIGTERM');
-  expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process as it was asked to
+  expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process with the signal
   running = undefined;
 });
 
-/** Starts a sample; answers the addresses that it tells to try. */
+/** Starts a sample; returns the addresses in its output. */
 async function start(name: string, env: Record<string, string> = {}): Promise<string[]> {
   const script = `sample/${name}/src/main.ts`;
   const child = spawn(process.execPath, ['--import', LOADER, script], {
@@ -44,11 +44,11 @@ async function start(name: string, env: Record<string, string> = {}): Promise<st
   return addressesIn(LINES_TO_TRY.exec(output)?.[1] ?? '');
 }
 
-/** What a sample tells to try, which ends with an empty line. */
+/** The commands that a sample prints; they end with an empty line. */
 const LINES_TO_TRY = /try:\n\n(.*\n)\n/is;
 
 function addressesIn(text: string): string[] {
-  // By name, a client may come over IPv6 the one time and IPv4 the other.
+  // By name, a client may use IPv6 for one request and IPv4 for the next.
   return [...text.matchAll(/(?:http|ws):\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
 }
 
@@ -63,7 +63,7 @@ function times<T>(count: number, value: T): T[] {
 }
 
 describe('Sample 01-quick-start', () => {
-  it('limits what it tells to try', async () => {
+  it('limits the printed commands', async () => {
     const [hello = '', login = '', free = '', report = ''] = await start('01-quick-start');
     expect(await statusesOf(times(6, hello))).toEqual([...times(5, 200), 429]);
     expect(await statusesOf(times(4, login), 'POST')).toEqual([...times(3, 200), 429]);
@@ -93,7 +93,7 @@ describe('Sample 02-redis', () => {
 });
 
 describe('Sample 04-rules-and-plans', () => {
-  it('limits customers by their plans, and whoever guesses', async () => {
+  it('limits customers by their plans, and limits guesses', async () => {
     const [reports = '', change = '', , , guess = ''] = await start('04-rules-and-plans');
     const ask = async (): Promise<number> =>
       (await fetch(reports, { headers: { 'x-api-key': 'ann-key' } })).status;
@@ -106,7 +106,7 @@ describe('Sample 04-rules-and-plans', () => {
 });
 
 describe('Sample 03-custom-storage', () => {
-  it('counts ten requests a minute in a storage of its own', async () => {
+  it('counts ten requests a minute in a custom storage', async () => {
     const [hello = ''] = await start('03-custom-storage');
     expect(await statusesOf(times(12, hello))).toEqual([...times(10, 200), 429, 429]);
   });
@@ -170,7 +170,7 @@ describe('Sample 06-websockets', () => {
 });
 
 describe('Sample 07-microservice', () => {
-  it('counts by customer, and tells those who ask over HTTP', async () => {
+  it('counts by customer, and reports refusals over HTTP', async () => {
     const [alice = '', bob = ''] = await start('07-microservice');
     expect(await statusesOf(times(4, alice), 'POST')).toEqual([201, 201, 201, 429]);
     const replies = await Promise.all([fetch(alice, { method: 'POST' }), fetch(bob, { method: 'POST' })]);
@@ -186,7 +186,7 @@ describe('Sample 08-resilient', () => {
     return [response.status, ((await response.json()) as { status: string }).status];
   };
 
-  it('goes on while its Redis is gone, and says so', async () => {
+  it('keeps running without its Redis, and logs that', async () => {
     const redis = await startRedis();
     try {
       const urls = await start('08-resilient', { REDIS_URL: redis.uri });

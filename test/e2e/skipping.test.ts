@@ -7,7 +7,7 @@ const header = (context: ExecutionContext, name: string): string | undefined =>
   context.switchToHttp().getRequest<{ headers: Record<string, string | undefined> }>().headers[name];
 
 describeOverHttp('@SkipRateLimit', (start) => {
-  it('lets a handler pass uncounted by every limit, its own included', async () => {
+  it('exempts a handler from every limit, including its own', async () => {
     @Controller()
     @RateLimit('3/minute', { name: 'class' })
     class HandlerController {
@@ -29,7 +29,7 @@ describeOverHttp('@SkipRateLimit', (start) => {
     expect((await app.get('/counted')).remaining).toBe('"default";r=4, "class";r=2');
   });
 
-  it('lets the handlers of a class pass, but for the limits of their own', async () => {
+  it('exempts the handlers of a class, except from their own limits', async () => {
     @Controller()
     @SkipRateLimit()
     class ClassController {
@@ -50,7 +50,7 @@ describeOverHttp('@SkipRateLimit', (start) => {
     expect((await app.get('/own')).status).toBe(429);
   });
 
-  it('switches off the named policies only', async () => {
+  it('skips the named policies only', async () => {
     @Controller()
     @SkipRateLimit('burst')
     class NamedController {
@@ -102,7 +102,7 @@ describeOverHttp('@SkipRateLimit', (start) => {
     expect((await app.get('/outer')).fields).toEqual({});
   });
 
-  it('is inherited by a derived class, whose own limits hold', async () => {
+  it('is inherited by a derived class, whose own limits apply', async () => {
     @SkipRateLimit()
     abstract class SkippingBase {
       @Get()
@@ -121,7 +121,7 @@ describeOverHttp('@SkipRateLimit', (start) => {
     expect(await app.statuses(2, '/limited')).toEqual([200, 429]);
   });
 
-  it('stops the start when it names a policy that does not apply, and names those that do', async () => {
+  it('stops the start when it names a policy that does not apply, and lists those that do', async () => {
     @Controller()
     class MisspeltController {
       @Get()
@@ -139,7 +139,7 @@ describeOverHttp('@SkipRateLimit', (start) => {
     await expect(start(limited([MisspeltController]))).rejects.toThrow('Policies that do: own.');
   });
 
-  it('says so when no policy applies at all', async () => {
+  it('reports if no policy applies at all', async () => {
     @Controller()
     @SkipRateLimit('toString')
     class EmptyController {
@@ -180,7 +180,7 @@ describeOverHttp('The option skip', (start) => {
     }
   }
 
-  it('of a decorator lets a request pass by this policy only', async () => {
+  it('of a decorator exempts a request from this policy only', async () => {
     const app = await start(limited([SkipController]));
     expect((await app.get('/own', friend)).remaining).toBe('"default";r=4');
     expect((await app.get('/own')).remaining).toBe('"own";r=0, "default";r=3');
@@ -188,7 +188,7 @@ describeOverHttp('The option skip', (start) => {
     expect((await app.get('/own', friend)).remaining).toBe('"default";r=2');
   });
 
-  it('may answer later', async () => {
+  it('can return asynchronously', async () => {
     const app = await start(limited([SkipController]));
     expect(await app.statuses(3, '/later', friend)).toEqual([200, 200, 200]);
     expect(await app.statuses(2, '/later')).toEqual([200, 429]);
@@ -197,7 +197,7 @@ describeOverHttp('The option skip', (start) => {
   it.each([
     ['at once', isFriend],
     ['later', async (context: ExecutionContext) => Promise.resolve(isFriend(context))],
-  ])('of the module lets a request pass by every policy, answering %s', async (_when, skip) => {
+  ])('of the module exempts a request from every policy, returning %s', async (_when, skip) => {
     const app = await start(limited([SkipController], { skip }));
     const skipped = await app.get('/all', friend);
     expect([skipped.status, skipped.fields]).toEqual([200, {}]);

@@ -59,7 +59,7 @@ function checked(status: string, detail: Record<string, unknown>, key = 'rate-li
 const DEGRADED = { status: 'degraded', degraded: true, onError: 'fallback' };
 
 describeOverHttp('The health check of limits', (start) => {
-  it('is up while the store answers', async () => {
+  it('is up while the store responds', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     const app = await start(withHealth({ storage }));
     const reply = await app.get('/health');
@@ -67,7 +67,7 @@ describeOverHttp('The health check of limits', (start) => {
     expect(reply.body).toEqual(checked('ok', { status: 'up', store: 'MapCasStorage', degraded: false }));
   });
 
-  it('is always up over memory, and needs no module that is global', async () => {
+  it('is always up in memory, and needs no global module', async () => {
     const app = await start(withHealth({ isGlobal: false }));
     for (const path of ['/health', '/health?strict']) {
       const reply = await app.get(path);
@@ -76,8 +76,8 @@ describeOverHttp('The health check of limits', (start) => {
     }
   });
 
-  it('is degraded, and passes, while nobody listens where the store should be; says no credentials', async () => {
-    // Closed while there is no connection, the driver waits that long before it lets the process end.
+  it('is degraded, and passes, while the store is down; shows no credentials', async () => {
+    // The driver, closed without a connection, waits that long before the process can end.
     const driverOptions = { disconnectTimeout: 1 };
     const storage = new RedisStorage(`redis://:secret@127.0.0.1:${await freePort()}`, driverOptions);
     try {
@@ -91,7 +91,7 @@ describeOverHttp('The health check of limits', (start) => {
     }
   });
 
-  it('fails while the store is down where it is told to', async () => {
+  it('fails while the store is down if it has that option', async () => {
     const storage = `memcached://127.0.0.1:${await freePort()}`;
     const app = await start(withHealth({ storage, resilience: { onError: 'allow' } }));
     const reply = await app.get('/health?strict');
@@ -100,7 +100,7 @@ describeOverHttp('The health check of limits', (start) => {
     expect(reply.body).toEqual(checked('error', detail, 'limits'));
   });
 
-  it('fails while the store is down and nothing decides meanwhile', async () => {
+  it('fails while the store is down and there is no fallback', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     storage.check = async () => {
       throw new Error('a check that breaks its contract');
@@ -111,7 +111,7 @@ describeOverHttp('The health check of limits', (start) => {
     expect(reply.body).toEqual(checked('error', { status: 'down', store: 'MapCasStorage', degraded: false }));
   });
 
-  it('is answered at the timeout of a decision where the store hangs', async () => {
+  it('ends at the timeout of a decision if the store hangs', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     Object.assign(storage, { check: () => new Promise<boolean>(() => {}) });
     const app = await start(withHealth({ storage, resilience: { timeout: 20 } }));
@@ -120,11 +120,11 @@ describeOverHttp('The health check of limits', (start) => {
     );
   });
 
-  it('asks a store no more that was given up', async () => {
+  it('does not call a store whose circuit is open', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     let checks = 0;
-    const resilience = { failureThreshold: 1, probeInterval: 3_600_000 };
+    const resilience = { failureThreshold: 1, probeInterval: 3_600_000, startWithoutStore: false };
     const app = await start(withHealth({ storage, resilience }));
     storage.check = async () => {
       checks++;
@@ -140,7 +140,7 @@ describeOverHttp('The health check of limits', (start) => {
     expect(checks).toBe(1); // by the circuit breaker, before it opened
   });
 
-  it('tells terminus 11, which knows no degraded, that the application is up', async () => {
+  it('reports up to terminus 11, which has no degraded', async () => {
     const app = await start(withHealth({ storage: `memcached://127.0.0.1:${await freePort()}` }), {
       override: (builder) =>
         builder.overrideProvider(HealthIndicatorService).useValue({

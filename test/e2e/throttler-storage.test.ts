@@ -42,8 +42,8 @@ class ThrottledApp {
   }
 }
 
-describe.each(platforms)('@nestjs/throttler over a storage of ours, on %s', (platform) => {
-  it('allows up to the limit, says what is left, and then answers 429 with the time to wait', async () => {
+describe.each(platforms)('@nestjs/throttler over a storage of nestjs-limits, on %s', (platform) => {
+  it('allows up to the limit, reports the remaining hits, and then responds with 429 and the wait', async () => {
     const app = await ThrottledApp.start(platform);
     const fieldsOf = ({ headers }: Response): unknown[] =>
       ['limit', 'remaining', 'reset'].map((name) => headers.get(`x-ratelimit-${name}`));
@@ -55,7 +55,7 @@ describe.each(platforms)('@nestjs/throttler over a storage of ours, on %s', (pla
     expect(refused.headers.get('retry-after')).toBe('10');
   });
 
-  it('blocks for as long as the window lasts, unless a route says how long', async () => {
+  it('blocks for the rest of the window, unless a route has another duration', async () => {
     const app = await ThrottledApp.start(platform);
     expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
     expect(await app.statuses(2, '/strict')).toEqual([200, 429]);
@@ -68,7 +68,7 @@ describe.each(platforms)('@nestjs/throttler over a storage of ours, on %s', (pla
     expect(await app.statuses(2, '/strict')).toEqual([200, 429]);
   });
 
-  it('counts routes apart, and skips those that are skipped', async () => {
+  it('counts routes separately, and skips the skipped ones', async () => {
     const app = await ThrottledApp.start(platform);
     expect(await app.statuses(3, '/')).toEqual([200, 200, 429]);
     expect(await app.statuses(1, '/strict')).toEqual([200]);
@@ -76,8 +76,8 @@ describe.each(platforms)('@nestjs/throttler over a storage of ours, on %s', (pla
   });
 });
 
-describe('A storage of @nestjs/throttler made of ours', () => {
-  it('says of each hit how often there was one, and when the next window opens', async () => {
+describe('A storage of @nestjs/throttler over a storage of nestjs-limits', () => {
+  it('returns the number of hits, and when the next window opens', async () => {
     const storage = toThrottlerStorage(new MemoryStorage());
     const hit = (): unknown => storage.increment('somebody', 10 * SECOND, 2, 30 * SECOND, 'default');
     expect(await hit()).toEqual({ totalHits: 1, timeToExpire: 10, isBlocked: false, timeToBlockExpire: 0 });
@@ -86,7 +86,7 @@ describe('A storage of @nestjs/throttler made of ours', () => {
     expect(await hit()).toEqual({ totalHits: 3, timeToExpire: 30, isBlocked: true, timeToBlockExpire: 30 });
   });
 
-  it('counts throttlers, keys and windows apart', async () => {
+  it('counts throttlers, keys and windows separately', async () => {
     const storage = toThrottlerStorage(new MemoryStorage());
     const hits = [
       await storage.increment('ann', SECOND, 2, 0, 'short'),
@@ -97,7 +97,7 @@ describe('A storage of @nestjs/throttler made of ours', () => {
     expect(hits.map(({ totalHits }) => totalHits)).toEqual([1, 1, 1, 1]);
   });
 
-  it('never admits more than the limit at once', async () => {
+  it('never admits more than the limit under concurrency', async () => {
     const storage = toThrottlerStorage(new MemoryStorage());
     const hits = await Promise.all(
       Array.from({ length: 50 }, () => storage.increment('somebody', 60 * SECOND, 20, 0, 'default')),
@@ -105,7 +105,7 @@ describe('A storage of @nestjs/throttler made of ours', () => {
     expect(hits.filter(({ isBlocked }) => !isBlocked)).toHaveLength(20);
   });
 
-  it('refuses everything under a limit of 0', async () => {
+  it('refuses everything at a limit of 0', async () => {
     const storage = toThrottlerStorage(new MemoryStorage());
     expect(await storage.increment('somebody', SECOND, 0, 5 * SECOND, 'default')).toEqual({
       totalHits: 1,

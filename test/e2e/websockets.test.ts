@@ -64,7 +64,7 @@ class ChatGateway {
 }
 
 describeOverWebSockets('A limited message', (start) => {
-  it('is refused with an exception that says which limit and how long to wait', async () => {
+  it('is refused with an exception that has the limit and the wait', async () => {
     const app = await start([ChatGateway]);
     const client = await app.connect();
     expect(await client.outcomes(3, 'say', 'hi')).toEqual(['ok', 'ok', 'ok']);
@@ -82,7 +82,7 @@ describeOverWebSockets('A limited message', (start) => {
     expect(app.http.log.entries).toEqual([]);
   });
 
-  it('is heard again when the exception said so', async () => {
+  it('is allowed again after the wait of the exception', async () => {
     const clock = new ManualClock();
     const client = await (await start([ChatGateway], { clock })).connect();
     await client.outcomes(4, 'say', 'hi');
@@ -92,7 +92,7 @@ describeOverWebSockets('A limited message', (start) => {
     expect(await client.outcomes(1, 'say', 'hi')).toEqual(['ok']);
   });
 
-  it('is counted by its event, whatever kind of answer it has', async () => {
+  it('is counted by its event, for any kind of response', async () => {
     const client = await (await start([ChatGateway])).connect();
     expect(await client.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
     expect(await client.outcomes(2, 'later')).toEqual(['later', 'refused']);
@@ -109,7 +109,7 @@ describeOverWebSockets('A limited message', (start) => {
     expect(await other.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
   });
 
-  it('is counted by its connection where the key is "socket"', async () => {
+  it('is counted by its connection if the key is "socket"', async () => {
     @WebSocketGateway()
     class SocketGateway {
       @SubscribeMessage('say')
@@ -123,7 +123,7 @@ describeOverWebSockets('A limited message', (start) => {
       expect(await client.outcomes(3, 'say')).toEqual(['ok', 'ok', 'refused']);
   });
 
-  it('is counted by whom the application found the connection to be', async () => {
+  it('is counted by the user that the application set on the connection', async () => {
     @WebSocketGateway()
     class UserGateway {
       handleConnection(client: { user?: object }, request?: { headers: object }) {
@@ -144,7 +144,7 @@ describeOverWebSockets('A limited message', (start) => {
     }
   });
 
-  it('counts each message, however fast they come', async () => {
+  it('counts each message, however fast they arrive', async () => {
     const client = await (await start([ChatGateway])).connect();
     for (let message = 0; message < 50; message++) client.send('say', 'the same');
     const events: string[] = [];
@@ -167,7 +167,7 @@ describeOverWebSockets('A limited message', (start) => {
     expect((await client.ask('say')).data).toMatchObject({ limit: { name: 'module' } });
   });
 
-  it('may be left out, with all of its kind', async () => {
+  it('can be excluded, with all of its kind', async () => {
     const client = await (await start([ChatGateway], { limits: { transports: ['http'] } })).connect();
     expect(await client.outcomes(9, 'say')).toEqual(new Array(9).fill('ok'));
   });
@@ -184,7 +184,7 @@ describeOverWebSockets('A limited message', (start) => {
     });
   });
 
-  it('is answered with an error where the store is down, and the next as well', async () => {
+  it('gets an error while the store is down, and so does the next one', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const app = await start([ChatGateway], { limits: { storage, resilience: false } });
@@ -227,7 +227,7 @@ describeOverWebSockets('The data of a message', (start) => {
     ['null', [null]],
     ['an object', [{ text: 'hi' }]],
     ['a list', [['a', 'b']]],
-  ])('may be %s: each message counts once, and its handler gets the decision', async (_kind, data) => {
+  ])('can be %s: each message counts once, and its handler gets the decision', async (_kind, data) => {
     const client = await (await start([AnyGateway])).connect();
     const [sent = null] = data;
     for (const remaining of [2, 1, 0])
@@ -258,7 +258,7 @@ describeOverWebSockets('Limits of a gateway and of the module', (start) => {
     }
   }
 
-  it('hold for all its messages together', async () => {
+  it('apply to all its messages together', async () => {
     const client = await (await start([LevelsGateway])).connect();
     expect(await client.outcomes(1, 'one')).toEqual(['ok']);
     expect(await client.outcomes(2, 'two')).toEqual(['ok', 'refused']);
@@ -285,7 +285,7 @@ class LoginGateway {
 }
 
 describeOverWebSockets('Counting by outcome', (start) => {
-  it('gives back what succeeded', async () => {
+  it('refunds successes', async () => {
     const client = await (await start([LoginGateway])).connect();
     expect(await client.outcomes(5, 'login', 'right')).toEqual(new Array(5).fill('ok'));
     for (let attempt = 0; attempt < 2; attempt++)
@@ -324,7 +324,7 @@ const refusal = {
 };
 
 describeOverWebSockets('A limit of connections', (start, sockets) => {
-  it('ends a connection that is too many, with the reason', async () => {
+  it('closes an excess connection, with the reason', async () => {
     const app = await start([LimitedGateway]);
     for (const client of [await app.connect(), await app.connect()])
       expect(await client.outcomes(1, 'say')).toEqual(['ok']);
@@ -337,7 +337,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(await other.outcomes(1, 'say')).toEqual(['ok']);
   });
 
-  it('lets connections in again when it said so', async () => {
+  it('accepts connections again after the wait', async () => {
     const clock = new ManualClock();
     const app = await start([LimitedGateway], { clock });
     for (const end of [false, false, true]) {
@@ -349,7 +349,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
   });
 
-  it('keeps a refused connection from the gateway: its beginning, its messages and its end', async () => {
+  it('hides a refused connection from the gateway: its start, its messages and its end', async () => {
     const app = await start([LimitedGateway]);
     const gateway = app.http.nest.get(LimitedGateway);
     const clients = [await app.connect(), await app.connect()];
@@ -364,7 +364,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(new Set(gateway.ended)).toEqual(new Set(gateway.connected));
   });
 
-  it('keeps messages waiting until the store has answered', async () => {
+  it('holds messages until the store has responded', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
@@ -384,7 +384,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(gateway.connected).toHaveLength(1);
   });
 
-  it('never shows the gateway a connection that ended before the store has answered', async () => {
+  it('never shows the gateway a connection that ended before the store responded', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
@@ -408,7 +408,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect([gateway.connected.length, gateway.ended.length]).toEqual([1, 0]);
   });
 
-  it('ends a connection that cannot be counted, and says so in the log only', async () => {
+  it('closes a connection that cannot be counted, and gives the reason only in the log', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const app = await start([LimitedGateway], { limits: { storage, resilience: false } });
@@ -431,7 +431,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
   });
 
-  it('ends a connection while the store is down, where the application says so', async () => {
+  it('closes a connection while the store is down, if the application denies', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
     const app = await start([LimitedGateway], { limits: { storage, resilience: { onError: 'deny' } } });
@@ -447,7 +447,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(await client.ended()).toEqual(sockets === 'ws' ? { code: 1013, reason: message } : {});
   });
 
-  it('counts by what only the request that opens a connection says', async () => {
+  it('counts by properties of the request that opens a connection', async () => {
     @WebSocketGateway()
     class KeyGateway {
       @RateLimit('1/minute', { key: 'api-key' })
@@ -468,7 +468,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     }
   });
 
-  it('tells the client what the application makes of a refusal', async () => {
+  it("sends the client the application's error of a refusal", async () => {
     const limits = { errorFactory: () => new WsException('Come back later. '.repeat(20)) };
     const app = await start([LimitedGateway], { limits });
     await app.connect();
@@ -490,7 +490,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(peeked.remaining).toBe(1);
   });
 
-  it('may be several, and may be inherited', async () => {
+  it('can be several, and can be inherited', async () => {
     @Injectable()
     class BaseGateway {
       @RateLimit('3/minute', { name: 'slow' })
@@ -513,7 +513,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(seen).toEqual(['ok', 'fast', 'ok', 'ok', 'slow']);
   });
 
-  it('stops the start where it is wrong', async () => {
+  it('stops the start if it is invalid', async () => {
     @WebSocketGateway()
     class WrongGateway {
       @RateLimit('often')
@@ -524,7 +524,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     await expect(start([WrongGateway])).rejects.toThrow('@RateLimit on WrongGateway.handleConnection');
   });
 
-  it('holds for a gateway that is made anew for each connection', async () => {
+  it('works for a request-scoped gateway', async () => {
     let made = 0;
     @WebSocketGateway()
     @Injectable({ scope: Scope.REQUEST })
@@ -549,7 +549,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(made).toBeGreaterThan(1);
   });
 
-  it('keeps a connection from all gateways that share it', async () => {
+  it('keeps a connection from all gateways on the same server', async () => {
     @WebSocketGateway()
     class OtherGateway {
       @SubscribeMessage('other')
@@ -566,7 +566,7 @@ describeOverWebSockets('A limit of connections', (start, sockets) => {
     expect(refused.received.filter(({ event }) => event === 'answer')).toEqual([]);
   });
 
-  it('leaves a gateway alone that is made by hand', () => {
+  it('does not limit a gateway that is created by hand', () => {
     const gateway = new LimitedGateway();
     for (let connection = 0; connection < 3; connection++) gateway.handleConnection({});
     gateway.handleDisconnect({});
@@ -613,7 +613,7 @@ describeOverWebSockets('Without the guard of the module', (start) => {
     expect(await client.outcomes(4, 'say')).toEqual(['ok', 'ok', 'ok', 'refused']);
   });
 
-  it('messages are limited by whom a guard before it found', async () => {
+  it('messages are limited by the user that a guard before it set', async () => {
     @WebSocketGateway()
     class GuardedGateway {
       @SubscribeMessage('say')

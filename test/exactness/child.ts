@@ -1,4 +1,4 @@
-/** One of several instances of an application: a process that hits limits on order. */
+/** One of several instances of an application: a process that hits limits when it is told to. */
 import { resilient } from '../../lib/resilience/resilient-storage.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/core/limit.js';

@@ -3,7 +3,9 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { runScript } from '../support/child-script.js';
 
-/** Storages that are closed while they connect must not keep their process alive until a timeout. */
+/**
+ * Storages that are closed while they connect must not keep their process alive until a timeout.
+ */
 
 /** Longer than a process may take to end, so that one that waits for the timeout counts as hung. */
 const TIMEOUT_MS = 120_000;
@@ -39,7 +41,7 @@ const storages = [
 ] as const;
 
 it.each(storages)(
-  'a process ends by itself once its %s is closed while the server does not answer',
+  'a process exits once its %s is closed while the server does not respond',
   async (name, entry, scheme, path) => {
     expect(await runScript(closing(name, entry, `${scheme}127.0.0.1:${port}${path}`))).toEqual({
       code: 0,
@@ -52,7 +54,7 @@ it.each(storages)(
 );
 
 it.each(storages)(
-  'a process ends by itself once its %s is closed while the server refuses connections',
+  'a process exits once its %s is closed while the server refuses connections',
   async (name, entry, scheme, path) => {
     server.close();
     expect(await runScript(closing(name, entry, `${scheme}127.0.0.1:${port}${path}`))).toEqual({
@@ -64,7 +66,10 @@ it.each(storages)(
   60_000,
 );
 
-/** Returns a script that closes a storage while its first call is in flight, and prints how the call ended. */
+/**
+ * Returns a script that closes a storage while its first call is in flight, and prints how the call
+ * ended.
+ */
 function closing(name: string, entry: string, uri: string): string {
   return `
     import { setTimeout as sleep } from 'node:timers/promises';

@@ -26,7 +26,7 @@ const USER = 'sesame-user';
 const PASSWORD = 'sesame-w0rd';
 const SECRET = /sesame|c2VzYW1l/i; // "sesame", also in base64
 
-/** All that a log or a debugger would print of a value. */
+/** The output that a log or a debugger would print for a value. */
 function shown(value: unknown): string {
   const options = { depth: Infinity, showHidden: true, maxArrayLength: Infinity, maxStringLength: Infinity };
   return [
@@ -76,7 +76,7 @@ const storages: Readonly<Record<string, [name: string, open: () => Storage]>> = 
   memory: ['MemoryStorage', () => new MemoryStorage()],
 };
 
-/** What a call throws; `undefined` for one that succeeds. */
+/** Returns the error of a call; `undefined` if it succeeds. */
 async function errorOf(call: () => unknown): Promise<unknown> {
   try {
     await call();
@@ -110,14 +110,11 @@ describeOn('MONGODB', 'The storage of MongoDB', () => {
     itShowsNoCredentials('MongoDBStorage', () => new MongoDBStorage(uriOf('MONGODB')));
   });
   describe('by options', () => {
-    itShowsNoCredentials(
-      'MongoDBStorage',
-      () => new MongoDBStorage(plain('MONGODB'), { auth: credentials }),
-    );
+    itShowsNoCredentials('MongoDBStorage', () => new MongoDBStorage(plain('MONGODB'), { auth: credentials }));
   });
 });
 
-describe('What a storage refuses', () => {
+describe('An error of a storage', () => {
   const invalid = [
     `redis://${USER}:${PASSWORD}@host:port:1`,
     `redis://${USER}:${PASSWORD}@host/${PASSWORD}`,
@@ -134,7 +131,7 @@ describe('What a storage refuses', () => {
     `unknown://${USER}:${PASSWORD}@host`,
   ];
 
-  it.each(invalid)('is not shown with its credentials: %s', async (uri) => {
+  it.each(invalid)('does not show credentials: %s', async (uri) => {
     const error = await errorOf(() => storageFromString(uri));
     expect(error).toBeInstanceOf(Error);
     expect(shown(error)).not.toMatch(/sesame-(user|w0rd@)/);

@@ -11,7 +11,7 @@ import { startEtcd } from '../support/servers/etcd.js';
 import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
+/** For tests in which the server does not respond. Elsewhere the timeout only bounds a hang. */
 const SHORT = { timeout: 1000 };
 
 const hourly = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1_000_000, period: 3_600_000 });
@@ -49,7 +49,7 @@ describe('a server that is killed', () => {
     expect(await used()).toBe(2);
   });
 
-  it('forgets nothing that was counted, and counts nothing twice', async () => {
+  it('loses no counts, and counts nothing twice', async () => {
     const load = hitAllTheTime(open(), ['a', 'b', 'c']);
     await until(() => load.allowed > 50, 'hits to be counted');
     await server.kill();
@@ -65,7 +65,7 @@ describe('a server that is killed', () => {
 });
 
 describe('a server that is stopped', () => {
-  it('makes calls reject with a StorageError, also those that wait for their turn', async () => {
+  it('makes calls reject with a StorageError, including those in the queue', async () => {
     const storage = open(SHORT);
     await storage.consume(hit());
     process.kill(server.pid, 'SIGSTOP');
@@ -93,7 +93,7 @@ describe('a connection', () => {
   });
   afterAll(() => proxy.close());
 
-  it('that breaks before the answer fails the hit, which was counted, and is not sent again', async () => {
+  it('that breaks before the reply fails the hit, which was counted and is not sent again', async () => {
     const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}` });
     await storage.consume(hit());
     const { Txn = 0 } = await gateway.calls();
@@ -109,7 +109,7 @@ describe('a connection', () => {
     expect(await used()).toBe(3);
   });
 
-  it('on which nothing arrives any more is replaced after one call', async () => {
+  it('without any traffic is replaced after one call', async () => {
     const storage = open({ uri: `etcd://127.0.0.1:${proxy.port}`, ...SHORT });
     await storage.consume(hit());
     const { connections } = proxy;
@@ -122,7 +122,7 @@ describe('a connection', () => {
 });
 
 describe('of several servers', () => {
-  it('one that is down is passed over after one call', async () => {
+  it('one that is down is skipped after one call', async () => {
     const storage = open({ uri: `etcd://127.0.0.1:1,127.0.0.1:${server.port}` });
     let failed = 0;
     for (let times = 0; times < 30; times++) {
@@ -132,7 +132,7 @@ describe('of several servers', () => {
     expect(await used()).toBe(30 - failed);
   });
 
-  it('all that are down are found again once they are back', async () => {
+  it('all that are down are used again once they are back', async () => {
     const port = server.port;
     const storage = open({ uri: `etcd://127.0.0.1:${port},localhost:${port}` });
     await storage.consume(hit());
@@ -145,7 +145,7 @@ describe('of several servers', () => {
 });
 
 describe('leases that were revoked', () => {
-  it('take the records with them, and new ones are granted', async () => {
+  it('are lost with their records, and new ones are granted', async () => {
     const storage = open();
     await storage.consume(hit());
     await gateway.revokeAllLeases();
@@ -159,7 +159,7 @@ describe('leases that were revoked', () => {
 });
 
 describe('a storage that loses every race', () => {
-  it('gives up with a ConcurrentUpdateError, and counts nothing', async () => {
+  it('throws a ConcurrentUpdateError, and counts nothing', async () => {
     const client = new RacedClient(server.port);
     await expect(new EtcdStorage(client, { timeout: 25_000 }).consume(hit())).rejects.toMatchObject({
       name: 'ConcurrentUpdateError',
@@ -170,7 +170,7 @@ describe('a storage that loses every race', () => {
     client.close();
   });
 
-  it('gives up at the timeout', async () => {
+  it('stops at the timeout', async () => {
     const client = new RacedClient(server.port);
     const error = await failureOf(new EtcdStorage(client, { timeout: 30 }).consume(hit()));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
@@ -179,7 +179,7 @@ describe('a storage that loses every race', () => {
   });
 });
 
-describe('a server that asks for a password', () => {
+describe('a server with a password', () => {
   let secured: Server;
   beforeAll(async () => {
     secured = await startEtcd();
@@ -198,7 +198,7 @@ describe('a server that asks for a password', () => {
   const openAs = (credentials: string): EtcdStorage =>
     open({ uri: `etcd://${credentials}@127.0.0.1:${secured.port}`, timeout: 20_000 });
 
-  it('is given the decoded one, again when it has restarted, and need allow no more than our own keys', async () => {
+  it('gets the decoded one, also after a restart, and only needs access to the keys of the prefix', async () => {
     const storage = openAs('limiter:p%40ss%2Fw%C3%B6rd%3A');
     await storage.consume(hit());
     await secured.restart();
@@ -209,7 +209,7 @@ describe('a server that asks for a password', () => {
     expect(await storage.reset()).toBe(1);
   });
 
-  it('and is given a wrong one makes a StorageError that does not show it', async () => {
+  it('gets a wrong one and causes a StorageError that does not show it', async () => {
     const storage = openAs('limiter:guessed');
     const error = await failureOf(storage.consume(hit()));
     expect(error).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
@@ -220,7 +220,7 @@ describe('a server that asks for a password', () => {
 
 describe('a process', () => {
   it.each(['a server', 'no server'])(
-    'ends by itself once its storage on %s is closed, without unhandled errors',
+    'exits once its storage on %s is closed, without unhandled errors',
     async (what) => {
       const script = `
         import { EtcdStorage } from './lib/storages/etcd/index.ts';
@@ -256,7 +256,7 @@ function open({ uri = server.uri, ...options }: EtcdStorageOptions & { uri?: str
   return storage;
 }
 
-/** Returns how many hits of some identities are counted, read by a storage that has just been opened. */
+/** Returns the number of counted hits of some identities, read by a new storage. */
 async function used(...identities: string[]): Promise<number> {
   const cells = identities.length === 0 ? hit() : identities.flatMap((identity) => hit(identity));
   const { outcomes } = await open({ timeout: 20_000 }).peek(cells);

@@ -17,9 +17,9 @@ import { ask, until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
-/** For tests in which a server does not answer. Elsewhere the timeout only bounds a hang. */
+/** For tests in which a server does not respond. Elsewhere the timeout only bounds a hang. */
 const SHORT = { timeout: 500 };
-/** Ms that a server has to answer one command: 90 % of the timeout of a call. */
+/** Time in ms that a server has to answer one command: 90 % of the timeout of a call. */
 const COMMAND_TIMEOUT = 450;
 
 const limit = createLimit({ id: 'hourly', strategy: 'fixed-window', amount: 1e6, period: HOUR });
@@ -61,7 +61,7 @@ describe('a server that is killed', () => {
     expect(await used(storage)).toBe(1);
   });
 
-  it('is named, with what is the matter', async () => {
+  it('is named in the error, with the reason', async () => {
     const error = await failureOf(open('memcached://localhost:1').consume(hits()));
     expect(error).toHaveProperty(
       'message',
@@ -90,7 +90,7 @@ describe('a server that is killed', () => {
     await other.stop();
   });
 
-  it('gives back on the others what a batch took before it failed', async () => {
+  it('causes refunds on the other servers for a batch that it failed', async () => {
     const other = await startMemcached();
     const storage = open(`memcached://127.0.0.1:${server.port},127.0.0.1:${other.port}`);
     await other.kill();
@@ -124,7 +124,7 @@ describe('a server that is emptied', () => {
 });
 
 describe('a server that is stopped', () => {
-  it('makes calls reject at their timeout, then without a try, and serves again once it goes on', async () => {
+  it('makes calls reject at their timeout, then immediately, and serves again once it continues', async () => {
     const [storage, other] = [open(server.uri, SHORT), open(server.uri, SHORT)];
     const load = hitAllTheTime([storage]);
     await until(() => load.allowed > 20, 'hits');
@@ -152,7 +152,7 @@ describe('a server that is stopped', () => {
     expect(count).toBeLessThanOrEqual(load.allowed + load.failed);
   });
 
-  it('makes every call that waits for its turn on one identity reject', async () => {
+  it('makes every call in the queue of an identity reject', async () => {
     const storage = open(server.uri, SHORT);
     await storage.consume(hits());
     process.kill(server.pid, 'SIGSTOP');
@@ -169,11 +169,11 @@ describe('a server that is stopped', () => {
     expect([1, 2]).toContain(await used(open(server.uri)));
   });
 
-  it('is not taken for late when this process was busy past the timeout', async () => {
+  it('does not count as late when this process was busy past the timeout', async () => {
     const storage = open(server.uri, SHORT);
     await storage.consume(hits());
     const hit = storage.consume(hits());
-    await setImmediate(); // the command is on its way
+    await setImmediate(); // the command has been sent
     block(3 * SHORT.timeout);
     expect((await hit).allowed).toBe(true);
   });
@@ -204,7 +204,7 @@ describe('a connection that is cut in the middle of an answer', () => {
     expect(proxy.requests.match(/^(cas|add) /gm)).toHaveLength(counted);
   });
 
-  it('loses and doubles no hit of two storages that keep hitting', async () => {
+  it('neither loses nor doubles hits of two storages that keep hitting', async () => {
     const second = await TcpProxy.to(server.port);
     const load = hitAllTheTime([open(proxy), open(second)]);
     for (let times = 0; times < 15; times++) {
@@ -223,7 +223,7 @@ describe('a connection that is cut in the middle of an answer', () => {
   });
 });
 
-describe('a connection that is cut while nothing is under way', () => {
+describe('a connection that is cut while idle', () => {
   it('is replaced without an error', async () => {
     const storage = open(proxy);
     await storage.consume(hits());
@@ -235,8 +235,8 @@ describe('a connection that is cut while nothing is under way', () => {
   });
 });
 
-describe('answers on bad lines', () => {
-  it.each([1, 2, 7])('that come in pieces of %d bytes are put together', async (pieceSize) => {
+describe('replies over bad connections', () => {
+  it.each([1, 2, 7])('that arrive in pieces of %d bytes are joined', async (pieceSize) => {
     const storage = open(proxy);
     proxy.pieceSize = pieceSize;
     const results = await Promise.all(
@@ -248,7 +248,7 @@ describe('answers on bad lines', () => {
   });
 
   it.each(['requests', 'answers'] as const)(
-    'that never come, since the %s are lost, make the call reject at its timeout',
+    'that are lost with the %s make the call reject at its timeout',
     async (direction) => {
       const storage = open(proxy, SHORT);
       await storage.consume(hits());
@@ -263,20 +263,20 @@ describe('answers on bad lines', () => {
     },
   );
 
-  it('that come late are not taken for those of the next command', async () => {
+  it('that are late are not used for the next command', async () => {
     const storage = open(proxy, SHORT);
     await storage.consume(hits('a'));
     await storage.consume(hits('b', 5));
     proxy.delay = 2 * SHORT.timeout;
     expect(await failureOf(storage.peek(hits('a')))).toHaveProperty('code', 'ERR_RATE_LIMIT_STORAGE');
     proxy.delay = 0;
-    await sleep(2 * SHORT.timeout); // the answer has come by then
+    await sleep(2 * SHORT.timeout); // the reply has arrived by then
     expect(await untilServed(() => used(storage, 'b'))).toBe(5);
     expect(await used(storage, 'a')).toBe(1);
   });
 });
 
-describe('a server that sends no valid answer', () => {
+describe('a server that sends no valid reply', () => {
   let nonsense: Nonsense;
   beforeEach(async () => {
     nonsense = await Nonsense.start();
@@ -297,7 +297,7 @@ describe('a server that sends no valid answer', () => {
     ['VALUE nestjs-limits:{somebody} 0 1 1\r\n{}\r\nEND\r\n', 'a value of another length than announced'],
     ['VALUE nestjs-limits:{somebody}\r\n{}\r\nEND\r\n', 'a malformed VALUE line'],
     [`${'x'.repeat(100)}\r\n`, `the unexpected answer "${'x'.repeat(80)}"`],
-  ])('%j makes a StorageError, and the connection is not used again', async (answer, message) => {
+  ])('%j causes a StorageError, and the connection is not used again', async (answer, message) => {
     const storage = open(nonsense.port);
     nonsense.answer = answer;
     const error = await failureOf(storage.consume(hits()));
@@ -312,7 +312,7 @@ describe('a server that sends no valid answer', () => {
     await until(() => nonsense.sockets[0]?.destroyed === true, 'the first connection to end');
   });
 
-  it('makes a StorageError of more answers than there were commands', async () => {
+  it('causes a StorageError if there are more replies than commands', async () => {
     const storage = open(nonsense.port);
     nonsense.answer = 'END\r\nEND\r\n';
     await used(storage).catch(() => undefined);
@@ -321,7 +321,7 @@ describe('a server that sends no valid answer', () => {
     expect(await untilServed(() => used(storage))).toBe(0);
   });
 
-  it('makes a StorageError of a line without end, long before the memory is full', async () => {
+  it('causes a StorageError for a line without an end, long before the memory is full', async () => {
     const storage = open(nonsense.port);
     nonsense.endless = true;
     const error = await failureOf(storage.consume(hits()));
@@ -331,7 +331,7 @@ describe('a server that sends no valid answer', () => {
     );
   });
 
-  it('is tried once after each pause, and each pause is twice as long, up to one second', async () => {
+  it('is tried once after each pause, and the pause doubles up to one second', async () => {
     let now = performance.now();
     jest.spyOn(performance, 'now').mockImplementation(() => now);
     nonsense.answer = 'ERROR\r\n';
@@ -349,7 +349,7 @@ describe('a server that sends no valid answer', () => {
     }
   });
 
-  it('fails only the command that a SERVER_ERROR answers', async () => {
+  it('fails only the command with a SERVER_ERROR', async () => {
     const storage = open(nonsense.port);
     nonsense.answer = 'SERVER_ERROR out of memory\r\n';
     const error = await failureOf(storage.consume(hits()));
@@ -362,19 +362,19 @@ describe('a server that sends no valid answer', () => {
     expect(nonsense.sockets).toHaveLength(1);
   });
 
-  it('that is a record written by another program is left as it is', async () => {
+  it('that returns a record of another program keeps that record', async () => {
     await ask(server.port, 'set nestjs-limits:{somebody} 0 0 5\r\nhello\r\n');
     const error = await failureOf(open(server.uri).consume(hits()));
     expect(error).toHaveProperty(
       'message',
-      'A stored record cannot be read: does something else write under our keyPrefix?',
+      'A stored record cannot be read: does another program write under this keyPrefix?',
     );
     expect(await ask(server.port, 'get nestjs-limits:{somebody}\r\n')).toContain('hello');
   });
 });
 
 describe('a record that is too large for the server', () => {
-  it('makes the call reject, is left as it was, and other identities are served', async () => {
+  it('makes the call reject, is kept as it was, and other identities are served', async () => {
     const end = Date.now() + HOUR;
     const cell = `{"AAAAAAAA":[${end}${',0'.repeat(2 ** 19 - 60)}]}`;
     await ask(server.port, `set nestjs-limits:{somebody} 0 60 ${cell.length}\r\n${cell}\r\n`);
@@ -391,7 +391,7 @@ describe('a record that is too large for the server', () => {
 });
 
 describe('a server without compare-and-set', () => {
-  it('is refused with its reason', async () => {
+  it('is rejected with the reason', async () => {
     const without = await startMemcached({ args: ['-C'] });
     const storage = open(without.uri);
     await storage.consume(hits());
@@ -403,8 +403,8 @@ describe('a server without compare-and-set', () => {
   });
 });
 
-describe('identities that no key can hold', () => {
-  it('never reach the wire as they are', async () => {
+describe('identities that are invalid as keys', () => {
+  it('are never sent unencoded', async () => {
     const storage = open(proxy);
     const identities = ['a b', 'a\r\nflush_all', 'a\0b', '\x7f', 'é', 'x'.repeat(300)];
     await storage.consume(hits('hint'));
@@ -435,7 +435,7 @@ describe('user and password', () => {
   const at = (credentials: string, to = protectedServer): string =>
     `memcached://${credentials}127.0.0.1:${to.port}`;
 
-  it('are decoded from the URI and told to the server', async () => {
+  it('are decoded from the URI and sent to the server', async () => {
     const storage = open(at('me%40here:p%40ss%2Fw%C3%B6rd%3A@'));
     const results = await Promise.all([1, 2, 3].map(() => storage.consume(hits())));
     expect(results.map(({ outcomes }) => limit.amount - (outcomes[0]?.remaining ?? 0))).toEqual([1, 2, 3]);
@@ -445,7 +445,7 @@ describe('user and password', () => {
   it.each([
     ['wrong', 'me%40here:guessed@'],
     ['missing', ''],
-  ])('that are %s make a StorageError that does not show them', async (_what, credentials) => {
+  ])('that are %s cause a StorageError that does not show them', async (_what, credentials) => {
     const storage = open(at(credentials));
     const error = await failureOf(storage.consume(hits()));
     expect(error).toMatchObject({
@@ -460,7 +460,7 @@ describe('user and password', () => {
     expect(await storage.check()).toBe(false);
   });
 
-  it('are not kept by a server that does not ask for them', async () => {
+  it('are dropped if the server needs none', async () => {
     const storage = open(at('me:secret@', server));
     expect((await storage.consume(hits())).allowed).toBe(true);
     expect(await ask(server.port, 'get auth\r\n')).toBe('END\r\n');
@@ -541,7 +541,7 @@ describe('a storage that is closed', () => {
   it.each([
     ['a server', () => server.uri, 'counted'],
     ['no server', () => 'memcached://127.0.0.1:1', 'failed'],
-  ])('lets its process end, without unhandled errors, with %s', async (_name, uri, first) => {
+  ])('lets its process exit, without unhandled errors, with %s', async (_name, uri, first) => {
     const script = `
       import { MemcachedStorage } from './lib/storages/memcached/index.ts';
       import { createLimit } from './lib/core/limit.ts';
@@ -581,7 +581,7 @@ function hits(identity = 'somebody', cost = 1): Hit[] {
   return [{ identity, limit, cost }];
 }
 
-/** Returns the units that are counted for an identity. */
+/** Returns the counted units of an identity. */
 async function used(storage: MemcachedStorage, identity = 'somebody'): Promise<number> {
   const { outcomes } = await storage.peek(hits(identity));
   return limit.amount - (outcomes[0]?.remaining ?? 0);

@@ -11,7 +11,7 @@ import { until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 const HOUR = 3_600_000;
-/** For tests in which the server does not answer. Elsewhere the timeout only bounds a hang. */
+/** For tests in which the server does not respond. Elsewhere the timeout only bounds a hang. */
 const SHORT = { timeout: 2000 };
 
 const opened: MongoDBStorage[] = [];
@@ -66,7 +66,7 @@ describeWithMongod('MongoDB', () => {
       }
     }, 60_000);
 
-    it('forgets nothing that was counted, and counts nothing twice', async () => {
+    it('loses no counts, and counts nothing twice', async () => {
       const load = hitAllTheTime(open(server.uri, SHORT));
       await until(() => load.allowed > 50, 'hits to be counted');
       await server.kill();
@@ -82,7 +82,7 @@ describeWithMongod('MongoDB', () => {
   });
 
   describe('that is stopped', () => {
-    it('makes calls reject with a StorageError, and serves again once it goes on', async () => {
+    it('makes calls reject with a StorageError, and serves again once it continues', async () => {
       const storage = open(server.uri, SHORT);
       await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
@@ -103,7 +103,8 @@ describeWithMongod('MongoDB', () => {
         process.kill(server.pid, 'SIGCONT');
       }
       await until(() => storage.check(), 'the storage to find the server again');
-      // A hit that had a connection was sent, and may be counted once the server continues. The others were never sent.
+      // A hit that had a connection was sent, and may be counted once the server continues. The
+      // others were never sent.
       const counter = open(server.uri);
       await counter.consume(hits());
       const counted = await used(counter);
@@ -111,7 +112,7 @@ describeWithMongod('MongoDB', () => {
       expect(counted).toBeLessThanOrEqual(153);
     }, 60_000);
 
-    it('does not keep a storage from closing', async () => {
+    it('does not stop a storage from closing', async () => {
       const storage = open(server.uri, SHORT);
       await untilServed(() => storage.peek(hits())); // connects
       await storage.consume(hits());
@@ -124,7 +125,7 @@ describeWithMongod('MongoDB', () => {
     });
   });
 
-  describe('whose answer is lost with the connection', () => {
+  describe('whose reply is lost with the connection', () => {
     let proxy: TcpProxy;
     beforeAll(async () => {
       proxy = await TcpProxy.to(server.port);
@@ -144,7 +145,7 @@ describeWithMongod('MongoDB', () => {
         () => 'resolves',
         (error: unknown) => (isStorageError(error) ? 'rejects' : error),
       );
-      // The read is answered, the update is not.
+      // The read gets a reply, the update does not.
       while (!proxy.requests.includes('update\0')) await setImmediate();
       proxy.swallows = 'answers';
       await until(async () => (await used(watcher)) === 2, 'the server to count the hit');
@@ -158,8 +159,8 @@ describeWithMongod('MongoDB', () => {
     });
   });
 
-  describe('on which one identity is hit by many calls', () => {
-    it('counts every hit, and decides for another identity meanwhile', async () => {
+  describe('with many calls on one identity', () => {
+    it('counts every hit, and still decides for another identity', async () => {
       const storage = open(server.uri, { timeout: 25_000, maxPoolSize: 2 });
       await storage.consume(hits(roomy, 'busy'));
       const busy = Promise.all(Array.from({ length: 400 }, () => storage.consume(hits(roomy, 'busy'))));
@@ -178,7 +179,7 @@ describeWithMongod('MongoDB', () => {
       jest.restoreAllMocks();
     });
 
-    it('counts from zero, and deletes what has expired from a minute later on', async () => {
+    it('counts from zero, and deletes expired documents from a minute later on', async () => {
       const storage = open(server.uri);
       await storage.consume(hits());
       await documents.drop();
@@ -195,7 +196,7 @@ describeWithMongod('MongoDB', () => {
     });
   });
 
-  describe('whose documents another program has written to', () => {
+  describe('with documents that another program has written to', () => {
     it('makes calls for those identities reject with a StorageError', async () => {
       const storage = open(server.uri);
       const documents = admin.db().collection<{ _id: string; text: string }>('rate_limits');

@@ -95,7 +95,7 @@ it('a slot that moves is served at every step, and no hit is counted twice', asy
   expect(await counted(identity)).toEqual([42, 42]);
 });
 
-it('a cluster is well only while each of its primaries can count', async () => {
+it('a cluster passes the check only while each of its primaries can count', async () => {
   expect(await storage.check()).toBe(true);
   const roles = await Promise.all(clients.map((client) => client.role()));
   const primaries = clients.filter((_client, index) => roles[index]?.[0] === 'master');
@@ -116,6 +116,6 @@ it('a primary that is killed is replaced by its replica', async () => {
   await group.servers.find(({ port }) => port === owner.options.port)?.kill();
   await untilServed(() => hit(identity), FAILOVER);
   expect(await counted(identity)).toEqual([21, 21]);
-  // All other identities are served as well.
+  // All other identities are served too.
   await Promise.all(Array.from({ length: 100 }, (_, index) => hit(`user ${index}`)));
 }, 120_000);

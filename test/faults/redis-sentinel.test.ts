@@ -8,7 +8,7 @@ import { untilServed } from '../support/failures.js';
 import { startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
 import { ask, until } from '../support/servers/server-process.js';
 
-/** Failovers: calls reject while there is no primary, and the next primary has the counts. */
+/** Failovers. Calls reject while there is no primary, and the next primary has the counts. */
 
 /** Ms after which a failover counts as hung. It takes two to ten seconds. */
 const FAILOVER = 60_000;
@@ -48,13 +48,13 @@ async function untilReplicated(port: number): Promise<void> {
   primary.disconnect();
 }
 
-it('a primary that is told to become a replica is left for the new one', async () => {
+it('a primary that becomes a replica is replaced by the new primary', async () => {
   await Promise.all(Array.from({ length: 20 }, () => storage.consume(hits)));
   const before = await primaryPort();
   await untilReplicated(before);
   await until(async () => {
     if ((await primaryPort()) !== before) return true;
-    // Sentinels refuse this during a failover, and may abort one on a busy machine.
+    // Sentinels reject this during a failover, and may abort one on a busy machine.
     await ask(group.servers[2]?.port ?? 0, 'SENTINEL FAILOVER limits\r\n');
     return false;
   }, 'the sentinels to name another');

@@ -8,7 +8,10 @@ import { startRedis } from '../support/servers/redis.js';
 import { ask, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-/** Faults of a Redis server and of its connections: calls reject, no hit is counted twice, and the storage recovers. */
+/**
+ * Faults of a Redis server and of its connections: calls reject, no hit is counted twice, and the
+ * storage recovers.
+ */
 
 const AMOUNT = 1000;
 const limit = createLimit({ id: 'faults', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 });
@@ -17,7 +20,7 @@ let server: Server;
 let proxy: TcpProxy;
 /** Goes through the proxy. */
 let storage: RedisStorage;
-/** Connects directly, to read what was counted. */
+/** Connects directly, to read the counts. */
 let hint: RedisStorage;
 let identity: string;
 let identities = 0;
@@ -75,7 +78,7 @@ describe('a server that is killed', () => {
     expect(await storage.check()).toBe(true);
   });
 
-  it('makes the calls in flight reject', async () => {
+  it('makes calls in flight reject', async () => {
     process.kill(server.pid, 'SIGSTOP');
     const calls = Array.from({ length: 50 }, () => hit());
     const failed = expectStorageErrors(calls);
@@ -86,7 +89,7 @@ describe('a server that is killed', () => {
     expect(await counted()).toBe(1);
   });
 
-  it('may be down when the storage is opened', async () => {
+  it('can be down when the storage is opened', async () => {
     await server.kill();
     const early = new RedisStorage(server.uri);
     try {
@@ -104,7 +107,7 @@ describe('a server that is killed', () => {
 });
 
 describe('a connection that is cut', () => {
-  it('before an answer makes calls fail that were counted, once', async () => {
+  it('before a reply makes calls fail that were counted, once', async () => {
     await hit();
     proxy.swallows = 'answers';
     const failed = expectStorageErrors(Array.from({ length: 50 }, () => hit()));
@@ -116,7 +119,7 @@ describe('a connection that is cut', () => {
     expect(await counted()).toBe(51);
   });
 
-  it('within an answer makes the call fail that was counted, once', async () => {
+  it('within a reply makes the call fail that was counted, once', async () => {
     await hit();
     proxy.cutsAfter = 2;
     await expectStorageErrors(hit());
@@ -124,7 +127,7 @@ describe('a connection that is cut', () => {
     expect(await counted()).toBe(2);
   });
 
-  it('before the server has read a call makes it fail, and it is not sent again', async () => {
+  it('before the server has read a call makes it fail, and the call is not sent again', async () => {
     await hit();
     proxy.swallows = 'requests';
     const failed = expectStorageErrors(hit());
@@ -143,8 +146,8 @@ describe('a connection that is cut', () => {
   });
 });
 
-describe('a server that does not answer', () => {
-  it('makes calls reject at their timeout, and counts each at most once when it goes on', async () => {
+describe('a server that does not respond', () => {
+  it('makes calls reject at their timeout, and counts each at most once when it continues', async () => {
     await hit();
     process.kill(server.pid, 'SIGSTOP');
     try {
@@ -163,7 +166,7 @@ describe('a server that does not answer', () => {
   });
 });
 
-describe('a server that refuses', () => {
+describe('a server that rejects', () => {
   let admin: Redis;
 
   beforeEach(() => {
@@ -171,7 +174,7 @@ describe('a server that refuses', () => {
   });
   afterEach(() => admin.disconnect());
 
-  it('a script that it has forgotten is sent that script again', async () => {
+  it('a missing script gets that script again', async () => {
     await hit();
     await admin.script('FLUSH');
     const results = await Promise.all(Array.from({ length: 200 }, () => hit()));
@@ -179,7 +182,7 @@ describe('a server that refuses', () => {
     expect(await counted()).toBe(201);
   });
 
-  it('to write, for want of memory, makes calls fail and counts nothing', async () => {
+  it('writes for lack of memory makes calls fail and counts nothing', async () => {
     await hit();
     await admin.config('SET', 'maxmemory', '1');
     try {
@@ -191,7 +194,7 @@ describe('a server that refuses', () => {
     expect(await counted()).toBe(2);
   });
 
-  it('a key of another kind makes the call for it fail, not those sent along with it', async () => {
+  it('a key of another type makes the call for it fail, but not those sent with it', async () => {
     await admin.set(`${storage.keyPrefix}:{of another kind}`, 'a text', 'EX', 60);
     const other = storage.consume([{ identity: 'of another kind', limit, cost: 1 }]);
     const [mine] = await Promise.all([hit(), expectStorageErrors(other)]);
@@ -200,7 +203,7 @@ describe('a server that refuses', () => {
   });
 });
 
-describe('a server that asks for a password', () => {
+describe('a server with a password', () => {
   beforeAll(async () => {
     await ask(server.port, 'ACL SETUSER limits on >p@ss:w/rd allkeys +@all\r\n');
   });
@@ -208,7 +211,7 @@ describe('a server that asks for a password', () => {
   const uriWith = (password: string): string =>
     server.uri.replace('//', `//limits:${encodeURIComponent(password)}@`);
 
-  it('is given the decoded one', async () => {
+  it('gets the decoded one', async () => {
     const permitted = new RedisStorage(uriWith('p@ss:w/rd'));
     expect((await permitted.consume(hits())).allowed).toBe(true);
     await permitted.close();
@@ -217,7 +220,7 @@ describe('a server that asks for a password', () => {
   it.each([
     ['RedisStorage', (uri: string) => new RedisStorage(uri)],
     ['RedisClusterStorage', (uri: string) => new RedisClusterStorage(uri.replace('redis', 'redis+cluster'))],
-  ])('and is given a wrong one makes a StorageError of %s that does not show it', async (name, open) => {
+  ])('gets a wrong one and causes a StorageError of %s that does not show it', async (name, open) => {
     const refused = open(uriWith('hunter2'));
     const error: unknown = await refused.consume(hits()).then(
       () => undefined,

@@ -74,7 +74,8 @@ describe('An etcd server that', () => {
     '%s is replaced by the fallback, and counts again once it is back',
     async (_what, fault, options) => {
       await layered.expectToSurvive(fault, options);
-      // The driver keeps one connection for transactions and one for leases, and one more of each that got no reply.
+      // The driver keeps one connection for transactions and one for leases, and one more of each
+      // that got no reply.
       await until(() => proxy.openConnections <= 4, 'earlier connections to end');
     },
     60_000,
@@ -82,7 +83,7 @@ describe('An etcd server that', () => {
 });
 
 describe('An etcd server that answers but cannot count', () => {
-  it('for want of space is not well', async () => {
+  it('for lack of space fails the check', async () => {
     await until(() => layered.store.check(), 'the storage to connect');
     await setAlarm('ACTIVATE');
     try {

@@ -41,8 +41,8 @@ async function expectToSurviveFailover(findPrimary: FindPrimary): Promise<void> 
   expect(await layered.counted()).toBeGreaterThan(already);
 }
 
-describe('A primary that is killed is replaced by the fallback, and counts go on with the next primary', () => {
-  it('by sentinels', async () => {
+describe('A primary that is killed is replaced by the fallback, and the next primary keeps the counts', () => {
+  it('with sentinels', async () => {
     group = await startRedisSentinel();
     layered = new LayeredStore(new RedisSentinelStorage(group.uri));
     const sentinel = group.servers.at(-1)?.port ?? 0;
@@ -67,7 +67,10 @@ describe('A primary that is killed is replaced by the fallback, and counts go on
   }, 120_000);
 });
 
-/** Returns the port of the node that owns an identity's slot, as another one reports; `undefined` while the slot is not served. */
+/**
+ * Returns the port of the node that owns an identity's slot, as another node reports it;
+ * `undefined` while the slot is not served.
+ */
 async function ownerAt(port: number, identity: string): Promise<number | undefined> {
   const client = new Redis(port, { retryStrategy: () => null });
   client.on('error', () => undefined); // it may be the one that was killed

@@ -63,8 +63,8 @@ describe('A Memcached server that', () => {
   );
 });
 
-describe('A Memcached server that answers but cannot count', () => {
-  it('for want of memory is not well', async () => {
+describe('A Memcached server that responds but cannot count', () => {
+  it('for lack of memory fails the check', async () => {
     const full = await startMemcached({ args: ['-M', '-m', '2'] });
     const storage = new MemcachedStorage(full.uri);
     try {
@@ -90,7 +90,7 @@ describe('A Memcached server that answers but cannot count', () => {
     }
   });
 
-  it('since it has no compare-and-set, is not well', async () => {
+  it('for lack of compare-and-set fails the check', async () => {
     const without = await startMemcached({ args: ['-C'] });
     const storage = new MemcachedStorage(without.uri);
     expect(await storage.check()).toBe(false);
@@ -98,7 +98,7 @@ describe('A Memcached server that answers but cannot count', () => {
     await without.stop();
   });
 
-  it('is checked without a key left behind', async () => {
+  it('is checked without leaving a key', async () => {
     expect(await layered.store.check()).toBe(true);
     expect(await ask(server.port, 'get nestjs-limits#check\r\n')).toBe('END\r\n');
   });

@@ -108,12 +108,12 @@ describe('A Redis server that', () => {
   );
 });
 
-describe('A Redis server that answers a PING but cannot count', () => {
+describe('A Redis server that responds to PING but cannot count', () => {
   it.each([
     ['for want of memory', 'CONFIG SET maxmemory 1', 'CONFIG SET maxmemory 0'],
     ['as a replica', 'REPLICAOF 127.0.0.1 1', 'REPLICAOF NO ONE'],
     ['for want of replicas', 'CONFIG SET min-replicas-to-write 1', 'CONFIG SET min-replicas-to-write 0'],
-  ])('%s is not well', async (_why, harm, repair) => {
+  ])('%s fails the check', async (_why, harm, repair) => {
     await until(() => redis.check(), 'the storage to connect');
     await execute(harm);
     expect(await ask(server.port, 'PING\r\n')).toBe('+PONG\r\n');
@@ -125,7 +125,7 @@ describe('A Redis server that answers a PING but cannot count', () => {
     await until(() => redis.check(), 'the storage to be well');
   });
 
-  it('is checked without a key left behind', async () => {
+  it('is checked without leaving a key', async () => {
     await until(() => redis.check(), 'the storage to connect');
     await execute('FLUSHALL');
     expect(await redis.check()).toBe(true);

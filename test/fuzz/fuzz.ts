@@ -2,29 +2,44 @@ import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RateLimitError } from 'nestjs-limits';
 
-/** Inputs per property: the number in the environment, else few enough for every run of the tests. */
+/**
+ * Inputs per property: the number in the environment, or else few enough for every run of the
+ * tests.
+ */
 const ASKED = process.env['FUZZ_RUNS'];
 
-/** Maximum processor time of one input in ms. A regular expression that backtracks exponentially takes minutes. */
+/**
+ * Maximum processor time of one input in ms. A regular expression that backtracks exponentially
+ * takes minutes.
+ */
 const MAX_CPU_MS = 2000;
 /** Ms after which a property counts as hung, in addition to a share per input. */
 const GRACE = 30_000;
 
 /** Matches characters that start a new line in a log, or are invisible in it. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
-/** Maximum length of a message. It quotes up to 80 characters of input, each up to 8 long if escaped, and lists known names. */
+/**
+ * Maximum length of a message. It quotes up to 80 characters of input, each up to 8 long if
+ * escaped, and lists known names.
+ */
 const MAX_MESSAGE_LENGTH = 2600;
 
 /** Matches messages of the engine for bugs in the library, also inside the library's own errors. */
 const OF_THE_ENGINE =
   /Cannot (read propert|convert|destructure|set|mix)|is not (a function|iterable|defined|a constructor)|call stack|Invalid (regular|array|string)/;
 
-/** The error of objects that throw when they are read. The library rethrows it, or quotes its message. */
+/**
+ * The error of objects that throw when they are read. The library rethrows it, or quotes its
+ * message.
+ */
 export class ThrownByApplication extends Error {
   override readonly message = 'Thrown by the application.';
 }
 
-/** Declares a test that a property holds for many inputs, that none takes long, and that none changes a shared prototype. */
+/**
+ * Declares a test that a property holds for many inputs, that none takes long, and that none
+ * changes a shared prototype.
+ */
 export function fuzz<T>(
   sentence: string,
   inputs: fc.Arbitrary<T>,
@@ -63,8 +78,8 @@ function shared(): unknown[] {
 }
 
 /**
- * Returns the error of the library with which a step refuses its input; `undefined` if it does not. Its message must be a sentence
- * on one short line. Any other error fails the test.
+ * Returns the error of the library with which a step refuses its input; `undefined` if it does not.
+ * Its message must be a sentence on one short line. Any other error fails the test.
  */
 export function refusalOf(step: () => unknown): Error | undefined {
   try {
@@ -115,7 +130,7 @@ export function long(pieces: fc.Arbitrary<string>, length = 100_000): fc.Arbitra
     .map(([piece, end, most]) => piece.repeat(Math.ceil(most / (piece.length + 1))) + end);
 }
 
-/** Names with a meaning for objects. */
+/** Names that objects have by default. */
 export const treacherousNames = fc.constantFrom(
   '__proto__',
   'constructor',
@@ -223,7 +238,8 @@ export const anything: fc.Arbitrary<unknown> = fc.oneof(
 );
 
 /**
- * Generates objects that resemble options: known names with valid or any values, other names, any prototype.
+ * Generates objects that resemble options: known names with valid or any values, other names, any
+ * prototype.
  *
  * @param good valid values of every option
  */

@@ -21,7 +21,10 @@ interface Member {
   readonly parameters: ReadonlyMap<string, number>;
 }
 
-/** Parses a List of Strings with Integer parameters by RFC 9651, section 4.2. Throws on anything else. */
+/**
+ * Parses a List of Strings with Integer parameters by RFC 9651, section 4.2. Throws on anything
+ * else.
+ */
 function readList(value: string): Member[] {
   const left = { text: value };
   const take = (pattern: RegExp): string => {

@@ -65,7 +65,7 @@ const pairs = fc.oneof(
     ]),
 );
 
-describe('Buckets', () => {
+describe('Identities of single parts', () => {
   fuzz(
     'are different for different identities, short, and fit for every key',
     fc.tuple(pairs, types, types),

@@ -286,7 +286,7 @@ describe('Rules', () => {
   );
 });
 
-describe('Identities of treacherous names', () => {
+describe('Identities with dangerous names', () => {
   fuzz(
     'have counts of their own in memory',
     fc.uniqueArray(fc.oneof(treacherousNames, anyText), { minLength: 1, maxLength: 6 }),

@@ -72,7 +72,10 @@ const ends = fc.oneof(
   anyText,
 );
 
-/** Turns the rest of a password into an option after an "@" that ends it, since the value of an option may have an "@". */
+/**
+ * Turns the rest of a password into an option after an "@" that ends it, since the value of an
+ * option may have an "@".
+ */
 const LOOKS_LIKE_OPTION = /@.*\?.*=.*@/s;
 
 interface GivenUri {

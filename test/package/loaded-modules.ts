@@ -7,15 +7,18 @@ import { runWith } from './programs.js';
 /** A module that a program has loaded. */
 export interface LoadedModule {
   readonly path: string;
-  /** The package it belongs to, `undefined` outside `node_modules`. */
+  /** Its package; `undefined` outside `node_modules`. */
   readonly package: string | undefined;
 }
 
-/** Runs statements as an ES module in a folder, and tells what they load, whether they import or require it. */
+/**
+ * Runs statements as an ES module in a folder, and returns the modules that they load by import or
+ * require.
+ */
 export async function modulesLoadedBy(statements: string, folder: string): Promise<LoadedModule[]> {
   const reports = await mkdtemp(join(tmpdir(), 'nestjs-limits-loaded-'));
   try {
-    // Coverage names every module that ran, of either kind, on every version of Node.
+    // The coverage report names every loaded module, of either kind, on every version of Node.
     const environment = { NODE_V8_COVERAGE: reports };
     await runWith(environment, folder, process.execPath, '--input-type=module', '--eval', statements);
     const texts = (await readdir(reports)).map((name) => readFile(join(reports, name), 'utf8'));

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-/** What went wrong in a program, with all that it wrote. */
+/** The error of a program, with all of its output. */
 export class ProgramError extends Error {
   constructor(
     command: string,
@@ -13,12 +13,12 @@ export class ProgramError extends Error {
   }
 }
 
-/** Runs a program and returns what it writes. */
+/** Runs a program and returns its output. */
 export async function run(cwd: string, program: string, ...args: string[]): Promise<string> {
   return runWith({}, cwd, program, ...args);
 }
 
-/** The same, with more in its environment. */
+/** Runs a program with additional environment variables. */
 export async function runWith(
   environment: Readonly<Record<string, string>>,
   cwd: string,

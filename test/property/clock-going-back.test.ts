@@ -4,12 +4,12 @@ import { strategyNames } from '../../lib/strategies/strategies.js';
 import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
 import { mostAboveRefill, mostWithin, type Attempt } from '../support/strategy-model.js';
 
-// The clock does not show how much time has passed since it went back. The checks therefore count from the first hit after that,
-// allowed or refused.
+// The clock does not show how much time has passed since it went back. The checks therefore count
+// from the first hit after that, allowed or refused.
 describe.each(strategyNames)('When the clock goes back, %s', (name) => {
   const anyScenario = scenarios(name, { clockGoesBack: true });
 
-  it('allows a hit exactly after the retryAfter of a refused one, and not one ms earlier', () => {
+  it('allows a hit exactly after the retryAfter of a refusal, and not one ms earlier', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, seed) => {
         const subject = new Subject(name, quota);
@@ -58,7 +58,7 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
     );
   });
 
-  it('leaves no more than right before', () => {
+  it('leaves no more units than right before', () => {
     fc.assert(
       fc.property(anyScenario, fc.nat(), ({ quota, steps }, back) => {
         const subject = new Subject(name, quota);

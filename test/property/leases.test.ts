@@ -102,7 +102,10 @@ async function play({ limit, options, moments }: Traffic): Promise<Decided[]> {
   return history;
 }
 
-/** Compares each refusal with all hits of its instant, since these are decided in no order. */
+/**
+ * Compares each refusal with all hits of its instant, since these are decided in no particular
+ * order.
+ */
 function refusals(history: readonly Decided[]): Decided[] {
   return history.filter(({ taken }) => !taken);
 }
@@ -114,7 +117,7 @@ const SEVERAL = fc.oneof(
 );
 
 describe('With leases of several processes,', () => {
-  it('a fixed window admits no more than its amount, and each while it lasts', async () => {
+  it('a fixed window admits no more than its amount, and admits all of it', async () => {
     await fc.assert(
       fc.asyncProperty(traffic('fixed-window', SEVERAL), async (scene) => {
         const taken = (await play(scene)).filter((one) => one.taken);
@@ -128,7 +131,7 @@ describe('With leases of several processes,', () => {
     );
   });
 
-  it('a fixed window refuses a hit too early by no more than the others hold', async () => {
+  it('a fixed window refuses a hit too early by no more than the other processes hold', async () => {
     await fc.assert(
       fc.asyncProperty(traffic('fixed-window', ONES), async (scene) => {
         const history = await play(scene);

@@ -63,7 +63,7 @@ async function withLimiter(
 }
 
 describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s', (_name, Limiter) => {
-  it('hits where a test right before said that it would, of one limit and of several', async () => {
+  it('allows hits exactly if test has just returned true, for one limit and for several', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, ({ limits, steps }) =>
         withLimiter(Limiter, async (limiter, clock) => {
@@ -81,7 +81,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
     );
   });
 
-  it('predicts the decision of consume by peek, and shows afterwards what was taken', async () => {
+  it('predicts the decision of consume by peek, and reports afterwards what was taken', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, ({ limits, steps }) =>
         withLimiter(Limiter, async (limiter, clock) => {
@@ -142,7 +142,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
     );
   });
 
-  it('is the same after the refund of a decision as if it had not been made, on all limits', async () => {
+  it('is the same after the refund of a decision as without the hit, for all limits', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, fc.nat(6), ({ limits, steps }, cost) =>
         withLimiter(Limiter, async (limiter, clock) => {

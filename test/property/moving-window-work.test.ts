@@ -6,7 +6,10 @@ import { movingWindow, type MovingWindowState } from '../../lib/strategies/movin
 class Work {
   done = 0;
 
-  /** Returns the state with a counting log. Trimming the log creates a new array: watch the state again after each hit. */
+  /**
+   * Returns the state with a counting log. Trimming the log creates a new array: watch the state
+   * again after each hit.
+   */
   watch(state: MovingWindowState): MovingWindowState {
     state.times = this.#watched(state.times);
     state.totals = this.#watched(state.totals);
@@ -44,10 +47,13 @@ function fullLog(size: number): MovingWindowState {
 
 describe('The work of a moving window', () => {
   const sizes = [10, 100, 1000, 10_000];
-  /** Maximum reads: eight binary searches, each step with two reads and a comparison with the length. */
+  /**
+   * Maximum reads: eight binary searches, each step with two reads and a comparison with the
+   * length.
+   */
   const allowance = (size: number): number => 16 * Math.ceil(Math.log2(size)) + 32;
 
-  it.each(sizes)('grows with the logarithm of a log of %i entries when a hit is looked at', (size) => {
+  it.each(sizes)('grows with the logarithm of a log of %i entries for a peek', (size) => {
     const quota = quotaOf(size);
     const work = new Work();
     const state = work.watch(fullLog(size));
@@ -61,7 +67,7 @@ describe('The work of a moving window', () => {
     expect(work.of(() => movingWindow.expiresAt(state, quota))).toBeLessThan(allowance(size));
   });
 
-  it.each(sizes)('grows with the logarithm of a log of %i entries on average when a hit is taken', (size) => {
+  it.each(sizes)('grows with the logarithm of a log of %i entries on average for a hit', (size) => {
     const quota = quotaOf(size);
     const work = new Work();
     let state = work.watch(fullLog(size));
@@ -76,7 +82,7 @@ describe('The work of a moving window', () => {
     expect(total / hits).toBeLessThan(allowance(size));
   });
 
-  it('does not depend on the cost: an entry of a large cost is one entry', () => {
+  it('does not depend on the cost: a large cost is a single entry', () => {
     const quota = quotaOf(1_000_000);
 
     const state = movingWindow.commit(undefined, quota, 1_000_000, 0);
@@ -84,7 +90,7 @@ describe('The work of a moving window', () => {
     expect(movingWindow.encode(state)).toEqual([0, 1_000_000]);
   });
 
-  it('keeps the log no longer than twice the entries that count, and a few', () => {
+  it('keeps the log at most twice as long as the entries that count, and a few more', () => {
     const quota = quotaOf(100);
     let state = fullLog(100);
     let longest = 0;

@@ -84,7 +84,7 @@ describe('The notation', () => {
   it.each([
     ['any text', fc.string({ unit: 'binary', maxLength: 60 })],
     ['what nearly is a limit', nearlyLimits],
-  ])('reads %s, or says where it cannot', (_what, texts) => {
+  ])('parses %s, or reports where it cannot', (_what, texts) => {
     fc.assert(
       fc.property(texts, (text) => {
         try {
@@ -126,7 +126,7 @@ describe('The notation', () => {
     ['letters', `1/${'m'.repeat(1_000_000)}`],
     ['separators', `1/minute${';'.repeat(1_000_000)}`],
     ['almost white space', `1/minute${' '.repeat(1_000_000)}x`],
-  ])('refuses a million characters of %s in one pass, and with a short message', (_what, text) => {
+  ])('rejects a million characters of %s in one pass, and with a short message', (_what, text) => {
     expect(() => parseMany(text)).toThrow(RateLimitParseError);
     expect(() => parseMany(text)).toThrow(
       /^Cannot read the rate limit ".{77,160}\.\.\." \(10000\d\d characters\): expected .{1,99} at position \d+\./,

@@ -4,7 +4,7 @@ import type { StrategyName } from '../../lib/strategies/strategy.js';
 import { play, RUNS, scenarios, Subject } from '../support/strategies.js';
 import { mostAboveRefill, mostWithin, windowsOf, type Attempt } from '../support/strategy-model.js';
 
-/** Returns the hits that a strategy takes of a timeline. */
+/** Returns the hits of a timeline that a strategy takes. */
 function taken(subject: Subject, steps: Parameters<typeof play>[1]): Attempt[] {
   const history: Attempt[] = [];
   play(subject, steps, (taking) => {
@@ -82,7 +82,7 @@ describe('Whatever the timeline,', () => {
   );
 });
 
-describe('The bound of two windows is met but for the hit that opened the first:', () => {
+describe('The bound of two windows is reached, except for the first hit of the window:', () => {
   it.each(['fixed-window', 'sliding-window-counter'] as const)('%s', (name) => {
     const subject = new Subject(name, { amount: 10, period: 100, burst: 10 });
     const onEachMs = Array.from({ length: 99 }, () => ({ wait: 1, cost: 1 }));
@@ -97,7 +97,10 @@ function largest(windows: readonly { count: number }[]): number {
   return Math.max(0, ...windows.map(({ count }) => count));
 }
 
-/** Returns windows that follow each other without a gap while each has hits, as in the sliding window counter. */
+/**
+ * Returns windows that follow each other without a gap while each has hits, as in the sliding
+ * window counter.
+ */
 function adjoiningWindowsOf(history: readonly Attempt[], period: number): { start: number; count: number }[] {
   const windows: { start: number; count: number }[] = [];
   for (const { at, cost } of history) {

@@ -18,7 +18,7 @@ describe.each(strategyNames)('%s', (name) => {
   it.each([
     ['small', smallQuotas(name)],
     ['realistic', realisticQuotas(name)],
-  ])('allows and leaves over what its definition says, at %s quotas', (_size, quota) => {
+  ])('allows and leaves exactly what its definition says, for %s quotas', (_size, quota) => {
     fc.assert(
       fc.property(scenarios(name, { quota }), ({ quota, steps }) => {
         const subject = new Subject(name, quota);
@@ -37,7 +37,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('names the first ms at which more is left, and the first at which a cost fits', () => {
+  it('reports the first ms at which more is left, and the first at which a cost fits', () => {
     const scenario = scenarios(name, { quota: smallQuotas(name), maxSteps: 12 });
     fc.assert(
       fc.property(scenario, fc.nat(40), ({ quota, steps }, later) => {

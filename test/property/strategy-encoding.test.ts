@@ -4,7 +4,7 @@ import { strategies, strategyNames } from '../../lib/strategies/strategies.js';
 import { play, RUNS, scenarios, START, Subject, type Taken } from '../support/strategies.js';
 
 describe.each(strategyNames)('%s', (name) => {
-  it('goes on the same when its state is stored and loaded after every step', () => {
+  it('gives the same results when its state is stored and loaded after every step', () => {
     const scenario = scenarios(name, { clockGoesBack: true });
     fc.assert(
       fc.property(
@@ -54,7 +54,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('means the same as no state from the instant its state expires on', () => {
+  it('equals no state from the instant at which its state expires', () => {
     fc.assert(
       fc.property(
         scenarios(name, { clockGoesBack: true }),
@@ -74,7 +74,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('replaces a state that has expired by a new one, and leaves the old one as it was', () => {
+  it('replaces an expired state by a new one, and does not change the old one', () => {
     fc.assert(
       fc.property(
         scenarios(name, { clockGoesBack: true }),

@@ -5,7 +5,7 @@ import type { Quota } from '../../lib/strategies/strategy.js';
 import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
 
 describe.each(strategyNames)('%s', (name) => {
-  it('never leaves less than nothing, and never less as time goes by without a hit', () => {
+  it('never has negative remaining units, and never fewer as time passes without a hit', () => {
     fc.assert(
       fc.property(scenarios(name), fc.array(fc.nat(100), { maxLength: 10 }), ({ quota, steps }, percents) => {
         const subject = new Subject(name, quota);
@@ -64,7 +64,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('allows after a change of the amount exactly what it says, too', () => {
+  it('allows exactly what it reports, also after a change of the amount', () => {
     fc.assert(
       fc.property(
         scenarios(name),
@@ -92,7 +92,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('changes nothing by a refusal, or the end alone where it is elastic', () => {
+  it('changes nothing by a refusal, except the end of an elastic window', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), ({ quota, steps }, more) => {
         const subject = new Subject(name, quota);
@@ -129,7 +129,7 @@ describe.each(strategyNames)('%s', (name) => {
     );
   });
 
-  it('takes a cost in one hit as it takes it in several at one instant', () => {
+  it('takes one hit of a cost like several hits at one instant', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(), ({ quota, steps }, first, second) => {
         const subject = new Subject(name, quota);

@@ -41,7 +41,7 @@ function traces(name: StrategyName): fc.Arbitrary<Trace> {
 }
 
 describe.each(strategyNames.filter((name) => name !== 'token-bucket'))('%s', (name) => {
-  it('counts after settlements what a trace with the actual costs counts, in the windows that opened', () => {
+  it('counts after settlements the same as a trace with the actual costs', () => {
     fc.assert(
       fc.property(traces(name), ({ quota, steps }) => {
         const subject = new Subject(name, quota);
@@ -75,9 +75,9 @@ describe.each(strategyNames.filter((name) => name !== 'token-bucket'))('%s', (na
 });
 
 /**
- * Plays a trace; returns what each hit counts in the end, in their order, and calls back after each step.
+ * Plays a trace. Returns the final cost of each hit, in order, and calls back after each step.
  *
- * @param limitCost changes what a hit is settled to
+ * @param limitCost changes the actual cost of a settlement
  */
 function settled(
   subject: Subject,
@@ -109,7 +109,7 @@ function attempts(hits: readonly Taken[]): Attempt[] {
   return hits.filter(({ cost }) => cost > 0).map((hit) => ({ ...hit, taken: true }));
 }
 
-describe('However hits and settlements to less mingle, what counts in the end', () => {
+describe('For any order of hits and settlements to less, the final count', () => {
   it.each([
     ['fixed-window', 2],
     ['fixed-window-elastic-expiry', 1],
@@ -136,7 +136,7 @@ describe('However hits and settlements to less mingle, what counts in the end', 
   });
 });
 
-describe('However hits and settlements of a token-bucket mingle, to whatever costs,', () => {
+describe('For any order of hits and settlements of a token-bucket, to any costs,', () => {
   it('it never has more tokens than a trace with the actual costs', () => {
     fc.assert(
       fc.property(traces('token-bucket'), ({ quota, steps }) => {
@@ -153,7 +153,7 @@ describe('However hits and settlements of a token-bucket mingle, to whatever cos
     );
   });
 
-  it('it admits a hit only within the burst above what is refilled, by what the hits before count then', () => {
+  it('it admits a hit only within the burst above the refill, by the costs of the hits before it at that time', () => {
     fc.assert(
       fc.property(traces('token-bucket'), ({ quota, steps }) => {
         const subject = new Subject('token-bucket', quota);
@@ -185,7 +185,7 @@ describe('However hits and settlements of a token-bucket mingle, to whatever cos
     );
   });
 
-  it('a settlement changes its tokens by at most the difference of both costs, and never the other way', () => {
+  it('a settlement changes its tokens by at most the difference of both costs, in the same direction', () => {
     fc.assert(
       fc.property(traces('token-bucket'), ({ quota, steps }) => {
         const subject = new Subject('token-bucket', quota);
@@ -208,7 +208,7 @@ describe('However hits and settlements of a token-bucket mingle, to whatever cos
 });
 
 describe.each(strategyNames)('%s', (name) => {
-  it('gives back without a receipt at most the cost, and never more than the capacity', () => {
+  it('returns at most the cost without a receipt, and never more than the capacity', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(120), ({ quota, steps }, seed, percent) => {
         const subject = new Subject(name, quota);

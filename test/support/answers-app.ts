@@ -32,11 +32,11 @@ class Signal {
   });
 }
 
-/** The steps of one test, and the outcomes it was told. */
+/** The steps of one test, and the reported outcomes. */
 export class Stage {
-  /** A handler, or a filter that answers in its place, is running. */
+  /** Resolves when a handler, or a filter that responds in its place, is running. */
   readonly started = new Signal();
-  /** What it waits for. */
+  /** The promise that the handler awaits. */
   readonly gate = new Signal();
   /** By the path of the request. */
   readonly toldToMiddleware: [path: string, outcome: RequestOutcome][] = [];
@@ -62,7 +62,7 @@ interface AnyReply {
   hijack?(): void;
 }
 
-/** Takes a response out of the hands of Fastify. */
+/** Takes control of a response from Fastify. */
 function rawOf(response: AnyReply): ServerResponse {
   response.hijack?.();
   return response.raw ?? (response as ServerResponse);
@@ -193,7 +193,7 @@ function endless(): Readable {
   });
 }
 
-/** Listens before the guard does, and answers some requests itself. */
+/** Listens before the guard does, and responds to some requests itself. */
 export function middleware(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   const { url = '' } = request;
   onHttpAnswer(response, (outcome) => stage.toldToMiddleware.push([url, outcome]));

@@ -11,7 +11,10 @@ export interface ScriptResult {
   readonly errors: string;
 }
 
-/** Runs a script as an ES module in a new process, over the sources, and waits until the process ends. */
+/**
+ * Runs a script as an ES module in a new process, over the sources, and waits until the process
+ * ends.
+ */
 export async function runScript(script: string): Promise<ScriptResult> {
   const child = spawn(
     process.execPath,

@@ -8,7 +8,7 @@ export interface EtcdLease {
   readonly keys: readonly string[];
 }
 
-/** Calls methods of an etcd server that its client does not offer. */
+/** Calls methods of an etcd server that its client lacks. */
 export class EtcdGateway {
   constructor(private readonly server: Server) {}
 

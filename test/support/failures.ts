@@ -12,7 +12,10 @@ export async function failureOf(call: Promise<unknown>): Promise<unknown> {
   throw new Error('The call did not reject.');
 }
 
-/** Expects calls to reject with a `StorageError` that has a cause, or says that there is no connection. */
+/**
+ * Expects calls to reject with a `StorageError` that has a cause, or says that there is no
+ * connection.
+ */
 export async function expectStorageErrors(
   calls: Promise<unknown> | readonly Promise<unknown>[],
 ): Promise<void> {
@@ -26,7 +29,8 @@ export async function expectStorageErrors(
 }
 
 /**
- * Calls until a call succeeds, and returns its result. Calls that fail must fail as {@link expectStorageErrors} says.
+ * Repeats a call until it succeeds, and returns its result. Failures must be those of
+ * {@link expectStorageErrors}.
  *
  * @param within ms after which it throws
  */

@@ -111,7 +111,10 @@ export class GraphqlApp {
     return (await this.#post(queries.map((query) => ({ query })))) as Result[];
   }
 
-  /** Sends an operation several times, one after the other. Returns the data, or the code of the first error, of each. */
+  /**
+   * Sends an operation several times, one after the other. Returns the data, or the code of the
+   * first error, of each.
+   */
   async outcomes(count: number, query: string, headers: Record<string, string> = {}): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let operation = 0; operation < count; operation++)

@@ -13,7 +13,10 @@ export const platforms = ['express', 'fastify'] as const;
 export type Platform = (typeof platforms)[number];
 
 export interface HttpAppOptions {
-  /** True to take the client's address from X-Forwarded-For of a proxy on this machine. Default: false. */
+  /**
+   * True to take the client's address from X-Forwarded-For of a proxy on this machine. Default:
+   * false.
+   */
   trustProxy?: boolean;
   /** Prepares the application before it listens: versioning, filters, … */
   configure?: (app: INestApplication) => void;
@@ -88,7 +91,8 @@ export class HttpApp {
     readonly log: RecordingLogger,
   ) {
     const server = nest.getHttpServer() as Server;
-    // A test on a busy machine may pause longer than the keep-alive of a server, and then use a connection that is closing.
+    // A test on a busy machine may pause longer than the keep-alive of a server, and then use a
+    // connection that is closing.
     server.keepAliveTimeout = 0;
     this.#url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }

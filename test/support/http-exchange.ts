@@ -10,13 +10,13 @@ import type { Readable } from 'node:stream';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { RecordingLogger } from './http-app.js';
 
-/** One request, of which the test sees each step. */
+/** One request; the test can observe each step. */
 export interface Exchange {
   /** Resolves to the status once the header has arrived; never if there is none. */
   readonly status: Promise<number>;
   /** Resolves once a part of the body has arrived. */
   readonly firstData: Promise<void>;
-  /** Resolves to the status once the whole answer has arrived. */
+  /** Resolves to the status once the whole response has arrived. */
   readonly end: Promise<number>;
   /** Resets the connection (HTTP/1.1) or the stream (HTTP/2). */
   reset(): void;
@@ -35,7 +35,10 @@ export interface Protocol {
   connect(port: number): Client;
 }
 
-/** Express does not run on node:http2: it replaces the prototypes of requests and responses by those of HTTP/1.1. */
+/**
+ * Express does not run on node:http2: it replaces the prototypes of requests and responses by those
+ * of HTTP/1.1.
+ */
 export const protocols: readonly Protocol[] = [
   {
     name: 'Express',
@@ -57,18 +60,18 @@ export const protocols: readonly Protocol[] = [
   },
 ];
 
-/** Waits until a condition holds; it is checked again after each turn of the event loop. */
+/** Waits until a condition is true. Checks it after each turn of the event loop. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await immediate();
 }
 
-/** An application that listens, and a client of it. */
+/** A listening application and a client of it. */
 export class ServedApp {
   /** The connections that the server has accepted. */
   readonly connections: Socket[] = [];
   /** Requests that the server has received. */
   received = 0;
-  /** Requests that are over for the server: answered, or left by their clients. */
+  /** Requests that are over for the server: answered, or aborted by their clients. */
   closed = 0;
 
   private constructor(
@@ -100,7 +103,7 @@ export class ServedApp {
     return app;
   }
 
-  /** Waits until so many requests are over, and their outcomes settled. */
+  /** Waits until a number of requests are over, and their outcomes settled. */
   async untilClosed(requests: number): Promise<void> {
     await until(() => this.closed >= requests);
     for (let turn = 0; turn < 5; turn++) await immediate();
@@ -113,7 +116,7 @@ export class ServedApp {
   }
 }
 
-/** Requests one after the other share a connection; those at once have one each. */
+/** Sequential requests share a connection; concurrent ones have one each. */
 function connectHttp1(port: number): Client {
   const agent = new Agent({ keepAlive: true });
   return {

@@ -17,7 +17,7 @@ const onePerSecond = new RateLimitItemPerSecond(1, 1);
 
 const LIMITERS = [FixedWindowRateLimiter, MovingWindowRateLimiter, SlidingWindowCounterRateLimiter];
 
-/** Runs the quickstart of the Python library `limits`, line by line, on storages that start empty. */
+/** Runs the quickstart of the Python library `limits`, line by line, on empty storages. */
 export function describeQuickstart(open: (options: { clock: Clock }) => Awaitable<Storage>): void {
   describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))(
     'The quickstart of limits, with %s',

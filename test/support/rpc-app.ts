@@ -21,7 +21,10 @@ export interface RpcAppOptions {
   clock?: ManualClock;
   /** More metadata of the application's module. */
   module?: ModuleMetadata;
-  /** Also starts HTTP; the value decides whether the microservice inherits the application's global guards and filters. */
+  /**
+   * Also starts HTTP; the value decides whether the microservice inherits the application's global
+   * guards and filters.
+   */
   hybrid?: { inheritAppConfig: boolean };
   /** The transport. Default: TCP on a free port. */
   transport?: MicroserviceOptions;
@@ -125,7 +128,9 @@ export class RpcClient {
     await lastValueFrom(this.client.emit(pattern, data), { defaultValue: undefined });
   }
 
-  /** Sends a message several times, one after the other. Returns the reply, or `'refused'`, of each. */
+  /**
+   * Sends a message several times, one after the other. Returns the reply, or `'refused'`, of each.
+   */
   async outcomes(count: number, pattern: unknown, data?: unknown): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let message = 0; message < count; message++) {

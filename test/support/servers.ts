@@ -13,7 +13,9 @@ export type ServerName =
   | 'MONGODB'
   | 'MONGODB_REPLICA';
 
-/** Returns the URI of a shared server; `undefined` if there is none. Only MongoDB's can be missing. */
+/**
+ * Returns the URI of a shared server; `undefined` if there is none. Only MongoDB's can be missing.
+ */
 export function serverUri(name: ServerName): string | undefined {
   if (process.env['TEST_SERVERS_DIR'] === undefined) {
     throw new Error(
@@ -26,13 +28,16 @@ export function serverUri(name: ServerName): string | undefined {
 /** Describes tests on a shared server. They are skipped with a reason if there is none. */
 export function describeOn(name: ServerName, title: string, body: (uri: string) => void): void {
   const uri = serverUri(name);
-  if (uri === undefined) describe.skip(`${title} (skipped: no ${name} server to be had)`, () => body(''));
+  if (uri === undefined) describe.skip(`${title} (skipped: no ${name} server available)`, () => body(''));
   else describe(title, () => body(uri));
 }
 
-/** Describes tests on private MongoDB servers (`startMongo`). They are skipped if there is no program to start. */
+/**
+ * Describes tests on private MongoDB servers (`startMongo`). They are skipped if there is no
+ * program to start.
+ */
 export function describeWithMongod(title: string, body: () => void): void {
   if (process.env['TEST_MONGOD_BIN'] === undefined)
-    describe.skip(`${title} (skipped: no mongod to be had)`, body);
+    describe.skip(`${title} (skipped: no mongod available)`, body);
   else describe(title, body);
 }

@@ -1,14 +1,14 @@
 import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
 
-/** A hit that was admitted, and what it counts now. */
+/** A hit that was admitted, with its current cost. */
 export interface ModelHit {
   readonly at: number;
   cost: number;
-  /** Where it is counted; `undefined` if it reserved nothing yet. */
+  /** Where it is counted; `undefined` if it has reserved nothing yet. */
   window: ModelWindow | undefined;
 }
 
-/** A window that really opened. It is closed early when nothing is left in it. */
+/** A window that really opened. It is closed early when it becomes empty. */
 interface ModelWindow {
   start: number;
   end: number;
@@ -16,7 +16,10 @@ interface ModelWindow {
   readonly hits: Set<ModelHit>;
 }
 
-/** The units used under one strategy, by brute force: every hit is kept, and counted anew at each look. */
+/**
+ * The units used under one strategy, by brute force: keeps every hit, and counts them all at each
+ * look.
+ */
 export interface SettlementModel {
   used(now: number): number;
   take(cost: number, now: number): ModelHit;
@@ -26,12 +29,12 @@ export interface SettlementModel {
 
 type Windowed = Exclude<StrategyName, 'moving-window' | 'token-bucket'>;
 
-/** Creates the model of a strategy; a token bucket has bounds instead (see the property test). */
+/** Creates the model of a strategy. A token bucket has bounds instead (see the property test). */
 export function settlementModel(name: Exclude<StrategyName, 'token-bucket'>, quota: Quota): SettlementModel {
   return name === 'moving-window' ? new LogModel(quota) : new WindowModel(name, quota);
 }
 
-/** Every hit by its time: those of the last period count. */
+/** Every hit by its time. Hits of the last period count. */
 class LogModel implements SettlementModel {
   readonly #hits: ModelHit[] = [];
 
@@ -98,14 +101,20 @@ class WindowModel implements SettlementModel {
     }
   }
 
-  /** When a window stops counting. Of an elastic one that was emptied, a receipt knows only the end that its own hit set. */
+  /**
+   * Returns when a window stops counting. For an elastic window that became empty, a receipt has
+   * only the end that its own hit set.
+   */
   #lastUse({ end, closed }: ModelWindow, { at }: ModelHit): number {
     const { period } = this.quota;
     if (this.name === 'fixed-window-elastic-expiry' && closed) return at + period;
     return this.name === 'sliding-window-counter' ? end + period : end;
   }
 
-  /** Whether a window still counts: a sliding one that has ended does while it holds something, or precedes the open one. */
+  /**
+   * Returns true if a window still counts. A sliding window that has ended counts while it is not
+   * empty or precedes the open one.
+   */
   #isKept(window: ModelWindow, now: number): boolean {
     const open = this.#open(now);
     if (this.name === 'sliding-window-counter' && window.start + this.quota.period === open?.start) {
@@ -133,7 +142,7 @@ class WindowModel implements SettlementModel {
     this.#extend(open, hit.at, cost);
   }
 
-  /** Moves an elastic end to a full period after a hit with a cost. */
+  /** Moves the end of an elastic window to a full period after a hit with a cost. */
   #extend(open: ModelWindow | undefined, at: number, cost: number): void {
     if (this.name === 'fixed-window-elastic-expiry' && open !== undefined && cost > 0)
       open.end = Math.max(open.end, at + this.quota.period);
@@ -144,7 +153,10 @@ class WindowModel implements SettlementModel {
     return last !== undefined && !last.closed && now < last.end ? last : undefined;
   }
 
-  /** The window that follows the last one without a gap, as sliding windows do while that one weighs something. */
+  /**
+   * Returns the window that follows the last one without a gap, as sliding windows do while that
+   * one has weight.
+   */
   #next(now: number): ModelWindow | undefined {
     const last = this.#windows.at(-1);
     const { period } = this.quota;
@@ -162,7 +174,7 @@ class WindowModel implements SettlementModel {
     return this.#windows.find(({ start, closed }) => !closed && start === window.start - this.quota.period);
   }
 
-  /** Closes what holds nothing any more: a sliding window only together with the one before. */
+  /** Closes empty windows; a sliding window only together with the previous one. */
   #dropEmpty(now: number): void {
     const open = this.#open(now);
     if (open === undefined || sum(open.hits) > 0) return;

@@ -77,12 +77,12 @@ export class Subject {
     if (this.state !== undefined) strategies[this.name].refuse(this.state, this.quota, now);
   }
 
-  /** Reserves a cost, 0 too, if it is allowed; returns what it took, if anything. */
+  /** Reserves a cost, possibly 0, if it is allowed. Returns its consumption, if any. */
   reserve(cost: number, now: number): Taken | undefined {
     return cost === 0 ? { at: now, window: undefined, cost } : this.hit(cost, now);
   }
 
-  /** Settles a hit to its actual cost; returns what the hit counts afterwards. */
+  /** Settles a hit to its actual cost. Returns the hit with that cost. */
   settle(taken: Taken, actual: number, now: number): Taken {
     const { window } = this.#settle({ cost: taken.cost, actual, of: taken }, now);
     return { at: taken.at, window, cost: actual };
@@ -130,7 +130,9 @@ export class Subject {
   }
 }
 
-/** Plays the steps from {@link START} on. Calls back after each with its consumption and its time. */
+/**
+ * Plays the steps from {@link START} on. Calls back after each with its consumption and its time.
+ */
 export function play<Kind extends Step>(
   subject: Subject,
   steps: readonly Kind[],
@@ -173,7 +175,10 @@ export function quotas(name: StrategyName): fc.Arbitrary<Quota> {
   return fc.oneof(smallQuotas(name), realisticQuotas(name));
 }
 
-/** Generates a quota with steps near the edges: no cost, one ms around the period, the whole capacity. */
+/**
+ * Generates a quota with steps near the edges: no cost, one ms around the period, the whole
+ * capacity.
+ */
 export function scenarios(
   name: StrategyName,
   {

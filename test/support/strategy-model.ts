@@ -8,8 +8,8 @@ export interface Attempt {
 }
 
 /**
- * A second, slow implementation of the strategies, written as their definitions read. Returns the units used at an instant not
- * before the last attempt, from the whole history.
+ * A second, slow implementation of the strategies, written as their definitions read. Returns the
+ * units used at an instant not before the last attempt, from the whole history.
  */
 export const usedByDefinition: Readonly<
   Record<StrategyName, (history: readonly Attempt[], quota: Quota, now: number) => number>
@@ -20,7 +20,10 @@ export const usedByDefinition: Readonly<
     return last !== undefined && now < last.start + period ? last.count : 0;
   },
 
-  /** Sums up all hits since the last pause of a whole period between two attempts, the last of which is now. */
+  /**
+   * Sums up all hits since the last pause of a whole period between two attempts, the last of which
+   * is now.
+   */
   'fixed-window-elastic-expiry'(history, { period }, now) {
     let used = 0;
     let end = -Infinity;
@@ -36,7 +39,10 @@ export const usedByDefinition: Readonly<
     return sum(history.filter(({ at, taken }) => taken && at > now - period && at <= now));
   },
 
-  /** Adds the count of the current window to that of the previous one, weighted by the share that a window ending now covers. */
+  /**
+   * Adds the count of the current window to that of the previous one, weighted by the share that a
+   * window ending now covers.
+   */
   'sliding-window-counter'(history, { period }, now) {
     let start = -Infinity;
     let counts: [previous: number, current: number] = [0, 0];
@@ -62,7 +68,10 @@ export const usedByDefinition: Readonly<
   },
 };
 
-/** Returns the windows, each opened by the first hit after the end of the previous one, with their counts. */
+/**
+ * Returns the windows, each opened by the first hit after the end of the previous one, with their
+ * counts.
+ */
 export function windowsOf(history: readonly Attempt[], period: number): { start: number; count: number }[] {
   const windows: { start: number; count: number }[] = [];
   for (const { at, cost } of history.filter(({ taken }) => taken)) {
@@ -90,7 +99,10 @@ export function mostAboveRefill(history: readonly Attempt[], quota: Quota): numb
   );
 }
 
-/** Returns the maximum by which a run of hits up to now exceeded the refill since its first hit, in unit·ms. */
+/**
+ * Returns the maximum by which a run of hits up to now exceeded the refill since its first hit, in
+ * unit·ms.
+ */
 export function levelByDefinition(
   history: readonly Attempt[],
   { amount, period }: Quota,

@@ -50,8 +50,8 @@ export class TcpProxy {
   }
 
   /**
-   * Drops all traffic, as if the server's machine had disappeared. Connections that exist then, or are made until it is reset, never
-   * work again; later ones do.
+   * Drops all traffic, as if the server's machine had disappeared. Connections that exist then, or
+   * are made until it is reset, never work again; later ones do.
    */
   set blackHole(isHole: boolean) {
     this.#isHole = isHole;

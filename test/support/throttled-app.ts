@@ -1,6 +1,7 @@
 /**
- * An application limited by `@nestjs/throttler` over a storage of this library, on the platform named by the argument. Prints its
- * URL. It is a separate process, since Jest cannot load a CommonJS package that requires NestJS 12. POST /clock/<ms> sets the clock.
+ * An application limited by `@nestjs/throttler` over a storage of this library, on the platform
+ * named by the argument. Prints its URL. Runs in a separate process, since Jest cannot load a
+ * CommonJS package that requires NestJS 12. POST /clock/<ms> sets the clock.
  */
 import { Controller, Get, Module, Param, Post } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';

@@ -113,13 +113,15 @@ export abstract class WsClient {
   abstract send(event: string, ...data: unknown[]): void;
   abstract close(): void;
 
-  /** Sends a message and waits for the next that comes back. */
+  /** Sends a message and waits for the next reply. */
   ask(event: string, ...data: unknown[]): Promise<Message> {
     this.send(event, ...data);
     return this.next();
   }
 
-  /** Sends a message several times, one after the other. Returns the data, or `'refused'`, of each. */
+  /**
+   * Sends a message several times, one after the other. Returns the data, or `'refused'`, of each.
+   */
   async outcomes(count: number, event: string, ...data: unknown[]): Promise<unknown[]> {
     const outcomes: unknown[] = [];
     for (let message = 0; message < count; message++) {

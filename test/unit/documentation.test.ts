@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals';
 import ts from 'typescript';
 
 const ROOT = process.cwd();
-/** What examples import that is not installed here. */
+/** Modules that examples import and that are not installed here. */
 const STRANGERS = `declare module '@nestjs/config' {
   export class ConfigModule {}
   export class ConfigService { getOrThrow<T>(name: string): T }
@@ -23,7 +23,7 @@ function read(name: string): string {
   return readFileSync(join(ROOT, name), 'utf8');
 }
 
-/** The TypeScript blocks of a Markdown text, by where they stand. */
+/** The TypeScript blocks of a Markdown text, by their location. */
 function blocksOf(name: string, text: string): [where: string, code: string][] {
   return [...text.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ''], index) => [
     `${name}#${index + 1}`,
@@ -62,7 +62,7 @@ function compile(examples: [where: string, code: string][]): string[] {
   });
 }
 
-/** Which tables of options there are, by document and heading, and the interfaces whose options they list. */
+/** The tables of options, by document and heading, with the interfaces whose options they list. */
 const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
   ['README.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
   ['README.md#Decorators', 'PolicyOptions'],
@@ -92,7 +92,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
   ['docs/custom-storage.md#Try it', 'DescribeStorageOptions'],
 ];
 
-/** Options by the interfaces of the library that declare them, what those extend not included. */
+/** Options by the interfaces of the library that declare them, without inherited options. */
 function optionsByInterface(): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const name of sources) {
@@ -107,7 +107,7 @@ function optionsByInterface(): Map<string, string[]> {
   return found;
 }
 
-/** The options that tables list whose first column is headed `option`, by document and heading. */
+/** The options in tables with the first column `option`, by document and heading. */
 function optionTables(): Map<string, string[]> {
   const tables = new Map<string, string[]>();
   for (const name of documents) {
@@ -127,7 +127,10 @@ function optionTables(): Map<string, string[]> {
   return tables;
 }
 
-/** The messages of configuration errors, with `…` for what is put into them; not of those that only pass another's on. */
+/**
+ * The messages of configuration errors, with `…` for inserted values. Excludes messages that only
+ * pass on another one.
+ */
 function configurationMessages(): string[] {
   const messages: string[] = [];
   for (const name of sources) {
@@ -145,7 +148,7 @@ function configurationMessages(): string[] {
   return messages;
 }
 
-/** The texts that an expression may be. */
+/** The possible texts of an expression. */
 function textsOf(node: ts.Expression): string[] {
   if (ts.isStringLiteralLike(node)) return [node.text];
   if (ts.isParenthesizedExpression(node)) return textsOf(node.expression);
@@ -160,13 +163,13 @@ function textsOf(node: ts.Expression): string[] {
   );
 }
 
-/** Those that are drawn; the benchmarks write what they have measured. */
+/** The generated pictures. The benchmarks write the others. */
 function picturesOfStrategies(): string[] {
   return filesOf('docs/images', '.svg').filter((name) => !name.includes('/benchmark-'));
 }
 
 describe('the documentation', () => {
-  it('has only examples that compile, in the documents and in the doc comments', () => {
+  it('has only examples that compile, in the documents and in doc comments', () => {
     const examples = [
       ...documents.flatMap((name) => blocksOf(name, read(name))),
       ...sources.flatMap(examplesOf),
@@ -194,7 +197,7 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  it('links every page from the index, and from the README but for those of single servers', () => {
+  it('links every page from the index, and from the README except for pages of single servers', () => {
     const pages = documents.filter((name) => name.startsWith('docs/') && name !== 'docs/README.md');
     const index = read('docs/README.md');
     expect(pages.filter((name) => !index.includes(`](${name.slice('docs/'.length)})`))).toEqual([]);
@@ -203,8 +206,9 @@ describe('the documentation', () => {
     expect(general.filter((name) => !more.includes(`](${name})`))).toEqual([]);
   });
 
-  it('has pictures of the strategies that show what these do', async () => {
-    // By a name that TypeScript does not follow: the script has no types. Jest gives it the library's sources.
+  it('has pictures of the strategies that match their results', async () => {
+    // Imported by a name that TypeScript does not follow, since the script has no types. Jest
+    // resolves its imports to the sources.
     const script: string = join(ROOT, 'scripts/draw-strategies.mjs');
     const { drawStrategies } = (await import(script)) as { drawStrategies(): Record<string, string> };
     const drawn = Object.entries(drawStrategies()).map(([strategy, picture]) => [`${strategy}.svg`, picture]);
@@ -217,7 +221,7 @@ describe('the documentation', () => {
     }
   });
 
-  it('says beside each picture what is in it', () => {
+  it('has a text next to each picture', () => {
     const pictures = picturesOfStrategies().map((name) => {
       const [, all, admitted, worst] =
         /Of (\d+) hits (\d+) are admitted and \d+ refused; (\d+) of them/.exec(read(name)) ?? [];
@@ -233,7 +237,7 @@ describe('the documentation', () => {
     expect(explained.sort()).toEqual([...new Set(codes)].sort());
   });
 
-  it('explains every message of a configuration error, and none that there is not', () => {
+  it('explains every message of a configuration error, and no others', () => {
     const [, page = ''] = /^## ERR_RATE_LIMIT_CONFIGURATION$(.*?)^## /ms.exec(read('docs/errors.md')) ?? [];
     const rows = page.split('\n').filter((line) => line.startsWith('|'));
     const phrases = rows.flatMap((row) => {
@@ -256,7 +260,7 @@ describe('the documentation', () => {
     expect(unused.map(({ phrase }) => phrase)).toEqual([]);
   });
 
-  it('lists every option in a table, and none that there is not', () => {
+  it('lists every option in a table, and no others', () => {
     const declared = optionsByInterface();
     const tables = optionTables();
     expect([...tables.keys()].sort()).toEqual(OPTION_TABLES.map(([where]) => where).sort());

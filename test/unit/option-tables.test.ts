@@ -18,7 +18,7 @@ const TABLES = [
 
 const newOptionOf = (name: string): string => `newOptionOf${name}`;
 
-/** Adds an option to each interface, and returns what the compiler says of each file. */
+/** Adds an option to each interface, and returns the compiler's errors for each file. */
 function compileWithNewOptions(): ReadonlyMap<string, readonly string[]> {
   const files = new Map<string, string>();
   for (const [name, file] of TABLES) {
@@ -54,7 +54,7 @@ function compileWithNewOptions(): ReadonlyMap<string, readonly string[]> {
 describe('A table of options', () => {
   const problems = compileWithNewOptions();
 
-  it.each(TABLES)('does not compile when %s has an option that it lacks', (name, _file, table) => {
+  it.each(TABLES)('does not compile when %s has an option that is missing from it', (name, _file, table) => {
     const isMissing = new RegExp(
       `missing .*\\b${newOptionOf(name)}\\b|\\b${newOptionOf(name)}\\b.* missing `,
     );

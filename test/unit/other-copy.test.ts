@@ -7,7 +7,9 @@ import { resolveResilience, type ResolvedResilience } from '../../lib/resilience
 import { resilient } from '../../lib/resilience/resilient-storage.js';
 import { failureOf } from '../../lib/core/storage.js';
 
-/** The package once more, as an application has it that imports one copy and requires the other. */
+/**
+ * A second copy of the package, as in an application that imports one copy and requires the other.
+ */
 let other: typeof ours;
 beforeAll(async () => {
   jest.resetModules();
@@ -32,13 +34,13 @@ it('Of two copies, the classes differ', () => {
   expect(new other.MemoryStorage()).not.toBeInstanceOf(ours.MemoryStorage);
 });
 
-it("The other copy's firstOf is known", () => {
+it('firstOf of the other copy is recognized', () => {
   expect(isFirstOf(other.firstOf('user', 'ip'))).toBe(true);
   expect([isFirstOf(['user', 'ip']), isFirstOf('ip'), isFirstOf(null)]).toEqual([false, false, false]);
 });
 
-describe("The other copy's storage", () => {
-  it('that fails has failed: others decide, and after some failures it is left alone', async () => {
+describe('A storage of the other copy', () => {
+  it('that fails is replaced by the fallback, and is not called after some failures', async () => {
     const told: string[] = [];
     const guarded = new CircuitBreakerStorage(
       failingWith(new other.StorageError('no power')),
@@ -67,7 +69,7 @@ describe("The other copy's storage", () => {
     await guarded.close();
   });
 
-  it('that lost races to others is well', async () => {
+  it('that lost races to other processes passes the check', async () => {
     const told: string[] = [];
     const guarded = new CircuitBreakerStorage(
       failingWith(new other.ConcurrentUpdateError('lost 16 races in a row')),
@@ -80,15 +82,15 @@ describe("The other copy's storage", () => {
     await guarded.close();
   });
 
-  it('that counts in this process needs nothing in front of it', () => {
+  it('that counts in this process needs no wrappers', () => {
     const options = resolveResilience() as ResolvedResilience;
     const memory = new other.MemoryStorage();
     expect(resilient(memory, options, nobody)).toBe(memory);
   });
 });
 
-describe("The other copy's errors", () => {
-  it('stay as they are, and what is not ours becomes a failure of the storage', () => {
+describe('Errors of the other copy', () => {
+  it('are passed on, and other errors become a failure of the storage', () => {
     const storage = new ours.MemoryStorage();
     for (const error of [new other.ConfigurationError('impossible'), new other.StorageError('no power')])
       expect(failureOf(storage, error)).toBe(error);
@@ -100,8 +102,8 @@ describe("The other copy's errors", () => {
   });
 });
 
-describe("The other copy's decision", () => {
-  it('is returned once, though limiters of both copies refund it', async () => {
+describe('A decision of the other copy', () => {
+  it('is refunded once, even by limiters of both copies', async () => {
     const storage = new ours.MemoryStorage();
     const limiter = new ours.FixedWindowRateLimiter(storage);
     const others = new other.FixedWindowRateLimiter(storage);
@@ -113,7 +115,7 @@ describe("The other copy's decision", () => {
     expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 4 });
   });
 
-  it('is settled by both copies from where the other has left it', async () => {
+  it('is settled by both copies from the cost that the other has set', async () => {
     const storage = new ours.MemoryStorage();
     const limiter = new ours.FixedWindowRateLimiter(storage);
     const others = new other.FixedWindowRateLimiter(storage);

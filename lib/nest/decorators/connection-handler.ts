@@ -2,6 +2,7 @@ import { Inject, type Type } from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { CONNECTION_LIMITS, CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 import type { RouteHandler } from '../transports/transport.js';
+import { isGateway } from '../transports/ws.transport.js';
 
 type Handler = (this: Gateway, ...args: unknown[]) => unknown;
 
@@ -13,8 +14,6 @@ interface Gateway {
     isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean>;
   };
 }
-
-const GATEWAY_METADATA = 'websockets:is_gateway';
 
 /**
  * Wraps a gateway's `handleConnection` so that it checks the limits first, since Nest calls it without guards. Also wraps
@@ -30,8 +29,7 @@ export function limitConnections(gateway: object, descriptor: PropertyDescriptor
     const limits = this[LIMITS];
     const target = this.constructor as Type;
     // Not limited: a gateway that Nest did not create, as in a test, and a controller's method of the same name.
-    if (limits === undefined || !Reflect.hasMetadata(GATEWAY_METADATA, target))
-      return handle.apply(this, args);
+    if (limits === undefined || !isGateway(target)) return handle.apply(this, args);
     const isAdmitted = limits.isAdmitted(target, handleConnection, args);
     if (isAdmitted === true) return handle.apply(this, args);
     const connection = args[0] as object;

@@ -1,5 +1,5 @@
 import { assertOptionsObject } from '../../common/options.js';
-import { declarationOf, declaredOn, targetOf, type Decorated } from '../options/declaration.js';
+import { declarationOf, declaredOn, declareOn, type Decorated } from '../options/declaration.js';
 import type {
   RateLimitDeclaration,
   RateLimitInput,
@@ -49,6 +49,6 @@ export function RateLimit(
     const [target, property, descriptor] = decorated;
     if (property === 'handleConnection' && descriptor !== undefined) limitConnections(target, descriptor);
     const inner = (declaredOn(LIMITS_METADATA, decorated) ?? []) as readonly RateLimitDeclaration[];
-    Reflect.defineMetadata(LIMITS_METADATA, [declaration, ...inner], targetOf(decorated));
+    declareOn(LIMITS_METADATA, [declaration, ...inner], decorated);
   };
 }

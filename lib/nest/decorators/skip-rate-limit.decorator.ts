@@ -1,5 +1,5 @@
 import { SKIP_METADATA } from '../options/rate-limit.tokens.js';
-import { declaredOn, targetOf, type Decorated } from '../options/declaration.js';
+import { declaredOn, declareOn, type Decorated } from '../options/declaration.js';
 
 /**
  * Exempts a handler, or all handlers of a class, from all limits or from those of the named policies. Repeatable.
@@ -25,6 +25,6 @@ export function SkipRateLimit(...policies: string[]): ClassDecorator & MethodDec
   return (...decorated: Decorated) => {
     const inner = (declaredOn(SKIP_METADATA, decorated) ?? []) as 'all' | readonly string[];
     const skips = policies.length === 0 || inner === 'all' ? 'all' : [...policies, ...inner];
-    Reflect.defineMetadata(SKIP_METADATA, skips, targetOf(decorated));
+    declareOn(SKIP_METADATA, skips, decorated);
   };
 }

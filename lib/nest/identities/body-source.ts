@@ -4,8 +4,9 @@ import { HandlerContext } from '../transports/handler-context.js';
 import { sourceOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
 /**
- * Creates the source of a key `'body:<field>'`: a text in the body of an HTTP request, the arguments of a GraphQL field, or the
- * data of a message. It is hashed, since such fields name people.
+ * Creates the source of a key `'body:<field>'`: a text in the body of an HTTP request, the
+ * arguments of a GraphQL field, or the data of a message. Hashed, since such fields often contain
+ * personal data.
  */
 export function bodySource(field: string, warnings: Warnings): IdentitySource {
   return sourceOf(

@@ -10,7 +10,7 @@ import type { ClientAddresses } from './client-addresses.js';
 import { single, sourceOf, textOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 import { userSource } from './user-source.js';
 
-/** Headers that carry credentials: the store gets a hash of them. */
+/** Headers that contain credentials. The store gets a hash of them. */
 const SECRET_HEADERS = new Set(['authorization', 'cookie', 'proxy-authorization']);
 
 const BUILT_IN = 'ip, user, api-key, session, socket, header:<name>, body:<field>';
@@ -84,7 +84,9 @@ const PROCESS = randomBytes(6).toString('base64url');
 const sockets = new WeakMap<object, string>();
 let newest = 0;
 
-/** Returns the id that the server gave to a connection, or else one that is unique in this process. */
+/**
+ * Returns the id that the server gave to a connection, or else one that is unique in this process.
+ */
 function socketOf({ context, transport }: IdentifiedRequest): string | undefined {
   const connection: { id?: unknown } | undefined = transport.connectionOf?.(context);
   if (connection === undefined) return undefined;

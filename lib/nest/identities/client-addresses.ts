@@ -42,7 +42,8 @@ export class ClientAddresses {
   }
 
   /**
-   * Resolves the client's address by the option `clientIp`; without it, or if it returns no address, from the adapter.
+   * Resolves the client's address with the option `clientIp`. Without it, or if it returns no
+   * address, returns the address of the adapter.
    *
    * @throws ResolverError if `clientIp` throws, or returns a value that is not a string
    */
@@ -62,7 +63,7 @@ export class ClientAddresses {
     );
   }
 
-  /** Returns the identity of a client's address. All requests without one share an identity. */
+  /** Returns the identity of a client's address. All requests without an address share one. */
   identityFor(request: IdentifiedRequest): Awaitable<string> {
     request.addressIdentity ??= chain(
       request.address ?? this.resolve(request.context, request.transport),
@@ -79,8 +80,8 @@ export class ClientAddresses {
   }
 
   /**
-   * Returns the list that decides about an address; `undefined` for neither. With a `deny` list, an unknown address is denied,
-   * since it could be any.
+   * Returns the list that contains an address; `undefined` for neither. With a `deny` list, an
+   * unknown address is denied, since it could be any.
    */
   verdict(
     address: string | undefined,
@@ -136,7 +137,7 @@ export class ClientAddresses {
     this.warnings.once(
       'proxy',
       'A request has the header X-Forwarded-For, which the adapter does not trust. Behind a proxy, all clients share the address ' +
-        'of that proxy: tell the adapter whom to trust, as docs/behind-a-proxy.md says. If there is no proxy, ignore this.',
+        'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.',
     );
   }
 }

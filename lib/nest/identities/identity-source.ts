@@ -3,24 +3,24 @@ import { chain, type Awaitable } from '../../common/awaitable.js';
 import { identityOf } from '../../common/identity.js';
 import type { Transport } from '../transports/transport.js';
 
-/** A look-up that may read the authenticated user, and can be repeated once the request is answered. */
+/** A look-up that may read the authenticated user, and can be repeated after the response. */
 export interface EarlyLookup {
-  /** The option that finds the value. */
+  /** The option that resolves the value. */
   readonly option: 'user' | 'key' | 'plan';
-  /** The value found; `undefined`, `null` or `''` for none. */
+  /** The resolved value; `undefined`, `null` or `''` for none. */
   readonly found: unknown;
-  /** Looks the value up again. */
+  /** Resolves the value again. */
   repeat(): unknown;
 }
 
-/** Receives the look-ups before authentication. */
+/** Receives look-ups that run before authentication. */
 export type LookupObserver = (lookup: EarlyLookup) => void;
 
 /** A request whose identity is resolved. */
 export interface IdentifiedRequest {
   readonly context: ExecutionContext;
   readonly transport: Transport;
-  /** The client's address, if it is known already. */
+  /** The client's address, if already known. */
   readonly address: string | undefined;
   /** Cache of {@link ClientAddresses.identityFor}. */
   addressIdentity: Awaitable<string> | undefined;
@@ -30,14 +30,14 @@ export interface IdentifiedRequest {
 export interface IdentitySource {
   /** The kinds of identities that it may return: `'ip'`, `'user'`, `'key'`. */
   readonly types: readonly string[];
-  /** True if clients can choose the identity freely, since nothing has verified it. */
+  /** True if clients can choose the identity freely, because it is not verified. */
   readonly isUnverified: boolean;
   /** True if it may read the authenticated user. */
   readonly mayReadUser: boolean;
   /**
    * Returns the identity of a request; `undefined` if the request has none.
    *
-   * @param observe given before authentication
+   * @param observe given before authentication only
    */
   resolve(request: IdentifiedRequest, observe?: LookupObserver): Awaitable<string | undefined>;
   /**
@@ -79,7 +79,10 @@ export function sourceOf(
   };
 }
 
-/** Converts an id to a string; `undefined` for a value of another type, NaN and infinities, which would be one id for many. */
+/**
+ * Converts an id to a string. Returns `undefined` for other types, NaN and infinities, which would
+ * give many clients the same id.
+ */
 export function textOf(value: unknown): string | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
   return typeof value === 'string' || typeof value === 'bigint' ? String(value) : undefined;

@@ -31,7 +31,8 @@ export class IdentitySources {
   ) {}
 
   /**
-   * Returns the source of a key. Equal keys share a source, so that a request resolves their identity once.
+   * Returns the source of a key. Equal keys share a source, so that a request resolves their
+   * identity once.
    *
    * @throws ConfigurationError for an invalid key
    */
@@ -83,7 +84,7 @@ export class IdentitySources {
   }
 }
 
-/** Flattens nested lists. Visits holes, so that they are rejected as invalid keys. */
+/** Flattens nested lists. Includes holes, so that they are rejected as invalid keys. */
 function flatten(keys: readonly RateLimitKey[]): RateLimitKey[] {
   return Array.from(keys).flatMap((key) =>
     Array.isArray(key) ? flatten(key as readonly RateLimitKey[]) : [key],

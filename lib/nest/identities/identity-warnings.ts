@@ -9,16 +9,16 @@ interface IdentifiedPolicy {
   readonly source: IdentitySource;
 }
 
-/** Warns about identities that clients assert and nobody has verified when they are counted. */
+/** Warns about identities that clients assert and that are not verified when they are counted. */
 @Injectable()
 export class IdentityWarnings {
   constructor(@Inject(Warnings) private readonly warnings: Warnings) {}
 
   /**
-   * Warns about policies that count an unverified identity before authentication: each new value has a fresh count, unless the
-   * client's address is counted too.
+   * Warns about policies that count an unverified identity before authentication. Each new value
+   * has a fresh count, unless the client's address is counted too.
    *
-   * @param policies all that apply to one request
+   * @param policies all policies of one request
    */
   checkUnverified(policies: readonly IdentifiedPolicy[]): void {
     const early = policies.filter(({ phase }) => phase === 'beforeAuth');
@@ -27,8 +27,8 @@ export class IdentityWarnings {
     const { where, source } = unverified;
     this.warnings.once(
       `unverified ${where}`,
-      `${where}: the key "${source.types.join(', ')}" is what a client says, and before authentication each new one ` +
-        "has a fresh count. Add a limit by 'ip' beside it, or count it after authentication: phase: 'afterAuth'.",
+      `${where}: the key "${source.types.join(', ')}" is not verified, and before authentication each new value ` +
+        "has a fresh count. Also add a limit by 'ip', or count it after authentication: phase: 'afterAuth'.",
     );
   }
 }

@@ -3,24 +3,25 @@ import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitabl
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
-import { onCallEnd } from '../transports/call-ends.js';
+import { onGuardsDone } from '../transports/guarded-calls.js';
 import type { EarlyLookup, IdentifiedRequest } from './identity-source.js';
 
-/** Requests without a user that are checked again at their end. */
+/** Requests without a user that are checked again after authentication. */
 const MAX_CHECKS = 1000;
-/** Functions that are called again because the request has a user by then. */
+/** Maximum number of functions that are called again because the request has a user by then. */
 const MAX_REPETITIONS = 10;
 
 const CONSEQUENCES: Readonly<Record<EarlyLookup['option'], string>> = {
   user: 'the key "user" was looked up before the user was known, so the address was counted instead',
-  key: 'the function "key" was called before the user was known, and finds another identity afterwards',
-  plan: 'the function "plan" was called before the user was known, and finds another plan afterwards',
+  key: 'the function "key" was called before the user was known, and returns another identity afterwards',
+  plan: 'the function "plan" was called before the user was known, and returns another plan afterwards',
 };
 
 /**
- * Warns once per option about a look-up that came too early: before authentication it found nothing, or a default, and at the end
- * of the request, which has a user by then, it finds something else. Sees the end of HTTP requests, and of other calls where
- * `RateLimitInterceptor` is bound; messages of microservices have no user.
+ * Warns once per option about a look-up that ran too early. Before authentication it returned
+ * nothing, or a default; repeated after authentication, when the request has a user, it returns
+ * something else. Messages of microservices have no user, so any other result after the guards
+ * causes a warning.
  */
 @Injectable()
 export class LateUserDetector {
@@ -33,7 +34,7 @@ export class LateUserDetector {
   ) {}
 
   /**
-   * Checks a look-up again at the end of the request.
+   * Repeats a look-up after authentication.
    *
    * @param where the declaration whose limit was counted
    */
@@ -42,8 +43,8 @@ export class LateUserDetector {
     this.#checks++;
     quietly(() =>
       chain(this.#hasUser(request), (hasUser) => {
-        if (!hasUser)
-          onCallEnd(request.context, request.transport, () =>
+        if (hasUser !== true)
+          onGuardsDone(request.context, request.transport, () =>
             quietly(() => this.#check(request, lookup, where)),
           );
       }),
@@ -52,7 +53,7 @@ export class LateUserDetector {
 
   #check(request: IdentifiedRequest, lookup: EarlyLookup, where: string): Awaitable<void> {
     return chain(this.#hasUser(request), (hasUser) => {
-      if (!hasUser || this.#repetitions >= MAX_REPETITIONS) return;
+      if (hasUser === false || this.#repetitions >= MAX_REPETITIONS) return;
       this.#repetitions++;
       return chain(
         attempt(() => lookup.repeat()),
@@ -67,9 +68,10 @@ export class LateUserDetector {
     });
   }
 
-  #hasUser({ context, transport }: IdentifiedRequest): Awaitable<boolean> {
+  /** Returns `undefined` for a transport whose requests have no user. */
+  #hasUser({ context, transport }: IdentifiedRequest): Awaitable<boolean | undefined> {
     const request = transport.requestOf(context);
-    if (request === undefined) return false;
+    if (request === undefined) return undefined;
     if (!isNothing(request.user)) return true;
     return chain(
       attempt(() => this.options.user(request)),
@@ -86,7 +88,10 @@ function isNothing(value: unknown): boolean {
   return value === undefined || value === null || value === '';
 }
 
-/** Ignores failures: resolving the identity reports those of the application's functions. */
+/**
+ * Ignores failures, since resolving the identity already reports those of the application's
+ * functions.
+ */
 function quietly(call: () => Awaitable<unknown>): void {
   const done = attempt(call);
   if (isPromise(done)) done.catch(() => undefined);

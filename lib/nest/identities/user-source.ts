@@ -7,10 +7,12 @@ import type { Warnings } from '../options/warnings.js';
 import { sourceOf, textOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
 const HINT =
-  'Say what it is in the module\'s option "user": ' +
+  'Resolve it by the module\'s option "user": ' +
   '(request: { user?: { account: string } }) => request.user?.account, for example.';
 
-/** Creates the source of the key `'user'`: the authenticated user, as the option `user` finds it. */
+/**
+ * Creates the source of the key `'user'`: the authenticated user, resolved by the option `user`.
+ */
 export function userSource(options: ResolvedOptions, warnings: Warnings): IdentitySource {
   const find = (request: IdentifiedRequest): Awaitable<string | undefined> => {
     const like = request.transport.requestOf(request.context);
@@ -28,14 +30,17 @@ export function userSource(options: ResolvedOptions, warnings: Warnings): Identi
   );
 }
 
-/** @throws ResolverError for a value that would be one id for many users, as most objects are when converted to strings */
+/**
+ * @throws ResolverError for a value that would be one id for many users, such as most objects
+ * converted to strings
+ */
 function userId(user: unknown): string | undefined {
   const found = textOf(user) ?? hexOf(user);
   if (found !== undefined || user === undefined || user === null) return found;
   throw new ResolverError(`The key "user" must be a string or a number; got ${describeValue(user)}. ${HINT}`);
 }
 
-/** Returns the text of an ObjectId of MongoDB, which is the `_id` of documents there. */
+/** Returns the text of a MongoDB ObjectId, which is the `_id` of documents. */
 function hexOf(user: unknown): string | undefined {
   const { toHexString } = (user ?? {}) as { toHexString?: unknown };
   return typeof toHexString === 'function' ? textOf(toHexString.call(user)) : undefined;

@@ -3,6 +3,7 @@ import { quote } from '../../common/describe.js';
 import { policyOptions } from '../../policies/policy-options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './rate-limit.options.js';
+import { METHODS_METADATA } from './rate-limit.tokens.js';
 
 /**
  * Combines limits in any form and their options into a declaration.
@@ -40,8 +41,25 @@ function isPlans(limits: RateLimitInput): limits is PlanLimits {
 export type Decorated = [target: object, property?: string | symbol, descriptor?: PropertyDescriptor];
 
 /** Returns the object that holds the metadata: the class, or the function of the method. */
-export function targetOf([target, , descriptor]: Decorated): object {
+function targetOf([target, , descriptor]: Decorated): object {
   return descriptor === undefined ? target : (descriptor.value as object);
+}
+
+/** A method with a declaration. */
+export interface DecoratedMethod {
+  readonly property: string | symbol;
+  /** Its function when it was decorated, which decorators above may replace. */
+  readonly handler: object;
+}
+
+/** Sets the metadata of a class or a method, and records the method for the check at the start. */
+export function declareOn(key: string, value: unknown, decorated: Decorated): void {
+  const handler = targetOf(decorated);
+  Reflect.defineMetadata(key, value, handler);
+  const [target, property, descriptor] = decorated;
+  if (descriptor === undefined || property === undefined) return;
+  const others = (Reflect.getOwnMetadata(METHODS_METADATA, target) ?? []) as readonly DecoratedMethod[];
+  Reflect.defineMetadata(METHODS_METADATA, [...others, { property, handler }], target);
 }
 
 /**

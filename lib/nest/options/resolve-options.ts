@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../common/errors.js';
+import { hideContents } from '../../common/inspection.js';
 import {
   assertKnownOptions,
   assertOptionsObject,
@@ -16,7 +17,6 @@ import type {
   RateLimitModuleExtras,
   RateLimitModuleOptions,
 } from './rate-limit.options.js';
-import { hideStorage } from './hidden-storage.js';
 
 /** The module's options, validated and with defaults. */
 export interface ResolvedOptions extends Omit<
@@ -48,7 +48,8 @@ const NO_HEADERS: ResolvedOptions['headers'] = { standard: false, legacy: false,
 /**
  * Validates the argument of `forRootAsync`.
  *
- * @throws ConfigurationError for an option that belongs into what the factory returns, or without a factory
+ * @throws ConfigurationError for an option that belongs into what the factory returns, or without a
+ * factory
  */
 export function assertAsyncOptions(options: unknown): void {
   assertOptionsObject('The argument of RateLimitModule.forRootAsync', options);
@@ -137,4 +138,14 @@ function resolveHeaders(headers: RateLimitModuleOptions['headers'] = {}): Resolv
 
 function hints(table: object, hint: string): Record<string, string> {
   return Object.fromEntries(Object.keys(table).map((name) => [name, hint]));
+}
+
+/**
+ * Freezes resolved options so that inspection shows none of them: a storage given as a URI may
+ * contain a password.
+ */
+function hideStorage<Options extends { readonly storage?: unknown }>(options: Options): Readonly<Options> {
+  if (options.storage !== undefined) Object.defineProperty(options, 'storage', { enumerable: false });
+  hideContents(options, () => 'RateLimitModuleOptions');
+  return Object.freeze(options);
 }

@@ -30,9 +30,11 @@ export class ConnectionLimits {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
   /**
-   * Counts a connection, and closes it if a limit refuses it. Never throws, since nothing would catch the error.
+   * Counts a connection, and closes it if a limit refuses it. Never throws, since nothing would
+   * catch the error.
    *
-   * @param args the arguments of the gateway's handler: the connection, and with `ws` the request that opened it
+   * @param args the arguments of the gateway's handler: the connection, and with `ws` the request
+   * that opened it
    */
   isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean> {
     const connection = args[0] as Connection;

@@ -30,7 +30,10 @@ export class Plans implements OnApplicationBootstrap {
     return callUserFunction('RateLimitModule', 'plan', () => chain(this.resolver()(context), givenPlan));
   }
 
-  /** @throws ConfigurationError if the option `plan` is a class that is not a provider, or not a singleton */
+  /**
+   * @throws ConfigurationError if the option `plan` is a class that is not a provider, or not a
+   * singleton
+   */
   resolver(): PlanFunction {
     const { plan } = this.options;
     this.#resolve ??=
@@ -40,7 +43,10 @@ export class Plans implements OnApplicationBootstrap {
     return this.#resolve;
   }
 
-  /** Returns the limits of a policy for a plan. For an unknown plan, warns and returns the default limits. */
+  /**
+   * Returns the limits of a policy for a plan. For an unknown plan, warns and returns the default
+   * limits.
+   */
   limitsOf(policy: RoutePolicy, plan: string | null | undefined): readonly Limit[] {
     if (policy.plans === undefined || plan === undefined || plan === null) return policy.limits;
     const limits = policy.plans.get(plan);

@@ -15,8 +15,8 @@ export function policiesOf({ policy, sharedWith = [] }: PolicyHit): readonly Rou
 }
 
 /**
- * Merges hits on the same cell, for example of several rules with one scope, since a batch names each cell once. Uses the strictest
- * settings and the highest cost.
+ * Merges hits on the same cell, for example of several rules with the same scope, since a batch
+ * names each cell once. Uses the strictest settings and the highest cost.
  */
 export function mergeSameCell(hits: readonly PolicyHit[]): PolicyHit[] {
   const distinct: PolicyHit[] = [];
@@ -41,7 +41,9 @@ function merge(one: PolicyHit, other: PolicyHit): PolicyHit {
   };
 }
 
-/** Compares two limits by mode, then amount, then burst, and returns true if the first one refuses earlier. */
+/**
+ * Compares two limits by mode, then amount, then burst. Returns true if the first one is stricter.
+ */
 function isStricter(one: Limit, other: Limit): boolean {
   if (one.mode !== other.mode) return one.mode === 'enforce';
   return one.amount === other.amount ? one.burst < other.burst : one.amount < other.amount;
@@ -57,7 +59,7 @@ function strictest(stricter: Limit, looser: Limit): Limit {
   if (known !== undefined) return known;
   const burst = Math.min(stricter.burst, looser.burst);
   const block = longest(looser) > longest(stricter) ? looser.block : stricter.block;
-  // A refund would also undo the hit of the policy that counts every request.
+  // A refund would also undo the hit of a policy that counts every request.
   const refundable = stricter.refundable && looser.refundable;
   const hasBurst = stricter.strategy === 'token-bucket' && stricter.amount > 0;
   const limit = createLimit({ ...stricter, burst: hasBurst ? burst : undefined, block, refundable });

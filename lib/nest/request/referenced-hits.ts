@@ -24,8 +24,8 @@ export class ReferencedHits {
 
   /**
    * @param identifiers the values of the policy's `key`, one per part
-   * @throws ConfigurationError if no policy has the name, several have it, or it has no limits for the reference;
-   * RateLimitParseError for malformed limits
+   * @throws ConfigurationError if no policy has the name, several have it, or it has no limits for
+   * the reference; RateLimitParseError for malformed limits
    */
   hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
     this.routes.ensureCompiled();
@@ -36,7 +36,10 @@ export class ReferencedHits {
     return limits.map((limit) => ({ identity, limit, cost }));
   }
 
-  /** Like the guard: the limits of a plan that the policy has come before those that its function returns. */
+  /**
+   * Returns the limits of a reference. As in the guard, limits of the plan take precedence over
+   * those of the function.
+   */
   #limitsOf(policy: RoutePolicy, { limits: given, plan }: PolicyReference): readonly Limit[] {
     const { name, compileLimits } = policy;
     if (given !== undefined && compileLimits === undefined)

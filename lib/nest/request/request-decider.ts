@@ -28,10 +28,10 @@ import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
 import { Reservations, reservationsOf } from './reservations.js';
 
-/** `Retry-After` of a request that fails because the store did, in seconds. */
+/** `Retry-After` of a request that failed because of the store, in seconds. */
 const STORE_RETRY_AFTER_S = 1;
 
-/** Consumes the hits of a request, sends its header fields, and refuses it if a limit does. */
+/** Consumes the hits of a request, sends header fields, and refuses the request if a limit does. */
 @Injectable()
 export class RequestDecider {
   constructor(
@@ -44,8 +44,9 @@ export class RequestDecider {
   ) {}
 
   /**
-   * @throws the transport's error if a limit refuses the request, or if the store fails and `onError` is `'deny'`; else the
-   * failure of a policy's function, after the other policies have counted the request
+   * @throws the transport's error if a limit refuses the request, or if the store fails and
+   * `onError` is `'deny'`; otherwise the error of a policy's function, after the other policies
+   * have counted the request
    */
   decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
     return chain(this.#consume(request, found.hits), (result) => this.#answer(request, found, result));
@@ -79,12 +80,13 @@ export class RequestDecider {
       counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
+      ruleSet: request.ruleSet,
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     const hasFailed = 'failure' in found;
     if (result.allowed && !hasFailed) return true;
-    // Interceptors do not run after a guard throws, so none could settle it.
+    // Interceptors do not run after a guard throws, so settle here.
     if (transport.onAnswer === undefined)
       void this.reservations.settle(context, transport, { success: false });
     if (result.allowed) throw found.failure;
@@ -147,7 +149,10 @@ export class RequestDecider {
   }
 }
 
-/** Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the option. */
+/**
+ * Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the
+ * option.
+ */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
   if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
     return undefined;
@@ -155,7 +160,7 @@ function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | 
   return strictest(modes);
 }
 
-/** @throws ResolverError if a function of the application returned anything but a string */
+/** @throws ResolverError if a function of the application did not return a string */
 function assertText(where: string, message: unknown): string {
   if (typeof message === 'string') return message;
   throw new ResolverError(

@@ -15,12 +15,17 @@ import type { RouteHandler } from '../transports/transport.js';
 import { Plans } from './plans.js';
 import { mergeSameCell, type PolicyHit } from './policy-hit.js';
 
-/** A request while it is counted. Caches the values that several policies share, so that each is resolved once. */
+/**
+ * A request while it is counted. Caches the values that several policies share, so that each is
+ * resolved once.
+ */
 export interface CountedRequest extends IdentifiedRequest {
   /** Absent before the request has reached a handler. */
   readonly handler: RouteHandler | undefined;
   readonly policies: readonly RoutePolicy[];
-  /** Wrapped, since a request may have no plan. */
+  /** The rules that were resolved for the request. */
+  readonly ruleSet: object | undefined;
+  /** An object, since a request may have no plan. */
   plan: { readonly resolved: Awaitable<string | null | undefined> } | undefined;
   identities: Map<IdentitySource, Awaitable<string>> | undefined;
 }
@@ -28,13 +33,13 @@ export interface CountedRequest extends IdentifiedRequest {
 /** The hits of a request. */
 export interface FoundHits {
   readonly hits: readonly PolicyHit[];
-  /** The error of the first policy whose function failed, while others count; absent for none. */
+  /** The error of the first policy whose function failed, while other policies count. */
   readonly failure?: unknown;
 }
 
 /**
- * Resolves the hits of a request: the limits, the identity and the cost of each policy. Synchronous unless a function of the
- * application returns a promise.
+ * Resolves the hits of a request: the limits, the identity and the cost of each policy. Synchronous
+ * unless a function of the application returns a promise.
  */
 @Injectable()
 export class RequestHits {
@@ -47,8 +52,8 @@ export class RequestHits {
   ) {}
 
   /**
-   * @throws ResolverError if a function of the application throws or returns an invalid value, and no other policy counts the
-   * request; its `HttpException` is passed on
+   * @throws ResolverError if a function of the application throws or returns an invalid value, and
+   * no other policy counts the request; its `HttpException` is passed on
    */
   find(request: CountedRequest): Awaitable<FoundHits> {
     const { skip } = this.options;
@@ -71,7 +76,7 @@ export class RequestHits {
     });
   }
 
-  /** Returns the failure of a policy, so that the others still count. */
+  /** Returns the error of a policy, so that the others still count. */
   #tryHitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<FoundHits> {
     const hits = this.#hitsOn(policy, request);
     return isPromise(hits)
@@ -82,7 +87,10 @@ export class RequestHits {
       : { hits };
   }
 
-  /** Calls a function `skip`. If it returns anything but a boolean, the request counts, and a warning is logged once. */
+  /**
+   * Calls a function `skip`. If it does not return a boolean, the request counts, and a warning is
+   * logged once.
+   */
   #isSkipped(where: string, skip: () => unknown): Awaitable<boolean> {
     return chain(callUserFunction(where, 'skip', skip), (skipped) => {
       if (typeof skipped === 'boolean') return skipped;

@@ -9,12 +9,12 @@ import { Transports } from '../transports/transports.js';
 import { Refusals } from './refusals.js';
 import { RequestDecider } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
-import { RequestPolicies } from './request-policies.js';
+import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
 import { stateFor } from './request-state.js';
 
 /**
- * Counts a request, all its limits in one call of the storage, and refuses it if one of them does. A request counts once per
- * policy, however often it is checked. Synchronous over memory storage.
+ * Counts a request against all its limits in one call of the storage, and refuses it if one of them
+ * does. A request counts once per policy, however often it is checked. Synchronous in memory.
  */
 @Injectable()
 @shownByName
@@ -45,7 +45,7 @@ export class RequestLimiter {
   /**
    * Counts an HTTP request by the rules for its path, before it has reached a handler.
    *
-   * @throws HttpException when the request is refused, or its client has closed the connection
+   * @throws HttpException if the request is refused, or its client has closed the connection
    */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
     const transport = this.transports.get(context);
@@ -59,8 +59,8 @@ export class RequestLimiter {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<boolean> {
-    const policies = this.policies.forHandler(context, transport, phase);
-    return this.#admit(context, transport, context.getHandler(), policies);
+    const selected = this.policies.forHandler(context, transport, phase);
+    return this.#admit(context, transport, context.getHandler(), selected);
   }
 
   /** Applies the options `allow` and `deny`, before anything is counted. */
@@ -68,9 +68,9 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    selected: SelectedPolicies,
   ): Awaitable<boolean> {
-    if (!this.addresses.hasLists) return this.#count(context, transport, handler, policies);
+    if (!this.addresses.hasLists) return this.#count(context, transport, handler, selected);
     return chain(this.addresses.resolve(context, transport), (address) => {
       switch (this.addresses.verdict(address, context, transport)) {
         case 'allow':
@@ -80,17 +80,17 @@ export class RequestLimiter {
           return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
         }
         case undefined:
-          return this.#count(context, transport, handler, policies, address);
+          return this.#count(context, transport, handler, selected, address);
       }
     });
   }
 
-  /** Counts a request by the policies that have not counted it before. */
+  /** Counts a request by the policies that have not counted it yet. */
   #count(
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    policies: readonly RoutePolicy[],
+    { policies, ruleSet }: SelectedPolicies,
     address?: string,
   ): Awaitable<boolean> {
     if (policies.length === 0) return true;
@@ -105,6 +105,7 @@ export class RequestLimiter {
       transport,
       handler,
       policies: open,
+      ruleSet,
       address,
       addressIdentity: undefined,
       plan: undefined,

@@ -1,13 +1,20 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import { RoutePolicies } from '../routes/route-policies.js';
-import type { RoutePolicy } from '../routes/route-policy.js';
+import type { CompiledRoute, RoutePolicy } from '../routes/route-policy.js';
 import { RouteRules } from '../routes/route-rules.js';
+import type { PoliciesByPhase } from '../routes/rule-set.js';
 import { UnboundGuardDetector } from '../routes/unbound-guard-detector.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
+import { stateFor } from './request-state.js';
 
-/** Selects the policies that count a request: by its route, by the rules for its path, and by phase. */
+/** The policies that count a request, and the rules that were resolved for it. */
+export type SelectedPolicies = Pick<PoliciesByPhase, 'policies' | 'ruleSet'>;
+
+/**
+ * Selects the policies that count a request: by its route, by the rules for its path, and by phase.
+ */
 @Injectable()
 export class RequestPolicies {
   constructor(
@@ -22,25 +29,30 @@ export class RequestPolicies {
    *
    * @param phase the latest phase whose policies count
    */
-  forHandler(
-    context: ExecutionContext,
-    transport: Transport,
-    phase: RoutePolicy['phase'],
-  ): readonly RoutePolicy[] {
+  forHandler(context: ExecutionContext, transport: Transport, phase: RoutePolicy['phase']): SelectedPolicies {
     const isLimitedByModule = this.transports.isLimitedByModule(context, transport);
     const route = this.routes.get(context.getClass(), context.getHandler(), isLimitedByModule);
-    const { policies, beforeAuth } =
-      transport === httpTransport ? this.rules.policiesFor(route, httpTransport.requestOf(context)) : route;
+    const selected: PoliciesByPhase =
+      transport === httpTransport ? this.#withRules(route, context, transport) : route;
+    const { policies, beforeAuth, ruleSet } = selected;
     if (policies.length > beforeAuth.length) {
       if (phase === 'afterAuth') this.unboundGuards.see(route);
       else this.unboundGuards.watch(route, policies, context, transport);
     }
-    return phase === 'afterAuth' ? policies : beforeAuth;
+    return phase === 'afterAuth' ? selected : { policies: beforeAuth, ruleSet };
   }
 
-  /** Returns the policies of the rules for the path of an HTTP request that has not reached a handler yet. */
-  forPath(context: ExecutionContext): readonly RoutePolicy[] {
-    const policies = this.rules.forRequest(httpTransport.requestOf(context));
-    return policies.filter(({ phase }) => phase === 'beforeAuth');
+  /**
+   * Returns the policies of the rules for the path of an HTTP request that has not reached a
+   * handler.
+   */
+  forPath(context: ExecutionContext): SelectedPolicies {
+    const { policies, ruleSet } = this.rules.forRequest(httpTransport.requestOf(context));
+    return { policies: policies.filter(({ phase }) => phase === 'beforeAuth'), ruleSet };
+  }
+
+  #withRules(route: CompiledRoute, context: ExecutionContext, transport: Transport): PoliciesByPhase {
+    const held = stateFor(transport.stateHolder(context), context.getHandler())?.ruleSet;
+    return this.rules.policiesFor(route, httpTransport.requestOf(context), held);
   }
 }

@@ -5,13 +5,13 @@ import type { RoutePolicy } from '../routes/route-policy.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { stateHolderForParameter } from '../transports/transports.js';
 
-/** Property of a request that holds its state; shared by all copies of this library. */
+/** The property of a request that holds its state. Shared by all copies of this library. */
 const STATE = Symbol.for('nestjs-limits:request');
 
 /** Units taken before the outcome of a request is known, for policies that count by outcome. */
 export interface Reservation {
   readonly policies: readonly RoutePolicy[];
-  /** The decision of the phase that reserved it. */
+  /** The decision of the phase that reserved the units. */
   readonly result: BatchResult;
   readonly outcomes: readonly Outcome[];
 }
@@ -26,6 +26,8 @@ export interface RequestState {
   readonly decision: Decision | undefined;
   /** Settled once the outcome of the request is known. */
   readonly reservations: readonly Reservation[];
+  /** The rules that were resolved for the request. */
+  readonly ruleSet: object | undefined;
 }
 
 interface StateHolder {
@@ -37,13 +39,16 @@ export function stateOf(holder: StateHolder): RequestState | undefined {
   return holder[STATE];
 }
 
-/** Returns the state of a call, for a decorator of a parameter. */
+/** Returns the state of a call, for a parameter decorator. */
 export function stateForParameter(context: ExecutionContext): RequestState | undefined {
   const holder = stateHolderForParameter(context);
   return holder && stateOf(holder);
 }
 
-/** Returns the state of a request for a handler. A request that is forwarded to another handler counts again there. */
+/**
+ * Returns the state of a request for a handler. A request that is forwarded to another handler is
+ * counted again there.
+ */
 export function stateFor(holder: StateHolder, handler: RouteHandler | undefined): RequestState | undefined {
   const state = holder[STATE];
   return state?.handler === handler || state?.handler === undefined ? state : undefined;

@@ -12,17 +12,19 @@ import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Settles what was reserved for requests that count by outcome: to 0, unless they count in the end. */
+/** Settles the reservations of requests that count by outcome: to 0, unless the request counts. */
 @Injectable()
 export class Reservations {
   constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
 
-  /** Settles what was reserved once the request is answered or given up, where the transport reports it. */
+  /**
+   * Settles reservations once the request is answered or aborted, if the transport reports that.
+   */
   settleOnAnswer(reserved: readonly Reservation[], context: ExecutionContext, transport: Transport): void {
     transport.onAnswer?.(context, (outcome) => void this.#settle(reserved, context, transport, outcome));
   }
 
-  /** Settles all of a request, where an interceptor has seen how it ended. */
+  /** Settles all reservations of a request whose outcome an interceptor has observed. */
   async settle(context: ExecutionContext, transport: Transport, outcome: RequestOutcome): Promise<void> {
     const { reservations = [] } = stateOf(transport.stateHolder(context)) ?? {};
     await this.#settle(reservations, context, transport, outcome);
@@ -34,12 +36,12 @@ export class Reservations {
     transport: Transport,
     outcome: RequestOutcome,
   ): Promise<void> {
-    // What another limit refused has not been tried.
+    // A request that another limit refused counts for none.
     const isRefused = stateOf(transport.stateHolder(context))?.decision?.allowed === false;
     const counted = all(
       reserved.map(({ policies }) => (isRefused ? false : this.#anyCounts(policies, context, outcome))),
     );
-    const counts = isPromise(counted) ? await counted : counted; // stays synchronous while the functions do
+    const counts = isPromise(counted) ? await counted : counted; // stays synchronous while the functions are
     const changes = new Map<BatchResult, OutcomeChange[]>();
     reserved.forEach(({ result, outcomes }, index) => {
       const changed = counts[index] === true ? countedIn(result, outcomes) : outcomes.map(uncounted);
@@ -48,11 +50,14 @@ export class Reservations {
     try {
       for (const [result, some] of changes) await settleOutcomes(this.storage, result, some, 'outcome');
     } catch (error) {
-      logger.error(`Giving back what does not count failed: ${messageOf(error)}`);
+      logger.error(`Refunding hits that do not count failed: ${messageOf(error)}`);
     }
   }
 
-  /** Returns whether a request counts for a policy. A request that its client gave up counts, or each try would be free. */
+  /**
+   * Returns true if a request counts for a policy. A request that its client aborts counts, or each
+   * try would be free.
+   */
   #counts(
     { count, where }: RoutePolicy,
     context: ExecutionContext,
@@ -78,7 +83,10 @@ export class Reservations {
   }
 }
 
-/** What was taken for policies that count by outcome; where several share a count, only if all of them do. */
+/**
+ * Returns the units reserved for policies that count by outcome. A count that several policies
+ * share is included only if all of them count by outcome.
+ */
 export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
   if (hits.every(({ policy }) => policy.count === undefined)) return [];
   const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
@@ -95,7 +103,7 @@ export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult):
   });
 }
 
-/** Confirms hits that count, where the limit blocks only for those. */
+/** Confirms hits that count, for limits with blocks. */
 function countedIn(result: BatchResult, outcomes: readonly Outcome[]): OutcomeChange[] {
   return outcomes.flatMap((outcome) => {
     const receipt = currentReceipt(result, outcome);

@@ -16,6 +16,11 @@ export class PolicyDirectory {
     this.#found.clear();
   }
 
+  /** All known policies. */
+  get policies(): readonly RoutePolicy[] {
+    return [...this.#routes.values(), ...this.#rules].flatMap(({ policies }) => policies);
+  }
+
   /** Replaces the rules. Each is looked up like a route. */
   setRules(rules: readonly CompiledRoute[]): void {
     this.#rules = rules;

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { knownClasses } from './known-classes.js';
 import { isRouteHandler, routeId } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 
@@ -39,20 +40,11 @@ export class RouteIds {
     return ids.sort()[0] ?? '';
   }
 
-  /** Yields controllers and providers, since gateways and resolvers are providers. */
-  *knownClasses(): Iterable<Type> {
-    for (const { controllers, providers } of this.modules.values()) {
-      for (const { metatype } of controllers.values()) if (hasPrototype(metatype)) yield metatype;
-      for (const { metatype, inject } of providers.values())
-        if (hasPrototype(metatype) && inject === undefined) yield metatype;
-    }
-  }
-
   #namedHandlers(controller: Type): readonly NamedHandler[] {
     if (!this.#areKnownNamed) {
       // All at once, so that the ids do not depend on which class is used first.
       this.#areKnownNamed = true;
-      for (const known of this.knownClasses()) this.#name(known);
+      for (const known of knownClasses(this.modules)) this.#name(known);
     }
     return this.#name(controller);
   }
@@ -94,8 +86,4 @@ export function handlersOf(controller: Type): RouteHandler[] {
     .getAllMethodNames(prototype)
     .map((name) => prototype[name])
     .filter(isRouteHandler);
-}
-
-function hasPrototype(value: unknown): value is Type {
-  return typeof value === 'function' && value.prototype !== undefined;
 }

@@ -5,16 +5,18 @@ import {
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { fingerprintOf } from '../../common/fingerprint.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import { policyOptions } from '../../policies/policy-options.js';
-import type { Policy, PolicyLevel, PolicyScopes } from '../../policies/policy.js';
+import type { PolicyLevel, PolicyScopes } from '../../policies/policy.js';
 import { assertSupported, type Storage } from '../../core/storage.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
+import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
 import { handlersOf, RouteIds } from './route-ids.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
-import type { IdentitySource } from '../identities/identity-source.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import {
@@ -52,6 +54,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(RATE_LIMIT_STORAGE) private readonly storage: Storage,
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(RouteIds) private readonly ids: RouteIds,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
     @Inject(Transports) private readonly transports: Transports,
@@ -70,7 +73,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #compileAll(): void {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
-    for (const controller of this.ids.knownClasses()) {
+    for (const controller of knownClasses(this.modules)) {
       for (const handler of handlersOf(controller))
         for (const type of typesOf(handler))
           this.get(controller, handler, this.transports.areLimitedByModule(type));
@@ -114,7 +117,8 @@ export class RoutePolicies implements OnApplicationBootstrap {
     });
     return compiled.map(({ key = this.options.key, ...policy }) => {
       const source = this.identities.for(key, policy.where);
-      return Object.freeze({ ...policy, source, fingerprint: fingerprintOf(policy, source) });
+      const fingerprint = `${policy.fingerprint}${fingerprintOf(key)}`;
+      return Object.freeze({ ...policy, source, fingerprint });
     });
   }
 
@@ -183,16 +187,6 @@ function levelOf(target: object, scope: 'route' | 'controller', where: string): 
     declarations: read(LIMITS_METADATA) as readonly RateLimitDeclaration[],
     skips: read(SKIP_METADATA) as 'all' | readonly string[],
   };
-}
-
-function fingerprintOf(
-  { id, limits, limitsFor, plans, phase }: Omit<Policy<never, unknown>, 'key'>,
-  { types }: IdentitySource,
-): string {
-  const all = [limits, ...(plans?.values() ?? [])].flat();
-  const cells = new Set(all.map(({ id: cell, amount, burst, mode }) => `${cell} ${amount} ${burst} ${mode}`));
-  const found = limitsFor === undefined ? [] : [phase]; // its limits are not known yet
-  return [id, ...found, ...cells, ...types].join(' ');
 }
 
 function skipsOf(levels: readonly Level[]): 'all' | ReadonlySet<string> {

@@ -7,7 +7,7 @@ import type { BuiltInKey } from '../options/rate-limit-key.js';
 /** A policy of a route with its identity source. */
 export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'key'> {
   readonly source: IdentitySource;
-  /** Equal for policies that count the same cells of an identity in the same way, also in another copy of this library. */
+  /** Equal for policies that count a request in the same way, also in another copy of this library: it then counts once. */
   readonly fingerprint: string;
 }
 

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import { Warnings } from '../options/warnings.js';
-import { onCallEnd } from '../transports/call-ends.js';
+import { onGuardsDone } from '../transports/guarded-calls.js';
 import type { Transport } from '../transports/transport.js';
 
 /** Warns once per route that has limits of the phase `'afterAuth'` but no `RateLimitGuard` to count them. */
@@ -25,7 +25,7 @@ export class UnboundGuardDetector {
     transport: Transport,
   ): void {
     if (this.#known.has(route)) return;
-    onCallEnd(context, transport, ({ success }) => {
+    onGuardsDone(context, transport, ({ success }) => {
       if (!success || this.#known.has(route)) return;
       this.#known.add(route);
       const late = policies.find(({ phase }) => phase === 'afterAuth');

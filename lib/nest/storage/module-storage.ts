@@ -1,20 +1,16 @@
-import { describeValue, messageOf } from '../../common/describe.js';
-import { ConfigurationError, StorageError } from '../../common/errors.js';
+import { describeValue } from '../../common/describe.js';
+import { ConfigurationError } from '../../common/errors.js';
 import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../../core/storage.js';
-import { withTimeout } from '../../common/time.js';
 import { BorrowedStorage } from '../../core/wrapped.storage.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { StoreHealth } from './store-health.js';
 import type { StoreLog } from './store-log.js';
 
-/** Ms for which the store is looked at while the application starts. */
-const STARTUP_CHECK_TIMEOUT_MS = 2000;
-
-/** The storage that the options name, or have. */
+/** Opens the storage of the options, or returns the given one. */
 export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Promise<Storage> {
   const options = keyPrefix === undefined ? {} : { keyPrefix };
   if (storage === undefined) return new MemoryStorage(options);
@@ -33,21 +29,9 @@ export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Prom
 }
 
 /**
- * Refuses a store that cannot count, with what it says to an attempt.
- *
- * @throws StorageError
+ * Creates the storage that decides requests. A storage given by the application stays open when
+ * this one is closed.
  */
-export async function assertReady(store: Storage): Promise<void> {
-  try {
-    if (await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.check())) return;
-    await withTimeout(STARTUP_CHECK_TIMEOUT_MS, async () => store.incr('start', 1));
-  } catch (cause) {
-    throw new StorageError(`${store} does not answer (${messageOf(cause)}).`, { cause });
-  }
-  throw new StorageError(`${store} answers, but does not take all that is to be counted.`);
-}
-
-/** What decides; a storage that was given stays open when this is closed. */
 export function decidingStorage(
   storage: Storage,
   options: ResolvedOptions,
@@ -59,7 +43,10 @@ export function decidingStorage(
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return new ObservedStorage(owned, events);
   const deciding = resilient(owned, resilience, {
-    failed: (error) => events.publish({ type: 'error', error }),
+    failed: (error) => {
+      events.publish({ type: 'error', error });
+      log.failed(error);
+    },
     degraded: (error) => {
       health.lost();
       events.publish({ type: 'degraded', error });

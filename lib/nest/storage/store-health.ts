@@ -5,10 +5,10 @@ import { DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/time.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** How the store is that limits are counted in, for whoever reports it. */
+/** The state of the store, for health checks. */
 @Injectable()
 export class StoreHealth {
-  /** While it is, no request asks the store, and neither does whoever asks here. */
+  /** True while the circuit is open. The store is then not called, here either. */
   #isLost = false;
 
   constructor(
@@ -24,18 +24,21 @@ export class StoreHealth {
     this.#isLost = false;
   }
 
-  /** What the store is, without credentials. */
+  /** The name of the storage, without credentials. */
   get store(): string {
     return String(this.storage);
   }
 
-  /** What becomes of requests while the store does not answer; `undefined` where they fail with its error. */
+  /**
+   * The handling of requests while the store does not respond; `undefined` if they fail with its
+   * error.
+   */
   get onError(): OnError | undefined {
     const { resilience } = this.options;
     return resilience === false ? undefined : resilience.onError;
   }
 
-  /** Whether the store answers in the time that a decision may take. Never rejects. */
+  /** Returns true if the store responds within the timeout of a decision. Never rejects. */
   async answers(): Promise<boolean> {
     if (this.#isLost) return false;
     const { resilience } = this.options;

@@ -1,5 +1,5 @@
 /**
- * How the store is, for health checks. Needs the package `@nestjs/terminus`.
+ * The state of the store, for health checks. Needs the package `@nestjs/terminus`.
  *
  * @packageDocumentation
  */

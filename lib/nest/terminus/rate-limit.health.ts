@@ -3,28 +3,31 @@ import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/term
 import { STORE_HEALTH } from '../options/rate-limit.tokens.js';
 import type { StoreHealth } from '../storage/store-health.js';
 
-/** What a health check makes of a store that does not answer. */
+/** Options of {@link RateLimitHealthIndicator.isHealthy}. */
 export interface RateLimitHealthOptions {
   /**
-   * Whether the check fails (`down`, 503) while limits are decided without their store. Default: false, for the application goes
-   * on: a readiness probe that failed whenever the store did would take all instances out of service at once, and a liveness probe
-   * would restart them, which brings no store back.
+   * True to fail the check (`down`, 503) while limits are decided without their store. Default:
+   * false, since the application still works. A readiness probe that failed with the store would
+   * remove all instances from service together, and a liveness probe would restart them without
+   * need.
    */
   failWhenDegraded?: boolean | undefined;
 }
 
 /**
- * Tells `@nestjs/terminus` how the store is that limits are counted in.
+ * Reports the state of the store to `@nestjs/terminus`.
  *
- * - `up`: it answers, or is this process's memory.
- * - `degraded`: it does not, and the module decides without it, as `onError` says. The check passes. Terminus 11, which knows no such
- *   status, is told `up`, with `degraded: true`.
- * - `down`: it does not, and that fails the check: with `failWhenDegraded`, and always with `resilience: false`.
+ * - `up`: the store responds, or is the memory of this process.
+ * - `degraded`: the store does not respond, and the module decides by `onError`. The check passes.
+ *   Terminus 11 has no such status and gets `up`, with `degraded: true`.
+ * - `down`: the store does not respond, and the check fails: with `failWhenDegraded`, and always
+ *   with `resilience: false`.
  *
- * Says `store`, which names the storage without credentials, `degraded`, and then `onError`. A store that was given up is not
- * asked, any other for no longer than a decision may take.
+ * The result has `store`, the name of the storage without credentials, `degraded` and, without the
+ * store, `onError`. A store whose circuit is open is not called. Any other is called with the
+ * timeout of a decision.
  *
- * Belongs to the providers of a module that imports `TerminusModule`.
+ * Add it to the providers of a module that imports `TerminusModule`.
  *
  * @example
  * ```ts
@@ -63,7 +66,11 @@ export class RateLimitHealthIndicator {
     @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
   ) {}
 
-  /** @param key by what the result is called */
+  /**
+   * Returns the state of the store.
+   *
+   * @param key name of the result
+   */
   async isHealthy<const Key extends string = 'rate-limit'>(
     key: Key = 'rate-limit' as Key,
     { failWhenDegraded = false }: RateLimitHealthOptions = {},
@@ -78,5 +85,5 @@ export class RateLimitHealthIndicator {
   }
 }
 
-/** What can be said to a version of terminus that knows no `degraded`. */
+/** The methods of Terminus versions without `degraded`. */
 type Terminus11 = Pick<ReturnType<HealthIndicatorService['check']>, 'up'>;

@@ -1,7 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { RouteHandler } from './transport.js';
 
-/** Where an object keeps the calls that it is part of; the same for every copy of this library. */
+/** The property of an object that holds its calls. Shared by all copies of this library. */
 const CALLS = Symbol.for('nestjs-limits:calls');
 
 interface CallHint {
@@ -9,8 +9,8 @@ interface CallHint {
 }
 
 /**
- * A call of a handler: the array of its arguments, which all guards and interceptors get, and nothing else. What is in it may be
- * the same for several calls, and must not make them one.
+ * Identifies a call of a handler by the array of its arguments, the only object that exactly the
+ * guards and interceptors of one call share. The arguments themselves may belong to several calls.
  *
  * @param hint see {@link hintedCall}
  */
@@ -25,8 +25,9 @@ export function identifyCall(context: ExecutionContext, hint: object | undefined
 }
 
 /**
- * The call that decorators of parameters are asked about: Nest hands them a copy of the arguments, so that it is found by one of
- * these. Where several calls have that one, it is the latest of them.
+ * Returns the call of a parameter decorator. Nest gives it a copy of the arguments, so the call is
+ * looked up by `hint`, one of the arguments. If several calls have that argument, returns the
+ * latest.
  */
 export function hintedCall(context: ExecutionContext, hint: object | undefined): object | undefined {
   return (hint as CallHint | undefined)?.[CALLS]?.get(context.getHandler())?.deref();
@@ -36,7 +37,7 @@ function callsOf(hint: CallHint): Map<RouteHandler, WeakRef<object>> {
   const known = hint[CALLS];
   if (known !== undefined) return known;
   const calls = new Map<RouteHandler, WeakRef<object>>();
-  // A message that is sent on, stored or compared must look as it did.
+  // Not enumerable, so that a message that is forwarded, stored or compared looks unchanged.
   Object.defineProperty(hint, CALLS, { value: calls });
   return calls;
 }

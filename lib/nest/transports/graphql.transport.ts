@@ -10,23 +10,23 @@ const RESOLVER_NAME_METADATA = 'graphql:resolver_name';
 const RESOLVER_PROPERTY_METADATA = 'graphql:resolve_property';
 const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 
-/** What leads to the request: that of Express or Fastify, or the one that opened a WebSocket. */
+/** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: unknown };
 }
 
-/** What GraphQL servers put into the context of an operation, as far as it leads to a request. */
+/** The properties of a GraphQL server's context that lead to a request. */
 interface OperationContext {
   readonly req?: OperationRequest & { readonly extra?: { readonly request?: OperationRequest } };
   readonly request?: OperationRequest;
   readonly reply?: { readonly request?: OperationRequest };
-  /** Of `graphql-ws`. */
+  /** `graphql-ws` only. */
   readonly extra?: { readonly request?: OperationRequest };
 }
 
 /**
- * Fields of GraphQL operations: each call of a resolver counts, so that aliases and batches are as many requests as they look
- * like. A response is of many fields, so that none of them sets header fields.
+ * Fields of GraphQL operations. Each call of a resolver counts, so that aliases and batches count
+ * as the number of their fields. Sets no header fields, since a response has many fields.
  */
 export const graphqlTransport: Transport = {
   type: 'graphql',
@@ -54,8 +54,9 @@ export const graphqlTransport: Transport = {
   hasAddresses: () => true,
 
   /**
-   * GraphQL servers put the `extensions` of what was thrown into the error that the client sees. Apollo's driver gives exceptions
-   * whose response has a status a code of its own choice, so this one's has none.
+   * GraphQL servers copy the `extensions` of a thrown error to the error for the client. Apollo's
+   * driver replaces the code of an exception whose response has a status, so this response has
+   * none.
    */
   refusal(exception: HttpException, body: object): Error {
     const { error, message, ...details } = body as { error?: unknown; message?: unknown };
@@ -68,13 +69,13 @@ export const graphqlTransport: Transport = {
 };
 
 function requestOf(context: ExecutionContext): OperationRequest | undefined {
-  // Resolvers of references have no arguments of their own.
+  // Resolvers of references get no arguments of the field.
   const position = context.getArgs().length === 3 ? 1 : 2;
   const { req, request, reply, extra } = context.getArgByIndex<OperationContext | undefined>(position) ?? {};
   return req?.extra?.request ?? req ?? request ?? reply?.request ?? extra?.request;
 }
 
-/** GraphQL.js makes one for each field of each operation that it resolves. */
+/** Returns the `info` argument, which GraphQL.js creates for each field of each operation. */
 function infoOf(context: ExecutionContext): object | undefined {
   return objectIn(context.getArgs().at(-1));
 }

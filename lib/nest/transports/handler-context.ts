@@ -1,6 +1,8 @@
 import type { ContextType, ExecutionContext, Type } from '@nestjs/common';
 
-/** The context of a call that Nest makes none for: of middleware, and of the connections of a gateway. */
+/**
+ * The context of a call for which Nest creates none: of middleware, and of a gateway's connections.
+ */
 export class HandlerContext implements ExecutionContext {
   constructor(
     private readonly type: ContextType,

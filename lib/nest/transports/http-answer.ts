@@ -11,7 +11,7 @@ interface Closable {
 interface Connection {
   readonly destroyed?: boolean;
   readonly readableEnded?: boolean;
-  /** Absent where a test or a cloud platform injects requests. */
+  /** Absent when a test or a cloud platform injects requests. */
   once?(event: 'end' | 'close', listener: () => void): unknown;
 }
 
@@ -28,11 +28,13 @@ export interface NodeResponse extends Closable {
 const unanswered = new WeakMap<Connection, Set<() => void>>();
 
 /**
- * Calls back exactly once with the outcome of a request: when the server has ended the response, or when the client has closed
- * the stream or the connection early. Calls back at once if that has already happened.
+ * Calls back exactly once with the outcome of a request: when the server has ended the response, or
+ * when the client has closed the stream or the connection early. Calls back immediately if that has
+ * already happened.
  *
- * The outcome is the status if the header was sent; otherwise the client gave the request up. The event `finish` alone does not
- * tell: an HTTP/2 response emits it with the default status 200 when the client resets its stream.
+ * The outcome is the status if the header was sent; otherwise the client has aborted the request.
+ * The event `finish` alone is not enough: an HTTP/2 response emits it with the default status 200
+ * when the client resets its stream.
  */
 export function onHttpAnswer(response: NodeResponse, tell: (outcome: RequestOutcome) => void): void {
   // An HTTP/2 response emits its own `finish` only when the stream closes.
@@ -45,7 +47,7 @@ export function onHttpAnswer(response: NodeResponse, tell: (outcome: RequestOutc
     if (connection) unanswered.get(connection)?.delete(settle);
     tell(outcomeOf(response));
   };
-  // The stream of a HEAD request is finished before it has been answered.
+  // The stream of a HEAD request is finished before the response.
   const isAnswered = response.headersSent && ending.writableFinished === true;
   if (ending.destroyed === true || isAnswered || hasLeft(connection)) {
     settle();
@@ -67,8 +69,9 @@ function hasLeft(connection: Connection | null | undefined): boolean {
 }
 
 /**
- * Calls back when the client closes its side of the connection. After that Node drops what the handler writes, but still counts it
- * as sent; and it never closes the responses of pipelined requests whose turn has not come.
+ * Calls back when the client closes its side of the connection. After that Node drops the handler's
+ * writes, but still counts them as sent. It also never closes the responses of pipelined requests
+ * that are still queued.
  */
 function onLeave(connection: Connection, listener: () => void): void {
   const known = unanswered.get(connection);
@@ -83,4 +86,27 @@ function onLeave(connection: Connection, listener: () => void): void {
   };
   connection.once?.('end', callAll);
   connection.once?.('close', callAll);
+}
+
+/**
+ * The properties of Node's HTTP/1.1 and HTTP/2 requests that show whether the client is connected.
+ */
+export interface NodeRequest {
+  readonly socket?:
+    | { readonly destroyed?: boolean; readonly remoteAddress?: unknown; readonly localAddress?: unknown }
+    | undefined;
+  /** HTTP/2 only. */
+  readonly stream?: { readonly destroyed?: boolean; readonly closed?: boolean };
+}
+
+/**
+ * Returns true if the client of a request is still connected. Detects a client that resets its
+ * connection right after the request, before the socket is destroyed: a TCP socket without a peer
+ * has a local address only. A unix socket has neither.
+ */
+export function hasClient({ socket, stream }: NodeRequest): boolean {
+  if (stream?.destroyed === true || stream?.closed === true) return false;
+  if (socket === undefined) return true;
+  if (socket.destroyed === true) return false;
+  return socket.remoteAddress !== undefined || socket.localAddress === undefined;
 }

@@ -6,8 +6,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import type { RequestLike } from '../options/rate-limit.options.js';
-import { hasClient, type NodeRequest } from './http-client.js';
-import { onHttpAnswer, type NodeResponse } from './http-answer.js';
+import { hasClient, onHttpAnswer, type NodeResponse, type NodeRequest } from './http-answer.js';
 import { joinPaths } from './join-paths.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -17,26 +16,29 @@ const METHOD_METADATA = 'method';
 const VERSION_METADATA = '__version__';
 const HOST_METADATA = 'host';
 
-/** What Express's and Fastify's requests have in common; middleware on Fastify sees the `raw` one. */
+/**
+ * The common properties of Express's and Fastify's requests. Middleware on Fastify gets the `raw`
+ * one.
+ */
 export interface HttpRequest extends RequestLike, NodeRequest {
   readonly method?: string;
   readonly url?: string;
   readonly originalUrl?: string;
   readonly raw?: NodeRequest;
-  /** Express: the route that was found. */
+  /** Express: the matched route. */
   readonly route?: { readonly path?: unknown };
-  /** Fastify: the same. */
+  /** Fastify: the matched route. */
   readonly routeOptions?: { readonly url?: unknown };
 }
 
 interface HttpResponse extends NodeResponse {
   /** Fastify only. */
   readonly raw?: NodeResponse & Pick<HttpResponse, 'setHeader'>;
-  /** Not Fastify's, but the raw one that middleware gets. */
+  /** Absent on Fastify's response, but present on the raw one that middleware gets. */
   setHeader?(name: string, value: string): unknown;
 }
 
-/** The status by which servers log requests whose client has closed the connection. */
+/** Status in the logs of servers for requests whose client has closed the connection. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 /** Requests to controllers, on Express and Fastify. */
@@ -53,7 +55,7 @@ export const httpTransport = {
 
   isHandler: (handler) => Reflect.hasMetadata(PATH_METADATA, handler),
 
-  /** By method, path template, version and host. The application's global prefix is not part of it. */
+  /** Named by method, path template, version and host, without the application's global prefix. */
   routeId,
 
   /** Middleware sees the raw request, also on Fastify. */
@@ -71,14 +73,17 @@ export const httpTransport = {
 
   hasAddresses: () => true,
 
-  /** @throws HttpException when the client has closed the connection, or reset the stream: Nest does not log it */
+  /**
+   * @throws HttpException if the client has closed the connection, or reset the stream. Nest does
+   * not log it
+   */
   isAdmitted(context) {
     const request = requestOf(context);
     if (hasClient(request.raw ?? request)) return true;
     throw new HttpException('The client has closed the connection.', CLIENT_CLOSED_REQUEST);
   },
 
-  /** Sets nothing once the header has been sent, for example by a middleware that limits the time of a request. */
+  /** Does nothing once the header has been sent, for example by a middleware with a timeout. */
   setFields(context, fields, adapter) {
     if (isAnswered(context)) return;
     const response = responseOf(context);
@@ -96,13 +101,13 @@ export const httpTransport = {
   refusal: (exception) => exception,
 } satisfies Transport;
 
-/** Returns whether the header of the response has been sent. */
+/** Returns true if the header of the response has been sent. */
 export function isAnswered(context: ExecutionContext): boolean {
   const response = responseOf(context);
   return (response.raw ?? response).headersSent;
 }
 
-/** Unlike `switchToHttp`, makes no functions for each call. */
+/** Unlike `switchToHttp`, creates no functions for each call. */
 function requestOf(context: ExecutionContext): HttpRequest {
   return context.getArgByIndex<HttpRequest>(0);
 }

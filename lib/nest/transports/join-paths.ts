@@ -1,4 +1,4 @@
-/** A path of several parts, with a single slash before each segment. */
+/** Joins paths, with a single slash before each segment. */
 export function joinPaths(...paths: string[]): string {
   return `/${paths
     .flatMap((path) => path.split('/'))

@@ -2,13 +2,13 @@ import { HttpException, HttpStatus } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
 import { describePeriod } from '../../notation/describe-period.js';
 
-/** What a client gets to know of a refusal. Times are in seconds; `retryAfter` is `null` when no wait would help. */
+/** The body of a refusal. Times are in seconds; `retryAfter` is `null` if no wait would help. */
 export interface RefusalBody {
   /** 429. */
   readonly statusCode: number;
   /** `'Too Many Requests'`. */
   readonly error: string;
-  /** For people: which limit, and when to try again. */
+  /** A text for people: the limit, and when to try again. */
   readonly message: string;
   /** The limit that refused. */
   readonly limit: {
@@ -17,7 +17,7 @@ export interface RefusalBody {
     readonly amount: number;
     /** Seconds. */
     readonly period: number;
-    /** Units left, which were fewer than the request costs. */
+    /** Units left, fewer than the cost of the request. */
     readonly remaining: number;
   };
   /** Seconds until the same request would be allowed. */
@@ -25,7 +25,8 @@ export interface RefusalBody {
 }
 
 /**
- * A request was refused: 429 Too Many Requests. Carries the decision; the body names the limit that refused.
+ * A request was refused: 429 Too Many Requests. Contains the decision. The body names the limit
+ * that refused.
  *
  * @example
  * ```json
@@ -37,15 +38,15 @@ export interface RefusalBody {
  *   "retryAfter": 42
  * }
  * ```
- * Periods and `retryAfter` are in seconds; `retryAfter` is `null` when no wait would help.
+ * Periods and `retryAfter` are in seconds; `retryAfter` is `null` if no wait would help.
  */
 export class RateLimitExceededException extends HttpException {
-  /** What clients are told, whatever the transport. */
+  /** The body for clients, on every transport. */
   readonly body: RefusalBody;
 
-  /** @param toResponse what an HTTP response says in place of the body: problem details, for example */
+  /** @param toResponse converts the body to another HTTP response, for example problem details */
   constructor(
-    /** All there is to know of the refusal. */
+    /** The full decision on the request. */
     readonly decision: Decision,
     message = describeRefusal(decision),
     toResponse: (body: RefusalBody) => object = (body) => body,
@@ -78,7 +79,8 @@ function retryAfterSeconds({ retryAfter }: Decision): number | null {
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
 /**
- * A refusal as problem details: the type `quota-exceeded`, and the names of the limits that refused.
+ * Returns a refusal as problem details: the type `quota-exceeded`, and the names of the limits that
+ * refused.
  *
  * Source: RFC 9457; draft-ietf-httpapi-ratelimit-headers-11, section "Problem Types".
  */

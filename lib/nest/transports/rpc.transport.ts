@@ -12,7 +12,7 @@ const PATTERN_TRANSPORT_METADATA = 'microservices:transport';
 const EVENT_HANDLER = 2;
 const GRPC = 4;
 
-/** The context of a message over TCP; those of brokers know no client. */
+/** The context of a message over TCP. Contexts of brokers have no client. */
 interface TcpMessage {
   getSocketRef?(): { readonly netSocket?: { readonly remoteAddress?: unknown } } | undefined;
 }
@@ -52,6 +52,10 @@ export const rpcTransport: Transport = {
     fail: grpcFailure(context),
   }),
 
+  /**
+   * Returns the exception itself for an event. An event has no reply, and a flood of errors must
+   * not fill Nest's log.
+   */
   async refusal(cause: HttpException, body: object, context: ExecutionContext): Promise<Error> {
     if (isEventHandler(context.getHandler())) return cause;
     const { RpcException } = await import('@nestjs/microservices');
@@ -65,13 +69,13 @@ function tcpMessage(context: ExecutionContext): TcpMessage | undefined {
   return objectIn(context.switchToRpc().getContext());
 }
 
-/** The context is made for each message. */
+/** Returns the context, which Nest creates for each message. */
 function callHint(context: ExecutionContext): object | undefined {
   const rpc = context.switchToRpc();
   return objectIn(rpc.getContext()) ?? objectIn(rpc.getData());
 }
 
-/** Whether a handler of a microservice answers nobody. */
+/** Returns true if a handler of a microservice sends no reply. */
 function isEventHandler(handler: RouteHandler): boolean {
   return Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
 }
@@ -84,7 +88,10 @@ function grpcMethod(handler: RouteHandler): string | undefined {
   return typeof service === 'string' && typeof rpc === 'string' ? `grpc ${service}/${rpc}` : undefined;
 }
 
-/** Kind, transport and patterns: one pattern may have a handler of messages and one of events, or one for each transport. */
+/**
+ * Returns kind, patterns and transport. One pattern may have a handler of messages and one of
+ * events, or one for each transport.
+ */
 function patternOf(handler: RouteHandler): string {
   const patterns = Reflect.getMetadata(PATTERN_METADATA, handler) as readonly unknown[];
   const transport = Reflect.getMetadata(PATTERN_TRANSPORT_METADATA, handler) as number | symbol | undefined;

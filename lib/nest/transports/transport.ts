@@ -9,53 +9,63 @@ import type { Delivery } from './delivery.js';
 /** A method that handles a route, a message, a pattern or a field. */
 export type RouteHandler = ReturnType<ExecutionContext['getHandler']>;
 
-/** One kind of execution context: how its handlers are recognized and named, and how its requests are read and answered. */
+/**
+ * One kind of execution context: recognizes and names its handlers, reads its requests, and refuses
+ * them.
+ */
 export interface Transport {
   /** The type of its contexts: `http`, `graphql`, `ws`, `rpc` or another. */
   readonly type: string;
 
-  /** Whether its requests come by HTTP, perhaps through a proxy. */
+  /** True if its requests arrive by HTTP, where a proxy may be in between. */
   readonly isProxied: boolean;
 
-  /** Whether a context of the type is one of this transport. Others count as an unknown type. Default: all are. */
+  /** Returns false for a context of the type that is not one of this transport. It counts as an unknown type. */
   isContext?(context: ExecutionContext): boolean;
 
-  /** Whether a method is one of its handlers, by the metadata of Nest's decorators. */
+  /** Returns true if a method is one of its handlers, by the metadata of Nest's decorators. */
   isHandler(handler: object): boolean;
 
   /**
-   * Names a handler, the same in every process and release, whatever its class is called.
+   * Names a handler. The name is the same in every process and release, and independent of the
+   * class name.
    *
-   * @param modulePath path of the controller's module, as `RouterModule` gave it
+   * @param modulePath path of the controller's module, as given to `RouterModule`
    */
   routeId(controller: Type, handler: RouteHandler, modulePath: string): string;
 
-  /** An object that lives as long as one call of a handler and is the same for all its guards and interceptors: its state is kept there. */
+  /**
+   * Returns the object that holds the state of a call. It lives as long as one call of a handler,
+   * and is the same for all its guards and interceptors.
+   */
   stateHolder(context: ExecutionContext): object;
 
-  /** Something of a call by which decorators of parameters find its holder, where they are given a copy of the arguments. */
+  /**
+   * Returns an argument by which parameter decorators find the call, if Nest gives them a copy of
+   * the arguments.
+   */
   callHint?(context: ExecutionContext): object | undefined;
 
   /** The request, if there is one. */
   requestOf(context: ExecutionContext): RequestLike | undefined;
 
-  /** The client's address; `undefined` where there is none. */
+  /** Returns the client's address; `undefined` if there is none. */
   addressOf(context: ExecutionContext): string | undefined;
 
-  /** Whether clients connect to this process, so that a request without an address is an exception. */
+  /** Returns true if clients connect to this process, so that each request should have an address. */
   hasAddresses(context: ExecutionContext): boolean;
 
-  /** The connection that brought a message, where several messages come by one. */
+  /** Returns the connection of a message, if a connection carries several messages. */
   connectionOf?(context: ExecutionContext): object;
 
   /**
-   * Whether the connection may send messages or requests.
+   * Returns true if the connection may send messages or requests.
    *
-   * @throws HttpException where the transport has a refusal of its own
+   * @throws HttpException if the transport has its own refusal
    */
   isAdmitted?(context: ExecutionContext): Awaitable<boolean>;
 
-  /** Sends header fields, where there is a response to have them. */
+  /** Sends header fields, if there is a response for them. */
   setFields?(
     context: ExecutionContext,
     fields: readonly HeaderField[],
@@ -63,8 +73,8 @@ export interface Transport {
   ): void;
 
   /**
-   * Calls back exactly once, when the request has been answered or its client has gone away. Where it is missing, an interceptor
-   * reports the outcome.
+   * Calls back exactly once, when the request has been answered or its client has disconnected. If
+   * a transport lacks it, an interceptor reports the outcome.
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 
@@ -72,9 +82,9 @@ export interface Transport {
   deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
   /**
-   * What to throw, so that the client gets to know of a refusal.
+   * Returns the error to throw for a refusal.
    *
-   * @param body what the client is told
+   * @param body the body for the client
    */
   refusal(exception: HttpException, body: object, context: ExecutionContext): Awaitable<Error>;
 }

@@ -19,10 +19,10 @@ import { rpcTransport } from './rpc.transport.js';
 import type { RouteHandler, Transport } from './transport.js';
 import { wsTransport } from './ws.transport.js';
 
-/** Every transport that this library knows. */
+/** All known transports. */
 const TRANSPORTS: readonly Transport[] = [httpTransport, graphqlTransport, wsTransport, rpcTransport];
 
-/** Any other type of context: its handlers are limited by key, or for all clients together. */
+/** Any other type of context. Its handlers are limited by key, or for all clients together. */
 const unknownTransport: Transport = {
   type: 'unknown',
   isProxied: false,
@@ -44,25 +44,29 @@ const byType: ReadonlyMap<string, Transport> = new Map(
   TRANSPORTS.map((transport) => [transport.type, transport]),
 );
 
-/** The types of contexts that limits of the module count unless the option `transports` says otherwise. */
+/** The types of contexts that limits of the module count by default. */
 const LIMITED_BY_MODULE: readonly string[] = [httpTransport, graphqlTransport, wsTransport].map(
   ({ type }) => type,
 );
 
-/** Returns the types of the contexts that a function handles: several where it has decorators of several transports. */
+/**
+ * Returns the types of the contexts that a function handles. It handles several if it has
+ * decorators of several transports.
+ */
 export function typesOf(handler: RouteHandler): readonly string[] {
   return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
 }
 
-/** Whether a function is a handler that Nest calls guards for. */
+/** Returns true if a function is a handler for which Nest calls guards. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
 }
 
 /**
- * Names a handler, the same in every process and release. Only a handler of an unknown kind is named after its class.
+ * Names a handler. The name is the same in every process and release. Only a handler of an unknown
+ * kind is named after its class.
  *
- * @param modulePath path of the controller's module, as `RouterModule` gave it
+ * @param modulePath path of the controller's module, as given to `RouterModule`
  */
 export function routeId(controller: Type, handler: RouteHandler, modulePath = ''): string {
   const transport = TRANSPORTS.find((one) => one.isHandler(handler)) ?? unknownTransport;
@@ -75,7 +79,7 @@ export function transportOf(context: ExecutionContext): Transport {
   return transport === undefined || transport.isContext?.(context) === false ? unknownTransport : transport;
 }
 
-/** The object that holds the state of a call, as decorators of its parameters find it. */
+/** Returns the object that holds the state of a call, for a parameter decorator. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
   const transport = transportOf(context);
   return transport.callHint === undefined
@@ -100,38 +104,39 @@ export class Transports implements OnApplicationBootstrap {
     this.#limitedByModule = new Set(options.transports ?? LIMITED_BY_MODULE);
   }
 
-  /** Warns about a type in the options that this library does not know: it may be misspelt. */
+  /** Warns about an unknown type in the options, since it may be misspelt. */
   onApplicationBootstrap(): void {
     for (const type of this.options.transports ?? [])
       if (!byType.has(type))
         this.warnings.once(
           `transport ${type}`,
-          `The option "transports" names ${quote(type)}, which is none of ${[...byType.keys()].join(', ')}: it limits only contexts that call themselves so.`,
+          `The option "transports" names ${quote(type)}, which is not one of ${[...byType.keys()].join(', ')}: it limits only contexts of that type.`,
         );
   }
 
-  /** The transport of a context; `undefined` when its requests are not to be limited. */
+  /** Returns the transport of a context; `undefined` if its requests are not limited. */
   get(context: ExecutionContext): Transport | undefined {
     const { transports: limited } = this.options;
     if (limited !== undefined && !limited.includes(context.getType())) return undefined;
     return transportOf(context);
   }
 
-  /** Returns whether limits of the module count a request. A context that only calls itself `http` is of an unknown type. */
+  /** Returns true if limits of the module count a request. A context that only calls itself `http` is of an unknown type. */
   isLimitedByModule(context: ExecutionContext, transport: Transport): boolean {
     const type = context.getType<string>();
     return (transport !== unknownTransport || !byType.has(type)) && this.areLimitedByModule(type);
   }
 
   /**
-   * Returns whether limits of the module count requests of a type of context. Unless the option `transports` names them, messages
-   * of microservices and unknown types count only where they are decorated: a broker may lose or redeliver what is refused.
+   * Returns true if limits of the module count requests of a type of context. Unless the option
+   * `transports` lists them, messages of microservices and unknown types count only if they are
+   * decorated, since a broker may lose or redeliver refused messages.
    */
   areLimitedByModule(type: string): boolean {
     return this.#limitedByModule.has(type);
   }
 
-  /** Sends header fields, where the transport has a response to carry them. */
+  /** Sends header fields, if the transport has a response for them. */
   setFields(context: ExecutionContext, transport: Transport, fields: readonly HeaderField[]): void {
     transport.setFields?.(context, fields, this.adapterHost.httpAdapter);
   }

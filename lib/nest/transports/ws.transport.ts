@@ -8,6 +8,7 @@ import type { RequestLike } from '../options/rate-limit.options.js';
 import type { Transport } from './transport.js';
 
 /** Metadata keys of Nest's decorators, which it does not export. */
+const GATEWAY_METADATA = 'websockets:is_gateway';
 const MESSAGE_METADATA = 'message';
 const GATEWAY_OPTIONS_METADATA = 'websockets:gateway_options';
 const PORT_METADATA = 'port';
@@ -20,17 +21,17 @@ interface UpgradeRequest {
 
 /** A connection of Socket.IO or of `ws`. */
 interface Connection extends RequestLike {
-  /** Of Socket.IO. */
+  /** Socket.IO only. */
   readonly handshake?: RequestLike & { readonly address?: unknown };
-  /** Of Socket.IO: what the application keeps with it. */
+  /** Socket.IO only: data of the application. */
   readonly data?: RequestLike;
-  /** Of Socket.IO: what its middleware for HTTP has seen. */
+  /** Socket.IO only: the HTTP request after its middleware. */
   readonly request?: RequestLike;
-  /** Of `ws`, which shows the address only to whoever listens to its server. */
+  /** `ws` only, whose public API gives the address only to listeners of its server. */
   readonly _socket?: { readonly remoteAddress?: unknown };
 }
 
-/** Connections that are not let in, or of which it is not known yet. */
+/** Admissions of connections that are refused or still pending. */
 const admissions = new WeakMap<object, Awaitable<boolean>>();
 
 /** Messages to gateways, and connections to them. */
@@ -51,7 +52,7 @@ export const wsTransport: Transport = {
 
   callHint,
 
-  /** Of connections by `ws`, only the request that opens them has headers. */
+  /** Connections of `ws` have headers only in the request that opens them. */
   requestOf(context) {
     const { headers: own, user, session, handshake, data, request } = connectionOf(context);
     const headers = own ?? handshake?.headers ?? upgradeOf(context)?.headers;
@@ -80,7 +81,12 @@ export const wsTransport: Transport = {
   },
 };
 
-/** Lets no message of a connection through before it is let in, and none at all if it is not. */
+/** Returns true if Nest calls `handleConnection` of a class. */
+export function isGateway(target: Type): boolean {
+  return Reflect.hasMetadata(GATEWAY_METADATA, target);
+}
+
+/** Blocks messages of a connection until it is admitted, and all messages if it is not. */
 export function admit(connection: object, isAdmitted: Awaitable<boolean>): void {
   admissions.set(connection, isAdmitted);
 }
@@ -89,18 +95,24 @@ function connectionOf(context: ExecutionContext): Connection {
   return context.switchToWs().getClient<Connection>();
 }
 
-/** The request that opens a connection, where it is that what is asked about: a message may look like anything. */
+/**
+ * Returns the request that opens a connection, if the context is one of a connection. The data of a
+ * message may have any shape.
+ */
 function upgradeOf(context: ExecutionContext): UpgradeRequest | undefined {
   return context instanceof HandlerContext ? context.getArgByIndex<UpgradeRequest | undefined>(1) : undefined;
 }
 
-/** The data of a message are made for it, if they are an object; else its connection has to do. */
+/**
+ * Returns the data of a message if they are an object, which is created for that message; otherwise
+ * the connection.
+ */
 function callHint(context: ExecutionContext): object {
   const data = objectIn(context.switchToWs().getData());
   return data !== undefined && Object.isExtensible(data) ? data : connectionOf(context);
 }
 
-/** Where a gateway listens: port, path and namespace, without spaces. */
+/** Returns the location of a gateway: port, path and namespace, without spaces. */
 function placeOf(gateway: Type): string {
   const port = Reflect.getMetadata(PORT_METADATA, gateway) as number | undefined;
   const { path, namespace } = (Reflect.getMetadata(GATEWAY_OPTIONS_METADATA, gateway) ?? {}) as {

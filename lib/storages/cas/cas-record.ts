@@ -3,7 +3,7 @@ import { block, type BlockState } from '../../strategies/block.js';
 import { strategies } from '../../strategies/strategies.js';
 import type { Limit } from '../../core/limit.js';
 
-/** A cell as it is stored: when it expires (epoch ms), then its state's numbers. */
+/** A stored cell: the epoch ms at which it expires, then the numbers of its state. */
 type StoredCell = [expiresAt: number, ...state: number[]];
 
 /** A text to store for an identity. */
@@ -16,8 +16,8 @@ export interface Write {
 const EMPTY = '{}';
 
 /**
- * All cells of one identity as one readable text: JSON by the digest of the limit's id, followed by
- * `!` for its block. Writing drops expired cells.
+ * All cells of one identity as one readable text: JSON by the digest of the limit's id, with `!`
+ * appended for its block. Writing drops expired cells.
  */
 export class CasRecord {
   readonly #stored: Record<string, StoredCell>;
@@ -30,7 +30,7 @@ export class CasRecord {
   get(limit: Limit): object | undefined {
     const live = this.#states.get(limit.digest);
     if (live !== undefined) {
-      if (limit.amount < live.limit.amount) live.limit = limit; // among plans that share a state, the smallest keeps it longest
+      if (limit.amount < live.limit.amount) live.limit = limit; // of plans that share a state, the smallest keeps it longest
       return live.state;
     }
     const stored = this.#stored[limit.digest];
@@ -101,7 +101,7 @@ function isStoredCell(value: unknown): value is StoredCell {
 
 function unreadableRecord(options?: ErrorOptions): StorageError {
   return new StorageError(
-    'A stored record cannot be read: does something else write under our keyPrefix?',
+    'A stored record cannot be read: does another program write under this keyPrefix?',
     options,
   );
 }

@@ -12,15 +12,17 @@ export type CasStorageOptions = ServerStorageOptions;
 
 /** A stored text and its version. */
 export interface VersionedText<Version> {
-  /** The text that `compareAndSet` received. */
+  /** The text that was passed to `compareAndSet`. */
   text: string;
-  /** Changes with every replacement of the text. `compareAndSet` receives it back. */
+  /** Changes with every replacement of the text. Passed back to `compareAndSet`. */
   version: Version;
 }
 
-/** The reading of a key. Text and version are missing if the key is. */
+/** The result of reading a key. Text and version are missing if the key is. */
 export interface StoredText<Version> extends Partial<VersionedText<Version>> {
-  /** The server's time in epoch ms, a whole number. For storages that count by the server's clock. */
+  /**
+   * The server's time in epoch ms, a whole number. For storages that count by the server's clock.
+   */
   now?: number;
 }
 
@@ -78,14 +80,14 @@ export abstract class CasStorage<Version> extends RecordStorage {
   }
 
   /**
-   * Returns the text under a key with its version, and the server's time if that counts. A missing
-   * key has no text.
+   * Returns the text under a key with its version, and the server's time if the storage counts by
+   * it. A missing key has no text.
    */
   protected abstract read(key: string): Awaitable<StoredText<Version> | undefined>;
 
   /**
-   * Stores a text under a key if the version is still the given one, and returns true then. The
-   * version `undefined` means that the key must be missing.
+   * Stores a text under a key if the version is still the given one. Returns true if it was stored.
+   * The version `undefined` means that the key must be missing.
    *
    * @param ttl ms until the store may drop the text. Round up to the store's unit, never down. 0 if
    *   the text can be dropped now
@@ -98,7 +100,7 @@ export abstract class CasStorage<Version> extends RecordStorage {
   ): Awaitable<boolean>;
 
   /**
-   * Removes every text whose key has a prefix. Returns their number. It may take longer than the
+   * Removes every text whose key has the prefix. Returns their number. May take longer than the
    * timeout, since there may be many texts, but each step needs a timeout.
    */
   protected abstract removeAll(prefix: string): Awaitable<number>;

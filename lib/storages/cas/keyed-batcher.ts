@@ -11,7 +11,7 @@ const MAX_KEYS = 64;
 
 /**
  * Runs items that each need some keys. Runs that share a key never overlap. Items that arrive
- * during a run wait, and the next run takes them together in the order of arrival.
+ * during a run wait, and the next run handles them together in the order of arrival.
  */
 export class KeyedBatcher<Item, Result> {
   /** The items that wait for each key, in order. */
@@ -19,7 +19,10 @@ export class KeyedBatcher<Item, Result> {
   /** The keys of the current runs. */
   readonly #held = new Set<string>();
 
-  /** @param run handles items that together need these keys, and returns the results in the same order */
+  /**
+   * @param run handles items that together need these keys, and returns the results in the same
+   * order
+   */
   constructor(
     private readonly run: (keys: readonly string[], items: readonly Item[]) => Promise<readonly Result[]>,
   ) {}
@@ -41,7 +44,7 @@ export class KeyedBatcher<Item, Result> {
     });
   }
 
-  /** Starts a run with the first item that waits for a key, and with all items that fit into the same run. */
+  /** Starts a run with the first item that waits for a key, and with all items that fit into it. */
   #start(first: string): void {
     if (this.#held.has(first)) return;
     const keys = new Set([first]);

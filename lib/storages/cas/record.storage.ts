@@ -7,12 +7,13 @@ import { CasRecords } from './cas-records.js';
 import { KeyedBatcher } from './keyed-batcher.js';
 
 /**
- * Says what to store for some identities, given what is stored (`undefined`: nothing, or no change), all in their order, and the
- * server's time, where that counts.
+ * Returns the texts to store for some identities, given their stored texts and, if the storage
+ * counts by it, the server's time. Texts are in the order of the identities; `undefined` means no
+ * text, or no change.
  */
 export type Decide = (texts: readonly (string | undefined)[], now?: number) => readonly (Write | undefined)[];
 
-/** What one call does to the records of its identities. */
+/** The operation of one call on the records of its identities. */
 type Step<T> = (records: CasRecords, now: number) => T;
 
 interface QueuedStep {
@@ -21,22 +22,23 @@ interface QueuedStep {
 }
 
 /**
- * A storage that decides batches in this process, on records that its server keeps as text, one per identity. Concurrent calls on
- * the same identities are combined into one transaction, so that only processes contend.
+ * Base class of storages that keep one text per identity on a server and decide batches in this
+ * process. Concurrent calls on the same identities are combined into one transaction, so that only
+ * processes contend.
  */
 export abstract class RecordStorage extends ServerStorage {
   readonly #queue = new KeyedBatcher<QueuedStep, () => unknown>((identities, steps) =>
     this.#run(identities, steps),
   );
 
-  /** How many identities the server can take in one transaction. */
+  /** Maximum number of identities in one transaction. */
   protected abstract readonly identitiesTogether: number;
 
   /**
-   * Reads what is stored for some identities, and stores what `decide` makes of it if it is still the same by then: all or
-   * nothing. Decides anew while somebody else is faster.
+   * Reads the texts of some identities, calls `decide`, and stores the result if the texts have not
+   * changed since: all or nothing. Retries when another process was faster.
    *
-   * @param since when the oldest of the calls that wait for it was made, by `performance.now()`
+   * @param since time of the oldest waiting call, by `performance.now()`
    * @throws StorageError, ConcurrentUpdateError
    */
   protected abstract transact(identities: readonly string[], decide: Decide, since: number): Promise<void>;
@@ -77,14 +79,14 @@ export abstract class RecordStorage extends ServerStorage {
     await Promise.all(done);
   }
 
-  /** Looks at once: what changes nothing has no turn to wait for. */
+  /** Runs immediately: a call that changes nothing need not wait in the queue. */
   async #peekPart(part: readonly Hit[]): Promise<BatchResult> {
     const step: Step<BatchResult> = (records, now) => peekBatch(records, part, now);
     const [outcome] = await this.#run(identitiesOf(part), [{ step, since: performance.now() }], 'read only');
     return outcome?.() as BatchResult;
   }
 
-  /** Takes a step when its turn on its identities has come. */
+  /** Runs a step in the queue of its identities. */
   async #take<T>(part: readonly Cell[], step: Step<T>): Promise<T> {
     const outcome = await this.#queue.add(identitiesOf(part), { step, since: performance.now() });
     return outcome() as T;
@@ -121,7 +123,7 @@ function identitiesOf(cells: readonly Cell[]): string[] {
   return [...new Set(cells.map(({ identity }) => identity))];
 }
 
-/** A step that fails does so for its own caller, not for those it was combined with. */
+/** Catches the error of a step, so that it is thrown to its own caller and not to the others. */
 function outcomeOf<T>(step: () => T): () => T {
   try {
     const result = step();

@@ -4,7 +4,9 @@ import type { Storage } from '../../core/storage.js';
 
 /** Maximum number of attempts. */
 const MAX_ATTEMPTS = 16;
-/** Upper bound of the first random pause after a lost race, in ms. It doubles up to the maximum. */
+/**
+ * Upper bound of the first random pause after a lost race, in ms. It doubles up to `MAX_PAUSE_MS`.
+ */
 const FIRST_PAUSE_MS = 1;
 const MAX_PAUSE_MS = 64;
 

@@ -5,6 +5,7 @@ import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
 import type { StorageCapabilities } from '../../core/contract.js';
 import { queueTimeoutError } from '../../common/time.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
@@ -15,6 +16,20 @@ export interface EtcdStorageOptions
   extends ServerStorageOptions, Omit<IOptions, 'hosts' | 'faultHandling' | 'defaultCallOptions'> {}
 
 const OWN_OPTIONS = ['clock', 'keyPrefix', 'timeout'];
+
+const REMEDIES: Remedies = [
+  [
+    /permission denied/i,
+    "Grant the user's role readwrite on the prefix of the keys: see docs/storages/etcd.md.",
+  ],
+  [/user name is empty|authentication failed|invalid auth/i, 'Check user and password in the URI.'],
+  [/no leader/i, 'The cluster has no leader: see etcdctl endpoint status.'],
+  [
+    /database space exceeded/i,
+    'The cluster is full: compact and defragment it, then disarm the alarm NOSPACE.',
+  ],
+  [/not supported for learner/i, 'The server is a learner: name the voting members.'],
+];
 
 /** Identities in one transaction: half of the server's default maximum of operations (`--max-txn-ops`). */
 const IDENTITIES_TOGETHER = 64;
@@ -79,6 +94,10 @@ export class EtcdStorage extends RecordStorage {
 
   protected override release(): void {
     this.#connection.close();
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return findRemedy(REMEDIES, cause);
   }
 
   override reconnect(): void {

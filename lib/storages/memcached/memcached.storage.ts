@@ -4,6 +4,7 @@ import { ConfigurationError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
 import { closedError } from '../../core/storage.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { MemcachedClient } from './memcached-client.js';
 import { memcachedExpiry } from './memcached-expiry.js';
 import { assertMemcachedPrefix, memcachedKey } from './memcached-key.js';
@@ -14,6 +15,11 @@ export interface MemcachedStorageOptions extends CasStorageOptions {
   /** True for TLS, or options of Node's `tls.connect`, such as `ca`. Default: false. */
   tls?: boolean | TlsOptions | undefined;
 }
+
+const REMEDIES: Remedies = [
+  [/CLIENT_ERROR (unauthenticated|authentication failure)/, 'Check user and password in the URI.'],
+  [/unexpected answer "-(ERR|NOAUTH)/, 'The server is Redis: use redis://host:port (RedisStorage).'],
+];
 
 /** Has the length of a record with one limit: a server that is out of memory may still store shorter values. */
 const PROBE = 'x'.repeat(48);
@@ -60,6 +66,10 @@ export class MemcachedStorage extends CasStorage<string> {
   protected override probe(): Promise<void> {
     // The key has no brace, so it is not the key of an identity.
     return this.#client.probe(`${this.keyPrefix}#check`, PROBE, memcachedExpiry(0, Date.now()));
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return findRemedy(REMEDIES, cause);
   }
 
   override reconnect(): void {

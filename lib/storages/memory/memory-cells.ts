@@ -195,5 +195,6 @@ export class MemoryCells implements Cells {
 /** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
 function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
   if (own === undefined && state.pending + state.before === 0) return undefined;
-  return { ...state, until: own?.until ?? 0, level: own?.level ?? 0 };
+  const { until, level, amount } = own ?? { ...state, until: 0, level: 0 };
+  return { ...state, until, level, amount };
 }

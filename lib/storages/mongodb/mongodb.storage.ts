@@ -2,6 +2,7 @@ import { UUID, type Binary, type Document, type MongoClient, type MongoClientOpt
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { openMongo } from './mongodb-client.js';
@@ -23,6 +24,18 @@ const DOCUMENTS_PER_STEP = 1000;
 const MIN_SLACK_MS = 60_000;
 
 const DUPLICATE_KEY = 11_000;
+
+const REMEDIES: Remedies = [
+  [
+    /not (the )?primary|not master/i,
+    'The server is not the primary of its replica set: name all members, without directConnection.',
+  ],
+  [
+    /not authorized|requires authentication/i,
+    'Grant the user the role readWrite on the database of the limits.',
+  ],
+  [/authentication failed/i, 'Check user and password, and authSource.'],
+];
 
 /**
  * Counts on MongoDB, 5.0 or later, by its clock. One document per identity holds all of its limits,
@@ -68,6 +81,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
       timeout: this.timeout,
     });
     this.#collection.ready().catch(() => undefined); // the first call reports the error
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return hasNoPrimary(cause)
+      ? 'The replica set has no primary: see rs.status().'
+      : findRemedy(REMEDIES, cause);
   }
 
   override reconnect(): void {
@@ -139,6 +158,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
   protected override async release(): Promise<void> {
     await withTimeout(this.timeout, () => this.#collection.close()).catch(() => undefined);
   }
+}
+
+/** Returns true for the driver's error if it knows the members of a replica set, but none is its primary. */
+function hasNoPrimary(cause: unknown): boolean {
+  const { reason } = (cause ?? {}) as { reason?: { type?: unknown } | null };
+  return reason?.type === 'ReplicaSetNoPrimary';
 }
 
 /**

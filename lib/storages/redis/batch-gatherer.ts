@@ -8,14 +8,19 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Calls the server once for several batches of one plan. Returns one result per batch, in order. */
+/**
+ * Calls the server once for several batches of one plan. Returns one result per batch, in order.
+ */
 export type GatheredCall = (
   plan: BatchPlan,
   step: BatchStep,
   batches: readonly PlannedBatch[],
 ) => Promise<readonly (BatchResult | Error)[]>;
 
-/** Maximum batches in one call: enough to amortize the cost of a call, few enough not to block the server. */
+/**
+ * Maximum batches in one call: enough to amortize the cost of a call, few enough not to block the
+ * server.
+ */
 const MAX_GATHERED = 64;
 
 /**

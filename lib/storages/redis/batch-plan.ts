@@ -20,7 +20,9 @@ export class BatchPlan {
   /** True for each limit that is the first of its identity. */
   readonly #isFirst: readonly boolean[];
 
-  /** @param identities index of each limit's identity in the batch, from 0 in order of appearance */
+  /**
+   * @param identities index of each limit's identity in the batch, from 0 in order of appearance
+   */
   constructor(limits: readonly Limit[], identities: readonly number[]) {
     this.#strategies = new Set(limits.map(({ strategy }) => strategy));
     this.#blocks = limits.some(({ block }) => block.length > 0);
@@ -74,7 +76,10 @@ export class BatchPlan {
   }
 }
 
-/** Caches the plans of all batches by their limits. The plan of garbage-collected limits is collected too. */
+/**
+ * Caches the plans of all batches by their limits. The plan of garbage-collected limits is
+ * collected too.
+ */
 export class BatchPlans {
   readonly #root = new PlanNode();
 

@@ -34,7 +34,10 @@ const SAFE_CLUSTER_OPTIONS = {
   clusterRetryStrategy: SAFE_OPTIONS.retryStrategy,
 } as const satisfies ClusterOptions;
 
-/** Disables the driver's prefix. It would precede the storage's, but not in the pattern that `reset` scans for. */
+/**
+ * Disables the driver's prefix. The driver would add it to keys, but not to the pattern that
+ * `reset` scans for.
+ */
 const NO_PREFIX = { keyPrefix: '' } as const;
 
 const SENTINEL_CONNECTOR = { Connector: SentinelPrimaryConnector } as const;
@@ -42,13 +45,13 @@ const SENTINEL_CONNECTOR = { Connector: SentinelPrimaryConnector } as const;
 /** Connects immediately. A lazy connection would delay the first call. */
 const EAGER = { lazyConnect: false } as const;
 
-const NOT_LAZY = { lazyConnect: 'A storage connects at once; while no server answers, only its calls fail.' };
+const NOT_LAZY = { lazyConnect: 'A storage connects immediately; without a server, only its calls fail.' };
 
 /** Hints for options of single connections, which the driver ignores among those of a cluster. */
 const MISPLACED = Object.fromEntries(
   ['commandTimeout', 'connectTimeout', 'password', 'tls', 'username'].map((name) => [
     name,
-    'It belongs into "redisOptions", with all that is said of connections to single servers.',
+    'It belongs in "redisOptions", with all options of connections to single servers.',
   ]),
 );
 
@@ -129,19 +132,25 @@ export function openSentinel(
 export function assertUsable(name: string, client: RedisClient, options: object): void {
   const where = `A ${name} on a given client with "duplicate: false"`;
   assertKnownOptions(where, withoutUndefined(options), ['clock', 'duplicate', 'keyPrefix'], {
-    timeout: 'What counts is the commandTimeout of the client.',
+    timeout: 'The commandTimeout of the client applies.',
   });
   if (!client.options.keyPrefix) return;
   throw new ConfigurationError(
-    `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", for reset() would not find its keys. ` +
-      'Leave that option out, or give a client without a keyPrefix: the storage has one of its own.',
+    `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", since reset() would not find its keys. ` +
+      'Omit that option, or pass a client without a keyPrefix: the storage has its own.',
   );
 }
 
-/** One of these events ends the first attempt to connect. If no sentinel responds, it is only `error`. */
+/**
+ * One of these events ends the first attempt to connect. If no sentinel responds, it is only
+ * `error`.
+ */
 const FIRST_EVENTS = ['ready', 'error', 'close', 'end'];
 
-/** Resolves when the first attempt to connect has succeeded or failed. Starts the attempt of a lazy client. */
+/**
+ * Resolves when the first attempt to connect has succeeded or failed. Starts the attempt of a lazy
+ * client.
+ */
 export function firstConnection(client: RedisClient): Promise<void> {
   // A client that has ended connects only when its owner calls `connect`.
   if (client.status === 'ready' || client.status === 'end') return Promise.resolve();
@@ -155,7 +164,9 @@ export function firstConnection(client: RedisClient): Promise<void> {
   });
 }
 
-/** Removes the command that the driver attaches to an error: its arguments may contain the password. */
+/**
+ * Removes the command that the driver attaches to an error. Its arguments may contain the password.
+ */
 export function forgetCommand(error: unknown): void {
   if (!(error instanceof Error)) return;
   const driverError = error as Error & { command?: unknown; lastNodeError?: unknown };
@@ -174,7 +185,7 @@ function safeCluster(
   timeout: number,
   connector: Pick<RedisOptions, 'Connector'>,
 ): Omit<ClusterOptions, 'redisOptions'> & { redisOptions: ReturnType<typeof safe> } {
-  const prefix = { keyPrefix: 'What begins the keys is the keyPrefix of the storage.' };
+  const prefix = { keyPrefix: 'Keys begin with the keyPrefix of the storage.' };
   refuse('A RedisClusterStorage', options, { ...NOT_LAZY, ...MISPLACED });
   refuse('A RedisClusterStorage, in its redisOptions,', redisOptions, prefix);
   // By default the driver connects to resolved addresses, which certificates do not name.

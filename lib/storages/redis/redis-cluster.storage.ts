@@ -48,14 +48,14 @@ export class RedisClusterStorage extends RedisScriptStorage {
       return connection;
     };
     const owned = typeof connection === 'string' || duplicate;
-    super({ keyPrefix, clock, timeout }, open, owned, true);
+    super({ keyPrefix, clock, timeout }, open, owned, 'cluster');
   }
 
   protected override primariesOf(client: RedisClient): readonly Redis[] {
     return (client as Cluster).nodes('master');
   }
 
-  protected override checkedTags(client: RedisClient): readonly string[] {
-    return tagsOfAll((client as Cluster).slots.map(([primary]) => primary));
+  protected override checkedTags(client: RedisClient): readonly (readonly string[])[] {
+    return tagsOfAll((client as Cluster).slots.map(([primary]) => primary)).map((tag) => [tag]);
   }
 }

@@ -2,7 +2,10 @@ import { connect as connectTcp, type NetConnectOpts, type Socket } from 'node:ne
 import { connect as connectTls } from 'node:tls';
 import { AbstractConnector, SentinelConnector, type Redis, type RedisOptions } from 'ioredis';
 
-/** Ms until the driver destroys a socket that it has ended: a dead connection never closes by itself. */
+/**
+ * Ms until the driver destroys a socket that it has ended. A dead connection never closes by
+ * itself.
+ */
 export const DISCONNECT_TIMEOUT_MS = 100;
 
 type Connector = new (options: unknown) => AbstractConnector;
@@ -54,7 +57,9 @@ function openSocket({ path, port, host, family, tls }: RedisOptions): Socket {
   return tls ? connectTls({ ...address, ...tls } as NetConnectOpts) : connectTcp(address as NetConnectOpts);
 }
 
-/** The driver's method that opens a client for one sentinel. It is private in the driver's types. */
+/**
+ * The driver's method that opens a client for one sentinel. It is private in the driver's types.
+ */
 interface SentinelClients extends AbstractConnector {
   connect(emit: (type: string, error: Error) => void): Promise<Socket>;
   connectToSentinel(endpoint: unknown, options?: Partial<RedisOptions>): Redis;

@@ -5,34 +5,50 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW } from '../../core/limit.js';
-import { failureOf } from '../../core/storage.js';
+import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
+import { redisRemedy, type RedisTopology } from './redis-remedies.js';
 
 /** Keys that one step of `reset` scans. */
 const KEYS_PER_SCAN = 1000;
 
-/** Maximum limits in one script call. Far more than a request has, and well within the limits of Lua. */
+/**
+ * Maximum limits in one script call. Far more than a request has, and well within the limits of
+ * Lua.
+ */
 const MAX_LIMITS_TOGETHER = 64;
 
 /**
- * Writes as a decision does, and removes what it wrote. A server that replies to PING may be out of
- * memory, a replica, or still loading.
+ * Performs the writes of a decision, and removes what it wrote. A server that replies to PING may
+ * still be out of memory, a replica, or loading.
  */
 const CHECK = {
   name: 'nestjsLimitsCheck',
-  lua: "redis.call('HSET', KEYS[1], 'check', redis.call('TIME')[1])\nreturn redis.call('UNLINK', KEYS[1])",
-  numberOfKeys: 1,
+  lua: `local now = redis.call('TIME')[1]
+for index = 1, #KEYS do redis.call('HSET', KEYS[index], 'check', now) end
+return redis.call('UNLINK', unpack(KEYS))`,
 } as const;
+
+/**
+ * Tags of two slots, since one call decides several identities, which a server in cluster mode
+ * rejects.
+ */
+const TAGS_OF_TWO_SLOTS = ['0', '1'];
 
 /** Base class of the Redis storages. Scripts decide batches, over one client. */
 export abstract class RedisScriptStorage extends ServerStorage {
   override readonly capabilities: StorageCapabilities;
   readonly #client: RedisClient;
   readonly #ownsClient: boolean;
+  /**
+   * True if all keys of a call must be in one slot, so that only limits of one identity share a
+   * call.
+   */
+  readonly #slotted: boolean;
   readonly #now: () => string;
   readonly #plans = new BatchPlans();
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
@@ -41,23 +57,26 @@ export abstract class RedisScriptStorage extends ServerStorage {
   /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
 
-  /** @param open called only after the options have been validated, so that no client is left open */
+  /**
+   * @param open called only after the options have been validated, so that no client is left open
+   */
   protected constructor(
     options: ServerStorageOptions,
     open: (timeout: number) => RedisClient,
     /** True if this storage opened the client, and so closes it. */
     owned: boolean,
-    /** True if all keys of a call must be in one slot, so that only limits of one identity share a call. */
-    private readonly slotted: boolean,
+    /** The kind of service that the client is connected to. */
+    private readonly topology: RedisTopology,
   ) {
     super(options);
+    this.#slotted = topology === 'cluster';
     const client = open(this.timeout);
     const { clock } = options;
     this.#client = client;
     this.#ownsClient = owned;
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
-      atomicity: slotted ? 'identity' : 'batch',
+      atomicity: this.#slotted ? 'identity' : 'batch',
       clock: clock === undefined ? 'server' : 'local',
       strategies: strategyNames,
       maxMovingWindow: MAX_MOVING_WINDOW,
@@ -79,9 +98,13 @@ export abstract class RedisScriptStorage extends ServerStorage {
   /** Returns the servers that hold keys. */
   protected abstract primariesOf(client: RedisClient): readonly Redis[];
 
-  /** Returns hash tags whose keys cover every primary. */
-  protected checkedTags(_client: RedisClient): readonly string[] {
-    return ['0'];
+  /** Returns the hash tags to write to in a check, by call. Together they cover every primary. */
+  protected checkedTags(_client: RedisClient): readonly (readonly string[])[] {
+    return [TAGS_OF_TWO_SLOTS];
+  }
+
+  protected override remedyFor(cause: unknown): string | undefined {
+    return redisRemedy(this.topology, cause);
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
@@ -126,7 +149,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
 
   /** Resolves if every primary accepts the writes of a decision. */
   protected override async probe(): Promise<void> {
-    await Promise.all(this.checkedTags(this.#client).map((tag) => this.#checkWriting(tag)));
+    await Promise.all(this.checkedTags(this.#client).map((tags) => this.#checkWriting(tags)));
   }
 
   override async reset(): Promise<number> {
@@ -140,7 +163,10 @@ export abstract class RedisScriptStorage extends ServerStorage {
     if (this.#ownsClient) this.#client.disconnect();
   }
 
-  /** Replaces a connection that may be dead. One that is still connecting has its own timeout, and is kept. */
+  /**
+   * Replaces a connection that may be dead. Keeps one that is still connecting, since it has its
+   * own timeout.
+   */
   override reconnect(): void {
     if (this.#ownsClient && !this.closed && this.#client.status === 'ready') this.#client.disconnect(true);
   }
@@ -162,7 +188,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
-    const group = this.slotted ? (batch[0]?.identity ?? '') : '';
+    const group = this.#slotted ? (batch[0]?.identity ?? '') : '';
     return this.#gatherer.add(this.#plans.get(batch), step, batch, group);
   }
 
@@ -180,13 +206,14 @@ export abstract class RedisScriptStorage extends ServerStorage {
     const reply = await this.call(() => this.#runScript<string>(name, ...args));
     return plan
       .results(step, batches, reply)
-      .map((result) => (result instanceof Error ? failureOf(this, result) : result));
+      .map((result) => (result instanceof Error ? failureOf(this, result, this.remedyFor(result)) : result));
   }
 
-  async #checkWriting(tag: string): Promise<void> {
-    // Unlike the keys of identities, it has no brace after the first colon: no identity's key, and
-    // not removed by `reset`.
-    await this.#runScript(CHECK.name, `${this.keyPrefix}:check{${tag}}`);
+  async #checkWriting(tags: readonly string[]): Promise<void> {
+    // The names have no brace after the first colon, so they are no identity's keys, and `reset`
+    // does not remove them.
+    const keys = tags.map((tag) => `${this.keyPrefix}:check{${tag}}`);
+    await this.#runScript(CHECK.name, keys.length, ...keys);
   }
 
   /** Runs a script that has been defined. */
@@ -200,15 +227,18 @@ export abstract class RedisScriptStorage extends ServerStorage {
     return super.call(async () => {
       if (this.#connected !== undefined) await this.#connected;
       if (this.#ownsClient && this.#client.status !== 'ready') {
-        const reason = this.#lastError === undefined ? this.#client.status : messageOf(this.#lastError);
-        throw new StorageError(`${this} is not connected: ${reason}`, { cause: this.#lastError });
+        const cause = this.#lastError;
+        const reason = cause === undefined ? this.#client.status : messageOf(cause);
+        throw new StorageError(`${this} is not connected: ${withRemedy(reason, this.remedyFor(cause))}`, {
+          cause,
+        });
       }
       return call().catch(throwWithoutCommand);
     });
   }
 
   #partsOf<C extends Cell>(cells: readonly C[]): readonly (readonly C[])[] {
-    if (this.slotted) return partition(cells, ({ identity }) => identity);
+    if (this.#slotted) return partition(cells, ({ identity }) => identity);
     if (cells.length <= MAX_LIMITS_TOGETHER) return [cells];
     const parts = Math.ceil(cells.length / MAX_LIMITS_TOGETHER);
     return Array.from({ length: parts }, (_, part) =>
@@ -216,13 +246,19 @@ export abstract class RedisScriptStorage extends ServerStorage {
     );
   }
 
-  /** Returns the key of an identity. The identity is the hash tag, so all of its keys are in one slot. */
+  /**
+   * Returns the key of an identity. The identity is the hash tag, so all of its keys are in one
+   * slot.
+   */
   #keyOf(identity: string): string {
     return identityKey(this.keyPrefix, identity);
   }
 }
 
-/** Splits cells into lists in which each cell is named once, since a script reads all cells of a batch before it writes. */
+/**
+ * Splits cells into lists without repetitions, since a script reads all cells of a batch before it
+ * writes.
+ */
 function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
   const lists: C[][] = [];
   for (const cell of cells) {

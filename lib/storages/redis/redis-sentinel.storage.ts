@@ -3,7 +3,10 @@ import type { StorageOptions } from '../../core/storage.js';
 import { openSentinel, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
-/** Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to `ioredis`. */
+/**
+ * Options of {@link RedisSentinelStorage}. Other options, such as `sentinelPassword`, go to
+ * `ioredis`.
+ */
 export interface RedisSentinelStorageOptions
   extends StorageOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /** Name of the service that the sentinels watch. Default: the path of the URI. */
@@ -36,7 +39,7 @@ export class RedisSentinelStorage extends RedisScriptStorage {
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
     const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;
     const open = (within: number): Redis => openSentinel(uri, serviceName, driverOptions, within);
-    super({ keyPrefix, clock, timeout }, open, true, false);
+    super({ keyPrefix, clock, timeout }, open, true, 'sentinel');
   }
 
   protected override primariesOf(client: RedisClient): readonly Redis[] {

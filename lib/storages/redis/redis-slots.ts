@@ -1,4 +1,6 @@
-/** Maximum tags to try. Far more than it takes to reach every server that has more than a few slots. */
+/**
+ * Maximum tags to try. Far more than it takes to reach every server that has more than a few slots.
+ */
 const MAX_TAGS = 10_000;
 
 /**

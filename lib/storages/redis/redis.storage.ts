@@ -13,7 +13,10 @@ export interface GivenClientOptions {
   duplicate?: boolean | undefined;
 }
 
-/** Options of {@link RedisStorage}. Other options go to `ioredis`, and are refused with `duplicate: false`. */
+/**
+ * Options of {@link RedisStorage}. Other options go to `ioredis`, and are refused with
+ * `duplicate: false`.
+ */
 export interface RedisStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
@@ -52,7 +55,7 @@ export class RedisStorage extends RedisScriptStorage {
       return connection;
     };
     const owned = typeof connection === 'string' || duplicate;
-    super({ keyPrefix, clock, timeout }, open, owned, false);
+    super({ keyPrefix, clock, timeout }, open, owned, 'server');
   }
 
   protected override primariesOf(client: RedisClient): readonly Redis[] {

@@ -27,7 +27,9 @@ export interface ConformanceCase {
   readonly name: string;
   /** The group of the case. */
   readonly topic: string;
-  /** The strategies that it uses. The case passes on a storage that does not support one of them. */
+  /**
+   * The strategies that the case uses. It passes on a storage that does not support one of them.
+   */
   readonly strategies: readonly StrategyName[];
   /** Runs the case. Rejects with an `AssertionError` when the storage fails it. */
   run(context: ConformanceContext): Promise<void>;

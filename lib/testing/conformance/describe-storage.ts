@@ -2,14 +2,20 @@ import { ConfigurationError } from '../../common/errors.js';
 import { runConformanceCase, type OpenStorage } from './conformance-case.js';
 import { conformanceCases } from './conformance-cases.js';
 
-/** The functions of a test runner that the suite needs. Jest, Vitest, Mocha and `node:test` have them. */
+/**
+ * The functions of a test runner that the suite needs. Jest, Vitest, Mocha and `node:test` have
+ * them.
+ */
 export interface ConformanceRunner {
   /** Registers a group of tests. */
   describe: (name: string, body: () => void) => unknown;
   /** Registers a test. */
   it: {
     (name: string, body: () => Promise<void>): unknown;
-    /** Registers a skipped test. If it is missing, a skipped case is registered as a test that passes. */
+    /**
+     * Registers a skipped test. If it is missing, a skipped case is registered as a test that
+     * passes.
+     */
     skip?(name: string, body: () => Promise<void>): unknown;
   };
 }

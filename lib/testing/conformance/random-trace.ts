@@ -20,7 +20,10 @@ const IDENTITY = 'conformance/random';
 /** Makes the same random calls to a storage and to the pure steps, and compares every result. */
 export class RandomTrace {
   readonly #reference = new ReferenceCells();
-  /** Receipts that can be settled: those of the storage, and those of the reference for the same hits. */
+  /**
+   * Receipts that can be settled: those of the storage, and those of the reference for the same
+   * hits.
+   */
   #receipts: { storage: Receipt[]; reference: Receipt[] }[] = [];
 
   constructor(
@@ -101,7 +104,7 @@ export class RandomTrace {
   }
 
   /**
-   * Notes which limits hit a cell, since a storage must keep the cell for each of them. A blocked
+   * Records which limits hit a cell, since a storage must keep the cell for each of them. A blocked
    * hit changes nothing.
    */
   #share(hits: readonly Hit[]): void {
@@ -112,8 +115,8 @@ export class RandomTrace {
   }
 
   /**
-   * Removes the cells that a storage may or may not have dropped already, because the next result
-   * on them is ambiguous.
+   * Removes cells that a storage may or may not have dropped already, since the next result on them
+   * is ambiguous.
    */
   async #removeDoubtful(cells: readonly Cell[]): Promise<void> {
     const doubtful = cells.filter(({ identity, limit }) =>
@@ -143,8 +146,8 @@ export class RandomTrace {
     const { clock } = this.scenario;
     if (this.random.chance(6)) {
       const back = clock.now() - this.random.below(3000);
-      // A storage may have dropped expired cells, so results before their expiry are ambiguous. So
-      // is a receipt from the future.
+      // Results before the expiry of dropped cells are ambiguous, and so is a receipt from the
+      // future.
       if (this.#reference.someEndBetween(back, clock.now())) return;
       this.#receipts = [];
       this.#reference.goBack(clock.now() - back);
@@ -178,8 +181,8 @@ function afterSettlement(
 }
 
 /**
- * Returns cells of every strategy, two of them in shadow mode and three with blocks. The limits of a
- * cell differ in amount.
+ * Returns cells of every strategy, two of them in shadow mode and three with blocks. The limits of
+ * a cell differ in amount.
  */
 function mixedPlans(): Limit[][] {
   return [

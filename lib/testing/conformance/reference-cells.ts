@@ -55,7 +55,10 @@ export class ReferenceCells implements Cells {
     this.#blocks.delete(nameOf(identity, limit));
   }
 
-  /** Notes that a limit has hit its cell, so that a storage must keep the state for that limit too. */
+  /**
+   * Records that a limit has hit its cell, so that a storage must keep the state for that limit
+   * too.
+   */
   share(identity: string, limit: Limit): void {
     const entry = this.#states.get(nameOf(identity, limit));
     if (entry === undefined) return;
@@ -63,7 +66,10 @@ export class ReferenceCells implements Cells {
     entry.keptUntil = Math.max(entry.keptUntil, endOf(entry.state, limit));
   }
 
-  /** Notes that the clock went back by a number of ms. A storage may keep cells only as long from the new time. */
+  /**
+   * Records that the clock went back by a number of ms. A storage may keep cells only as long from
+   * the new time.
+   */
   goBack(by: number): void {
     for (const entry of this.#states.values()) entry.keptUntil -= by;
   }
@@ -72,7 +78,10 @@ export class ReferenceCells implements Cells {
     return block.blockedUntil(this.getBlock(identity, limit), limit, now) > now;
   }
 
-  /** Returns true if a cell expires between two instants. A storage may have dropped it at the later one. */
+  /**
+   * Returns true if a cell expires between two instants. A storage may have dropped it at the later
+   * one.
+   */
   someEndBetween(after: number, until: number): boolean {
     const ends = [
       ...[...this.#states.values()].flatMap((entry) => [entry.keptUntil, ...endsOf(entry)]),

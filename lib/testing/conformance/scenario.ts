@@ -57,7 +57,7 @@ export class Scenario {
     assertAnswers(batch, result, this.clock.now());
     for (const { allowed, cost, taken, window } of result.outcomes) {
       equal(taken, result.allowed && allowed, 'a hit is taken iff it and its batch are allowed');
-      equal(window !== undefined, taken && cost > 0, 'a window is named iff units were taken');
+      equal(window !== undefined, taken && cost > 0, 'an outcome has a window iff units were taken');
     }
     return result;
   }
@@ -94,11 +94,14 @@ export class Scenario {
   /** Takes a hit of each limit, and returns their receipts. */
   async take(limits: readonly Limit[], cost = 1, identity = DEFAULT_IDENTITY): Promise<Receipt[]> {
     const receipts = receiptsOf(await this.consume(hitsOn(limits, cost, identity)));
-    equal(receipts.length, limits.length, 'every limit has given a receipt');
+    equal(receipts.length, limits.length, 'every limit has a receipt');
     return receipts;
   }
 
-  /** Settles hits to an actual cost, checks the invariants of every result, and returns the new receipts. */
+  /**
+   * Settles hits to an actual cost, checks the invariants of every result, and returns the new
+   * receipts.
+   */
   async settle(receipts: readonly Receipt[], actual: number): Promise<Receipt[]> {
     const result = await this.settleAll(receipts.map((receipt) => ({ ...receipt, actual })));
     return receipts.map(({ identity, limit, at }, index) => {
@@ -110,7 +113,7 @@ export class Scenario {
   /** Settles hits, and checks the invariants of every result. */
   async settleAll(settlements: readonly Settlement[]): Promise<BatchResult> {
     const result = await this.storage.settle(settlements);
-    equal(result.now, this.clock.now(), 'the result tells the reading of the clock');
+    equal(result.now, this.clock.now(), 'the result has the time of the clock');
     deepEqual(
       result.outcomes.map(nameOf),
       settlements.map((settlement) => nameOf({ ...settlement, cost: settlement.actual })),
@@ -186,7 +189,7 @@ export function look(at: number, meets: Seen): Step {
 }
 
 function assertAnswers(batch: readonly Hit[], result: BatchResult, now: number): void {
-  equal(result.now, now, 'the result tells the reading of the clock');
+  equal(result.now, now, 'the result has the time of the clock');
   deepEqual(result.outcomes.map(nameOf), batch.map(nameOf));
   const vetoes = result.outcomes.filter(({ allowed, limit }) => !allowed && limit.mode === 'enforce');
   equal(result.allowed, vetoes.length === 0, 'a batch is allowed iff every enforced limit allows');

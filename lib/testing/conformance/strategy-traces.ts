@@ -5,7 +5,10 @@ import { DAY, hit, look, passes, refused, type Seen, type Step } from './scenari
 export interface StrategyTraces {
   /** Three hits per minute: the results of four hits in a row. */
   readonly filling: readonly Step[];
-  /** The same limit after {@link filling}: results 1 ms before quota returns, and exactly when it does. */
+  /**
+   * The same limit after {@link filling}: results 1 ms before quota returns, and exactly when it
+   * does.
+   */
   readonly returning: readonly Step[];
   /** Two hits per 360 days, both at the start: the result of a third hit after 31 days. */
   readonly afterMonth: Seen;

@@ -7,13 +7,15 @@ import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { untilServed } from '../../support/failures.js';
 import { until } from '../../support/servers/server-process.js';
 
-/** Units that this process may allow by itself during an outage. */
+/** Units that this process may allow in fallback during an outage. */
 const SHARE = 200;
-/** Never reached on the server, so that no refusal is cached and every request calls the storage. */
+/**
+ * Never reached on the server, so that no refusal is cached and every request calls the storage.
+ */
 const AMOUNT = 1_000_000;
 const limit = createLimit({ id: 'outage', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 });
 
-/** Ms that a decision may take: long enough for a busy machine. */
+/** Timeout of a decision in ms: long enough for a busy machine. */
 const DEADLINE = 300;
 /** Delay in ms of replies that must miss the deadline. Shorter than the timeout of the storages. */
 export const LATE = 800;
@@ -46,7 +48,10 @@ export interface OutageOptions {
 
 let identities = 0;
 
-/** A storage behind a circuit breaker, a denial cache and a fallback, with a record of the circuit's events. */
+/**
+ * A storage behind a circuit breaker, a denial cache and a fallback, with a record of the circuit's
+ * events.
+ */
 export class LayeredStore {
   readonly events: ('degraded' | 'recovered')[] = [];
   readonly storage: FallbackStorage;
@@ -85,8 +90,9 @@ export class LayeredStore {
   }
 
   /**
-   * Sends requests before, during and after an outage. Expects that each is answered: during the outage by the fallback, which
-   * allows its share without calling the server, and afterwards by the server again.
+   * Sends requests before, during and after an outage, and expects that each is decided. During the
+   * outage the fallback allows its share without calling the server; afterwards the server decides
+   * again.
    */
   async expectToSurvive({ harm, repair }: Fault, options: OutageOptions = {}): Promise<void> {
     const { probes = 2, clients = 20, remembers = true, endsByItself = false } = options;
@@ -179,7 +185,7 @@ export class LayeredStore {
   }
 }
 
-/** @param outage how many events had been reported when the outage had begun */
+/** @param outage number of events that had been reported when the outage began */
 function expectAnswers(all: readonly Answered[], outage: number, endsByItself: boolean): void {
   const inFlight = all.filter(
     ({ beganAfter, result }) => beganAfter === outage - 1 && result.degraded !== undefined,

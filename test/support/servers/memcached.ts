@@ -6,7 +6,10 @@ export interface StartMemcachedOptions {
   readonly socket?: boolean;
   /** More arguments of `memcached`. */
   readonly args?: readonly string[];
-  /** Returns true once the server at a port or socket file serves. Default: it replies with its version. */
+  /**
+   * Returns true once the server at a port or socket file serves. Default: it replies with its
+   * version.
+   */
   readonly ready?: (address: number | string) => Promise<boolean>;
 }
 

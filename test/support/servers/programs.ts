@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The programs that the tests start, with the Debian packages they are in. */
+/** The programs that the tests start, with their Debian packages. */
 const packages = {
   'redis-server': 'redis-server',
   'redis-cli': 'redis-tools',
@@ -29,7 +29,7 @@ export function isExecutable(path: string): boolean {
   }
 }
 
-/** Installs the missing programs if it may, or throws with the packages to install. */
+/** Installs the missing programs if the user is root, or throws with the packages to install. */
 export function providePrograms(): void {
   const missing = Object.entries(packages).filter(([program]) => findProgram(program) === undefined);
   if (missing.length === 0) return;
@@ -45,13 +45,14 @@ export function providePrograms(): void {
     try {
       aptGet('update', '-qq');
     } catch {
-      // A broken source of other packages does not matter. If it is one of these, the installation fails.
+      // A broken source of other packages does not matter. If it is one of these, the installation
+      // fails.
     }
     aptGet(...command.split(' ').slice(1));
   });
 }
 
-/** Waits while another run, or the system, installs packages. */
+/** Waits while another process installs packages. */
 function aptGet(...args: string[]): void {
   execFileSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },

@@ -30,7 +30,10 @@ export async function startRedis({ args = [] }: StartRedisOptions = {}): Promise
   });
 }
 
-/** Starts a Redis server that listens on a socket file, and on a TLS port with a self-signed certificate. */
+/**
+ * Starts a Redis server that listens on a socket file, and on a TLS port with a self-signed
+ * certificate.
+ */
 export async function startRedisWithSocketAndTls(): Promise<{
   server: Server;
   socket: string;
@@ -84,7 +87,10 @@ export async function startRedisCluster(): Promise<ServerGroup> {
   return group;
 }
 
-/** Starts a primary, a replica, and three sentinels that fail over within a second or two; `servers` are in that order. */
+/**
+ * Starts a primary, a replica, and three sentinels that fail over within a second or two; `servers`
+ * are in that order.
+ */
 export async function startRedisSentinel(service = 'limits'): Promise<ServerGroup> {
   const primary = await startRedis();
   const servers = [primary];

@@ -17,7 +17,10 @@ export interface Server {
   stop(): Promise<void>;
   /** Kills the server, like a crash. */
   kill(): Promise<void>;
-  /** Kills the server if it runs, and starts it again at the same address with the data in its directory. */
+  /**
+   * Kills the server if it runs, and starts it again at the same address with the data in its
+   * directory.
+   */
   restart(): Promise<void>;
 }
 
@@ -38,8 +41,8 @@ export interface ServerProgram {
 const START_DEADLINE = 60_000;
 
 /**
- * Creates a directory for a server inside the run's directory. The supervisor finds the `pid` there of a server that an
- * interrupted test has left running.
+ * Creates a directory for a server inside the run's directory. After an interrupted test, the
+ * supervisor reads the server's `pid` there.
  */
 export function serverDirectory(name: string): string {
   return mkdtempSync(join(process.env['TEST_SERVERS_DIR'] ?? tmpdir(), `${name}-`));
@@ -116,8 +119,9 @@ export function ask(address: number | string, text: string, timeout = 5000): Pro
 }
 
 /**
- * Returns a free port such that the port 10,000 above, the bus of a Redis cluster, is free too. Both are below the ephemeral ports
- * of outgoing connections, so that they are still free when the server restarts.
+ * Returns a free port such that the port 10,000 above, the bus of a Redis cluster, is free too.
+ * Both are below the ephemeral ports of outgoing connections, so that they are still free when the
+ * server restarts.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

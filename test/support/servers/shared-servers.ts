@@ -71,7 +71,10 @@ async function etcd(): Promise<SharedServers> {
   return { env: { TEST_ETCD_URI: server.uri }, report: [`etcd ${await etcdVersion(server)}`] };
 }
 
-/** Uses the server at MONGODB_URI, or starts a program that is installed or downloaded. Returns none otherwise. */
+/**
+ * Uses the server at MONGODB_URI, or starts a program that is installed or downloaded. Returns none
+ * otherwise.
+ */
 async function mongo(): Promise<SharedServers> {
   const given = process.env['MONGODB_URI'];
   const program = findMongod();
@@ -101,7 +104,10 @@ async function ownMongo(program: string): Promise<SharedServers> {
   };
 }
 
-/** Uses a running server, with a separate database for the tests. A program, if there is one, starts private servers. */
+/**
+ * Uses a running server, with a separate database for the tests. A program, if there is one, starts
+ * private servers.
+ */
 async function givenMongo(given: string, program: string | undefined): Promise<SharedServers> {
   const database = `nestjs-limits-test-${process.pid}`;
   const uri = withDatabase(given, database);

@@ -1,6 +1,7 @@
 /**
- * A separate process that starts the servers of a run, and kills them when the run ends for any reason: the channel to
- * Jest closes then, even if Jest was killed. It also kills the servers of interrupted tests.
+ * A separate process that starts the servers of a run, and kills them when the run ends for any
+ * reason: the channel to Jest closes then, even if Jest was killed. It also kills the servers of
+ * interrupted tests.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,14 +2,14 @@ import { describe, expect, it, jest } from '@jest/globals';
 import { BoundedMap } from '../../../lib/common/bounded-map.js';
 
 describe('A bounded map', () => {
-  it('forgets what was set longest ago once there are too many, and tells what that was', () => {
+  it('drops the oldest entries when there are too many, and returns them', () => {
     const map = new BoundedMap<string>(2);
     expect([map.set('a', 'one'), map.set('b', 'two'), map.set('a', 'three')]).toEqual([[], [], []]);
     expect(map.set('c', 'four')).toEqual(['two']);
     expect(['a', 'b', 'c'].map((key) => map.get(key))).toEqual(['three', undefined, 'four']);
   });
 
-  it('counts by weight where it is told what values weigh', () => {
+  it('counts by weight if there is a function for it', () => {
     const map = new BoundedMap<string>(10, (text) => text.length);
     map.set('a', 'xxxx');
     map.set('b', 'xxxx');
@@ -22,7 +22,7 @@ describe('A bounded map', () => {
     expect(map.set('f', 'xxxxxxxxxx')).toEqual([]);
   });
 
-  it('forgets all when it is cleared, and tells what that was', () => {
+  it('drops all entries when it is cleared, and returns them', () => {
     const map = new BoundedMap<number>(2);
     map.set('a', 1);
     map.set('b', 2);
@@ -30,7 +30,7 @@ describe('A bounded map', () => {
     expect([map.set('c', 3), map.set('d', 4), map.set('e', 5)]).toEqual([[], [], [3]]);
   });
 
-  it('makes something of a text once, while it is remembered', () => {
+  it('makes the value of a key once, while it is stored', () => {
     const map = new BoundedMap<{ text: string }>(2);
     const make = jest.fn((text: string) => ({ text }));
     const made = map.getOrMake('a', make);
@@ -42,7 +42,7 @@ describe('A bounded map', () => {
     expect(make.mock.calls).toEqual([['a'], ['b'], ['c'], ['a']]);
   });
 
-  it('remembers nothing where nothing could be made', () => {
+  it('stores nothing if making the value throws', () => {
     const map = new BoundedMap<string>(10);
     expect(() =>
       map.getOrMake('a', () => {

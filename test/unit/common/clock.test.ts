@@ -3,7 +3,7 @@ import { systemClock } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 
 describe('systemClock', () => {
-  it('tells the epoch time in whole ms', () => {
+  it('returns the epoch time in whole ms', () => {
     const before = Date.now();
     const now = systemClock.now();
 
@@ -14,7 +14,7 @@ describe('systemClock', () => {
 });
 
 describe('ManualClock', () => {
-  it('stands still until it is moved on, back, or to an instant', () => {
+  it('only changes when it is advanced, moved back or set', () => {
     const clock = new ManualClock(1000);
 
     expect([clock.now(), clock.now()]).toEqual([1000, 1000]);
@@ -26,7 +26,7 @@ describe('ManualClock', () => {
     expect(clock.now()).toBe(9000);
   });
 
-  it('begins with the year 2024 unless told otherwise', () => {
+  it('starts in 2024 by default', () => {
     expect(new Date(new ManualClock().now()).toISOString()).toBe('2024-01-01T00:00:00.000Z');
   });
 });

@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { describeValue, messageOf, quote } from '../../../lib/common/describe.js';
 
-/** Throws at every touch. */
+/** Throws on every access. */
 const hostile = new Proxy(
   {},
   {
@@ -48,11 +48,11 @@ describe('describeValue', () => {
       Object.defineProperty(() => 1, 'name', { value: 'n'.repeat(1000) }),
       `a function (${'n'.repeat(57)}...)`,
     ],
-  ])('says what %p is', (value, description) => {
+  ])('describes %p', (value, description) => {
     expect(describeValue(value)).toBe(description);
   });
 
-  it('says what can be said of what throws when it is looked at', () => {
+  it('describes values that throw when they are inspected', () => {
     class Named {
       static get ['name'](): string {
         throw new Error('Not to be read.');
@@ -66,7 +66,7 @@ describe('describeValue', () => {
     expect(describeValue({ toString: hostile, toJSON: hostile })).toBe('an object (Object)');
   });
 
-  it('says that a value is cyclic no more than that it is an object', () => {
+  it('describes a cyclic value as an object', () => {
     const cyclic: unknown[] = [];
     cyclic.push(cyclic);
 
@@ -83,11 +83,11 @@ describe('quote', () => {
     ['\u202etxt.exe\u2066\u200b\ufeff', String.raw`"\u202etxt.exe\u2066\u200b\ufeff"`],
     ['\u{e0001}', String.raw`"\u{e0001}"`],
     ['\ud800', String.raw`"\ud800"`],
-  ])('shows %j on one line', (text, quoted) => {
+  ])('writes %j on one line', (text, quoted) => {
     expect(quote(text)).toBe(quoted);
   });
 
-  it('shows 80 characters, and of more the beginning and how many there were', () => {
+  it('quotes 80 characters, or the beginning and the length of a longer text', () => {
     expect(quote('x'.repeat(80))).toBe(`"${'x'.repeat(80)}"`);
     expect(quote('x'.repeat(81))).toBe(`"${'x'.repeat(77)}..." (81 characters)`);
     expect(quote('\n'.repeat(1_000_000))).toBe(`"${String.raw`\n`.repeat(77)}..." (1000000 characters)`);
@@ -103,11 +103,11 @@ describe('quote', () => {
     ['user@host', '"user@host"'],
     ['a@b://c', '"a@b://c"'],
     [`redis://:${'secret'.repeat(100)}@host`, '"redis://***@host"'],
-  ])('shows %s without credentials', (uri, quoted) => {
+  ])('quotes %s without credentials', (uri, quoted) => {
     expect(quote(uri)).toBe(quoted);
   });
 
-  it('shows options of a URI that are passwords as little', () => {
+  it('hides options of a URI that are passwords too', () => {
     expect(quote('redis://host?db=1&password=secret&family=4')).toBe(
       '"redis://host?db=1&password=***&family=4"',
     );
@@ -137,7 +137,7 @@ describe('messageOf', () => {
   ] as [unknown, string][])('of %# is %j', (thrown, message) => {
     expect(messageOf(thrown)).toBe(message);
   });
-  it('says what was thrown where that throws when it is looked at', () => {
+  it('describes a thrown value that throws when it is inspected', () => {
     expect(messageOf(hostile)).toBe('an object (Object)');
     expect(messageOf(revoked())).toBe('an object (Object)');
   });

@@ -15,7 +15,7 @@ describe('Every error of the library', () => {
     [new ConcurrentUpdateError('Wrong.'), 'ConcurrentUpdateError', 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'],
     [new ResolverError('Wrong.'), 'ResolverError', 'ERR_RATE_LIMIT_RESOLVER'],
     [new RateLimitParseError('x', 0, 'y'), 'RateLimitParseError', 'ERR_RATE_LIMIT_PARSE'],
-  ])('has a name, a code and a place in the documentation: %s', (error, name, code) => {
+  ])('has a name, a code and a section in the documentation: %s', (error, name, code) => {
     expect(error).toBeInstanceOf(RateLimitError);
     expect(error).toBeInstanceOf(Error);
     expect(error.name).toBe(name);
@@ -33,7 +33,7 @@ describe('Every error of the library', () => {
     expect(new ResolverError('Wrong.').stack).toBe('ResolverError: Wrong.');
   });
 
-  it('keeps what caused it', () => {
+  it('keeps its cause', () => {
     const cause = new Error('ECONNREFUSED');
 
     expect(new StorageError('The store failed.', { cause }).cause).toBe(cause);
@@ -42,7 +42,7 @@ describe('Every error of the library', () => {
 });
 
 describe('RateLimitParseError', () => {
-  it('quotes the input so that no character of it can forge a line of a log', () => {
+  it('quotes the input so that it cannot forge a line of a log', () => {
     const { message } = new RateLimitParseError('1/\nminute\u0000"', 2, 'a unit');
 
     expect(message).toContain(

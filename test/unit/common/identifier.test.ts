@@ -10,11 +10,11 @@ describe('encodeIdentifier', () => {
     ['\t\n\r\0\x1f\x7f\x80\x9f', '%09%0A%0D%00%1F%7F%80%9F'],
     [' ü\u00a0\u2028🚀', ' ü\u00a0\u2028🚀'],
     ['\ud800🚀\udfff', '%D800🚀%DFFF'],
-  ])('writes %j as %j', (identifier, encoded) => {
+  ])('encodes %j as %j', (identifier, encoded) => {
     expect(encodeIdentifier(identifier)).toBe(encoded);
   });
 
-  it('leaves nothing in that separates parts of a key, opens a slot or controls anything', () => {
+  it('encodes all separators, braces and control characters', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (identifier) => {
         expect(encodeIdentifier(identifier)).toMatch(/^[^/{}\p{Cc}\p{Cs}]*$/u);
@@ -23,7 +23,7 @@ describe('encodeIdentifier', () => {
     );
   });
 
-  it('can be undone, so that no two identifiers are written alike', () => {
+  it('can be decoded, so that two identifiers never have the same encoding', () => {
     const decode = (text: string): string =>
       text.replace(/%(D[89A-F][0-9A-F]{2}|[0-9A-F]{2})/g, (_, hex: string) =>
         String.fromCharCode(parseInt(hex, 16)),
@@ -40,7 +40,7 @@ describe('encodeIdentifier', () => {
     );
   });
 
-  it('refuses what is not a string', () => {
+  it('throws for a value that is not a string', () => {
     expect(() => encodeIdentifier(new Date(0) as unknown as string)).toThrow(
       new TypeError(
         'A rate limit identifier must be a string, got an object (Date). Convert it yourself, for example with String(id).',

@@ -11,8 +11,8 @@ import {
 
 const digest = (text: string): string => createHash('sha256').update(text, 'utf16le').digest('base64url');
 
-describe('The identity of an identity', () => {
-  it('has the type of the identity in it, so that a user is never an address', () => {
+describe('An identity', () => {
+  it('includes its type, so that a user is never an address', () => {
     expect(identityOf('ip', '1.2.3.4')).toBe('ip:1.2.3.4');
     expect(identityOf('key', '1.2.3.4')).toBe('key:1.2.3.4');
     expect(identityOf('key', 'ip:1.2.3.4')).toBe('key:ip:1.2.3.4');
@@ -27,11 +27,11 @@ describe('The identity of an identity', () => {
     ['a b', 'key:a b'],
     ['名前 😀', 'key:名前 😀'],
     ['', 'key:'],
-  ])('has what is unsafe in a key encoded: %j', (value, identity) => {
+  ])('has unsafe characters encoded: %j', (value, identity) => {
     expect(identityOf('key', value)).toBe(identity);
   });
 
-  it('is a digest where the identity is long, so that no client makes keys long', () => {
+  it('is a digest if it is long, so that clients cannot make keys long', () => {
     expect(identityOf('key', 'x'.repeat(128))).toBe(`key:${'x'.repeat(128)}`);
     const long = 'x'.repeat(129);
     expect(identityOf('key', long)).toBe(`key#:${digest(long)}`);
@@ -44,7 +44,7 @@ describe('The identity of an identity', () => {
     expect(identityOf('key', char.repeat(1_000_000))).toHaveLength('key#:'.length + 43);
   });
 
-  it('is not the digest of another identity that spells it', () => {
+  it('is not the digest of another identity with that spelling', () => {
     const long = 'x'.repeat(129);
     expect(identityOf('key', `#:${digest(long)}`)).not.toBe(identityOf('key', long));
     expect(identityOf('key', digest(long))).not.toBe(identityOf('key', long));
@@ -69,12 +69,12 @@ describe('The identity of an identity', () => {
     );
   });
 
-  it('tells long identities apart whose characters UTF-8 cannot', () => {
+  it('differs for long identities with characters that UTF-8 cannot encode', () => {
     expect(identityOf('key', '\ud800'.repeat(129))).not.toBe(identityOf('key', '\ud801'.repeat(129)));
   });
 
   it.each([undefined, null, 7, {}, ['a'], Symbol('a')])(
-    'is none where the identity is no text: %p',
+    'throws for a value that is not a string: %p',
     (identity) => {
       expect(() => identityOf('key', identity as never)).toThrow(TypeError);
     },
@@ -82,7 +82,7 @@ describe('The identity of an identity', () => {
 });
 
 describe('The identity of a secret', () => {
-  it('is a digest, however short it is', () => {
+  it('is a digest, even of a short one', () => {
     expect(hashedIdentity('api-key', 'k')).toBe(`api-key#:${digest('k')}`);
     expect(hashedIdentity('api-key', 'k')).not.toBe(identityOf('api-key', 'k'));
     expect(hashedIdentity('api-key', 'k')).not.toBe(hashedIdentity('session', 'k'));
@@ -94,7 +94,7 @@ describe('The identity of several parts', () => {
   const join = (parts: readonly (readonly [type: string, value: string])[]): string =>
     joinIdentities(parts.map(([type, value]) => identityOf(type, value)));
 
-  it('is one for two identities exactly when all their parts are the same', () => {
+  it('is the same for two identities exactly when all their parts are the same', () => {
     const values = fc.oneof(
       fc.string({ unit: fc.constantFrom('a', '/', '%', '2F', ':', '#', 'ip:', 'user:'), maxLength: 4 }),
       fc.string({ unit: 'binary', minLength: 120, maxLength: 140 }),
@@ -110,7 +110,7 @@ describe('The identity of several parts', () => {
     );
   });
 
-  it('tells apart what would be one text', () => {
+  it('differs for parts that join to the same text', () => {
     const distinct = [
       [['user', 'a/user:b']],
       [

@@ -5,11 +5,11 @@ import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../.
 describe('assertKnownOptions', () => {
   const known = ['clock', 'keyPrefix'];
 
-  it.each([{}, { clock: 1 }, { keyPrefix: 'a', clock: undefined }])('takes %j', (given) => {
+  it.each([{}, { clock: 1 }, { keyPrefix: 'a', clock: undefined }])('accepts %j', (given) => {
     expect(() => assertKnownOptions('The storage', given, known)).not.toThrow();
   });
 
-  it('names the option that is not known, and those that are', () => {
+  it('names the unknown option and the known ones', () => {
     expect(() => assertKnownOptions('The storage', { clock: 1, prefix: 'a' }, known)).toThrow(
       new ConfigurationError(
         'The storage does not know the option "prefix". Known options: clock, keyPrefix.',
@@ -17,7 +17,7 @@ describe('assertKnownOptions', () => {
     );
   });
 
-  it('gives a hint where an option is known elsewhere', () => {
+  it('gives a hint for an option that is known elsewhere', () => {
     const hints = { ttl: 'Put it into the limit.' };
 
     expect(() => assertKnownOptions('The storage', { ttl: 1 }, known, hints)).toThrow(
@@ -28,13 +28,13 @@ describe('assertKnownOptions', () => {
     );
   });
 
-  it('refuses an unknown option that is undefined, too: its name is wrong all the same', () => {
+  it('also throws for an unknown option that is undefined, since its name is wrong', () => {
     expect(() => assertKnownOptions('The storage', { prefix: undefined }, known)).toThrow(ConfigurationError);
   });
 });
 
 describe('assertWholeNumber', () => {
-  it.each([1, 2, Number.MAX_SAFE_INTEGER])('takes %p where at least 1 is asked for', (value) => {
+  it.each([1, 2, Number.MAX_SAFE_INTEGER])('accepts %p for a minimum of 1', (value) => {
     expect(() => assertWholeNumber('The size', value, 1)).not.toThrow();
   });
 
@@ -49,19 +49,19 @@ describe('assertWholeNumber', () => {
     [null, 'null'],
     [[2], 'an array'],
     [true, 'the boolean true'],
-  ])('refuses %p', (value, described) => {
+  ])('throws for %p', (value, described) => {
     expect(() => assertWholeNumber('The size', value, 1)).toThrow(
       new ConfigurationError(`The size must be a whole number, at least 1; got ${described}.`),
     );
   });
 
-  it.each([Number.NaN, Infinity, -Infinity])('refuses %p', (value) => {
+  it.each([Number.NaN, Infinity, -Infinity])('throws for %p', (value) => {
     expect(() => assertWholeNumber('The size', value, 0)).toThrow(ConfigurationError);
   });
 });
 
 describe('assertOptionsObject', () => {
-  it.each([{}, { a: 1 }, Object.create(null), new Map()])('takes %p', (value) => {
+  it.each([{}, { a: 1 }, Object.create(null), new Map()])('accepts %p', (value) => {
     expect(() => assertOptionsObject('The options', value)).not.toThrow();
   });
 
@@ -71,7 +71,7 @@ describe('assertOptionsObject', () => {
     ['10/minute', 'the string "10/minute"'],
     [[], 'an array'],
     [function options() {}, 'a function (options)'],
-  ])('refuses %p', (value, described) => {
+  ])('throws for %p', (value, described) => {
     expect(() => assertOptionsObject('The options', value)).toThrow(
       new ConfigurationError(`The options must be an object; got ${described}.`),
     );

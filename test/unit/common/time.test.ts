@@ -3,12 +3,12 @@ import { describe, expect, it } from '@jest/globals';
 import { withTimeout } from '../../../lib/common/time.js';
 
 describe('a call within a timeout', () => {
-  it('answers what it answers, or throws what it throws', async () => {
+  it('returns the result, or throws the error', async () => {
     expect(await withTimeout(1000, async () => 'answer')).toBe('answer');
     await expect(withTimeout(1000, () => Promise.reject(new Error('refused')))).rejects.toThrow('refused');
   });
 
-  it('fails when the time is over, and is told so', async () => {
+  it('fails at the timeout, and its signal is aborted', async () => {
     let signal: AbortSignal | undefined;
     const call = withTimeout(50, (late) => {
       signal = late;
@@ -19,14 +19,14 @@ describe('a call within a timeout', () => {
     expect(signal?.reason).toHaveProperty('message', 'no answer within 50 ms');
   });
 
-  it('may have begun to wait before it is made', async () => {
+  it('can include a wait before the call', async () => {
     const since = performance.now() - 3_599_990;
     await expect(withTimeout(3_600_000, () => new Promise<never>(() => {}), since)).rejects.toThrow(
       'no answer within 3600000 ms',
     );
   });
 
-  it('may reject later without an unhandled rejection', async () => {
+  it('can reject later without an unhandled rejection', async () => {
     let rejectLate: (error: Error) => void = () => undefined;
     const call = withTimeout(
       10,
@@ -40,7 +40,7 @@ describe('a call within a timeout', () => {
     await setImmediate(); // Jest fails a test with an unhandled rejection
   });
 
-  it('is not called late for the time in which this process was busy', async () => {
+  it('is not late because this process was busy', async () => {
     const call = withTimeout(50, async () => {
       await sleep(20);
       return 'answer';

@@ -16,7 +16,7 @@ const NOW = 1_704_067_200_000;
 const HOUR = 3_600_000;
 
 describe('partition', () => {
-  it('groups a batch by part, each in order', () => {
+  it('groups a batch by part, in order', () => {
     const batch = ['a', 'b', 'a', 'c', 'b'].map((identity, index) =>
       hit(identity, hourly({ id: `${index}` })),
     );
@@ -28,13 +28,13 @@ describe('partition', () => {
     ]);
   });
 
-  it('of nothing is nothing', () => {
+  it('returns no parts for an empty batch', () => {
     expect(partition([], () => 'part')).toEqual([]);
   });
 });
 
 describe('consumeInParts', () => {
-  it('asks every part at once', async () => {
+  it('calls every part in parallel', async () => {
     const asked: string[] = [];
     const answers: (() => void)[] = [];
     const batch = [hit('a'), hit('b')];
@@ -53,7 +53,7 @@ describe('consumeInParts', () => {
     expect((await result).outcomes.map(identityOf)).toEqual(['a', 'b']);
   });
 
-  it('throws what failed first, also when giving back fails too', async () => {
+  it('throws the first failure, even if the refund fails too', async () => {
     const batch = [hit('a'), hit('b')];
     const result = consumeInParts(
       batch,
@@ -67,7 +67,7 @@ describe('consumeInParts', () => {
     await expect(result).rejects.toThrow(/^b is down$/);
   });
 
-  it('answers in the order of the batch, with the latest reading of the clock', async () => {
+  it('returns outcomes in the order of the batch, with the latest time', async () => {
     const batch = ['b', 'a', 'b', 'a'].map((identity, index) =>
       hit(identity, hourly({ id: `${index}` }), index),
     );
@@ -89,7 +89,7 @@ describe('consumeInParts', () => {
     expect(settle).not.toHaveBeenCalled();
   });
 
-  it('has receipts that name when each part was taken, by the clock that decided it', async () => {
+  it('has receipts with the time of each part, by the clock that decided it', async () => {
     const batch = [hit('a'), hit('b')];
     const identity = createLimit({ id: 'tokens', strategy: 'token-bucket', amount: 10, period: 1000 });
     const tokens = batch.map(({ identity: of }): Hit => ({ identity: of, limit: identity, cost: 4 }));
@@ -110,7 +110,7 @@ describe('consumeInParts', () => {
     expect(result.outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([true, false]);
   });
 
-  it('tells no time of what was taken nowhere', async () => {
+  it('has no time of hits that were not taken', async () => {
     const never = hourly({ id: 'never', amount: 0 });
     const batch = [hit('a'), hit('b', never)];
     const cells = new ReferenceCells();
@@ -123,7 +123,7 @@ describe('consumeInParts', () => {
     expect(outcomes.map((outcome) => Object.hasOwn(outcome, 'takenAt'))).toEqual([false, false]);
   });
 
-  it('gives back what the other parts took when one refuses, and tells as much', async () => {
+  it('refunds the other parts when one refuses, and reports their outcomes so', async () => {
     const never = hourly({ id: 'never', amount: 0 });
     const batch = [hit('a'), hit('b', never), hit('c', hourly({ id: 'two' }), 2)];
     const cells = new ReferenceCells();
@@ -174,7 +174,7 @@ describe('consumeInParts', () => {
     });
   });
 
-  it('lets a shadow limit of one part veto nothing', async () => {
+  it('ignores refusals of shadow limits in a part', async () => {
     const shadow = hourly({ id: 'shadow', amount: 0, mode: 'shadow' });
     const batch = [hit('a'), hit('b', shadow)];
     const cells = new ReferenceCells();
@@ -191,7 +191,7 @@ describe('consumeInParts', () => {
     ]);
   });
 
-  it('gives back what the other parts took when one fails, and fails as it did', async () => {
+  it('refunds the other parts when one fails, and throws its error', async () => {
     const failure = new Error('b is down');
     const batch = [hit('a'), hit('b'), hit('c')];
     const settle = jest.fn<(settlements: readonly Settlement[]) => void>();
@@ -208,7 +208,7 @@ describe('consumeInParts', () => {
     expect(settle.mock.calls.map(([settlements]) => settlements.map(identityOf))).toEqual([['a', 'c']]);
   });
 
-  it('waits for slow parts before it gives back, so that nothing stays taken', async () => {
+  it('waits for slow parts before it refunds, so that nothing stays taken', async () => {
     let answer: () => void = nothing;
     const batch = [hit('fails'), hit('slow')];
     const settle = jest.fn<(settlements: readonly Settlement[]) => void>();
@@ -230,7 +230,7 @@ describe('consumeInParts', () => {
     expect(settle.mock.calls.map(([settlements]) => settlements.map(identityOf))).toEqual([['slow']]);
   });
 
-  it('turns what a part throws at once into a rejection', async () => {
+  it('converts a synchronous throw of a part to a rejection', async () => {
     const result = consumeInParts(
       [hit('a')],
       [[hit('a')]],
@@ -244,7 +244,7 @@ describe('consumeInParts', () => {
 });
 
 describe('joinResults', () => {
-  it('is allowed only if every part is', () => {
+  it('is allowed only if every part is allowed', () => {
     const cells = new ReferenceCells();
     const never = hourly({ id: 'never', amount: 0 });
     const parts = [[hit('a')], [hit('b', never)]];
@@ -253,7 +253,7 @@ describe('joinResults', () => {
     expect(joinResults(parts.slice(0, 1).flat(), parts.slice(0, 1), results.slice(0, 1)).allowed).toBe(true);
   });
 
-  it('tells limits of one id in several identities apart', () => {
+  it('distinguishes limits with the same id of several identities', () => {
     const cells = new ReferenceCells();
     const [a, b] = [hit('a', hourly(), 1), hit('b', hourly(), 2)];
     const parts = [[a], [b]];
@@ -266,7 +266,7 @@ describe('joinResults', () => {
   });
 });
 
-/** What is told of a hit that took nothing. */
+/** The expected outcome of a hit that took nothing. */
 const untaken = { retryAfter: 0, taken: false, window: undefined };
 
 function hourly(options: Partial<CreateLimitOptions> = {}): Limit {
@@ -282,5 +282,5 @@ function identityOf({ identity }: { identity: string }): string {
 }
 
 function nothing(): void {
-  // what a part gave back does not matter here
+  // the result of a refund does not matter here
 }

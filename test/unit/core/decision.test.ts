@@ -108,7 +108,7 @@ describe('The binding limit of a decision', () => {
 });
 
 describe('A decision', () => {
-  it('tells nobody to wait for a shadow limit', () => {
+  it('has no wait for a shadow limit', () => {
     const decision = decisionOf(
       outcome('shadow', { mode: 'shadow', allowed: false, remaining: 0, retryAfter: 500 }),
       outcome('enforced', { remaining: 4 }),
@@ -117,7 +117,7 @@ describe('A decision', () => {
     expect(decision).toMatchObject({ allowed: true, retryAfter: 0 });
   });
 
-  it('takes from the enforced limits what a shadow limit refuses, and has no receipt of the latter', () => {
+  it('takes the enforced limits if a shadow limit refuses, and has no receipt of that one', () => {
     const clock = new ManualClock(NOW);
     const storage = new MemoryStorage({ clock });
     const [tight, loose] = [limitOf('tight', { amount: 1, mode: 'shadow' }), limitOf('loose')];
@@ -141,7 +141,7 @@ describe('A decision', () => {
     expect(second.receipts.map(({ limit }) => limit.name)).toEqual(['loose']);
   });
 
-  it('takes nothing from a shadow limit where an enforced one refuses', () => {
+  it('takes nothing from a shadow limit if an enforced one refuses', () => {
     const storage = new MemoryStorage({ clock: new ManualClock(NOW) });
     const [shadow, full] = [limitOf('shadow', { mode: 'shadow' }), limitOf('full', { amount: 0 })];
     const hits = [shadow, full].map((limit) => ({ identity: 'user', limit, cost: 1 }));
@@ -155,7 +155,7 @@ describe('A decision', () => {
     ]);
   });
 
-  it('has a receipt of each limit that took, with the window it took from', async () => {
+  it('has a receipt of each limit that was taken, with its window', async () => {
     const clock = new ManualClock(NOW);
     const limiter = new FixedWindowRateLimiter(new MemoryStorage({ clock }));
     await limiter.hit('5/minute', 'a');
@@ -172,7 +172,7 @@ describe('A decision', () => {
     ]);
   });
 
-  it('becomes JSON with null for an endless wait', async () => {
+  it('is JSON with null for an infinite wait', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage({ clock: new ManualClock(NOW) }));
     const decision = await limiter.consume('1/minute', ['a'], { cost: 2 });
 
@@ -186,14 +186,14 @@ describe('A decision', () => {
   });
 });
 
-describe('What decided while the store could not', () => {
+describe('The replacement for a store that failed', () => {
   const of = (degraded?: 'allow' | 'fallback', earlier?: Decision): Decision =>
     new Decision(
       { allowed: true, now: NOW, outcomes: [outcome('a')], ...(degraded === undefined ? {} : { degraded }) },
       earlier,
     );
 
-  it.each([undefined, 'allow', 'fallback'] as const)('is told: %p', (degraded) => {
+  it.each([undefined, 'allow', 'fallback'] as const)('is reported: %p', (degraded) => {
     expect(of(degraded).degraded).toBe(degraded);
   });
 
@@ -202,7 +202,7 @@ describe('What decided while the store could not', () => {
     ['allow', undefined, 'allow'],
     [undefined, 'fallback', 'fallback'],
     ['allow', 'fallback', 'fallback'],
-  ] as const)('is told of two decisions in one: %p and then %p is %p', (first, second, told) => {
+  ] as const)('is reported for two merged decisions: %p and then %p is %p', (first, second, told) => {
     expect(of(second, of(first)).degraded).toBe(told);
   });
 });

@@ -10,7 +10,7 @@ const strategies = [
 ] as const;
 
 describe('createLimit', () => {
-  it('fills in what is not said', () => {
+  it('adds the defaults', () => {
     expect(create()).toEqual({
       id: 'logins',
       digest: create().digest,
@@ -26,7 +26,7 @@ describe('createLimit', () => {
     });
   });
 
-  it('keeps what is said', () => {
+  it('keeps the given options', () => {
     const limit = create({
       name: 'Logins',
       strategy: 'token-bucket',
@@ -37,7 +37,7 @@ describe('createLimit', () => {
     expect(limit).toMatchObject({ name: 'Logins', burst: 10, mode: 'shadow', block: [1000, 2000] });
   });
 
-  it('freezes the limit and its own copy of the durations', () => {
+  it('freezes the limit and its copy of the durations', () => {
     const block = [1000];
     const limit = create({ block });
     block.push(2000);
@@ -46,13 +46,13 @@ describe('createLimit', () => {
     expect(Object.isFrozen(limit.block)).toBe(true);
   });
 
-  it('digests the id alone, into eight characters that are safe in any key', () => {
+  it('makes a digest of the id only, of eight characters that are safe in any key', () => {
     expect(create().digest).toMatch(/^[A-Za-z0-9_-]{8}$/);
     expect(create({ amount: 9, name: 'other', mode: 'shadow' }).digest).toBe(create().digest);
     expect(create({ id: 'signups' }).digest).not.toBe(create().digest);
   });
 
-  it.each(strategies)('takes an amount of 0 and a period of one ms by %s', (strategy) => {
+  it.each(strategies)('accepts an amount of 0 and a period of one ms for %s', (strategy) => {
     expect(create({ strategy, amount: 0, period: 1 })).toMatchObject({ amount: 0, burst: 0, period: 1 });
   });
 
@@ -110,7 +110,7 @@ describe('createLimit', () => {
       { strategy: 'token-bucket', amount: 2 ** 40, period: 2 ** 13 },
       'The burst of the limit "logins" (1099511627776) times the period (8192 ms) must not exceed 9007199254740991, or the bucket would lose precision.',
     ],
-  ])('refuses %j', (options, message) => {
+  ])('throws for %j', (options, message) => {
     expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(new ConfigurationError(message));
   });
 });

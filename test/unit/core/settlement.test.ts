@@ -53,12 +53,12 @@ function costs(result: BatchResult): (number | undefined)[] {
   return result.outcomes.map((outcome) => currentReceipt(result, outcome)?.cost);
 }
 
-/** A storage whose settlements are answered, or lost, when the test says so. */
+/** A storage whose settlements succeed or fail when the test decides. */
 class HeldStorage extends WrappedStorage {
   readonly calls: {
     readonly settlements: readonly Settlement[];
     answer(): void;
-    /** Rejects; `arrived` tells if the store has settled before. */
+    /** Rejects. With `arrived`, the storage has settled before. */
     lose(arrived: boolean): void;
   }[] = [];
 
@@ -75,19 +75,19 @@ class HeldStorage extends WrappedStorage {
     });
   }
 
-  /** The actual costs that each call has settled to so far. */
+  /** The actual costs of each call so far. */
   get actual(): number[][] {
     return this.calls.map(({ settlements }) => settlements.map(({ actual }) => actual));
   }
 }
 
-describe('The ledger of what outcomes count', () => {
-  it('counts what a hit has reserved until it is settled', () => {
+describe('The shared costs of outcomes', () => {
+  it('are those of the hits until they are settled', () => {
     const result = take(10);
     expect(costs(result)).toEqual([10]);
   });
 
-  it('settles to less, to more, and again', () => {
+  it('are settled to less, to more, and again', () => {
     const result = take(10);
     for (const actual of [4, 60, 0, 130, 25]) {
       const { outcomes, now } = settle(result, actual);
@@ -99,7 +99,7 @@ describe('The ledger of what outcomes count', () => {
     }
   });
 
-  it('charges a hit that has reserved nothing', () => {
+  it('are charged for a hit that has reserved nothing', () => {
     const result = take(0);
     settle(result, 7);
     expect(used()).toBe(7);
@@ -107,7 +107,7 @@ describe('The ledger of what outcomes count', () => {
     expect(used()).toBe(2);
   });
 
-  it('settles an outcome after a settlement from where the one before has left it', () => {
+  it('are settled from the cost of the settlement before', () => {
     const result = take(10);
     const first = settle(result, 4);
     const after = { ...result, outcomes: [...first.outcomes.values()] };
@@ -116,7 +116,7 @@ describe('The ledger of what outcomes count', () => {
     expect([used(), ...costs(result), ...costs(after)]).toEqual([6, 6, 6]);
   });
 
-  it('is shared by a second decision on the same outcomes, as events and the guard have them', () => {
+  it('are shared by a second decision on the same outcomes, as events and the guard have them', () => {
     const result = take(10);
     const [one, other] = [new Decision(result), new Decision({ ...result })];
     settle(result, 3);
@@ -125,7 +125,7 @@ describe('The ledger of what outcomes count', () => {
     expect(used()).toBe(3);
   });
 
-  it('knows the receipts of both phases of a decision', () => {
+  it('have the receipts of both phases of a decision', () => {
     const [early, late] = [limitOf({ id: 'early' }), limitOf({ id: 'late' })];
     const first = take(2, early);
     const second = take(5, late);
@@ -141,7 +141,7 @@ describe('The ledger of what outcomes count', () => {
     ['was refused', () => take(101)],
     ['was refused in shadow', () => take(101, limitOf({ mode: 'shadow' }))],
     ['was only looked at', () => memory.peek([{ identity: 'acme', limit: tokens, cost: 1 }])],
-  ])('has nothing for what %s, and calls no storage for it', (_what, make) => {
+  ])('do not exist for a hit that %s, which calls no storage', (_what, make) => {
     const held = new HeldStorage(memory);
     const result = make();
     expect(costs(result)).toEqual([undefined]);
@@ -149,13 +149,13 @@ describe('The ledger of what outcomes count', () => {
     expect([settled.outcomes.size, held.calls.length, used()]).toEqual([0, 0, 0]);
   });
 
-  it('settles at once on a storage that answers at once', () => {
+  it('are settled synchronously on a synchronous storage', () => {
     const result = take(10);
     expect(settleOutcomes(memory, result, changesOf(result, 1), 'hand')).not.toBeInstanceOf(Promise);
     expect(settleOutcomes(memory, result, [], 'hand')).not.toBeInstanceOf(Promise);
   });
 
-  it('throws what the storage throws at once', () => {
+  it('throw the errors of a synchronous storage', () => {
     const result = take(10);
     memory.close();
     expect(() => settle(result, 1)).toThrow('MemoryStorage is closed.');
@@ -163,21 +163,21 @@ describe('The ledger of what outcomes count', () => {
 });
 
 describe('A settlement by hand', () => {
-  it('wins over one by outcome that comes later', () => {
+  it('wins over a later settlement by outcome', () => {
     const result = take(10);
     settle(result, 3, 'hand');
     settle(result, 0, 'outcome');
     expect(used()).toBe(3);
   });
 
-  it('wins over one by outcome that came before', () => {
+  it('wins over an earlier settlement by outcome', () => {
     const result = take(10);
     settle(result, 0, 'outcome');
     settle(result, 3, 'hand');
     expect(used()).toBe(3);
   });
 
-  it('to 0 is not repeated by one to 0 by outcome: the hit is returned once', () => {
+  it('to 0 is not repeated by one to 0 by outcome: the hit is refunded once', () => {
     const result = take(10);
     take(20);
     settle(result, 0, 'hand');
@@ -186,7 +186,7 @@ describe('A settlement by hand', () => {
     expect(used()).toBe(20);
   });
 
-  it('of one limit leaves the others to be settled by outcome', () => {
+  it('of one limit does not affect settlements of the others by outcome', () => {
     const other = limitOf({ id: 'other' });
     const result = take(10, tokens, other);
     void settleOutcomes(memory, result, changesOf(result, 3).slice(0, 1), 'hand');
@@ -194,7 +194,7 @@ describe('A settlement by hand', () => {
     expect([used(), used(other)]).toEqual([3, 0]);
   });
 
-  it('wins while the one by outcome is in flight, and while it waits for its turn itself', async () => {
+  it('wins while the settlement by outcome is in flight, and while it waits itself', async () => {
     const held = new HeldStorage(memory);
     const result = take(10);
     const byOutcome = settleOutcomes(held, result, changesOf(result, 0), 'outcome');
@@ -211,7 +211,7 @@ describe('A settlement by hand', () => {
   });
 });
 
-describe('Settlements of one outcome that are made at the same time', () => {
+describe('Concurrent settlements of one outcome', () => {
   it('run one after another, in the order of the calls', async () => {
     const held = new HeldStorage(memory);
     const result = take(10);
@@ -230,7 +230,7 @@ describe('Settlements of one outcome that are made at the same time', () => {
     expect(used()).toBe(8);
   });
 
-  it('do not wait for those of other outcomes', async () => {
+  it('do not wait for settlements of other outcomes', async () => {
     const held = new HeldStorage(memory);
     const [one, other] = [take(10), take(20)];
     const all = [one, other].map((result) => settleOutcomes(held, result, changesOf(result, 1), 'hand'));
@@ -240,7 +240,7 @@ describe('Settlements of one outcome that are made at the same time', () => {
     expect(used()).toBe(2);
   });
 
-  it('go on after one that failed', async () => {
+  it('continue after one that failed', async () => {
     const held = new HeldStorage(memory);
     const result = take(10);
     const lost = settleOutcomes(held, result, changesOf(result, 3), 'hand') as Promise<unknown>;
@@ -266,7 +266,7 @@ describe('After a settlement whose answer was lost', () => {
     [10, 4, 4],
     [10, 30, 10],
     [10, 0, 0],
-  ])('from %i to %i, %i counts as charged', async (reserved, actual, charged) => {
+  ])('from %i to %i, the recorded cost is %i', async (reserved, actual, charged) => {
     const result = take(reserved);
     await lose(result, actual, false);
     expect(costs(result)).toEqual([charged]);
@@ -291,8 +291,8 @@ describe('After a settlement whose answer was lost', () => {
   );
 });
 
-describe('The ledger by the time of the hit', () => {
-  it('changes nothing once the window has ended, and nothing in a later one', () => {
+describe('Settlements by the time of the hit', () => {
+  it('change nothing once the window has ended, nor in a later one', () => {
     const result = take(10);
     clock.advance(MINUTE);
     take(20);
@@ -301,7 +301,7 @@ describe('The ledger by the time of the hit', () => {
     expect(used()).toBe(20);
   });
 
-  it('settles what was reserved in the window before in that window', () => {
+  it('settle a hit of the previous window in that window', () => {
     const limit = limitOf({ strategy: 'sliding-window-counter', amount: 1000 });
     const result = take(800, limit);
     clock.advance(MINUTE);
@@ -310,7 +310,7 @@ describe('The ledger by the time of the hit', () => {
     expect(used(limit)).toBe(110);
   });
 
-  it('knows the window that a settlement has charged', () => {
+  it('use the window that a settlement has charged', () => {
     const result = take(0);
     clock.advance(MINUTE / 2);
     settle(result, 5);

@@ -14,7 +14,7 @@ import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
 describe('the keyPrefix', () => {
   it.each(['a', 'my-app', 'my:app:limits', 'app.v2', 'Ünïcödé', '日本', 'a/b', '*', '%', 'x'.repeat(200)])(
-    'may be %j',
+    'can be %j',
     (keyPrefix) => {
       expect(new MemoryStorage({ keyPrefix }).keyPrefix).toBe(keyPrefix);
       expect(new MapCasStorage(new MapCasServer(), { keyPrefix }).keyPrefix).toBe(keyPrefix);
@@ -35,7 +35,7 @@ describe('the keyPrefix', () => {
     [5, 'the number 5'],
     [null, 'null'],
     [['a'], 'an array'],
-  ])('may not be %j', (keyPrefix, said) => {
+  ])('cannot be %j', (keyPrefix, said) => {
     const refuse = new ConfigurationError(
       `The keyPrefix of a storage must be a non-empty string without white space, braces and control characters; got ${said}.`,
     );
@@ -49,38 +49,35 @@ describe('the keyPrefix', () => {
   });
 });
 
-describe('a storage as text', () => {
-  it('is its class, and nothing of its options', () => {
+describe('a storage as a string', () => {
+  it('is its class, without options', () => {
     expect(String(new MemoryStorage({ keyPrefix: 'secret' }))).toBe('MemoryStorage');
     expect(closedError(new MemoryStorage())).toEqual(new StorageError('MemoryStorage is closed.'));
   });
 });
 
 describe('isStorage', () => {
-  it('knows storages by what they can do', () => {
+  it('recognizes storages by their methods', () => {
     expect(isStorage(new MemoryStorage())).toBe(true);
     expect(isStorage(new MapCasStorage(new MapCasServer()))).toBe(true);
   });
 
-  it.each([undefined, null, 'memory://', 5, {}, { consume: () => undefined }])(
-    'knows that %p is none',
-    (value) => {
-      expect(isStorage(value)).toBe(false);
-    },
-  );
+  it.each([undefined, null, 'memory://', 5, {}, { consume: () => undefined }])('rejects %p', (value) => {
+    expect(isStorage(value)).toBe(false);
+  });
 });
 
 describe('assertSupported', () => {
-  it('refuses a strategy that the storage lacks, naming those it has', () => {
+  it('throws for an unsupported strategy, and lists the supported ones', () => {
     const limit = createLimit({ id: 'logins', strategy: 'token-bucket', amount: 5, period: 1000 });
     expect(() => assertSupported(new FixedWindowStorage(), limit)).toThrow(
       new ConfigurationError(
-        'FixedWindowStorage has no strategy "token-bucket", which the limit "logins" asks for. It has: fixed-window, moving-window.',
+        'FixedWindowStorage has no strategy "token-bucket", which the limit "logins" requires. It has: fixed-window, moving-window.',
       ),
     );
   });
 
-  it('refuses a moving window that is too large for the storage', () => {
+  it('throws for a moving window that is too large for the storage', () => {
     const window = (amount: number): ReturnType<typeof createLimit> =>
       createLimit({ id: 'logins', strategy: 'moving-window', amount, period: 1000 });
     const storage = new MapCasStorage(new MapCasServer());
@@ -96,7 +93,7 @@ describe('assertSupported', () => {
 });
 
 describe('the per-key methods', () => {
-  it('share the cells of the item whose keyFor made the key', async () => {
+  it('use the cells of the item whose keyFor made the key', async () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ clock });
     const item = new RateLimitItemPerMinute(3, 2, 'API');
@@ -114,7 +111,7 @@ describe('the per-key methods', () => {
     expect(storage.get(key)).toBe(0);
   });
 
-  it('keep a counter and an elastic counter of one key apart, and get tells the higher', () => {
+  it('keep a counter and an elastic counter of one key apart, and get returns the higher', () => {
     const storage = new MemoryStorage();
     expect(storage.incr('key', 60)).toBe(1);
     expect(storage.incr('key', 60, true, 3)).toBe(3);
@@ -122,14 +119,14 @@ describe('the per-key methods', () => {
     expect(storage.get('key')).toBe(3);
   });
 
-  it('take fractions of a second, down to a millisecond', async () => {
+  it('accept fractions of a second, down to a millisecond', async () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ clock });
     await storage.incr('key', 0.25);
     expect(storage.getExpiry('key')).toBe((clock.now() + 250) / 1000);
   });
 
-  it('refuse an expiry of nothing, and a moving window beyond all bounds', () => {
+  it('throw for an expiry of 0, and for a moving window that is too large', () => {
     const storage = new MemoryStorage();
     expect(() => storage.incr('key', 0)).toThrow(
       new ConfigurationError(
@@ -139,7 +136,7 @@ describe('the per-key methods', () => {
     expect(() => storage.acquireEntry('key', 1_000_001, 60)).toThrow(ConfigurationError);
   });
 
-  it('do not mistake a key for a keyFor key because it has slashes', async () => {
+  it('do not mistake a key with slashes for a keyFor key', async () => {
     const storage = new MemoryStorage();
     await storage.incr('a/b', 60);
     await storage.incr('a/b/1', 60, false, 2);
@@ -148,12 +145,12 @@ describe('the per-key methods', () => {
   });
 });
 
-describe('a storage that answers nothing of a hit', () => {
-  it('has failed', () => {
+describe('a storage that returns no outcome for a hit', () => {
+  it('causes a StorageError', () => {
     const storage = new MemoryStorage();
     storage.consume = () => ({ allowed: true, now: 0, outcomes: [] });
     expect(() => storage.incr('key', 60)).toThrow(
-      new StorageError('The storage answered a batch of one hit with no outcome.'),
+      new StorageError('The storage returned no outcome for a hit.'),
     );
   });
 });

@@ -14,7 +14,7 @@ const cell = { identity: 'somebody', limit };
 const batch: Hit[] = [{ ...cell, cost: 1 }];
 
 describe('A borrowed storage', () => {
-  it('answers as what it stands for', async () => {
+  it('behaves like its inner storage', async () => {
     const storage = new BorrowedStorage(new MemoryStorage({ keyPrefix: 'lent' }));
     const left = async (): Promise<unknown> => (await storage.peek(batch)).outcomes[0]?.remaining;
     expect([storage.keyPrefix, String(storage)]).toEqual(['lent', 'MemoryStorage']);
@@ -30,7 +30,7 @@ describe('A borrowed storage', () => {
     expect([await storage.check(), await storage.reset()]).toEqual([true, 1]);
   });
 
-  it('has its connection begun anew, and stays open for its owner', async () => {
+  it('can be reconnected, and stays open for its owner', async () => {
     let reconnected = 0;
     const inner = new MemoryStorage();
     inner.reconnect = () => {

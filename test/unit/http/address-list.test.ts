@@ -5,7 +5,7 @@ import { AddressList } from '../../../lib/http/address-list.js';
 const has = (networks: string[], address: string): boolean => new AddressList('allow', networks).has(address);
 
 describe('A list of addresses', () => {
-  it('is asked about an address with any zone', () => {
+  it('matches an address with any zone', () => {
     const list = new AddressList('allow', ['fe80::/10']);
     expect(list.has('fe80::1%br-lan')).toBe(true);
     expect(list.has('fec0::1%br-lan')).toBe(false);
@@ -43,7 +43,7 @@ describe('A list of addresses', () => {
     [['::ffff:10.0.0.0/104'], ['10.1.2.3', '::ffff:10.1.2.3'], ['11.1.2.3']],
     [[], [], ['1.2.3.4']],
     [['10.0.0.0/8'], [], ['', 'unknown', '10.0.0.0/8', '10.1', '0x0a.1.2.3', 'localhost']],
-  ])('%j holds what lies in one of its networks', (networks, inside, outside) => {
+  ])('%j contains the addresses of its networks', (networks, inside, outside) => {
     expect(inside.filter((address) => !has(networks, address))).toEqual([]);
     expect(outside.filter((address) => has(networks, address))).toEqual([]);
   });
@@ -60,7 +60,7 @@ describe('A list of addresses', () => {
     ['', 'the string ""'],
     [10, 'the number 10'],
     [undefined, 'undefined'],
-  ])('is refused with what is no network: %p', (network, description) => {
+  ])('throws for an invalid network: %p', (network, description) => {
     const call = (): AddressList => new AddressList('deny', ['10.0.0.0/8', network as never]);
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(
@@ -68,7 +68,7 @@ describe('A list of addresses', () => {
     );
   });
 
-  it('is refused with its cause', () => {
+  it('throws with a cause', () => {
     const read = (): unknown => {
       try {
         return new AddressList('deny', ['10.0.0.0/33']);

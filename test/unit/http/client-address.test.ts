@@ -21,7 +21,7 @@ describe('The network of a client', () => {
     ['2002:cb00:7107::1', '203.0.113.7'],
     ['2002:cb00:7107:ffff:1:2:3:4', '203.0.113.7'],
     ['2001:0:4136:e378:8000:63bf:34ff:8ef8', '203.0.113.7'],
-  ])('is the IPv4 address in every form that carries it: %s', (address, network) => {
+  ])('is the IPv4 address in every form: %s', (address, network) => {
     expect(clientNetwork(address)).toBe(network);
   });
 
@@ -38,7 +38,7 @@ describe('The network of a client', () => {
     ['2003:cb00:7107::1', '2003:cb00:7107:0::/64'],
     ['2001:1::1', '2001:1:0:0::/64'],
     ['::fffe:203.0.113.7', '0:0:0:0::/64'],
-  ])('is the first 64 bits of IPv6, however it is written: %s', (address, network) => {
+  ])('is the first 64 bits of IPv6 in every spelling: %s', (address, network) => {
     expect(clientNetwork(address)).toBe(network);
   });
 
@@ -48,7 +48,7 @@ describe('The network of a client', () => {
     ['[2001:db8:1:2:3:4:5:6]:49152', '2001:db8:1:2::/64'],
     ['[2001:db8:1:2:3:4:5:6]', '2001:db8:1:2::/64'],
     ['[::ffff:203.0.113.7]:80', '203.0.113.7'],
-  ])('has no port, which a client could change at will: %s', (address, network) => {
+  ])('has no port, since a client could change it: %s', (address, network) => {
     expect(clientNetwork(address)).toBe(network);
   });
 
@@ -64,11 +64,11 @@ describe('The network of a client', () => {
     '2001:db8::g',
     '1.2.3.4::ffff:',
     '1234567.2.3.4::ffff:',
-  ])('is what was given where that is no address: "%s"', (address) => {
+  ])('is the given text if that is not an address: "%s"', (address) => {
     expect(clientNetwork(address)).toBe(address);
   });
 
-  it('tells networks apart that differ in one bit', () => {
+  it('differs for networks that differ in one bit', () => {
     expect(clientNetwork('2001:db8:1:2::1')).not.toBe(clientNetwork('2001:db8:1:3::1'));
     expect(clientNetwork('203.0.113.6')).not.toBe(clientNetwork('203.0.113.7'));
   });
@@ -90,17 +90,17 @@ describe('The network of a client, of another length', () => {
     expect(clientNetwork('ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', prefix)).toBe(network);
   });
 
-  it('is one, whatever zone the address has', () => {
+  it('is the same for every zone of the address', () => {
     expect(clientNetwork('fe80::1%br-lan')).toBe('fe80:0:0:0::/64');
     expect(clientNetwork('fe80::1%eth0')).toBe('fe80:0:0:0::/64');
   });
 
-  it('is of IPv4 the address, whatever the length', () => {
+  it('is the full address for IPv4, for any length', () => {
     expect(clientNetwork('203.0.113.7', 32)).toBe('203.0.113.7');
     expect(clientNetwork('::ffff:203.0.113.7', 32)).toBe('203.0.113.7');
   });
 
-  it('is one for two addresses exactly when they share those bits', () => {
+  it('is the same for two addresses exactly when they share those bits', () => {
     const addresses = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n });
     const textOf = (address: bigint): string =>
       (address.toString(16).padStart(32, '0').match(/.{4}/g) ?? []).join(':');
@@ -134,7 +134,7 @@ describe('A bare address', () => {
     ['[fe80::1%br-lan]:80', 'fe80:0:0:0:0:0:0:1'],
     ['unknown', 'unknown'],
     ['', ''],
-  ])('is without what does not belong to it: %s', (address, bare) => {
+  ])('has no zone, port or brackets: %s', (address, bare) => {
     expect(bareAddress(address)).toBe(bare);
   });
 });

@@ -38,7 +38,7 @@ function decision(...answers: Answer[]): Decision {
 }
 
 describe('RateLimit-Policy and RateLimit', () => {
-  it('say of a limit its quota and window, and what remains for how long', () => {
+  it('contain the quota and window of a limit, the remaining units and the reset', () => {
     expect(standardFields(decision({}))).toEqual([
       ['RateLimit-Policy', '"default";q=5;w=60'],
       ['RateLimit', '"default";r=4;t=60'],
@@ -91,7 +91,7 @@ describe('RateLimit-Policy and RateLimit', () => {
     ]);
   });
 
-  it('hold no integer longer than the 15 digits of RFC 9651', () => {
+  it('have no integer longer than the 15 digits of RFC 9651', () => {
     const amount = Number.MAX_SAFE_INTEGER;
     expect(standardFields(decision({ amount, remaining: amount - 1 }))).toEqual([
       ['RateLimit-Policy', '"default";q=999999999999999;w=60'],
@@ -99,7 +99,7 @@ describe('RateLimit-Policy and RateLimit', () => {
     ]);
   });
 
-  it('say nothing of limits that are only tried', () => {
+  it('omit shadow limits', () => {
     const tried: Answer = { id: 'tried', mode: 'shadow', allowed: false, remaining: 0 };
     expect(standardFields(decision(tried, {}))).toEqual([
       ['RateLimit-Policy', '"default";q=5;w=60'],
@@ -108,7 +108,7 @@ describe('RateLimit-Policy and RateLimit', () => {
     expect(standardFields(decision(tried))).toEqual([]);
   });
 
-  it('show no time where waiting would not help', () => {
+  it('omit the time if waiting would not help', () => {
     const fields = standardFields(
       decision({ id: 'cost', allowed: false, remaining: 4, retryAfter: Infinity }, { id: 'other' }),
     );
@@ -120,7 +120,7 @@ describe('RateLimit-Policy and RateLimit', () => {
 });
 
 describe('X-RateLimit-*', () => {
-  it('say of the binding limit its amount, what remains and the seconds until more does', () => {
+  it('contain the amount of the binding limit, the remaining units and the seconds until these grow', () => {
     expect(
       legacyFields(decision({ remaining: 3, reset: 1 }, { id: 'tight', amount: 2, remaining: 1 })),
     ).toEqual([
@@ -130,7 +130,7 @@ describe('X-RateLimit-*', () => {
     ]);
   });
 
-  it('say it of the limit that refused, whatever remains of the others', () => {
+  it('describe the limit that refused, whatever the others have left', () => {
     const refused = { id: 'refused', amount: 9, remaining: 2, allowed: false, retryAfter: 1500, reset: 700 };
     expect(legacyFields(decision({ remaining: 0 }, refused))).toEqual([
       ['X-RateLimit-Limit', '9'],
@@ -140,19 +140,19 @@ describe('X-RateLimit-*', () => {
   });
 });
 
-describe('Where all limits are only tried', () => {
+describe('With shadow limits only', () => {
   const tried: Answer = { id: 'tried', mode: 'shadow', allowed: false, remaining: 0, retryAfter: 60_000 };
 
   it.each([
     ['RateLimit', standardFields],
     ['X-RateLimit-*', legacyFields],
     ['Retry-After', retryAfterFields],
-  ])('clients are told nothing of them by %s', (_fields, fieldsOf) => {
+  ])('clients get no field by %s', (_fields, fieldsOf) => {
     const result = { allowed: true, now, outcomes: [outcome(tried), outcome({ ...tried, id: 'other' })] };
     expect(fieldsOf(new Decision(result))).toEqual([]);
   });
 
-  it('and some are not, those are what X-RateLimit-* and Retry-After tell of', () => {
+  it('and with others, X-RateLimit-* and Retry-After describe the others', () => {
     const refused: Answer = { id: 'refused', allowed: false, remaining: 0, reset: 7000, retryAfter: 7000 };
     const decided = decision(tried, refused);
     expect(legacyFields(decided)).toEqual([
@@ -170,22 +170,22 @@ describe('Retry-After', () => {
     [1000, '1'],
     [1001, '2'],
     [3_600_000, '3600'],
-  ])('says %d ms in whole seconds, never too few: %s', (retryAfter, seconds) => {
+  ])('rounds %d ms up to whole seconds: %s', (retryAfter, seconds) => {
     expect(retryAfterFields(decision({ allowed: false, retryAfter }))).toEqual([['Retry-After', seconds]]);
   });
 
-  it('says the longest wait of those that refused', () => {
+  it('is the longest wait of the limits that refused', () => {
     const fields = retryAfterFields(
       decision({ allowed: false, retryAfter: 9000 }, { allowed: false, retryAfter: 30_000 }, { id: 'fine' }),
     );
     expect(fields).toEqual([['Retry-After', '30']]);
   });
 
-  it('is left out of what was allowed', () => {
+  it('is omitted if the hit was allowed', () => {
     expect(retryAfterFields(decision({}))).toEqual([]);
   });
 
-  it('is left out where no wait would help', () => {
+  it('is omitted if no wait would help', () => {
     expect(retryAfterFields(decision({ allowed: false, retryAfter: Infinity }))).toEqual([]);
     expect(
       retryAfterFields(
@@ -195,13 +195,13 @@ describe('Retry-After', () => {
   });
 });
 
-describe('What no field may hold', () => {
+describe('Invalid characters and numbers in a field', () => {
   it.each([
     ['a"b', String.raw`"a\"b"`],
     ['a\\', String.raw`"a\\"`],
     ['a\r\nSet-Cookie: b', '"a??Set-Cookie: b"'],
     ['\u00e9\u2028🚀\u007f', '"????"'],
-  ])('is escaped or replaced in a name: %j', (name, quoted) => {
+  ])('are escaped or replaced in a name: %j', (name, quoted) => {
     const result = { allowed: true, now, outcomes: [outcome({ name })] };
     expect(standardFields(new Decision(result))).toEqual([
       ['RateLimit-Policy', `${quoted};q=5;w=60`],
@@ -216,7 +216,7 @@ describe('What no field may hold', () => {
     [0.5, 0],
     [-1, 0],
     [NaN, 0],
-  ])('is made a number that is whole: %d is %d', (remaining, whole) => {
+  ])('are replaced by a whole number: %d is %d', (remaining, whole) => {
     const decision = new Decision({ allowed: true, now, outcomes: [outcome({ remaining, reset: -1 })] });
     expect(standardFields(decision)[1]).toEqual(['RateLimit', `"default";r=${whole};t=0`]);
     expect(legacyFields(decision)).toEqual([

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { CasStorage, FixedWindowRateLimiter, StorageError, type VersionedText } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 
-/** A store that answers later, or not at all. */
+/** A store that responds later, or not at all. */
 class LateStorage extends CasStorage<number> {
   readonly failure = new Error('connection lost');
   broken = false;
@@ -28,10 +28,10 @@ class LateStorage extends CasStorage<number> {
   }
 }
 
-describe('A limiter over a storage that answers with promises', () => {
+describe('A limiter on an asynchronous storage', () => {
   const clock = new ManualClock();
 
-  it('answers with promises of the same', async () => {
+  it('returns promises of the same results', async () => {
     const limiter = new FixedWindowRateLimiter(new LateStorage({ clock }));
     const hit = limiter.hit('3/minute', 'a');
 
@@ -63,7 +63,7 @@ describe('A limiter over a storage that answers with promises', () => {
     }
   });
 
-  it('throws at once what is the fault of the caller', () => {
+  it('throws errors of the caller synchronously', () => {
     const limiter = new FixedWindowRateLimiter(new LateStorage({ clock }));
 
     expect(() => limiter.hit('3 minutes', 'a')).toThrow('Cannot read the rate limit "3 minutes"');

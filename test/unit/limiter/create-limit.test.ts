@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, createLimit, MemoryStorage, type CreateLimitOptions } from 'nestjs-limits';
 
-// Beside what test/unit/storages/limit.test.ts says: where exactly the bounds are.
+// The exact bounds of the options, in addition to test/unit/core/limit.test.ts.
 const base: CreateLimitOptions = { id: 'logins', strategy: 'fixed-window', amount: 5, period: 60_000 };
 
 describe('createLimit', () => {
@@ -17,7 +17,7 @@ describe('createLimit', () => {
     ['a burst below the amount', { strategy: 'token-bucket', burst: 1 }],
     ['a burst that is undefined, whatever the strategy', { burst: undefined }],
     ['a block of one ms', { block: [1] }],
-  ])('takes %s', (_what, options) => {
+  ])('accepts %s', (_what, options) => {
     expect(createLimit({ ...base, ...options })).toMatchObject({
       ...options,
       burst: options.burst ?? options.amount ?? 5,
@@ -39,13 +39,13 @@ describe('createLimit', () => {
     ['a block of a fraction of a ms', { block: [1000, 1.5] }],
     ['a negative block', { block: [-1] }],
     ['no strategy', { strategy: undefined }],
-  ])('refuses %s', (_what, options) => {
+  ])('throws for %s', (_what, options) => {
     expect(() => createLimit({ ...base, ...(options as Partial<CreateLimitOptions>) })).toThrow(
       ConfigurationError,
     );
   });
 
-  it('makes limits of one id share a count, whatever their amounts', () => {
+  it('makes limits with the same id share a count, whatever their amounts', () => {
     const storage = new MemoryStorage();
     const [free, pro] = [createLimit(base), createLimit({ ...base, amount: 50 })];
 

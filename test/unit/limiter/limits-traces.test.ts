@@ -9,7 +9,7 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 
-/** What the Python library `limits` answered under a clock that stood still between the steps. */
+/** Results of the Python library `limits` under a clock that stood still between the steps. */
 interface Trace {
   readonly strategy: 'fixed-window' | 'moving-window';
   readonly limit: string;
@@ -67,7 +67,7 @@ describe('As the Python library limits does,', () => {
   });
 });
 
-/** The step with what is answered here. */
+/** The step with the results of this library. */
 async function replay(step: Step, limiter: RateLimiter, limit: string): Promise<Step> {
   const { key } = step;
   switch (step.op) {
@@ -90,7 +90,10 @@ async function replay(step: Step, limiter: RateLimiter, limit: string): Promise<
   }
 }
 
-/** Where nothing is consumed, there is nothing to wait for here; `limits` names some time. Elsewhere it rounds. */
+/**
+ * When nothing is consumed, there is no wait here, while `limits` returns some time. Elsewhere it
+ * rounds.
+ */
 function agrees(step: Step & { op: 'stats' }, resetAfter: number, limit: string): boolean {
   if (step.remaining === parse(limit).amount) return resetAfter === 0;
   return Math.abs(resetAfter - step.resetAfter) <= 1;

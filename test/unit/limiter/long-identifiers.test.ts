@@ -44,7 +44,7 @@ describe.each(Object.entries(ways))('An identifier of a megabyte, given to %s', 
     expect(record?.text.length).toBeLessThan(200);
   });
 
-  it('shares no count with another that differs at the end only', async () => {
+  it('shares no count with another that differs only at the end', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server);
     await hit(storage, long);
@@ -56,7 +56,7 @@ describe.each(Object.entries(ways))('An identifier of a megabyte, given to %s', 
 });
 
 describe('A key of a long identifier', () => {
-  it('is that of the Python library, and still means what a limiter counts', async () => {
+  it('is that of the Python library, and still has the count of a limiter', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     const limiter = new FixedWindowRateLimiter(storage);
     const identifier = 'x'.repeat(300);
@@ -70,7 +70,7 @@ describe('A key of a long identifier', () => {
     expect((await limiter.getWindowStats(item, 'otp', identifier)).remaining).toBe(5);
   });
 
-  it('means the entries of a moving window', async () => {
+  it('has the entries of a moving window', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     const key = item.keyFor('otp', long);
     expect(await storage.acquireEntry(key, 5, item.getExpiry())).toBe(true);

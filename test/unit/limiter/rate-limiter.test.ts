@@ -29,7 +29,10 @@ beforeEach(() => {
   storage = new MemoryStorage({ clock });
 });
 
-/** Each limiter, its strategy's name, and how long a full minute's limit of 5 takes to give one, and five, back. */
+/**
+ * Each limiter, the name of its strategy, and the time in which a full limit of 5 per minute
+ * returns one unit, and five.
+ */
 const LIMITERS = [
   [FixedWindowRateLimiter, 'fixed-window', MINUTE, MINUTE],
   [FixedWindowElasticExpiryRateLimiter, 'fixed-window-elastic-expiry', MINUTE, MINUTE],
@@ -47,12 +50,12 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
     });
     const limit = parse('5/minute');
 
-    it('knows its strategy and its storage', () => {
+    it('has its strategy and its storage', () => {
       expect(limiter.strategy).toBe(strategy);
       expect(limiter.storage).toBe(storage);
     });
 
-    it('hits until the amount is taken, for each identity on its own', () => {
+    it('allows the amount, for each identity separately', () => {
       const answers = Array.from({ length: 6 }, () => limiter.hit(limit, 'user', '42'));
 
       expect(answers).toEqual([true, true, true, true, true, false]);
@@ -68,14 +71,14 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 5, resetTime: NOW });
     });
 
-    it('tells how much is left and when it grows', async () => {
+    it('returns the remaining units and when they grow', async () => {
       await limiter.hit(limit, ['a'], { cost: 5 });
 
       expect(limiter.getWindowStats(limit, 'a')).toEqual({ remaining: 0, resetTime: NOW + untilOne });
       expect(limiter.getWindowStats(limit, 'b')).toEqual({ remaining: 5, resetTime: NOW });
     });
 
-    it('decides: what is taken, what is left, and when to come back', () => {
+    it('returns the decision: the units taken and left, and the wait', () => {
       const taken = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
       const refused = limiter.consume(limit, ['a'], { cost: 5 }) as Decision;
 
@@ -98,7 +101,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(refused.receipts).toEqual([]);
     });
 
-    it('lets the same hit through exactly retryAfter later', async () => {
+    it('allows the same hit exactly after retryAfter', async () => {
       await limiter.hit(limit, ['a'], { cost: 5 });
       clock.advance(untilAll - 1);
       expect(limiter.test(limit, ['a'], { cost: 5 })).toBe(false);
@@ -106,7 +109,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.hit(limit, ['a'], { cost: 5 })).toBe(true);
     });
 
-    it('peeks at what it would decide', async () => {
+    it('peeks at the decision of consume', async () => {
       await limiter.hit(limit, ['a'], { cost: 3 });
 
       expect(limiter.peek(limit, 'a')).toMatchObject({
@@ -119,14 +122,14 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
     });
 
-    it('takes a cost as a whole or not at all', () => {
+    it('takes a cost completely or not at all', () => {
       expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(true);
       expect(limiter.hit(limit, ['a'], { cost: 3 })).toBe(false);
       expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
       expect(limiter.hit(limit, ['a'], { cost: 2 })).toBe(true);
     });
 
-    it('always allows a cost of 0, and changes nothing by it', async () => {
+    it('always allows a cost of 0, which changes nothing', async () => {
       await limiter.hit(limit, ['a'], { cost: 5 });
       const before = limiter.getWindowStats(limit, 'a');
       clock.advance(1);
@@ -153,7 +156,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.test('0/minute', 'a')).toBe(false);
     });
 
-    it('takes several limits all or none', async () => {
+    it('takes all of several limits or none', async () => {
       const limits = '5/minute; 2/second';
       await limiter.hit('2/second', ['a'], { cost: 2 });
 
@@ -168,7 +171,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats(limits, 'a')).toEqual(limiter.getWindowStats('2/second', 'a'));
     });
 
-    it('reads a text, an item and a list of items alike', async () => {
+    it('accepts a text, an item and a list of items', async () => {
       await limiter.hit('5/minute; 2/second', 'a');
       await limiter.hit(parseMany('2/second, 5/minute'), 'a');
       await limiter.hit([parse('5 per 1 minutes')], 'a');
@@ -177,7 +180,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats('2/second', 'a')).toMatchObject({ remaining: 0 });
     });
 
-    it('refunds a decision once, all its limits alike', async () => {
+    it('refunds a decision once, with all its limits', async () => {
       const limits = '5/minute; 9/hour';
       const decision = limiter.consume(limits, ['a'], { cost: 3 }) as Decision;
       await limiter.hit(limits, 'a');
@@ -189,7 +192,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats('9/hour', 'a')).toMatchObject({ remaining: 8 });
     });
 
-    it('refunds a decision once, though another limiter is asked too', async () => {
+    it('refunds a decision once, even by another limiter', async () => {
       const decision = await limiter.consume(limit, ['a'], { cost: 2 });
       await limiter.hit(limit, ['a'], { cost: 3 });
 
@@ -199,7 +202,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 2 });
     });
 
-    it('refunds nothing for what took nothing', async () => {
+    it('refunds nothing for a hit that took nothing', async () => {
       await limiter.hit(limit, ['a'], { cost: 4 });
       await limiter.refund(await limiter.consume(limit, ['a'], { cost: 2 }));
       await limiter.refund(await limiter.consume(limit, ['a'], { cost: 0 }));
@@ -208,7 +211,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats(limit, 'a')).toMatchObject({ remaining: 1 });
     });
 
-    it('refunds nothing to a window that opened after the one it was taken from', async () => {
+    it('refunds nothing to a window that opened after that of the hit', async () => {
       const decision = await limiter.consume(limit, ['a'], { cost: 2 });
       clock.advance(2 * MINUTE);
       await limiter.hit(limit, ['a'], { cost: 3 });
@@ -240,7 +243,7 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       expect(limiter.getWindowStats('5/minute', 'b')).toMatchObject({ remaining: 4 });
     });
 
-    it('is cleared by the key of its item, too', async () => {
+    it('can also be cleared by the key of its item', async () => {
       await limiter.hit(limit, 'user', 'a/b');
 
       await storage.clear(limit.keyFor('user', 'a/b'));
@@ -257,14 +260,14 @@ describe.each(LIMITERS.map((row) => [row[0].name, ...row] as const))(
       }
     });
 
-    it('counts namespaces apart', async () => {
+    it('counts namespaces separately', async () => {
       await limiter.hit(new RateLimitItemPerMinute(1, 1, 'web'), 'a');
 
       expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'web'), 'a')).toBe(false);
       expect(limiter.test(new RateLimitItemPerMinute(1, 1, 'api'), 'a')).toBe(true);
     });
 
-    it('starts anew after the storage was reset', async () => {
+    it('starts again after the storage was reset', async () => {
       await limiter.hit(limit, ['a'], { cost: 5 });
 
       expect(storage.reset()).toBe(1);
@@ -296,27 +299,27 @@ describe('Any limiter', () => {
     [2 ** 53, 'the number 9007199254740992'],
     ['1', 'the string "1"'],
     [null, 'null'],
-  ])('refuses the cost %p', (cost, described) => {
+  ])('throws for the cost %p', (cost, described) => {
     const message = `The cost of a hit must be a whole number from 0; got ${described}.`;
     for (const call of calls('1/minute', ['a'], { cost: cost as number }))
       expect(call).toThrow(new RangeError(message));
   });
 
-  it.each([Number.NaN, Infinity, -Infinity])('refuses the cost %p', (cost) => {
+  it.each([Number.NaN, Infinity, -Infinity])('throws for the cost %p', (cost) => {
     for (const call of calls('1/minute', ['a'], { cost })) {
       expect(call).toThrow(RangeError);
       expect(call).toThrow(/^The cost of a hit must be a whole number from 0; got the number /);
     }
   });
 
-  it('takes 1 where the options say nothing of the cost', async () => {
+  it('uses a cost of 1 if the options have none', async () => {
     await limiter.hit('5/minute', ['a'], {});
     await limiter.hit('5/minute', ['a']);
 
     expect(limiter.getWindowStats('5/minute', 'a')).toMatchObject({ remaining: 3 });
   });
 
-  it('refuses an identifier that is not a string', () => {
+  it('throws for an identifier that is not a string', () => {
     for (const call of calls('1/minute', [42 as unknown as string])) {
       expect(call).toThrow(
         new TypeError(
@@ -327,20 +330,20 @@ describe('Any limiter', () => {
     expect(() => limiter.hit('1/minute', undefined as unknown as string)).toThrow(TypeError);
   });
 
-  it('refuses a malformed text, again and again', () => {
+  it('throws for a malformed text every time', () => {
     for (const call of calls('1 minute', ['a'])) expect(call).toThrow(RateLimitParseError);
     for (const call of calls('1 minute', ['a'])) expect(call).toThrow(RateLimitParseError);
   });
 
   it.each([[undefined], [null], [5], [{}], [[]], [['1/minute']]])(
-    'refuses %j, which is no limit',
+    'throws for %j, which is not a limit',
     (limit) => {
       for (const call of calls(limit as unknown as LimitInput, ['a']))
         expect(call).toThrow(ConfigurationError);
     },
   );
 
-  it('refuses limits that name one of them twice, however they are written', () => {
+  it('throws for limits that contain one of them twice, in any spelling', () => {
     const repeated =
       'The limits "1 per 1 minute; 5 per 1 hour; 1 per 1 minute" name one of them twice. Remove the repetition.';
     for (const call of calls('1/minute; 5/hour; 1 per minute', ['a'])) {
@@ -351,21 +354,21 @@ describe('Any limiter', () => {
     }
   });
 
-  it('takes limits of one spelling in two namespaces for two', () => {
+  it('accepts limits with the same spelling in two namespaces', () => {
     const limits = [new RateLimitItemPerMinute(1, 1, 'a'), new RateLimitItemPerMinute(1, 1, 'b')];
 
     expect(limiter.hit(limits, 'x')).toBe(true);
     expect(limiter.hit(limits, 'x')).toBe(false);
   });
 
-  it('refuses a moving window that is too large to remember', () => {
+  it('throws for a moving window that is too large', () => {
     const moving = new MovingWindowRateLimiter(storage);
 
     expect(moving.hit('1000000/hour', 'a')).toBe(true);
     expect(() => moving.hit('1000001/hour', 'a')).toThrow(ConfigurationError);
   });
 
-  it('refuses a storage that lacks its strategy, when it is made', () => {
+  it('throws in the constructor for a storage without its strategy', () => {
     class CountersOnly extends MemoryStorage {
       override readonly capabilities: StorageCapabilities = {
         atomicity: 'batch',
@@ -384,14 +387,14 @@ describe('Any limiter', () => {
     );
   });
 
-  it('reads more texts than it remembers', async () => {
+  it('parses more texts than its cache holds', async () => {
     for (let amount = 1; amount <= 1500; amount++) await limiter.hit(`${amount}/minute`, 'a');
 
     expect(limiter.test('1/minute', 'a')).toBe(false);
     expect(limiter.getWindowStats('1500/minute', 'a')).toMatchObject({ remaining: 1499 });
   });
 
-  it('answers several limits by the one with the least left', async () => {
+  it('returns the state of the limit with the least remaining', async () => {
     await limiter.hit('5/minute', ['a'], { cost: 2 });
     clock.advance(1000);
 
@@ -414,7 +417,7 @@ describe('Any limiter', () => {
 });
 
 describe('FixedWindowElasticExpiryRateLimiter', () => {
-  it('starts the minute anew with every attempt, a refused one of several limits too', async () => {
+  it('restarts the minute with every attempt, even one that another limit refuses', async () => {
     const limiter = new FixedWindowElasticExpiryRateLimiter(storage);
     await limiter.hit('5/minute', 'a');
     await limiter.hit('1/second', 'a');
@@ -426,7 +429,7 @@ describe('FixedWindowElasticExpiryRateLimiter', () => {
     expect(limiter.getWindowStats('1/second', 'a')).toEqual({ remaining: 0, resetTime: NOW + 1999 });
   });
 
-  it('does not start it anew by a test or a cost of 0', async () => {
+  it('does not restart it by a test or a cost of 0', async () => {
     const limiter = new FixedWindowElasticExpiryRateLimiter(storage);
     await limiter.hit('1/minute', 'a');
     clock.advance(1000);
@@ -438,7 +441,7 @@ describe('FixedWindowElasticExpiryRateLimiter', () => {
 });
 
 describe('TokenBucketRateLimiter', () => {
-  it('holds as many tokens as the amount unless told otherwise', () => {
+  it('holds as many tokens as the amount by default', () => {
     const limiter = new TokenBucketRateLimiter(storage, {});
 
     expect(limiter.getWindowStats('60/minute', 'a')).toMatchObject({ remaining: 60 });
@@ -475,7 +478,7 @@ describe('TokenBucketRateLimiter', () => {
     [0, '60/minute', 'must be a whole number, at least 1; got the number 0.'],
     [1.5, '60/minute', 'must be a whole number, at least 1; got the number 1.5.'],
     [5, '0/minute', 'is 5 while the amount is 0: such a bucket would never refill.'],
-  ])('refuses a burst of %p on %s', (burst, limit, reason) => {
+  ])('throws for a burst of %p on %s', (burst, limit, reason) => {
     const limiter = new TokenBucketRateLimiter(storage, { burst });
     const name = String(parse(limit));
 
@@ -484,7 +487,7 @@ describe('TokenBucketRateLimiter', () => {
     );
   });
 
-  it('refuses a bucket that would lose precision', () => {
+  it('throws for a bucket that would lose precision', () => {
     const limiter = new TokenBucketRateLimiter(storage);
 
     expect(limiter.hit('11/25000 years', 'a')).toBe(true);

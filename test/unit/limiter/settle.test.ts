@@ -49,7 +49,7 @@ function remainders({ limits }: Decision): [string, number][] {
 }
 
 describe('limiter.settle', () => {
-  it('makes a decision count its actual cost, be it less or more, and returns the counts afterwards', () => {
+  it('sets the actual cost of a decision, less or more, and returns the new counts', () => {
     const decision = consume(10);
     const less = limiter.settle(decision, 4) as Decision;
     expect([less.allowed, less.remaining, left()]).toEqual([true, 96, 96]);
@@ -60,7 +60,7 @@ describe('limiter.settle', () => {
     expect([limiter.hit(LIMIT, 'acme'), limiter.hit(LIMIT, 'acme')]).toEqual([true, false]);
   });
 
-  it('settles what it has returned like the decision before', () => {
+  it('settles the decision that it has returned', () => {
     const decision = consume(10);
     const settled = limiter.settle(decision, 4) as Decision;
     void limiter.settle(settled, 20);
@@ -80,7 +80,7 @@ describe('limiter.settle', () => {
     expect(settled.limits.map(({ remaining }) => remaining)).toEqual([8, 98]);
   });
 
-  it('settles the limits of each policy by its name, and leaves those that are not named', () => {
+  it('settles the limits of each policy by its name, and keeps the others', () => {
     const decision = decisionOfPolicies();
     expect(remainders(limiter.settle(decision, { tokens: 7 }) as Decision)).toEqual([
       ['minutely', 93],
@@ -105,7 +105,7 @@ describe('limiter.settle', () => {
     ]);
   });
 
-  it('refuses a policy that the decision does not have, and settles nothing then', () => {
+  it('throws for a policy that the decision does not have, and settles nothing then', () => {
     const decision = decisionOfPolicies();
     const settle = (): unknown => limiter.settle(decision, { tokens: 1, uploads: 2 });
     expect(settle).toThrow(ConfigurationError);
@@ -113,7 +113,7 @@ describe('limiter.settle', () => {
     expect(remainders(limiter.settle(decision, { requests: 10 }) as Decision)[0]).toEqual(['minutely', 90]);
   });
 
-  it('refuses one cost for several policies', () => {
+  it('throws for one cost for several policies', () => {
     const settle = (): unknown => limiter.settle(decisionOfPolicies(), 5);
     expect(settle).toThrow(ConfigurationError);
     expect(settle).toThrow(
@@ -121,14 +121,14 @@ describe('limiter.settle', () => {
     );
   });
 
-  it.each([-1, 0.5, NaN, Infinity, 2 ** 53, '3', undefined, null])('refuses the cost %p', (cost) => {
+  it.each([-1, 0.5, NaN, Infinity, 2 ** 53, '3', undefined, null])('throws for the cost %p', (cost) => {
     const decision = consume(10);
     expect(() => limiter.settle(decision, cost as number)).toThrow(RangeError);
     expect(() => limiter.settle(decision, { default: cost as number })).toThrow();
     expect(left()).toBe(90);
   });
 
-  it('refuses a cost above what a token bucket can hold', () => {
+  it('throws for a cost above the capacity of a token bucket', () => {
     const buckets = new TokenBucketRateLimiter(storage);
     const decision = buckets.consume('5/day', 'acme') as Decision;
     const most = Math.floor(Number.MAX_SAFE_INTEGER / 86_400_000);
@@ -138,7 +138,7 @@ describe('limiter.settle', () => {
   });
 });
 
-describe('What took nothing', () => {
+describe('A decision that took nothing', () => {
   it.each<[string, () => Decision]>([
     ['was refused', () => consume(101)],
     ['was only looked at', () => limiter.peek(LIMIT, ['acme'], { cost: 10 }) as Decision],
@@ -149,7 +149,7 @@ describe('What took nothing', () => {
         return new Decision(storage.consume([{ identity: 'acme', limit, cost: 101 }]));
       },
     ],
-  ])('since it %s settles nothing, and stays as it was', (_what, make) => {
+  ])('because it %s settles nothing, and stays as it was', (_what, make) => {
     const decision = make();
     const settled = limiter.settle(decision, 5) as Decision;
     expect(settled.limits).toEqual(decision.limits);
@@ -157,7 +157,7 @@ describe('What took nothing', () => {
     expect([left(), storage.reset()]).toEqual([100, 0]);
   });
 
-  it('since it was let in without the store settles nothing', async () => {
+  it('because it was allowed without the store settles nothing', async () => {
     const store = new ScriptedStorage();
     store.does = 'fail';
     const allowing = new FixedWindowRateLimiter(
@@ -190,7 +190,7 @@ describe('limiter.refund of a decision', () => {
     expect(left()).toBe(100);
   });
 
-  it('returns what a settlement had charged', () => {
+  it('refunds the charge of a settlement', () => {
     const decision = consume(10);
     void limiter.settle(decision, 90);
     void limiter.refund(decision);

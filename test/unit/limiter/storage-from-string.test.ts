@@ -16,7 +16,7 @@ describe('storageFromString', () => {
     },
   );
 
-  it('hands the options on', async () => {
+  it('passes the options on', async () => {
     const clock = new ManualClock(0);
     const storage = await storageFromString('memory://', { clock, keyPrefix: 'mine' });
     const limiter = new FixedWindowRateLimiter(storage);
@@ -42,7 +42,7 @@ describe('storageFromString', () => {
     [' memory://user:secret@host', 'has no scheme'],
     ['async+://user:secret@host', 'has the unknown scheme "async+://"'],
     ['', 'has no scheme'],
-  ])('refuses "%s", names the known schemes and shows nothing else of it', async (uri, reason) => {
+  ])('throws for "%s", lists the known schemes and shows nothing else of it', async (uri, reason) => {
     const error = await storageFromString(uri).catch((thrown: unknown) => thrown);
 
     expect(error).toBeInstanceOf(ConfigurationError);
@@ -59,7 +59,7 @@ describe('storageFromString', () => {
     [null, 'null'],
     [new URL('memory://'), 'an object (URL)'],
     [6379, 'the number 6379'],
-  ])('refuses %p, which is no text', async (uri, described) => {
+  ])('throws for %p, which is not a string', async (uri, described) => {
     await expect(storageFromString(uri as unknown as string)).rejects.toThrow(
       `A storage URI must be a string; got ${described}. Known schemes: memory://`,
     );

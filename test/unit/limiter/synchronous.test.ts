@@ -4,7 +4,7 @@ import { Decision, FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
 describe('A limiter over memory storage', () => {
   const limiter = new FixedWindowRateLimiter(new MemoryStorage());
 
-  it('answers at once, without a promise', () => {
+  it('returns values, without promises', () => {
     expect(limiter.hit('5/minute', 'a')).toBe(true);
     expect(limiter.test('5/minute', 'a')).toBe(true);
     expect(limiter.consume('5/minute', 'a')).toBeInstanceOf(Decision);

@@ -6,7 +6,7 @@ import {
   WaitTimeoutError,
 } from 'nestjs-limits';
 
-/** A storage that counts how often it is asked. */
+/** A storage that counts its calls. */
 class CountingStorage extends MemoryStorage {
   asked = 0;
 
@@ -17,13 +17,13 @@ class CountingStorage extends MemoryStorage {
 }
 
 describe('Waiting for a limit', () => {
-  it('takes at once what is allowed', async () => {
+  it('takes an allowed hit immediately', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     const decision = await limiter.waitFor('2/minute', ['a'], { cost: 2 });
     expect(decision).toMatchObject({ allowed: true, remaining: 0 });
   });
 
-  it('takes what is not allowed yet as soon as it is', async () => {
+  it('takes a hit as soon as it is allowed', async () => {
     const storage = new CountingStorage();
     const limiter = new FixedWindowRateLimiter(storage);
     await limiter.hit('1/second', 'a');
@@ -32,7 +32,7 @@ describe('Waiting for a limit', () => {
     expect([3, 4]).toContain(storage.asked);
   });
 
-  it('serves those who wait for the same in the order in which they came, and asks for the first only', async () => {
+  it('serves callers for the same limit in order, and calls the storage for the first only', async () => {
     const storage = new CountingStorage();
     const limiter = new TokenBucketRateLimiter(storage, { burst: 1 });
     const served: number[] = [];
@@ -45,7 +45,7 @@ describe('Waiting for a limit', () => {
     expect(storage.asked).toBeLessThanOrEqual(6 + 2 * 5); // timers may fire up to a ms early
   });
 
-  it('lets those who wait for something else pass', async () => {
+  it('does not delay callers for other limits', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await limiter.hit('1/hour', 'a');
     const controller = new AbortController();
@@ -56,7 +56,7 @@ describe('Waiting for a limit', () => {
     await expect(blocked).rejects.toBe(reason);
   });
 
-  it('gives up at once when it is known that maxWait would not be enough, and takes nothing', async () => {
+  it('throws as soon as maxWait is known to be too short, and takes nothing', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await limiter.hit('2/hour', ['a'], { cost: 1 });
     const call = limiter.waitFor('2/hour', ['a'], { cost: 2, maxWait: 60_000 });
@@ -67,7 +67,7 @@ describe('Waiting for a limit', () => {
     expect(limiter.getWindowStats('2/hour', 'a')).toMatchObject({ remaining: 1 });
   });
 
-  it('gives up when others ahead take longer than maxWait, and they are served all the same', async () => {
+  it('throws when callers ahead take longer than maxWait, and these are still served', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await limiter.hit('1/second', 'a');
     const first = limiter.waitFor('1/second', ['a']);
@@ -78,7 +78,7 @@ describe('Waiting for a limit', () => {
     expect((await first).allowed).toBe(true);
   });
 
-  it('gives up when its signal is aborted, before and while it waits, and whoever is behind comes next', async () => {
+  it('stops when its signal is aborted, before and while it waits, and the next caller follows', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await limiter.hit('1/second', 'a');
     const aborted = AbortSignal.abort(new Error('never wanted'));
@@ -94,7 +94,7 @@ describe('Waiting for a limit', () => {
     expect((await given).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
 
-  it('gives up with the very reason of its signal, before, behind others and while it sleeps', async () => {
+  it('throws the reason of its signal, before, behind others and while it sleeps', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await limiter.hit('1/hour', 'a');
     const reasons = [new Error('gone'), new Error('gone too'), 'not even an error'];
@@ -116,7 +116,7 @@ describe('Waiting for a limit', () => {
     [-Infinity, 'the number -Infinity'],
     ['5s', 'the string "5s"'],
     [null, 'null'],
-  ])('refuses a maxWait of %p, and takes nothing', async (maxWait, said) => {
+  ])('throws for a maxWait of %p, and takes nothing', async (maxWait, said) => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     const call = limiter.waitFor('1/hour', ['a'], { maxWait: maxWait as number });
     await expect(call).rejects.toThrow(
@@ -125,12 +125,12 @@ describe('Waiting for a limit', () => {
     expect(limiter.test('1/hour', 'a')).toBe(true);
   });
 
-  it.each([undefined, 0, 0.5, Infinity])('takes what is allowed with a maxWait of %p', async (maxWait) => {
+  it.each([undefined, 0, 0.5, Infinity])('takes an allowed hit with a maxWait of %p', async (maxWait) => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     expect((await limiter.waitFor('1/hour', ['a'], { maxWait })).allowed).toBe(true);
   });
 
-  it('never waits for a cost that is more than the limit', async () => {
+  it('never waits for a cost above the limit', async () => {
     const limiter = new FixedWindowRateLimiter(new MemoryStorage());
     await expect(limiter.waitFor('2/hour', ['a'], { cost: 3 })).rejects.toThrow(
       'The cost is more than the limit ever allows, so that no wait would help. Take a smaller cost or a larger burst.',

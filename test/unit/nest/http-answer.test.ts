@@ -11,7 +11,9 @@ import { protocols, ServedApp, until, type Client, type Protocol } from '../../s
 const answered = (statusCode: number): RequestOutcome => ({ success: statusCode < 400, statusCode });
 const gaveUp: RequestOutcome = { success: false, aborted: true };
 
-/** Waits until every listener has been told of so many requests, then for what else might come. */
+/**
+ * Waits until every listener has reported a number of requests, and then for unexpected reports.
+ */
 async function toldOf(requests: number, reachesGuard = true): Promise<void> {
   const isMissing = (): boolean =>
     stage.toldToMiddleware.length < requests || (reachesGuard && stage.toldToGuard.length < requests);
@@ -24,13 +26,13 @@ async function guardCalls(requests: number): Promise<void> {
   await until(() => stage.guarded.length >= requests);
 }
 
-/** Waits for an answer that arrives in full. */
+/** Waits for the full response. */
 const read =
   (path: string, method?: string) =>
   async (client: Client): Promise<unknown> =>
     client.send(path, method).end;
 
-/** Leaves while the handler runs. */
+/** Disconnects while the handler runs. */
 const leaveBeforeHeader =
   (path: string) =>
   async (client: Client): Promise<void> => {
@@ -39,7 +41,7 @@ const leaveBeforeHeader =
     exchange.reset();
   };
 
-/** Leaves after a part of the body. */
+/** Disconnects after a part of the body. */
 const leaveAfterData =
   (path: string) =>
   async (client: Client): Promise<void> => {
@@ -48,7 +50,7 @@ const leaveAfterData =
     exchange.reset();
   };
 
-/** Lets the handler go on and reads what it answers. */
+/** Lets the handler continue and reads the response. */
 const readLate =
   (path: string) =>
   async (client: Client): Promise<void> => {
@@ -93,7 +95,7 @@ const cases: readonly Case[] = [
   ['a client that leaves a chunked error', '/early-failure', leaveAfterData('/early-failure'), answered(500)],
 ];
 
-/** Requests that only the middleware sees. */
+/** Requests that reach only the middleware. */
 const withoutGuard = ['/early', '/nowhere'];
 
 /** Starts an application before each test. */
@@ -117,7 +119,7 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
   const { isHttp2 } = protocol;
   const served = serve(protocol);
 
-  it.each(cases)('is told once: %s', async (_subject, path, act, outcome) => {
+  it.each(cases)('is reported once: %s', async (_subject, path, act, outcome) => {
     const reachesGuard = !withoutGuard.includes(path);
     await act(served().client);
     await toldOf(1, reachesGuard);
@@ -125,7 +127,7 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
     expect(stage.toldToGuard).toEqual(reachesGuard ? [[path, outcome]] : []);
   });
 
-  it('is told once for each of several requests on one connection', async () => {
+  it('is reported once for each of several requests on one connection', async () => {
     for (const path of ['/ok', '/bad', '/broken', '/no-content']) await served().client.send(path).end;
     await toldOf(4);
     expect(served().connections).toHaveLength(1);
@@ -139,7 +141,7 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
     expect(stage.toldToGuard).toEqual(expected);
   });
 
-  it('is told for each request of a connection that breaks', async () => {
+  it('is reported for each request of a connection that breaks', async () => {
     const requests = isHttp2 ? 15 : 1;
     for (let request = 0; request < requests; request++) served().client.send('/slow');
     await guardCalls(requests);
@@ -150,7 +152,7 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
     expect(stage.toldToGuard).toEqual(expected);
   });
 
-  it('is told at once to a listener that comes when the client has left', async () => {
+  it('is reported immediately to a listener that is added after the client has left', async () => {
     const told: RequestOutcome[] = [];
     const exchange = served().client.send('/slow');
     await guardCalls(1);
@@ -160,7 +162,7 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
     expect(told).toEqual([gaveUp]);
   });
 
-  it('is told at once to a listener that comes when the answer has been given', async () => {
+  it('is reported immediately to a listener that is added after the response', async () => {
     const told: RequestOutcome[] = [];
     await served().client.send('/bad').end;
     await toldOf(1);
@@ -174,14 +176,14 @@ const overHttp1 = protocols.filter(({ isHttp2 }) => !isHttp2);
 describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (protocol) => {
   const served = serve(protocol);
 
-  it('is told once: an upgrade', async () => {
+  it('is reported once: an upgrade', async () => {
     await served().client.send('/upgrade', 'GET', { Connection: 'Upgrade', Upgrade: 'echo' }).status;
     await toldOf(1);
     expect(stage.toldToMiddleware).toEqual([['/upgrade', answered(101)]]);
     expect(stage.toldToGuard).toEqual([['/upgrade', answered(101)]]);
   });
 
-  it('is told once for each of several pipelined requests', async () => {
+  it('is reported once for each of several pipelined requests', async () => {
     const socket = await pipeline(served().port, ['/ok', '/bad', '/broken', '/no-content']);
     socket.resume();
     await toldOf(4);
@@ -198,7 +200,7 @@ describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (prot
   });
 
   it.each(['reset', 'half-closed'])(
-    'is told once for pipelined requests whose connection is %s',
+    'is reported once for pipelined requests whose connection is %s',
     async (how) => {
       const warnings: Error[] = [];
       const warn = (warning: Error): unknown => warnings.push(warning);
@@ -219,7 +221,7 @@ describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (prot
   );
 });
 
-/** Sends requests in one packet, before any of them is answered. */
+/** Sends requests in one packet, before any of them gets a response. */
 async function pipeline(port: number, paths: readonly string[]): Promise<Socket> {
   const socket = connect(port, '127.0.0.1').on('error', () => undefined);
   await once(socket, 'connect');
@@ -227,6 +229,7 @@ async function pipeline(port: number, paths: readonly string[]): Promise<Socket>
   return socket;
 }
 
-// Express replaces the prototypes of requests and responses by those of HTTP/1.1, so it cannot run on node:http2.
+// Express replaces the prototypes of requests and responses by those of HTTP/1.1, so it cannot run
+// on node:http2.
 it.skip('The outcome of a request, on Express over HTTP/2: Express does not run on node:http2', () =>
   undefined);

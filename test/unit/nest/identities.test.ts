@@ -27,31 +27,31 @@ function identityOf(key: RateLimitKey, headers: unknown): unknown {
 }
 
 describe('The identity of a header', () => {
-  it.each(['constructor', '__proto__'])('is none where all objects have a "%s"', (name) => {
+  it.each(['constructor', '__proto__'])('is undefined for "%s", which all objects have', (name) => {
     expect(identityOf(`header:${name}`, {})).toBe(undefined);
     expect(identityOf(`header:${name}`, Object.create(null))).toBe(undefined);
   });
 
-  it('is what a request says under such a name', () => {
+  it('is the value of a header with such a name', () => {
     const headers: unknown = JSON.parse('{"__proto__":"a","constructor":"b"}');
     expect(identityOf('header:__proto__', headers)).toBe('header:__proto__:a');
     expect(identityOf('header:constructor', headers)).toBe('header:constructor:b');
   });
 
-  it('is one of all values of a header that is sent several times', () => {
+  it('combines all values of a header that is sent several times', () => {
     expect(identityOf('header:x-a', { 'x-a': ['1', '2'] })).toBe('header:x-a:1,2');
   });
 
-  it('is none where the value is no text', () => {
+  it('is undefined if the value is not text', () => {
     expect(identityOf('header:x-a', { 'x-a': { a: 1 } })).toBe(undefined);
   });
 });
 
-describe('A key that is a part of itself', () => {
+describe('A key that contains itself', () => {
   const MESSAGE =
     'The test: a key is a list of keys that is a part of itself, or lies within 16 others. Give its parts in one list.';
 
-  it('is refused', () => {
+  it('throws', () => {
     const cyclic: RateLimitKey[] = ['ip'];
     cyclic.push(cyclic);
     const first: RateLimitKey[] = ['ip'];
@@ -63,7 +63,7 @@ describe('A key that is a part of itself', () => {
     expect(() => sourceOf(keys)).toThrow(new ConfigurationError(MESSAGE));
   });
 
-  it('is not what stands in it twice', () => {
+  it('differs from a key that contains another twice, which is valid', () => {
     const part: RateLimitKey[] = ['ip', 'user'];
     expect(sourceOf([part, part]).types).toEqual(['ip+user+ip+user']);
   });

@@ -43,7 +43,7 @@ class ProbeController {
   }
 }
 
-/** What Express offers of a response: where its fields go. */
+/** The part of Express's response that receives the header fields. */
 class Response {
   readonly headersSent = false;
   readonly fields = new Map<string, string>();
@@ -79,7 +79,7 @@ function contextOf(
 }
 
 describe('The guard', () => {
-  it('answers at once over memory, and refuses by throwing', async () => {
+  it('is synchronous in memory, and refuses by throwing', async () => {
     const { guard } = await compile({});
     const response = new Response();
     expect(guard.canActivate(contextOf('get', undefined, response))).toBe(true);
@@ -92,7 +92,7 @@ describe('The guard', () => {
     expect(guard.canActivate(contextOf('get', { ip: '203.0.113.8' }))).toBe(true);
   });
 
-  it('answers at once with several limits and functions that answer at once', async () => {
+  it('is synchronous with several limits and synchronous functions', async () => {
     const { guard } = await compile({
       limits: [
         { name: 'all', limits: '9/minute; 99/hour', skip: () => false, cost: () => 2, key: () => 'all' },
@@ -103,7 +103,7 @@ describe('The guard', () => {
     expect(guard.canActivate(contextOf('get'))).toBe(true);
   });
 
-  it('answers later when a function does', async () => {
+  it('is asynchronous if a function is', async () => {
     const { guard } = await compile({});
     const answer = guard.canActivate(contextOf('later'));
     expect(answer).toBeInstanceOf(Promise);
@@ -112,7 +112,7 @@ describe('The guard', () => {
     await expect(guard.canActivate(contextOf('later'))).rejects.toThrow(RateLimitExceededException);
   });
 
-  it('answers later over a storage that does', async () => {
+  it('is asynchronous on an asynchronous storage', async () => {
     const { guard } = await compile({ storage: new MapCasStorage(new MapCasServer()) });
     const answer = guard.canActivate(contextOf('get'));
     expect(answer).toBeInstanceOf(Promise);
@@ -121,14 +121,14 @@ describe('The guard', () => {
     await expect(guard.canActivate(contextOf('get'))).rejects.toThrow(RateLimitExceededException);
   });
 
-  it('asks the storage nothing on a route without limits', async () => {
+  it('does not call the storage for a route without limits', async () => {
     const { guard } = await compile({ storage: new MapCasStorage(new MapCasServer()) });
     const response = new Response();
     expect(guard.canActivate(contextOf('open', undefined, response))).toBe(true);
     expect(response.fields.size).toBe(0);
   });
 
-  it('counts a request once, however often it is asked', async () => {
+  it('counts a request once, however often it is checked', async () => {
     const { guard, app } = await compile({});
     const request = { ip: '203.0.113.7' };
     for (let call = 0; call < 5; call++) expect(guard.canActivate(contextOf('get', request))).toBe(true);
@@ -136,7 +136,7 @@ describe('The guard', () => {
     expect((await service.peek({ policy: 'default', route: 'GET /' }, request.ip)).remaining).toBe(1);
   });
 
-  it('passes on what a function throws as a rejection that names it', async () => {
+  it('rejects with the error of a function, which names it', async () => {
     const { guard } = await compile({});
     await expect(guard.canActivate(contextOf('failing'))).rejects.toThrow(ResolverError);
     await expect(guard.canActivate(contextOf('failing'))).rejects.toThrow(
@@ -144,7 +144,7 @@ describe('The guard', () => {
     );
   });
 
-  it('counts requests without an address together, and says so once', async () => {
+  it('counts requests without an address together, and warns once', async () => {
     const { guard, log } = await compile({});
     for (const ip of [undefined, null]) expect(guard.canActivate(contextOf('get', { ip }))).toBe(true);
     expect(() => guard.canActivate(contextOf('get', {}))).toThrow(RateLimitExceededException);
@@ -154,7 +154,7 @@ describe('The guard', () => {
     ]);
   });
 
-  it('limits other transports too, unknown ones by handler, or lets them pass where it is told to', async () => {
+  it('also limits other transports, unknown ones by handler, or skips them with the option', async () => {
     const telegram = (): ExecutionContext => {
       const context = new ExecutionContextHost([{}, {}], ProbeController, ProbeController.prototype.get);
       context.setType('telegraph');

@@ -7,7 +7,7 @@ describe('The options of RateLimitModule', () => {
     ['standard', 'false', 'the string "false"'],
     ['legacy', 1, 'the number 1'],
     ['retryAfter', null, 'null'],
-  ])('switch header fields on and off by true and false only: %s', (name, value, described) => {
+  ])('enable and disable header fields by booleans only: %s', (name, value, described) => {
     expect(() => resolveOptions({ headers: { [name]: value } })).toThrow(
       new ConfigurationError(
         `The option "headers.${name}" of RateLimitModule must be true or false; got ${described}.`,
@@ -15,25 +15,22 @@ describe('The options of RateLimitModule', () => {
     );
   });
 
-  it.each(['isGlobal', 'guard'])(
-    'bind the guard and export the providers by true and false only: %s',
-    (name) => {
-      const refusal = new ConfigurationError(
-        `The option "${name}" of RateLimitModule must be true or false; got the string "no".`,
-      );
-      expect(() => RateLimitModule.forRoot({ [name]: 'no' })).toThrow(refusal);
-      expect(() => RateLimitModule.forRootAsync({ [name]: 'no', useFactory: () => ({}) })).toThrow(refusal);
-      expect(() => RateLimitModule.forRoot({ [name]: undefined })).not.toThrow();
-    },
-  );
+  it.each(['isGlobal', 'guard'])('bind the guard and export the providers by booleans only: %s', (name) => {
+    const refusal = new ConfigurationError(
+      `The option "${name}" of RateLimitModule must be true or false; got the string "no".`,
+    );
+    expect(() => RateLimitModule.forRoot({ [name]: 'no' })).toThrow(refusal);
+    expect(() => RateLimitModule.forRootAsync({ [name]: 'no', useFactory: () => ({}) })).toThrow(refusal);
+    expect(() => RateLimitModule.forRoot({ [name]: undefined })).not.toThrow();
+  });
 
-  it('are not taken from what JSON calls "__proto__"', () => {
+  it('are not read from "__proto__" in JSON', () => {
     expect(() => resolveOptions(JSON.parse('{"__proto__":{"skip":1}}'))).toThrow(
       /^RateLimitModule does not know the option "__proto__"\. Known options: storage, /,
     );
   });
 
-  it('are named shortly and on one line where they are not known', () => {
+  it('are quoted on one short line if they are unknown', () => {
     expect(() => resolveOptions({ [`a\n${'b'.repeat(1000)}`]: 1 })).toThrow(
       String.raw`RateLimitModule does not know the option "a\n${'b'.repeat(75)}..." (1002 characters). Known options: storage, `,
     );

@@ -27,13 +27,13 @@ afterEach(() => {
 });
 
 describe('The transports', () => {
-  it('know the types of contexts of Nest, and limit others as well', () => {
+  it('know the types of contexts of Nest, and also limit others', () => {
     const all = transports();
     expect(all.get(contextOf('http', {}, response))).toBe(http);
     for (const type of ['graphql', 'ws', 'rpc', 'bot']) expect(all.get(contextOf(type))).toBeDefined();
   });
 
-  it('are those that the option names, if it names some', () => {
+  it('are those of the option, if it has any', () => {
     const some = transports(['http', 'bot']);
     expect(some.get(contextOf('http', {}, response))).toBe(http);
     expect(some.get(contextOf('bot'))).toBeDefined();
@@ -48,14 +48,14 @@ describe('The transports', () => {
     expect(all.get(contextOf('http', {}, { raw: response }))).toBe(http);
   });
 
-  it('warn at start of a type that may be misspelt, and of no other', () => {
+  it('warn at start about a type that may be misspelt, and about no other', () => {
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
     transports(['http', 'ws']).onApplicationBootstrap();
     expect(warn).not.toHaveBeenCalled();
     transports(['htpp', 'ws']).onApplicationBootstrap();
     expect(warn.mock.calls).toEqual([
       [
-        'The option "transports" names "htpp", which is none of http, graphql, ws, rpc: it limits only contexts that call themselves so.',
+        'The option "transports" names "htpp", which is not one of http, graphql, ws, rpc: it limits only contexts of that type.',
       ],
     ]);
   });

@@ -23,7 +23,7 @@ describe('a window in words', () => {
     expect(describeDuration(milliseconds)).toBe(duration);
   });
 
-  it('is told in milliseconds where no unit divides it', () => {
+  it('uses milliseconds if no unit divides it', () => {
     expect(describePeriod(0.5)).toBe('0.5 milliseconds');
   });
 });

@@ -3,7 +3,7 @@ import { ConfigurationError, parse, RateLimitParseError, type LimitInput } from 
 import { itemsOf } from '../../../lib/notation/limit-input.js';
 
 describe('itemsOf', () => {
-  it('takes a text, an item or several items', () => {
+  it('accepts a text, an item or several items', () => {
     const item = parse('1/minute');
 
     expect(itemsOf('1/minute; 5/hour').map(String)).toEqual(['1 per 1 minute', '5 per 1 hour']);
@@ -19,12 +19,12 @@ describe('itemsOf', () => {
     [{ amount: 10, period: 60_000 }, 'an object (Object)'],
     [[parse('1/minute'), '5/hour'], 'the string "5/hour"'],
     [[parse('1/minute'), undefined], 'undefined'],
-  ])('refuses %p', (input, described) => {
+  ])('throws for %p', (input, described) => {
     const message = `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${described}.`;
     expect(() => itemsOf(input as LimitInput)).toThrow(new ConfigurationError(message));
   });
 
-  it('refuses a malformed text as parseMany does', () => {
+  it('throws for a malformed text like parseMany', () => {
     expect(() => itemsOf('ten per minute')).toThrow(RateLimitParseError);
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { parse, parseMany, RateLimitParseError } from 'nestjs-limits';
 
-/** What the Python library `limits` made of a text. */
+/** Results of the Python library `limits` for a text. */
 interface Row {
   readonly input: string;
   readonly items?: readonly {
@@ -25,12 +25,12 @@ const accepted = rows.filter((row) => row.items !== undefined);
 const refused = rows.filter((row) => row.error);
 
 describe('As the Python library limits does,', () => {
-  it('every row is either accepted or refused, and there are some of both', () => {
+  it('every row is either accepted or rejected, and there are some of both', () => {
     expect(accepted.length + refused.length).toBe(rows.length);
     expect([accepted.length, refused.length]).toEqual([30, 30]);
   });
 
-  it.each(accepted)('parseMany reads $shown', ({ input, items }) => {
+  it.each(accepted)('parseMany parses $shown', ({ input, items }) => {
     const read = parseMany(input).map((item) => ({
       amount: item.amount,
       multiples: item.multiples,
@@ -42,16 +42,16 @@ describe('As the Python library limits does,', () => {
     expect(read).toEqual(items);
   });
 
-  it.each(refused)('parseMany refuses $shown', ({ input }) => {
+  it.each(refused)('parseMany rejects $shown', ({ input }) => {
     expect(() => parseMany(input)).toThrow(RateLimitParseError);
   });
 
-  it.each(accepted.filter(({ items }) => items?.length === 1))('parse reads $shown', ({ input, items }) => {
+  it.each(accepted.filter(({ items }) => items?.length === 1))('parse parses $shown', ({ input, items }) => {
     expect(parse(input).keyFor('user', '42')).toBe(items?.[0]?.key);
   });
 
   it.each([...refused, ...accepted.filter(({ items }) => items?.length !== 1)])(
-    'parse refuses $shown',
+    'parse rejects $shown',
     ({ input }) => {
       expect(() => parse(input)).toThrow(RateLimitParseError);
     },

@@ -12,7 +12,7 @@ describe('A length of time', () => {
     [' 30  s ', 30_000],
     ['500 ms', 500],
     ['1 month', 30 * 86_400_000],
-  ])('is read in whole milliseconds: %s', (text, milliseconds) => {
+  ])('is parsed to whole milliseconds: %s', (text, milliseconds) => {
     expect(parseDuration(text)).toBe(milliseconds);
   });
 
@@ -33,13 +33,13 @@ describe('A length of time', () => {
     [null, 'null'],
     [['1 hour'], 'an array'],
     [Symbol('hour'), 'the symbol "Symbol(hour)"'],
-  ])('is refused with what was given: %p', (text, description) => {
+  ])('throws with the given value: %p', (text, description) => {
     const call = (): number => parseDuration(text as never);
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(`A length of time is written as "15 minutes" or "1 hour"; got ${description}.`);
   });
 
-  it('is refused with its cause', () => {
+  it('throws with a cause', () => {
     const causeOf = (text: string): unknown => {
       try {
         return parseDuration(text);

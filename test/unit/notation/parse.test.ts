@@ -15,7 +15,7 @@ describe('parse', () => {
     ['week', 604_800_000, ['week', 'weeks', 'w']],
     ['month', 2_592_000_000, ['month', 'months']],
     ['year', 31_104_000_000, ['year', 'years']],
-  ])('knows the %s, of %i ms, by each of its spellings in any case', (name, milliseconds, spellings) => {
+  ])('accepts the %s, of %i ms, in each spelling and any case', (name, milliseconds, spellings) => {
     for (const spelling of spellings) {
       const capital = spelling.charAt(0).toUpperCase() + spelling.slice(1);
       for (const unit of [spelling, spelling.toUpperCase(), capital]) {
@@ -42,39 +42,39 @@ describe('parse', () => {
     'days/s',
     'constructor',
     '__proto__',
-  ])('does not know the unit "%s"', (unit) => {
+  ])('rejects the unit "%s"', (unit) => {
     expect(() => parse(`1/${unit}`)).toThrow(RateLimitParseError);
   });
 
-  it('reads 0 as an amount that refuses everything, and a multiple of 0 as 1', () => {
+  it('parses 0 as an amount that refuses everything, and a multiple of 0 as 1', () => {
     expect(parse('0/minute').amount).toBe(0);
     expect(parse('5 per 0 hours').multiples).toBe(1);
   });
 
-  it('reads the largest amount and the longest window exactly', () => {
+  it('parses the largest amount and the longest window exactly', () => {
     expect(parse('9007199254740991/second').amount).toBe(Number.MAX_SAFE_INTEGER);
     expect(parse('1/9007199254740991 ms').period).toBe(Number.MAX_SAFE_INTEGER);
     expect(parse('1/289583 years').period).toBe(289_583 * 31_104_000_000);
   });
 
-  it('gives a window in seconds, fractions included', () => {
+  it('parses a window in seconds, with fractions', () => {
     expect(parse('1/1500 ms').getExpiry()).toBe(1.5);
   });
 
-  it('refuses several limits, naming parseMany', () => {
+  it('rejects several limits, and refers to parseMany', () => {
     expect(() => parse('1/second; 5/minute')).toThrow(
       'expected the end of the limit (use parseMany for several) at position 8.',
     );
   });
 
-  it('returns an item of its own each time', () => {
+  it('returns a new item each time', () => {
     expect(parse('1/second')).not.toBe(parse('1/second'));
     expect(parse('1/second')).toBeInstanceOf(RateLimitItem);
   });
 });
 
 describe('parseMany', () => {
-  it('reads limits separated by any of ; , | in their order, repetitions included', () => {
+  it('parses limits separated by any of ; , | in their order, with repetitions', () => {
     expect(parseMany('1/s;2/m , 3/h | 1/s').map(String)).toEqual([
       '1 per 1 second',
       '2 per 1 minute',
@@ -110,7 +110,7 @@ describe('parseMany', () => {
     ['1/9007199254740992 ms', 2, 'a number up to 9007199254740991'],
     ['1/289584 years', 9, 'a shorter window'],
     ['1/s, 1 per 9007199254740991 s', 28, 'a shorter window'],
-  ])('refuses %j at position %i, where it expected %s', (input, position, expected) => {
+  ])('rejects %j at position %i, where it expected %s', (input, position, expected) => {
     expect(errorOf(() => parseMany(input))).toMatchObject({
       input,
       position,
@@ -134,7 +134,7 @@ describe('parseMany', () => {
     [Symbol('limit'), 'Symbol(limit)', 'the symbol "Symbol(limit)"'],
     [errorOf, 'a function (errorOf)', 'a function (errorOf)'],
     [Object.create(null), 'an object (Object)', 'an object (Object)'],
-  ])('refuses %p, which is no text', (value, input, described) => {
+  ])('rejects %p, which is not a string', (value, input, described) => {
     for (const read of [parse, parseMany]) {
       expect(errorOf(() => read(value as string))).toMatchObject({
         input,
@@ -145,7 +145,7 @@ describe('parseMany', () => {
     }
   });
 
-  it('shows 80 characters of a long input and how many there were, and keeps all of it in the error', () => {
+  it('shows 80 characters of a long input and its length, and keeps all of it in the error', () => {
     const input = `10/minutes and ${'so on '.repeat(1000)}`;
     const error = errorOf(() => parseMany(input));
 
@@ -155,7 +155,7 @@ describe('parseMany', () => {
     );
   });
 
-  it('shows an input of 80 characters whole', () => {
+  it('shows an input of 80 characters completely', () => {
     const input = '1/minute'.padEnd(79) + 'x';
 
     expect(errorOf(() => parseMany(input)).message).toContain(`"${input}"`);

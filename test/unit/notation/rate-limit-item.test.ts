@@ -23,7 +23,7 @@ describe('RateLimitItem', () => {
     [RateLimitItemPerWeek, 'week', 1_209_600],
     [RateLimitItemPerMonth, 'month', 5_184_000],
     [RateLimitItemPerYear, 'year', 62_208_000],
-  ] as const)('counts in its unit where it is made by %p', (itemClass, name, twoUnits) => {
+  ] as const)('counts in its unit for %p', (itemClass, name, twoUnits) => {
     const item = new itemClass(7, 2);
 
     expect(item).toMatchObject({ amount: 7, multiples: 2, namespace: 'LIMITER' });
@@ -34,7 +34,7 @@ describe('RateLimitItem', () => {
     expect(item.keyFor('user', '42')).toBe(`LIMITER/user/42/7/2/${name}`);
   });
 
-  it('lasts one unit unless told otherwise', () => {
+  it('lasts one unit by default', () => {
     expect(new RateLimitItemPerMinute(10).multiples).toBe(1);
     expect(new RateLimitItemPerMinute(10, 0).multiples).toBe(1);
     expect(new RateLimitItemPerMinute(10, -0).multiples).toBe(1);
@@ -55,16 +55,16 @@ describe('RateLimitItem', () => {
       'The window in milliseconds of the rate limit "10 per 4503599627370496 minute"',
       '270215977642229760000',
     ],
-  ])('refuses an amount of %p with a multiple of %p', (amount, multiples, what, got) => {
+  ])('throws for an amount of %p with a multiple of %p', (amount, multiples, what, got) => {
     const message = `${what} must be a whole number from 0 to 9007199254740991, got ${got}.`;
     expect(() => new RateLimitItemPerMinute(amount, multiples)).toThrow(new RangeError(message));
   });
 
-  it.each<unknown>(['10', null, [10]])('refuses the amount %p, which is no number', (amount) => {
+  it.each<unknown>(['10', null, [10]])('throws for the amount %p, which is not a number', (amount) => {
     expect(() => new RateLimitItemPerMinute(amount as number)).toThrow(RangeError);
   });
 
-  it('refuses a namespace that is not a string', () => {
+  it('throws for a namespace that is not a string', () => {
     expect(() => new RateLimitItemPerMinute(1, 1, 5 as unknown as string)).toThrow(
       new TypeError(
         'A rate limit identifier must be a string, got the number 5. Convert it yourself, for example with String(id).',
@@ -96,11 +96,11 @@ describe('RateLimitItem', () => {
       ['Zürich 北京 🚀', 'Zürich 北京 🚀'],
       ['2001:db8::/64', '2001:db8::%2F64'],
       ['', ''],
-    ])('writes the identifier %j as %j', (identifier, written) => {
+    ])('encodes the identifier %j as %j', (identifier, written) => {
       expect(item.keyFor(identifier)).toBe(`LIMITER/${written}/10/2/minute`);
     });
 
-    it('tells different identities apart', () => {
+    it('returns different keys for different identities', () => {
       const identities = [
         [],
         [''],
@@ -120,7 +120,7 @@ describe('RateLimitItem', () => {
       expect(keys.slice(4, 6)).toEqual(['LIMITER/a%2Fb/c/10/2/minute', 'LIMITER/a/b%2Fc/10/2/minute']);
     });
 
-    it('is made of the bucket and the cell', () => {
+    it('joins the identity and the cell', () => {
       expect(item.identityFor(['a/b', 'c'])).toBe('LIMITER/a%2Fb/c');
       expect(item.cell).toBe('10/2/minute');
     });
@@ -133,7 +133,7 @@ describe('RateLimitItem', () => {
       [['a'], 'an array'],
       [Symbol('id'), 'the symbol "Symbol(id)"'],
       [function user() {}, 'a function (user)'],
-    ])('refuses the identifier %p', (identifier, described) => {
+    ])('throws for the identifier %p', (identifier, described) => {
       const message = `A rate limit identifier must be a string, got ${described}. Convert it yourself, for example with String(id).`;
       expect(() => item.keyFor('user', identifier as string)).toThrow(new TypeError(message));
     });
@@ -150,7 +150,7 @@ describe('RateLimitItem', () => {
       expect(item.equals(new RateLimitItemPerMinute(10, 2))).toBe(false);
     });
 
-    it('tells apart what lasts equally long in different units', () => {
+    it('distinguishes equal durations in different units', () => {
       expect(parse('10/60 seconds').equals(parse('10/minute'))).toBe(false);
     });
   });
@@ -174,34 +174,34 @@ describe('RateLimitItem', () => {
       ]);
     });
 
-    it('is 0 for items that differ in nothing but the namespace', () => {
+    it('is 0 for items that differ only in the namespace', () => {
       expect(new RateLimitItemPerMinute(1, 1, 'a').compareTo(new RateLimitItemPerMinute(1, 1, 'b'))).toBe(0);
     });
   });
 
   describe('checkGranularityString', () => {
-    it.each(['minute', 'minutes', 'MINUTES', 'Min', 'mins', 'm'])('knows "%s" as minutes', (unit) => {
+    it.each(['minute', 'minutes', 'MINUTES', 'Min', 'mins', 'm'])('accepts "%s" as minutes', (unit) => {
       expect(RateLimitItemPerMinute.checkGranularityString(unit)).toBe(true);
       expect(RateLimitItemPerHour.checkGranularityString(unit)).toBe(false);
     });
 
-    it.each(['', 'minut', 'minute ', 'minutess', 'month'])('does not know "%s" as minutes', (unit) => {
+    it.each(['', 'minut', 'minute ', 'minutess', 'month'])('does not accept "%s" as minutes', (unit) => {
       expect(RateLimitItemPerMinute.checkGranularityString(unit)).toBe(false);
     });
   });
 
-  it('is what every class of items extends', () => {
+  it('is inherited by every class of items', () => {
     expect(new RateLimitItemPerMinute(1)).toBeInstanceOf(RateLimitItem);
   });
 });
 
-describe('What is no number', () => {
+describe('A value that is not a number', () => {
   it.each<[unknown, string]>([
     ['5', 'the string "5"'],
     [Symbol('five'), 'the symbol "Symbol(five)"'],
     [Object.create(null), 'an object (Object)'],
     [undefined, 'undefined'],
-  ])('is refused by what it is: %p', (amount, described) => {
+  ])('throws with its description: %p', (amount, described) => {
     expect(() => new RateLimitItemPerMinute(amount as number)).toThrow(
       new RangeError(
         `The amount of the rate limit "${described} per 1 minute" must be a whole number from 0 to 9007199254740991, got ${described}.`,

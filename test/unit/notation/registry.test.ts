@@ -29,7 +29,7 @@ function itemClassOf(granularity: Granularity) {
 describe('registerGranularity', () => {
   beforeAll(() => registerGranularity(RateLimitItemPerFortnight));
 
-  it('teaches the notation a unit, its plural and its aliases in any case', () => {
+  it('adds a unit, its plural and its aliases to the notation, in any case', () => {
     for (const text of ['5/fortnight', '5 per 1 Fortnights', '5/FN']) {
       const item = parse(text);
       expect(item).toBeInstanceOf(RateLimitItemPerFortnight);
@@ -46,11 +46,11 @@ describe('registerGranularity', () => {
     expect(sorted.map((item) => item.granularity.name)).toEqual(['week', 'fortnight', 'month']);
   });
 
-  it('names the unit where the notation expects one', () => {
+  it('lists the unit where the notation expects one', () => {
     expect(() => parse('1/moon')).toThrow('month, year, fortnight) at position 2.');
   });
 
-  it('may be called again with the same class', () => {
+  it('can be called again with the same class', () => {
     registerGranularity(RateLimitItemPerFortnight);
     registerGranularity(RateLimitItemPerMinute);
 
@@ -103,7 +103,7 @@ describe('registerGranularity', () => {
       { name: 'eon', milliseconds: Infinity },
       'The granularity "eon" must last a whole number of milliseconds, at least 1; got the number Infinity.',
     ],
-  ])('refuses %j', (granularity, message) => {
+  ])('throws for %j', (granularity, message) => {
     expect(() => registerGranularity(itemClassOf(granularity))).toThrow(new ConfigurationError(message));
   });
 
@@ -112,7 +112,7 @@ describe('registerGranularity', () => {
     { milliseconds: 1 },
     { name: 5, milliseconds: 1 },
     { name: 'x', milliseconds: 1, aliases: 'y' },
-  ])('refuses a class whose granularity is %j', (granularity) => {
+  ])('throws for a class whose granularity is %j', (granularity) => {
     expect(() => registerGranularity(itemClassOf(granularity as Granularity))).toThrow(
       new ConfigurationError(
         'A class of items needs "static readonly granularity = { name, milliseconds, aliases? }", the name a string and the aliases a list.',
@@ -120,14 +120,14 @@ describe('registerGranularity', () => {
     );
   });
 
-  it('refuses a unit that is no text, even one that would be spelt like one', () => {
+  it('throws for a unit that is not a string, even one that converts to a unit', () => {
     const granularity = { name: 'tick', milliseconds: 1, aliases: [['tock']] } as unknown as Granularity;
     expect(() => registerGranularity(itemClassOf(granularity))).toThrow(
       'The unit an array of the granularity "tick" must be lower-case letters a-z other than "per".',
     );
   });
 
-  it('learns nothing from a class that it refuses', () => {
+  it('adds nothing from a class that it rejects', () => {
     expect(() =>
       registerGranularity(itemClassOf({ name: 'blink', milliseconds: 300, aliases: ['b', 'day'] })),
     ).toThrow(ConfigurationError);

@@ -13,7 +13,7 @@ afterEach(() => {
 });
 
 describe('Events', () => {
-  it('tell of a store that fails, is lost and is back, in that order', () => {
+  it('report a store that fails, is lost and recovers, in that order', () => {
     const events = new RateLimitEvents();
     const told: RateLimitEvent[] = [];
     events.events$.subscribe((event) => told.push(event));
@@ -26,7 +26,7 @@ describe('Events', () => {
     expect(told).toEqual(happened);
   });
 
-  it.each(['error', 'degraded'] as const)('of type %s have a channel of their own', (type) => {
+  it.each(['error', 'degraded'] as const)('of type %s have their own channel', (type) => {
     const events = new RateLimitEvents();
     const heard: unknown[] = [];
     const listen = (event: unknown): void => void heard.push(event);
@@ -41,7 +41,7 @@ describe('Events', () => {
     expect(heard).toEqual([{ type, error }]);
   });
 
-  it('reach all subscribers though one throws, whose error is reported later', async () => {
+  it('reach all subscribers even if one throws, whose error is reported later', async () => {
     const events = new RateLimitEvents();
     const bug = new Error('a bug of the subscriber');
     const reported = new Promise((resolve) => {
@@ -57,7 +57,7 @@ describe('Events', () => {
     expect(await reported).toBe(bug);
   });
 
-  it('do not throw where a listener of a channel does: the process hears of it later', async () => {
+  it('do not throw when a listener of a channel throws: the process reports it later', async () => {
     const script = `
       import { subscribe } from 'node:diagnostics_channel';
       import { RateLimitEvents } from './lib/observability/rate-limit-events.ts';

@@ -21,7 +21,7 @@ function compile(...levels: Level[]): Policy<string, Declaration['key']>[] {
   });
 }
 
-/** Compiles what one handler declares. */
+/** Compiles the declarations of one handler. */
 function compileAt(...declarations: Declaration[]): Policy<string, Declaration['key']>[] {
   return compile(levelOf('@RateLimit on A.a', 'route', ...declarations));
 }
@@ -62,7 +62,7 @@ describe('The names of limits', () => {
     expect(namesOf(compileAt(...declarations))).toEqual(names);
   });
 
-  it('are never the same within a route', () => {
+  it('are unique within a route', () => {
     const declarations: Declaration[] = [
       { limits: '5/minute; 5/2 minutes; 5/120 seconds; 5/hour', strategy: 'fixed-window' },
     ];
@@ -83,7 +83,7 @@ describe('The names of limits', () => {
 });
 
 describe('Limits of one policy name, window and strategy', () => {
-  it('are refused even in different scopes: header fields would show two limits of one name', () => {
+  it('throw even in different scopes, since header fields would show two limits with one name', () => {
     expect(() => compileAt({ limits: '5/minute' }, { limits: '9/60 seconds', scope: 'global' })).toThrow(
       '@RateLimit on A.a: The policy "default" has two limits per 60-second with the strategy "fixed-window"',
     );
@@ -91,7 +91,7 @@ describe('Limits of one policy name, window and strategy', () => {
 });
 
 describe('The ids of limits', () => {
-  it('hold the policy, the scope, the window and the strategy, and not the amount', () => {
+  it('contain the policy, the scope, the window and the strategy, and not the amount', () => {
     const [policy] = compileAt({ name: 'login', limits: '5/2 minutes', strategy: 'token-bucket', burst: 9 });
     expect(policy?.limits).toHaveLength(1);
     expect(policy?.limits[0]).toMatchObject({
@@ -119,13 +119,13 @@ describe('The ids of limits', () => {
     ['constructor', 'default@shared constructor:60000:fixed-window'],
     ['__proto__', 'default@shared __proto__:60000:fixed-window'],
     ['Global', 'default@shared Global:60000:fixed-window'],
-  ])('hold the scope %s', (scope, id) => {
+  ])('contain the scope %s', (scope, id) => {
     const declaration: Declaration =
       scope === undefined ? { limits: '5/minute' } : { limits: '5/minute', scope };
     expect(compileAt(declaration)[0]?.limits[0]?.id).toBe(id);
   });
 
-  it('hold the scope of the level where a limit is declared', () => {
+  it('contain the scope of the level where a limit is declared', () => {
     const policies = compile(
       levelOf('RateLimitModule', 'global', { name: 'module', limits: '5/minute' }),
       levelOf('@RateLimit on A', 'controller', { name: 'class', limits: '5/minute' }),
@@ -140,12 +140,12 @@ describe('The ids of limits', () => {
 });
 
 describe('The policies of a route', () => {
-  it('are none where nothing is declared', () => {
+  it('are empty without declarations', () => {
     expect(compile()).toEqual([]);
     expect(compileAt()).toEqual([]);
   });
 
-  it('are frozen, and keep what was declared', () => {
+  it('are frozen, and keep the declaration', () => {
     const key = (): string => 'ann';
     const cost = (): number => 2;
     const skip = (): boolean => false;
@@ -156,7 +156,7 @@ describe('The policies of a route', () => {
     expect(compileAt({ limits: '5/minute' })[0]).toMatchObject({ key: undefined, cost: 1, skip: undefined });
   });
 
-  it('take the innermost level per name, all its declarations and none of an outer one', () => {
+  it('use the innermost level per name, with all its declarations and none of an outer level', () => {
     const policies = compile(
       levelOf(
         'module',
@@ -178,7 +178,7 @@ describe('The policies of a route', () => {
     ]);
   });
 
-  it('lose what a level skips, but not what a further one declares', () => {
+  it('drop the policies that a level skips, but not those that a further one declares', () => {
     const outer = levelOf('module', 'global', { limits: '1/minute' }, { name: 'b', limits: '1/day' });
     const named: Level = { ...levelOf('class', 'controller', { name: 'c', limits: '1/day' }), skips: ['b'] };
     const all: Level = { ...levelOf('handler', 'route', { name: 'd', limits: '1/day' }), skips: 'all' };
@@ -190,7 +190,7 @@ describe('The policies of a route', () => {
     expect(names(outer, all, inner)).toEqual(['b']);
   });
 
-  it('are refused where a level skips what does not apply there, with what does', () => {
+  it('throw if a level skips a policy that does not apply there, and list those that do', () => {
     const outer = levelOf('module', 'global', { limits: '1/minute' }, { name: 'b', limits: '1/day' });
     const skipping = (...skips: string[]): Level => ({ ...levelOf('class', 'controller'), skips });
     const compiling = (otherNames: readonly string[], ...levels: Level[]): (() => unknown) => {
@@ -211,7 +211,7 @@ describe('The policies of a route', () => {
     expect(compiling(['rule'], outer, skipping('rule'))).not.toThrow();
   });
 
-  it('are refused with the name of the level that is wrong', () => {
+  it('throw with the name of the invalid level', () => {
     const outer = levelOf('RateLimitModule', 'global', { limits: '1/minute' });
     const wrong = levelOf('@RateLimit on A', 'controller', { name: 'x', limits: '1/aeon' });
     const inner = levelOf('@RateLimit on A.a', 'route', { name: 'x', limits: '1/minute' });
@@ -220,7 +220,7 @@ describe('The policies of a route', () => {
     );
   });
 
-  it('are refused where the storage cannot keep a limit, with the place of that limit', () => {
+  it('throw with the location of a limit that the storage does not support', () => {
     const refuse = (limit: Limit): void => {
       if (limit.strategy === 'moving-window') throw new ConfigurationError(`no "${limit.name}" here`);
     };
@@ -235,7 +235,7 @@ describe('The policies of a route', () => {
     expect(call).toThrow(/^@RateLimit on A\.a: no "log" here$/);
   });
 
-  it('are refused with the cause beside the place', () => {
+  it('throw with the cause and the location', () => {
     const cause = (() => {
       try {
         return compileAt({ limits: '1/minute', cost: -1 });
@@ -247,8 +247,8 @@ describe('The policies of a route', () => {
   });
 });
 
-describe('What a policy asks for', () => {
-  it('is by default: every request counts, before authentication, and none is blocked', () => {
+describe('The options of a policy', () => {
+  it('have defaults: every request counts, before authentication, and none is blocked', () => {
     const [policy] = compileAt({ limits: '5/minute' });
     expect(policy).toMatchObject({
       phase: 'beforeAuth',
@@ -261,7 +261,7 @@ describe('What a policy asks for', () => {
     expect(policy?.limits[0]).toMatchObject({ mode: 'enforce', block: [] });
   });
 
-  it('is kept, or handed to its limits', () => {
+  it('are kept, or passed to its limits', () => {
     const [policy] = compileAt({
       limits: '5/minute; 50/hour',
       block: ['1 minute', '1 hour'],
@@ -280,7 +280,7 @@ describe('What a policy asks for', () => {
     expect(compileAt({ limits: '5/minute', block: '15 minutes' })[0]?.limits[0]?.block).toEqual([900_000]);
   });
 
-  it('is which outcomes count, as a function of them', () => {
+  it('include a function that returns whether an outcome counts', () => {
     const countOf = (count: Declaration['count']): unknown[] | undefined => {
       const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
       return policy?.count && [true, false].map((success) => policy.count?.('context', { success }) ?? false);
@@ -363,21 +363,21 @@ describe('What a policy asks for', () => {
       { limits: undefined, plans: { a: 'unlimited', b: 'unlimited' } },
       'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
     ],
-  ])('is refused where it is wrong, with the place: %s', (_what, options, message) => {
+  ])('throw with the location if they are invalid: %s', (_what, options, message) => {
     const call = (): unknown => compileAt({ limits: '5/minute', ...(options as Partial<Declaration>) });
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(`@RateLimit on A.a: ${message}`);
   });
 });
 
-describe('What a limit by outcome takes', () => {
+describe('The units of a limit by outcome', () => {
   it.each<[Declaration['count'], boolean]>([
     [undefined, false],
     ['all', false],
     ['success', true],
     ['failure', true],
     [() => true, true],
-  ])('may be given back at any time: %p, %p', (count, refundable) => {
+  ])('can be refunded at any time: %p, %p', (count, refundable) => {
     const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
     expect(policy?.limits[0]?.refundable).toBe(refundable);
   });
@@ -387,7 +387,7 @@ describe('The limits of plans', () => {
   const amounts = (limits: readonly Limit[] | undefined): [number, number][] | undefined =>
     limits?.map(({ amount, period }) => [amount, period]);
 
-  it('are compiled beside those of whoever has none', () => {
+  it('are compiled next to the limits without a plan', () => {
     const [policy] = compileAt({
       limits: '1/minute',
       plans: { free: '5/minute', pro: '100/minute; 1000/day', internal: 'unlimited' },
@@ -419,18 +419,18 @@ describe('The limits of plans', () => {
         [1, 3_600_000],
       ],
     ],
-  ])('are, of the strictest, those of whoever has none: %j', (plans, limits) => {
+  ])('include, by the strictest plan, the limits without a plan: %j', (plans, limits) => {
     const [policy] = compileAt({ ...(plans === undefined ? {} : { plans }) });
     expect(amounts(policy?.limits)).toEqual(limits);
   });
 
-  it('may all be unlimited beside limits for whoever has none', () => {
+  it('can all be unlimited next to limits without a plan', () => {
     const [policy] = compileAt({ limits: '1/minute', plans: { internal: 'unlimited' } });
     expect(amounts(policy?.limits)).toEqual([[1, 60_000]]);
     expect(amounts(policy?.plans?.get('internal'))).toEqual([]);
   });
 
-  it('share a cell where their windows and strategies are the same', () => {
+  it('share a cell if their windows and strategies are the same', () => {
     const [policy] = compileAt({ plans: { free: '5/minute', pro: '100/60 seconds', day: '9000000/day' } });
     const ids = [...(policy?.plans?.values() ?? [])].flat().map(({ id }) => id);
     expect(ids[0]).toBe(ids[1]);
@@ -438,7 +438,7 @@ describe('The limits of plans', () => {
     expect(ids[2]).not.toBe(ids[0]);
   });
 
-  it('may be named like anything that objects have by nature', () => {
+  it('can have names of Object.prototype', () => {
     const plans = Object.fromEntries([
       ['__proto__', '5/minute'],
       ['constructor', '6/minute'],
@@ -449,7 +449,7 @@ describe('The limits of plans', () => {
     expect(policy?.plans?.get('toString')).toBeUndefined();
   });
 
-  it('must not share a cell with the same plan of another declaration of the name, but may with another plan', () => {
+  it('must not share a cell with the same plan of another declaration of the name, but can with another plan', () => {
     expect(() =>
       compileAt({ plans: { free: '1/day', pro: '200/hour' } }, { plans: { free: '1/week', pro: '1/hour' } }),
     ).toThrow(
@@ -463,7 +463,7 @@ describe('The limits of plans', () => {
     expect(second?.plans?.get('pro')?.map(({ name }) => name)).toEqual(['default/day']);
   });
 
-  it('of another declaration that has none of the plan are those of whoever has none', () => {
+  it('of another declaration without the plan are its limits without a plan', () => {
     expect(() => compileAt({ limits: '9/hour' }, { limits: '1/day', plans: { pro: '5/hour' } })).toThrow(
       'has two limits per hour',
     );
@@ -482,14 +482,14 @@ describe('The limits of plans', () => {
   });
 });
 
-describe('Limits that a function finds out', () => {
+describe('Limits from a function', () => {
   const policyOf = (limits: Declaration['limits']): Policy<string, Declaration['key']> => {
     const [policy] = compileAt(limits === undefined ? {} : { limits, strategy: 'token-bucket' });
     if (policy === undefined) throw new Error('no policy');
     return policy;
   };
 
-  it('are compiled, once per text', () => {
+  it('are compiled once per text', () => {
     const { limitsFor, limits } = policyOf((context) => context);
     expect(limits).toEqual([]);
     const found = limitsFor?.('7/minute');
@@ -507,7 +507,7 @@ describe('Limits that a function finds out', () => {
     expect(limitsFor?.('unlimited')).toEqual([]);
   });
 
-  it('are compiled anew when there have been too many different ones', () => {
+  it('are compiled again when there have been too many different ones', () => {
     const { limitsFor } = policyOf((context) => context);
     const first = limitsFor?.('7/minute');
     for (let amount = 1; amount <= 999; amount++) void limitsFor?.(`${amount}/hour`);
@@ -517,7 +517,7 @@ describe('Limits that a function finds out', () => {
     expect(limitsFor?.('7/minute')).toEqual(first);
   });
 
-  it('may be items, and come later', async () => {
+  it('can be items, and can be asynchronous', async () => {
     expect(await policyOf(async () => Promise.resolve(parse('7/minute'))).limitsFor?.('')).toMatchObject([
       { amount: 7 },
     ]);
@@ -527,13 +527,13 @@ describe('Limits that a function finds out', () => {
     ]);
   });
 
-  it.each([undefined, null, '', '5/minuet', 5, [], {}])('are refused where they are none: %p', (found) => {
+  it.each([undefined, null, '', '5/minuet', 5, [], {}])('throw if they are invalid: %p', (found) => {
     expect(() => void policyOf(() => found as never).limitsFor?.('')).toThrow();
   });
 });
 
-describe('Limits that a function finds out beside others', () => {
-  it('may be what is declared beside them, and have names of their own where they are not', () => {
+describe('Limits from a function next to declared limits', () => {
+  it('can equal the declared limits, and otherwise have their own names', () => {
     const [found] = compileAt({ limits: (context) => context }, { limits: '5/minute; 50/hour' });
     expect(namesOf([{ limits: found?.limitsFor?.('10/minute') as readonly Limit[] }])).toEqual([
       ['default/minute'],
@@ -547,8 +547,8 @@ describe('Limits that a function finds out beside others', () => {
   });
 });
 
-describe('What is no name', () => {
-  it('is shortened where it is long', () => {
+describe('An invalid name', () => {
+  it('is truncated if it is long', () => {
     const strategy = 'x'.repeat(100_000) as 'fixed-window';
     const call = (): unknown => compileAt({ limits: '1/minute' }, { limits: '1/minute', strategy });
     expect(call).toThrow(
@@ -556,7 +556,7 @@ describe('What is no name', () => {
     );
   });
 
-  it('is refused as a strategy, whatever it is', () => {
+  it('throws as a strategy, whatever its type', () => {
     expect(() => compileAt({ limits: '1/minute', strategy: Object.create(null) as 'fixed-window' })).toThrow(
       '@RateLimit on A.a: The strategy must be a name such as "fixed-window"; got an object (Object).',
     );
@@ -565,7 +565,7 @@ describe('What is no name', () => {
   it.each<[unknown, string]>([
     [Symbol('s'), 'the symbol "Symbol(s)"'],
     ['a\n', String.raw`the policy "a\n"`],
-  ])('is refused as a policy to skip: %p', (name, described) => {
+  ])('throws as a policy to skip: %p', (name, described) => {
     const level = { ...levelOf('@SkipRateLimit on A.a', 'route'), skips: [name as string] };
     expect(() => compile(level)).toThrow(
       `@SkipRateLimit on A.a: @SkipRateLimit names ${described}, which does not apply there. No policy does.`,

@@ -33,7 +33,7 @@ describe('A pattern of paths', () => {
     ['/café', ['/café', '/CAFÉ'], ['/cafe']],
     ['/caf%C3%A9', ['/café', '/caf%c3%a9'], ['/caf%25C3%25A9']],
     ['/a%2Fb', ['/a%2Fb', '/a%2fb'], ['/a/b']],
-  ])('%s matches what it stands for and nothing else', (pattern, matching, others) => {
+  ])('%s matches its paths and no others', (pattern, matching, others) => {
     expect(matching.filter((path) => !matches(pattern, path))).toEqual([]);
     expect(others.filter((path) => matches(pattern, path))).toEqual([]);
   });
@@ -54,24 +54,24 @@ describe('A pattern of paths', () => {
     '%',
     '[',
     '__proto__',
-  ])('leaves no segment out of "*" and "**": %j', (segment) => {
+  ])('matches every segment by "*" and "**": %j', (segment) => {
     expect(matches('/api/*', `/api/${segment}`)).toBe(true);
     expect(matches('/api/**', `/api/${segment}`)).toBe(true);
     expect(matches('/api/**', `/api/a/${segment}/b`)).toBe(true);
     expect(matches('/api/*/b', `/api/${segment}/b`)).toBe(true);
   });
 
-  it('leaves no line break out of a part of a segment', () => {
+  it('matches line breaks in a part of a segment', () => {
     expect(matches('/api/x*', '/api/x\ny')).toBe(true);
     expect(matches('/api/*.json', '/api/\n.json')).toBe(true);
   });
 
   it.each([
-    ['K', '\u212A'], // the sign of Kelvin, whose lower case is a "k": Fastify may ignore letters' case like that
+    ['K', '\u212A'], // the Kelvin sign, whose lower case is "k", as Fastify may ignore case
     ['k', '\u212A'],
     ['ς', 'σ'],
     ['Σ', 'ς'],
-  ])('takes letters for one that some router takes for one: %s and %s', (one, other) => {
+  ])('treats letters as equal if some router does: %s and %s', (one, other) => {
     expect(matches(`/${one}`, `/${other}`)).toBe(true);
     expect(matches(`/${other}`, `/${one}`)).toBe(true);
   });
@@ -89,7 +89,7 @@ describe('A pattern of paths', () => {
   });
 
   it.each(['a*b*c', ':a-:b', '***', '**a', '(a|b)', 'a+(b)', '{a,b}+', '(a*)+', '*\\d', '@(a|b)'])(
-    'is refused where it would take long, or means what no glob does: %s',
+    'throws if it would be slow, or is not a glob: %s',
     (segment) => {
       const call = (): PathPattern => new PathPattern(`/api/${segment}`);
       expect(call).toThrow(ConfigurationError);
@@ -101,7 +101,7 @@ describe('A pattern of paths', () => {
   );
 
   it.each(['{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}{a,aa}', '{,a}{,a}{,a}{,a}{,a}{,a}{,a}'])(
-    'is refused where its braces stand for more than a hundred texts: %s',
+    'throws if its braces expand to more than a hundred texts: %s',
     (segment) => {
       const call = (): PathPattern => new PathPattern(`/api/${segment}`);
       expect(call).toThrow(ConfigurationError);
@@ -111,24 +111,21 @@ describe('A pattern of paths', () => {
     },
   );
 
-  it('takes a long list in braces, and several short ones', () => {
+  it('accepts a long list in braces, and several short ones', () => {
     const words = Array.from({ length: 100 }, (_, index) => `w${index}`);
     expect(matches(`/{${words.join()}}`, '/w99')).toBe(true);
     expect(matches('/{a,b}-{c,d}.{json,xml}', '/b-c.xml')).toBe(true);
   });
 
-  it.each(['{a,b', '[z-a]'])(
-    'is refused where it would match nothing, for it cannot be read: %s',
-    (segment) => {
-      const call = (): PathPattern => new PathPattern(`/api/${segment}`);
-      expect(call).toThrow(ConfigurationError);
-      expect(call).toThrow(
-        `A segment of a path has a "{" or a "[" without its end, or a range that is none: got "${segment}". Write "{a,b}" or "[a-z]".`,
-      );
-    },
-  );
+  it.each(['{a,b', '[z-a]'])('throws if it would match nothing, since it cannot be parsed: %s', (segment) => {
+    const call = (): PathPattern => new PathPattern(`/api/${segment}`);
+    expect(call).toThrow(ConfigurationError);
+    expect(call).toThrow(
+      `A segment of a path has a "{" or a "[" without its end, or a range that is none: got "${segment}". Write "{a,b}" or "[a-z]".`,
+    );
+  });
 
-  it('is refused where it is longer than any path', () => {
+  it('throws if it is longer than any path', () => {
     expect(() => new PathPattern(`/${'?'.repeat(70_000)}`)).toThrow(
       new ConfigurationError(
         `A path has at most 1000 characters; got the string "/${'?'.repeat(76)}..." (70001 characters).`,
@@ -136,7 +133,7 @@ describe('A pattern of paths', () => {
     );
   });
 
-  it('is compared soon with templates and patterns, however many times either has "**"', () => {
+  it('is compared quickly with templates and patterns, however many times either has "**"', () => {
     const pattern = new PathPattern('/**/a'.repeat(200));
     const start = performance.now();
     expect(pattern.matchesOf(`${'/a'.repeat(200)}/b`)).toBe('none');
@@ -146,7 +143,7 @@ describe('A pattern of paths', () => {
     expect(performance.now() - start).toBeLessThan(2000);
   });
 
-  it('answers soon, whatever path is sent', () => {
+  it('matches quickly, for any path', () => {
     const patterns = [
       '/**/a/**/a/**/a/**/b',
       '/**/*/*/*/*/b',
@@ -213,7 +210,7 @@ describe('The requests of a route', () => {
     .array(fc.oneof(names, fc.constantFrom('*', ':x', '**', 'a*', '{a,b}', '?', '*b')), { maxLength: 5 })
     .map((segments) => `/${segments.join('/')}`);
   const sent = fc.oneof(names, fc.constantFrom('zz', 'a%0Ab', '%61', 'B', 'a%2Fb', 'a//', '%', 'é'));
-  /** A segment of a template, and what may be sent for it. */
+  /** A segment of a template, and segments of a request for it. */
   const templateSegments = fc.oneof(
     names.map((name) => [name, fc.constantFrom(name, name.toUpperCase(), `${name}/`)] as const),
     fc.constantFrom(':p', '::q').map((name) => [name, sent] as const),
@@ -233,7 +230,7 @@ describe('The requests of a route', () => {
     }),
   );
 
-  it('are all of them, or none, where that is said', () => {
+  it('are all or none of them if that is known', () => {
     const seen = { all: 0, some: 0, none: 0 };
     fc.assert(
       fc.property(patterns, routes, (text, { template, url }) => {
@@ -247,7 +244,7 @@ describe('The requests of a route', () => {
     expect(Math.min(...Object.values(seen))).toBeGreaterThan(100);
   });
 
-  it('are those of the pattern that another covers, at least', () => {
+  it('include at least those of a covered pattern', () => {
     const paths = fc.array(sent, { maxLength: 5 }).map((segments) => splitPath(`/${segments.join('/')}`));
     fc.assert(
       fc.property(patterns, patterns, paths, (one, other, path) => {
@@ -291,7 +288,7 @@ describe('The more specific of two patterns', () => {
     '/**',
   ];
 
-  it('is the one that leaves less open where they first differ', () => {
+  it('is the one with fewer wildcards where they first differ', () => {
     const compare = (one: string, two: string): number =>
       new PathPattern(one).compareTo(new PathPattern(two));
     expect(compare('/a/b', '/a/*')).toBeLessThan(0);
@@ -306,7 +303,7 @@ describe('The more specific of two patterns', () => {
     expect(compare('/', '/**')).toBeLessThan(0);
   });
 
-  it('is the same whatever they are sorted with', () => {
+  it('is the same in every sort order', () => {
     const sorted = (texts: readonly string[]): number[][] => {
       const patterns = texts.map((text) => new PathPattern(text)).sort((one, two) => one.compareTo(two));
       return patterns.map((one) => patterns.map((two) => Math.sign(one.compareTo(two))));

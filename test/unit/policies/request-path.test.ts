@@ -29,7 +29,7 @@ describe('The segments of a path', () => {
     ['/a;b=c', '/A;B=C'],
     ['/http://a/b', '/HTTP:/A/B'],
     ['/\u212A/ß', '/K/SS'],
-  ])('are decoded and in one letter case: %s', (path, segments) => {
+  ])('are decoded and lower-cased: %s', (path, segments) => {
     expect(textOf(splitPath(path))).toBe(segments);
   });
 });
@@ -60,11 +60,11 @@ describe('The readings of a request target', () => {
     ['?a', ['/']],
     ['2h://a/b', ['/2H:/A/B', '/2H://A/B']],
     ['h:80', ['/H:80']],
-  ])('are all that some router takes for it: %s', (target, expected) => {
+  ])('are all paths that some router derives from it: %s', (target, expected) => {
     expect(readings(target)).toEqual(expected);
   });
 
-  it('begin with one without empty segments, whatever is sent', () => {
+  it('begin with one without empty segments, for any path', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.webUrl(), fc.string({ unit: 'binary' })), (target) => {
         expect(targetReadings(target)[0]).not.toContain('');
@@ -73,7 +73,7 @@ describe('The readings of a request target', () => {
   });
 });
 
-describe('The path that a handler of files reads', () => {
+describe('The path that a static file handler reads', () => {
   it.each<[path: string, resolved: string[]]>([
     ['/a/b', []],
     ['/a/.b/c..', []],

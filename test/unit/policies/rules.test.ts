@@ -5,7 +5,7 @@ import { policiesFor, RuleBook } from '../../../lib/policies/rules.js';
 
 type AnyRule = Rule<string>;
 
-/** A book whose rules are compiled to their ids. */
+/** Compiles rules to their ids. */
 const bookOf = (...rules: readonly Partial<AnyRule>[]): RuleBook<string, AnyRule['key'], string> =>
   new RuleBook(
     rules.map((rule, index) => ({ id: `rule${index}`, path: '/**', limits: '5/minute', ...rule })),
@@ -30,7 +30,7 @@ describe('The rule that applies to a request', () => {
     expect(found(rules, 'GET /posts')).toEqual([]);
   });
 
-  it('counts HEAD as GET, and takes "*" or nothing for every method', () => {
+  it('counts HEAD as GET, and matches every method by "*" or without methods', () => {
     expect(found([{ id: 'get', method: 'GET' }], 'HEAD /')).toEqual(['get']);
     expect(found([{ id: 'get', method: 'get' }], 'HEAD /')).toEqual(['get']);
     expect(found([{ id: 'head', method: 'HEAD' }], 'GET /')).toEqual([]);
@@ -40,7 +40,7 @@ describe('The rule that applies to a request', () => {
     expect(found([{ id: 'all' }], 'QUERY /')).toEqual(['all']);
   });
 
-  it('is the one of the highest priority, whatever its path', () => {
+  it('is the one with the highest priority, whatever its path', () => {
     const rules = [
       { id: 'exact', path: '/a/b' },
       { id: 'high', path: '/**', priority: 1 },
@@ -61,7 +61,7 @@ describe('The rule that applies to a request', () => {
     ).toEqual(['low']);
   });
 
-  it('is the one with the more specific path where priorities are the same', () => {
+  it('is the one with the more specific path if priorities are equal', () => {
     const rules = ['/**', '/a/**', '/a/*', '/a/:id', '/a/b'].map((path, index) => ({
       id: `r${index}`,
       path,
@@ -72,7 +72,7 @@ describe('The rule that applies to a request', () => {
     expect(found(rules, 'GET /b')).toEqual(['r0']);
   });
 
-  it('is the one that was declared first where paths are as specific', () => {
+  it('is the one that was declared first if paths are equally specific', () => {
     const rules = [
       { id: 'one', path: '/a/*' },
       { id: 'two', path: '/a/:id' },
@@ -81,7 +81,7 @@ describe('The rule that applies to a request', () => {
     expect(found(rules.toReversed(), 'GET /a/b')).toEqual(['two']);
   });
 
-  it('is joined by further ones where it says "continue"', () => {
+  it('is combined with further rules if it has "continue"', () => {
     const rules = [
       { id: 'all', path: '/**', priority: 9, continue: true },
       { id: 'api', path: '/api/**', continue: true },
@@ -113,7 +113,7 @@ describe('The rules of a route', () => {
     expect(idsOf(book, 'GET', '/')).toEqual(['all always']);
   });
 
-  it('apply to its requests as those of any path would', () => {
+  it('apply to its requests like those of any path', () => {
     const book = bookOf(
       { id: 'me', path: '/users/me', continue: true },
       { id: 'users', path: '/users/**' },
@@ -125,7 +125,7 @@ describe('The rules of a route', () => {
     expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['users']);
   });
 
-  it('that apply beside one are those that cover it and are tried with it', () => {
+  it('that apply together with one are those that cover it and are tried with it', () => {
     const book = bookOf(
       { id: 'wide', path: '/**', priority: 2, continue: true },
       { id: 'posting', path: '/**', priority: 1, method: 'POST', continue: true },
@@ -144,7 +144,7 @@ describe('The rules of a route', () => {
     expect(beside('never')).toEqual(['wide']);
   });
 
-  it('that apply beside one may come after others that would end the search, and answer all of its methods', () => {
+  it('that apply together with one can follow others that would end the search, and match all of its methods', () => {
     const book = bookOf(
       { id: 'elsewhere', path: '/elsewhere', priority: 3 },
       { id: 'reading', path: '/**', priority: 2, method: 'GET', continue: true },
@@ -157,7 +157,7 @@ describe('The rules of a route', () => {
 });
 
 describe('A rule', () => {
-  it('declares its limits under its id, and counts all that it matches together, unless it says otherwise', () => {
+  it('declares its limits under its id, and counts all matching requests together by default', () => {
     const levels: unknown[] = [];
     const rules: AnyRule[] = [
       { id: 'a', path: '/', limits: '5/minute' },
@@ -287,14 +287,14 @@ describe('A rule', () => {
       { methods: 'GET' },
       'The rule "rule0" does not know the option "methods". Known options: id, method, path, priority, continue, limits, ',
     ],
-  ])('that has %s is refused with the mend', (_mistake, rule, message) => {
+  ])('that has %s throws with the fix', (_mistake, rule, message) => {
     const call = (): unknown =>
       rule === null ? new RuleBook([null as never], () => []) : bookOf(rule as Partial<AnyRule>);
     expect(call).toThrow(ConfigurationError);
     expect(call).toThrow(message);
   });
 
-  it('that has the id of another is refused, before any is compiled', () => {
+  it('with the id of another throws, before any is compiled', () => {
     let compiled = 0;
     const rule: AnyRule = { id: 'a', path: '/', limits: '5/minute' };
     const call = (): unknown =>

@@ -14,7 +14,7 @@ let inner: ScriptedStorage;
 let guarded: CircuitBreakerStorage;
 let told: string[];
 let isLost: boolean;
-/** Of calls that failed. */
+/** The failures of calls. */
 let failures: string[];
 
 beforeEach(() => {
@@ -55,15 +55,15 @@ async function fail(times: number): Promise<void> {
   for (let time = 0; time < times; time++) await failureOf(guarded.consume(batch));
 }
 
-describe('A guarded storage', () => {
-  it('answers what the store answers', async () => {
+describe('A storage behind a circuit breaker', () => {
+  it('returns the answers of the store', async () => {
     expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
     expect(String(guarded)).toBe('ScriptedStorage');
     expect(guarded.capabilities).toEqual(inner.capabilities);
   });
 
-  it('waits for no answer longer than the timeout, and knows of what comes later', async () => {
+  it('waits for an answer until the timeout, and keeps a promise of a late one', async () => {
     inner.does = 'hang';
     const error = await failureOf(guarded.consume(batch));
     expect(error).toBeInstanceOf(LateAnswerError);
@@ -72,7 +72,7 @@ describe('A guarded storage', () => {
     expect(await (error as LateAnswerError).answer).toMatchObject({ allowed: true });
   });
 
-  it('calls the store no more after so many failures and a probe that fails, and says why at once', async () => {
+  it('stops calling the store after enough failures and a failed probe, and rejects immediately with the reason', async () => {
     await fail(3);
     await until(() => isLost, 'the probe to fail');
     expect(inner.asked).toBe(3);
@@ -85,7 +85,7 @@ describe('A guarded storage', () => {
     expect(inner.reconnected).toBe(1);
   });
 
-  it('calls the store as before when the probe finds it well', async () => {
+  it('keeps calling the store if the probe succeeds', async () => {
     let probes = 0;
     inner.check = () => {
       probes++;
@@ -97,7 +97,7 @@ describe('A guarded storage', () => {
     expect(await guarded.consume(batch)).toMatchObject({ allowed: true });
   });
 
-  it('sends one probe at a time, however many calls fail while it takes', async () => {
+  it('sends one probe at a time, however many calls fail during it', async () => {
     let [probes, end]: [number, (isWell: boolean) => void] = [0, () => undefined];
     inner.check = () => {
       probes++;
@@ -111,7 +111,7 @@ describe('A guarded storage', () => {
     await until(() => isLost, 'the probe to fail');
   });
 
-  it('does not count what is not the failure of the store', async () => {
+  it('does not count errors that are not failures of the store', async () => {
     inner.does = 'answer';
     const wrong: Hit[] = [{ identity: 'somebody', limit: undefined as never, cost: 1 }];
     for (let time = 0; time < 9; time++)
@@ -120,7 +120,7 @@ describe('A guarded storage', () => {
     expect(told).toEqual([]);
   });
 
-  it('does not count races that were lost to others: the store is well', async () => {
+  it('does not count lost races, since the store works', async () => {
     inner.consume = () => {
       throw new ConcurrentUpdateError('lost 16 races in a row');
     };
@@ -129,7 +129,7 @@ describe('A guarded storage', () => {
     expect(told).toEqual(Array.from({ length: 9 }, () => 'failed'));
   });
 
-  it('finds out by itself when the store is back', async () => {
+  it('recovers without calls when the store is back', async () => {
     await fail(3);
     await until(() => inner.reconnected > 1, 'a probe to fail');
     expect(isLost).toBe(true);
@@ -140,7 +140,7 @@ describe('A guarded storage', () => {
     expect(inner.asked).toBe(4);
   });
 
-  it('goes on probing a store that hangs', async () => {
+  it('keeps probing a store that hangs', async () => {
     await fail(3);
     inner.does = 'hang';
     const { reconnected } = inner;
@@ -160,7 +160,7 @@ describe('A guarded storage', () => {
     ]);
   });
 
-  it('tells of every call that failed, one that is answered too late once, and of none that it did not make', async () => {
+  it('reports each failed call once, including late ones, and no call that it did not make', async () => {
     inner.does = 'hang';
     await failureOf(guarded.consume(batch));
     inner.release();
@@ -173,7 +173,7 @@ describe('A guarded storage', () => {
     ]);
   });
 
-  it('tells of calls that were in flight when it gave the store up', async () => {
+  it('reports calls that were in flight when the circuit opened', async () => {
     inner.does = 'hang';
     const inFlight = [1, 2].map(() => failureOf(guarded.consume(batch)));
     await fail(3);
@@ -187,7 +187,7 @@ describe('A guarded storage', () => {
     ]);
   });
 
-  it('passes on as it is what a storage throws that is no error, and does not count it', async () => {
+  it('passes on a thrown value that is not an error, and does not count it', async () => {
     inner.consume = () => {
       // eslint-disable-next-line @typescript-eslint/only-throw-error -- as storages of others may
       throw 'no error';
@@ -196,7 +196,7 @@ describe('A guarded storage', () => {
     expect(told).toEqual([]);
   });
 
-  it('leaves the store alone until a probe finds it well, whatever calls in flight are answered', async () => {
+  it('does not call the store until a probe succeeds, even if calls in flight succeed', async () => {
     inner.does = 'hang';
     const inFlight = guarded.consume(batch);
     await fail(3);
@@ -208,7 +208,7 @@ describe('A guarded storage', () => {
     );
   });
 
-  it('tells nothing of calls in flight once it is closed, though they fail', async () => {
+  it('reports no calls in flight once it is closed, even if they fail', async () => {
     inner.does = 'hang';
     const inFlight = failureOf(guarded.consume(batch));
     await guarded.close();
@@ -216,7 +216,7 @@ describe('A guarded storage', () => {
     expect(told).toEqual([]);
   });
 
-  it('tells nothing of a probe that finds the store well once it is closed', async () => {
+  it('reports no successful probe once it is closed', async () => {
     await fail(3);
     const probed = new Promise<void>((resolve) => {
       inner.check = () => {
@@ -232,7 +232,7 @@ describe('A guarded storage', () => {
     expect(inner.reconnected).toBe(reconnected);
   });
 
-  it('leaves nothing behind when it is closed while the store fails', async () => {
+  it('leaves no timer when it is closed while the store fails', async () => {
     await fail(3);
     await guarded.close();
     const { reconnected } = inner;
@@ -242,8 +242,8 @@ describe('A guarded storage', () => {
   });
 });
 
-describe('What is not a hit', () => {
-  it('but the settlement of one waits for a store that is gone', async () => {
+describe('A call that is not a hit', () => {
+  it('waits until the store is back if it is a settlement', async () => {
     const { now, outcomes } = await guarded.consume(batch);
     await guarded.consume(batch);
     await fail(3);
@@ -255,7 +255,7 @@ describe('What is not a hit', () => {
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
   });
 
-  it('stays counted where the store is back and cannot give it back', async () => {
+  it('stays counted if the store is back and rejects the refund', async () => {
     const taken = receiptsOf(await guarded.consume(batch));
     await fail(3);
     await guarded.settle(withdrawn(taken));
@@ -271,7 +271,7 @@ describe('What is not a hit', () => {
     expect((await guarded.peek(batch)).outcomes[0]?.remaining).toBe(99);
   });
 
-  it('is done by the store, and not asked of one that fails', async () => {
+  it('is made by the store, and rejected while the circuit is open', async () => {
     const closing = createLimit({
       id: 'closing',
       strategy: 'fixed-window',

@@ -16,7 +16,7 @@ describe('A deadline', () => {
     expect(meetSecond()).toBe(false);
   });
 
-  it('is missed no earlier than it ends, whenever others began', async () => {
+  it('is not missed before it ends, whenever others began', async () => {
     const deadlines = new Deadlines(40);
     const early: boolean[] = [];
     for (let index = 0; index < 4; index++) {
@@ -37,7 +37,7 @@ describe('A deadline', () => {
     expect(missed).toEqual(Array.from({ length: 1000 }, (_, index) => index));
   });
 
-  it('may begin while others are missed', async () => {
+  it('can begin while others are missed', async () => {
     const deadlines = new Deadlines(5);
     const missed: string[] = [];
     deadlines.begin(() => {
@@ -48,7 +48,7 @@ describe('A deadline', () => {
     expect(missed).toEqual(['first', 'second']);
   });
 
-  it('is missed all the same when it rests, and where none is waited for the timer is gone', async () => {
+  it('is still missed after a rest, and an idle timer is cleared', async () => {
     const deadlines = new Deadlines(20);
     const missed: string[] = [];
     deadlines.begin(() => missed.push('waited for'));

@@ -26,7 +26,7 @@ function hit(limit: Limit, cost = 1, identity = 'somebody'): BatchResult {
 }
 
 describe('A refusal', () => {
-  it('is remembered: for two seconds the store is not asked again', () => {
+  it('is cached: for two seconds the store is not called again', () => {
     const limit = limitOf();
     expect([hit(limit).allowed, hit(limit).allowed]).toEqual([true, false]);
     expect(inner.asked).toBe(2);
@@ -40,7 +40,7 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(3);
   });
 
-  it('of hits of several identities ends when any of them is forgotten', () => {
+  it('of hits of several identities is invalidated with any of them', () => {
     const [open, full] = [limitOf({ id: 'open', amount: 100 }), limitOf({ id: 'full' })];
     const batch: Hit[] = [
       { identity: 'address', limit: open, cost: 1 },
@@ -53,7 +53,7 @@ describe('A refusal', () => {
     expect(consume()).toBe(true);
   });
 
-  it('is remembered whatever others use of a limit that they share', () => {
+  it('is cached, whatever others use of a shared limit', () => {
     const [shared, own] = [limitOf({ id: 'shared', amount: 1000 }), limitOf({ id: 'own' })];
     const consume = (identity: string): boolean =>
       (
@@ -70,7 +70,7 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(52);
   });
 
-  it('of each of many identities that share a used-up limit is remembered by itself, until the limit is removed', () => {
+  it('of each of many identities with a shared used-up limit is cached separately, until the limit is removed', () => {
     const [shared, own] = [limitOf({ id: 'shared' }), limitOf({ id: 'own', amount: 10 })];
     const consume = (identity: string): unknown =>
       storage.consume([
@@ -86,19 +86,19 @@ describe('A refusal', () => {
     expect(consume('other 5')).toMatchObject({ allowed: true });
   });
 
-  it('that is being made while the identity is forgotten is not remembered', async () => {
+  it('is not cached if the identity was invalidated during the call', async () => {
     const limit = limitOf();
     hit(limit);
     inner.does = 'hang';
     const refused = storage.consume([{ identity: 'somebody', limit, cost: 1 }]);
     inner.does = 'answer';
-    inner.release(); // refused, but nobody has heard of it yet
+    inner.release(); // refused, but the answer has not arrived
     void storage.remove([{ identity: 'somebody', limit }]);
     expect((await refused).allowed).toBe(false);
     expect(hit(limit).allowed).toBe(true);
   });
 
-  it('says at each time how much longer it lasts', () => {
+  it('has the remaining wait at each time', () => {
     const limit = limitOf();
     hit(limit);
     const first = hit(limit);
@@ -111,7 +111,7 @@ describe('A refusal', () => {
     });
   });
 
-  it('is remembered no longer than it lasts', () => {
+  it('is not cached for longer than its wait', () => {
     const limit = limitOf({ period: 500 });
     hit(limit);
     hit(limit);
@@ -121,7 +121,7 @@ describe('A refusal', () => {
     expect(hit(limit).allowed).toBe(true);
   });
 
-  it('of one identity, limit, amount or cost is none of another', () => {
+  it('of one identity, limit, amount or cost is not used for another', () => {
     const limit = limitOf({ amount: 2 });
     hit(limit, 2);
     expect(hit(limit).allowed).toBe(false);
@@ -134,13 +134,13 @@ describe('A refusal', () => {
   it.each<[string, Partial<CreateLimitOptions>]>([
     ['a window that every hit prolongs', { strategy: 'fixed-window-elastic-expiry' }],
     ['a limit whose hits may be given back', { refundable: true }],
-  ])('by %s is not remembered', (_which, options) => {
+  ])('by %s is not cached', (_which, options) => {
     const limit = limitOf(options);
     for (let time = 0; time < 5; time++) hit(limit);
     expect(inner.asked).toBe(5);
   });
 
-  it('by a limit in shadow is none', () => {
+  it('by a shadow limit is not cached', () => {
     const limit = limitOf({ mode: 'shadow' });
     for (let time = 0; time < 5; time++) expect(hit(limit).allowed).toBe(true);
     expect(inner.asked).toBe(5);
@@ -153,7 +153,7 @@ describe('A refusal', () => {
       (limit) => storage.settle([{ identity: 'somebody', limit, cost: 1, window: 'current', actual: 0 }]),
     ],
     ['is unblocked', (limit) => storage.block([{ identity: 'somebody', limit, duration: 0 }])],
-  ])('is forgotten when its identity %s', (_what, act) => {
+  ])('is invalidated when its identity %s', (_what, act) => {
     const limit = limitOf({ block: [MINUTE] });
     hit(limit);
     hit(limit);
@@ -162,7 +162,7 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(3);
   });
 
-  it('is forgotten when everything is', () => {
+  it('is invalidated by a reset', () => {
     const limit = limitOf();
     hit(limit);
     hit(limit);
@@ -170,12 +170,12 @@ describe('A refusal', () => {
     expect(hit(limit).allowed).toBe(true);
   });
 
-  it('of nothing there is none', () => {
+  it('is not cached for an empty batch', () => {
     for (let time = 0; time < 2; time++) expect(storage.consume([])).toMatchObject({ allowed: true });
     expect(inner.asked).toBe(2);
   });
 
-  it('tells of the limit that is asked about, where another one was refused that decides alike', () => {
+  it('has the limit of the hit, if another limit that decides the same was refused', () => {
     const [limit, alike] = [limitOf({ name: 'one' }), limitOf({ name: 'other' })];
     hit(limit);
     expect(hit(limit).outcomes[0]?.limit).toBe(limit);
@@ -183,14 +183,14 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(2);
   });
 
-  it('of a store that fails is not remembered', () => {
+  it('of a store that fails is not cached', () => {
     inner.does = 'fail';
     expect(() => hit(limitOf())).toThrow();
     inner.does = 'answer';
     expect(hit(limitOf()).allowed).toBe(true);
   });
 
-  it('takes no more room than for ten thousand identities, and the oldest goes first', () => {
+  it('is cached for at most ten thousand identities, and the oldest is dropped first', () => {
     const limit = limitOf({ amount: 0 });
     for (let index = 0; index <= 10_000; index++) hit(limit, 1, `somebody ${index}`);
     expect(inner.asked).toBe(10_001);
@@ -201,8 +201,8 @@ describe('A refusal', () => {
   });
 });
 
-describe('Whatever is hit when, a storage that remembers refusals', () => {
-  it('answers as one that does not', () => {
+describe('For any order of hits, a storage with a denial cache', () => {
+  it('returns the same as one without', () => {
     const limits = [
       limitOf({ amount: 3, period: 1000 }),
       limitOf({ id: 'identity', strategy: 'token-bucket', amount: 2, period: 700 }),
@@ -237,7 +237,7 @@ describe('Whatever is hit when, a storage that remembers refusals', () => {
   });
 });
 
-/** What a client gets to know of a refusal. */
+/** The parts of a refusal that a client sees. */
 class Decisive {
   readonly now: number;
   readonly retryAfter: number[];

@@ -35,8 +35,8 @@ async function admitted(storage: FallbackStorage, times: number, of?: Limit): Pr
   return count;
 }
 
-describe('What was counted while the store failed', () => {
-  it('is lifted and forgotten with what the store keeps', async () => {
+describe('The local counts from an outage', () => {
+  it('are unblocked and removed together with those of the store', async () => {
     const closing = createLimit({ ...limit, id: 'closing', amount: 1, burst: undefined, block: [3_600_000] });
     const storage = degrading('fallback');
     const refused = async (): Promise<boolean> => {
@@ -55,8 +55,8 @@ describe('What was counted while the store failed', () => {
   });
 });
 
-describe('While the store answers, a degrading storage', () => {
-  it('decides what the store could not for want of a turn', async () => {
+describe('While the store works, a storage with fallback', () => {
+  it('decides calls that the store could not decide for lack of a turn', async () => {
     inner.consume = () => {
       throw new ConcurrentUpdateError('lost 16 races in a row');
     };
@@ -65,7 +65,7 @@ describe('While the store answers, a degrading storage', () => {
     expect(() => degrading('deny').consume(hits())).toThrow(ConcurrentUpdateError);
   });
 
-  it('answers what the store answers', async () => {
+  it('returns the answers of the store', async () => {
     const storage = degrading('allow');
     const result = await storage.consume(hits());
     expect(result).toMatchObject({ allowed: true, outcomes: [{ remaining: 9 }] });
@@ -75,12 +75,12 @@ describe('While the store answers, a degrading storage', () => {
   });
 });
 
-describe('While the store fails, a degrading storage', () => {
+describe('While the store fails, a storage with fallback', () => {
   beforeEach(() => {
     inner.does = 'fail';
   });
 
-  it('lets everything pass where it is told to allow', async () => {
+  it('allows everything with the option allow', async () => {
     const storage = degrading('allow');
     expect(await admitted(storage, 50)).toBe(50);
     expect(await storage.consume(hits())).toMatchObject({
@@ -89,20 +89,20 @@ describe('While the store fails, a degrading storage', () => {
     });
   });
 
-  it('fails where it is told to deny', async () => {
+  it('fails with the option deny', async () => {
     const storage = degrading('deny');
     await expect(async () => storage.consume(hits())).rejects.toThrow(StorageError);
     await expect(async () => storage.peek(hits())).rejects.toThrow(StorageError);
   });
 
-  it('counts on its own where it is told to fall back', async () => {
+  it('counts in this process with the option fallback', async () => {
     const storage = degrading('fallback');
     expect(await admitted(storage, 50)).toBe(10);
     expect(await storage.consume(hits())).toMatchObject({ allowed: false, degraded: 'fallback' });
     expect((await storage.peek(hits())).allowed).toBe(false);
   });
 
-  it('counts its share of a limit that is spread over several processes, and at least one', async () => {
+  it('counts its share of a limit that several processes share, and at least one unit', async () => {
     expect(await admitted(degrading('fallback', 4), 50)).toBe(2);
     expect(await admitted(degrading('fallback', 100), 50)).toBe(1);
     const identity = createLimit({
@@ -117,13 +117,13 @@ describe('While the store fails, a degrading storage', () => {
     expect(await admitted(degrading('fallback', 4), 50, none)).toBe(0);
   });
 
-  it('does for a batch what that asks for', async () => {
+  it('uses the option of the batch', async () => {
     const storage = degrading('deny');
     expect(await storage.consume(hits(), 'allow')).toMatchObject({ allowed: true, degraded: 'allow' });
     expect(await storage.consume(hits(), 'fallback')).toMatchObject({ allowed: true, degraded: 'fallback' });
   });
 
-  it('gives back here what was taken here', async () => {
+  it('refunds local hits locally', async () => {
     const storage = degrading('fallback');
     const result = await storage.consume(hits(limit, 4));
     await storage.settle(withdrawn(receiptsOf(result)));
@@ -131,7 +131,7 @@ describe('While the store fails, a degrading storage', () => {
     expect(inner.settled).toEqual([]);
   });
 
-  it('keeps what it counted when the store is back, so that a share lasts for a window', async () => {
+  it('keeps its counts when the store recovers, so that a share lasts for a window', async () => {
     const storage = degrading('fallback');
     expect(await admitted(storage, 50)).toBe(10);
     inner.does = 'answer';
@@ -140,7 +140,7 @@ describe('While the store fails, a degrading storage', () => {
     expect(await admitted(storage, 50)).toBe(0);
   });
 
-  it('passes on what is not the failure of the store', async () => {
+  it('passes on errors that are not failures of the store', async () => {
     inner.does = 'answer';
     await expect(async () =>
       degrading('allow').consume([{ identity: 'a', limit: null as never, cost: 1 }]),
@@ -148,7 +148,7 @@ describe('While the store fails, a degrading storage', () => {
   });
 });
 
-describe('An answer that comes too late', () => {
+describe('A late answer', () => {
   async function late(onError: OnError, amount = 1): Promise<BatchResult | undefined> {
     const guarded = new CircuitBreakerStorage(
       inner,
@@ -168,12 +168,12 @@ describe('An answer that comes too late', () => {
     return result;
   }
 
-  it('stays counted when the request was let through', async () => {
+  it('stays counted if the request was allowed', async () => {
     expect(await late('allow')).toMatchObject({ allowed: true });
     expect(inner.settled).toEqual([]);
   });
 
-  it('stays counted where it cannot be given back', async () => {
+  it('stays counted if the refund fails', async () => {
     let asked = 0;
     inner.settle = () => {
       asked++;
@@ -185,12 +185,12 @@ describe('An answer that comes too late', () => {
     expect(inner.peek(hits(one)).allowed).toBe(false);
   });
 
-  it('is given back when the request was failed', async () => {
+  it('is refunded if the request failed', async () => {
     expect(await late('deny')).toBeUndefined();
     expect(inner.settled).toHaveLength(1); // of the two, the store itself has refused the second
   });
 
-  it('is given back when the request was refused here', async () => {
+  it('is refunded if the request was refused here', async () => {
     expect(await late('fallback', 1)).toMatchObject({ allowed: false });
     expect(inner.settled).toHaveLength(0); // the first was admitted here and there, the second refused here and there
     expect(
@@ -212,7 +212,7 @@ describe('The strictest of several modes', () => {
 });
 
 describe('Over several processes that have lost the store', () => {
-  it('no more is admitted than 1.1 × the limit, where the limit is at least ten times their number', () => {
+  it('at most 1.1 × the limit is admitted, if the limit is at least ten times their number', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 8 }),
@@ -235,8 +235,8 @@ describe('Over several processes that have lost the store', () => {
   });
 });
 
-describe('What is removed from a degrading storage', () => {
-  it('is removed from the store, and from what was counted instead of it', async () => {
+describe('A cell that is removed from a storage with fallback', () => {
+  it('is removed from the store and from the local counts', async () => {
     const storage = degrading('fallback');
     const cell = { identity: 'somebody', limit };
     expect(await admitted(storage, 4)).toBe(4);

@@ -42,7 +42,7 @@ function all(): readonly Answered[] {
   return processes.flatMap(({ answered }) => answered);
 }
 
-/** Calls of the store take so long for a moment, `times` times. */
+/** Delays calls of the store for a moment, `times` times. */
 async function stall(times: number, ms: number, between: number): Promise<void> {
   for (let time = 0; time < times; time++) {
     const end = performance.now() + ms;
@@ -52,7 +52,7 @@ async function stall(times: number, ms: number, between: number): Promise<void> 
 }
 
 describe('A store that stalls for a moment, six times', () => {
-  it('admits 5 an hour by itself and 5 by the process, however often it comes back', async () => {
+  it('admits 5 an hour by itself and 5 by the process, however often it recovers', async () => {
     const process = start(limitOf(5, HOUR));
     process.send('somebody', 3, 10);
     await pass(50);
@@ -73,8 +73,11 @@ describe('A store that stalls for a moment, six times', () => {
   });
 });
 
-describe('One client with 300 connections, whose calls come too late, at three processes', () => {
-  /** The server takes calls of one identity one after another, 2 ms each, as a record that is compared and set. */
+describe('One client with 300 connections and late calls, at three processes', () => {
+  /**
+   * The server handles calls of one identity one after another, 2 ms each, like a record with
+   * compare-and-set.
+   */
   function queueByIdentity(): void {
     const free = new Map<string, number>();
     store.script = (call, identity) => {
@@ -86,7 +89,7 @@ describe('One client with 300 connections, whose calls come too late, at three p
     };
   }
 
-  it('opens the circuit of none: the probe finds the store well, and others are decided by it', async () => {
+  it('opens no circuit: the probe succeeds, and the store still decides other identities', async () => {
     queueByIdentity();
     for (let number = 0; number < 3; number++) {
       const process = start(limitOf(50, MINUTE), { instances: 3 });
@@ -108,7 +111,7 @@ describe('One client with 300 connections, whose calls come too late, at three p
     );
   });
 
-  it('waits at most for the timeout, though all requests share one global key', async () => {
+  it('waits at most for the timeout, even if all requests share one global key', async () => {
     queueByIdentity();
     for (let number = 0; number < 3; number++)
       start(limitOf(500, MINUTE), { instances: 3 }).send('everybody', 100, 5);
@@ -121,8 +124,8 @@ describe('One client with 300 connections, whose calls come too late, at three p
   });
 });
 
-describe('A slow server, of which every second call is late,', () => {
-  it('keeps no request longer than the timeout, and admits its limit and one share', async () => {
+describe('A slow server with every second call late,', () => {
+  it('delays no request beyond the timeout, and admits its limit and one share', async () => {
     let calls = 0;
     store.script = () => (++calls % 2 === 0 ? 200 : 1);
     const process = start(limitOf(50, HOUR));
@@ -135,7 +138,7 @@ describe('A slow server, of which every second call is late,', () => {
 });
 
 describe('Failures', () => {
-  /** Sends a request at each interval, and has one in so many fail. */
+  /** Sends a request at each interval, of which one in `oneIn` fails. */
   async function failOneOf(every: number, interval: number, calls: number): Promise<SimulatedProcess> {
     const process = start(limitOf(1_000_000, HOUR));
     for (let call = 0; call < calls; call++) {
@@ -156,14 +159,14 @@ describe('Failures', () => {
     expect([events, store.checks]).toEqual([[], 0]);
   });
 
-  it('in a row open the circuit where there is little traffic: one call in a minute', async () => {
+  it('in a row open the circuit even with little traffic: one call in a minute', async () => {
     expect((await failOneOf(1, MINUTE, 4)).events).toEqual([]);
     expect((await failOneOf(1, MINUTE, 5)).events).toEqual(['degraded']);
   });
 });
 
 describe('An outage with fallback', () => {
-  it('admits one share per window and process, however often the store goes and comes back', async () => {
+  it('admits one share per window and process, however often the store fails and recovers', async () => {
     for (let number = 0; number < 3; number++)
       start(limitOf(60, HOUR), { instances: 3 }).send('somebody', 5, 50);
     for (let time = 0; time < 10; time++) {
@@ -177,10 +180,10 @@ describe('An outage with fallback', () => {
     expect(sum((process) => process.admitted('store'))).toBe(60);
   });
 
-  it('returns what late answers count for requests that the process refused', async () => {
+  it('refunds late answers for requests that the process refused', async () => {
     const limit = limitOf(10, HOUR);
     const process = start(limit);
-    store.script = () => 100; // every answer is late, the probe's too
+    store.script = () => 100; // every answer is late, including that of the probe
     for (let time = 0; time < 4; time++) void process.request('somebody');
     await pass(60);
     expect(process.admitted()).toBe(4);

@@ -41,18 +41,18 @@ function hit(storage: LeasingStorage, limit: Limit, cost = 1): BatchResult {
   return storage.consume([{ identity, limit, cost }]) as BatchResult;
 }
 
-/** A hit on a store that takes its time. */
+/** A hit on a store that takes time. */
 function asked(storage: Storage, limit: Limit): Promise<BatchResult> {
   return storage.consume([{ identity, limit, cost: 1 }]) as Promise<BatchResult>;
 }
 
-/** What the store has counted. */
+/** The units that the store has counted. */
 function counted(limit: Limit): number {
   return limit.burst - (inner.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining ?? NaN);
 }
 
 describe('A lease', () => {
-  it('serves so many hits with one call of the store', () => {
+  it('serves its hits with one call of the store', () => {
     const storage = leasing();
     const limit = limitOf();
     for (let time = 0; time < 100; time++) hit(storage, limit);
@@ -60,7 +60,7 @@ describe('A lease', () => {
     expect(counted(limit)).toBe(100);
   });
 
-  it('tells each hit what is left, and when', () => {
+  it('reports to each hit the remaining units and the reset', () => {
     const storage = leasing({ size: 3 });
     const limit = limitOf({ amount: 100 });
     const first = hit(storage, limit);
@@ -71,7 +71,7 @@ describe('A lease', () => {
     expect(second.now - first.now).toBe(1000);
   });
 
-  it('ends with its window: what nobody used is lost, and nothing is taken from the next one', () => {
+  it('ends with its window: unused permits are lost, and none are taken from the next window', () => {
     const storage = leasing();
     const limit = limitOf();
     hit(storage, limit);
@@ -84,7 +84,7 @@ describe('A lease', () => {
     expect(counted(limit)).toBe(10);
   });
 
-  it('takes fewer permits as the limit is used up, so that the last units go one by one', () => {
+  it('takes fewer permits as the limit is used up, and the last units one by one', () => {
     const storage = leasing({ size: 50 });
     const limit = limitOf({ amount: 100 });
     let allowed = 0;
@@ -93,7 +93,7 @@ describe('A lease', () => {
     expect(inner.asked).toBe(8); // 50, 25, 13, 6, 3, 2, 1, and the refusal
   });
 
-  it('is no larger than the share of the limit that may be in error, over all instances', () => {
+  it('is at most the share of the limit that may be in error, over all instances', () => {
     const limit = limitOf({ amount: 100 });
     hit(leasing({ size: 50, maxError: 0.05 }), limit);
     expect(counted(limit)).toBe(6);
@@ -110,7 +110,7 @@ describe('A lease', () => {
     expect(counted(limit)).toBe(18);
   });
 
-  it('that has not enough left for a hit goes back first, so that the hit is not refused what is there', async () => {
+  it('with too few permits for a hit is refunded first, so that the hit is not refused', async () => {
     const storage = leasing();
     const limit = limitOf({ amount: 20 });
     hit(storage, limit, 1);
@@ -120,7 +120,7 @@ describe('A lease', () => {
     expect(counted(limit)).toBe(16);
   });
 
-  it('is none where the limit is small', () => {
+  it('is not taken for a small limit', () => {
     const storage = leasing({ maxError: 0.05 });
     const limit = limitOf({ amount: 19 });
     for (let time = 0; time < 5; time++) hit(storage, limit);
@@ -134,14 +134,14 @@ describe('A lease', () => {
     ['a shadow', { mode: 'shadow' }],
     ['a limit that blocks', { block: [MINUTE] }],
     ['a limit that counts by outcome', { refundable: true }],
-  ])('is none of %s', (_which, options) => {
+  ])('is not taken for %s', (_which, options) => {
     const storage = leasing();
     const limit = limitOf(options);
     for (let time = 0; time < 5; time++) hit(storage, limit);
     expect(inner.asked).toBe(5);
   });
 
-  it('is none of hits on several limits', () => {
+  it('is not taken for hits on several limits', () => {
     const storage = leasing();
     const batch: Hit[] = [limitOf(), limitOf({ id: 'other' })].map((limit) => ({ identity, limit, cost: 1 }));
     for (let time = 0; time < 5; time++) void storage.consume(batch);
@@ -163,7 +163,7 @@ describe('A lease', () => {
 });
 
 describe('A lease of automatic size', () => {
-  it('is none for an identity that hits now and then', () => {
+  it('is not taken for an identity that rarely hits', () => {
     const storage = leasing({ size: 'auto' });
     const limit = limitOf();
     for (let time = 0; time < 20; time++) {
@@ -173,7 +173,7 @@ describe('A lease of automatic size', () => {
     expect(inner.asked).toBe(20);
   });
 
-  it('grows to what a tenth of a second needs, and shrinks again', () => {
+  it('grows to the demand of 100 ms, and shrinks again', () => {
     const storage = leasing({ size: 'auto' });
     const limit = limitOf({ amount: 100_000 });
     for (let time = 0; time < 2000; time++) {
@@ -194,7 +194,7 @@ describe('A lease of automatic size', () => {
 });
 
 describe('Permits', () => {
-  it('are there for whoever asks here, and taken for whoever asks the store', () => {
+  it('are counted as available in this process, and as taken in the store', () => {
     const storage = leasing();
     const limit = limitOf({ amount: 20 });
     hit(storage, limit);
@@ -207,7 +207,7 @@ describe('Permits', () => {
     });
   });
 
-  it('count for nobody who asks for several limits, another identity, or before they have come', async () => {
+  it('are not available to hits on several limits, to other identities, or before they have arrived', async () => {
     const storage = leasing();
     const [limit, other] = [limitOf({ amount: 20 }), limitOf({ id: 'other' })];
     const left = async (...batch: Hit[]): Promise<number | undefined> =>
@@ -226,7 +226,7 @@ describe('Permits', () => {
     expect(await left(cell)).toBe(19);
   });
 
-  it('tell whoever asks here for more than there is how long to wait', () => {
+  it('of a larger cost than is held report the wait', () => {
     const storage = leasing();
     const limit = limitOf({ amount: 20 });
     hit(storage, limit);
@@ -236,7 +236,7 @@ describe('Permits', () => {
     });
   });
 
-  it('that are being asked for keep nobody waiting who closes, and go back once they have come', async () => {
+  it('that have not arrived do not delay close, and are refunded once they arrive', async () => {
     const storage = leasing();
     const limit = limitOf();
     inner.does = 'hang';
@@ -250,7 +250,7 @@ describe('Permits', () => {
     expect(counted(limit)).toBe(1);
   });
 
-  it('are given back when the application ends', async () => {
+  it('are refunded when the application shuts down', async () => {
     const storage = leasing();
     const limit = limitOf();
     const bucketOfTokens = limitOf({ id: 'tokens', strategy: 'token-bucket' });
@@ -268,7 +268,7 @@ describe('Permits', () => {
   it.each<[string, (storage: LeasingStorage, limit: Limit) => unknown]>([
     ['forgotten', (storage, limit) => storage.remove([{ identity, limit }])],
     ['reset', (storage) => storage.reset()],
-  ])('are gone once the identity is %s', (_how, act) => {
+  ])('are dropped once the identity is %s', (_how, act) => {
     const storage = leasing();
     const limit = limitOf();
     hit(storage, limit);
@@ -277,7 +277,7 @@ describe('Permits', () => {
     expect(inner.asked).toBe(2);
   });
 
-  it('can be given back by the hit that had them, where they still count', () => {
+  it('can be refunded by the hit that used them, if they still count', () => {
     const storage = leasing();
     const limit = limitOf();
     hit(storage, limit);
@@ -287,7 +287,7 @@ describe('Permits', () => {
     expect(counted(limit)).toBe(9);
   });
 
-  it('of a bucket that nobody has used go back only until they are dead, where it is larger than its amount', async () => {
+  it('of a bucket are refunded only until they expire, if it is larger than its amount', async () => {
     const storage = leasing();
     const limit = limitOf({ strategy: 'token-bucket', amount: 60, burst: 1000 });
     inner.consume([{ identity, limit, cost: 900 }]);
@@ -299,7 +299,7 @@ describe('Permits', () => {
     expect(inner.settled).toEqual([]);
   });
 
-  it('of one limit stay when another is forgotten', () => {
+  it('of one limit are kept when another is removed', () => {
     const storage = leasing();
     const [limit, other] = [limitOf(), limitOf({ id: 'other' })];
     hit(storage, limit);
@@ -308,9 +308,9 @@ describe('Permits', () => {
     expect(inner.asked).toBe(1);
   });
 
-  it('of a bucket that has been refilled meanwhile are worth nothing any more', () => {
+  it('of a bucket that has been refilled are void', () => {
     const storage = leasing();
-    const limit = limitOf({ strategy: 'token-bucket' }); // 60 ms a token
+    const limit = limitOf({ strategy: 'token-bucket' }); // 60 ms per token
     expect(new Decision(hit(storage, limit)).receipts).toHaveLength(1);
     clock.advance(600);
     const late = new Decision(hit(storage, limit));
@@ -323,7 +323,7 @@ describe('Permits', () => {
     expect(inner.asked).toBe(3);
   });
 
-  it('are remembered of no more than 10,000 identities; those of the oldest go back', async () => {
+  it('are kept for at most 10,000 identities; those of the oldest are refunded', async () => {
     const storage = leasing();
     const limit = limitOf();
     hit(storage, limit);
@@ -334,8 +334,8 @@ describe('Permits', () => {
   });
 });
 
-describe('While a lease is being taken', () => {
-  it('as many hits as it has permits for wait for it, and no more', async () => {
+describe('While a lease is pending', () => {
+  it('as many hits as it has permits wait for it, and no more', async () => {
     const storage = leasing();
     const limit = limitOf();
     inner.does = 'hang';
@@ -348,7 +348,7 @@ describe('While a lease is being taken', () => {
     expect(counted(limit)).toBe(30);
   });
 
-  it('and refused, each hit asks for itself', async () => {
+  it('and is refused, each hit calls the store itself', async () => {
     const limit = limitOf({ amount: 12 });
     for (let time = 0; time < 8; time++) inner.consume([{ identity, limit, cost: 1 }]);
     const before = inner.asked;
@@ -362,7 +362,7 @@ describe('While a lease is being taken', () => {
     expect(inner.asked - before).toBe(1 + 6);
   });
 
-  it('and the store fails, all who wait for it are told', async () => {
+  it('and the store fails, all waiting hits reject', async () => {
     const guarded = new CircuitBreakerStorage(
       inner,
       { timeout: 20, failureThreshold: 100, failureWindow: 10_000, probeInterval: 1000 },
@@ -379,7 +379,7 @@ describe('While a lease is being taken', () => {
     expect(await asked(remote, limit)).toMatchObject({ allowed: true });
   });
 
-  it('and the store fails after all that time, those who were told so hear no more of it', async () => {
+  it('and the store fails after the timeout, hits that were already rejected get no second error', async () => {
     let die: () => void = () => undefined;
     inner.consume = () =>
       new Promise((_resolve, reject) => {
@@ -393,14 +393,14 @@ describe('While a lease is being taken', () => {
     const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
     await expect(asked(remote, limitOf())).rejects.toThrow('ScriptedStorage has not answered within 5 ms.');
     die();
-    await nextTurn(); // a rejection that nobody hears would end the process
+    await nextTurn(); // an unhandled rejection would end the process
   });
 
   it.each([
     ['let through', 'fallback', 3],
     ['refused', 'deny', 0],
   ] as const)(
-    'and the answer comes too late, it counts for those who were %s, and the rest goes back',
+    'and the answer is late, it counts for hits that were %s, and the rest is refunded',
     async (_how, onError, kept) => {
       const guarded = new CircuitBreakerStorage(
         inner,

@@ -7,7 +7,7 @@ import { LeasingStorage } from '../../../lib/resilience/leasing.storage.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
 const limit = createLimit({ id: 'hundred', strategy: 'fixed-window', amount: 100, period: 60_000 });
-/** As the guard asks: with more than the contract asks for. */
+/** A hit with the extra properties that the guard adds. */
 const asked = { identity: 'somebody', limit, cost: 1, policy: { key: () => 'secret' } };
 const batch: readonly Hit[] = [asked];
 
@@ -36,39 +36,36 @@ function guarding(inner: Storage): CircuitBreakerStorage {
   );
 }
 
-describe('An outcome has the properties of the contract, and nothing of whoever asked', () => {
-  it.each(['allow', 'fallback'] as const)(
-    'where the store fails and hits are told to %s',
-    async (onError) => {
-      const inner = new ScriptedStorage();
-      const storage = new FallbackStorage(inner, { onError, instances: 1 });
-      inner.does = 'fail';
-      expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
-      expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
-    },
-  );
+describe("An outcome has the properties of the contract, and none of the caller's", () => {
+  it.each(['allow', 'fallback'] as const)('if the store fails with the option %s', async (onError) => {
+    const inner = new ScriptedStorage();
+    const storage = new FallbackStorage(inner, { onError, instances: 1 });
+    inner.does = 'fail';
+    expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
+    expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
+  });
 
-  it('where the store answers', async () => {
+  it('if the store responds', async () => {
     const storage = guarding(new ScriptedStorage());
     expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
     expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
   });
 
-  it('where a refusal is remembered', async () => {
+  it('if a refusal is cached', async () => {
     const storage = new DenialCacheStorage(new ScriptedStorage());
     await storage.consume(batch.map((hit) => ({ ...hit, cost: 100 })));
     expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
     expect(await propertiesOf(storage.consume(batch))).toEqual(contract);
   });
 
-  it('where permits are taken in advance', async () => {
+  it('if permits are taken in advance', async () => {
     const storage = new LeasingStorage(new ScriptedStorage(), { size: 10, maxError: 1, instances: 1 });
     expect(await propertiesOf(storage.consume(batch))).toEqual(ofLease);
     expect(await propertiesOf(storage.consume(batch))).toEqual(ofLease);
     expect(await propertiesOf(storage.peek(batch))).toEqual(contract);
   });
 
-  it('where permits are refused', async () => {
+  it('if permits are refused', async () => {
     const none = batch.map((hit) => ({
       ...hit,
       limit: createLimit({ ...limit, id: 'one', amount: 40, burst: undefined }),
@@ -78,7 +75,7 @@ describe('An outcome has the properties of the contract, and nothing of whoever 
     expect(await propertiesOf(storage.consume(none))).toEqual(contract);
   });
 
-  it('where permits come too late', async () => {
+  it('if permits are late', async () => {
     const inner = new ScriptedStorage();
     const storage = new LeasingStorage(guarding(inner), { size: 10, maxError: 1, instances: 1 });
     inner.does = 'hang';

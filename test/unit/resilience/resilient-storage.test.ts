@@ -14,7 +14,7 @@ const limit = createLimit({ id: 'none', strategy: 'fixed-window', amount: 0, per
 const batch: Hit[] = [{ identity: 'somebody', limit, cost: 1 }];
 const listener = { degraded: () => undefined, recovered: () => undefined };
 
-/** A remote storage that counts how often it is asked. */
+/** A remote storage that counts its calls. */
 class RemoteStorage extends MapCasStorage {
   asked = 0;
 
@@ -30,7 +30,7 @@ function decidingBy(storage: MapCasStorage, options: ResilienceOptions): Decidin
   return resilient(storage, resolveResilience(options) as ResolvedResilience, listener);
 }
 
-describe('What decides', () => {
+describe('The deciding storage', () => {
   it.each([
     ['asks the store once where refusals are remembered', true, 1],
     ['asks the store every time where they are not', false, 5],
@@ -42,7 +42,7 @@ describe('What decides', () => {
     await deciding.close();
   });
 
-  it('is memory itself, also where it is borrowed', () => {
+  it('is memory itself, also as a borrowed storage', () => {
     const memory = new BorrowedStorage(new ScriptedStorage());
     expect(resilient(memory, resolveResilience() as ResolvedResilience, listener)).toBe(memory);
   });

@@ -1,16 +1,16 @@
 import { MemoryStorage, StorageError, type BatchResult, type Hit, type Settlement } from 'nestjs-limits';
 
-/** A storage that fails, or answers late, when it is told to. */
+/** A storage that fails, or responds late, when the test tells it to. */
 export class ScriptedStorage extends MemoryStorage {
-  /** What the store does now. */
+  /** The current behaviour of the store. */
   does: 'answer' | 'fail' | 'hang' = 'answer';
-  /** How often it was asked to consume. */
+  /** The number of calls of `consume`. */
   asked = 0;
   reconnected = 0;
   readonly settled: Settlement[] = [];
   readonly #hanging: (() => void)[] = [];
 
-  /** Lets everything answer that hangs. */
+  /** Resolves all pending calls. */
   release(): void {
     for (const go of this.#hanging.splice(0)) go();
   }
@@ -37,7 +37,7 @@ export class ScriptedStorage extends MemoryStorage {
     this.reconnected++;
   }
 
-  /** Synchronous by its type, for that of its base; what hangs is a promise. */
+  /** Synchronous by its type, as its base class requires. A pending call is a promise. */
   #do(call: () => unknown): unknown {
     if (this.does === 'fail') throw new StorageError('ScriptedStorage failed: no power');
     if (this.does === 'answer') return call();

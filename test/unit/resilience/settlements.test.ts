@@ -55,7 +55,7 @@ function hits(cost: number, ...limits: Limit[]): Hit[] {
   return (limits.length > 0 ? limits : [tokens]).map((limit) => ({ identity, limit, cost }));
 }
 
-/** What the store has counted. */
+/** The units that the store has counted. */
 function counted(limit = tokens): number {
   const { does } = store;
   store.does = 'answer';
@@ -81,7 +81,7 @@ function fallback(onError: OnError = 'fallback', instances = 1): FallbackStorage
 }
 
 describe('A hit that this process counted in fallback', () => {
-  it('is settled here, to less and to more, and never in the store', async () => {
+  it('is settled locally, to less and to more, and never in the store', async () => {
     const storage = fallback();
     await lose();
     const decision = new Decision(await storage.consume(hits(10)));
@@ -128,7 +128,7 @@ describe('A hit that this process counted in fallback', () => {
   });
 });
 
-describe('A hit that was let in without the store', () => {
+describe('A hit that was allowed without the store', () => {
   it('settles nothing', async () => {
     const storage = fallback('allow');
     await lose();
@@ -140,7 +140,7 @@ describe('A hit that was let in without the store', () => {
 });
 
 describe('While the circuit is open', () => {
-  it('settlements are owed, and settled in order once it closes', async () => {
+  it('settlements are kept, and sent in order once it closes', async () => {
     const limiter = new FixedWindowRateLimiter(guarded);
     const decision = await limiter.consume('100/hour', [identity], { cost: 10 });
     const other = await limiter.consume('100/hour', ['other'], { cost: 10 });
@@ -162,7 +162,7 @@ describe('While the circuit is open', () => {
     expect(await limiter.getWindowStats('100/hour', identity)).toMatchObject({ remaining: 94 });
   });
 
-  it('at most 10,000 are owed, the newest; the other hits stay as they were', async () => {
+  it('at most 10,000 are kept, the newest; the other hits stay as they were', async () => {
     const roomy = limitOf({ amount: 100_000 });
     const result = await guarded.consume(hits(30_000, roomy));
     const [receipt] = receiptsOf(result);
@@ -174,7 +174,7 @@ describe('While the circuit is open', () => {
     expect([store.settled.length, counted(roomy)]).toEqual([10_000, 20_000]);
   });
 
-  it('one that fails after the recovery leaves its hit as it was, and the others are settled', async () => {
+  it('one that fails after the recovery does not change its hit, and the others are settled', async () => {
     const many = Array.from({ length: 250 }, (_, index) => limitOf({ id: `limit ${index}` }));
     const receipts = receiptsOf(await guarded.consume(hits(2, ...many)));
     await lose();
@@ -190,15 +190,15 @@ describe('While the circuit is open', () => {
     expect([0, 99, 100, 199, 200, 249].map((index) => counted(many[index]))).toEqual([0, 0, 2, 2, 0, 0]);
   });
 
-  it('units cannot be returned to the current window, which needs the store', async () => {
+  it('units cannot be returned to the current window, which requires the store', async () => {
     await lose();
     const limiter = new FixedWindowRateLimiter(guarded);
     await expect(async () => limiter.refund('100/hour', identity)).rejects.toThrow(StorageError);
   });
 });
 
-describe('An answer that comes too late', () => {
-  it('is settled to 0 once the circuit closes, where it arrives while it is open', async () => {
+describe('A late answer', () => {
+  it('is refunded once the circuit closes, if it arrives while the circuit is open', async () => {
     const storage = fallback('deny');
     store.does = 'hang';
     await expect(async () => storage.consume(hits(10))).rejects.toThrow(StorageError);
@@ -211,11 +211,11 @@ describe('An answer that comes too late', () => {
     expect([counted(), store.settled.length]).toEqual([0, 1]);
   });
 
-  it('of a settlement leaves the lower of both costs as charged', async () => {
+  it('of a settlement records the lower of both costs', async () => {
     const limiter = new FixedWindowRateLimiter(guarded);
     const decision = await limiter.consume('100/hour', [identity], { cost: 10 });
     const { settle } = store;
-    store.settle = () => Promise.race([]) as never; // never answers
+    store.settle = () => Promise.race([]) as never; // never responds
     await expect(async () => limiter.settle(decision, 30)).rejects.toThrow('has not answered within 20 ms');
     expect(decision.receipts).toMatchObject([{ cost: 10 }]);
     await expect(async () => limiter.settle(decision, 4)).rejects.toThrow();
@@ -224,8 +224,8 @@ describe('An answer that comes too late', () => {
   });
 });
 
-describe('A hit that a lease has served', () => {
-  it('is settled in the store to less and to more; the other permits of the lease stay', async () => {
+describe('A hit that used permits of a lease', () => {
+  it('is settled in the store to less and to more, and the lease keeps its other permits', async () => {
     const leasing = new LeasingStorage(store, { size: 10, maxError: 1, instances: 1 });
     const consume = (): Decision => new Decision(leasing.consume(hits(1)) as BatchResult);
     const [first, second] = [consume(), consume()];
@@ -241,7 +241,7 @@ describe('A hit that a lease has served', () => {
     await leasing.close();
   });
 
-  it('of several that share one window is settled by its own cost', async () => {
+  it('of several in one window is settled by its own cost', async () => {
     const leasing = new LeasingStorage(store, { size: 10, maxError: 1, instances: 1 });
     const decisions = Array.from({ length: 30 }, () => new Decision(leasing.consume(hits(1)) as BatchResult));
     for (const decision of decisions) await settleDecision(leasing, decision, () => 2);
@@ -251,8 +251,8 @@ describe('A hit that a lease has served', () => {
   });
 });
 
-describe('A refusal that is remembered', () => {
-  it('is forgotten once a hit of its identity is settled, be it to less or more', async () => {
+describe('A cached refusal', () => {
+  it('is invalidated by a settlement of its identity, to less or more', async () => {
     const caching = new DenialCacheStorage(store);
     const decision = new Decision(await caching.consume(hits(100)));
     const refused = async (): Promise<boolean> => !(await caching.consume(hits(1))).allowed;

@@ -20,15 +20,15 @@ export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 
-/** Ms that a decision may take: the default. */
+/** Timeout of a decision in ms: the default. */
 export const TIMEOUT = 50;
 
-/** Stops the time of timers, `performance` and `Date`; {@link pass} moves it. */
+/** Stops the time of timers, `performance` and `Date`. {@link pass} advances it. */
 export function stopTime(): void {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'], now: 1_700_000_000_000 });
 }
 
-/** Lets time pass in steps, and whatever is due happen. */
+/** Advances the time in steps, and runs everything that is due. */
 export async function pass(ms: number, step = 1): Promise<void> {
   for (let passed = 0; passed < ms; passed += step) {
     jest.advanceTimersByTime(step);
@@ -42,14 +42,17 @@ export function sleep(ms: number): Promise<void> {
   });
 }
 
-/** What a call of the store meets: ms until it is answered, or an error. */
+/** The behaviour of a call of the store: ms until the answer, or an error. */
 export type Script = (call: 'decide' | 'check', identity: string) => number | 'error';
 
-/** A store that all processes share. It decides when it answers, as a server behind a slow network does. */
+/**
+ * A store that all processes share. It decides when it responds, like a server behind a slow
+ * network.
+ */
 export class SimulatedStore extends WrappedStorage {
   checks = 0;
   settled = 0;
-  /** What calls meet from now on. Default: an answer at once. */
+  /** The behaviour of calls from now on. Default: an immediate answer. */
   script: Script = () => 0;
 
   constructor() {
@@ -77,24 +80,24 @@ export class SimulatedStore extends WrappedStorage {
     return act();
   }
 
-  /** Units counted under a limit. */
+  /** The units counted under a limit. */
   counted(limit: Limit, identity: string): number {
     const { outcomes } = this.inner.peek([{ identity, limit, cost: 0 }]) as BatchResult;
     return limit.burst - (outcomes[0]?.remaining ?? NaN);
   }
 }
 
-/** What a request met. */
+/** The result of a request. */
 export interface Answered {
   readonly identity: string;
   readonly allowed: boolean;
-  /** How it was decided without the store; `undefined` if the store decided. */
+  /** How the request was decided without the store; `undefined` if the store decided. */
   readonly degraded: BatchResult['degraded'];
-  /** Ms that it took. */
+  /** Duration of the request in ms. */
   readonly took: number;
 }
 
-/** One process of an application, with the layers that keep it working without its store. */
+/** One process of an application, with the resilience layers. */
 export class SimulatedProcess {
   readonly events: ('degraded' | 'recovered')[] = [];
   readonly answered: Answered[] = [];
@@ -126,7 +129,9 @@ export class SimulatedProcess {
     return answered;
   }
 
-  /** Sends requests of one client over some connections, each as soon as the one before is answered, and a pause. */
+  /**
+   * Sends requests of one client over some connections, each after the previous one and a pause.
+   */
   send(identity: string, connections: number, pause: number): void {
     const connection = async (): Promise<void> => {
       while (!this.#stopped) {

@@ -27,12 +27,13 @@ describe('concurrent calls of one process', () => {
   it('on one identity are combined into few compare-and-sets', async () => {
     const results = await atOnce(100, () => storage.consume(hits([hourly()])));
     expect(results.filter(({ allowed }) => allowed)).toHaveLength(40);
-    // The first goes alone; 64 of those that came meanwhile go together; then the rest, which are all refused.
+    // The first runs alone, then 64 of those that arrived during its run, and then the rest, which
+    // are all refused.
     expect(server.count('read')).toBe(3);
     expect(server.count('compareAndSet')).toBe(2);
   });
 
-  it('are decided in the order they came', async () => {
+  it('are decided in the order in which they arrived', async () => {
     const results = await atOnce(5, () => storage.consume(hits([hourly({ amount: 3 })])));
     expect(results.map(({ outcomes }) => [outcomes[0]?.allowed, outcomes[0]?.remaining])).toEqual([
       [true, 2],
@@ -43,7 +44,7 @@ describe('concurrent calls of one process', () => {
     ]);
   });
 
-  it('on several identities run side by side', async () => {
+  it('on several identities run in parallel', async () => {
     await Promise.all(['a', 'b', 'c'].map((identity) => storage.consume(hits([hourly()], identity))));
     expect(server.calls.slice(0, 3).map(({ method }) => method)).toEqual(['read', 'read', 'read']);
     expect(server.count('compareAndSet')).toBe(3);
@@ -71,19 +72,19 @@ describe('two processes', () => {
     expect(await left(hourly())).toBe(0);
   });
 
-  it('see what the other has counted', async () => {
+  it('use the counts of each other', async () => {
     await storage.consume(hits([hourly()]));
     expect((await open().consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(38);
   });
 
-  it('decide anew after a lost race, by what the other has written', async () => {
+  it("decide again after a lost race, with the other's record", async () => {
     const other = open();
     const limit = hourly({ amount: 1 });
     const [ours, theirs] = await Promise.all([storage.consume(hits([limit])), other.consume(hits([limit]))]);
     expect([ours.allowed, theirs.allowed].sort()).toEqual([false, true]);
   });
 
-  it('share limits over several identities without going over one of them', async () => {
+  it('share limits over several identities without exceeding one of them', async () => {
     const other = open();
     const batch = [...hits([hourly()], 'a'), ...hits([hourly()], 'b')];
     const results = await atOnce(60, (index) => (index % 2 ? storage : other).consume(batch));
@@ -108,7 +109,7 @@ describe('lost races', () => {
     expect(server.entries.size).toBe(0);
   });
 
-  it('fail every call that was combined, and no later one', async () => {
+  it('fail every combined call, and no later one', async () => {
     const losing = new LosingStorage(server, { clock });
     const settled = await Promise.allSettled(
       Array.from({ length: 3 }, () => losing.consume(hits([hourly()]))),
@@ -121,7 +122,7 @@ describe('lost races', () => {
 
 describe('a store that fails', () => {
   it.each(['read', 'compareAndSet'] as const)(
-    'makes a StorageError of what %s throws, and is not asked again',
+    'causes a StorageError when %s throws, and is not called again',
     async (method) => {
       const cause = new Error('connection lost');
       server.interfere = (called) => {
@@ -134,7 +135,7 @@ describe('a store that fails', () => {
     },
   );
 
-  it('makes a StorageError of what is thrown at peek and reset, too', async () => {
+  it('causes a StorageError also in peek and reset', async () => {
     server.interfere = () => {
       throw new Error('down');
     };
@@ -149,7 +150,7 @@ describe('a store that fails', () => {
     );
   });
 
-  it('may throw errors of this library, which are passed on as they are', async () => {
+  it('can throw errors of this library, which are passed on', async () => {
     const error = new ConfigurationError('This store cannot list keys.');
     server.removeAll = () => {
       throw error;
@@ -157,7 +158,7 @@ describe('a store that fails', () => {
     await expect(storage.reset()).rejects.toBe(error);
   });
 
-  it('does not spoil what comes later', async () => {
+  it('does not affect later calls', async () => {
     let calls = 0;
     server.interfere = () => {
       if (++calls === 1) throw new Error('once');
@@ -169,7 +170,7 @@ describe('a store that fails', () => {
     expect(await left(hourly())).toBe(38);
   });
 
-  it('for one identity gives back what a batch took of another', async () => {
+  it("for one identity causes a refund of a batch's hit on another", async () => {
     server.interfere = (_method, key) => {
       if (key.endsWith('{b}')) throw new Error('b is down');
     };
@@ -181,10 +182,10 @@ describe('a store that fails', () => {
   });
 
   it.each(['no JSON', '"text"', '5', 'null', '{"abc":5}', '{"abc":[]}', '{"abc":["x"]}', '[1,2]'])(
-    'that holds the text %s is a StorageError that says so',
+    'with the text %s causes a StorageError with the reason',
     async (text) => {
       server.entries.set('nestjs-limits:{somebody}', { text, version: 1, end: Infinity });
-      const message = 'A stored record cannot be read: does something else write under our keyPrefix?';
+      const message = 'A stored record cannot be read: does another program write under this keyPrefix?';
       await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(storageError(message));
       await expect(storage.peek(hits([hourly()]))).rejects.toMatchObject(storageError(message));
       expect(server.entries.get('nestjs-limits:{somebody}')?.text).toBe(text);
@@ -192,7 +193,7 @@ describe('a store that fails', () => {
   );
 });
 
-describe('a store that stands still', () => {
+describe('a store that hangs', () => {
   const TIMEOUT = 200;
   let goOn: () => void;
   let standsStill: Promise<void>;
@@ -223,7 +224,7 @@ describe('a store that stands still', () => {
     expect(settled[0]).toHaveProperty('reason.cause.message', 'no answer within 200 ms');
   });
 
-  it('is told nothing any more of what has failed when it goes on, and serves what comes then', async () => {
+  it('is not called for failed calls when it continues, and serves new ones', async () => {
     server.interfere = () => standsStill;
     const calls = Array.from({ length: 3 }, () => storage.consume(hits([hourly()])));
     await Promise.allSettled(calls);
@@ -232,7 +233,7 @@ describe('a store that stands still', () => {
     expect(server.count('compareAndSet')).toBe(1);
   });
 
-  it('may count once what it was told before', async () => {
+  it('may still count the calls that it received before', async () => {
     server.interfere = (method) => (method === 'compareAndSet' ? standsStill : undefined);
     await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(
       storageError('MapCasStorage failed: no answer within 200 ms'),
@@ -241,15 +242,15 @@ describe('a store that stands still', () => {
     expect((await storage.consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(38);
   });
 
-  it.each([0, 2 ** 31, Infinity])('is waited for no other time than a timer can tell: %p ms', (timeout) => {
+  it.each([0, 2 ** 31, Infinity])('has no timeout that a timer does not support: %p ms', (timeout) => {
     expect(() => open('nestjs-limits', timeout)).toThrow(
       'The timeout of MapCasStorage in ms must be a whole number from 1 to 2147483647; got the number ',
     );
   });
 });
 
-describe('key prefixes that begin alike', () => {
-  it('share no records, and are reset one by one', async () => {
+describe('similar key prefixes', () => {
+  it('share no records, and are reset separately', async () => {
     const [short, long] = [open('app'), open('app:api')];
     await short.consume(hits([hourly()], 'api:somebody'));
     await long.consume(hits([hourly()]));
@@ -286,23 +287,23 @@ describe('the stored text', () => {
     }
   });
 
-  it('has a block beside its cell, by a digest with an exclamation mark', async () => {
+  it('has a block next to its cell, by a digest with an exclamation mark', async () => {
     const limit = hourly({ amount: 1, block: [MINUTE, 2 * HOUR] });
     await storage.consume(hits([limit]));
     await storage.consume(hits([limit]));
     const end = clock.now() + HOUR;
     expect(stored()).toEqual({
       [limit.digest]: [end, 1, end],
-      [`${limit.digest}!`]: [clock.now() + MINUTE + 2 * HOUR, clock.now() + MINUTE, 0],
+      [`${limit.digest}!`]: [clock.now() + MINUTE + 2 * HOUR, clock.now() + MINUTE, 0, 1],
     });
   });
 
-  it('stands under the prefix and the identity', async () => {
+  it('has the prefix and the identity as its key', async () => {
     await open('mine').consume(hits([hourly()], 'user/42'));
     expect([...server.entries.keys()]).toEqual(['mine:{user/42}']);
   });
 
-  it('loses what has expired when it is written', async () => {
+  it('loses expired cells when it is written', async () => {
     const minutely = hourly({ id: 'minutely', period: MINUTE });
     await storage.consume(hits([hourly(), minutely]));
     clock.advance(MINUTE - 1);
@@ -313,7 +314,7 @@ describe('the stored text', () => {
     expect(Object.keys(stored())).toEqual([hourly().digest]);
   });
 
-  it('is empty, and may be forgotten at once, when everything is given back', async () => {
+  it('is empty, and can be dropped immediately, when all units are refunded', async () => {
     await storage.consume(hits([hourly()]));
     await storage.settle(hits([hourly()]).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
     expect(stored()).toEqual({});
@@ -321,7 +322,7 @@ describe('the stored text', () => {
     expect((await storage.consume(hits([hourly()]))).outcomes[0]?.remaining).toBe(39);
   });
 
-  it('is asked to be kept as long as the cell that lasts longest', async () => {
+  it('has the time to live of its longest cell', async () => {
     await storage.consume(hits([hourly({ id: 'short', period: MINUTE }), hourly({ id: 'long' })]));
     expect(server.calls.at(-1)?.ttl).toBe(HOUR);
     clock.advance(SECOND);
@@ -331,7 +332,7 @@ describe('the stored text', () => {
     expect(server.calls.at(-1)?.ttl).toBe(360 * 24 * HOUR);
   });
 
-  it('is kept as long as the smallest of the plans that share it needs', async () => {
+  it('has the time to live of the smallest plan that shares it', async () => {
     const plan = (amount: number): Limit =>
       hourly({ id: 'plan', strategy: 'token-bucket', amount, period: MINUTE });
     for (let times = 0; times < 10; times++) await storage.consume(hits([plan(10)]));
@@ -342,7 +343,7 @@ describe('the stored text', () => {
     expect(await left(plan(10))).toBe(0);
   });
 
-  it('is kept as long as the smallest of the plans needs that were combined in one write', async () => {
+  it('has the time to live of the smallest plan in one combined write', async () => {
     const plan = (amount: number): Limit =>
       hourly({ id: 'plan', strategy: 'token-bucket', amount, period: MINUTE });
     const other = hourly({ id: 'other', period: SECOND });
@@ -356,7 +357,7 @@ describe('the stored text', () => {
   });
 });
 
-describe('what is not written', () => {
+describe('calls without a write', () => {
   it('are refusals', async () => {
     const limits = [
       hourly({ id: 'a', amount: 1 }),
@@ -370,19 +371,19 @@ describe('what is not written', () => {
     expect(server.count('compareAndSet')).toBe(1);
   });
 
-  it('are refusals of somebody who has nothing stored', async () => {
+  it('are refusals of an identity without a record', async () => {
     await storage.consume(hits([hourly({ amount: 0 })]));
     expect(server.count('compareAndSet')).toBe(0);
   });
 
-  it('are hits of cost 0, and settlements of nothing', async () => {
+  it('are hits of cost 0, and settlements without a change', async () => {
     await storage.consume(hits([hourly()], 'somebody', 0));
     await storage.settle(hits([hourly()]).map((hit) => ({ ...hit, window: 'current', actual: 0 })));
     await storage.remove(hits([hourly()]));
     expect(server.count('compareAndSet')).toBe(0);
   });
 
-  it('does not include the moved end of an elastic window, nor a block', async () => {
+  it('do not include the extended end of an elastic window, or a block', async () => {
     const elastic = hourly({ id: 'elastic', amount: 1, strategy: 'fixed-window-elastic-expiry' });
     const blocking = hourly({ id: 'blocking', amount: 1, block: [HOUR] });
     await storage.consume(hits([elastic, blocking]));
@@ -397,7 +398,7 @@ describe('what is not written', () => {
 });
 
 describe('close', () => {
-  it('lets go once, and refuses what comes after without asking the store', async () => {
+  it('releases once, and rejects later calls without calling the store', async () => {
     await storage.close();
     await storage.close();
     expect(storage.released).toBe(1);
@@ -408,7 +409,7 @@ describe('close', () => {
     expect(server.calls).toEqual([]);
   });
 
-  it('refuses what is under way before it writes', async () => {
+  it('rejects calls in flight before they write', async () => {
     const underWay = storage.consume(hits([hourly()]));
     await storage.close();
     await expect(underWay).rejects.toMatchObject(storageError('MapCasStorage is closed.'));
@@ -417,7 +418,7 @@ describe('close', () => {
 });
 
 describe('capabilities', () => {
-  it('are those of one identity at a time, by this clock', () => {
+  it('are those of one identity at a time, by the local clock', () => {
     expect(storage.capabilities).toEqual({
       atomicity: 'identity',
       clock: 'local',
@@ -433,7 +434,7 @@ describe('capabilities', () => {
   });
 });
 
-/** Whose compare-and-sets are always too late. */
+/** A storage whose compare-and-sets always lose. */
 class LosingStorage extends MapCasStorage {
   losing = true;
   lost = 0;

@@ -39,7 +39,7 @@ describe('the URI', () => {
     'etcd://:secret@localhost',
     'etcd://user:%secret@localhost',
     'etcd://user:secret@localhost/path',
-  ])('%s is a ConfigurationError, which shows nothing of it', (uri) => {
+  ])('%s causes a ConfigurationError that does not show it', (uri) => {
     let error: unknown;
     try {
       new EtcdStorage(uri);
@@ -58,7 +58,7 @@ describe('the URI', () => {
 });
 
 describe('options', () => {
-  it('go to the driver, and win over the URI', () => {
+  it('go to the driver, and override the URI', () => {
     const credentials = { rootCertificate: Buffer.from('certificate') };
     const auth = { username: 'other', password: 'other' };
     const grpcOptions = { 'grpc.max_reconnect_backoff_ms': 50, 'grpc.ssl_target_name_override': 'etcd' };
@@ -69,7 +69,7 @@ describe('options', () => {
     });
   });
 
-  it('that are undefined erase nothing', () => {
+  it('that are undefined have no effect', () => {
     const options = { auth: undefined, grpcOptions: undefined } as unknown as EtcdClientOptions;
     expect(optionsOf('etcd://user:password@localhost', options)).toMatchObject({
       auth: { username: 'user', password: 'password' },
@@ -83,7 +83,7 @@ describe('options', () => {
     expect(options).not.toMatchObject({ faultHandling });
   });
 
-  it('of the driver are refused beside a given client', () => {
+  it('of the driver throw with a given client', () => {
     const client = new Etcd3({ hosts: '127.0.0.1:1' });
     const grpcOptions = { 'grpc.max_reconnect_backoff_ms': 50 };
     expect(() => new EtcdStorage(client, { timeout: 500, grpcOptions })).toThrow(
@@ -97,7 +97,7 @@ describe('options', () => {
   });
 
   it.each([0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000'])(
-    'with a timeout of %p are a ConfigurationError',
+    'with a timeout of %p throw a ConfigurationError',
     (timeout) => {
       expect(() => new EtcdStorage('etcd://localhost', { timeout: timeout as number })).toThrow(
         'The timeout of EtcdStorage in ms must be a whole number from 1 to 2147483647; got',
@@ -131,7 +131,7 @@ describe('an EtcdStorage', () => {
   });
 });
 
-/** What the driver is opened with. */
+/** The options of the driver. */
 function optionsOf(uri: string, options: EtcdClientOptions = {}): unknown {
   const client = openEtcd(uri, options, 1000);
   client.close();

@@ -10,11 +10,14 @@ const AMOUNT = 10;
 
 const once = createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: HOUR });
 
-/** Seconds of a cycle at which an honest client hits: at 40 % of the amount, or with the pause that an elastic window asks for. */
+/**
+ * Seconds of a cycle at which an honest client hits: at 40 % of the amount, or with the pause that
+ * an elastic window requires.
+ */
 const STEADY = { cycle: 15, seconds: [0] };
 const BURSTS = { cycle: 80, seconds: [0, 5, 10, 15] };
 
-/** The most that any span of a period may admit. */
+/** The maximum that any span of a period may admit. */
 const BOUNDS: Record<StrategyName, number> = {
   'fixed-window': 2 * AMOUNT,
   'fixed-window-elastic-expiry': AMOUNT,
@@ -24,10 +27,12 @@ const BOUNDS: Record<StrategyName, number> = {
 };
 
 /**
- * Ms after a flood from which nobody honest is refused. There is room once the flood has expired: after one window, or two in
- * a sliding counter, which remembers two. What an identity takes along from a shared cell then counts
- * - in a sliding counter until the window moves on;
- * - in a token bucket until it has drained: at 40 % of the amount, the first hit alone may be refused;
+ * Ms after a flood from which no honest client is refused. There is room once the flood has
+ * expired: after one window, or two for a sliding counter, which stores two. The state that an
+ * identity copies from a shared cell then counts
+ * - in a sliding counter until the window advances;
+ * - in a token bucket until it has drained: at 40 % of the amount, only the first hit may be
+ *   refused;
  * - in an elastic window until the client pauses for a period.
  */
 const RECOVERED: Record<StrategyName, number> = {
@@ -46,7 +51,7 @@ describe('After a flood', () => {
     jest.useRealTimers();
   });
 
-  it('refuses nobody honest, with the numbers of a small server', () => {
+  it('refuses no honest client, with the numbers of a small server', () => {
     const storage = fill(20_000, 'moving-window', []);
     const { lastRefusal } = simulate(storage, {
       honest: names('honest', 16_384),
@@ -63,16 +68,19 @@ describe('After a flood', () => {
     ['without blocks', []],
     ['with blocks of an hour', [HOUR]],
   ])('%s', (_blocks, block) => {
-    it.each(strategyNames)('refuses nobody honest by %s, and admits nobody beyond the limit', (strategy) => {
-      const { lastRefusal, mostAdmitted } = simulate(fill(200, strategy, block), {
-        honest: sharing.slice(16),
-        greedy: sharing.slice(0, 16),
-        duration: 2 * HOUR,
-      });
-      expect(lastRefusal).toBeGreaterThan(0);
-      expect(lastRefusal).toBeLessThan(RECOVERED[strategy]);
-      expect(mostAdmitted).toBeLessThanOrEqual(BOUNDS[strategy]);
-    });
+    it.each(strategyNames)(
+      'refuses no honest client by %s, and admits no client beyond the limit',
+      (strategy) => {
+        const { lastRefusal, mostAdmitted } = simulate(fill(200, strategy, block), {
+          honest: sharing.slice(16),
+          greedy: sharing.slice(0, 16),
+          duration: 2 * HOUR,
+        });
+        expect(lastRefusal).toBeGreaterThan(0);
+        expect(lastRefusal).toBeLessThan(RECOVERED[strategy]);
+        expect(mostAdmitted).toBeLessThanOrEqual(BOUNDS[strategy]);
+      },
+    );
   });
 });
 
@@ -82,7 +90,7 @@ interface Filled {
   limit: Limit;
 }
 
-/** A storage that a flood has just filled. */
+/** A storage right after a flood. */
 function fill(maxKeys: number, strategy: StrategyName, block: number[]): Filled {
   const clock = new ManualClock();
   const storage = new MemoryStorage({ maxKeys, clock });
@@ -93,7 +101,7 @@ function fill(maxKeys: number, strategy: StrategyName, block: number[]): Filled 
 
 interface Traffic {
   honest: readonly string[];
-  /** They hit every three seconds: twice as often as is allowed. */
+  /** They hit every three seconds, twice as often as allowed. */
   greedy: readonly string[];
   duration: number;
 }
@@ -134,7 +142,7 @@ class Meter {
   }
 }
 
-/** Finds identities that fall into so few of the shared cells, as many clients fall into all of them. */
+/** Returns identities of so few shared cells, since many clients together use all of them. */
 function findSharing(count: number, cells: number): string[] {
   const { storage, limit } = { ...fill(1, 'fixed-window', []), limit: once };
   storage.consume([{ identity: 'has the only place', limit, cost: 1 }]);

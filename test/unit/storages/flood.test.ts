@@ -4,12 +4,12 @@ import { ManualClock } from 'nestjs-limits/testing';
 import { OVERFLOW_CELLS } from '../../../lib/storages/memory/memory-table.js';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
 
-/** The same claims over 10 million identities, and what they weigh: `node test/bench/run.mjs flood`. */
+/** The same claims over 10 million identities, with their size: `node test/bench/run.mjs flood`. */
 
 const HOUR = 3_600_000;
 
 describe('a flood of a million identities', () => {
-  it('gets no more cells than maxKeys and the shared ones, and resets nobody', () => {
+  it('gets no more cells than maxKeys and the shared ones, and resets no identity', () => {
     const maxKeys = 100_000;
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
     const twice = limit({ amount: 2 });
@@ -29,7 +29,8 @@ describe('a flood of a million identities', () => {
     expect(forgotten).toBe(0);
     expect(halfWay.map((identity) => hit(storage, twice, identity))).toEqual(halfWay.map(() => true));
     expect(halfWay.map((identity) => hit(storage, twice, identity))).toEqual(halfWay.map(() => false));
-    // One hit of each identity that found a place, and of the others what the shared cells allow.
+    // One hit of each identity with its own cell, and as many of the others as the shared cells
+    // allow.
     expect(admitted).toBe(maxKeys - limited.length - halfWay.length + 2 * OVERFLOW_CELLS);
     expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
   });
@@ -37,9 +38,9 @@ describe('a flood of a million identities', () => {
 
 describe('a flood on a full storage', () => {
   const maxKeys = 5000;
-  const flood = names('flood', 100_000); // enough to meet every shared cell, whatever their key
+  const flood = names('flood', 100_000); // enough to hit every shared cell
 
-  it.each(strategyNames)('leaves those alone who are limited by %s', (strategy) => {
+  it.each(strategyNames)('does not affect identities that are limited by %s', (strategy) => {
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
     const thrice = limit({ strategy, amount: 3 });
     const limited = names('limited', 100);
@@ -51,7 +52,7 @@ describe('a flood on a full storage', () => {
     expect(storage.reset()).toBe(maxKeys + OVERFLOW_CELLS);
   });
 
-  it('unblocks nobody', () => {
+  it('unblocks no identity', () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ maxKeys, clock });
     const blocking = limit({ amount: 1, period: 1000, block: [HOUR] });
@@ -65,7 +66,7 @@ describe('a flood on a full storage', () => {
     expect(blocked.filter((identity) => hit(storage, blocking, identity))).toEqual([]);
   });
 
-  it('on one limit leaves those alone who are limited by another, and takes nothing of a batch that they refuse', () => {
+  it('on one limit does not affect identities of another limit, and takes nothing from a batch that they refuse', () => {
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
     const once = limit({ id: 'once', amount: 1 });
     const often = limit({ id: 'often', amount: 1000 });
@@ -86,7 +87,7 @@ describe('a flood on a full storage', () => {
     expect(storage.peek([{ identity, limit: often, cost: 1 }]).outcomes[0]?.remaining).toBe(before);
   });
 
-  it('takes the places of those whose windows have ended, and of nobody else', () => {
+  it('replaces only identities whose windows have ended', () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ maxKeys, clock });
     const once = limit({ amount: 1 });

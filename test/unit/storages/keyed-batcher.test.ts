@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { KeyedBatcher } from '../../../lib/storages/cas/keyed-batcher.js';
 
 describe('KeyedBatcher of items with one key', () => {
-  it('runs the first item at once and what arrives meanwhile together', async () => {
+  it('runs the first item immediately and items that arrive during its run together', async () => {
     const { queue, runs } = recordingQueue();
     const results = await Promise.all([1, 2, 3].map((item) => queue.add(['key'], item)));
     expect(runs).toEqual([
@@ -28,7 +28,7 @@ describe('KeyedBatcher of items with one key', () => {
     expect(most).toBe(1);
   });
 
-  it('runs different keys side by side', async () => {
+  it('runs different keys in parallel', async () => {
     const { queue, runs } = recordingQueue();
     const both = [queue.add(['a'], 1), queue.add(['b'], 2)];
     expect(runs).toEqual([
@@ -38,14 +38,14 @@ describe('KeyedBatcher of items with one key', () => {
     await expect(Promise.all(both)).resolves.toEqual([10, 20]);
   });
 
-  it('takes at most 64 items at a time', async () => {
+  it('runs at most 64 items at a time', async () => {
     const { queue, runs } = recordingQueue();
     await Promise.all(Array.from({ length: 150 }, (_, item) => queue.add(['key'], item)));
     expect(runs.map(([, items]) => items.length)).toEqual([1, 64, 64, 21]);
     expect(runs.flatMap(([, items]) => items)).toEqual(Array.from({ length: 150 }, (_, item) => item));
   });
 
-  it('rejects every item of a run that fails, and goes on with the next', async () => {
+  it('rejects every item of a run that fails, and continues with the next', async () => {
     const failure = new Error('lost');
     const queue = new KeyedBatcher<number, number>(async (_keys, items) => {
       await setImmediate();
@@ -63,14 +63,14 @@ describe('KeyedBatcher of items with one key', () => {
     await expect(later).resolves.toBe(4);
   });
 
-  it('rejects what a run throws before it has made a promise', async () => {
+  it('rejects when the run throws synchronously', async () => {
     const queue = new KeyedBatcher<number, number>(() => {
       throw new Error('at once');
     });
     await expect(queue.add(['key'], 1)).rejects.toThrow('at once');
   });
 
-  it('takes items again once a key has been idle', async () => {
+  it('accepts items again once a key has been idle', async () => {
     const { queue, runs } = recordingQueue();
     await queue.add(['key'], 1);
     await setImmediate();
@@ -81,7 +81,7 @@ describe('KeyedBatcher of items with one key', () => {
     ]);
   });
 
-  it('takes an item that is added in answer to another', async () => {
+  it('accepts an item that is added in reply to another', async () => {
     const { queue, runs } = recordingQueue();
     const answer = await queue.add(['key'], 1).then((result) => queue.add(['key'], result));
     expect(answer).toBe(100);
@@ -93,7 +93,7 @@ describe('KeyedBatcher of items with one key', () => {
 });
 
 describe('KeyedBatcher of items with several keys', () => {
-  it('never runs two side by side that share a key', async () => {
+  it('never runs two in parallel that share a key', async () => {
     const running = new Set<string>();
     let shared = 0;
     const queue = new KeyedBatcher<number, number>(async (keys, items) => {
@@ -111,7 +111,7 @@ describe('KeyedBatcher of items with several keys', () => {
     expect(shared).toBe(0);
   });
 
-  it('takes together what shares a key, in the order it came', async () => {
+  it('runs items that share a key together, in the order of arrival', async () => {
     const { queue, runs } = recordingQueue();
     await Promise.all([
       queue.add(['all'], 1),
@@ -129,11 +129,11 @@ describe('KeyedBatcher of items with several keys', () => {
     ]);
   });
 
-  it('lets nobody overtake on a key', async () => {
+  it('keeps the order of items per key', async () => {
     const { queue, runs } = recordingQueue();
     await Promise.all([
       queue.add(['a'], 1),
-      queue.add(['a', 'b'], 2), // waits for a, and b for it
+      queue.add(['a', 'b'], 2), // waits for a, and b waits for it
       queue.add(['b'], 3),
       queue.add(['c'], 4),
     ]);
@@ -147,7 +147,7 @@ describe('KeyedBatcher of items with several keys', () => {
     ]);
   });
 
-  it('waits for all that hold its keys', async () => {
+  it('waits for all runs that hold its keys', async () => {
     const { queue, runs } = recordingQueue();
     await Promise.all([queue.add(['a'], 1), queue.add(['b'], 2), queue.add(['b', 'a'], 3)]);
     expect(runs).toEqual([
@@ -157,7 +157,7 @@ describe('KeyedBatcher of items with several keys', () => {
     ]);
   });
 
-  it('takes at most 64 keys at a time, unless one item has more', async () => {
+  it('runs at most 64 keys at a time, unless one item has more', async () => {
     const { queue, runs } = recordingQueue();
     const many = Array.from({ length: 100 }, (_, index) => `many ${index}`);
     await Promise.all([
@@ -173,7 +173,7 @@ describe('KeyedBatcher of items with several keys', () => {
     ]);
   });
 
-  it('goes on with what waits for any of its keys after a run that fails', async () => {
+  it('continues with items of any of its keys after a run that fails', async () => {
     const queue = new KeyedBatcher<number, number>(async (_keys, items) => {
       await setImmediate();
       if (items.includes(1)) throw new Error('lost');
@@ -188,7 +188,7 @@ describe('KeyedBatcher of items with several keys', () => {
   });
 });
 
-/** A queue that multiplies by ten, and what it was asked to run. */
+/** A batcher that multiplies by ten, and the calls of its run. */
 function recordingQueue(): {
   queue: KeyedBatcher<number, number>;
   runs: [keys: string[], items: number[]][];

@@ -15,13 +15,13 @@ describe('the expiry of an item', () => {
     expect(memcachedExpiry(ttl, NOW * 1000)).toBe(expiry);
   });
 
-  it('is in seconds up to 30 days, and a date beyond, which Memcached would take it for', () => {
+  it('is in seconds up to 30 days, and an absolute time beyond, as Memcached would interpret it so', () => {
     expect(memcachedExpiry((30 * DAY - 2) * 1000, NOW * 1000)).toBe(30 * DAY);
     expect(memcachedExpiry((30 * DAY - 2) * 1000 + 1, NOW * 1000)).toBe(NOW + 30 * DAY + 1);
     expect(memcachedExpiry(360 * DAY * 1000, NOW * 1000 + 1)).toBe(NOW + 1 + 360 * DAY + 2);
   });
 
-  it('is none beyond the last date that Memcached can read', () => {
+  it('is none beyond the last time that Memcached supports', () => {
     const last = 2 ** 31 - 1;
     expect(memcachedExpiry((last - NOW - 2) * 1000, NOW * 1000)).toBe(last);
     expect(memcachedExpiry((last - NOW - 1) * 1000, NOW * 1000)).toBe(0);

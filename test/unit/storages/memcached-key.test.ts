@@ -4,7 +4,7 @@ import { assertMemcachedPrefix, memcachedKey } from '../../../lib/storages/memca
 
 describe('a key on a Memcached server', () => {
   it.each(['limits:user/42', 'limits:{a}:b%2Fc', 'limits:', `limits:${'x'.repeat(243)}`])(
-    'is the key itself where the protocol takes it: %s',
+    'is the key itself if the protocol allows it: %s',
     (key) => {
       expect(memcachedKey('limits', key)).toBe(key);
     },
@@ -28,18 +28,18 @@ describe('a key on a Memcached server', () => {
     expect(memcachedKey('limits', 'limits:é')).toBe('limits#{HbvPKkniX5YPuH_yjHC7sWnrQM8fhiEUIRlEgON1P-s}');
   });
 
-  it('tells apart what differs in any character, also in half of one', () => {
+  it('differs for texts that differ in any character, also in half of one', () => {
     const long = 'x'.repeat(300);
     const keys = [' ', '  ', '\t', 'é', 'e\u0301', '\ud800', '\ud801', '\ufffd', `${long}a`, `${long}b`];
     expect(new Set(keys.map((key) => memcachedKey('limits', `limits:${key}`))).size).toBe(keys.length);
   });
 
-  it('cannot be chosen to meet the digest of another', () => {
+  it('cannot be chosen to equal the digest of another', () => {
     const digest = memcachedKey('limits', 'limits:é').slice('limits'.length);
     expect(memcachedKey('limits', `limits:${digest}`)).toBe(`limits:${digest}`);
   });
 
-  it('fits whatever the prefix', () => {
+  it('fits for every prefix', () => {
     const prefix = 'x'.repeat(200);
     assertMemcachedPrefix(prefix);
     expect(memcachedKey(prefix, `${prefix}:${'y'.repeat(300)}`)).toHaveLength(246);

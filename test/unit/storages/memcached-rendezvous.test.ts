@@ -18,19 +18,19 @@ describe('keys on several servers', () => {
     }
   });
 
-  it('lie where they lie, whatever the order of the servers', () => {
+  it('do not depend on the order of the servers', () => {
     const [place, other] = [placing(three), placing([...three].reverse())];
     expect(keys.filter((key) => place(key) !== other(key))).toEqual([]);
   });
 
-  it('stay when a server is added, but for those that it gets', () => {
+  it('stay when a server is added, except for those that it gets', () => {
     const [before, after] = [placing(three), placing([...three, '10.0.0.4:11211'])];
     const moved = keys.filter((key) => before(key) !== after(key));
     expect(new Set(moved.map(after))).toEqual(new Set(['10.0.0.4:11211']));
     expect(Math.abs(moved.length / keys.length - 1 / 4)).toBeLessThan(0.02);
   });
 
-  it('all lie on the only one', () => {
+  it('are all on the only one', () => {
     expect(new Set(keys.map(placing(['localhost:11211'])))).toEqual(new Set(['localhost:11211']));
   });
 });

@@ -11,18 +11,18 @@ describe('a reply', () => {
     },
   );
 
-  it('with a value is its line and as many bytes as that says, line breaks included', () => {
+  it('with a value is its line and the number of bytes in it, including line breaks', () => {
     expect(readReply(found, 0)).toEqual({
       reply: { line: 'VALUE key 0 5 42', value: 'ab\r\nc' },
       end: found.length,
     });
   });
 
-  it('may have an empty value', () => {
+  it('can have an empty value', () => {
     expect(readReply('VALUE key 0 0 42\r\n\r\nEND\r\n', 0)?.reply.value).toBe('');
   });
 
-  it('begins where it is said to, and ends where the next one begins', () => {
+  it('begins at the given position, and ends where the next one begins', () => {
     const input = `STORED\r\n${found}EXISTS\r\n`;
     const second = readReply(input, 8);
     expect(second?.reply.value).toBe('ab\r\nc');
@@ -30,7 +30,7 @@ describe('a reply', () => {
     expect(readReply(input, input.length)).toBeUndefined();
   });
 
-  it('is not there before its last byte', () => {
+  it('is incomplete before its last byte', () => {
     for (let length = 0; length < found.length; length++) {
       expect(readReply(found.slice(0, length), 0)).toBeUndefined();
     }
@@ -44,7 +44,7 @@ describe('a reply', () => {
     ['VALUE key 0 1 42\r\na\r\nVALUE key 0 1 42\r\nb\r\nEND\r\n', 'a value of another length than announced'],
     ['x'.repeat(1025), 'a line without end'],
     ['VALUE key 0 16777217 42\r\n', 'a value of 16777217 bytes'],
-  ])('%j can never become one', (input, message) => {
+  ])('%j is never valid', (input, message) => {
     expect(() => readReply(input, 0)).toThrow(new Error(message));
   });
 });

@@ -57,7 +57,7 @@ describe('the URI of a Memcached storage', () => {
     'memcached://secret@localhost',
     'memcached://:secret@localhost',
     'memcached://me:sec/ret@localhost',
-  ])('%j is refused without being shown', (uri) => {
+  ])('%j throws without being shown', (uri) => {
     const parse = (): unknown => parseMemcachedUri(uri);
     expect(parse).toThrow(ConfigurationError);
     expect(parse).toThrow(/should look like memcached:\/\/\[user:password@\]host:port,host:port or /);

@@ -12,7 +12,7 @@ describe.each([MemcachedStorage, GAEMemcachedStorage])('%p', (Class) => {
     expect(JSON.stringify(storage)).not.toMatch(/secret|localhost/);
   });
 
-  it('cannot reset, and says what to do instead', async () => {
+  it('cannot reset, and its error has the alternative', async () => {
     await expect(new Class(secretive).reset()).rejects.toMatchObject({
       code: 'ERR_RATE_LIMIT_STORAGE',
       message:
@@ -35,13 +35,13 @@ describe('the options of a MemcachedStorage', () => {
     [{ tls: { key: 'none' } }, /^The tls options of a MemcachedStorage cannot be used: ./],
     [{ maxKeys: 5 }, /^MemcachedStorage does not know the option "maxKeys"\. Known options: /],
     [{ keyPrefix: 'préfixe' }, /^The keyPrefix of a Memcached storage must be up to 200 visible ASCII/],
-  ])('are refused when they make no sense: %j', (options, message) => {
+  ])('throw if they are invalid: %j', (options, message) => {
     const open = (): unknown => new MemcachedStorage(secretive, options);
     expect(open).toThrow(ConfigurationError);
     expect(open).toThrow(message);
   });
 
-  it('may be undefined', () => {
+  it('can be undefined', () => {
     const options: object = { timeout: undefined, tls: undefined, keyPrefix: undefined, clock: undefined };
     const storage = new MemcachedStorage(secretive, options);
     expect(storage.keyPrefix).toBe('nestjs-limits');

@@ -13,7 +13,7 @@ import { ManualClock } from 'nestjs-limits/testing';
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
-/** How many cells newcomers to a full storage share, per limit. */
+/** Shared cells of a full storage, per limit. */
 const OVERFLOW = 4096;
 
 let clock: ManualClock;
@@ -21,8 +21,8 @@ beforeEach(() => {
   clock = new ManualClock();
 });
 
-describe('answers', () => {
-  it('are there at once, without a promise', () => {
+describe('results', () => {
+  it('are synchronous, without a promise', () => {
     const storage = open();
     const limit = once();
     const batch = [{ identity: 'somebody', limit, cost: 1 }];
@@ -54,14 +54,14 @@ describe('answers', () => {
     expect(storage.check()).toBe(false);
   });
 
-  it('of a closed storage are errors that name it, at once', () => {
+  it('of a closed storage are synchronous errors with its name', () => {
     const storage = open();
     storage.close();
     expect(() => hit(storage, once(), 'somebody')).toThrow('MemoryStorage is closed.');
     expect(() => storage.reset()).toThrow('MemoryStorage is closed.');
   });
 
-  it('tell of limits by the very object that asked', () => {
+  it('have the limit objects of the hits', () => {
     const limit = once();
     expect(hit(open(), limit, 'somebody').outcomes[0]?.limit).toBe(limit);
   });
@@ -87,12 +87,12 @@ describe('options', () => {
     storage.close();
   });
 
-  it('that are undefined mean their defaults', () => {
+  it('that are undefined have their defaults', () => {
     const options = { maxKeys: undefined, keyPrefix: undefined, clock: undefined };
     expect(new MemoryStorage(options).keyPrefix).toBe('nestjs-limits');
   });
 
-  it('that are not known are refused by name', () => {
+  it('that are unknown throw with their name', () => {
     expect(() => new MemoryStorage({ maxkeys: 5 } as unknown as MemoryStorageOptions)).toThrow(
       new ConfigurationError(
         'MemoryStorage does not know the option "maxkeys". Known options: clock, keyPrefix, maxKeys.',
@@ -107,7 +107,7 @@ describe('options', () => {
     ['x', 'the string "x"'],
     [null, 'null'],
     [[5], 'an array'],
-  ])('refuse a maxKeys of %p', (maxKeys, said) => {
+  ])('throw for a maxKeys of %p', (maxKeys, said) => {
     expect(() => new MemoryStorage({ maxKeys } as MemoryStorageOptions)).toThrow(
       new ConfigurationError(`The maxKeys of MemoryStorage must be a whole number, at least 1; got ${said}.`),
     );
@@ -134,7 +134,7 @@ describe('the sweep', () => {
     expect(storage.reset()).toBe(0);
   });
 
-  it('starts anew when cells come back', () => {
+  it('restarts when there are cells again', () => {
     const storage = open();
     for (let time = 0; time < 2; time++) {
       hit(storage, once(), 'somebody');
@@ -155,7 +155,7 @@ describe('the sweep', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('drops what has expired and keeps what has not', () => {
+  it('drops expired cells and keeps the others', () => {
     const storage = open();
     const minutely = once({ id: 'minutely', period: MINUTE });
     for (let index = 0; index < 100; index++) {
@@ -173,7 +173,7 @@ describe('the sweep', () => {
     'moving-window',
     'sliding-window-counter',
     'token-bucket',
-  ] as const)('drops cells of the strategy %s once they mean nothing, and not before', (strategy) => {
+  ] as const)('drops cells of the strategy %s once they have no effect, and not before', (strategy) => {
     const storage = open();
     hit(storage, once({ strategy, period: MINUTE }), 'somebody');
     const lasts = strategy === 'sliding-window-counter' ? 2 * MINUTE : MINUTE;
@@ -185,7 +185,7 @@ describe('the sweep', () => {
     expect(storage.reset()).toBe(0);
   });
 
-  it('drops what newcomers shared, too', () => {
+  it('also drops shared cells', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'holds the only place', period: 3 * HOUR }), 'somebody');
     hit(storage, once(), 'newcomer');
@@ -196,7 +196,7 @@ describe('the sweep', () => {
     expect(storage.reset()).toBe(2);
   });
 
-  it('drops blocks once their level has fallen back, and not before', () => {
+  it('drops blocks once their level has reset, and not before', () => {
     const storage = open();
     const limit = once({ period: MINUTE, block: [MINUTE, HOUR] });
     hit(storage, limit, 'somebody');
@@ -209,7 +209,7 @@ describe('the sweep', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('does its work a little at a time, and gets round to all of it', () => {
+  it('works in small steps, and reaches all cells', () => {
     const storage = open();
     for (let index = 0; index < 25_000; index++) hit(storage, once(), `somebody ${index}`);
     clock.advance(HOUR);
@@ -220,14 +220,14 @@ describe('the sweep', () => {
     expect(storage.reset()).toBe(0);
   });
 
-  it('looks at as few shared cells at a time as at others', () => {
+  it('visits as few shared cells at a time as others', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'holds the only place' }), 'somebody');
     for (let index = 0; index < 20_000; index++) {
       for (const id of ['one', 'two', 'three']) hit(storage, once({ id }), `newcomer ${index}`);
     }
     clock.advance(HOUR);
-    jest.advanceTimersByTime(SECOND); // looks at 10,000 of some 12,000
+    jest.advanceTimersByTime(SECOND); // visits 10,000 of some 12,000
     expect(jest.getTimerCount()).toBe(1);
     jest.advanceTimersByTime(2 * SECOND);
     expect(jest.getTimerCount()).toBe(0);
@@ -246,10 +246,10 @@ describe('the sweep', () => {
     expect(left(storage, free, 'somebody')).toBe(1);
   });
 
-  it('goes on as new after a reset in its midst', () => {
+  it('starts again after a reset in the middle', () => {
     const storage = open({ maxKeys: 15_000 });
     for (let index = 0; index < 15_000; index++) hit(storage, once(), `somebody ${index}`);
-    jest.advanceTimersByTime(SECOND); // it has looked at 10,000 of them
+    jest.advanceTimersByTime(SECOND); // it has visited 10,000 of them
     storage.reset();
     clock.advance(HOUR); // the others would have expired
     hit(storage, once(), 'limited');
@@ -272,7 +272,7 @@ describe('the sweep', () => {
 });
 
 describe('reset', () => {
-  it('returns the number of identities, however many limits and blocks they have', () => {
+  it('returns the number of identities, for any number of limits and blocks', () => {
     const storage = open();
     for (let index = 0; index < 9; index++)
       hit(storage, once({ id: `limit ${index}`, block: [HOUR] }), 'has nine limits');
@@ -282,7 +282,7 @@ describe('reset', () => {
     expect(storage.reset()).toBe(0);
   });
 
-  it('counts those that share a cell as one, whatever their limits', () => {
+  it('counts identities that share a cell as one, whatever their limits', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once(), 'has the only place');
     for (let index = 0; index < 9; index++) hit(storage, once({ id: `limit ${index}` }), 'newcomer');
@@ -290,8 +290,8 @@ describe('reset', () => {
   });
 });
 
-describe('the cap', () => {
-  it('holds against a flood of new identities, and nobody who is being limited is forgotten', () => {
+describe('maxKeys', () => {
+  it('holds for a flood of new identities, and no limited identity is dropped', () => {
     const storage = open({ maxKeys: 1000 });
     const limit = once();
     hit(storage, limit, 'limited');
@@ -305,7 +305,7 @@ describe('the cap', () => {
     expect(held).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
-  it('lets newcomers share cells once it is reached, so that they are limited together', () => {
+  it('makes newcomers share cells once it is reached, so that they are limited together', () => {
     const storage = open({ maxKeys: 100 });
     const limit = once();
     let allowed = 0;
@@ -317,7 +317,7 @@ describe('the cap', () => {
     expect(storage.reset()).toBe(allowed);
   });
 
-  it('counts newcomers to a limit that nobody has hit yet, though there is no room', () => {
+  it('counts newcomers to an unused limit, even without room', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'holds the only place' }), 'somebody');
     expect(hit(storage, once(), 'newcomer').allowed).toBe(true);
@@ -337,7 +337,7 @@ describe('the cap', () => {
     expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
-  it('counts blocks, too', () => {
+  it('counts blocks too', () => {
     const storage = open({ maxKeys: 1000 });
     const blocking = once({ id: 'blocking', block: [HOUR] });
     for (let index = 0; index < 500; index++) {
@@ -345,7 +345,7 @@ describe('the cap', () => {
       hit(storage, blocking, `blocked ${index}`);
     }
     for (let index = 0; index < 20_000; index++) hit(storage, once(), `newcomer ${index}`);
-    // Were the 500 blocks not counted, 500 newcomers would have cells of their own.
+    // If the 500 blocks were not counted, 500 newcomers would have their own cells.
     expect(storage.reset()).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
@@ -363,18 +363,18 @@ describe('the cap', () => {
         ),
     ],
     ['a reset forgets', (storage) => void storage.reset()],
-  ])('has room again for what comes after what %s', (_what, forget) => {
+  ])('has room again after %s', (_what, forget) => {
     const storage = open({ maxKeys: 1000 });
     const old = Array.from({ length: 1000 }, (_, index) => `old ${index}`);
     for (const identity of old) hit(storage, once(), identity);
     forget(storage, old);
-    // Had they to share cells, some of a thousand would meet another's hit.
+    // If they shared cells, some of a thousand would collide.
     const newcomers = Array.from({ length: 1000 }, (_, index) => `new ${index}`);
     expect(newcomers.filter((identity) => !hit(storage, once(), identity).allowed)).toEqual([]);
     expect(storage.reset()).toBe(1000);
   });
 
-  it('does not let an identity start over that shared a cell when room appears', () => {
+  it('does not reset an identity that shared a cell when there is room again', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once();
     hit(storage, limit, 'first');
@@ -387,7 +387,7 @@ describe('the cap', () => {
     expect(hit(storage, limit, 'shares').allowed).toBe(false);
   });
 
-  it('counts all hits of a batch, the first of which takes the room of what another has used before', () => {
+  it('counts all hits of a batch, even if the first one takes the last room', () => {
     const strategies = new MemoryStorage().capabilities.strategies;
     for (const strategy of strategies) {
       const storage = open({ maxKeys: 1 });
@@ -400,7 +400,7 @@ describe('the cap', () => {
     }
   });
 
-  it('gives an identity that shared a cell one of its own once that has expired and there is room', () => {
+  it('gives an identity of a shared cell its own cell once that has expired and there is room', () => {
     const storage = open({ maxKeys: 1 });
     hit(storage, once({ id: 'other' }), 'first');
     hit(storage, once(), 'newcomer');
@@ -411,7 +411,7 @@ describe('the cap', () => {
   });
 
   it.each(new MemoryStorage().capabilities.strategies)(
-    'gives each that leaves a shared cell of %s a state of its own, and counts both newcomers of a batch',
+    'copies the state of a shared cell of %s for each identity that leaves it, and counts both newcomers of a batch',
     (strategy) => {
       const storage = open({ maxKeys: 1 });
       const limit = once({ id: 'shared', strategy, amount: 5 });
@@ -428,7 +428,7 @@ describe('the cap', () => {
     },
   );
 
-  it('ends a shared block with the window, and leaves it behind when there is room', () => {
+  it('ends a shared block with the window, and does not copy it when there is room', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once({ id: 'blocking', amount: 1, block: [5 * HOUR] });
     hit(storage, once({ period: 5 * HOUR }), 'first');
@@ -441,7 +441,7 @@ describe('the cap', () => {
     expect(hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter).toBe(5 * HOUR);
   });
 
-  it('lets shared cells be refunded and removed', () => {
+  it('supports refunds and removals of shared cells', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once({ amount: 3 });
     hit(storage, limit, 'first');
@@ -454,7 +454,7 @@ describe('the cap', () => {
     expect(left(storage, limit, 'first')).toBe(2);
   });
 
-  it('is whole again after a reset', () => {
+  it('starts empty after a reset', () => {
     const storage = open({ maxKeys: 5 });
     for (let round = 0; round < 3; round++) {
       for (let index = 0; index < 5; index++) hit(storage, once(), `somebody ${index}`);
@@ -481,7 +481,7 @@ function left(storage: MemoryStorage, limit: Limit, identity: string): number | 
   return storage.peek([{ identity, limit, cost: 0 }]).outcomes[0]?.remaining;
 }
 
-/** Finds two identities that fall into the same shared cell. */
+/** Returns two identities with the same shared cell. */
 function findSharing(): [string, string] {
   const storage = open({ maxKeys: 1 });
   hit(storage, once(), 'has the only place');

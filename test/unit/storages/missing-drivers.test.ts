@@ -1,7 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { ConfigurationError, storageFromString } from 'nestjs-limits';
 
-/** Has the import of a folder fail as it does where a package is not installed, or in another way. */
+/** Makes the import of a folder fail as if a package was not installed, or in another way. */
 function failingImport(folder: string, error: Error): void {
   jest.unstable_mockModule(`../../../lib/storages/${folder}/index.js`, () => {
     throw error;
@@ -13,7 +13,7 @@ describe('A storage whose driver cannot be loaded', () => {
     ['redis', 'redis://host', 'ioredis', 'ERR_MODULE_NOT_FOUND'],
     ['mongodb', 'mongodb://host', 'mongodb', 'MODULE_NOT_FOUND'],
     ['etcd', 'etcd://host', 'etcd3', 'ERR_MODULE_NOT_FOUND'],
-  ])('says that %s needs its package', async (folder, uri, driver, code) => {
+  ])('reports that %s needs its package', async (folder, uri, driver, code) => {
     const cause = Object.assign(new Error(`Cannot find package '${driver}' imported from x`), { code });
     failingImport(folder, cause);
     const error: unknown = await storageFromString(uri).catch((thrown: unknown) => thrown);
@@ -27,7 +27,7 @@ describe('A storage whose driver cannot be loaded', () => {
   it.each([
     ["Cannot find package 'debug' imported from ioredis", 'ERR_MODULE_NOT_FOUND'],
     ["'ioredis' is broken", 'ERR_INTERNAL_ASSERTION'],
-  ])('does not say so of another failure: %s', async (message, code) => {
+  ])('does not report another failure so: %s', async (message, code) => {
     const error = Object.assign(new Error(message), { code });
     failingImport('redis', error);
     await expect(storageFromString('redis://host')).rejects.toBe(error);

@@ -20,10 +20,10 @@ const CLUSTER = 'redis+cluster://[user:password@]host:port,host:port (rediss+clu
 const SENTINELS =
   'redis+sentinel://[user:password@]host:port,host:port/service[/db] (rediss+sentinel:// for TLS)';
 
-/** Nobody listens there. */
+/** No server listens on this port. */
 const NOWHERE = '127.0.0.1:1';
 
-/** What a client was opened with. */
+/** The options of a client. */
 function optionsOf<C extends RedisClient>(client: C): C['options'] {
   client.disconnect();
   return client.options;
@@ -55,7 +55,7 @@ describe('A URI of Redis', () => {
     ['RedisStorage', 'redis://host?tls=true', 'tls', openRedis],
     ['RedisStorage', 'redis+unix:///socket?database=3', 'database', openRedis],
     ['RedisClusterStorage', 'redis+cluster://host?tls=true', 'tls', openCluster],
-  ])('of a %s has no options that would do nothing: %s', (name, uri, option, open) => {
+  ])('of a %s throws for options without effect: %s', (name, uri, option, open) => {
     expect(() => open(uri, {}, 1000)).toThrow(
       new ConfigurationError(
         `A ${name} takes no "?${option}=" in its URI. Give it as an option; for TLS, begin the URI with "rediss".`,
@@ -72,7 +72,7 @@ describe('A URI of Redis', () => {
     );
   });
 
-  it('of a cluster names no database', () => {
+  it('of a cluster has no database', () => {
     expect(() => openCluster('redis+cluster://host/1', {}, 1000)).toThrow(
       new ConfigurationError(`A RedisClusterStorage has no databases to choose from: ${CLUSTER}.`),
     );
@@ -116,7 +116,7 @@ describe('A URI of Redis', () => {
     ],
   ];
   describe.each(openers)('of a %s', (name, form, open, foreign) => {
-    it.each(foreign)('is not one with %s://, and its credentials stay untold', (scheme) => {
+    it.each(foreign)('throws with %s://, and its credentials are not shown', (scheme) => {
       expect(() => open(`${scheme}://user:secret@${NOWHERE}/service`)).toThrow(
         new ConfigurationError(`A ${name} needs a URI of the form ${form}; got one with "${scheme}://".`),
       );
@@ -131,16 +131,16 @@ describe('A connection to Redis', () => {
     ['rediss://host', { host: 'host', tls: {} }],
     ['valkeys://host', { host: 'host', tls: {} }],
     ['redis+unix:///run/redis.sock?db=3', { path: '/run/redis.sock', db: 3 }],
-  ])('is opened as "%s" says', (uri, expected) => {
+  ])('has the options of the URI "%s"', (uri, expected) => {
     expect(optionsOf(openRedis(uri, {}, 1000))).toMatchObject(expected);
   });
 
-  it('is opened as its options say rather than its URI, and one that is undefined says nothing', () => {
+  it('has its options instead of those of the URI, and ignores undefined ones', () => {
     const options = optionsOf(openRedis('redis://u@host:1/2', { db: 5, username: undefined }, 1000));
     expect(options).toMatchObject({ host: 'host', port: 1, db: 5, username: 'u' });
   });
 
-  it('is to the primary of the service that the URI names, or the option', () => {
+  it('is to the primary of the service in the URI, or in the option', () => {
     const uri = `redis+sentinel://u:p@127.0.0.1,${NOWHERE}/primary/4`;
     const [named, told] = [undefined, 'other'].map((name) => optionsOf(openSentinel(uri, name, {}, 1000)));
     const sentinels = [
@@ -165,7 +165,7 @@ describe('A connection to Redis', () => {
         }).on('error', () => undefined),
     ],
   ])(
-    'that waits for its first command is begun, and waited for until it fails: to %s',
+    'that waits for its first command is started, and awaited until it fails: to %s',
     async (_what, open) => {
       const client = open();
       const events = ['ready', 'error', 'close', 'end'];
@@ -173,12 +173,12 @@ describe('A connection to Redis', () => {
       expect(client.status).toBe('wait');
       expect(await firstConnection(client)).toBeUndefined();
       expect(client.status).not.toBe('wait');
-      if (client.status !== 'end') await once(client, 'end'); // what the driver listens to until then is no leak of ours
+      if (client.status !== 'end') await once(client, 'end'); // listeners of the driver itself are no leak
       expect(events.map((event) => client.listenerCount(event))).toEqual(before);
     },
   );
 
-  it('that has ended is not waited for', async () => {
+  it('that has ended is not awaited', async () => {
     const client = new Redis({ lazyConnect: true });
     client.disconnect();
     expect(client.status).toBe('end');
@@ -190,7 +190,7 @@ describe('TLS', () => {
   const tls = { ca: 'certificate' };
 
   it.each(['rediss+cluster', 'valkeys+cluster'])(
-    '%s:// is to all servers of a cluster, by name',
+    '%s:// is used for all servers of a cluster, by name',
     (scheme) => {
       const options = optionsOf(openCluster(`${scheme}://u:p@${NOWHERE}`, {}, 1000));
       expect(options.redisOptions).toMatchObject({ tls: {}, username: 'u', password: 'p' });
@@ -198,7 +198,7 @@ describe('TLS', () => {
     },
   );
 
-  it('to a cluster is as the options say, whatever the scheme', () => {
+  it('is used for a cluster if the options have it, whatever the scheme', () => {
     const lookedUp: ClusterOptions['dnsLookup'] = (_name, callback) => callback(null, 'address');
     for (const scheme of ['redis+cluster', 'rediss+cluster']) {
       const options = { redisOptions: { tls }, dnsLookup: lookedUp };
@@ -209,7 +209,7 @@ describe('TLS', () => {
   });
 
   it.each(['rediss+sentinel', 'valkeys+sentinel'])(
-    '%s:// is to the sentinels and to the servers, by one certificate unless there are two',
+    '%s:// is used for the sentinels and the servers, with one certificate unless there are two',
     (scheme) => {
       const opened = [{}, { tls }, { tls, sentinelTLS: { ca: 'other' } }].map((options) =>
         tlsOf(optionsOf(openSentinel(`${scheme}://${NOWHERE}/service`, undefined, options, 1000))),
@@ -222,7 +222,7 @@ describe('TLS', () => {
     },
   );
 
-  it('that the options ask for is to the server that sentinels name, too', () => {
+  it('in the options is also used for the server that sentinels name', () => {
     const opened = [{}, { tls }].map((options) =>
       tlsOf(optionsOf(openSentinel(`redis+sentinel://${NOWHERE}/service`, undefined, options, 1000))),
     );
@@ -242,7 +242,7 @@ describe('TLS', () => {
         return openSentinel(`rediss+sentinel://u:secret@127.0.0.1:${port}/service`, undefined, options, 1000);
       },
     ],
-  ])('%s:// sends no word before the handshake', async (_scheme, open) => {
+  ])('%s:// sends nothing before the handshake', async (_scheme, open) => {
     const sniffer = createServer().listen(0, '127.0.0.1');
     await once(sniffer, 'listening');
     const client = open((sniffer.address() as AddressInfo).port);
@@ -282,7 +282,7 @@ describe('A timeout', () => {
       (redisOptions) =>
         optionsOf(openCluster(`redis+cluster://${NOWHERE}`, { redisOptions }, 300)).redisOptions,
     ],
-  ])('is that of commands and connections to %s, unless these have their own', (_what, open) => {
+  ])('applies to commands and connections to %s, unless these have their own', (_what, open) => {
     const given = { commandTimeout: 1, connectTimeout: 2, sentinelCommandTimeout: 3 };
     expect(open({})).toMatchObject({
       commandTimeout: 300,
@@ -292,15 +292,15 @@ describe('A timeout', () => {
     expect(open(given)).toMatchObject(given);
   });
 
-  it('is that of looking for the servers of a cluster, unless it has its own', () => {
+  it('applies to the discovery of the servers of a cluster, unless it has its own', () => {
     const uri = `redis+cluster://${NOWHERE}`;
     expect(optionsOf(openCluster(uri, {}, 300)).slotsRefreshTimeout).toBe(300);
     expect(optionsOf(openCluster(uri, { slotsRefreshTimeout: 5 }, 300)).slotsRefreshTimeout).toBe(5);
   });
 });
 
-describe('A connection like that of a given client', () => {
-  it('has what the client has, but neither waits for a command nor has its prefix', () => {
+describe('A copy of a given client', () => {
+  it("has the client's options, but neither waits for a command nor has its prefix", () => {
     const client = new Redis({ port: 1, db: 3, lazyConnect: true, keyPrefix: 'app:' });
     const copy = copyRedis(client, { db: 4 }, 1000);
     expect(copy.status).toBe('connecting');
@@ -317,7 +317,7 @@ describe('A connection like that of a given client', () => {
   it.each<[where: string, options: ClusterOptions]>([
     ['itself', { keyPrefix: 'app:' }],
     ['its redisOptions', { redisOptions: { keyPrefix: 'app:' } }],
-  ])('of a cluster that has a prefix in %s has none either', (_where, options) => {
+  ])('of a cluster with a prefix in %s has none either', (_where, options) => {
     const client = new Cluster([{ host: '127.0.0.1', port: 1 }], {
       ...options,
       redisOptions: { username: 'u', keyPrefix: options.redisOptions?.keyPrefix },
@@ -331,7 +331,7 @@ describe('A connection like that of a given client', () => {
   });
 });
 
-it('An error forgets its command, and the one that it was caused by does', () => {
+it('An error loses its command, and so does the error that caused it', () => {
   const lastNodeError = Object.assign(new Error('node'), { command: { name: 'auth', args: ['secret'] } });
   const error = Object.assign(new Error('cluster'), { command: { name: 'auth' }, lastNodeError });
   forgetCommand(error);

@@ -15,7 +15,7 @@ function describeWith(program: string, title: string, body: () => void): void {
   else describe(title, body);
 }
 
-/** Stands for the server: a moving window reads the log `entries`. */
+/** Replaces the server: a moving window reads the log `entries`. */
 const SERVER = `
 local entries = { '0', '2', '15000', '3' }
 redis = {}
@@ -27,7 +27,7 @@ function redis.call(command, _, first, last)
   error('no ' .. command)
 end`;
 
-/** Prints what a text of each strategy comes to, under a limit of 5 a minute, at 20,000 ms. */
+/** Prints the results of a text of each strategy, under a limit of 5 a minute, at 20,000 ms. */
 const PROBE = `
 local limit, now = { amount = 5, burst = 5, period = 60000 }, 20000
 local state, expiry = strategy.decode(text, 'the log')
@@ -37,9 +37,9 @@ print(strategy.encode(state, limit))
 print(strategy.remaining(nil, limit, now), strategy.reset_time(nil, limit, now))
 print(pcall(strategy.decode, 'not ours', 'the log'))`;
 
-const NOT_OURS = 'false\tA stored text cannot be read: does something else write under our keyPrefix?';
+const NOT_OURS = 'false\tA stored text cannot be read: does another program write under this keyPrefix?';
 
-/** By strategy: a stored text, and what is printed of it. */
+/** By strategy: a stored text, and the expected output. */
 const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>> = {
   'fixed-window': [
     '70000 3',
@@ -90,15 +90,15 @@ function runLua(...chunks: readonly string[]): string[] {
 }
 
 describeWith('lua5.1', 'the Lua of a strategy, alone', () => {
-  it.each(strategyNames)('%s: decodes, answers and encodes as the pure steps do', (name) => {
+  it.each(strategyNames)('%s: decodes, decides and encodes like the pure steps', (name) => {
     const [text, ...lines] = printed[name];
     const probed = `local strategy, text = strategies['${name}'], '${text}'`;
     expect(runLua(SERVER, preludeLua, ...luaStrategies[name], probed, PROBE)).toEqual(lines);
   });
 
-  it('block: decodes, shortens, lengthens and encodes as the pure steps do', () => {
+  it('block: decodes, shortens, extends and encodes like the pure steps', () => {
     const probe = `
-local limit = { block = { 10000, 30000 }, period = 60000 }
+local limit = { amount = 5, block = { 10000, 30000 }, period = 60000 }
 local state = block.decode('75000 45000 0')
 print(block.blocked_until(state, limit, 20000), block.blocked_until(nil, limit, 20000))
 print(block.shorten(state, limit, 20000), block.shorten(state, limit, 10000))
@@ -110,17 +110,23 @@ local reserved = block.reserve(block.reserve(state, limit, 2, 20000), limit, 3, 
 print(block.pending(reserved, limit, 80000), block.encode(reserved, limit))
 print(block.encode(block.settle(reserved, limit, 2, 20000, 80000), limit))
 print(block.pending(block.decode('200000 0 0 80000 3 2'), limit, 139999), block.settle(nil, limit, 1, 20000, 20000))
+local low, high = { amount = 4, block = { 10000 }, period = 60000 }, { amount = 6, block = { 10000 }, period = 60000 }
+local ours = block.decode('110000 80000 1 5')
+print(block.blocked_until(ours, low, 75000), block.blocked_until(ours, limit, 75000), block.blocked_until(ours, high, 75000))
+print(block.encode(block.decode('110000 80000 1 80000 3 2 5'), limit))
 print(pcall(block.decode, 'not ours'))`;
     expect(runLua(SERVER, preludeLua, blockLua, probe)).toEqual([
       '45000\t20000',
       'false\ttrue',
       '70000 40000 0\t70000',
-      '110000 80000 1\t110000',
-      '110000 80000 0\t110000',
+      '110000 80000 1 5\t110000',
+      '110000 80000 0 5\t110000',
       '55000 25000 0\t55000',
       '5\t180000 40000 0 60000 3 2\t180000',
       '180000 40000 0 60000 3 0\t180000',
       '5\tnil',
+      '80000\t80000\t75000',
+      '200000 80000 1 80000 3 2 5\t200000',
       NOT_OURS,
     ]);
   });
@@ -131,7 +137,7 @@ print(pcall(block.decode, 'not ours'))`;
   });
 });
 
-/** Sets of strategies that scripts are composed for: each alone, and all. */
+/** Sets of strategies for which scripts are composed: each alone, and all. */
 const sets = [...strategyNames.map((name) => [name]), [...strategyNames]];
 
 describeWith('luac5.1', 'a composed script', () => {
@@ -155,7 +161,7 @@ describe('composing a script', () => {
     expect(composeScript(used('fixed-window', 'token-bucket'), false, 'consume')).toEqual(one);
   });
 
-  it('takes only the strategies that are used, and what these need, once', () => {
+  it('contains only the strategies that are used and their dependencies, once', () => {
     const names = [
       ...composeScript(used('fixed-window-elastic-expiry', 'fixed-window'), false, 'peek').lua.matchAll(
         /^strategies\['(.+)'\]/gm,
@@ -164,7 +170,7 @@ describe('composing a script', () => {
     expect(names.map(([, name]) => name)).toEqual(['fixed-window', 'fixed-window-elastic-expiry']);
   });
 
-  it('names scripts by what they are', () => {
+  it('names scripts by their content', () => {
     const names = steps.flatMap((step) =>
       [false, true].map((blocks) => composeScript(used('fixed-window'), blocks, step).name),
     );

@@ -11,10 +11,10 @@ import {
 } from 'nestjs-limits/redis';
 import { ManualClock } from 'nestjs-limits/testing';
 
-/** Nobody listens there. */
+/** No server listens on this port. */
 const NOWHERE = '127.0.0.1:1';
 
-/** A client that connects when it is told to. */
+/** A client that connects when the test tells it to. */
 function redis(options: object = {}): Redis {
   return new Redis({ port: 1, lazyConnect: true, ...options }).on('error', () => undefined);
 }
@@ -37,19 +37,19 @@ const onClient: Record<string, (options?: Options, driver?: object) => Storage> 
 };
 
 describe.each(Object.entries(byUri))('%s', (name, open) => {
-  it('decides by the clock of the server, unless it is given one', async () => {
+  it('decides by the clock of the server by default', async () => {
     const storages = [open(), open({ clock: new ManualClock() })];
     expect(storages.map(({ capabilities }) => capabilities.clock)).toEqual(['server', 'local']);
     for (const storage of storages) await storage.close();
   });
 
-  it.each([0, -1, 1.5, NaN, 2 ** 31, '1000'])('refuses a timeout of %p', (timeout) => {
+  it.each([0, -1, 1.5, NaN, 2 ** 31, '1000'])('throws for a timeout of %p', (timeout) => {
     expect(() => open({ timeout: timeout as number })).toThrow(
       `The timeout of ${name} in ms must be a whole number from 1 to 2147483647; got`,
     );
   });
 
-  it('takes an option that is undefined for one that is not given', async () => {
+  it('treats an undefined option as absent', async () => {
     const storage = open({
       timeout: undefined,
       keyPrefix: undefined,
@@ -62,17 +62,17 @@ describe.each(Object.entries(byUri))('%s', (name, open) => {
     await storage.close();
   });
 
-  it('connects at once, and refuses to be told otherwise', () => {
+  it('connects immediately, and throws for the option to wait', () => {
     for (const lazyConnect of [true, false]) {
       expect(() => open({ lazyConnect } as object)).toThrow(
         new ConfigurationError(
-          `A ${name} does not know the option "lazyConnect". A storage connects at once; while no server answers, only its calls fail.`,
+          `A ${name} does not know the option "lazyConnect". A storage connects immediately; without a server, only its calls fail.`,
         ),
       );
     }
   });
 
-  it('answers while there is no server', async () => {
+  it('rejects calls while there is no server', async () => {
     const storage = open({ timeout: 500 });
     expect(await storage.check()).toBe(false);
     await storage.close();
@@ -81,11 +81,11 @@ describe.each(Object.entries(byUri))('%s', (name, open) => {
 
 describe('RedisClusterStorage', () => {
   it.each(['tls', 'username', 'password', 'commandTimeout', 'connectTimeout'])(
-    'refuses the option %s of single servers, which the driver would not heed',
+    'throws for the option %s of single servers, which the driver would ignore',
     (option) => {
       expect(() => byUri['RedisClusterStorage']?.({ [option]: {} })).toThrow(
         new ConfigurationError(
-          `A RedisClusterStorage does not know the option "${option}". It belongs into "redisOptions", with all that is said of connections to single servers.`,
+          `A RedisClusterStorage does not know the option "${option}". It belongs in "redisOptions", with all options of connections to single servers.`,
         ),
       );
     },
@@ -95,23 +95,20 @@ describe('RedisClusterStorage', () => {
     const open = (given === 'given a URI' ? byUri : onClient)['RedisClusterStorage'];
     expect(() => open?.({ redisOptions: { keyPrefix: 'app:' } })).toThrow(
       new ConfigurationError(
-        'A RedisClusterStorage, in its redisOptions, does not know the option "keyPrefix". What begins the keys is the keyPrefix of the storage.',
+        'A RedisClusterStorage, in its redisOptions, does not know the option "keyPrefix". Keys begin with the keyPrefix of the storage.',
       ),
     );
   });
 });
 
 describe.each(Object.entries(onClient))('%s on a given client', (name, open) => {
-  it.each([true, false])(
-    'answers where that waits for its first command (duplicate: %s)',
-    async (duplicate) => {
-      const storage = open({ duplicate }, { retryStrategy: () => null, clusterRetryStrategy: () => null });
-      expect(await storage.check()).toBe(false);
-      await storage.close();
-    },
-  );
+  it.each([true, false])('works if that waits for its first command (duplicate: %s)', async (duplicate) => {
+    const storage = open({ duplicate }, { retryStrategy: () => null, clusterRetryStrategy: () => null });
+    expect(await storage.check()).toBe(false);
+    await storage.close();
+  });
 
-  it('answers where that has ended and is not copied', async () => {
+  it('works if that has ended and is not copied', async () => {
     const client = name === 'RedisStorage' ? redis() : cluster();
     client.disconnect();
     const storage =
@@ -121,7 +118,7 @@ describe.each(Object.entries(onClient))('%s on a given client', (name, open) => 
     expect(await storage.check()).toBe(false);
   });
 
-  it('refuses options of the driver where the client is used as it is', () => {
+  it('throws for options of the driver if the client is not copied', () => {
     const refused = `A ${name} on a given client with "duplicate: false" does not know the option`;
     expect(() => open({ duplicate: false, enableAutoPipelining: true })).toThrow(
       new ConfigurationError(
@@ -129,14 +126,14 @@ describe.each(Object.entries(onClient))('%s on a given client', (name, open) => 
       ),
     );
     expect(() => open({ duplicate: false, timeout: 500 })).toThrow(
-      new ConfigurationError(`${refused} "timeout". What counts is the commandTimeout of the client.`),
+      new ConfigurationError(`${refused} "timeout". The commandTimeout of the client applies.`),
     );
   });
 
-  it('refuses a client with a prefix, unless it may be copied', async () => {
+  it('throws for a client with a prefix, unless it is copied', async () => {
     const message =
-      `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", for reset() would not find its keys. ` +
-      'Leave that option out, or give a client without a keyPrefix: the storage has one of its own.';
+      `A client with a keyPrefix cannot be used by a ${name} with "duplicate: false", since reset() would not find its keys. ` +
+      'Omit that option, or pass a client without a keyPrefix: the storage has its own.';
     for (const driver of [{ keyPrefix: 'app:' }, { keyPrefix: '', redisOptions: { keyPrefix: 'app:' } }]) {
       if (name === 'RedisStorage' && 'redisOptions' in driver) continue;
       expect(() => open({ duplicate: false }, driver)).toThrow(new ConfigurationError(message));
@@ -144,7 +141,7 @@ describe.each(Object.entries(onClient))('%s on a given client', (name, open) => 
     }
   });
 
-  it('opens nothing where an option is impossible', () => {
+  it('opens nothing if an option is invalid', () => {
     const client = name === 'RedisStorage' ? redis() : cluster();
     client.duplicate = () => {
       throw new Error('copied');

@@ -13,7 +13,7 @@ describe('A storage URI whose password is not encoded', () => {
     ['redis://user:se/cret@host', 'has an "@" after a "/"'],
     ['redis://u@b:1,secret?@host', 'has an "@" after a "?"'],
     ['redis://user:@secret?x@host', 'has an "@" after a "?"'],
-  ])('is refused rather than cut at the wrong place: %s', (uri, what) => {
+  ])('throws instead of being split at the wrong place: %s', (uri, what) => {
     expect(() => parseStorageUri(uri, FORM, 6379)).toThrow(
       new ConfigurationError(
         `The storage URI ${what}. It should look like ${FORM}, with reserved characters percent-encoded.`,
@@ -21,7 +21,7 @@ describe('A storage URI whose password is not encoded', () => {
     );
   });
 
-  it('may have it in the path of a socket and in the query', () => {
+  it('can have it in the path of a socket and in the query', () => {
     expect(parseStorageUri('redis+unix://user:secret@/run/a@b', FORM, 6379)).toMatchObject({
       password: 'secret',
       hosts: [],

@@ -1,9 +1,18 @@
 import { inspect } from 'node:util';
 import { expect, it } from '@jest/globals';
 import { StorageError, storageFromString, type Storage } from 'nestjs-limits';
+import {
+  openCluster,
+  openRedis,
+  openSentinel,
+  type RedisClient,
+} from '../../../lib/storages/redis/redis-client.js';
 
-/** Nobody listens there. */
+/** No server listens on this port. */
 const NOWHERE = '127.0.0.1:1';
+const TIMEOUT_MS = 1000;
+
+const openOne = (uri: string): RedisClient => openRedis(uri, {}, TIMEOUT_MS);
 
 it.each([
   ...['redis', 'rediss', 'valkey', 'valkeys', 'async+redis'].map((scheme) => [
@@ -24,7 +33,7 @@ it.each([
   [`mongodb://${NOWHERE}/limits`, 'MongoDBStorage'],
   [`async+mongodb://${NOWHERE}`, 'MongoDBStorage'],
   [`etcd://${NOWHERE},${NOWHERE}`, 'EtcdStorage'],
-])('%s opens a %s, and a server that is not there is an error of the calls', async (uri = '', name) => {
+])('%s opens a %s, and a missing server is an error of the calls', async (uri = '', name) => {
   const storage = await storageFromString(uri);
   try {
     expect(String(storage)).toBe(name);
@@ -36,10 +45,11 @@ it.each([
 });
 
 it.each([
-  [`redis://us%40er:p%3A%2Fw@${NOWHERE}/3`, { host: '127.0.0.1', port: 1, db: 3 }],
-  [`rediss://us%40er:p%3A%2Fw@${NOWHERE}`, { host: '127.0.0.1', port: 1, db: 0, tls: {} }],
-  ['valkey+unix://us%40er:p%3A%2Fw@/no/such/socket?db=2', { path: '/no/such/socket', db: 2 }],
+  [openOne, `redis://us%40er:p%3A%2Fw@${NOWHERE}/3`, { host: '127.0.0.1', port: 1, db: 3 }],
+  [openOne, `rediss://us%40er:p%3A%2Fw@${NOWHERE}`, { host: '127.0.0.1', port: 1, db: 0, tls: {} }],
+  [openOne, 'valkey+unix://us%40er:p%3A%2Fw@/no/such/socket?db=2', { path: '/no/such/socket', db: 2 }],
   [
+    (uri: string) => openSentinel(uri, undefined, {}, TIMEOUT_MS),
     `redis+sentinel://us%40er:p%3A%2Fw@${NOWHERE},[::1]:2/service/4`,
     {
       sentinels: [
@@ -50,30 +60,33 @@ it.each([
       db: 4,
     },
   ],
-])('%s is told to the driver with its credentials decoded, and shows none', async (uri, expected) => {
+])('a URI gives the driver decoded credentials (%#)', (open, uri, expected) => {
+  const client = open(uri);
+  client.on('error', () => undefined);
+  client.disconnect();
+  expect(client.options).toMatchObject({ ...expected, username: 'us@er', password: 'p:/w' });
+});
+
+it('the credentials of a cluster are those of each of its servers', () => {
+  const client = openCluster(`redis+cluster://us%40er:p%3A%2Fw@${NOWHERE}`, {}, TIMEOUT_MS);
+  client.on('error', () => undefined);
+  client.disconnect();
+  expect(client.options).toMatchObject({ redisOptions: { username: 'us@er', password: 'p:/w' } });
+});
+
+it.each([
+  `redis://us%40er:p%3A%2Fw@${NOWHERE}/3`,
+  'valkey+unix://us%40er:p%3A%2Fw@/no/such/socket?db=2',
+  `redis+sentinel://us%40er:p%3A%2Fw@${NOWHERE},[::1]:2/service/4`,
+  `redis+cluster://us%40er:p%3A%2Fw@${NOWHERE}`,
+])('the storage of %s shows no credentials', async (uri) => {
   const storage = await storageFromString(uri);
   try {
-    expect(driverOptions(storage)).toMatchObject({ ...expected, username: 'us@er', password: 'p:/w' });
     await expectNoCredentials(storage);
   } finally {
     await storage.close();
   }
 });
-
-it('the credentials of a cluster are those of each of its servers', async () => {
-  const storage = await storageFromString(`redis+cluster://us%40er:p%3A%2Fw@${NOWHERE}`);
-  try {
-    expect(driverOptions(storage)).toMatchObject({ redisOptions: { username: 'us@er', password: 'p:/w' } });
-    await expectNoCredentials(storage);
-  } finally {
-    await storage.close();
-  }
-});
-
-/** What the driver was given. */
-function driverOptions(storage: Storage): object {
-  return (storage as unknown as { client: { options: object } }).client.options;
-}
 
 async function expectNoCredentials(storage: Storage): Promise<void> {
   const error: unknown = await Promise.resolve(storage.get('key')).catch((reason: unknown) => reason);

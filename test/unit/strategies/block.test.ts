@@ -3,21 +3,24 @@ import { block, type BlockRule, type BlockState } from '../../../lib/strategies/
 
 const T = 1_700_000_000_000;
 const MINUTE = 60_000;
+const AMOUNT = 5;
+/** The amount of a block that applies to every limit. */
+const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
 const RULE = ruleOf(1000, 10_000, 60_000);
 
-/** The rule of a limit per minute. */
+/** A limit per minute. */
 function ruleOf(...durations: number[]): BlockRule {
-  return { block: durations, period: MINUTE };
+  return { amount: AMOUNT, block: durations, period: MINUTE };
 }
 
-/** A block of a limit that keeps no reservations. */
-function blockOf(until: number, level: number): BlockState {
-  return { until, level, start: T, pending: 0, before: 0 };
+/** A block of a limit without reservations. */
+function blockOf(until: number, level: number, amount = AMOUNT): BlockState {
+  return { until, level, amount, start: T, pending: 0, before: 0 };
 }
 
-/** What a block is stored as when nothing is reserved. */
+/** The first stored numbers of a block: its end and its level. */
 function stored(state: BlockState): number[] {
-  return block.encode(state);
+  return block.encode(state).slice(0, 2);
 }
 
 describe('A block', () => {
@@ -31,7 +34,7 @@ describe('A block', () => {
     expect(block.blockedUntil(state, ruleOf(1000), T + 5000)).toBe(T + 5000);
   });
 
-  it('is not there without a state', () => {
+  it('does not exist without a state', () => {
     expect(block.blockedUntil(undefined, RULE, T)).toBe(T);
   });
 
@@ -49,7 +52,7 @@ describe('A block', () => {
     ]);
   });
 
-  it('falls back to the first duration once the longest has passed without a block', () => {
+  it('starts with the first duration again once the longest has passed without a block', () => {
     const second = blockOf(T, 1);
 
     expect(stored(block.commit(second, RULE, T + 59_999))).toEqual([T + 119_999, 2]);
@@ -57,7 +60,7 @@ describe('A block', () => {
     expect(block.expiresAt(second, RULE)).toBe(T + 60_000);
   });
 
-  it('counts the longest duration as such, wherever it stands', () => {
+  it('uses the longest duration at any index', () => {
     const durations = ruleOf(60_000, 1000);
     const first = block.commit(undefined, durations, T);
 
@@ -65,14 +68,14 @@ describe('A block', () => {
     expect(block.expiresAt(first, durations)).toBe(T + 120_000);
   });
 
-  it('lasts the longest duration from now at most when the clock has gone back', () => {
+  it('lasts at most the longest duration from now after the clock went back', () => {
     const state = block.commit(undefined, RULE, T);
 
     expect(block.blockedUntil(state, RULE, T - 30_000)).toBe(T + 1000);
     expect(block.blockedUntil(state, RULE, T - 500_000)).toBe(T - 440_000);
   });
 
-  it('from the future is shortened in place to the longest duration, any other is left as it is', () => {
+  it('from the future is shortened in place to the longest duration; any other is not changed', () => {
     const future = blockOf(T + 60_001, 1);
     expect(block.shorten(future, RULE, T)).toBe(true);
     expect(future).toEqual(blockOf(T + 60_000, 1));
@@ -80,13 +83,13 @@ describe('A block', () => {
     expect(future).toEqual(blockOf(T + 60_000, 1));
   });
 
-  it('made by hand ends after its time, and the next refusal takes the second duration', () => {
+  it('by hand ends after its time, and the next refusal uses the second duration', () => {
     const state = block.byHand(undefined, RULE, 500, T);
-    expect(state).toEqual(blockOf(T + 500, 0));
+    expect(state).toEqual(blockOf(T + 500, 0, EVERY_AMOUNT));
     expect(stored(block.commit(state, RULE, T + 500))).toEqual([T + 10_500, 1]);
   });
 
-  it('lifted by hand is gone', () => {
+  it('lifted by hand is removed', () => {
     expect(block.byHand(block.commit(undefined, RULE, T), RULE, 0, T + 1)).toBeUndefined();
   });
 
@@ -94,9 +97,34 @@ describe('A block', () => {
     expect(stored(block.commit(blockOf(T, 2), ruleOf(1000), T))).toEqual([T + 1000, 0]);
   });
 
-  it('is stored as two whole numbers and loaded again', () => {
+  it('applies to all limits except those of a larger amount', () => {
+    const state = block.commit(undefined, RULE, T);
+    const ends = [0, AMOUNT, AMOUNT + 1].map((amount) => block.blockedUntil(state, { ...RULE, amount }, T));
+    expect(ends).toEqual([T + 1000, T + 1000, T]);
+  });
+
+  it('uses the amount of the limit that refused last, and the next duration', () => {
+    const low = block.commit(undefined, RULE, T);
+    const high = block.commit(low, { ...RULE, amount: AMOUNT + 1 }, T + 10);
+    expect(block.encode(high)).toEqual([T + 10_010, 1, AMOUNT + 1]);
+    expect(block.blockedUntil(high, RULE, T + 10)).toBe(T + 10_010);
+  });
+
+  it('by hand applies to limits of every amount', () => {
+    const state = block.byHand(block.commit(undefined, RULE, T), RULE, 500, T);
+    expect(block.blockedUntil(state, { ...RULE, amount: 1_000_000 }, T)).toBe(T + 500);
+  });
+
+  it('is stored as three whole numbers and loaded again', () => {
+    const state = block.commit(undefined, RULE, T);
+    expect(block.encode(state)).toEqual([T + 1000, 0, AMOUNT]);
+    expect(block.decode(block.encode(state))).toEqual({ ...state, start: 0 });
+  });
+
+  it('that applies to every limit is stored as two whole numbers and loaded again', () => {
     const state = block.decode([T + 1000, 2]);
 
+    expect(state.amount).toBe(EVERY_AMOUNT);
     expect(block.encode(state)).toEqual([T + 1000, 2]);
     expect(block.blockedUntil(state, RULE, T)).toBe(T + 1000);
     expect(stored(block.commit(state, RULE, T + 1000))).toEqual([T + 61_000, 2]);
@@ -104,7 +132,7 @@ describe('A block', () => {
 });
 
 describe('The reservations of a limit that blocks by outcome', () => {
-  it('add up, and are taken back as they are settled', () => {
+  it('add up, and are removed as they are settled', () => {
     const one = block.reserve(undefined, RULE, 2, T);
     const two = block.reserve(one, RULE, 3, T + 10);
     expect(block.pending(two, RULE, T + 10)).toBe(5);
@@ -114,7 +142,7 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.settle(settled, RULE, 3, T + 10, T + 30)).toBeUndefined();
   });
 
-  it('are kept for one period beside those of the current one, then dropped, settled or not', () => {
+  it('are kept for one period in addition to the current one, then dropped, settled or not', () => {
     const first = block.reserve(undefined, RULE, 2, T);
     const both = block.reserve(first, RULE, 3, T + MINUTE);
     expect(
@@ -145,30 +173,37 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.reserve(block.decode(block.encode(blocked)), ruleOf(1000), 1, T + 50_000)).toEqual(reserved);
   });
 
-  it('outlive a block that is set or lifted by hand', () => {
+  it('are kept when a block is set or lifted by hand', () => {
     const reserved = block.reserve(undefined, RULE, 2, T);
     const blocked = block.byHand(reserved, RULE, 500, T + 10);
 
-    expect(blocked).toEqual({ until: T + 510, level: 0, start: T, pending: 2, before: 0 });
+    expect(blocked).toEqual({
+      until: T + 510,
+      level: 0,
+      amount: EVERY_AMOUNT,
+      start: T,
+      pending: 2,
+      before: 0,
+    });
     expect(block.byHand(blocked, RULE, 0, T + 20)).toEqual({ ...reserved, level: 0 });
     expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);
   });
 
-  it('leave a block as it is when they are settled', () => {
+  it('do not change a block when they are settled', () => {
     const blocked = block.commit(block.reserve(undefined, RULE, 2, T), RULE, T);
     expect(stored(block.settle(blocked, RULE, 2, T, T + 10) ?? blockOf(0, 0))).toEqual([T + 1000, 0]);
   });
 
-  it('begin now when the clock has gone back', () => {
+  it('begin now after the clock went back', () => {
     const state = block.reserve(undefined, RULE, 2, T);
     const back = block.reserve(state, RULE, 1, T - 5000);
     expect(back).toMatchObject({ start: T - 5000, pending: 3 });
     expect(block.pending(back, RULE, T - 5000 + 2 * MINUTE)).toBe(0);
   });
 
-  it('are stored as five whole numbers and loaded again', () => {
+  it('are stored as three more whole numbers and loaded again', () => {
     const state = block.reserve(block.commit(undefined, RULE, T), RULE, 4, T + MINUTE);
-    expect(block.encode(state)).toEqual([T + 1000, 0, T + MINUTE, 4, 0]);
+    expect(block.encode(state)).toEqual([T + 1000, 0, T + MINUTE, 4, 0, AMOUNT]);
     expect(block.decode(block.encode(state))).toEqual(state);
   });
 });

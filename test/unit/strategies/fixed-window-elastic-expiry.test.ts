@@ -26,7 +26,7 @@ describe('A fixed window with elastic expiry', () => {
     });
   });
 
-  it('is prolonged by a refused hit, even of a cost above the capacity', () => {
+  it('is extended by a refused hit, even of a cost above the capacity', () => {
     const subject = subjectOf();
     subject.hit(3, T);
 
@@ -38,7 +38,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.evaluate(1, T + 2800)).toMatchObject({ allowed: true, remaining: 3 });
   });
 
-  it('is neither opened nor prolonged by a cost of 0, nor opened by a refused hit', () => {
+  it('is neither opened nor extended by a cost of 0, nor opened by a refused hit', () => {
     const subject = subjectOf();
     subject.hit(4, T);
     expect(subject.numbers).toBeUndefined();
@@ -48,7 +48,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toEqual([1, T, T + 1000]);
   });
 
-  it('does not come to life again by a refused hit at its end', () => {
+  it('is not reopened by a refused hit at its end', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     subject.refuse(T + 1000);
@@ -57,7 +57,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.remaining(T + 1000)).toBe(3);
   });
 
-  it('opens anew at exactly its end', () => {
+  it('opens again exactly at its end', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     subject.hit(1, T + 1000);
@@ -82,7 +82,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toEqual([3, T, back + 1000]);
   });
 
-  it('gives back to the window that its receipt names, and does not move its end back', () => {
+  it('refunds to the window of the receipt, and does not move its end back', () => {
     const subject = subjectOf();
     const first = subject.take(1, T);
     const second = subject.take(2, T + 500);
@@ -94,7 +94,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toBeUndefined();
   });
 
-  it('charges more to the window that its receipt names, and does not move its end', () => {
+  it('charges more to the window of the receipt, and does not move its end', () => {
     const subject = subjectOf();
     const first = subject.take(1, T);
     subject.hit(1, T + 500);
@@ -104,7 +104,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.evaluate(1, T + 600)).toMatchObject({ remaining: 0, retryAfter: 900 });
   });
 
-  it('charges more to the window open now, where the one it was taken from was emptied before its end', () => {
+  it('charges more to the open window if that of the hit became empty before its end', () => {
     const subject = subjectOf();
     const empty = subject.settle(subject.take(2, T), 0, T + 100);
     const again = subject.settle(empty, 3, T + 400);
@@ -116,7 +116,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(late.numbers).toBeUndefined();
   });
 
-  it('extends its window once a hit that has reserved nothing is charged, to a period after that hit', () => {
+  it('extends its window for a charged hit that had reserved nothing, to a period after that hit', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     const charged = subject.settle({ at: T + 300, window: undefined, cost: 0 }, 1, T + 400);
@@ -126,7 +126,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toEqual([1, T, T + 1300]);
   });
 
-  it('gives nothing back to a later window', () => {
+  it('refunds nothing to a later window', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
     subject.hit(3, T + 1000);
@@ -135,7 +135,7 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toEqual([3, T + 1000, T + 2000]);
   });
 
-  it('gives back by hand, and no more than it counted', () => {
+  it('refunds by hand, at most its count', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     subject.refundByHand(1, T + 10);

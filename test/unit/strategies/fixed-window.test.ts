@@ -6,7 +6,7 @@ const subjectOf = (amount = 3): Subject =>
   new Subject('fixed-window', { amount, period: 1000, burst: amount });
 
 describe('A fixed window', () => {
-  it('opens at the first counted hit, wherever that falls', () => {
+  it('opens at the first counted hit', () => {
     const subject = subjectOf();
     subject.hit(1, T + 123);
 
@@ -28,7 +28,7 @@ describe('A fixed window', () => {
     expect(subject.evaluate(1, T)).toEqual({ allowed: true, remaining: 3, resetTime: T, retryAfter: 0 });
   });
 
-  it('is not moved by later hits', () => {
+  it('is not extended by later hits', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     subject.hit(1, T + 999);
@@ -36,7 +36,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([2, T + 1000]);
   });
 
-  it('refuses until the last ms before its end, and at exactly its end opens the next', () => {
+  it('refuses until the last ms before its end, and opens the next exactly at its end', () => {
     const subject = subjectOf();
     subject.hit(3, T);
 
@@ -56,7 +56,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([1, T + 2000]);
   });
 
-  it('makes a cost wait for its end, however much of it is left', () => {
+  it('makes a cost wait for its end, whatever remains', () => {
     const subject = subjectOf();
     subject.hit(1, T);
 
@@ -89,7 +89,7 @@ describe('A fixed window', () => {
     });
   });
 
-  it('ends one period from now at most when the clock has gone back', () => {
+  it('ends at most one period from now after the clock went back', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     const back = T - 50_000;
@@ -114,7 +114,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 1000]);
   });
 
-  it('gives back to the window that its receipt names', () => {
+  it('refunds to the window of the receipt', () => {
     const subject = subjectOf();
     const first = subject.take(1, T);
     const second = subject.take(2, T + 500);
@@ -126,7 +126,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toBeUndefined();
   });
 
-  it('gives nothing back once that window has ended, least of all to the next', () => {
+  it('refunds nothing once that window has ended, nor to the next', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
     subject.settle(old, 0, T + 1000);
@@ -137,7 +137,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 2500]);
   });
 
-  it('charges more to the window that its receipt names, above the amount if need be', () => {
+  it('charges more to the window of the receipt, even above the amount', () => {
     const subject = subjectOf();
     const taken = subject.take(1, T);
     const settled = subject.settle(taken, 5, T + 400);
@@ -154,7 +154,7 @@ describe('A fixed window', () => {
     expect(subject.remaining(T + 500)).toBe(1);
   });
 
-  it('charges nothing once that window has ended, be another one open or not', () => {
+  it('charges nothing once that window has ended, with or without another open one', () => {
     const subject = subjectOf();
     const old = subject.take(1, T);
     subject.settle(old, 3, T + 1000);
@@ -164,7 +164,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([1, T + 2500]);
   });
 
-  it('charges a hit that has reserved nothing to the window open now, and opens one if there is none', () => {
+  it('charges a hit that has reserved nothing to the open window, and opens one if there is none', () => {
     const subject = subjectOf();
     const opened = subject.settle({ at: T, window: undefined, cost: 0 }, 2, T + 300);
     expect(opened.window).toBe(T + 1300);
@@ -173,7 +173,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 1300]);
   });
 
-  it('charges more to the window open now, where the one it was taken from was emptied before its end', () => {
+  it('charges more to the open window if that of the hit became empty before its end', () => {
     const subject = subjectOf();
     const empty = subject.settle(subject.take(2, T), 0, T + 100);
     expect(empty.window).toBe(T + 1000);
@@ -184,7 +184,7 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 1200]);
   });
 
-  it('gives back by hand to the window that is open, and forgets it when nothing is left of it', () => {
+  it('refunds by hand to the open window, and removes it when it is empty', () => {
     const subject = subjectOf();
     subject.hit(3, T);
 

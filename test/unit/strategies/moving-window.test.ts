@@ -25,7 +25,7 @@ describe('A moving window', () => {
     });
   });
 
-  it('frees what the oldest hit took first', () => {
+  it('returns the units of the oldest hit first', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     subject.hit(2, T + 400);
@@ -54,7 +54,7 @@ describe('A moving window', () => {
     expect(subject.hit(2, T + 1999)).toBeDefined();
   });
 
-  it('keeps hits of one ms, and of any cost, as one entry', () => {
+  it('stores hits of one ms, of any cost, as one entry', () => {
     const subject = subjectOf(1000);
     subject.hit(700, T);
     subject.hit(1, T);
@@ -63,7 +63,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toEqual([T, 701, T + 1, 299]);
   });
 
-  it('remembers nothing of hits that were refused or cost nothing', () => {
+  it('stores nothing for hits that were refused or cost nothing', () => {
     const subject = subjectOf();
     subject.hit(4, T);
     subject.hit(0, T);
@@ -74,7 +74,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toEqual([T, 3]);
   });
 
-  it('forgets the entries that have left', () => {
+  it('drops expired entries', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     subject.hit(1, T + 500);
@@ -85,7 +85,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toEqual([T + 5000, 1]);
   });
 
-  it.each([100, 1000])('counts on over more entries than it keeps, with %i allowed', (amount) => {
+  it.each([100, 1000])('counts correctly over more entries than it keeps, with %i allowed', (amount) => {
     const subject = subjectOf(amount);
     const times = Array.from({ length: 1000 }, (_, index) => T + index * 10);
     const left = times.map((time) => subject.hit(1, time) && subject.remaining(time));
@@ -109,7 +109,7 @@ describe('A moving window', () => {
     expect(subject.withQuota({ amount: 9, period: 1000, burst: 9 }).remaining(T + 200)).toBe(4);
   });
 
-  it('counts entries from the future as made now, once the clock has gone back', () => {
+  it('counts entries from the future as made now, after the clock went back', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     subject.hit(2, T + 100);
@@ -126,7 +126,7 @@ describe('A moving window', () => {
     expect(subject.remaining(back + 1000)).toBe(3);
   });
 
-  it('keeps the order of its entries when hits go on after the clock has gone back', () => {
+  it('keeps the order of its entries when hits continue after the clock went back', () => {
     const subject = subjectOf(9);
     subject.hit(1, T);
     subject.hit(1, T + 500);
@@ -136,7 +136,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toEqual([T, 1, T + 200, 2, T + 300, 1]);
   });
 
-  it('gives back what its receipt names to the entry that it names', () => {
+  it('refunds to the entry of the receipt', () => {
     const subject = subjectOf(9);
     const [first, second] = [subject.take(2, T), subject.take(3, T)];
     const third = subject.take(1, T + 100);
@@ -150,7 +150,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toBeUndefined();
   });
 
-  it('gives back nothing of an entry that has left or was given back', () => {
+  it('refunds nothing of an entry that has expired or was refunded', () => {
     const subject = subjectOf();
     const first = subject.take(1, T);
     subject.hit(2, T + 500);
@@ -163,7 +163,7 @@ describe('A moving window', () => {
     expect(subject.remaining(T + 1001)).toBe(1);
   });
 
-  it('charges more at the time of the hit, and adds an entry again that was removed', () => {
+  it('charges more at the time of the hit, and adds a removed entry again', () => {
     const subject = subjectOf(9);
     const first = subject.take(2, T);
     subject.hit(1, T + 100);
@@ -178,7 +178,7 @@ describe('A moving window', () => {
     expect(subject.evaluate(1, T + 400)).toMatchObject({ remaining: 0, retryAfter: 600 });
   });
 
-  it('charges nothing once the time of the hit has left', () => {
+  it('charges nothing once the time of the hit has expired', () => {
     const subject = subjectOf();
     const first = subject.take(1, T);
     subject.settle(first, 3, T + 1000);
@@ -189,7 +189,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toEqual([T + 1, 3]);
   });
 
-  it('gives back by hand the newest units first, and no more than count', () => {
+  it('refunds the newest units first by hand, at most its count', () => {
     const subject = subjectOf(9);
     subject.hit(2, T);
     subject.hit(3, T + 100);
@@ -200,7 +200,7 @@ describe('A moving window', () => {
     expect(subject.numbers).toBeUndefined();
   });
 
-  it('expires when its newest entry leaves', () => {
+  it('expires when its newest entry expires', () => {
     const subject = subjectOf();
     subject.hit(1, T);
     subject.hit(1, T + 300);

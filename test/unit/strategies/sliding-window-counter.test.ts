@@ -14,7 +14,7 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(T + 1122)).toBe(6);
   });
 
-  it('weighs the window before by the share of it that still lies within a period', () => {
+  it('weights the previous window by the share of it that still lies within a period', () => {
     const subject = subjectOf();
     subject.hit(10, T);
 
@@ -36,7 +36,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([6, 1, T + 2000]);
   });
 
-  it('gives the next unit back at the first ms at which the weight falls by a whole one', () => {
+  it('returns the next unit at the first ms at which the weight falls by a whole one', () => {
     const subject = subjectOf();
     subject.hit(10, T);
 
@@ -57,7 +57,7 @@ describe('A sliding window counter', () => {
     });
   });
 
-  it('makes a cost wait for the current window where the one before is not enough', () => {
+  it('makes a cost wait for the current window if the previous one is not enough', () => {
     const subject = subjectOf();
     subject.hit(4, T);
     subject.hit(6, T + 1500);
@@ -69,7 +69,7 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(T + 2001)).toBe(5);
   });
 
-  it('starts anew after a whole idle window', () => {
+  it('starts again after a whole idle window', () => {
     const subject = subjectOf();
     subject.hit(10, T);
     subject.hit(1, T + 2000);
@@ -80,7 +80,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([0, 1, T + 4321]);
   });
 
-  it('keeps its windows while the one before counts, though it weighs nothing any more', () => {
+  it('keeps its windows while the previous one counts, even without weight', () => {
     const subject = subjectOf();
     subject.hit(1, T);
 
@@ -94,7 +94,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([1, 1, T + 1000]);
   });
 
-  it('may take twice the amount in a period, but never more than it in one window', () => {
+  it('may take twice the amount in a period, but never more than the amount in one window', () => {
     const subject = subjectOf();
     subject.hit(10, T + 0);
     const times = Array.from({ length: 1000 }, (_, ms) => T + 1000 + ms);
@@ -149,7 +149,7 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(back + 2000)).toBe(10);
   });
 
-  it('gives back to the window that its receipt names, be it the current one or the one before', () => {
+  it('refunds to the window of the receipt, the current or the previous one', () => {
     const subject = subjectOf();
     const before = subject.take(6, T);
     const current = subject.take(3, T + 1500);
@@ -161,7 +161,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toBeUndefined();
   });
 
-  it('gives back to the window before what it took when that was current', () => {
+  it('refunds to the previous window a hit from when that was current', () => {
     const subject = subjectOf();
     subject.hit(4, T);
     const taken = subject.take(6, T + 500);
@@ -171,7 +171,7 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(T + 1500)).toBe(8);
   });
 
-  it('charges more to the window that its receipt names, be it the current one or the one before', () => {
+  it('charges more to the window of the receipt, the current or the previous one', () => {
     const subject = subjectOf();
     const before = subject.take(6, T);
     const current = subject.take(3, T + 1500);
@@ -194,14 +194,14 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([4, 1, T + 1300]);
   });
 
-  it('charges nothing once the window has ended and weighs nothing any more', () => {
+  it('charges nothing once the window has ended and has no weight', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
     subject.settle(old, 9, T + 2000);
     expect(subject.remaining(T + 2000)).toBe(10);
   });
 
-  it('starts anew after a window that gave everything back', () => {
+  it('starts again after a window with only refunded hits', () => {
     const subject = subjectOf();
     subject.hit(6, T);
     subject.settle(subject.take(3, T + 1500), 0, T + 1500);
@@ -210,7 +210,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([0, 1, T + 2500]);
   });
 
-  it('gives nothing back to windows after that', () => {
+  it('refunds nothing to later windows', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);
     subject.hit(3, T + 1000);
@@ -220,7 +220,7 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([3, 3, T + 2000]);
   });
 
-  it('gives back by hand to the current window, and no more than it counted', () => {
+  it('refunds by hand to the current window, at most its count', () => {
     const subject = subjectOf();
     subject.hit(6, T);
     subject.hit(3, T + 1500);
@@ -245,7 +245,7 @@ describe('A sliding window counter', () => {
     expect(subject.expiresAt).toBe(T + 2000);
   });
 
-  it('weighs exactly where the product is large', () => {
+  it('weights exactly even if the product is large', () => {
     const year = 31_104_000_000;
     const amount = 250_000;
     const subject = new Subject('sliding-window-counter', { amount, period: year, burst: amount });

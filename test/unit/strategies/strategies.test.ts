@@ -20,7 +20,7 @@ describe('The strategies', () => {
   });
 
   it.each(['', 'leaky-bucket', 'toString', 'constructor', '__proto__', 'Fixed-Window', undefined, null, 1])(
-    'do not know %p',
+    'do not include %p',
     (name) => {
       expect(isStrategyName(name)).toBe(false);
     },
@@ -32,7 +32,7 @@ describe('The strategies', () => {
 });
 
 describe.each(strategyNames)('%s', (name) => {
-  it('refuses everything but a cost of 0 at an amount of 0, for ever', () => {
+  it('refuses everything except a cost of 0 at an amount of 0', () => {
     const subject = new Subject(name, NOTHING);
 
     expect(subject.evaluate(0, T)).toEqual({ allowed: true, remaining: 0, resetTime: T, retryAfter: 0 });
@@ -44,7 +44,7 @@ describe.each(strategyNames)('%s', (name) => {
     });
   });
 
-  it('says that nothing is consumed of no state, at any time', () => {
+  it('reports nothing consumed without a state, at any time', () => {
     const subject = new Subject(name, { amount: 5, period: 1000, burst: 5 });
 
     for (const now of [0, T, Number.MAX_SAFE_INTEGER]) {
@@ -76,8 +76,8 @@ describe.each(strategyNames)('%s', (name) => {
   });
 });
 
-describe('A text that has lost its numbers', () => {
-  it.each(strategyNames)('means that nothing is consumed, to %s', (name) => {
+describe('A text without its numbers', () => {
+  it.each(strategyNames)('means that nothing is consumed, for %s', (name) => {
     const strategy = strategies[name];
     const quota = { amount: 5, period: 1000, burst: 5 };
     const lost = strategy.decode([]);
@@ -89,7 +89,7 @@ describe('A text that has lost its numbers', () => {
 
   it('is no block', () => {
     const lost = block.decode([]);
-    const rule = { block: [1000, 5000], period: 1000 };
+    const rule = { amount: 5, block: [1000, 5000], period: 1000 };
     expect(block.blockedUntil(lost, rule, T)).toBe(T);
     expect(block.pending(lost, rule, T)).toBe(0);
     expect(block.commit(lost, rule, T)).toEqual(block.commit(undefined, rule, T));

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { Subject } from '../../support/strategies.js';
 
 const T = 1_700_000_000_000;
-/** Ten tokens a second: one each 100 ms. */
+/** Ten tokens a second: one per 100 ms. */
 const subjectOf = (burst = 10): Subject => new Subject('token-bucket', { amount: 10, period: 1000, burst });
 
 describe('A token bucket', () => {
@@ -45,7 +45,7 @@ describe('A token bucket', () => {
     });
   });
 
-  it('does not lose the fraction of a token that had been refilled', () => {
+  it('does not lose the fraction of a token that has been refilled', () => {
     const subject = subjectOf();
     subject.hit(10, T);
     subject.hit(1, T + 199);
@@ -55,7 +55,7 @@ describe('A token bucket', () => {
     expect(subject.remaining(T + 200)).toBe(1);
   });
 
-  it('rounds the time of a token that comes between two ms up', () => {
+  it('rounds up the time of a token that falls between two ms', () => {
     const subject = new Subject('token-bucket', { amount: 3, period: 1000, burst: 3 });
     subject.hit(3, T);
 
@@ -67,7 +67,7 @@ describe('A token bucket', () => {
     ]);
   });
 
-  it('refills several tokens a ms', () => {
+  it('refills several tokens per ms', () => {
     const subject = new Subject('token-bucket', { amount: 7, period: 2, burst: 7 });
     subject.hit(7, T);
 
@@ -75,7 +75,7 @@ describe('A token bucket', () => {
     expect(subject.evaluate(4, T).retryAfter).toBe(2);
   });
 
-  it('allows at most a burst at once, and the amount per period after that', () => {
+  it('allows at most a burst in an instant, and the amount per period after that', () => {
     const subject = subjectOf(25);
     const times = Array.from({ length: 1001 }, (_, ms) => T + ms);
 
@@ -85,7 +85,7 @@ describe('A token bucket', () => {
     );
   });
 
-  it('drifts by nothing over a hundred thousand hits', () => {
+  it('does not drift over a hundred thousand hits', () => {
     const subject = new Subject('token-bucket', { amount: 7, period: 1_000_003, burst: 7 });
     subject.hit(7, T);
     let now = T;
@@ -140,7 +140,7 @@ describe('A token bucket', () => {
     });
   });
 
-  it('refills from now on when the clock has gone back', () => {
+  it('refills from now on after the clock went back', () => {
     const subject = subjectOf();
     subject.hit(10, T);
     const back = T - 50_000;
@@ -156,7 +156,7 @@ describe('A token bucket', () => {
     expect(subject.remaining(back + 100)).toBe(1);
   });
 
-  it('gives back what its receipt names, right after the hit in full', () => {
+  it('refunds the cost of the receipt, right after the hit in full', () => {
     const subject = subjectOf();
     subject.hit(3, T);
     const taken = subject.take(5, T + 50);
@@ -166,7 +166,7 @@ describe('A token bucket', () => {
     expect(subject.numbers).toEqual([2500, T + 50, 10]);
   });
 
-  it('gives back of a hit, later, no token that may have been refilled since', () => {
+  it('refunds later no token that may have been refilled since the hit', () => {
     const subject = subjectOf();
     const first = subject.take(3, T);
     const second = subject.take(5, T);
@@ -182,7 +182,7 @@ describe('A token bucket', () => {
     expect(subject.numbers).toEqual([8000 - 2000 - 2000, T + 200, 10]);
   });
 
-  it('takes more now, and owes what exceeds the capacity', () => {
+  it('takes more now, and is in debt above the capacity', () => {
     const subject = subjectOf();
     const taken = subject.take(6, T);
     const more = subject.settle(taken, 18, T + 100);
@@ -206,7 +206,7 @@ describe('A token bucket', () => {
     expect(subject.numbers).toEqual([4000, T + 5000, 10]);
   });
 
-  it('holds at most 2^53 − 1 of a level, however much it is charged', () => {
+  it('has a level of at most 2^53 − 1, however much it is charged', () => {
     const period = 31_104_000_000;
     const most = Math.floor(Number.MAX_SAFE_INTEGER / period);
     const subject = new Subject('token-bucket', { amount: 1, period, burst: most });
@@ -217,7 +217,7 @@ describe('A token bucket', () => {
     expect(subject.evaluate(1, T)).toMatchObject({ remaining: 0, allowed: false });
   });
 
-  it('refills at the smaller of two amounts that share it, and gives back no more than the larger left', () => {
+  it('refills at the smaller of two amounts that share it, and refunds no more than the larger left', () => {
     const slow = subjectOf().withQuota({ amount: 5, period: 1000, burst: 10 });
     const taken = slow.take(4, T);
     const fast = slow.withQuota({ amount: 10, period: 1000, burst: 10 });
@@ -229,7 +229,7 @@ describe('A token bucket', () => {
     expect(fast.remaining(T + 300)).toBe(9);
   });
 
-  it('forgets the amount of its last hit once it is full, also where a settlement charges it then', () => {
+  it('drops the amount of its last hit once it is full, also when a settlement charges it then', () => {
     const slow = subjectOf().withQuota({ amount: 5, period: 1000, burst: 10 });
     const taken = slow.take(1, T);
     const fast = slow.withQuota({ amount: 10, period: 1000, burst: 10 });
@@ -237,7 +237,7 @@ describe('A token bucket', () => {
     expect(fast.numbers).toEqual([2000, T + 200, 10]);
   });
 
-  it('gives back nothing of a hit that has been refilled, however full the bucket is by then', () => {
+  it('refunds nothing of a hit that has been refilled, however full the bucket is by then', () => {
     const subject = subjectOf();
     const old = subject.take(5, T);
     subject.hit(8, T + 500);
@@ -246,7 +246,7 @@ describe('A token bucket', () => {
     expect(subject.remaining(T + 600)).toBe(3);
   });
 
-  it('gives back nothing of a hit made before the bucket was last full, whatever was given back meanwhile', () => {
+  it('refunds nothing of a hit made before the bucket was last full, whatever was refunded since', () => {
     const subject = subjectOf();
     const first = subject.take(5, T);
     const second = subject.take(5, T);
@@ -258,7 +258,7 @@ describe('A token bucket', () => {
     expect(subject.numbers).toEqual([5000, T + 500, 10]);
   });
 
-  it('gives back no token of a hit that another hit took after an earlier refund', () => {
+  it('refunds no token of a hit that another hit took after an earlier refund', () => {
     const subject = subjectOf();
     const first = subject.take(5, T);
     const second = subject.take(5, T);
@@ -270,7 +270,7 @@ describe('A token bucket', () => {
     expect(subject.remaining(T + 300)).toBe(5);
   });
 
-  it('gives back by hand, and is full at most', () => {
+  it('refunds by hand, and is full at most', () => {
     const subject = subjectOf();
     subject.hit(8, T);
     subject.refundByHand(3, T + 50);

@@ -2,8 +2,8 @@
 export const cellsLua = String.raw`
 -- KEYS, per batch: the hash of each identity, then the log of each moving window, in the order of the limits.
 -- ARGV[1]: now in epoch ms, or '' for the clock of the server.
--- ARGV[2]: the limits as JSON; identity is the place of the limit's hash among the KEYS of a batch, from 1.
--- ARGV[3]: the number of batches. ARGV[4] and on: what the step reads, per batch and limit.
+-- ARGV[2]: the limits as JSON; identity is the index of the limit's hash among the KEYS of a batch, from 1.
+-- ARGV[3]: the number of batches. ARGV[4] onwards: the values that the step reads, per batch and limit.
 local now = ARGV[1]
 if now == '' then
   local time = call('TIME')
@@ -13,7 +13,7 @@ else
 end
 local limits = cjson.decode(ARGV[2])
 
--- A cell is where one limit of a batch is counted. All batches reuse the same tables: new ones would cost a third more.
+-- A cell is the place where one limit of a batch is counted. All batches reuse the same tables, which saves a third of the time.
 local cells, identities, logs = {}, {}, 0
 for index = 1, #limits do
   local limit = limits[index]
@@ -25,10 +25,10 @@ for index = 1, #limits do
   local fields = identity.fields
   local cell = {
     limit = limit, strategy = strategies[limit.strategy], identity = identity,
-    place = #fields + 1, log_place = false, log = false, -- of its field among those read, and of its log among the logs
-    state = nil, text = false, expiry = 0, next = false, expires = 0, -- as read, and what to write
+    place = #fields + 1, log_place = false, log = false, -- indexes of its field and of its log
+    state = nil, text = false, expiry = 0, next = false, expires = 0, -- as read, and as written
     block = nil, next_block = false, block_expires = 0,
-    cost = 0, fits = false, unblocked = 0, remaining = 0, stop = now, -- of the hit; stop is the end of a block
+    cost = 0, fits = false, unblocked = 0, remaining = 0, stop = now, -- of the hit; stop is when the block ends
   }
   cells[index], identity.cells[#identity.cells + 1] = cell, cell
   fields[cell.place] = limit.field
@@ -66,7 +66,7 @@ local function read(batch)
   end
 end
 
--- Sets what a cell is to hold. The hash's time to live is looked at only where the expiry is a new one.
+-- Sets the new state of a cell. The time to live of the hash is checked only if the expiry has changed.
 local function set(cell, state)
   local text, expiry = cell.strategy.encode(state, cell.limit)
   if text == cell.text then return end
@@ -78,14 +78,14 @@ local function set_block(cell, state)
   cell.next_block, cell.block_expires = block.encode(state, cell.limit)
 end
 
--- Sets what a block is to be, or removes it.
+-- Sets or removes a block.
 local function change_block(cell, state)
   if state then set_block(cell, state)
   elseif cell.block then call('HDEL', cell.identity.key, cell.limit.field .. '!') end
   cell.block = state
 end
 
--- Keeps a hash until then, with slack, and drops the fields that have expired.
+-- Extends the time to live of a hash, with slack, and drops expired fields.
 local function keep(key, expires)
   if call('PTTL', key) >= expires - now then return end
   local stored = call('HGETALL', key)
@@ -97,7 +97,7 @@ local function keep(key, expires)
   call('PEXPIRE', key, expires - now + slack(expires - now))
 end
 
--- Writes what has changed of a batch, with one command per identity.
+-- Writes the changes of a batch, with one command per identity.
 local function write()
   for place = 1, #identities do
     local identity = identities[place]
@@ -118,9 +118,9 @@ local function write()
   end
 end
 
--- Runs a step on every batch, and writes what it changes. The step is given the place before the first value of its batch in
--- ARGV, and returns the line to answer. A batch that fails answers '-' and its error, and does not touch the others.
--- Reply: lines in one text, which drivers read several times faster than a list. The first is now in epoch ms.
+-- Runs a step on every batch and writes its changes. The step gets the index before its batch's first value in ARGV, and
+-- returns the line of the reply. If a batch fails, its line is '-' and the error; the other batches are not affected.
+-- Reply: lines in one text, which drivers parse several times faster than a list. The first line is now in epoch ms.
 local function answer(values_per_cell, step)
   local lines, values_per_batch = { format('%d', now) }, #cells * values_per_cell
   local function run(batch)
@@ -131,7 +131,7 @@ local function answer(values_per_cell, step)
   end
   for batch = 0, ARGV[3] - 1 do
     local done, line = pcall(run, batch)
-    if not done then line = '-' .. (type(line) == 'table' and line.err or line) end -- Redis 6.2 throws texts, 7 tables
+    if not done then line = '-' .. (type(line) == 'table' and line.err or line) end -- Redis 6.2 throws strings, Redis 7 tables
     lines[batch + 2] = line
   end
   return table.concat(lines, '\n')

@@ -1,6 +1,8 @@
-/** Settles hits to their actual costs: the twin of `settleBatch`. Comes after `decideLua`. */
+/**
+ * Settles hits to their actual costs; the Lua version of `settleBatch`. Must follow `decideLua`.
+ */
 export const settleLua = `
--- ARGV, per batch and limit: the cost that counts now, the actual cost, the time of the hit ('' for the current window), its
+-- ARGV, per batch and limit: the current cost, the actual cost, the time of the hit ('' for the current window), its
 -- window ('' for none), and 1 if the hit is pending. Line: as for a decision.
 local function settle(cell, cost, actual, at, window, pending)
   local limit = cell.limit
@@ -28,7 +30,7 @@ return answer(5, function(before)
 end)
 `;
 
-/** Sets and lifts blocks: the twin of `blockBatch`. */
+/** Sets and lifts blocks; the Lua version of `blockBatch`. */
 export const blockByHandLua = `
 -- ARGV, per batch and limit: the duration in ms, 0 to lift the block. Line: empty.
 return answer(1, function(before)

@@ -1,10 +1,13 @@
-/** What consuming and peeking share: the twin of `look` and `report` in `apply-batch.ts`. */
+/**
+ * Functions shared by consuming and peeking; the Lua version of `look` and `report` in
+ * `apply-batch.ts`.
+ */
 export const decideLua = `
 -- ARGV, per batch and limit: the cost.
--- Line, per limit: remaining, ms to the reset, ms to wait (-1: no wait helps), window (-1: nothing taken). A hit is allowed
--- that need not wait.
+-- Line, per limit: remaining, ms to the reset, ms to wait (0: the hit is allowed, -1: it never will be), window (-1: none was
+-- taken).
 
--- Says whether a hit fits, as the cell was before the batch.
+-- Decides one hit by the state before the batch.
 local function look(cell)
   local limit = cell.limit
   cell.stop = limit.block and block.blocked_until(cell.block, limit, now) or now
@@ -13,7 +16,7 @@ local function look(cell)
   cell.fits = cell.stop <= now and cell.cost <= cell.remaining
 end
 
--- Looks at all cells, and says whether every enforced limit allows its hit.
+-- Decides all hits; returns true if every enforced limit allows its hit.
 local function look_at_all(before)
   local allowed = true
   for index = 1, #cells do
@@ -29,7 +32,7 @@ local function outcome(remaining, reset_time, wait, window)
   return format('%d %d %d %d', remaining, reset_time - now, wait, window)
 end
 
--- The outcome of a hit that took no unit.
+-- Returns the outcome of a hit that took no unit.
 local function report(cell, window)
   local strategy, limit, cost, remaining = cell.strategy, cell.limit, cell.cost, cell.unblocked
   local reset_time, wait = strategy.reset_time(cell.state, limit, now), 0
@@ -44,7 +47,7 @@ local function report(cell, window)
 end
 `;
 
-/** Takes the cost of every hit, or of none: the twin of `consumeBatch`. */
+/** Takes the cost of every hit, or of none; the Lua version of `consumeBatch`. */
 export const consumeLua = `
 local function take(cell)
   local strategy, limit, cost = cell.strategy, cell.limit, cell.cost
@@ -54,15 +57,15 @@ local function take(cell)
   return outcome(cell.remaining - cost, strategy.reset_time(state, limit, now), 0, strategy.window(state))
 end
 
--- Shortens a block from the future; returns whether it was one.
+-- Shortens a block that lies in the future. Returns true if it did.
 local function shorten_block(cell)
   if not cell.block or not block.shorten(cell.block, cell.limit, now) then return false end
   set_block(cell, cell.block)
   return true
 end
 
--- Blocks the limit that refuses. Not for a cost above the capacity, and not where reservations are refused whose predecessors
--- may still turn out not to count.
+-- Blocks a limit that refuses. Not for a cost above the capacity, and not if the refusal depends on reservations that may
+-- still be refunded.
 local function penalize(cell)
   local limit = cell.limit
   if not limit.block or cell.cost > limit.burst then return end
@@ -72,7 +75,7 @@ local function penalize(cell)
   set_block(cell, penalty)
 end
 
--- What a hit changes although nothing is taken: elastic ends and, where it is the one refused, its own block.
+-- Applies the effects of a hit that was not taken: extends elastic windows and, if this hit was refused, blocks its limit.
 local function leave(cell)
   if cell.cost > 0 then
     local blocked, state = cell.stop > now, cell.state
@@ -94,7 +97,7 @@ return answer(1, function(before)
 end)
 `;
 
-/** Says what a batch would meet, and changes nothing: the twin of `peekBatch`. */
+/** Returns the result that a batch would have. Changes nothing. The Lua version of `peekBatch`. */
 export const peekLua = `
 return answer(1, function(before)
   look_at_all(before)

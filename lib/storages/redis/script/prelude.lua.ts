@@ -1,4 +1,4 @@
-/** Comes first in every script: short names, and the twin of `arithmetic.ts`. */
+/** The start of every script: short names, and the Lua version of `arithmetic.ts`. */
 export const preludeLua = `
 local match, format = string.match, string.format
 local floor, fmod, max, min = math.floor, math.fmod, math.max, math.min
@@ -18,17 +18,17 @@ local function divide_down(a, b)
   return (a - fmod(a, b)) / b
 end
 
--- The most that may still be used for remaining to be higher than it is now.
+-- Returns the highest usage at which remaining is greater than now.
 local function usage_that_frees_one(used, amount)
   return max(0, min(used, amount) - 1)
 end
 
--- Extra time to live in ms, so that it need not be prolonged at every hit.
+-- Returns extra time to live in ms, so that not every hit has to extend it.
 local function slack(milliseconds)
   return max(1000, floor(milliseconds / 4))
 end
 
 local function fail_to_parse()
-  error('A stored text cannot be read: does something else write under our keyPrefix?', 0)
+  error('A stored text cannot be read: does another program write under this keyPrefix?', 0)
 end
 `;

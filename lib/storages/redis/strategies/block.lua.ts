@@ -1,37 +1,43 @@
-/** The twin of `block.ts`. */
+/** The Lua version of `block.ts`. */
 export const blockLua = `
--- block: text "expiry until level", and " start pending before" where units are reserved. Lua reserves the word "until", so the
--- field is called stop.
+-- block: text "expiry until level", then " start pending before" if units are reserved, then " amount" of the limit that
+-- refused. A block without an amount applies to every limit. Lua reserves the word "until", so the field is called stop.
+local EVERY_AMOUNT = 9007199254740991
+
 local function longest(limit)
   return max(unpack(limit.block))
 end
 
--- A copy of the state whose periods of reservations are advanced to now.
+-- Returns a copy of the state with the periods of reservations advanced to now.
 local function reservations(state, limit, now)
-  if not state then return { stop = 0, level = 0, start = now, pending = 0, before = 0 } end
+  if not state then return { stop = 0, level = 0, amount = EVERY_AMOUNT, start = now, pending = 0, before = 0 } end
   local elapsed, period = now - state.start, limit.period
   local start, pending, before = now, 0, 0
   if elapsed < 0 then pending, before = state.pending, state.before
   elseif elapsed < period then start, pending, before = state.start, state.pending, state.before
   elseif elapsed < 2 * period then start, before = state.start + period, state.pending end
-  return { stop = state.stop, level = state.level, start = start, pending = pending, before = before }
+  return {
+    stop = state.stop, level = state.level, amount = state.amount,
+    start = start, pending = pending, before = before,
+  }
 end
 
 function block.blocked_until(state, limit, now)
-  return state and max(now, min(state.stop, now + longest(limit))) or now
+  if not state or limit.amount > state.amount then return now end
+  return max(now, min(state.stop, now + longest(limit)))
 end
 
 function block.commit(state, limit, now)
   local again = state and state.stop > 0 and now < state.stop + longest(limit)
   local level = again and min(state.level + 1, #limit.block - 1) or 0
   local following = reservations(state, limit, now)
-  following.stop, following.level = now + limit.block[level + 1], level
+  following.stop, following.level, following.amount = now + limit.block[level + 1], level, limit.amount
   return following
 end
 
 function block.by_hand(state, limit, duration, now)
   local following = reservations(state, limit, now)
-  following.stop, following.level = duration > 0 and now + duration or 0, 0
+  following.stop, following.level, following.amount = duration > 0 and now + duration or 0, 0, EVERY_AMOUNT
   return (following.stop > 0 or following.pending + following.before > 0) and following or nil
 end
 
@@ -75,15 +81,17 @@ function block.encode(state, limit)
   if state.pending + state.before > 0 then
     text = text .. format(' %d %d %d', state.start, state.pending, state.before)
   end
+  if state.amount ~= EVERY_AMOUNT then text = text .. format(' %d', state.amount) end
   return text, expiry
 end
 
 function block.decode(text)
   local _, stop, level, rest = match(text, '^(%d+) (%d+) (%d+)(.*)$')
   if not stop then fail_to_parse() end
-  local start, pending, before = match(rest, '(%d+) (%d+) (%d+)')
+  local start, pending, before, after = match(rest, '^ (%d+) (%d+) (%d+)(.*)$')
+  local amount = match(after or rest, '^ (%d+)$')
   return {
-    stop = stop + 0, level = level + 0,
+    stop = stop + 0, level = level + 0, amount = (amount or EVERY_AMOUNT) + 0,
     start = (start or 0) + 0, pending = (pending or 0) + 0, before = (before or 0) + 0,
   }
 end

@@ -1,7 +1,10 @@
-/** The twin of `fixed-window-elastic-expiry.strategy.ts`; comes after the fixed window's, whose functions it shares. */
+/**
+ * The Lua version of `fixed-window-elastic-expiry.strategy.ts`. Must follow the fixed window, whose
+ * functions it uses.
+ */
 export const fixedWindowElasticExpiryLua = `
--- fixed-window-elastic-expiry: text "end count age". The age is the ms from the start to the end; it is negative where a
--- clock that went back left a start after the end.
+-- fixed-window-elastic-expiry: text "end count age". The age is the ms from the start to the end; it is negative if the
+-- clock went back and left a start after the end.
 local elastic_window = {}
 strategies['fixed-window-elastic-expiry'] = elastic_window
 
@@ -34,7 +37,7 @@ function elastic_window.settle(state, limit, change, now)
     open.stop = max(open.stop, min(change.of.at, now) + limit.period)
   end
   if open and window == open.start then return recount(open, change.actual - change.cost), window end
-  -- A window that later hits have extended, and that holds nothing any more, cannot be told from one that has ended.
+  -- An empty window that later hits have extended cannot be distinguished from one that has ended.
   local has_ended = change.of and window and change.of.at + limit.period <= now
   if has_ended or change.actual <= change.cost then return state, window end
   local fresh = { count = 0, start = now, stop = now + limit.period }

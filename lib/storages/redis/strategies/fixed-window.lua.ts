@@ -1,15 +1,15 @@
-/** The twin of `fixed-window.strategy.ts`. */
+/** The Lua version of `fixed-window.strategy.ts`. */
 export const fixedWindowLua = `
 -- fixed-window: text "end count". Lua reserves the word "end", so the field is called stop.
 local fixed_window = {}
 strategies['fixed-window'] = fixed_window
 
--- Returns whether the window is still open.
+-- Returns true if the window is still open.
 local function is_open(state, now)
   return state and now < state.stop
 end
 
--- Changes the count of a window; returns nil if nothing is left in it.
+-- Changes the count of a window; returns nil if it becomes 0.
 local function recount(state, change)
   state.count = max(0, state.count + change)
   return state.count > 0 and state or nil
@@ -34,7 +34,7 @@ function fixed_window.commit(state, limit, cost, now)
   return state
 end
 
--- Returns whether it changed the state, so that an unchanged one need not be encoded.
+-- Returns true if it changed the state, so that an unchanged one need not be encoded.
 function fixed_window.refuse(state, limit, now)
   if state.stop <= now + limit.period then return false end
   state.stop = now + limit.period

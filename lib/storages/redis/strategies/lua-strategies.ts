@@ -6,15 +6,15 @@ import { slidingWindowCounterLua } from './sliding-window-counter.lua.js';
 import { tokenBucketLua } from './token-bucket.lua.js';
 
 /**
- * The Lua chunks of every strategy, in the order in which they must stand. Each is a twin of the
- * pure steps in `lib/strategies/`, with the same names in the same order, so that the two can be
- * read side by side.
+ * The Lua chunks of every strategy, in the order in which a script must contain them. Each is the
+ * Lua version of the pure steps in `lib/strategies/`, with the same names in the same order, so
+ * that the two can be compared line by line.
  *
- * A chunk adds a table of functions to `strategies`. They differ from the pure steps in this:
- * - `refuse` returns whether the text to store changes.
+ * A chunk adds a table of functions to `strategies`. They differ from the pure steps as follows:
+ * - `refuse` returns true if the text to store changes.
  * - `encode` returns the text and its expiry in epoch ms; `decode` takes that text and returns a
  *   state and that expiry.
- * - `commit` and `decode` are given the key of a moving window's log last.
+ * - `commit` and `decode` take the key of a moving window's log as their last argument.
  * - Numbers are whole and below 2^53, as in TypeScript.
  */
 export const luaStrategies: Readonly<Record<StrategyName, readonly string[]>> = {

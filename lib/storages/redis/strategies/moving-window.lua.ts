@@ -1,4 +1,7 @@
-/** The twin of `moving-window.strategy.ts`, over a list on the server instead of two lists in memory. */
+/**
+ * The Lua version of `moving-window.strategy.ts`, with a list on the server instead of two lists in
+ * memory.
+ */
 export const movingWindowLua = `
 -- moving-window: text "expiry base cut" and a list, the log. The log has two whole numbers per entry: ms since the base, and
 -- the running total up to and including the entry. Cut is the total of the entries that have been removed. Expiry is the log's.
@@ -17,8 +20,8 @@ local function total_at(state, index)
   return index < 0 and state.cut or call('LINDEX', state.log, 2 * index + 1) + 0
 end
 
--- Returns the lowest index from low on for which holds(offset, total), and its offset, by binary search. Once true, holds stays
--- true, and it is true for the last entry. The result is mostly low, so the length of the log is only read if it is not.
+-- Returns the lowest index from low on for which holds(offset, total) is true, and its offset. Binary search: once true, holds
+-- stays true, and it is true for the last entry. The result is mostly low, so the length of the log is read only otherwise.
 local function lowest_index(state, low, holds)
   local offset, total = entry_at(state, low)
   if holds(offset, total) then return low, offset end
@@ -90,7 +93,7 @@ local function keep_log(state, period, now)
   call('PEXPIRE', state.log, state.expiry - now)
 end
 
--- Reads the newest entry again, and what counts, after the log has changed.
+-- Reads the newest entry and the total again, after the log has changed.
 local function refresh(state)
   local tail = call('LRANGE', state.log, -2, -1)
   state.latest, state.total = (tail[1] or -1) + 0, (tail[2] or state.cut) + 0

@@ -1,4 +1,4 @@
-/** The twin of `sliding-window-counter.strategy.ts`. */
+/** The Lua version of `sliding-window-counter.strategy.ts`. */
 export const slidingWindowCounterLua = `
 -- sliding-window-counter: text "expiry left current previous". Left is the ms from the start to the expiry.
 local sliding_window = {}
@@ -27,7 +27,7 @@ end
 -- Returns the first elapsed ms of a window at which the weighted count of the previous window is at most target.
 local function elapsed_until(count, target, period)
   if count <= target then return 0 end
-  -- The estimate may miss by one through rounding, so the formula itself decides.
+  -- The estimate may be off by one through rounding, so the formula itself decides.
   local elapsed = max(0, floor(period - (target + 1) * period / count) - 1)
   while weigh(count, period - elapsed, period) > target do elapsed = elapsed + 1 end
   return elapsed

@@ -1,7 +1,7 @@
-/** The twin of `token-bucket.strategy.ts`. */
+/** The Lua version of `token-bucket.strategy.ts`. */
 export const tokenBucketLua = `
--- token-bucket: text "expiry level left amount". Left is the ms from at to the expiry; amount is that of the newest hit.
--- A state keeps left: limits of other amounts share it, and one that refills slower may need it longer.
+-- token-bucket: text "expiry level left amount". Left is the ms from at to the expiry; amount is that of the limit of the newest hit.
+-- A state stores left, since limits of other amounts share it, and one that refills slower may need it longer.
 local token_bucket = {}
 strategies['token-bucket'] = token_bucket
 
@@ -10,7 +10,7 @@ local function level_at(state, amount, now)
   return max(0, state.level - max(0, now - state.at) * min(state.amount, amount))
 end
 
--- Sets the time of the level to now. The expiry stays; one counted from a future time counts from now.
+-- Sets the time of the level to now. Keeps the expiry; one counted from a future time is counted from now.
 local function bring_to(state, now)
   state.left = state.left - max(0, now - state.at)
   state.at = now
@@ -56,7 +56,7 @@ end
 function token_bucket.settle(state, limit, change, now)
   local of, period = change.of, limit.period
   local level = state and level_at(state, limit.amount, now) or 0
-  local amount = level > 0 and state.amount or limit.amount -- a full bucket has forgotten it
+  local amount = level > 0 and state.amount or limit.amount -- a full bucket does not store it
   local refilled = of and max(0, now - of.at) * max(limit.amount, amount) or 0
   local difference = (change.actual - change.cost) * period
   if difference <= 0 then difference = min(0, refilled + difference) end

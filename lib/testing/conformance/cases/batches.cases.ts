@@ -87,7 +87,7 @@ topic.add('decides limits of several periods together', ['fixed-window'], async 
   deepEqual(seen(result), [refused(0, MINUTE, MINUTE), passes(1, HOUR), passes(2, 60 * HOUR)]);
 });
 
-topic.add('tells of every limit that refuses', ['fixed-window', 'moving-window'], async (scenario) => {
+topic.add('reports every limit that refuses', ['fixed-window', 'moving-window'], async (scenario) => {
   const limits = [
     limitOf('fixed-window', { amount: 1 }),
     limitOf('moving-window', { amount: 1, period: HOUR }),

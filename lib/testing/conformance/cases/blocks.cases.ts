@@ -5,7 +5,7 @@ import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, SECOND,
 
 const topic = new CasesOf('blocks');
 
-topic.addPerStrategy('a refusal closes the limit for the first duration', async (scenario, strategy) => {
+topic.addPerStrategy('a refusal blocks the limit for the first duration', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 1, block: [10 * MINUTE, HOUR] });
   await scenario.hit(limit);
   scenario.at(1000);
@@ -17,7 +17,7 @@ topic.addPerStrategy('a refusal closes the limit for the first duration', async 
 });
 
 topic.addPerStrategy(
-  'a refusal closes the limit whole, though a lower cost would pass',
+  'a refusal blocks the whole limit, even for a lower cost that would fit',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { block: [HOUR] });
     await scenario.hit(limit, 2);
@@ -38,7 +38,7 @@ topic.add('a block shorter than the window does not shorten the wait', ['fixed-w
 });
 
 topic.add(
-  'every further refusal takes the next duration, and then the last',
+  'each further refusal uses the next duration, and then the last one',
   ['fixed-window'],
   async (scenario) => {
     await scenario.play(oncePerMinute([MINUTE, 2 * MINUTE, 5 * MINUTE]), [
@@ -55,7 +55,7 @@ topic.add(
 );
 
 topic.add(
-  'a block starts over once the longest duration has passed without one, and not one ms earlier',
+  'a block starts with the first duration again once the longest one has passed without a refusal, and not one ms earlier',
   ['fixed-window'],
   async (scenario) => {
     const early = limitOf('fixed-window', { id: 'early', amount: 1, block: [MINUTE, 5 * MINUTE] });
@@ -77,8 +77,8 @@ topic.add('hits during a block change nothing', ['fixed-window-elastic-expiry'],
   const limit = limitOf('fixed-window-elastic-expiry', { amount: 1, block: [2 * MINUTE, HOUR] });
   await scenario.play(limit, [
     hit(0, passes(0, 60_000)),
-    hit(30_000, refused(0, 120_000, 120_000)), // moves the elastic end to 90,000 too
-    hit(60_000, refused(0, 90_000, 90_000)), // would move it to 120,000
+    hit(30_000, refused(0, 120_000, 120_000)), // also extends the elastic window to 90,000
+    hit(60_000, refused(0, 90_000, 90_000)), // would extend it to 120,000
     hit(149_999, refused(0, 1, 1)), // and this one beyond the block
     hit(150_000, passes(0, 60_000)),
     hit(150_001, refused(0, HOUR, HOUR)), // the second duration, not the fifth
@@ -92,7 +92,7 @@ topic.add('a cost above the capacity never blocks', ['fixed-window'], async (sce
 });
 
 topic.add(
-  'a cost above the capacity is refused for good during a block, too',
+  'a cost above the capacity is never allowed, even during a block',
   ['fixed-window'],
   async (scenario) => {
     const limit = oncePerMinute([HOUR]);
@@ -102,19 +102,15 @@ topic.add(
   },
 );
 
-topic.add(
-  'a block refuses a cost of 0 too, and that does not lift it',
-  ['fixed-window'],
-  async (scenario) => {
-    const limit = oncePerMinute([HOUR]);
-    await scenario.hit(limit);
-    await scenario.hit(limit);
-    deepEqual(await scenario.hit(limit, 0), refused(0, HOUR, HOUR));
-    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
-  },
-);
+topic.add('a block also refuses a cost of 0, which does not lift it', ['fixed-window'], async (scenario) => {
+  const limit = oncePerMinute([HOUR]);
+  await scenario.hit(limit);
+  await scenario.hit(limit);
+  deepEqual(await scenario.hit(limit, 0), refused(0, HOUR, HOUR));
+  deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+});
 
-topic.add('a look sets no block, and tells of one that is set', ['fixed-window'], async (scenario) => {
+topic.add('peeking sets no block, and reports one that is set', ['fixed-window'], async (scenario) => {
   await scenario.play(oncePerMinute([HOUR]), [
     hit(0, passes(0, 60_000)),
     look(1000, refused(0, 59_000, 59_000)),
@@ -148,7 +144,7 @@ topic.add(
   },
 );
 
-topic.add('a block holds for one identity only', ['fixed-window'], async (scenario) => {
+topic.add('a block applies to one identity only', ['fixed-window'], async (scenario) => {
   const limit = oncePerMinute([HOUR]);
   await scenario.hit(limit, 1, 'conformance/blocked');
   await scenario.hit(limit, 1, 'conformance/blocked');
@@ -180,23 +176,20 @@ topic.addPerStrategy('remove lifts a block and forgets its level', async (scenar
   deepEqual((await scenario.look(limit)).remaining, 1);
 });
 
-topic.addPerStrategy(
-  'a block by hand closes the limit, and keeps what was counted',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy, { block: [MINUTE, HOUR] });
-    await scenario.block(limit, 10 * SECOND);
-    deepEqual(await scenario.hit(limit), refused(0, 10 * SECOND, 10 * SECOND));
-    scenario.at(10 * SECOND);
-    equal((await scenario.hit(limit)).remaining, 2);
-    await scenario.block(limit, 20 * SECOND);
-    deepEqual((await scenario.look(limit)).retryAfter, 20 * SECOND);
-    await scenario.block(limit, 0);
-    equal(await scenario.left(limit), 2);
-  },
-);
+topic.addPerStrategy('a block by hand blocks the limit, and keeps the count', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { block: [MINUTE, HOUR] });
+  await scenario.block(limit, 10 * SECOND);
+  deepEqual(await scenario.hit(limit), refused(0, 10 * SECOND, 10 * SECOND));
+  scenario.at(10 * SECOND);
+  equal((await scenario.hit(limit)).remaining, 2);
+  await scenario.block(limit, 20 * SECOND);
+  deepEqual((await scenario.look(limit)).retryAfter, 20 * SECOND);
+  await scenario.block(limit, 0);
+  equal(await scenario.left(limit), 2);
+});
 
 topic.add(
-  'a block by hand is the first of its kind: the next refusal takes the second duration',
+  'a block by hand counts as the first: the next refusal uses the second duration',
   ['fixed-window'],
   async (scenario) => {
     const limit = oncePerMinute([MINUTE, HOUR]);
@@ -207,14 +200,18 @@ topic.add(
   },
 );
 
-topic.add('blocks of several identities are set and lifted at once', ['fixed-window'], async (scenario) => {
-  const limit = oncePerMinute([HOUR]);
-  const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
-  const blocks = identities.map((identity) => ({ identity, limit, duration: MINUTE }));
-  await scenario.storage.block(blocks);
-  await scenario.storage.block(blocks.slice(1).map((block) => ({ ...block, duration: 0 })));
-  deepEqual(await Promise.all(identities.map((identity) => scenario.left(limit, identity))), [0, 1, 1]);
-});
+topic.add(
+  'blocks of several identities are set and lifted in one call',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = oncePerMinute([HOUR]);
+    const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
+    const blocks = identities.map((identity) => ({ identity, limit, duration: MINUTE }));
+    await scenario.storage.block(blocks);
+    await scenario.storage.block(blocks.slice(1).map((block) => ({ ...block, duration: 0 })));
+    deepEqual(await Promise.all(identities.map((identity) => scenario.left(limit, identity))), [0, 1, 1]);
+  },
+);
 
 topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario) => {
   const limit = oncePerMinute([60 * DAY]);

@@ -7,7 +7,7 @@ import { strategyTraces } from '../strategy-traces.js';
 const topic = new CasesOf('boundaries');
 
 topic.addPerStrategy(
-  'lets exactly the amount pass and reports exact numbers at each step',
+  'allows exactly the amount and reports exact numbers at each step',
   async (scenario, strategy) => {
     await scenario.play(limitOf(strategy), strategyTraces[strategy].filling);
   },
@@ -21,7 +21,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('has its whole quota again once everything has expired', async (scenario, strategy) => {
+topic.addPerStrategy('has its full quota again once everything has expired', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
   scenario.at(2 * MINUTE);
@@ -38,7 +38,7 @@ topic.addPerStrategy(
     equal((await scenario.look(limit)).allowed, false);
     for (let cost = 1; cost <= 5; cost++) {
       const { allowed, retryAfter } = await scenario.look(limit, cost);
-      if (allowed) continue; // came back together with a smaller cost
+      if (allowed) continue; // returned together with a smaller cost
       scenario.clock.advance(retryAfter - 1);
       deepEqual({ cost, early: (await scenario.look(limit, cost)).retryAfter }, { cost, early: 1 });
       scenario.clock.advance(1);
@@ -58,10 +58,7 @@ topic.addPerStrategy(
       deepEqual(await scenario.left(limit), remaining);
       scenario.clock.advance(1);
       const later = await scenario.look(limit);
-      ok(
-        later.remaining > remaining,
-        `at resetTime, ${later.remaining} are left, and ${remaining} before it`,
-      );
+      ok(later.remaining > remaining, `${later.remaining} are left at resetTime, and ${remaining} before it`);
       ({ remaining, resetAfter } = later);
     }
     equal(resetAfter, 0, 'once nothing is consumed, resetTime is now');
@@ -69,7 +66,7 @@ topic.addPerStrategy(
 );
 
 topic.add(
-  'token-bucket: holds a burst above its amount and refills at its pace',
+  'token-bucket: holds a burst above its amount and refills at its rate',
   ['token-bucket'],
   async (scenario) => {
     const limit = limitOf('token-bucket', { burst: 5 });
@@ -83,7 +80,7 @@ topic.add(
 );
 
 topic.add(
-  'token-bucket: holds a burst below its amount and refills at its pace',
+  'token-bucket: holds a burst below its amount and refills at its rate',
   ['token-bucket'],
   async (scenario) => {
     const limit = limitOf('token-bucket', { burst: 1 });
@@ -112,7 +109,7 @@ topic.add(
     await scenario.hit(pro, 10); // full again after 6 s
     deepEqual(await scenario.hit(free), refused(0, MINUTE, MINUTE));
     scenario.at(15 * SECOND);
-    await scenario.hit(limitOf('fixed-window', { id: 'other', period: HOUR })); // writes, and drops what has expired
+    await scenario.hit(limitOf('fixed-window', { id: 'other', period: HOUR })); // writes, and drops expired cells
     deepEqual(await scenario.look(free), refused(0, 45 * SECOND, 45 * SECOND));
   },
 );

@@ -26,7 +26,7 @@ topic.addPerStrategy('a clock that goes back admits no more', async (scenario, s
 });
 
 topic.addPerStrategy(
-  'a clock that goes back locks out for no longer than from the next hit',
+  'a clock that goes back refuses for no longer than a period after the next hit',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
     await scenario.hit(limit, 3);
@@ -40,21 +40,24 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('a hit after the clock went back counts from there', async (scenario, strategy) => {
-  const limit = limitOf(strategy);
-  await scenario.hit(limit);
-  scenario.at(-5 * SECOND);
-  equal((await scenario.hit(limit, 2)).remaining, 0);
-  const { retryAfter } = strategyTraces[strategy].afterStepBack;
-  deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
-  scenario.clock.advance(retryAfter - 1);
-  deepEqual(await scenario.look(limit), refused(0, 1, 1));
-  scenario.clock.advance(1);
-  equal((await scenario.hit(limit)).allowed, true);
-});
+topic.addPerStrategy(
+  'a hit after the clock went back counts from the new time',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy);
+    await scenario.hit(limit);
+    scenario.at(-5 * SECOND);
+    equal((await scenario.hit(limit, 2)).remaining, 0);
+    const { retryAfter } = strategyTraces[strategy].afterStepBack;
+    deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
+    scenario.clock.advance(retryAfter - 1);
+    deepEqual(await scenario.look(limit), refused(0, 1, 1));
+    scenario.clock.advance(1);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
 
 topic.add(
-  'a block seen by a clock that went back lasts no longer than its duration',
+  'after the clock went back, a block lasts no longer than its duration',
   ['fixed-window'],
   async (scenario) => {
     const limit = limitOf('fixed-window', { amount: 1, block: [600 * SECOND] });
@@ -68,7 +71,7 @@ topic.add(
 );
 
 topic.addPerStrategy(
-  'a block left by a clock that went back ends, from the next hit on, after the time it reports',
+  'a block from before the clock went back ends, after the next hit, at the reported time',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 1, period: SECOND, block: [60 * SECOND] });
     await scenario.hit(limit);
@@ -83,7 +86,7 @@ topic.addPerStrategy(
 );
 
 topic.add(
-  'every clock reading comes from the clock it was given',
+  'reads the time only from the given clock',
   ['fixed-window', 'fixed-window-elastic-expiry'],
   async (scenario) => {
     const limit = limitOf('fixed-window');

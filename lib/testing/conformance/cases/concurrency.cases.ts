@@ -10,11 +10,11 @@ const topic = new CasesOf('concurrency');
 
 const HITS = 100;
 const LIMIT = 40;
-/** Strategies with different states: a counter, a counter whose end moves, a log. */
+/** Strategies with different states: a counter, a counter with a moving end, a log. */
 const THREE: readonly StrategyName[] = ['fixed-window', 'fixed-window-elastic-expiry', 'moving-window'];
 
 topic.addPerStrategy(
-  'of 100 concurrent hits on a limit of 40 exactly 40 pass',
+  'of 100 concurrent hits on a limit of 40 exactly 40 are allowed',
   async (scenario, strategy) => {
     const limit = limitOfForty(strategy);
     equal(await countAllowed(scenario.storage, hitsOn([limit])), LIMIT);
@@ -23,7 +23,7 @@ topic.addPerStrategy(
 );
 
 topic.add(
-  'of 100 concurrent batches of three limits exactly as many pass as the narrowest allows',
+  'of 100 concurrent batches of three limits the smallest limit decides how many are allowed',
   THREE,
   async (scenario) => {
     const limits = THREE.map((strategy, index) =>
@@ -42,7 +42,7 @@ topic.add(
 );
 
 topic.addPerStrategy(
-  'of 100 concurrent batches over two identities never more than 40 pass, and each is counted once',
+  'of 100 concurrent batches over two identities at most 40 are allowed, and each is counted once',
   async (scenario, strategy) => {
     const limit = limitOfForty(strategy);
     const batch = [...hitsOn([limit], 1, 'conformance/a'), ...hitsOn([limit], 1, 'conformance/b')];
@@ -54,7 +54,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('concurrent hits and settlements lose nothing', async (scenario, strategy) => {
+topic.addPerStrategy('concurrent hits and settlements lose no units', async (scenario, strategy) => {
   const limit = limitOfForty(strategy);
   const first = await Promise.all(Array.from({ length: 20 }, () => scenario.consume(hitsOn([limit]))));
   await Promise.all([

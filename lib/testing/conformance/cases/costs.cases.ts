@@ -12,7 +12,7 @@ topic.addPerStrategy('takes a cost of n as n units', async (scenario, strategy) 
 });
 
 topic.addPerStrategy(
-  'refuses a cost above what is left and takes nothing of it',
+  'refuses a cost above the remaining units and takes none of it',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 5 });
     await scenario.hit(limit, 3);
@@ -23,7 +23,7 @@ topic.addPerStrategy(
 );
 
 topic.addPerStrategy(
-  'refuses a cost above the capacity for good and takes nothing',
+  'never allows a cost above the capacity, and takes nothing of it',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
     deepEqual(await scenario.hit(limit, 4), refused(3, 0, Infinity));
@@ -33,7 +33,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('always allows a cost of 0 and changes nothing by it', async (scenario, strategy) => {
+topic.addPerStrategy('always allows a cost of 0, which changes nothing', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   deepEqual(await scenario.hit(limit, 0), passes(3, 0));
   const { resetAfter } = await scenario.hit(limit, 3);
@@ -42,18 +42,15 @@ topic.addPerStrategy('always allows a cost of 0 and changes nothing by it', asyn
   deepEqual(await scenario.look(limit, 0), passes(0, resetAfter - SECOND));
 });
 
-topic.addPerStrategy(
-  'refuses every cost when the amount is 0, but a cost of 0',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy, { amount: 0 });
-    deepEqual(await scenario.hit(limit), refused(0, 0, Infinity));
-    deepEqual(await scenario.hit(limit), refused(0, 0, Infinity));
-    deepEqual(await scenario.hit(limit, 0), passes(0, 0));
-  },
-);
+topic.addPerStrategy('refuses every cost except 0 when the amount is 0', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 0 });
+  deepEqual(await scenario.hit(limit), refused(0, 0, Infinity));
+  deepEqual(await scenario.hit(limit), refused(0, 0, Infinity));
+  deepEqual(await scenario.hit(limit, 0), passes(0, 0));
+});
 
 topic.add(
-  'one batch may take a different cost of every limit',
+  'one batch may take a different cost from each limit',
   ['fixed-window', 'moving-window'],
   async (scenario) => {
     const [fixed, moving] = [limitOf('fixed-window'), limitOf('moving-window')];

@@ -59,7 +59,7 @@ const identities: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['$a'],
     ['.a.b'],
   ],
-  'signs that mean something to a store': [
+  'characters with a meaning in a store': [
     ['*'],
     ['?'],
     ['a*'],
@@ -84,7 +84,7 @@ const identities: Readonly<Record<string, readonly (readonly string[])[]>> = {
     long(4096, 'b'),
     long(4097, 'a'),
   ],
-  'long identifiers of several bytes a character': [
+  'long identifiers of several bytes per character': [
     long(300, 'ä', '日'),
     long(300, 'ö', '日'),
     long(4096, 'ä', '日'),
@@ -107,7 +107,7 @@ for (const [kind, spellings] of Object.entries(identities)) {
   });
 }
 
-topic.add('keeps limits of one identity apart, whatever their ids', ['fixed-window'], async (scenario) => {
+topic.add('keeps limits of one identity apart, for any ids', ['fixed-window'], async (scenario) => {
   const ids = [
     'a',
     'A',
@@ -136,7 +136,7 @@ topic.add('keeps limits of one identity apart, whatever their ids', ['fixed-wind
   );
 });
 
-topic.addPerStrategy('counts every identity on its own', async (scenario, strategy) => {
+topic.addPerStrategy('counts each identity separately', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3, 'conformance/spent');
   deepEqual(await scenario.left(limit, 'conformance/fresh'), 3);
@@ -146,7 +146,7 @@ topic.addPerStrategy('counts every identity on its own', async (scenario, strate
 });
 
 topic.addPerStrategy(
-  'shares what was consumed among limits of one id, whatever their amounts',
+  'limits with the same id share what was consumed, whatever their amounts',
   async (scenario, strategy) => {
     const plan = (amount: number): Limit => limitOf(strategy, { id: 'plan', amount, period: HOUR });
     await scenario.hit(plan(5), 3);

@@ -7,7 +7,7 @@ import { hitsOn, HOUR, limitOf } from '../scenario.js';
 const topic = new CasesOf('lifecycle');
 const hourly = limitOf('fixed-window', { period: HOUR });
 
-topic.add('names its capabilities', [], async ({ storage: { capabilities } }) => {
+topic.add('reports its capabilities', [], async ({ storage: { capabilities } }) => {
   ok(['batch', 'identity', 'limit'].includes(capabilities.atomicity), 'atomicity is one of the three');
   ok(['local', 'server'].includes(capabilities.clock), 'clock is one of the two');
   ok(capabilities.strategies.length > 0, 'there is a strategy');
@@ -18,19 +18,23 @@ topic.add('names its capabilities', [], async ({ storage: { capabilities } }) =>
   ok(capabilities.maxMovingWindow > 0, 'a moving window holds something');
 });
 
-topic.add('keeps to the key prefix it was given', [], async ({ storage, context }) => {
+topic.add('uses the given key prefix', [], async ({ storage, context }) => {
   const other = await context.open(`${storage.keyPrefix}-other`);
   equal(other.keyPrefix, `${storage.keyPrefix}-other`);
 });
 
-topic.add('counts apart from a key prefix that begins with its own', ['fixed-window'], async (scenario) => {
-  const { storage, context } = scenario;
-  const longer = await context.open(`${storage.keyPrefix}:a`);
-  await longer.consume(hitsOn([hourly], 1, 'b'));
-  equal(await scenario.left(hourly, 'a:b'), 3);
-});
+topic.add(
+  'counts separately from a key prefix that begins with its own',
+  ['fixed-window'],
+  async (scenario) => {
+    const { storage, context } = scenario;
+    const longer = await context.open(`${storage.keyPrefix}:a`);
+    await longer.consume(hitsOn([hourly], 1, 'b'));
+    equal(await scenario.left(hourly, 'a:b'), 3);
+  },
+);
 
-topic.add('forgets the cells that are removed, and only those', strategyNames, async (scenario) => {
+topic.add('removes the given cells and no others', strategyNames, async (scenario) => {
   const limits = strategyNames.map((strategy) => limitOf(strategy, { period: HOUR }));
   await scenario.consume([...hitsOn(limits), ...hitsOn(limits, 1, 'conformance/other')]);
   const removed = limits.filter((_limit, index) => index % 2 === 0);
@@ -51,7 +55,7 @@ topic.add('forgets the cells that are removed, and only those', strategyNames, a
   );
 });
 
-topic.add('forgets cells of several identities at once', ['fixed-window'], async (scenario) => {
+topic.add('removes cells of several identities in one call', ['fixed-window'], async (scenario) => {
   const identities = ['conformance/a', 'conformance/b'];
   for (const identity of identities) await scenario.hit(hourly, 1, identity);
   await scenario.storage.remove(identities.map((identity) => ({ identity, limit: hourly })));
@@ -94,21 +98,25 @@ topic.add('reset lifts blocks', ['fixed-window'], async (scenario) => {
   equal((await scenario.hit(limit)).allowed, true);
 });
 
-topic.add('reset leaves other key prefixes alone, however alike', ['fixed-window'], async (scenario) => {
-  const { storage, context } = scenario;
-  const prefix = storage.keyPrefix;
-  const others = [`${prefix}2`, `${prefix}-`, `${prefix}:2`, `x${prefix}`, prefix.toUpperCase()];
-  const neighbours = await Promise.all(others.map((keyPrefix) => context.open(keyPrefix)));
-  for (const neighbour of [storage, ...neighbours]) await neighbour.consume(hitsOn([hourly]));
-  await storage.reset();
-  for (const neighbour of neighbours) {
-    const { outcomes } = await neighbour.peek(hitsOn([hourly], 0));
-    deepEqual(
-      { prefix: neighbour.keyPrefix, left: outcomes[0]?.remaining },
-      { prefix: neighbour.keyPrefix, left: 2 },
-    );
-  }
-});
+topic.add(
+  'reset keeps the records of other key prefixes, even similar ones',
+  ['fixed-window'],
+  async (scenario) => {
+    const { storage, context } = scenario;
+    const prefix = storage.keyPrefix;
+    const others = [`${prefix}2`, `${prefix}-`, `${prefix}:2`, `x${prefix}`, prefix.toUpperCase()];
+    const neighbours = await Promise.all(others.map((keyPrefix) => context.open(keyPrefix)));
+    for (const neighbour of [storage, ...neighbours]) await neighbour.consume(hitsOn([hourly]));
+    await storage.reset();
+    for (const neighbour of neighbours) {
+      const { outcomes } = await neighbour.peek(hitsOn([hourly], 0));
+      deepEqual(
+        { prefix: neighbour.keyPrefix, left: outcomes[0]?.remaining },
+        { prefix: neighbour.keyPrefix, left: 2 },
+      );
+    }
+  },
+);
 
 topic.add('reset takes its key prefix literally, not as a pattern', ['fixed-window'], async (scenario) => {
   const { storage, context } = scenario;
@@ -121,13 +129,13 @@ topic.add('reset takes its key prefix literally, not as a pattern', ['fixed-wind
   equal(await scenario.left(hourly), 2);
 });
 
-topic.add('check says whether the storage answers, and never throws', [], async ({ storage }) => {
+topic.add('check returns whether the storage can count, and never throws', [], async ({ storage }) => {
   equal(await storage.check(), true);
   await storage.close();
   equal(await storage.check(), false);
 });
 
-topic.add('may be closed twice', [], async ({ storage }) => {
+topic.add('can be closed twice', [], async ({ storage }) => {
   await storage.close();
   await storage.close();
 });

@@ -5,7 +5,7 @@ import { hitsOn, HOUR, limitOf, passes, SECOND } from '../scenario.js';
 
 const topic = new CasesOf('peeking');
 
-topic.addPerStrategy('a look changes nothing, whatever its cost', async (scenario, strategy) => {
+topic.addPerStrategy('peeking changes nothing, whatever the cost', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   for (const cost of [0, 1, 3, 4]) await scenario.look(limit, cost);
   deepEqual(await scenario.look(limit), passes(3, 0));
@@ -15,7 +15,7 @@ topic.addPerStrategy('a look changes nothing, whatever its cost', async (scenari
   deepEqual(await scenario.look(limit), passes(remaining, resetAfter - SECOND));
 });
 
-topic.addPerStrategy('a look foretells what a hit will meet', async (scenario, strategy) => {
+topic.addPerStrategy('peeking predicts the result of a hit', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 5 });
   for (const [index, cost] of [1, 2, 3, 0, 2, 1, 6].entries()) {
     scenario.at(index * SECOND);
@@ -26,7 +26,7 @@ topic.addPerStrategy('a look foretells what a hit will meet', async (scenario, s
   }
 });
 
-topic.add('a look foretells whether a batch is refused', strategyNames, async (scenario) => {
+topic.add('peeking predicts whether a batch is refused', strategyNames, async (scenario) => {
   const limits = strategyNames.map((strategy, index) =>
     limitOf(strategy, { amount: 1 + index, period: HOUR }),
   );
@@ -36,19 +36,23 @@ topic.add('a look foretells whether a batch is refused', strategyNames, async (s
   }
 });
 
-topic.add('a look at several identities tells of each, in order', ['fixed-window'], async (scenario) => {
-  const limit = limitOf('fixed-window');
-  const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
-  for (const [index, identity] of identities.entries()) await scenario.hit(limit, index, identity);
-  const { outcomes } = await scenario.peek(identities.flatMap((identity) => hitsOn([limit], 1, identity)));
-  deepEqual(
-    outcomes.map(({ identity, remaining }) => [identity, remaining]),
-    [
-      ['conformance/a', 3],
-      ['conformance/b', 2],
-      ['conformance/c', 1],
-    ],
-  );
-});
+topic.add(
+  'peeking at several identities returns an outcome of each, in order',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window');
+    const identities = ['conformance/a', 'conformance/b', 'conformance/c'];
+    for (const [index, identity] of identities.entries()) await scenario.hit(limit, index, identity);
+    const { outcomes } = await scenario.peek(identities.flatMap((identity) => hitsOn([limit], 1, identity)));
+    deepEqual(
+      outcomes.map(({ identity, remaining }) => [identity, remaining]),
+      [
+        ['conformance/a', 3],
+        ['conformance/b', 2],
+        ['conformance/c', 1],
+      ],
+    );
+  },
+);
 
 export const peekingCases = topic.cases;

@@ -34,7 +34,7 @@ topic.add(
   },
 );
 
-topic.add('incr with an elastic expiry starts the period anew', counters, async ({ storage, clock }) => {
+topic.add('incr with an elastic expiry restarts the period', counters, async ({ storage, clock }) => {
   const start = clock.now();
   equal(await storage.incr('counter', 60, true), 1);
   clock.advance(30 * SECOND);
@@ -46,7 +46,7 @@ topic.add('incr with an elastic expiry starts the period anew', counters, async 
   equal(await storage.get('counter'), 0);
 });
 
-topic.add('a key that nothing is counted under is 0 and ends now', counters, async ({ storage, clock }) => {
+topic.add('a key without a count is 0 and expires now', counters, async ({ storage, clock }) => {
   equal(await storage.get('nothing'), 0);
   equal(await storage.getExpiry('nothing'), clock.now() / 1000);
 });
@@ -57,7 +57,7 @@ const countingLimiters = [
 ] as const;
 
 for (const [strategy, Limiter] of countingLimiters) {
-  topic.add(`${strategy}: keyFor keys share what limiters count`, counters, async ({ storage, clock }) => {
+  topic.add(`${strategy}: keyFor keys and limiters share one count`, counters, async ({ storage, clock }) => {
     const limiter: RateLimiter = new Limiter(storage);
     equal(await limiter.hit(item, ...identifiers), true);
     equal(await storage.get(key), 1);
@@ -68,35 +68,27 @@ for (const [strategy, Limiter] of countingLimiters) {
   });
 }
 
-topic.add(
-  'a long identifier shares one count by limiter, keyFor and clear',
-  counters,
-  async ({ storage }) => {
-    const limiter = new FixedWindowRateLimiter(storage);
-    const long = 'a/b'.repeat(1000);
-    const longKey = item.keyFor('user', long);
-    equal(await limiter.hit(item, 'user', long), true);
-    equal(await storage.incr(longKey, item.getExpiry()), 2);
-    equal(await storage.get(longKey), 2);
-    equal(await storage.get(item.keyFor('user', `${long}c`)), 0);
-    await storage.clear(longKey);
-    equal((await limiter.getWindowStats(item, 'user', long)).remaining, 3);
-  },
-);
+topic.add('a long identifier has one count by limiter, keyFor and clear', counters, async ({ storage }) => {
+  const limiter = new FixedWindowRateLimiter(storage);
+  const long = 'a/b'.repeat(1000);
+  const longKey = item.keyFor('user', long);
+  equal(await limiter.hit(item, 'user', long), true);
+  equal(await storage.incr(longKey, item.getExpiry()), 2);
+  equal(await storage.get(longKey), 2);
+  equal(await storage.get(item.keyFor('user', `${long}c`)), 0);
+  await storage.clear(longKey);
+  equal((await limiter.getWindowStats(item, 'user', long)).remaining, 3);
+});
 
-topic.add(
-  'acquireEntry takes an entry while there is room',
-  ['moving-window'],
-  async ({ storage, clock }) => {
-    equal(await storage.acquireEntry('entries', 3, 60), true);
-    equal(await storage.acquireEntry('entries', 3, 60, { cost: 3 }), false);
-    equal(await storage.acquireEntry('entries', 3, 60, { cost: 2, noAdd: true }), true);
-    equal(await storage.acquireEntry('entries', 3, 60, { cost: 2 }), true);
-    equal(await storage.acquireEntry('entries', 3, 60), false);
-    clock.advance(MINUTE);
-    equal(await storage.acquireEntry('entries', 3, 60), true);
-  },
-);
+topic.add('acquireEntry adds an entry if it fits', ['moving-window'], async ({ storage, clock }) => {
+  equal(await storage.acquireEntry('entries', 3, 60), true);
+  equal(await storage.acquireEntry('entries', 3, 60, { cost: 3 }), false);
+  equal(await storage.acquireEntry('entries', 3, 60, { cost: 2, noAdd: true }), true);
+  equal(await storage.acquireEntry('entries', 3, 60, { cost: 2 }), true);
+  equal(await storage.acquireEntry('entries', 3, 60), false);
+  clock.advance(MINUTE);
+  equal(await storage.acquireEntry('entries', 3, 60), true);
+});
 
 topic.add(
   'getMovingWindow and getNumAcquired report the entries that count',
@@ -118,7 +110,7 @@ topic.add(
 );
 
 topic.add(
-  'moving-window: keyFor keys share what limiters count',
+  'moving-window: keyFor keys and limiters share one count',
   ['moving-window'],
   async ({ storage, clock }) => {
     const limiter = new MovingWindowRateLimiter(storage);
@@ -129,7 +121,7 @@ topic.add(
   },
 );
 
-topic.add('clear forgets a key, whatever strategy counted there', strategyNames, async (scenario) => {
+topic.add('clear removes the counts of a key for every strategy', strategyNames, async (scenario) => {
   const { storage } = scenario;
   const limits = strategyNames.map((strategy) => limitOf(strategy, { id: itemLimitId(item.cell, strategy) }));
   const [identity, other] = [item.identityFor(identifiers), item.identityFor(['other'])];

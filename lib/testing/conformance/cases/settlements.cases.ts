@@ -16,7 +16,7 @@ topic.addPerStrategy('returns exactly the units of the hit', async (scenario, st
   deepEqual(settled, untouched && { ...untouched, resetAfter: untouched.resetAfter + moved });
 });
 
-topic.addPerStrategy('means never hit when every hit is settled to 0', async (scenario, strategy) => {
+topic.addPerStrategy('has its full quota when every hit is settled to 0', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.settle(await scenario.take([limit], 3), 0);
   deepEqual(await scenario.look(limit), passes(3, 0));
@@ -24,7 +24,7 @@ topic.addPerStrategy('means never hit when every hit is settled to 0', async (sc
   equal((await scenario.hit(limit)).allowed, false);
 });
 
-topic.addPerStrategy('settles to less, and the rest stays counted', async (scenario, strategy) => {
+topic.addPerStrategy('settles to less, and keeps the rest counted', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 10 });
   await scenario.settle(await scenario.take([limit], 8), 3);
   equal(await scenario.left(limit), 7);
@@ -37,7 +37,7 @@ topic.addPerStrategy('settles to more', async (scenario, strategy) => {
 });
 
 topic.addPerStrategy(
-  'charges more than the limit, and refuses until that is over',
+  'charges more than the limit, and then refuses until the debt is paid',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
     await scenario.settle(await scenario.take([limit], 1), 7);
@@ -50,7 +50,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('settles twice: the newest cost holds', async (scenario, strategy) => {
+topic.addPerStrategy('settles twice: the latest cost counts', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 10 });
   let receipts = await scenario.take([limit], 4);
   for (const actual of [9, 0, 2, 6]) {
@@ -67,7 +67,7 @@ topic.addPerStrategy('charges a hit that had reserved nothing', async (scenario,
   equal(await scenario.left(limit), 9);
 });
 
-topic.addPerStrategy('charges again a hit that was emptied', async (scenario, strategy) => {
+topic.addPerStrategy('charges a hit that was settled to 0 before', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 10 });
   const receipts = await scenario.settle(await scenario.take([limit], 4), 0);
   scenario.at(SECOND);
@@ -144,7 +144,7 @@ topic.addPerStrategy('never returns more than the capacity', async (scenario, st
 });
 
 topic.addPerStrategy(
-  'settles a hit of one plan in the cell that another shares',
+  'settles a hit of one plan in a cell shared with another plan',
   async (scenario, strategy) => {
     const plan = (amount: number): ReturnType<typeof limitOf> =>
       limitOf(strategy, { id: 'plan', amount, period: HOUR });
@@ -161,7 +161,7 @@ topic.addPerStrategy(
 );
 
 topic.addPerStrategy(
-  'never admits more when the clock goes back between hit and settlement',
+  'never admits more if the clock goes back between hit and settlement',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
     const receipts = await scenario.take([limit], 2);
@@ -172,7 +172,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('answers with the state after the settlement', async (scenario, strategy) => {
+topic.addPerStrategy('returns the state after the settlement', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 10 });
   const receipts = await scenario.take([limit], 8);
   const result = await scenario.settleAll(receipts.map((receipt) => ({ ...receipt, actual: 3 })));
@@ -207,7 +207,7 @@ topic.addPerStrategy('settles two hits on one cell in one call', async (scenario
   equal(await scenario.left(limit), 8);
 });
 
-topic.addPerStrategy('applies during a block, and neither sets nor lifts one', async (scenario, strategy) => {
+topic.addPerStrategy('settles during a block, and neither sets nor lifts one', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 3, block: [HOUR] });
   const receipts = await scenario.take([limit], 3);
   deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
@@ -218,7 +218,7 @@ topic.addPerStrategy('applies during a block, and neither sets nor lifts one', a
 });
 
 topic.addPerStrategy(
-  'a limit by outcome does not block while reservations are in flight, and does once they count',
+  'a limit by outcome does not block while reservations are pending, and does once they count',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 3, block: [HOUR], refundable: true });
     const receipts = [];
@@ -258,7 +258,7 @@ topic.add('moving-window: settles the hit at its time', ['moving-window'], async
 });
 
 topic.add(
-  'sliding-window-counter: settles in the window before, by its weight',
+  'sliding-window-counter: settles in the previous window, by its weight',
   ['sliding-window-counter'],
   async (scenario) => {
     const limit = limitOf('sliding-window-counter', { amount: 10 });
@@ -281,13 +281,13 @@ topic.add(
     const receipts = await scenario.take([limit], 6);
     scenario.at(20 * SECOND); // two tokens have been refilled
     deepEqual(await scenario.look(limit), passes(2, 10 * SECOND));
-    await scenario.settle(receipts, 1); // five less, of which two are there again
+    await scenario.settle(receipts, 1); // five fewer, of which two have been refilled
     deepEqual(await scenario.look(limit), passes(5, 10 * SECOND));
   },
 );
 
 topic.add(
-  'token-bucket: owes what a settlement charges above the capacity',
+  'token-bucket: is in debt after a settlement above the capacity',
   ['token-bucket'],
   async (scenario) => {
     const limit = limitOf('token-bucket');
@@ -297,7 +297,7 @@ topic.add(
 );
 
 topic.add(
-  'fixed-window-elastic-expiry: a settlement does not move the end',
+  'fixed-window-elastic-expiry: a settlement does not extend the window',
   ['fixed-window-elastic-expiry'],
   async (scenario) => {
     const limit = limitOf('fixed-window-elastic-expiry');

@@ -62,7 +62,7 @@ describe('The id of a route', () => {
     expect(idOf({ path: 'users' }, decorator(':id'))).toBe(`http ${method} /users/:id`);
   });
 
-  it('is GET where no method is said', () => {
+  it('is GET by default', () => {
     expect(idOf({ path: 'users' }, RequestMapping())).toBe('http GET /users');
     expect(idOf({ path: 'users' }, RequestMapping({ path: 'all', method: RequestMethod.POST }))).toBe(
       'http POST /users/all',
@@ -79,11 +79,11 @@ describe('The id of a route', () => {
     ['//a', '//b//', '/a/b'],
     ['files', '*path', '/files/*path'],
     ['名前', 'ü b', '/名前/ü b'],
-  ])('has the whole path template, however it is written: "%s" and "%s"', (prefix, path, whole) => {
+  ])('has the full path template in every notation: "%s" and "%s"', (prefix, path, whole) => {
     expect(idOf({ path: prefix }, Get(path))).toBe(`http GET ${whole}`);
   });
 
-  it('has all paths of a handler that has several', () => {
+  it('has all paths of a handler with several paths', () => {
     expect(idOf({ path: ['old', 'new'] }, Get(['a', 'b']))).toBe('http GET /old/a|/old/b|/new/a|/new/b');
   });
 
@@ -93,7 +93,7 @@ describe('The id of a route', () => {
     expect(routeId(controller, handler, '/')).toBe('http GET /users/:id');
   });
 
-  it('has the version of the handler, else of the controller', () => {
+  it('has the version of the handler, or else of the controller', () => {
     expect(idOf({ path: 'a', version: '1' }, Get())).toBe('http GET /a v1');
     expect(idOf({ path: 'a', version: '1' }, Get(), Version('2'))).toBe('http GET /a v2');
     expect(idOf({ path: 'a', version: ['1', '2'] }, Get())).toBe('http GET /a v1|2');
@@ -108,7 +108,7 @@ describe('The id of a route', () => {
     );
   });
 
-  it('does not depend on what the class and the method are called', () => {
+  it('does not depend on the names of the class and the method', () => {
     @Controller('same')
     class First {
       @Get()
@@ -134,7 +134,7 @@ function idIn(controller: Type): string {
   return routeId(controller, handle);
 }
 
-/** A class with one method, whatever its decorators make of it. */
+/** A class with one method. */
 function classWith(decorateClass: ClassDecorator, decorateMethod: MethodDecorator): Type {
   @decorateClass
   class SomeClass {
@@ -157,12 +157,12 @@ describe('The id of a field', () => {
     expect(field(decorator)).toBe(`graphql ${operation}.handle`);
   });
 
-  it('has the name that the schema gives it', () => {
+  it('has the name in the schema', () => {
     expect(field(Query(() => String, { name: 'users' }))).toBe('graphql Query.users');
     expect(field(Query('users'))).toBe('graphql Query.users');
   });
 
-  it('has the type that the field belongs to', () => {
+  it('has the type of the field', () => {
     class Book {}
     expect(
       field(
@@ -192,11 +192,11 @@ describe('The id of a message to a gateway', () => {
     ['a port', WebSocketGateway(8080), ':8080/'],
     ['a port and a namespace', WebSocketGateway(8080, { namespace: 'chat' }), ':8080/chat'],
     ['a pattern of namespaces', WebSocketGateway({ namespace: /^room \d+$/ }), '/^room%20\\d+$/'],
-  ])('has the place where it listens, and the event: %s', (_place, gateway, place) => {
+  ])('has the location of the gateway, and the event: %s', (_place, gateway, place) => {
     expect(message(gateway)).toBe(`ws ${place} say`);
   });
 
-  it('takes no event in one place for one in another', () => {
+  it('differs for the same event at different locations', () => {
     expect(message(WebSocketGateway(), '/chat say')).not.toBe(
       message(WebSocketGateway({ namespace: 'chat' })),
     );
@@ -205,13 +205,13 @@ describe('The id of a message to a gateway', () => {
     );
   });
 
-  it('has an event that is no text as JSON', () => {
+  it('has JSON for an event that is not a string', () => {
     expect(message(WebSocketGateway(), { cmd: 'say' })).toBe('ws / {"cmd":"say"}');
   });
 });
 
 describe('The id of the connections to a gateway', () => {
-  it('has the place where it listens', () => {
+  it('has the location of the gateway', () => {
     @WebSocketGateway({ namespace: 'chat' })
     class ChatGateway {
       @RateLimit('1/minute')
@@ -236,13 +236,13 @@ describe('The id of a pattern', () => {
     ['a regular expression', EventPattern(/^user\./), 'rpc event /^user\\./'],
     ['of one transport', MessagePattern('sum', Transport.REDIS), 'rpc message "sum" over 1'],
     ['gRPC', GrpcMethod('Users', 'FindOne'), 'grpc Users/FindOne'],
-  ])('has its kind and what it is written as: %s', (_kind, decorator, id) => {
+  ])('has its kind and its pattern: %s', (_kind, decorator, id) => {
     expect(pattern(decorator)).toBe(id);
   });
 });
 
 describe('The id of a handler of another kind', () => {
-  it('is that of its class and method', () => {
+  it('has its class and method', () => {
     const { handler } = makeController({}, () => undefined);
     class BotUpdate {
       onText = handler;

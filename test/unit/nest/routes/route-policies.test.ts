@@ -44,7 +44,7 @@ class LateController {
 }
 
 describe('The policies of a route', () => {
-  it('are compiled when the application starts, and are the same for every request', async () => {
+  it('are compiled when the application starts, and are the same objects for every request', async () => {
     @Controller('early')
     class EarlyController {
       @Get(':id')
@@ -72,7 +72,7 @@ describe('The policies of a route', () => {
     await module.close();
   });
 
-  it('of a controller that was not there at the start are compiled at its first request', async () => {
+  it('of a controller that was not known at the start are compiled at its first request', async () => {
     const module = await compile([], { limits: [{ name: 'all', limits: '9/day' }] });
     const routes = module.get(RoutePolicies);
     const directory = module.get(PolicyDirectory);
@@ -91,7 +91,7 @@ describe('The policies of a route', () => {
     await module.close();
   });
 
-  it('of a controller in a module that is loaded late are compiled, too', async () => {
+  it('of a controller in a lazy-loaded module are compiled too', async () => {
     @Module({ controllers: [LateController] })
     class LateModule {}
     const module = await compile([]);
@@ -101,7 +101,7 @@ describe('The policies of a route', () => {
     await module.close();
   });
 
-  it('that are wrong and were not there at the start say where at each request', async () => {
+  it('that are invalid and were not known at the start throw with their location at each request', async () => {
     const module = await compile([]);
     const routes = module.get(RoutePolicies);
     const broken = (): unknown => routes.get(LateController, LateController.prototype.broken);
@@ -134,10 +134,11 @@ describe('The policies of a route', () => {
     await module.close();
   });
 
-  it('of a handler that is made anew for each request are forgotten with it', async () => {
+  it('of a handler that is created for each request are garbage-collected with it', async () => {
     const module = await compile([]);
     const routes = module.get(RoutePolicies);
-    // As decorators do that wrap the methods of request-scoped instances: each wrapper inherits the original's metadata.
+    // As decorators do that wrap the methods of request-scoped instances: each wrapper inherits the
+    // original's metadata.
     const makeHandler = (): WeakRef<RouteHandler> => {
       const handler = Object.setPrototypeOf(() => '', LateController.prototype.one) as RouteHandler;
       expect(idsOf(routes.get(LateController, handler).policies)).toContain(

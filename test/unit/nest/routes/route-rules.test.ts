@@ -61,7 +61,7 @@ const users: RateLimitRule = { id: 'users', path: '/users/**', limits: '5/minute
 const me: RateLimitRule = { id: 'me', path: '/users/me', limits: '5/minute' };
 
 describe('The rules of a route', () => {
-  it('are looked up, and not made anew, where they hold for all of its requests', async () => {
+  it('are cached if they apply to all of its requests', async () => {
     const { find } = await compile(users);
     const found = find(express('/users/1'));
     expect(namesOf(found)).toEqual(['users']);
@@ -71,14 +71,14 @@ describe('The rules of a route', () => {
     expect(find(express('/users/1', 'HEAD'))).toEqual(found);
   });
 
-  it('are matched with each path where one is narrower than the route', async () => {
+  it('are matched with each path if one is narrower than the route', async () => {
     const { find } = await compile(me, users);
     expect(namesOf(find(express('/users/me')))).toEqual(['me']);
     expect(namesOf(find(express('/users/you')))).toEqual(['users']);
     expect(namesOf(find(express('/USERS/%6de/')))).toEqual(['me']);
   });
 
-  it('are matched with each path where the template cannot be told, or is only a part of it', async () => {
+  it('are matched with each path if the template is unknown, or only a part of the path', async () => {
     const { find } = await compile({ ...me, path: '/shop/users/me' }, { ...users, path: '/shop/**' });
     const mounted = (baseUrl: string, path: string): object => ({
       ...express(path),
@@ -95,7 +95,7 @@ describe('The rules of a route', () => {
     expect(namesOf(find({}))).toEqual([]);
   });
 
-  it('are none where the route skips all', async () => {
+  it('are empty if the route skips all', async () => {
     const { find } = await compile(users);
     expect(namesOf(find(express('/users/free'), 'free'))).toEqual([]);
   });
@@ -110,7 +110,7 @@ describe('The rules of a route', () => {
     );
   });
 
-  it('may count for what an injectable class finds out', async () => {
+  it('can count by the result of an injectable class', async () => {
     const { find } = await compile({ ...users, key: EverybodyResolver });
     expect(find(express('/users/1')).policies[0]?.source.types).toEqual(['key']);
   });

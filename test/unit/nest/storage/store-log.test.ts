@@ -6,6 +6,8 @@ import { StoreLog } from '../../../../lib/nest/storage/store-log.js';
 import { RecordingLogger } from '../../../support/http-app.js';
 
 const LOST = 'MemoryStorage failed: no power. Until it is back, this process counts alone.';
+const FAILED =
+  'MemoryStorage failed: no power. Where a call fails so, this process counts alone. Further ones are not logged.';
 const BACK = 'MemoryStorage is back.';
 const error = new StorageError('MemoryStorage failed: no power');
 
@@ -25,7 +27,7 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
-/** The store is lost for a ms, so many times in a row. */
+/** Loses the store for a ms, several times in a row. */
 function flap(times: number): void {
   for (let time = 0; time < times; time++) {
     log.lost(error);
@@ -35,13 +37,13 @@ function flap(times: number): void {
 }
 
 describe('The log of the store', () => {
-  it('says once that it is lost and once that it is back', () => {
+  it('reports once that it is lost and once that it is back', () => {
     flap(1);
     expect(written.warnings).toEqual([LOST]);
     expect(written.infos).toEqual([BACK]);
   });
 
-  it('has one line in ten seconds of a store that comes and goes, and the next says how many were left out', () => {
+  it('has one line per ten seconds for a store that flaps, and the next one has the number of omitted losses', () => {
     flap(500);
     expect(written.warnings).toEqual([LOST]);
     expect(written.infos).toEqual([BACK]);
@@ -54,7 +56,7 @@ describe('The log of the store', () => {
     expect(written.warnings.at(-1)).toBe(LOST);
   });
 
-  it('does not end with a store that is back when it is lost', () => {
+  it('omits a loss if the store is back before the line is written', () => {
     flap(2);
     log.lost(error);
     jest.advanceTimersByTime(9_997);
@@ -65,7 +67,7 @@ describe('The log of the store', () => {
     expect(written.infos).toEqual([BACK, BACK]);
   });
 
-  it('says nothing any more once the application has ended', () => {
+  it('writes nothing after the application has shut down', () => {
     flap(1);
     log.lost(error);
     log.onApplicationShutdown();
@@ -74,10 +76,37 @@ describe('The log of the store', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
+  it('reports a call that fails while the store is in use, and does not repeat that when the store is lost', () => {
+    log.failed(error);
+    jest.advanceTimersByTime(2000);
+    expect(written.warnings).toEqual([FAILED]);
+    log.failed(error);
+    flap(1);
+    jest.advanceTimersByTime(2000);
+    expect(written.warnings).toEqual([FAILED, LOST]);
+  });
+
+  it('reports a store that is lost, and not the calls that failed before', () => {
+    log.failed(error);
+    flap(1);
+    log.failed(error);
+    jest.advanceTimersByTime(60_000);
+    expect(written.warnings).toEqual([LOST]);
+  });
+
+  it('does not repeat an error of the check at start', () => {
+    log.notReady(new StorageError('MemoryStorage does not answer (no power).', { cause: error }));
+    log.failed(error);
+    jest.advanceTimersByTime(60_000);
+    expect(written.warnings).toEqual([
+      'MemoryStorage does not answer (no power). The application starts without it.',
+    ]);
+  });
+
   it.each([
     ['allow', 'requests are let through'],
     ['deny', 'requests fail'],
-  ] as const)('says what happens meanwhile: onError "%s"', (onError, meanwhile) => {
+  ] as const)('reports how requests are decided: onError "%s"', (onError, meanwhile) => {
     log = new StoreLog(new MemoryStorage(), resolveOptions({ resilience: { onError } }));
     log.lost(new StorageError('It does not answer.'));
     expect(written.warnings).toEqual([`It does not answer. Until it is back, ${meanwhile}.`]);

@@ -26,7 +26,7 @@ describe('RateLimitModule.forRoot', () => {
   });
   afterAll(() => app.close());
 
-  it('answers three requests and refuses the fourth', async () => {
+  it('allows three requests and refuses the fourth', async () => {
     expect(await statuses(`${url}/greeting`, 3)).toEqual([200, 200, 200]);
 
     const refusal = await fetch(`${url}/greeting`);

@@ -19,7 +19,7 @@ describe('Limits on Express 4', () => {
     return seen;
   }
 
-  it('hold together: a plan per user after authentication, a rule per tenant, a rule for all', async () => {
+  it('apply together: a plan per user after authentication, a rule per tenant, a rule for all', async () => {
     const ann = { 'x-user': 'ann.pro', 'x-tenant': 'acme' };
     const first = await fetch(`${url}/orders/1`, { headers: ann });
     expect(first.status).toBe(200);
@@ -29,7 +29,7 @@ describe('Limits on Express 4', () => {
     expect(await statuses(2, '/orders/4', { 'x-user': 'bob', 'x-tenant': 'other' })).toEqual([200, 429]);
   });
 
-  it('that count failures only let five of 200 wrong passwords at once be tried', async () => {
+  it('that count failures only allow five of 200 concurrent wrong passwords', async () => {
     const tries = Array.from({ length: 200 }, () =>
       fetch(`${url}/login`, { method: 'POST', headers: { 'x-password': 'wrong' } }),
     );
@@ -38,7 +38,7 @@ describe('Limits on Express 4', () => {
     expect(seen.filter((status) => status === 429)).toHaveLength(195);
   });
 
-  it('that count failures only let everything pass that succeeds', async () => {
+  it('that count failures only allow every success', async () => {
     const seen: number[] = [];
     for (let time = 0; time < 9; time++) {
       const reply = await fetch(`${url}/login`, { method: 'POST', headers: { 'x-password': 'right' } });

@@ -31,7 +31,7 @@ describe('a gateway', () => {
     });
   }
 
-  it('refuses messages and connections that are too many', async () => {
+  it('refuses excess messages and connections', async () => {
     const socket = await connect();
     for (const remaining of [2, 1, 0]) {
       socket.emit('say', 'hi');

@@ -24,7 +24,7 @@ class HealthController {
   }
 }
 
-/** Nobody listens on the port of its store. */
+/** No server listens on the port of its store. */
 @Module({
   imports: [
     RateLimitModule.forRoot({ storage: 'memcached://127.0.0.1:1' }),

@@ -20,7 +20,7 @@ interface Request {
   user?: { id: string; plan: string };
 }
 
-/** The plan stands in the name: `ann.pro`. */
+/** The name contains the plan: `ann.pro`. */
 @Injectable()
 class AuthGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
@@ -52,7 +52,7 @@ class ShopController {
 
 @Module({})
 export class PoliciesModule {
-  /** With counts of its own. */
+  /** Has separate counts. */
   static register(): DynamicModule {
     const limits = RateLimitModule.forRoot({
       storage: new MemoryStorage({ clock: new ManualClock() }),

@@ -27,7 +27,7 @@ describe('RateLimitModule.forRoot', () => {
   });
   afterAll(() => app.close());
 
-  it('answers three requests and refuses the fourth', async () => {
+  it('allows three requests and refuses the fourth', async () => {
     expect(await statuses(`${url}/greeting`, 3)).toEqual([200, 200, 200]);
 
     const refusal = await fetch(`${url}/greeting`);
@@ -66,7 +66,7 @@ describe('RateLimitModule.forRootAsync', () => {
 });
 
 describe('the health check of terminus 11', () => {
-  it('passes while the store is gone, says that limits are degraded, and fails only where it is told to', async () => {
+  it('passes while the store is down, reports that limits are degraded, and fails only with that option', async () => {
     const { app, url } = await start(HealthModule);
     try {
       const reply = await fetch(`${url}/health`);

@@ -40,7 +40,7 @@ describe('a gateway', () => {
     });
   }
 
-  it('refuses messages and connections that are too many', async () => {
+  it('refuses excess messages and connections', async () => {
     const socket = await connect();
     for (const remaining of [2, 1, 0]) {
       socket.emit('say', 'hi');
@@ -77,7 +77,7 @@ describe('a microservice', () => {
     await service.close();
   });
 
-  it('refuses messages that are too many', async () => {
+  it('refuses excess messages', async () => {
     const sum = (): Promise<number> => lastValueFrom(client.send<number>('sum', [1, 2]));
     for (let message = 0; message < 3; message++) expect(await sum()).toBe(3);
     await expect(sum()).rejects.toEqual(refusal('default', 3));

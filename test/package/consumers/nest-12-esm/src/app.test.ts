@@ -26,7 +26,7 @@ describe('RateLimitModule.forRoot', () => {
   before(async () => ({ app, url } = await start(AppModule)));
   after(() => app.close());
 
-  it('answers three requests and refuses the fourth', async () => {
+  it('allows three requests and refuses the fourth', async () => {
     assert.deepEqual(await statuses(`${url}/greeting`, 3), [200, 200, 200]);
 
     const refusal = await fetch(`${url}/greeting`);
@@ -44,7 +44,7 @@ describe('RateLimitModule.forRoot', () => {
     });
   });
 
-  it('obeys a decorator of the CommonJS copy', async () => {
+  it('applies a decorator of the CommonJS copy', async () => {
     assert.deepEqual(await statuses(`${url}/decorated-by-the-other-copy`, 2), [200, 429]);
   });
 
@@ -68,7 +68,7 @@ describe('RateLimitModule.forRootAsync', () => {
 });
 
 describe('the health check of terminus 12', () => {
-  it('is degraded while the store is gone, and fails only where it is told to', async () => {
+  it('is degraded while the store is down, and fails only with that option', async () => {
     const { app, url } = await start(HealthModule);
     try {
       const reply = await fetch(`${url}/health`);
