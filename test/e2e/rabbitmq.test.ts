@@ -163,16 +163,16 @@ describe('A refused event of RabbitMQ with noAck: false', () => {
 
   it('is given back once with refusedMessages: requeue, and then rejected', async () => {
     let calls = 0;
-    const countedKey = (): string => {
+    const countedCost = (): number => {
       calls++;
-      return 'everyone';
+      return 1;
     };
     @Controller()
     class CountedController {
       readonly seen: unknown[] = [];
 
       @EventPattern('limited')
-      @RateLimit('2/minute', { key: countedKey })
+      @RateLimit('2/minute', { key: () => 'everyone', cost: countedCost })
       onLimited(@Payload() event: unknown, @Ctx() context: unknown) {
         this.seen.push(event);
         ack(context);
@@ -327,9 +327,9 @@ describe('A refused message of RabbitMQ', () => {
 /** The calls of the limiter. */
 let calls = 0;
 
-function countedKey(): string {
+function countedCost(): number {
   calls++;
-  return 'everyone';
+  return 1;
 }
 
 /** Calls a handler with the data of a message and the message, as libraries do that give what throws back to the queue. */
@@ -341,7 +341,7 @@ class RequeueingConsumer {
   constructor(@Inject(ExternalContextCreator) private readonly contexts: ExternalContextCreator) {}
 
   @SetMetadata('rmq:handler', 'limited')
-  @RateLimit('2/minute', { key: countedKey })
+  @RateLimit('2/minute', { key: () => 'everyone', cost: countedCost })
   limited(data: unknown) {
     this.seen.push(data);
   }
@@ -398,7 +398,7 @@ describe('A library that gives what throws back to the queue', () => {
   });
 
   it('is not limited by limits of the module', async () => {
-    expect(await consume('free', { limits: '2/minute', key: countedKey })).toEqual([
+    expect(await consume('free', { limits: [{ limits: '2/minute', cost: countedCost }] })).toEqual([
       'L1',
       'L2',
       'L3',
