@@ -1,5 +1,5 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
+import { assertCost, receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
 import type { Storage } from './storage.js';
 
 /**
@@ -36,6 +36,19 @@ interface ChargeChange extends OutcomeChange {
 /** Charges by outcome, shared by every copy of this package (CommonJS next to ES modules). */
 const charges = sharedMap();
 
+/**
+ * Throws for a cost that an outcome cannot be settled to.
+ *
+ * @throws RangeError
+ */
+export function assertSettleable({ limit }: Outcome, cost: number): void {
+  assertCost(cost);
+  if (limit.strategy === 'token-bucket' && !Number.isSafeInteger(cost * limit.period))
+    throw new RangeError(
+      `The cost of a hit on the token bucket "${limit.name}" must be at most ${Math.floor(Number.MAX_SAFE_INTEGER / limit.period)}; got ${cost}.`,
+    );
+}
+
 /** Returns the receipt of an outcome with its current cost; `undefined` if it took nothing. */
 export function currentReceipt(result: BatchResult, outcome: Outcome): Receipt | undefined {
   return chargeOf(result, outcome)?.receipt;
@@ -48,6 +61,7 @@ export function currentReceipt(result: BatchResult, outcome: Outcome): Receipt |
  * too much.
  *
  * @returns the new outcomes by the previous ones, and the time of the storage
+ * @throws RangeError for a cost that is not a whole number from 0, or too large for a token bucket
  */
 export function settleOutcomes(
   storage: Storage,
@@ -55,6 +69,7 @@ export function settleOutcomes(
   changes: readonly OutcomeChange[],
   by: 'hand' | 'outcome',
 ): Awaitable<SettledOutcomes> {
+  for (const { outcome, actual } of changes) assertSettleable(outcome, actual);
   const charged = changes.flatMap(({ outcome, actual }) => {
     const charge = chargeOf(result, outcome);
     return charge === undefined ? [] : [{ outcome, charge, actual }];

@@ -1,9 +1,9 @@
 import { all, chain, type Awaitable } from '../common/awaitable.js';
 import { quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { assertCost, type BatchResult, type Outcome } from '../core/contract.js';
+import type { BatchResult, Outcome } from '../core/contract.js';
 import { Decision } from '../core/decision.js';
-import { settleOutcomes } from '../core/settlement.js';
+import { assertSettleable, settleOutcomes } from '../core/settlement.js';
 import type { Storage } from '../core/storage.js';
 
 /**
@@ -30,21 +30,9 @@ export function costsByPolicy(
       throw new ConfigurationError(
         `The decision has no policy ${quote(policy)}. Its policies: ${known.join(', ')}.`,
       );
-    assertSettleable(
-      limits.filter(({ limit }) => limit.policy === policy),
-      cost,
-    );
+    for (const outcome of limits) if (outcome.limit.policy === policy) assertSettleable(outcome, cost);
   }
   return costs;
-}
-
-function assertSettleable(outcomes: readonly Outcome[], cost: number): void {
-  assertCost(cost);
-  for (const { limit } of outcomes)
-    if (limit.strategy === 'token-bucket' && !Number.isSafeInteger(cost * limit.period))
-      throw new RangeError(
-        `The cost of a hit on the token bucket "${limit.name}" must be at most ${Math.floor(Number.MAX_SAFE_INTEGER / limit.period)}; got ${cost}.`,
-      );
 }
 
 /**

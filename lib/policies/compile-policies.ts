@@ -7,7 +7,7 @@ import type { LimitInput } from '../notation/limit-input.js';
 import { declaredPolicies, withLocation, type DeclaredPolicy } from './declared-policies.js';
 import { isSameWindow, nameLimits, type LimitDraft } from './limit-names.js';
 import type { CompletedDeclaration } from './policy-options.js';
-import type { CountFunction, LimitsFunction, Policy, PolicyCompilation } from './policy.js';
+import type { CountFunction, LimitsFunction, Policy, PolicyCompilation, PolicySettlement } from './policy.js';
 
 /** Capacity of the cache of limits that a function returns, in texts. */
 const MAX_COMPILED_ANSWERS = 1000;
@@ -73,7 +73,7 @@ function compilePolicy<Context, Key>(
     cost: options.cost,
     skip: options.skip,
     phase: options.phase,
-    count: countFunction(options.count),
+    settlement: settlementOf(options),
     onError: options.onError,
     errorMessage: options.errorMessage,
     fingerprint: fingerprintOfPolicy(id, options, compiled),
@@ -83,14 +83,14 @@ function compilePolicy<Context, Key>(
 /** Includes everything that changes what a policy counts, but not what a refusal looks like. */
 function fingerprintOfPolicy<Context, Key>(
   id: string,
-  { limits: given, cost, count, phase, skip }: CompletedDeclaration<Context, Key>,
+  { limits: given, cost, count, actualCost, phase, skip }: CompletedDeclaration<Context, Key>,
   { limits, plans }: Pick<Policy<Context, Key>, 'limits' | 'plans'>,
 ): string {
   const cells = (of: readonly Limit[]): unknown =>
     of.map(({ id: cell, amount, burst, mode, block }) => [cell, amount, burst, mode, block]);
   const byPlan = [...(plans ?? [])].map(([plan, of]) => [plan, cells(of)]);
   const limitsFor = typeof given === 'function' ? given : undefined;
-  return fingerprintOf([id, cells(limits), byPlan, limitsFor, cost, count, phase, skip]);
+  return fingerprintOf([id, cells(limits), byPlan, limitsFor, cost, count, actualCost, phase, skip]);
 }
 
 /** @param sharedWith the limits of other policies of the same name */
@@ -116,6 +116,25 @@ function foundLimits<Context>(
   const compileLimits = (input: LimitInput): readonly Limit[] =>
     typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input);
   return { limitsFor: (context) => chain(limits(context), compileLimits), compileLimits };
+}
+
+/** Compiles `count` to an actual cost of 0 for requests that do not count. */
+function settlementOf<Context>({
+  count,
+  actualCost,
+}: CompletedDeclaration<Context, unknown>): PolicySettlement<Context> | undefined {
+  if (actualCost !== undefined) return { option: 'actualCost', actualCost };
+  const counts = countFunction(count);
+  return (
+    counts && {
+      option: 'count',
+      // Every attempt would be free if a client could give it up before its outcome is known.
+      actualCost: (context, outcome) =>
+        outcome.aborted === true
+          ? undefined
+          : chain(counts(context, outcome), (isCounted: unknown) => (isCounted === false ? 0 : undefined)),
+    }
+  );
 }
 
 function countFunction<Context>(

@@ -68,7 +68,16 @@ function declare<Context, Key>(
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
   const options = readDeclaration(declaration);
-  const { name, strategy = defaultStrategy, scope = level.scope, burst, mode, count, plans } = options;
+  const {
+    name,
+    strategy = defaultStrategy,
+    scope = level.scope,
+    burst,
+    mode,
+    count,
+    actualCost,
+    plans,
+  } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
   const block = [options.block].flat().map(parseDuration);
   const draftItem = (item: RateLimitItem): LimitDraft => ({
@@ -80,7 +89,7 @@ function declare<Context, Key>(
     burst,
     mode,
     block,
-    refundable: count !== 'all',
+    refundable: count !== 'all' || actualCost !== undefined,
   });
   const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
   return {

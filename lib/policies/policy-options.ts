@@ -27,6 +27,7 @@ export const policyOptions = {
   burst: checkedLater,
   key: checkedLater,
   cost: { check: orFunction((_where, value) => assertCost(value)), default: 1 },
+  actualCost: { check: ofType('function') },
   scope: { check: assertScope },
   skip: { check: ofType('function') },
   plans: { check: assertPlans },
@@ -65,7 +66,11 @@ export function readDeclaration<Context, Key>(
     option: (name) => `The option "${name}"`,
     hints: POLICY_HINTS,
   });
-  const { limits, plans } = options;
+  const { limits, plans, count, actualCost } = options;
+  if (actualCost !== undefined && count !== 'all')
+    throw new ConfigurationError(
+      'A rate limit takes "count" or "actualCost", not both: a request that does not count has the actual cost 0.',
+    );
   if (limits !== undefined) return options;
   if (plans === undefined)
     throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');

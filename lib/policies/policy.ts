@@ -35,6 +35,15 @@ export interface RequestOutcome {
  */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
+/**
+ * Returns the actual cost of a request by its outcome: a whole number from 0, which may exceed the limit; `undefined` keeps the cost.
+ * Also called for a request whose client disconnected before the response header was sent (`outcome.aborted`).
+ */
+export type ActualCostFunction<Context> = (
+  context: Context,
+  outcome: RequestOutcome,
+) => Awaitable<number | undefined>;
+
 /** Returns the message of a refusal. */
 export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
@@ -50,6 +59,12 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   key?: Key | undefined;
   /** Units that a request takes: a whole number from 0, or a function that returns one. Default: 1. */
   cost?: number | ((context: Context) => Awaitable<number>) | undefined;
+  /**
+   * Returns the actual cost of a request once its outcome is known, for example the tokens that a language model has used. `cost`
+   * is reserved at the start. A request may count more than its reservation, even more than the limit: later requests are then
+   * refused until the debt is paid off. Excludes `count`. Default: the actual cost is `cost`.
+   */
+  actualCost?: ActualCostFunction<Context> | undefined;
   /**
    * The requests that share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or those of all policies
    * with the same other name here. Default: the place of the declaration.
@@ -120,6 +135,14 @@ export interface PolicyCompilation<Context, Key> {
   readonly assertSupported: (limit: Limit) => void;
 }
 
+/** The settlement of a request once its outcome is known. */
+export interface PolicySettlement<Context> {
+  /** The option that declares it. */
+  readonly option: 'count' | 'actualCost';
+  /** The function of the application, or that of `'failure'` and `'success'`. */
+  readonly actualCost: ActualCostFunction<Context>;
+}
+
 /** A compiled declaration; frozen. */
 export interface Policy<Context, Key> {
   /** Identifies the policy, the same in every process: its name and scope. */
@@ -140,8 +163,8 @@ export interface Policy<Context, Key> {
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;
   readonly phase: 'beforeAuth' | 'afterAuth';
-  /** Decides by outcome whether a request counts; absent if all do. */
-  readonly count: CountFunction<Context> | undefined;
+  /** Returns the actual cost by outcome; absent if every request counts its cost. */
+  readonly settlement: PolicySettlement<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
   /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */

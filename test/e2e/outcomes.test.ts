@@ -411,14 +411,14 @@ describeOverHttp('A limit that counts by outcome', (start) => {
     const app = await start(limited([LoginController], { storage: new TakingStorage() }));
     expect((await app.get('/success')).status).toBe(401);
     expect(await left(app, 'success')).toBe(1);
-    expect(app.log.errors).toContain('Refunding hits that do not count failed: connection lost');
+    expect(app.log.errors).toContain('Settling a request by its outcome failed: connection lost');
   });
 
   it('counts if the function fails, and logs that', async () => {
     const app = await start(limited([LoginController]));
     expect(await app.statuses(3, '/failing')).toEqual([200, 200, 429]);
-    expect(app.log.errors[0]).toBe(
-      '@RateLimit on LoginController.failing: the function "count" failed, so the request counts: no outcome',
+    expect(app.log.warnings[0]).toBe(
+      '@RateLimit on LoginController.failing: the function "count" failed, so the request counts its cost: no outcome',
     );
   });
 });

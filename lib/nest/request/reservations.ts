@@ -3,19 +3,22 @@ import { all, attempt, chain, isPromise, type Awaitable } from '../../common/awa
 import { messageOf } from '../../common/describe.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
-import type { BatchResult, Outcome } from '../../core/contract.js';
+import { assertCost, type BatchResult, type Outcome } from '../../core/contract.js';
 import { currentReceipt, settleOutcomes, type OutcomeChange } from '../../core/settlement.js';
 import { DECIDING_STORAGE } from '../options/rate-limit.tokens.js';
-import { logger } from '../options/warnings.js';
+import { logger, Warnings } from '../options/warnings.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import { stateOf, type Reservation } from './request-state.js';
 import type { Transport } from '../transports/transport.js';
 
-/** Settles the reservations of requests that count by outcome: to 0, unless the request counts. */
+/** Settles the reservations of requests whose actual cost depends on their outcome. */
 @Injectable()
 export class Reservations {
-  constructor(@Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage) {}
+  constructor(
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {}
 
   /**
    * Settles reservations once the request is answered or aborted, if the transport reports that.
@@ -36,63 +39,57 @@ export class Reservations {
     transport: Transport,
     outcome: RequestOutcome,
   ): Promise<void> {
-    // A request that another limit refused counts for none.
+    // A request that another limit refused has not run.
     const isRefused = stateOf(transport.stateHolder(context))?.decision?.allowed === false;
-    const counted = all(
-      reserved.map(({ policies }) => (isRefused ? false : this.#anyCounts(policies, context, outcome))),
+    const resolved = all(
+      reserved.map(({ policies }) =>
+        isRefused ? [0] : all(policies.map((policy) => this.#actualCost(policy, context, outcome))),
+      ),
     );
-    const counts = isPromise(counted) ? await counted : counted; // stays synchronous while the functions are
+    const costs = isPromise(resolved) ? await resolved : resolved; // synchronous if the functions are
     const changes = new Map<BatchResult, OutcomeChange[]>();
     reserved.forEach(({ result, outcomes }, index) => {
-      const changed = counts[index] === true ? countedIn(result, outcomes) : outcomes.map(uncounted);
+      const changed = outcomes.flatMap((taken) => changeOf(result, taken, costs[index] ?? []));
       changes.set(result, [...(changes.get(result) ?? []), ...changed]);
     });
     try {
       for (const [result, some] of changes) await settleOutcomes(this.storage, result, some, 'outcome');
     } catch (error) {
-      logger.error(`Refunding hits that do not count failed: ${messageOf(error)}`);
+      logger.error(`Settling a request by its outcome failed: ${messageOf(error)}`);
     }
   }
 
-  /**
-   * Returns true if a request counts for a policy. A request that its client aborts counts, or each
-   * try would be free.
-   */
-  #counts(
-    { count, where }: RoutePolicy,
+  /** Returns the actual cost of a request by one policy; `undefined` for its reservation. */
+  #actualCost(
+    { settlement, where }: RoutePolicy,
     context: ExecutionContext,
     outcome: RequestOutcome,
-  ): Awaitable<boolean> {
-    if (outcome.aborted === true) return true;
-    const keep = (error: unknown): true => {
-      logger.error(`${where}: the function "count" failed, so the request counts: ${messageOf(error)}`);
-      return true;
+  ): Awaitable<number | undefined> {
+    if (settlement === undefined) return undefined;
+    const { option, actualCost } = settlement;
+    const keep = (error: unknown): undefined => {
+      this.warnings.once(
+        `${option} ${where}`,
+        `${where}: the function "${option}" failed, so the request counts its cost: ${messageOf(error)}`,
+      );
     };
-    const answer = attempt(() => chain(count?.(context, outcome), (counts) => counts !== false));
-    return isPromise(answer) ? answer.catch(keep) : answer;
-  }
-
-  #anyCounts(
-    policies: readonly RoutePolicy[],
-    context: ExecutionContext,
-    outcome: RequestOutcome,
-  ): Awaitable<boolean> {
-    return chain(all(policies.map((policy) => this.#counts(policy, context, outcome))), (counts) =>
-      counts.includes(true),
+    const cost = attempt(() =>
+      chain(actualCost(context, outcome), (units) => {
+        if (units !== undefined) assertCost(units);
+        return units;
+      }),
     );
+    return isPromise(cost) ? cost.catch(keep) : cost;
   }
 }
 
-/**
- * Returns the units reserved for policies that count by outcome. A count that several policies
- * share is included only if all of them count by outcome.
- */
+/** Returns the hits of a batch that are settled by outcome. */
 export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult): readonly Reservation[] {
-  if (hits.every(({ policy }) => policy.count === undefined)) return [];
+  if (hits.every(({ policy }) => policy.settlement === undefined)) return [];
   const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
   result.outcomes.forEach((outcome, index) => {
     const policies = policiesOf(hits[index] as PolicyHit);
-    if (policies.some(({ count }) => count === undefined)) return;
+    if (policies.every(({ settlement }) => settlement === undefined)) return;
     const known = reserved.find((one) => isSameList(one.policies, policies));
     if (known === undefined) reserved.push({ policies, outcomes: [outcome] });
     else known.outcomes.push(outcome);
@@ -103,16 +100,19 @@ export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult):
   });
 }
 
-/** Confirms hits that count, for limits with blocks. */
-function countedIn(result: BatchResult, outcomes: readonly Outcome[]): OutcomeChange[] {
-  return outcomes.flatMap((outcome) => {
-    const receipt = currentReceipt(result, outcome);
-    return receipt?.pending === true ? [{ outcome, actual: receipt.cost }] : [];
-  });
-}
-
-function uncounted(outcome: Outcome): OutcomeChange {
-  return { outcome, actual: 0 };
+/**
+ * Returns the change to the highest actual cost of all policies that share a count. An unchanged cost is settled only to confirm it
+ * to a limit that blocks.
+ */
+function changeOf(
+  result: BatchResult,
+  outcome: Outcome,
+  costs: readonly (number | undefined)[],
+): OutcomeChange[] {
+  const receipt = currentReceipt(result, outcome);
+  if (receipt === undefined) return [];
+  const actual = Math.max(...costs.map((cost) => cost ?? receipt.cost));
+  return actual === receipt.cost && receipt.pending !== true ? [] : [{ outcome, actual }];
 }
 
 function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {

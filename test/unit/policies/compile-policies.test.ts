@@ -255,7 +255,7 @@ describe('The options of a policy', () => {
       plans: undefined,
       limitsFor: undefined,
       compileLimits: undefined,
-      count: undefined,
+      settlement: undefined,
       errorMessage: undefined,
     });
     expect(policy?.limits[0]).toMatchObject({ mode: 'enforce', block: [] });
@@ -280,16 +280,22 @@ describe('The options of a policy', () => {
     expect(compileAt({ limits: '5/minute', block: '15 minutes' })[0]?.limits[0]?.block).toEqual([900_000]);
   });
 
-  it('include a function that returns whether an outcome counts', () => {
-    const countOf = (count: Declaration['count']): unknown[] | undefined => {
-      const [policy] = compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) });
-      return policy?.count && [true, false].map((success) => policy.count?.('context', { success }) ?? false);
+  it('has the actual cost of an outcome: 0 if it does not count, undefined for the reserved cost', () => {
+    const costsOf = (count: Declaration['count']): unknown[] | undefined => {
+      const { settlement } =
+        compileAt({ limits: '5/minute', ...(count === undefined ? {} : { count }) })[0] ?? {};
+      return settlement && [true, false].map((success) => settlement.actualCost('context', { success }));
     };
-    expect(countOf(undefined)).toBeUndefined();
-    expect(countOf('all')).toBeUndefined();
-    expect(countOf('success')).toEqual([true, false]);
-    expect(countOf('failure')).toEqual([false, true]);
-    expect(countOf((context, { success }) => success && context === 'context')).toEqual([true, false]);
+    expect(costsOf(undefined)).toBeUndefined();
+    expect(costsOf('all')).toBeUndefined();
+    expect(costsOf('success')).toEqual([undefined, 0]);
+    expect(costsOf('failure')).toEqual([0, undefined]);
+    expect(costsOf((context, { success }) => success && context === 'context')).toEqual([undefined, 0]);
+    const actualCost = (): number => 7;
+    expect(compileAt({ limits: '5/minute', actualCost })[0]?.settlement).toEqual({
+      option: 'actualCost',
+      actualCost,
+    });
   });
 
   it.each<[string, unknown, string]>([
