@@ -30,7 +30,7 @@ export class RequestPolicies {
    * @param phase the latest phase whose policies count
    */
   forHandler(context: ExecutionContext, transport: Transport, phase: RoutePolicy['phase']): SelectedPolicies {
-    const isLimitedByModule = this.transports.areLimitedByModule(context.getType());
+    const isLimitedByModule = this.transports.isLimitedByModule(context, transport);
     const route = this.routes.get(context.getClass(), context.getHandler(), isLimitedByModule);
     const selected: PoliciesByPhase =
       transport === httpTransport ? this.#withRules(route, context, transport) : route;

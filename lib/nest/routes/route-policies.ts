@@ -5,7 +5,7 @@ import {
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
-import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { ModulesContainer } from '@nestjs/core';
 import { fingerprintOf } from '../../common/fingerprint.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import { policyOptions } from '../../policies/policy-options.js';
@@ -15,6 +15,7 @@ import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
+import { handlersOf, RouteIds } from './route-ids.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
@@ -25,7 +26,7 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId, Transports, typesOf } from '../transports/transports.js';
+import { Transports, typesOf } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { shownByName } from '../../common/inspection.js';
 
@@ -35,8 +36,6 @@ type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 interface ControllerRoutes {
   /** The first of the ids of its routes in alphabetical order, which no other controller has. */
   readonly id: string;
-  /** Path of its module, from `RouterModule`. */
-  readonly modulePath: string | undefined;
   /** The routes that limits of the module count, by handler. Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
   /** The same handlers without the limits of the module. */
@@ -48,7 +47,6 @@ interface ControllerRoutes {
 @shownByName
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
-  readonly #scanner = new MetadataScanner();
   #isCompiled = false;
 
   constructor(
@@ -57,6 +55,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(RouteIds) private readonly ids: RouteIds,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
     @Inject(Transports) private readonly transports: Transports,
   ) {}
@@ -75,7 +74,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
     for (const controller of knownClasses(this.modules)) {
-      for (const handler of this.#handlersOf(controller))
+      for (const handler of handlersOf(controller))
         for (const type of typesOf(handler))
           this.get(controller, handler, this.transports.areLimitedByModule(type));
     }
@@ -125,7 +124,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #add(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute {
     const routes = this.#routesOf(controller);
-    const id = routeId(controller, handler, routes.modulePath);
+    const id = this.ids.get(controller, handler);
     const module = this.#moduleLevel();
     const own = [...classLevels(controller), handlerLevel(controller, handler)];
     const levels = isLimitedByModule ? [module, ...own] : own;
@@ -150,9 +149,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #routesOf(controller: Type): ControllerRoutes {
     let routes = this.#controllers.get(controller);
     if (routes === undefined) {
-      const modulePath = this.#modulePath(controller);
-      const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
-      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap(), decorated: new WeakMap() };
+      routes = { id: this.ids.firstOf(controller), compiled: new WeakMap(), decorated: new WeakMap() };
       this.#controllers.set(controller, routes);
     }
     return routes;
@@ -160,24 +157,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #moduleLevel(): Level {
     return { where: 'RateLimitModule', scope: 'global', declarations: this.options.limits, skips: [] };
-  }
-
-  #handlersOf(controller: Type): RouteHandler[] {
-    const prototype = controller.prototype as Record<string, unknown>;
-    return this.#scanner
-      .getAllMethodNames(prototype)
-      .map((name) => prototype[name])
-      .filter(isRouteHandler);
-  }
-
-  #modulePath(controller: Type): string | undefined {
-    for (const { metatype, controllers } of this.modules.values()) {
-      if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
-        return Reflect.getMetadata(`__module_path__${this.modules.applicationId}`, metatype) as
-          string | undefined;
-      }
-    }
-    return undefined;
   }
 }
 
