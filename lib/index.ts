@@ -32,6 +32,7 @@ export {
   RateLimitExceededException,
   type RefusalBody,
 } from './nest/transports/rate-limit-exceeded.exception.js';
+export { requestOf } from './nest/transports/request-of.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
 export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
 export { applyRateLimits, RateLimitMiddleware } from './nest/rate-limit.middleware.js';
@@ -131,6 +132,7 @@ export {
 } from './limiter/rate-limiters.js';
 
 export type {
+  ActualCostFunction,
   CalendarFunction,
   CountFunction,
   ErrorMessageFunction,

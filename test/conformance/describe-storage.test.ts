@@ -39,7 +39,7 @@ describe('conformanceCases', () => {
   });
 
   it('name their strategy', () => {
-    const perStrategy = conformanceCases.filter(({ name }) => /^[a-z-]+: lets exactly/.test(name));
+    const perStrategy = conformanceCases.filter(({ name }) => /^[a-z-]+: allows exactly/.test(name));
     expect(perStrategy.map(({ strategies }) => strategies)).toEqual(
       strategyNames.map((strategy) => [strategy]),
     );

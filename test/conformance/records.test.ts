@@ -66,7 +66,7 @@ const TEXT = JSON.stringify({
   BtD8VCpl: [4000007200000, 0, 4, 4000000000000],
   luVmQOHz: [4000001440000, 14399990, 4000000000001, 10],
   Wpz0DHsq: [4000003600000, 1, 4000003600000],
-  'Wpz0DHsq!': [4000007200001, 4000003600001, 0],
+  'Wpz0DHsq!': [4000007200001, 4000003600001, 0, 1],
 });
 
 let servers: Record<'redis' | 'memcached' | 'etcd', Server>;
@@ -96,7 +96,7 @@ describe('After two hits on limits of every strategy', () => {
       BtD8VCpl: '4000007200000 7200000 4 0',
       luVmQOHz: '4000001440000 14399990 1439999 10',
       Wpz0DHsq: '4000003600000 1',
-      'Wpz0DHsq!': '4000007200001 4000003600001 0',
+      'Wpz0DHsq!': '4000007200001 4000003600001 0 1',
     });
     expect(list).toEqual(['0', '2', '1', '4']);
   });

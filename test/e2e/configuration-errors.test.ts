@@ -42,7 +42,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, timeZone, anchor, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
+  'Known options: storage, strategy, timeZone, anchor, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =

@@ -36,6 +36,7 @@ export const moduleOptions = {
   allow: { check: assertList },
   deny: { check: assertList },
   transports: { check: assertList },
+  refusedMessages: { check: oneOf(['reject', 'requeue', 'ack', 'manual']) },
   resilience: checkedLater,
   keyPrefix: checkedLater,
   headers: checkedLater,

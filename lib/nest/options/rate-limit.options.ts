@@ -106,6 +106,17 @@ export interface RateLimitModuleOptions {
    * `'http'`, `'graphql'` and `'ws'`; messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
    */
   transports?: readonly string[] | undefined;
+  /**
+   * What becomes of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
+   *
+   * - `'reject'`: nacked without requeue, so that RabbitMQ drops it, or sends it to the dead letter exchange of its queue
+   * - `'requeue'`: an event is given back once, for another consumer, and rejected if it comes back
+   * - `'ack'`: acknowledged, so that it is gone
+   * - `'manual'`: left to an exception filter of the application
+   *
+   * Other transports have nothing to settle.
+   */
+  refusedMessages?: 'reject' | 'requeue' | 'ack' | 'manual' | undefined;
   /** Behaviour while the store does not answer; `false` to throw. Ignored for memory. Default: this process counts alone. */
   resilience?: ResilienceOptions | false | undefined;
   /** Prefix of every key on a server, for a storage given as a URI. Default: `'nestjs-limits'`. */

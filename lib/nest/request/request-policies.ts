@@ -35,7 +35,7 @@ export class RequestPolicies {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<SelectedPolicies> {
-    const isLimitedByModule = this.transports.areLimitedByModule(context.getType());
+    const isLimitedByModule = this.transports.isLimitedByModule(context, transport);
     const route = this.routes.find(context.getClass(), context.getHandler(), isLimitedByModule);
     return chain(route, (found) => this.#ofRoute(found, context, transport, phase));
   }

@@ -9,11 +9,14 @@ const packages = {
   memcached: 'memcached',
   etcd: 'etcd-server',
   openssl: 'openssl',
+  'rabbitmq-server': 'rabbitmq-server',
+  epmd: 'erlang-base',
 } as const;
 
-/** Returns the path of a program on the PATH. */
+/** Returns the path of a program on the PATH, or in the folder of programs for administrators. */
 export function findProgram(name: string): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  const path = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`;
+  const folders = path.split(delimiter).filter((folder) => folder !== '');
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 

@@ -85,6 +85,20 @@ topic.addPerStrategy(
   },
 );
 
+topic.addPerStrategy(
+  'a block by hand from before the clock went back ends, after the next hit, at the reported time',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { block: [60 * SECOND] });
+    await scenario.block(limit, 60 * SECOND); // nothing is counted
+    scenario.at(-DAY);
+    deepEqual(await scenario.hit(limit), refused(0, 60 * SECOND, 60 * SECOND));
+    scenario.clock.advance(59 * SECOND);
+    deepEqual(await scenario.hit(limit), refused(0, SECOND, SECOND));
+    scenario.clock.advance(SECOND);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
+
 topic.add(
   'reads the time only from the given clock',
   ['fixed-window', 'fixed-window-elastic-expiry'],
