@@ -139,7 +139,8 @@ module.exports = {
       from: { path: '^lib/', pathNot: ['^lib/storages/[^/]+/', '^lib/nest/'] },
       to: {
         path: 'node_modules/',
-        pathNot: 'node_modules/(ipaddr[.]js|picomatch|@nestjs|rxjs|reflect-metadata)/',
+        pathNot:
+          'node_modules/(ipaddr[.]js|picomatch|temporal-polyfill|temporal-spec|@nestjs|rxjs|reflect-metadata)/',
       },
     },
     {

@@ -32,6 +32,7 @@ export {
   RateLimitExceededException,
   type RefusalBody,
 } from './nest/transports/rate-limit-exceeded.exception.js';
+export { requestOf } from './nest/transports/request-of.js';
 export { RateLimitGuard } from './nest/rate-limit.guard.js';
 export { RateLimitInterceptor } from './nest/rate-limit.interceptor.js';
 export { applyRateLimits, RateLimitMiddleware } from './nest/rate-limit.middleware.js';
@@ -86,6 +87,9 @@ export {
 } from './notation/rate-limit-items.js';
 export { registerGranularity, type RateLimitItemClass } from './notation/registry.js';
 
+export { loadTemporal } from './common/temporal.js';
+export type { CalendarRule, CalendarUnit } from './strategies/calendar.js';
+export type { CalendarOptions, CalendarPosition } from './strategies/calendars.js';
 export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/strategy.js';
 
 export {
@@ -119,6 +123,7 @@ export { Limiter, type HitArguments, type HitOptions, type WindowStats } from '.
 export { RateLimiter } from './limiter/rate-limiter.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {
+  CalendarWindowRateLimiter,
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
   MovingWindowRateLimiter,
@@ -127,6 +132,8 @@ export {
 } from './limiter/rate-limiters.js';
 
 export type {
+  ActualCostFunction,
+  CalendarFunction,
   CountFunction,
   ErrorMessageFunction,
   KeyFunction,

@@ -25,12 +25,14 @@ const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
     'DecidingStorage',
+    'PolicyDirectory',
     'ReferencedHits',
     'RateLimitEvents',
     'RequestLimiter',
     'Reservations',
     'ResolvedOptions',
     'RouteRules',
+    'StoreLog',
     'Transports',
     // What Nest's builder of modules makes.
     'ConfigurableModuleClass',

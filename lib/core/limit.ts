@@ -2,6 +2,13 @@ import { createHash } from 'node:crypto';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { assertWholeNumber } from '../common/options.js';
+import { BoundedMap } from '../common/bounded-map.js';
+import {
+  calendarFor,
+  calendarOf,
+  type CalendarOptions,
+  type CalendarPosition,
+} from '../strategies/calendars.js';
 import type { Quota, StrategyName } from '../strategies/strategy.js';
 import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 
@@ -12,7 +19,7 @@ export const MAX_MOVING_WINDOW = 1_000_000;
 export interface Limit extends Quota {
   /**
    * Identifies the limit's count among those of an identity. Limits with the same id share a count:
-   * they may differ in amount, but not in period.
+   * they may differ in amount and calendar, but not in period.
    */
   readonly id: string;
   /** Short digest of the id, which addresses the count in a store. */
@@ -43,8 +50,10 @@ export interface CreateLimitOptions {
   strategy: StrategyName;
   /** Units per period; a whole number. */
   amount: number;
-  /** Whole ms. */
+  /** Whole ms; of a calendar window the nominal length, such as 30 days for a month. */
   period: number;
+  /** The windows of a `'calendar-window'`, which needs it; excluded for every other strategy. */
+  calendar?: CalendarOptions | undefined;
   /** Capacity of a token bucket. Default: the amount. */
   burst?: number | undefined;
   /** A shadow limit counts and reports, but refuses nothing. Default: `'enforce'`. */
@@ -77,6 +86,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     strategy,
     amount,
     period,
+    calendar,
     burst,
     mode = 'enforce',
     block = [],
@@ -102,6 +112,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     );
   }
   assertBurst(where('burst'), strategy, amount, period, burst);
+  assertCalendar(where('calendar'), strategy, calendar);
   for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
 
   return Object.freeze({
@@ -113,6 +124,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     amount,
     period,
     burst: burst ?? amount,
+    calendar: calendar && calendarFor(calendar),
     mode,
     block: Object.freeze([...block]),
     refundable,
@@ -145,6 +157,59 @@ function assertBurst(
   }
 }
 
+function assertCalendar(where: string, strategy: StrategyName, calendar: unknown): void {
+  const isNeeded = strategy === 'calendar-window';
+  if (isNeeded === (calendar !== undefined)) return;
+  throw new ConfigurationError(
+    isNeeded
+      ? `${where} is missing. A calendar window needs one: { unit: 'month', timeZone: 'Europe/Berlin' }.`
+      : `${where} is for the strategy "calendar-window" only, not for "${strategy}".`,
+  );
+}
+
+/** Positions that are cached per limit. */
+const MAX_POSITIONS = 10_000;
+
+const positioned = new WeakMap<Limit, BoundedMap<Limit>>();
+
+/**
+ * Returns a limit with its calendar at another position; the same for equal positions, while it is cached. Returns a limit without a
+ * calendar as it is.
+ *
+ * @throws ConfigurationError for an invalid time zone or anchor
+ */
+export function limitAt(limit: Limit, { timeZone, anchor }: CalendarPosition): Limit {
+  const { calendar } = limit;
+  if (calendar === undefined || (timeZone === undefined && anchor === undefined)) return limit;
+  let known = positioned.get(limit);
+  if (known === undefined) {
+    known = new BoundedMap(MAX_POSITIONS);
+    positioned.set(limit, known);
+  }
+  return known.getOrMake(JSON.stringify([timeZone, anchor]), () =>
+    Object.freeze({
+      ...limit,
+      calendar: calendarFor({
+        ...calendar,
+        timeZone: timeZone ?? calendar.timeZone,
+        anchor: anchor ?? calendar.anchor,
+      }),
+    }),
+  );
+}
+
+/** Returns the length of a limit's window in ms: of a calendar, of the window that holds an instant in epoch ms. */
+export function windowLength({ calendar, period }: Limit, now: number): number {
+  if (calendar === undefined) return period;
+  const { start, end } = calendarOf(calendar).windowAt(now);
+  return end - start;
+}
+
+/** Returns where the windows of a limit's calendar lie, as text; empty without a calendar. */
+export function positionOf({ calendar }: Limit): string {
+  return calendar === undefined ? '' : `${calendar.timeZone} ${calendar.anchor}`;
+}
+
 /**
  * Returns true if two limits always decide the same, so that a cached decision of one is valid for
  * the other.
@@ -155,6 +220,7 @@ export function isSameLimit(one: Limit, other: Limit): boolean {
     (one.id === other.id &&
       one.amount === other.amount &&
       one.burst === other.burst &&
+      one.calendar === other.calendar &&
       one.mode === other.mode)
   );
 }

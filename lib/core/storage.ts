@@ -185,8 +185,8 @@ export abstract class Storage implements MovingWindowSupport {
   }
 }
 
-/** The strategies that `incr` counts with. */
-const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry'] as const;
+/** The strategies of counters. `incr` counts with the first two. */
+const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry', 'calendar-window'] as const;
 
 const STORAGE_METHODS = [
   'consume',
@@ -271,7 +271,8 @@ function cellOf(key: string, strategy: StrategyName, amount: number, period: num
     limit: createLimit({
       id: itemLimitId(item, strategy),
       name: boundedIdentity(key),
-      strategy,
+      // A key does not tell the calendar. The cells of both strategies are the same.
+      strategy: strategy === 'calendar-window' ? 'fixed-window' : strategy,
       amount,
       period,
     }),

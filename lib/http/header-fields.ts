@@ -1,5 +1,5 @@
 import type { Decision } from '../core/decision.js';
-import type { Limit } from '../core/limit.js';
+import { windowLength, type Limit } from '../core/limit.js';
 
 /** A header field's name and value. */
 export type HeaderField = readonly [name: string, value: string];
@@ -9,7 +9,7 @@ const MAX_INTEGER = 999_999_999_999_999;
 
 /**
  * Returns `RateLimit-Policy` and `RateLimit`: one member per enforced limit, with seconds rounded
- * up. A limit that no wait would satisfy has no time.
+ * up. The window of a calendar is the current one. A limit that no wait would satisfy has no time.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
@@ -19,7 +19,9 @@ export function standardFields(decision: Decision): HeaderField[] {
   for (const { limit, remaining, resetTime, retryAfter } of decision.limits) {
     if (limit.mode === 'shadow') continue;
     const { name, policy } = partsOf(limit);
-    policies.push(policy);
+    policies.push(
+      limit.calendar === undefined ? policy : `${policy};w=${toSeconds(windowLength(limit, decision.now))}`,
+    );
     const time = Number.isFinite(retryAfter) ? `;t=${toSeconds(resetTime - decision.now)}` : '';
     limits.push(`${name};r=${toInteger(remaining)}${time}`);
   }
@@ -59,6 +61,7 @@ export function retryAfterFields(decision: Decision): HeaderField[] {
 /** The parts of the fields that a limit determines. They are the same in every decision. */
 interface LimitParts {
   readonly name: string;
+  /** Without the window of a calendar, whose length changes. */
   readonly policy: string;
 }
 
@@ -68,7 +71,8 @@ function partsOf(limit: Limit): LimitParts {
   let known = parts.get(limit);
   if (known === undefined) {
     const name = quoted(limit.name);
-    known = { name, policy: `${name};q=${toInteger(limit.amount)};w=${toSeconds(limit.period)}` };
+    const window = limit.calendar === undefined ? `;w=${toSeconds(limit.period)}` : '';
+    known = { name, policy: `${name};q=${toInteger(limit.amount)}${window}` };
     parts.set(limit, known);
   }
   return known;

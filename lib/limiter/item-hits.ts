@@ -1,4 +1,7 @@
+import { chain, type Awaitable } from '../common/awaitable.js';
 import { ConfigurationError } from '../common/errors.js';
+import { isTemporalLoaded, loadTemporal } from '../common/temporal.js';
+import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { boundedIdentity } from '../common/identity.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
@@ -11,6 +14,12 @@ import type { StrategyName } from '../strategies/strategy.js';
 /** Maximum number of parsed limit texts in the cache. */
 const MAX_REMEMBERED_TEXTS = 1000;
 
+/** Options of {@link ItemHits}. */
+export interface ItemHitsOptions extends CalendarPosition {
+  /** Capacity of token buckets. */
+  readonly burst?: number | undefined;
+}
+
 /**
  * Creates hits on bare items, which differ by amount, multiples, granularity and strategy. Compiles
  * each item once.
@@ -22,10 +31,17 @@ export class ItemHits {
   constructor(
     private readonly storage: Storage,
     private readonly strategy: StrategyName,
-    private readonly burst?: number,
+    private readonly options: ItemHitsOptions = {},
   ) {}
 
-  hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
+  /** Returns a promise only while `Temporal` is not loaded that calendar windows need. */
+  hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Awaitable<Hit[]> {
+    return this.strategy === 'calendar-window' && !isTemporalLoaded()
+      ? chain(loadTemporal(), () => this.#hitsOf(limits, identifiers, cost))
+      : this.#hitsOf(limits, identifiers, cost);
+  }
+
+  #hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
     // Reuse one string for all limits of an identity: V8 hashes every new string at its first
     // look-up.
     let identity: string | undefined;
@@ -48,7 +64,8 @@ export class ItemHits {
   #limitOf(item: RateLimitItem): Limit {
     let limit = this.#compiled.get(item);
     if (limit === undefined) {
-      const { amount, period } = item;
+      const { amount, period, multiples, granularity } = item;
+      const isCalendar = this.strategy === 'calendar-window';
       const id = itemLimitId(item.cell, this.strategy);
       limit = createLimit({
         id,
@@ -57,7 +74,8 @@ export class ItemHits {
         strategy: this.strategy,
         amount,
         period,
-        burst: this.burst,
+        burst: this.options.burst,
+        calendar: isCalendar ? calendarOptions(granularity.name, multiples, this.options) : undefined,
       });
       assertSupported(this.storage, limit);
       this.#compiled.set(item, limit);

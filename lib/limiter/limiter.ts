@@ -1,5 +1,5 @@
-import { chain, type Awaitable } from '../common/awaitable.js';
-import { assertCost, type Hit } from '../core/contract.js';
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { assertCost, type BatchResult, type Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { costsByPolicy, settleDecision } from './settle-decision.js';
@@ -38,26 +38,26 @@ export abstract class Limiter<Limits> {
   ) {}
 
   /** Returns the hits for limits and identifiers. */
-  protected abstract hitsOf(limits: Limits, identifiers: readonly string[], cost: number): Hit[];
+  protected abstract hitsOf(limits: Limits, identifiers: readonly string[], cost: number): Awaitable<Hit[]>;
 
   /** Takes a hit; returns true if it was allowed. */
   hit(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
-    return chain(this.storage.consume(this.#batch(limits, args)), (result) => result.allowed);
+    return chain(this.#consume(limits, args), (result) => result.allowed);
   }
 
   /** Returns true if a hit would be allowed; takes nothing. */
   test(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
-    return chain(this.storage.peek(this.#batch(limits, args)), (result) => result.allowed);
+    return chain(this.#peek(limits, args), (result) => result.allowed);
   }
 
   /** Takes a hit; returns the decision. */
   consume(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
-    return chain(this.storage.consume(this.#batch(limits, args)), (result) => new Decision(result));
+    return chain(this.#consume(limits, args), (result) => new Decision(result));
   }
 
   /** Returns the decision that `consume` would return; takes nothing. */
   peek(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
-    return chain(this.storage.peek(this.#batch(limits, args)), (result) => new Decision(result));
+    return chain(this.#peek(limits, args), (result) => new Decision(result));
   }
 
   /**
@@ -79,7 +79,7 @@ export abstract class Limiter<Limits> {
     identifiers: readonly string[],
     { cost = 1, ...patience }: HitOptions & WaitOptions = {},
   ): Promise<Decision> {
-    const batch = this.#batch(limits, [identifiers, { cost }]);
+    const batch = await this.#batch(limits, [identifiers, { cost }]);
     const name = batch.map(({ identity, limit }) => `${identity} ${limit.id}`).join('\n');
     return this.#lines.wait(name, patience, async () => {
       const decision = new Decision(await this.storage.consume(batch));
@@ -128,18 +128,27 @@ export abstract class Limiter<Limits> {
   refund(given: Decision | Limits, ...args: HitArguments): Awaitable<void> {
     const settled: Awaitable<unknown> = isDecision(given)
       ? settleDecision(this.storage, given, () => 0)
-      : this.storage.settle(
-          this.#batch(given, args).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
+      : chain(this.#batch(given, args), (batch) =>
+          this.storage.settle(batch.map((hit) => ({ ...hit, window: 'current' as const, actual: 0 }))),
         );
     return chain(settled, () => undefined);
   }
 
   /** Removes the counts. */
   clear(limits: Limits, ...args: HitArguments): Awaitable<void> {
-    return this.storage.remove(this.#batch(limits, args));
+    return chain(this.#batch(limits, args), (batch) => this.storage.remove(batch));
   }
 
-  #batch(limits: Limits, args: HitArguments): Hit[] {
+  #consume(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
+    const batch = this.#batch(limits, args);
+    return isPromise(batch) ? batch.then((hits) => this.storage.consume(hits)) : this.storage.consume(batch);
+  }
+
+  #peek(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
+    return chain(this.#batch(limits, args), (batch) => this.storage.peek(batch));
+  }
+
+  #batch(limits: Limits, args: HitArguments): Awaitable<Hit[]> {
     const [identifiers, { cost = 1 } = {}] = splitArguments(args);
     assertCost(cost);
     return this.hitsOf(limits, identifiers, cost);

@@ -1,9 +1,10 @@
+import type { Awaitable } from '../common/awaitable.js';
 import { ConfigurationError } from '../common/errors.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import type { Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import { ItemHits } from './item-hits.js';
+import { ItemHits, type ItemHitsOptions } from './item-hits.js';
 import { Limiter } from './limiter.js';
 
 /**
@@ -20,7 +21,7 @@ export abstract class RateLimiter extends Limiter<LimitInput> {
     storage: Storage,
     /** The algorithm that counts the limits. */
     readonly strategy: StrategyName,
-    burst?: number,
+    options?: ItemHitsOptions,
   ) {
     super(storage);
     const { strategies } = storage.capabilities;
@@ -29,10 +30,14 @@ export abstract class RateLimiter extends Limiter<LimitInput> {
         `${storage} has no strategy "${strategy}". It has: ${strategies.join(', ')}.`,
       );
     }
-    this.#items = new ItemHits(storage, strategy, burst);
+    this.#items = new ItemHits(storage, strategy, options);
   }
 
-  protected override hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
+  protected override hitsOf(
+    limits: LimitInput,
+    identifiers: readonly string[],
+    cost: number,
+  ): Awaitable<Hit[]> {
     return this.#items.hitsOf(limits, identifiers, cost);
   }
 }

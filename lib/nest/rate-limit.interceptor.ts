@@ -39,7 +39,7 @@ export class RateLimitInterceptor implements NestInterceptor {
   ) {}
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const transport = this.transports.get(context.getType());
+    const transport = this.transports.get(context);
     if (transport === undefined || transport.onAnswer !== undefined) return next.handle();
     const settle = (outcome: RequestOutcome): void => {
       const call = transport.stateHolder(context);

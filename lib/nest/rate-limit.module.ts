@@ -31,7 +31,9 @@ import {
   RATE_LIMIT_STORAGE,
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
+import { DROPPED_MESSAGES } from './dropped-message.filter.js';
 import { RateLimiterService } from './rate-limiter.service.js';
+import { Refusals } from './request/refusals.js';
 import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
 import { RequestLimiter } from './request/request-limiter.js';
@@ -50,6 +52,7 @@ import { logger, Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
 import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
+import { RouteIds } from './routes/route-ids.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
@@ -57,6 +60,7 @@ import { decidingStorage, openStorage } from './storage/module-storage.js';
 import { assertReady } from './storage/start-check.js';
 import { StoreHealth } from './storage/store-health.js';
 import { StoreLog } from './storage/store-log.js';
+import { RmqServers } from './transports/rmq-servers.js';
 import { Transports } from './transports/transports.js';
 
 const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
@@ -125,11 +129,14 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     PolicyDirectory,
     RateLimitEvents,
     ReferencedHits,
+    Refusals,
     RequestDecider,
     RequestHits,
     RequestLimiter,
     RequestPolicies,
     Reservations,
+    RmqServers,
+    RouteIds,
     RoutePolicies,
     RouteRules,
     ScopeCheck,
@@ -139,6 +146,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     Warnings,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     { provide: STORE_HEALTH, useClass: StoreHealth },
+    DROPPED_MESSAGES,
     GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,

@@ -9,6 +9,7 @@ import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
 import { describeDuration } from '../notation/describe-period.js';
 import type { LimitInput } from '../notation/limit-input.js';
+import { fixedPosition } from '../policies/declared-policies.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
@@ -52,16 +53,22 @@ import { shownByName } from '../common/inspection.js';
 @shownByName
 export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   readonly #items: ItemHits;
+  /** The option of the module that finds for each request where the calendar windows of bare limits lie. */
+  readonly #found: string | undefined;
 
   constructor(
-    @Inject(RATE_LIMIT_OPTIONS) { strategy }: ResolvedOptions,
+    @Inject(RATE_LIMIT_OPTIONS) { strategy, timeZone, anchor }: ResolvedOptions,
     @Inject(DECIDING_STORAGE) storage: DecidingStorage,
     @Inject(ReferencedHits) private readonly referenced: ReferencedHits,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
   ) {
     super(storage);
-    this.#items = new ItemHits(storage, strategy);
+    this.#items = new ItemHits(storage, strategy, fixedPosition({ timeZone, anchor }));
+    this.#found =
+      strategy === 'calendar-window'
+        ? Object.entries({ timeZone, anchor }).find(([, value]) => typeof value === 'function')?.[0]
+        : undefined;
   }
 
   /** Emits events from subscription on: decisions, refusals, limits nearly used up, a store lost or back. */
@@ -76,11 +83,12 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 
   /**
    * Replaces all rules in one step, from the next request on. A rule keeps its counts if its id, window and strategy stay the same.
+   * Returns a promise while what the first calendar window of an application needs is loaded.
    *
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
-  setRules(rules: readonly RateLimitRule[]): void {
-    this.routeRules.set(rules);
+  setRules(rules: readonly RateLimitRule[]): Awaitable<void> {
+    return this.routeRules.set(rules);
   }
 
   /**
@@ -95,7 +103,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     identity: string | readonly string[],
     duration?: string,
   ): Awaitable<void> {
-    const cells = this.hitsOf(reference, [identity].flat(), 0);
+    const cells = this.referenced.hitsOf(reference, [identity].flat(), 0);
     return this.storage.block(
       cells.map(({ identity, limit }) => ({
         identity,
@@ -107,7 +115,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 
   /** Lifts the block of an identity and keeps its counts; `clear` removes both. */
   unblock(reference: PolicyReference, identity: string | readonly string[]): Awaitable<void> {
-    const cells = this.hitsOf(reference, [identity].flat(), 0);
+    const cells = this.referenced.hitsOf(reference, [identity].flat(), 0);
     return this.storage.block(
       cells
         .filter(({ limit }) => limit.block.length > 0)
@@ -119,10 +127,13 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     limits: LimitInput | PolicyReference,
     identifiers: readonly string[],
     cost: number,
-  ): Hit[] {
-    return isReference(limits)
-      ? this.referenced.hitsOf(limits, identifiers, cost)
-      : this.#items.hitsOf(limits, identifiers, cost);
+  ): Awaitable<Hit[]> {
+    if (isReference(limits)) return this.referenced.hitsOf(limits, identifiers, cost);
+    if (this.#found !== undefined)
+      throw new ConfigurationError(
+        `The ${this.#found} of RateLimitModule is found for each request. By hand, name a policy: { policy, ${this.#found} }.`,
+      );
+    return this.#items.hitsOf(limits, identifiers, cost);
   }
 }
 

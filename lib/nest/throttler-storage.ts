@@ -1,4 +1,5 @@
 import { BoundedMap } from '../common/bounded-map.js';
+import { ConfigurationError } from '../common/errors.js';
 import { identityOf } from '../common/identity.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
@@ -39,6 +40,7 @@ const MAX_LIMITS = 1000;
 /**
  * Adapts any storage of this library to `@nestjs/throttler`, for a gradual migration or to share a store.
  *
+ * @throws ConfigurationError for the strategy `'calendar-window'`, which needs more than a length in ms
  * @example
  * ```ts
  * import { ThrottlerModule } from '@nestjs/throttler';
@@ -55,6 +57,10 @@ export function toThrottlerStorage(
   storage: Storage,
   { strategy = 'fixed-window' }: { strategy?: StrategyName | undefined } = {},
 ): ThrottlerStorage {
+  if (strategy === 'calendar-window')
+    throw new ConfigurationError(
+      'toThrottlerStorage has no calendar: @nestjs/throttler gives the length of a window in ms. Take another strategy than "calendar-window".',
+    );
   const limits = new BoundedMap<Limit>(MAX_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
     limits.getOrMake(`${name} ${amount} ${period} ${block}`, () => {

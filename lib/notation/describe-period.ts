@@ -8,7 +8,12 @@ const GRANULARITIES = Object.values(itemClasses)
 export function describePeriod(milliseconds: number): string {
   const unit = GRANULARITIES.find((granularity) => milliseconds % granularity.milliseconds === 0);
   const { name, milliseconds: length } = unit ?? itemClasses.RateLimitItemPerMillisecond.granularity;
-  return milliseconds === length ? name : `${milliseconds / length} ${name}s`;
+  return describeUnits({ unit: name, multiple: milliseconds / length });
+}
+
+/** Formats a number of units: `'month'`, `'2 weeks'`. */
+export function describeUnits({ unit, multiple }: { unit: string; multiple: number }): string {
+  return multiple === 1 ? unit : `${multiple} ${unit}s`;
 }
 
 /** Formats a duration: `'1 minute'`, `'90 seconds'`. */

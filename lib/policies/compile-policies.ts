@@ -36,7 +36,7 @@ export function compilePolicies<Context, Key>(
 
 /** @param others the other policies of the same name */
 function compilePolicy<Context, Key>(
-  { id, where, strategy, options, limits, plans, draft }: DeclaredPolicy<Context, Key>,
+  { id, where, strategy, options, limits, plans, calendar, draft }: DeclaredPolicy<Context, Key>,
   others: readonly DeclaredPolicy<Context, Key>[],
   assertSupported: (limit: Limit) => void,
 ): Policy<Context, Key> {
@@ -69,6 +69,7 @@ function compilePolicy<Context, Key>(
     strategy,
     ...compiled,
     ...foundLimits(options.limits, compileAnswer),
+    calendar,
     key: options.key,
     cost: options.cost,
     skip: options.skip,

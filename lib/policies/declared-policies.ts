@@ -5,9 +5,12 @@ import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
+import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import {
   UNLIMITED,
+  type CalendarSource,
+  type Policy,
   type PolicyCompilation,
   type PolicyDeclaration,
   type PolicyLevel,
@@ -25,6 +28,7 @@ export interface DeclaredPolicy<Context, Key> {
   readonly limits: readonly LimitDraft[];
   /** The limits of each plan. */
   readonly plans: ReadonlyMap<string, readonly LimitDraft[]> | undefined;
+  readonly calendar: Policy<Context, Key>['calendar'];
   /** Drafts limits that a function returned. */
   readonly draft: (input: LimitInput) => readonly LimitDraft[];
 }
@@ -63,7 +67,7 @@ export function withLocation<T>(where: string, step: () => T): T {
 }
 
 function declare<Context, Key>(
-  { scopes, defaultStrategy }: PolicyCompilation<Context, Key>,
+  { scopes, defaultStrategy, defaultCalendar }: PolicyCompilation<Context, Key>,
   level: PolicyLevel<Context, Key>,
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
@@ -80,12 +84,15 @@ function declare<Context, Key>(
   } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
   const block = [options.block].flat().map(parseDuration);
+  const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
+  if (calendar === undefined) assertNoCalendar(options, strategy);
   const draftItem = (item: RateLimitItem): LimitDraft => ({
-    id: `${id}:${item.period}:${strategy}`,
+    id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
     window: windowOf(item),
     strategy,
     amount: item.amount,
     period: item.period,
+    calendar: calendar && calendarOptions(item.granularity.name, item.multiples, fixedPosition(calendar)),
     burst,
     mode,
     block,
@@ -99,7 +106,34 @@ function declare<Context, Key>(
     options,
     limits: itemsWithoutPlan(options).map(draftItem),
     plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),
+    calendar: calendar && calendarFunctions(calendar),
     draft,
+  };
+}
+
+function assertNoCalendar({ timeZone, anchor }: CalendarSource<never>, strategy: string): void {
+  if (timeZone === undefined && anchor === undefined) return;
+  throw new ConfigurationError(
+    `The option "${timeZone === undefined ? 'anchor' : 'timeZone'}" is for the strategy "calendar-window" only, not for "${strategy}".`,
+  );
+}
+
+/** Returns the position of requests for which no function finds one. */
+export function fixedPosition<Context>({ timeZone, anchor }: CalendarSource<Context>): CalendarPosition {
+  return {
+    timeZone: typeof timeZone === 'function' ? undefined : timeZone,
+    anchor: typeof anchor === 'function' ? undefined : anchor,
+  };
+}
+
+function calendarFunctions<Context, Key>({
+  timeZone,
+  anchor,
+}: CalendarSource<Context>): Policy<Context, Key>['calendar'] {
+  if (typeof timeZone !== 'function' && typeof anchor !== 'function') return undefined;
+  return {
+    timeZone: typeof timeZone === 'function' ? timeZone : undefined,
+    anchor: typeof anchor === 'function' ? anchor : undefined,
   };
 }
 

@@ -15,7 +15,8 @@ export function windowOf({ multiples, granularity }: RateLimitItem): string {
 
 /** Returns true if two limits of one policy have one window and strategy, and so one name, whatever their scopes. */
 export function isSameWindow(one: LimitDraft, other: LimitDraft): boolean {
-  return one.period === other.period && one.strategy === other.strategy;
+  if (one.strategy !== other.strategy) return false;
+  return one.strategy === 'calendar-window' ? one.window === other.window : one.period === other.period;
 }
 
 /**

@@ -11,10 +11,11 @@ import {
   type OptionCheck,
   type OptionTable,
 } from '../common/options.js';
+import { assertAnchor, assertTimeZone } from '../strategies/calendars.js';
 import { UNLIMITED, type PolicyDeclaration } from './policy.js';
 
 /** Also accepts a function, which is checked when it returns. */
-const orFunction =
+export const orFunction =
   (check: OptionCheck): OptionCheck =>
   (where, value) =>
     typeof value === 'function' || check(where, value);
@@ -24,6 +25,8 @@ export const policyOptions = {
   limits: checkedLater,
   name: { check: (_where, value) => assertName('name of a policy', value), default: 'default' },
   strategy: { check: assertStrategy },
+  timeZone: { check: orFunction(assertTimeZone) },
+  anchor: { check: orFunction(assertAnchor) },
   burst: checkedLater,
   key: checkedLater,
   cost: { check: orFunction((_where, value) => assertCost(value)), default: 1 },

@@ -17,6 +17,17 @@ export type PlanLimits = Readonly<Record<string, LimitInput>>;
 /** Returns the limits of a request; `'unlimited'` for none. */
 export type LimitsFunction<Context> = (context: Context) => Awaitable<LimitInput>;
 
+/**
+ * Returns the time zone or the anchor of a request's calendar windows; `undefined` and `null` mean the default.
+ */
+export type CalendarFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
+
+/** Where calendar windows lie: for all requests, or found for each. */
+export interface CalendarSource<Context> {
+  readonly timeZone?: string | CalendarFunction<Context> | undefined;
+  readonly anchor?: string | CalendarFunction<Context> | undefined;
+}
+
 /** The outcome of a request. */
 export interface RequestOutcome {
   /** True if it was answered without an error: on HTTP with a status below 400. */
@@ -53,6 +64,17 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   name?: string | undefined;
   /** The algorithm that counts. Default: the module's. */
   strategy?: StrategyName | undefined;
+  /**
+   * The IANA time zone of calendar windows, `'Europe/Berlin'`, or a function that returns it. For the strategy `'calendar-window'`.
+   * Default: the module's, else UTC.
+   */
+  timeZone?: string | CalendarFunction<Context> | undefined;
+  /**
+   * The local date, or date and time, from which calendar windows step in both directions: `'2026-01-15'` for months from the 15th;
+   * or a function that returns it, such as the billing day of a customer. For the strategy `'calendar-window'`. Default: the
+   * module's, else 1970-01-01, and for weeks Monday 1970-01-05.
+   */
+  anchor?: string | CalendarFunction<Context> | undefined;
   /** Capacity of a token bucket, in units. Default: the amount. */
   burst?: number | undefined;
   /** The identity to count. Default: the module's, else the client's address. */
@@ -129,6 +151,8 @@ export interface PolicyCompilation<Context, Key> {
   readonly levels: readonly PolicyLevel<Context, Key>[];
   readonly scopes: PolicyScopes;
   readonly defaultStrategy: StrategyName;
+  /** Where the calendar windows of declarations lie that do not say it. Default: UTC, from 1970. */
+  readonly defaultCalendar?: CalendarSource<Context>;
   /** Names of policies of no level, such as those of rules, so that a level may skip them too. */
   readonly otherNames?: readonly string[];
   /** Throws for a limit that the storage cannot keep. */
@@ -159,6 +183,13 @@ export interface Policy<Context, Key> {
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
   /** Compiles limits as if the function had returned them; absent if the policy has no function. */
   readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
+  /** Functions that find where the calendar windows of a request lie; absent if that is the same for all requests. */
+  readonly calendar:
+    | {
+        readonly timeZone: CalendarFunction<Context> | undefined;
+        readonly anchor: CalendarFunction<Context> | undefined;
+      }
+    | undefined;
   readonly key: Key | undefined;
   readonly cost: number | ((context: Context) => Awaitable<number>);
   readonly skip: ((context: Context) => Awaitable<boolean>) | undefined;

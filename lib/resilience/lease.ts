@@ -7,6 +7,7 @@ import {
   type Outcome,
   type Receipt,
 } from '../core/contract.js';
+import type { Limit } from '../core/limit.js';
 import { onlyOutcome } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
 
@@ -45,6 +46,11 @@ export class Lease {
     return !isPromise(this.#answer);
   }
 
+  /** True once the permits are dead, or no answer is to be expected any more. */
+  get isOver(): boolean {
+    return this.now() >= (this.isAnswered ? this.#until : this.begunAt + this.hit.limit.period);
+  }
+
   /** Permits that can be used now. */
   get left(): number {
     return this.now() < this.#until ? this.#left : 0;
@@ -61,7 +67,7 @@ export class Lease {
     if (isPromise(this.#answer)) return burst;
     const { remaining } = onlyOutcome(this.#answer);
     const now = this.now();
-    if (strategy === 'fixed-window') return now < this.#until ? remaining : burst;
+    if (isWindow(strategy)) return now < this.#until ? remaining : burst;
     return Math.min(burst, remaining + Math.floor(((now - this.begunAt) * amount) / period));
   }
 
@@ -107,7 +113,7 @@ export class Lease {
     this.#answer = result;
     this.#answeredAt = this.now();
     if (!result.allowed) this.#left = this.#served = 0;
-    this.#until = this.begunAt + (limit.strategy === 'fixed-window' ? resetTime - result.now : limit.period);
+    this.#until = this.begunAt + (isWindow(limit.strategy) ? resetTime - result.now : limit.period);
     return result;
   }
 
@@ -136,4 +142,9 @@ export class Lease {
     share.catch(() => undefined); // the caller of the hit listens if it matters
     throw new LateAnswerError(error.message, share);
   }
+}
+
+/** Returns true for a strategy whose permits die with the window that they were taken from. */
+export function isWindow(strategy: Limit['strategy']): boolean {
+  return strategy === 'fixed-window' || strategy === 'calendar-window';
 }

@@ -4,7 +4,7 @@ import { withdrawn, type BatchResult, type Cell, type Hit } from '../core/contra
 import { isSameLimit, type Limit } from '../core/limit.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { Lease } from './lease.js';
+import { isWindow, Lease } from './lease.js';
 
 export interface LeasingStorageOptions {
   /** Permits per lease; `'auto'` for the demand of 100 ms. */
@@ -24,13 +24,13 @@ const LEASE_HORIZON_MS = 100;
 /**
  * Takes permits for busy identities in advance, so that most of their hits need no call of the
  * store. Each process holds at most `k − 1` unused permits per identity and limit. So M processes
- * admit at most M(k − 1) units above the bound of a token bucket, and none above that of a fixed
+ * admit at most M(k − 1) units above the bound of a token bucket, and none above that of a
  * window. They refuse at most (M − 1)(k − 1) units too early.
  *
  * Hits share a pending lease as long as it has permits; the next hit requests another lease
  * immediately. Leases shrink as a limit is used up; the last units are taken one by one.
  *
- * Used for batches with a single hit on a fixed window or token bucket that is enforced, has no
+ * Used for batches with a single hit on a fixed or calendar window or token bucket that is enforced, has no
  * blocks and does not count by outcome.
  *
  * Source: shrinking batches, as in guided self-scheduling (C. Polychronopoulos and D. Kuck, 1987).
@@ -114,7 +114,7 @@ export class LeasingStorage extends WrappedStorage {
   /** Returns the size of a limit's largest lease; 1 if it takes no leases. */
   #largest({ strategy, mode, block, refundable, amount, burst }: Limit): number {
     const isLeasable =
-      (strategy === 'fixed-window' || strategy === 'token-bucket') &&
+      (isWindow(strategy) || strategy === 'token-bucket') &&
       mode === 'enforce' &&
       block.length === 0 &&
       !refundable;
@@ -134,9 +134,7 @@ export class LeasingStorage extends WrappedStorage {
     const lease = new Lease(taken, answer, now, this.now);
     // Hits that wait for this lease handle the error themselves.
     if (isPromise(answer)) answer.catch(() => this.#giveBack(lease));
-    const others = (this.#leases.get(identity) ?? []).filter(
-      (one) => one !== before && now - one.begunAt < one.hit.limit.period,
-    );
+    const others = (this.#leases.get(identity) ?? []).filter((one) => one !== before && !one.isOver);
     const forgotten = this.#leases.set(identity, [...others, lease]).flat();
     for (const one of before === undefined ? forgotten : [...forgotten, before]) void this.#giveBack(one);
     return lease;

@@ -164,8 +164,8 @@ function take(cells: Cells, draft: Draft, state: object | undefined, now: number
 function leave(cells: Cells, draft: Draft, state: object | undefined, now: number): void {
   if (draft.cost > 0) {
     const blocked = isBlocked(cells, draft.identity, draft.limit, now);
-    if (state !== undefined && (!blocked || shortenBlock(cells, draft, now)))
-      strategies[draft.limit.strategy].refuse(state, draft.limit, now);
+    const active = !blocked || shortenBlock(cells, draft, now);
+    if (active && state !== undefined) strategies[draft.limit.strategy].refuse(state, draft.limit, now);
     if (!blocked && !draft.allowed) penalize(cells, draft, now);
   }
   report(cells, draft, state, now);

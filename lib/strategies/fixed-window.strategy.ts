@@ -1,4 +1,5 @@
-import type { Strategy } from './strategy.js';
+import { calendarOf } from './calendars.js';
+import type { Quota, Strategy } from './strategy.js';
 
 export interface FixedWindowState {
   /** Units consumed in the window; at least 1. */
@@ -22,32 +23,33 @@ export const fixedWindow: Strategy<FixedWindowState> = {
     return isOpen(state, now) ? Math.max(0, amount - state.count) : amount;
   },
 
-  resetTime(state, { period }, now) {
-    return isOpen(state, now) ? Math.min(state.end, now + period) : now;
+  resetTime(state, quota, now) {
+    return isOpen(state, now) ? Math.min(state.end, endAt(quota, now)) : now;
   },
 
   wait: (state, quota, _cost, now) => fixedWindow.resetTime(state, quota, now) - now,
 
-  commit(state, { period }, cost, now) {
-    if (!isOpen(state, now)) return { count: cost, end: now + period };
+  commit(state, quota, cost, now) {
+    const end = endAt(quota, now);
+    if (!isOpen(state, now)) return { count: cost, end };
     state.count += cost;
-    state.end = Math.min(state.end, now + period);
+    state.end = Math.min(state.end, end);
     return state;
   },
 
-  refuse(state, { period }, now) {
-    state.end = Math.min(state.end, now + period);
+  refuse(state, quota, now) {
+    state.end = Math.min(state.end, endAt(quota, now));
   },
 
   window: (state) => state.end,
 
-  settle(state, { period }, { cost, actual, of }, now) {
+  settle(state, quota, { cost, actual, of }, now) {
     const open = isOpen(state, now) ? state : undefined;
     const window = of === 'current' ? open?.end : of.window;
     if (window !== undefined && window <= now) return { state, window };
     if (open !== undefined && window === open.end) return { state: recount(open, actual - cost), window };
     if (actual <= cost) return { state, window };
-    const charged = recount(open ?? { count: 0, end: now + period }, actual - cost);
+    const charged = recount(open ?? { count: 0, end: endAt(quota, now) }, actual - cost);
     return { state: charged, window: charged?.end };
   },
 
@@ -55,6 +57,11 @@ export const fixedWindow: Strategy<FixedWindowState> = {
   encode: (state) => [state.count, state.end],
   decode: ([count = 0, end = 0]) => ({ count, end }),
 };
+
+/** Returns when a window that opens now ends. */
+function endAt({ calendar, period }: Quota, now: number): number {
+  return calendar === undefined ? now + period : calendarOf(calendar).windowAt(now).end;
+}
 
 /** Returns true while the window is open. */
 export function isOpen<State extends FixedWindowState>(

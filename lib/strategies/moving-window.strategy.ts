@@ -145,9 +145,14 @@ function cutOff(state: MovingWindowState): void {
   state.first = 0;
 }
 
-/** Moves entries from the future, left by a clock that went back, to now. */
+/** Merges entries from the future, left by a clock that went back, into one entry made now. */
 function pullBackFuture(state: MovingWindowState, now: number): void {
-  for (let index = state.times.length - 1; timeAt(state, index) > now; index--) state.times[index] = now;
+  const last = state.times.length - 1;
+  if (timeAt(state, last) <= now) return;
+  const total = totalAt(state, last);
+  const kept = lowestIndex(state, state.first, (index) => timeAt(state, index) >= now);
+  state.times.splice(kept, Infinity, now);
+  state.totals.splice(kept, Infinity, total);
 }
 
 function append(state: MovingWindowState, cost: number, now: number): void {

@@ -1,3 +1,4 @@
+import { calendarWindow } from './calendar-window.strategy.js';
 import { fixedWindowElasticExpiry } from './fixed-window-elastic-expiry.strategy.js';
 import { fixedWindow } from './fixed-window.strategy.js';
 import { movingWindow } from './moving-window.strategy.js';
@@ -9,6 +10,7 @@ import { tokenBucket } from './token-bucket.strategy.js';
 export const strategies: Readonly<Record<StrategyName, Strategy<object>>> = {
   'fixed-window': fixedWindow,
   'fixed-window-elastic-expiry': fixedWindowElasticExpiry,
+  'calendar-window': calendarWindow,
   'moving-window': movingWindow,
   'sliding-window-counter': slidingWindowCounter,
   'token-bucket': tokenBucket,

@@ -1,7 +1,10 @@
+import type { CalendarRule } from './calendar.js';
+
 /** The names of the strategies, as used in options and on every storage. */
 export type StrategyName =
   | 'fixed-window'
   | 'fixed-window-elastic-expiry'
+  | 'calendar-window'
   | 'moving-window'
   | 'sliding-window-counter'
   | 'token-bucket';
@@ -10,10 +13,12 @@ export type StrategyName =
 export interface Quota {
   /** Units allowed per period; a whole number, 0 refuses everything. */
   readonly amount: number;
-  /** Length of the window in whole milliseconds. */
+  /** Length of the window in whole milliseconds; of a calendar window the nominal one: a month has 30 days. */
   readonly period: number;
   /** Capacity of a token bucket in units; equals `amount` for every other strategy. */
   readonly burst: number;
+  /** The calendar whose windows are counted; absent for every strategy but `'calendar-window'`. */
+  readonly calendar?: CalendarRule | undefined;
 }
 
 /** Identifies one consumption, so that a settlement can find it. */

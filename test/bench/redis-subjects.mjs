@@ -16,6 +16,7 @@ export const DECISIONS = 20_000;
 const ONE_AT_A_TIME = { inFlight: 1, decisions: 3000 };
 
 export const OURS = 'nestjs-limits, fixed window';
+export const CALENDAR = 'nestjs-limits, calendar window';
 export const NEST_LAB = '@nest-lab/throttler-storage-redis';
 
 /**
@@ -41,6 +42,7 @@ export const subjects = {
   },
 
   [OURS]: { open: ours('FixedWindowRateLimiter') },
+  [CALENDAR]: { open: ours('CalendarWindowRateLimiter') },
   'nestjs-limits, token bucket': { open: ours('TokenBucketRateLimiter') },
   'nestjs-limits, sliding window counter': { open: ours('SlidingWindowCounterRateLimiter') },
   'nestjs-limits, moving window': { open: ours('MovingWindowRateLimiter') },

@@ -3,6 +3,8 @@ const AMOUNT = 100;
 /** Longer than a benchmark lasts: nothing expires meanwhile. */
 const PERIOD = 3_600_000;
 
+export const CALENDAR = 'nestjs-limits consume, calendar';
+
 /**
  * What is compared in memory. Each is opened in a process of its own and answers a maker of fresh stores:
  * `hit(key)` takes one hit of a key, `isAllowed` reads its answer, `close` lets go of timers.
@@ -30,6 +32,7 @@ export const subjects = {
   },
 
   'nestjs-limits consume': consume('fixed-window'),
+  [CALENDAR]: consume('calendar-window', { unit: 'hour', timeZone: 'Europe/Berlin' }),
   'nestjs-limits consume, elastic': consume('fixed-window-elastic-expiry'),
   'nestjs-limits consume, sliding': consume('sliding-window-counter'),
   'nestjs-limits consume, token bucket': consume('token-bucket'),
@@ -105,10 +108,11 @@ export const subjects = {
 
 export const OURS = 'nestjs-limits consume';
 
-function consume(strategy) {
+function consume(strategy, calendar) {
   return async () => {
-    const { createLimit, MemoryStorage } = await import('nestjs-limits');
-    const limit = createLimit({ id: 'bench', strategy, amount: AMOUNT, period: PERIOD });
+    const { createLimit, loadTemporal, MemoryStorage } = await import('nestjs-limits');
+    await loadTemporal();
+    const limit = createLimit({ id: 'bench', strategy, amount: AMOUNT, period: PERIOD, calendar });
     return () => {
       const storage = new MemoryStorage();
       return {

@@ -7,6 +7,7 @@ import { MemcachedStorage } from 'nestjs-limits/memcached';
 import { RedisStorage } from 'nestjs-limits/redis';
 import { ManualClock } from 'nestjs-limits/testing';
 import { strategyNames } from '../../lib/strategies/strategies.js';
+import { calendarOf } from '../support/strategies.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -23,7 +24,13 @@ const HOUR = 3_600_000;
 const batch: Hit[] = [
   ...strategyNames.map((strategy) => ({
     identity: 'key:somebody',
-    limit: createLimit({ id: strategy, strategy, amount: 10, period: HOUR }),
+    limit: createLimit({
+      id: strategy,
+      strategy,
+      amount: 10,
+      period: HOUR,
+      calendar: calendarOf(strategy, 'year'),
+    }),
     cost: 2,
   })),
   {
@@ -54,11 +61,12 @@ async function hitTwice(open: (options: StorageOptions) => Storage): Promise<voi
 const TEXT = JSON.stringify({
   '5zQwb0oY': [4000003600000, 4, 4000003600000],
   APbCxh0g: [4000003600001, 4, 4000000000000, 4000003600001],
+  '0y33gJZY': [4007836800000, 4, 4007836800000],
   gLeYSrC5: [4000003600001, 4000000000000, 2, 4000000000001, 2],
   BtD8VCpl: [4000007200000, 0, 4, 4000000000000],
   luVmQOHz: [4000001440000, 14399990, 4000000000001, 10],
   Wpz0DHsq: [4000003600000, 1, 4000003600000],
-  'Wpz0DHsq!': [4000007200001, 4000003600001, 0],
+  'Wpz0DHsq!': [4000007200001, 4000003600001, 0, 1],
 });
 
 let servers: Record<'redis' | 'memcached' | 'etcd', Server>;
@@ -83,11 +91,12 @@ describe('After two hits on limits of every strategy', () => {
     expect(hash).toEqual({
       '5zQwb0oY': '4000003600000 4',
       APbCxh0g: '4000003600001 4 3600001',
+      '0y33gJZY': '4007836800000 4',
       gLeYSrC5: '4000004500000 4000000000000 0',
       BtD8VCpl: '4000007200000 7200000 4 0',
       luVmQOHz: '4000001440000 14399990 1439999 10',
       Wpz0DHsq: '4000003600000 1',
-      'Wpz0DHsq!': '4000007200001 4000003600001 0',
+      'Wpz0DHsq!': '4000007200001 4000003600001 0 1',
     });
     expect(list).toEqual(['0', '2', '1', '4']);
   });

@@ -158,9 +158,9 @@ describeOverHttp('A provider that uses policies by name', (start) => {
     class Ruler implements OnModuleInit {
       constructor(@Inject(RateLimiterService) private readonly limiter: RateLimiterService) {}
 
-      onModuleInit(): void {
+      async onModuleInit(): Promise<void> {
         expect(this.limiter.rules()).toEqual(rules);
-        this.limiter.setRules([{ id: 'new', path: '/login', limits: '2/minute' }]);
+        await this.limiter.setRules([{ id: 'new', path: '/login', limits: '2/minute' }]);
       }
     }
     const running = await start(app(Ruler));

@@ -106,10 +106,10 @@ describeOverHttp('Rules that change while the application runs', (start) => {
   it('apply from the next request on, and keep the counts', async () => {
     const { app, service } = await open(start, { rules: [rule] });
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
-    service.setRules([{ ...rule, limits: '10/minute' }]);
+    await service.setRules([{ ...rule, limits: '10/minute' }]);
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=8');
     expect(service.rules()).toEqual([{ ...rule, limits: '10/minute' }]);
-    service.setRules([]);
+    await service.setRules([]);
     expect((await app.get('/catalogue')).remaining).toBeNull();
   });
 
@@ -148,12 +148,12 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     const { app, service } = await open(start, { rules: [{ ...rule, ...before }] }, (nest) => {
       applyRateLimits(nest);
       nest.use((_request: unknown, _response: unknown, next: () => void) => {
-        nest.get(RateLimiterService).setRules([{ ...rule, ...after }]);
+        void nest.get(RateLimiterService).setRules([{ ...rule, ...after }]);
         next();
       });
     });
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=2');
-    service.setRules([{ ...rule, ...before }]);
+    await service.setRules([{ ...rule, ...before }]);
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=1');
   });
 
@@ -176,7 +176,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     }
     const app = await start(limited([LateController], { rules: [{ ...rule, continue: true }, late] }));
     const service = app.nest.get(RateLimiterService);
-    swap = () => service.setRules([{ ...rule, limits: '9/minute' }]);
+    swap = () => void service.setRules([{ ...rule, limits: '9/minute' }]);
     expect((await app.get('/late')).remaining).toBe('"shop";r=2, "late";r=4');
     expect((await app.get('/late')).remaining).toBe('"shop";r=7');
   });
@@ -185,17 +185,17 @@ describeOverHttp('Rules that change while the application runs', (start) => {
     const blocking = { ...rule, limits: '2/minute', block: '1 hour' };
     const { app, service } = await open(start, { rules: [blocking] });
     expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
-    service.setRules([{ ...blocking, limits: '4/minute', block: '10 minutes' }]);
+    await service.setRules([{ ...blocking, limits: '4/minute', block: '10 minutes' }]);
     expect(await app.statuses(3, '/catalogue')).toEqual([200, 200, 429]);
     expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
-    service.setRules([blocking]);
+    await service.setRules([blocking]);
     expect((await app.get('/catalogue')).headers.get('retry-after')).toBe('600');
   });
 
   it('repeat no warning, however often they are set', async () => {
     const asserted = { ...rule, key: 'api-key' as const };
     const { app, service } = await open(start, { rules: [asserted] });
-    for (let swap = 0; swap < 1000; swap++) service.setRules([{ ...asserted, limits: `${swap}/minute` }]);
+    for (let swap = 0; swap < 1000; swap++) await service.setRules([{ ...asserted, limits: `${swap}/minute` }]);
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=998');
     expect(app.log.warnings).toEqual([
       'The rule "shop": the key "api-key" is not verified, and before authentication each new value has a fresh count. ' +
@@ -205,7 +205,7 @@ describeOverHttp('Rules that change while the application runs', (start) => {
 
   it('do not apply to skipped routes', async () => {
     const { app, service } = await open(start);
-    service.setRules([rule]);
+    await service.setRules([rule]);
     expect((await app.get('/health')).remaining).toBeNull();
   });
 });

@@ -42,9 +42,9 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
+  'Known options: storage, strategy, timeZone, anchor, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
 const STRATEGIES =
-  'fixed-window, fixed-window-elastic-expiry, moving-window, sliding-window-counter, token-bucket';
+  'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
   'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".';
 const UNITS = 'a unit (millisecond, second, minute, hour, day, week, month, year)';
@@ -161,12 +161,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, burst, key, cost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'a storage',

@@ -29,9 +29,9 @@ const REMEDY = "Give the limit phase: 'afterAuth', and bind RateLimitGuard after
 const early = (where: string): string =>
   `@RateLimit on ${where}: the key "user" was looked up before the user was known, so the address was counted instead. ${REMEDY}`;
 const earlyKey = (where: string): string =>
-  `@RateLimit on ${where}: the function "key" was called before the user was known, and finds another identity afterwards. ${REMEDY}`;
+  `@RateLimit on ${where}: the function "key" was called before the user was known, and returns another identity afterwards. ${REMEDY}`;
 const earlyPlan = (where: string): string =>
-  `@RateLimit on ${where}: the function "plan" was called before the user was known, and finds another plan afterwards. ${REMEDY}`;
+  `@RateLimit on ${where}: the function "plan" was called before the user was known, and returns another plan afterwards. ${REMEDY}`;
 const late = { name: 'user', phase: 'afterAuth' } as const;
 
 describeOverHttp('A request', (start) => {

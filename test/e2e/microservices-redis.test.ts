@@ -11,6 +11,7 @@ import { RateLimit, RateLimitInfo, type Decision } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { startRpcApp, type RpcApp } from '../support/rpc-app.js';
 import { serverUri } from '../support/servers.js';
+import { until } from '../support/servers/server-process.js';
 
 const { hostname, port } = new URL(serverUri('REDIS') ?? '');
 const transport: MicroserviceOptions = {
@@ -71,6 +72,35 @@ describe('A microservice over Redis', () => {
     }
     clock.advance(60_000);
     expect(await client.ask('limits.work', { tenant: 'a' })).toEqual({ remaining: 2 });
+  });
+
+  it('counts an event apart for each of its handlers, also in Redis', async () => {
+    @Controller()
+    class SecondController {
+      readonly seen: unknown[] = [];
+
+      @EventPattern('limits.event')
+      @RateLimit('5/minute', { key: () => 'all' })
+      onEvent(@Payload() event: unknown) {
+        this.seen.push(event);
+      }
+
+      @EventPattern('limits.event')
+      @RateLimit('5/minute', { key: () => 'all' })
+      onEventToo(@Payload() event: unknown) {
+        this.seen.push(`too ${String(event)}`);
+      }
+    }
+    const storage = serverUri('REDIS') ?? '';
+    const keyPrefix = `limits-${process.pid}-${Date.now()}`;
+    app = await startRpcApp([SecondController], { transport, limits: { storage, keyPrefix } });
+    const client = app.connect();
+    for (let event = 1; event <= 10; event++) await client.emit('limits.event', event);
+    const { seen } = app.nest.get(SecondController);
+    await until(() => seen.length >= 10, 'ten calls');
+    const first = [1, 2, 3, 4, 5];
+    expect(new Set(seen)).toEqual(new Set([...first, ...first.map((event) => `too ${event}`)]));
+    expect(seen).toHaveLength(10);
   });
 
   it('drops excess events, and keeps running', async () => {

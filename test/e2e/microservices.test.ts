@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
@@ -12,8 +12,16 @@ import {
   type INestApplication,
   type Type,
 } from '@nestjs/common';
-import { ExternalContextCreator } from '@nestjs/core';
-import { EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
+import { APP_INTERCEPTOR, ExternalContextCreator } from '@nestjs/core';
+import {
+  BaseRpcContext,
+  EventPattern,
+  MessagePattern,
+  Payload,
+  RpcException,
+  Server,
+  type CustomTransportStrategy,
+} from '@nestjs/microservices';
 import {
   RateLimit,
   RateLimiterService,
@@ -25,9 +33,11 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { of } from 'rxjs';
+import { setImmediate } from 'node:timers/promises';
+import { lastValueFrom, of } from 'rxjs';
 import { describeOverHttp, limited } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+import { until } from '../support/servers/server-process.js';
 import { startRpcApp, type RpcApp, type RpcAppOptions } from '../support/rpc-app.js';
 
 const running: RpcApp[] = [];
@@ -278,6 +288,123 @@ describe('A limited event of a microservice over TCP', () => {
   });
 });
 
+describe('An event with several handlers', () => {
+  const seen: string[] = [];
+
+  @Controller()
+  class FirstController {
+    @EventPattern('both')
+    @RateLimit('5/minute')
+    first(@Payload() event: number) {
+      seen.push(`first ${event}`);
+    }
+
+    @EventPattern('both')
+    @RateLimit('5/minute')
+    another(@Payload() event: number) {
+      seen.push(`another ${event}`);
+    }
+  }
+  @Controller()
+  class SecondController {
+    @EventPattern('both')
+    @RateLimit('5/minute')
+    first(@Payload() event: number) {
+      seen.push(`second ${event}`);
+    }
+
+    @MessagePattern('free')
+    free() {
+      return 'free';
+    }
+  }
+  /** What each handler sees of seven events under five a minute. */
+  const five = ['another', 'first', 'second'].flatMap((name) =>
+    [1, 2, 3, 4, 5].map((event) => `${name} ${event}`),
+  );
+
+  beforeEach(() => {
+    seen.length = 0;
+  });
+
+  async function emitSeven(options?: RpcAppOptions): Promise<RpcApp> {
+    const app = await start([FirstController, SecondController], options);
+    const client = app.connect();
+    for (let event = 1; event <= 7; event++) await client.emit('both', event);
+    await until(() => seen.length >= five.length, 'all events to arrive', 5000);
+    await client.ask('free');
+    return app;
+  }
+
+  it('is counted apart for each', async () => {
+    const app = await emitSeven();
+    expect(seen.sort()).toEqual(five);
+    const limiter = app.nest.get(RateLimiterService);
+    for (const route of ['rpc event "both"', 'rpc event "both" #2', 'rpc event "both" #3'])
+      expect((limiter.peek({ policy: 'default', route }, '127.0.0.1') as Decision).remaining).toBe(0);
+  });
+
+  it('is not kept from one handler by the refusal of another, with interceptors', async () => {
+    @Controller()
+    class RefusingController {
+      @EventPattern('both')
+      @RateLimit('0/minute')
+      refused(@Payload() event: number) {
+        seen.push(`refused ${event}`);
+      }
+    }
+    const interceptor = { provide: APP_INTERCEPTOR, useClass: RateLimitInterceptor };
+    const app = await start([RefusingController, FirstController], { module: { providers: [interceptor] } });
+    const client = app.connect();
+    for (let event = 1; event <= 2; event++) await client.emit('both', event);
+    await until(() => seen.length === 4, 'both events to arrive', 5000);
+    expect(seen.sort()).toEqual(['another 1', 'another 2', 'first 1', 'first 2']);
+  });
+});
+
+/** As brokers' clients do that deliver again what fails: a strategy that awaits the handler of an event. */
+class RetryingServer extends Server implements CustomTransportStrategy {
+  listen(callback: () => void): void {
+    callback();
+  }
+
+  close(): void {
+    // has no connection
+  }
+
+  on(): void {
+    // has no events
+  }
+
+  unwrap(): never {
+    throw new Error('has no server');
+  }
+
+  /** Delivers an event until it is handled, at most thrice. Returns the number of deliveries. */
+  async deliver(pattern: string, data: unknown): Promise<number> {
+    for (let delivery = 1; ; delivery++) {
+      try {
+        const result: unknown = await this.getHandlerByPattern(pattern)?.(data, new BaseRpcContext([]));
+        await lastValueFrom(this.transformToObservable(result));
+        return delivery;
+      } catch (error) {
+        if (delivery === 3) throw error;
+      }
+    }
+  }
+}
+
+describe('A transport that delivers again what fails', () => {
+  it('sees no error of a refused event', async () => {
+    const strategy = new RetryingServer();
+    const app = await start([SumController], { transport: { strategy } });
+    const deliveries: number[] = [];
+    for (const event of [1, 2, 3, 4]) deliveries.push(await strategy.deliver('sum.done', event));
+    expect(deliveries).toEqual([1, 1, 1, 1]);
+    expect(app.nest.get(SumController).events).toEqual([1, 2]);
+  });
+});
+
 describe('Counting messages by outcome', () => {
   it('refunds successes', async () => {
     @Controller()
@@ -486,9 +613,21 @@ class BotController {
     return 'Hello';
   }
 
-  handlerOf(name: 'greet' | 'byKey' | 'free'): (...args: unknown[]) => Promise<unknown> {
+  @SetMetadata('telegram:command', 'by outcome')
+  @UseInterceptors(RateLimitInterceptor)
+  @RateLimit('1/minute', { count: 'failure' })
+  byOutcome(message: { fails: boolean }) {
+    if (message.fails) throw new Error('failed');
+    return 'Hello';
+  }
+
+  handlerOf(
+    name: 'greet' | 'byKey' | 'free' | 'byOutcome',
+    type = 'telegram',
+  ): (...args: unknown[]) => Promise<unknown> {
     const nothing = [undefined, undefined, undefined, undefined, undefined] as const;
-    return this.contexts.create(this, BotController.prototype[name], name, ...nothing, 'telegram');
+    const handler = BotController.prototype[name] as (...args: unknown[]) => string;
+    return this.contexts.create(this, handler, name, ...nothing, type);
   }
 }
 
@@ -518,6 +657,31 @@ describeOverHttp('A handler of an unknown kind', (start) => {
     };
     expect(await outcomes({})).toEqual(['Hello', 'Hello']);
     expect(await outcomes({ transports: ['http', 'telegram'] })).toEqual(['Hello', 'refused']);
+  });
+
+  it.each([
+    ['nothing', []],
+    ['a message', [{ from: 'a', fails: false }]],
+    ['a message and its context', [{ from: 'a', fails: false }, { chat: 1 }]],
+  ])('counts as one of an unknown kind if it says http and has no response: %s', async (_what, args) => {
+    const app = await start(limited([BotController], { limits: '1/minute' }));
+    const bot = app.nest.get(BotController);
+    const greet = bot.handlerOf('greet', 'http');
+    expect([await greet(...args), await greet(...args)]).toEqual(['Hello', 'Hello']);
+    await expect(greet(...args)).rejects.toMatchObject({ status: 429 });
+    const free = bot.handlerOf('free', 'http');
+    for (let call = 0; call < 3; call++) expect(await free(...args)).toBe('Hello');
+  });
+
+  it('counts by outcome if it says http and has no response', async () => {
+    const app = await start({ ...limited([]), providers: [BotController] });
+    const call = app.nest.get(BotController).handlerOf('byOutcome', 'http');
+    for (let time = 0; time < 3; time++) {
+      expect(await call({ fails: false })).toBe('Hello');
+      await setImmediate(); // what it took is given back after the answer
+    }
+    await expect(call({ fails: true })).rejects.toThrow('failed');
+    await expect(call({ fails: false })).rejects.toMatchObject({ status: 429 });
   });
 
   it('can be excluded', async () => {

@@ -629,3 +629,70 @@ describeOverWebSockets('Without the guard of the module', (start) => {
     expect(await client.outcomes(1, 'say', { token: 'a' })).toEqual(['refused']);
   });
 });
+
+describeOverWebSockets('Two gateways at one place', (start) => {
+  @WebSocketGateway()
+  @RateLimit('4/minute', { name: 'class' })
+  class FirstGateway {
+    readonly connections: unknown[] = [];
+
+    @RateLimit('10/minute')
+    handleConnection(connection: unknown) {
+      this.connections.push(connection);
+    }
+
+    @SubscribeMessage('say')
+    @RateLimit('2/minute')
+    say() {
+      return answer('first');
+    }
+  }
+  @WebSocketGateway()
+  @RateLimit('4/minute', { name: 'class' })
+  class SecondGateway extends FirstGateway {
+    @SubscribeMessage('hear')
+    @RateLimit('2/minute')
+    hear() {
+      return answer('second');
+    }
+  }
+  const gateways = [FirstGateway, SecondGateway];
+
+  it('count connections apart', async () => {
+    @WebSocketGateway()
+    class OneGateway {
+      connections = 0;
+
+      @RateLimit('10/minute')
+      handleConnection() {
+        this.connections++;
+      }
+    }
+    @WebSocketGateway()
+    class OtherGateway {
+      connections = 0;
+
+      @RateLimit('10/minute')
+      handleConnection() {
+        this.connections++;
+      }
+    }
+    const app = await start([OneGateway, OtherGateway]);
+    for (let connection = 0; connection < 10; connection++) await app.connect();
+    expect(app.http.nest.get(OneGateway).connections).toBe(10);
+    expect(app.http.nest.get(OtherGateway).connections).toBe(10);
+  });
+
+  it('count messages apart, each handler by itself and each gateway by itself', async () => {
+    const app = await start(gateways);
+    await (await app.connect()).ask('hear');
+    const limiter = app.http.nest.get(RateLimiterService);
+    const remaining = (policy: string, route: string): number =>
+      (limiter.peek({ policy, route }, '127.0.0.1') as Decision).remaining;
+    expect(remaining('default', 'ws / hear')).toBe(1);
+    expect(remaining('class', 'ws / say')).toBe(3); // the connection
+    expect(remaining('class', 'ws / say #2')).toBe(2); // the connection and the message
+    expect(remaining('default', 'ws-connection /')).toBe(9);
+    expect(remaining('default', 'ws-connection / #2')).toBe(9);
+  });
+});

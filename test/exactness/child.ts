@@ -1,6 +1,7 @@
 /** One of several instances of an application: a process that hits limits when it is told to. */
 import { resilient } from '../../lib/resilience/resilient-storage.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
+import { loadTemporal } from '../../lib/common/temporal.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../lib/core/limit.js';
 import { storageFromString } from '../../lib/storages/storage-from-string.js';
 import type { Storage, StorageOptions } from '../../lib/core/storage.js';
@@ -54,6 +55,7 @@ function limitOf(options: CreateLimitOptions): Limit {
 async function execute(order: Order): Promise<Answer> {
   const { batch, times } = order;
   const storage = await storageFor(order);
+  await loadTemporal();
   const hits = batch.map(({ identity, ...options }) => ({ identity, limit: limitOf(options), cost: 1 }));
   const results = await Promise.allSettled(
     Array.from({ length: times }, async () => (await storage.consume(hits)).allowed),

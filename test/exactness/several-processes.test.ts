@@ -9,6 +9,7 @@ import {
   type StrategyName,
 } from 'nestjs-limits';
 import { strategyNames } from '../../lib/strategies/strategies.js';
+import { calendarOf } from '../support/strategies.js';
 import { describeOn, type ServerName } from '../support/servers.js';
 import type { Answer } from './child.js';
 import { Processes } from './processes.js';
@@ -72,7 +73,15 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
     }
 
     function cell(strategy: StrategyName, about: string, amount: number, identity = 'somebody'): CellOptions {
-      return { id: `${strategy} ${about} ${amount}`, strategy, amount, period: 60 * MINUTE, identity };
+      const calendar = calendarOf(strategy, 'year');
+      return {
+        id: `${strategy} ${about} ${amount}`,
+        strategy,
+        amount,
+        period: 60 * MINUTE,
+        calendar,
+        identity,
+      };
     }
 
     it.each(strategyNames)('are allowed exactly the amount of a %s limit', async (strategy) => {

@@ -3,6 +3,7 @@ import { describe, expect } from '@jest/globals';
 import fc from 'fast-check';
 import {
   createLimit,
+  loadTemporal,
   MemoryStorage,
   RateLimit,
   SkipRateLimit,
@@ -22,6 +23,8 @@ import { splitPath } from '../../lib/policies/request-path.js';
 import { RuleBook } from '../../lib/policies/rules.js';
 import { resolveResilience, type ResilienceOptions } from '../../lib/resilience/resilience.options.js';
 import { anything, anyText, fuzz, nearly, refusalOf, ThrownByApplication, treacherousNames } from './fuzz.js';
+
+await loadTemporal();
 
 const flag = fc.boolean();
 const fn = fc.constantFrom(() => undefined);
@@ -43,7 +46,15 @@ const plans = fc
 
 const policyOptions = {
   name: names,
-  strategy: fc.constantFrom('fixed-window', 'token-bucket', 'moving-window', 'sliding-window-counter'),
+  strategy: fc.constantFrom(
+    'fixed-window',
+    'token-bucket',
+    'moving-window',
+    'sliding-window-counter',
+    'calendar-window',
+  ),
+  timeZone: fc.constantFrom<unknown>('UTC', 'Asia/Kathmandu', 'Mars/Base', () => undefined),
+  anchor: fc.constantFrom<unknown>('2026-01-31', '2026-03-29T02:30', '2026-02-30', () => undefined),
   burst: fc.nat(),
   key: fc.constantFrom('ip', 'user', 'header:x'),
   cost: fc.oneof(fc.nat(), fn),
@@ -70,6 +81,8 @@ const rules = nearly({
 const moduleOptions = nearly({
   storage: fc.constantFrom('memory://'),
   strategy: policyOptions.strategy,
+  timeZone: policyOptions.timeZone,
+  anchor: policyOptions.anchor,
   limits: fc.oneof(limits, fc.array(declarations, { maxLength: 2 })),
   rules: fc.array(rules, { maxLength: 2 }),
   key: policyOptions.key,

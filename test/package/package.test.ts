@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
-const budget = { packed: 425_000, unpacked: 2_450_000, importedByRoot: 450_000, requiredByRoot: 510_000 };
+const budget = { packed: 480_000, unpacked: 2_900_000, importedByRoot: 490_000, requiredByRoot: 550_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
@@ -87,8 +87,8 @@ describe('the tarball', () => {
     expect(pack.unpackedSize).toBeLessThan(budget.unpacked);
   });
 
-  it('has two dependencies, and declares the optional peers', () => {
-    expect(Object.keys(manifest.dependencies)).toEqual(['ipaddr.js', 'picomatch']);
+  it('has three dependencies, and declares the optional peers', () => {
+    expect(Object.keys(manifest.dependencies)).toEqual(['ipaddr.js', 'picomatch', 'temporal-polyfill']);
     const optional = Object.entries(manifest.peerDependenciesMeta).filter(([, meta]) => meta.optional);
     expect(optional.map(([name]) => name).sort()).toEqual(optionalPackages);
     const needed = Object.keys(manifest.peerDependencies).filter((name) => !optionalPackages.includes(name));

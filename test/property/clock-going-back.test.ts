@@ -86,6 +86,7 @@ describe.each(strategyNames)('When the clock goes back, %s', (name) => {
             expect(mostAboveRefill(history, quota)).toBeLessThanOrEqual(quota.burst * quota.period);
             break;
           case 'fixed-window':
+          case 'calendar-window':
           case 'sliding-window-counter':
             expect(mostWithin(history, quota.period)).toBeLessThanOrEqual(2 * quota.amount);
             break;

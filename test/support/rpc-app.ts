@@ -5,6 +5,7 @@ import {
   ClientProxyFactory,
   JsonSocket,
   Transport,
+  type ClientOptions,
   type ClientProxy,
   type MicroserviceOptions,
 } from '@nestjs/microservices';
@@ -68,11 +69,14 @@ export class RpcApp {
     readonly log: RecordingLogger,
   ) {}
 
-  /** @param from the address to come from, over TCP */
-  connect(from = '127.0.0.1'): RpcClient {
+  /**
+   * @param from the address to come from, over TCP
+   * @param transport the microservice to connect to. Default: the first
+   */
+  connect(from = '127.0.0.1', transport = this.transport): RpcClient {
     const client = ClientProxyFactory.create(
-      'transport' in this.transport && this.transport.transport === Transport.REDIS
-        ? this.transport
+      'transport' in transport && transport.transport !== Transport.TCP
+        ? clientOptions(transport)
         : { transport: Transport.TCP, options: { ...this.#address(), socketClass: socketFrom(from) } },
     );
     this.#clients.push(client);
@@ -88,6 +92,14 @@ export class RpcApp {
     const { port } = this.service.unwrap<Server>().address() as AddressInfo;
     return { host: '127.0.0.1', port };
   }
+}
+
+/** The options of a client for a server's. Replies of RabbitMQ come without acknowledgements. */
+function clientOptions(transport: MicroserviceOptions): ClientOptions {
+  const options = transport as ClientOptions;
+  return options.transport === Transport.RMQ
+    ? { ...options, options: { ...options.options, noAck: true } }
+    : options;
 }
 
 /** Opens sockets from a local address. */

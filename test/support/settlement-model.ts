@@ -1,4 +1,5 @@
 import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
+import { windowByDefinition } from './calendar-model.js';
 
 /** A hit that was admitted, with its current cost. */
 export interface ModelHit {
@@ -133,13 +134,18 @@ class WindowModel implements SettlementModel {
       open.closed = false;
     }
     if (open === undefined) {
-      open = { start: now, end: now + this.quota.period, closed: false, hits: new Set() };
+      open = { start: now, end: this.#endAt(now), closed: false, hits: new Set() };
       this.#windows.push(open);
     }
     hit.cost = cost;
     hit.window = open;
     open.hits.add(hit);
     this.#extend(open, hit.at, cost);
+  }
+
+  #endAt(now: number): number {
+    const { calendar, period } = this.quota;
+    return calendar === undefined ? now + period : windowByDefinition(calendar, now).end;
   }
 
   /** Moves the end of an elastic window to a full period after a hit with a cost. */

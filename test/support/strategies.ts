@@ -1,4 +1,7 @@
 import fc from 'fast-check';
+import { loadTemporal } from '../../lib/common/temporal.js';
+import type { CalendarUnit } from '../../lib/strategies/calendar.js';
+import { calendarFor } from '../../lib/strategies/calendars.js';
 import { strategies } from '../../lib/strategies/strategies.js';
 import {
   retryAfter,
@@ -8,6 +11,8 @@ import {
   type Quota,
   type StrategyName,
 } from '../../lib/strategies/strategy.js';
+
+await loadTemporal();
 
 /** Start of timelines, in epoch ms. */
 export const START = 1_700_000_000_000;
@@ -153,6 +158,8 @@ export function longestRecovery(name: StrategyName, { amount, period, burst }: Q
       return 2 * period;
     case 'token-bucket':
       return Math.ceil((burst * period) / amount);
+    case 'calendar-window':
+      return Math.ceil((period * 31) / 30); // of a month; a year has 366 days, 360 of them nominal
     case 'fixed-window':
     case 'fixed-window-elastic-expiry':
     case 'moving-window':
@@ -229,5 +236,26 @@ function withBurst(
     amount,
     period,
     burst: amount * factor + more,
+    ...(name === 'calendar-window' ? { calendar: calendarFor(calendarRule(period)) } : {}),
   }));
+}
+
+/** Returns the calendar that a limit of a strategy needs, if any. */
+export function calendarOf(strategy: StrategyName, unit: CalendarUnit): { unit: CalendarUnit } | undefined {
+  return strategy === 'calendar-window' ? { unit } : undefined;
+}
+
+const UNITS: readonly [unit: CalendarUnit, milliseconds: number][] = [
+  ['year', 31_104_000_000],
+  ['month', 2_592_000_000],
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+];
+
+/** Returns the calendar of windows with a nominal length, in the largest unit that divides it. */
+function calendarRule(period: number): { unit: CalendarUnit; multiple: number } {
+  const [unit, length] = UNITS.find(([, milliseconds]) => period % milliseconds === 0) ?? ['millisecond', 1];
+  return { unit, multiple: period / length };
 }

@@ -1,4 +1,5 @@
 import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
+import { windowByDefinition } from './calendar-model.js';
 
 /** A hit of a cost above 0 on a limit, taken or refused. */
 export interface Attempt {
@@ -18,6 +19,12 @@ export const usedByDefinition: Readonly<
   'fixed-window'(history, { period }, now) {
     const last = windowsOf(history, period).at(-1);
     return last !== undefined && now < last.start + period ? last.count : 0;
+  },
+
+  /** Counts the hits in the calendar's window that holds the instant. */
+  'calendar-window'(history, { calendar }, now) {
+    const { start, end } = windowByDefinition(calendarOfQuota(calendar), now);
+    return sum(history.filter(({ at, taken }) => taken && at >= start && at < end));
   },
 
   /**
@@ -110,6 +117,11 @@ export function levelByDefinition(
 ): number {
   const taken = history.filter((attempt) => attempt.taken);
   return Math.max(0, ...taken.map(({ at }, index) => sum(taken.slice(index)) * period - (now - at) * amount));
+}
+
+function calendarOfQuota(calendar: Quota['calendar']): NonNullable<typeof calendar> {
+  if (calendar === undefined) throw new Error('a calendar window needs a calendar');
+  return calendar;
 }
 
 function sum(attempts: readonly Attempt[]): number {

@@ -89,7 +89,7 @@ export class ClientAddresses {
     transport: Transport,
   ): 'allow' | 'deny' | undefined {
     if (address === undefined || !isAddress(address)) {
-      if (this.#denied === undefined || !hasAddresses(context, transport)) return undefined;
+      if (this.#denied === undefined || !transport.hasAddresses(context)) return undefined;
       this.#warnOfMissing(context, 'with a "deny" list, all such requests are refused');
       return 'deny';
     }
@@ -140,16 +140,6 @@ export class ClientAddresses {
         'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.',
     );
   }
-}
-
-/**
- * Returns true if clients connect by this transport. Messages of brokers and contexts of an unknown
- * type have no addresses.
- */
-function hasAddresses(context: ExecutionContext, { type, isProxied }: Transport): boolean {
-  if (type !== 'rpc') return isProxied || type === 'ws';
-  const message = context.switchToRpc().getContext<{ getSocketRef?: unknown } | undefined>();
-  return typeof message?.getSocketRef === 'function';
 }
 
 function assertText(address: string | null | undefined): string | undefined {

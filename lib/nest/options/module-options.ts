@@ -9,6 +9,8 @@ import {
   type OptionTable,
 } from '../../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
+import { orFunction } from '../../policies/policy-options.js';
+import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
 import { isStrategyName, strategyNames } from '../../strategies/strategies.js';
 import type {
   RateLimitHeaders,
@@ -21,6 +23,8 @@ import { idOfUser } from './user-id.js';
 export const moduleOptions = {
   storage: checkedLater,
   strategy: { check: assertStrategy, default: 'fixed-window' },
+  timeZone: { check: orFunction(assertTimeZone) },
+  anchor: { check: orFunction(assertAnchor) },
   limits: checkedLater,
   rules: { check: assertList, default: [] },
   key: { default: 'ip' },
@@ -32,6 +36,7 @@ export const moduleOptions = {
   allow: { check: assertList },
   deny: { check: assertList },
   transports: { check: assertList },
+  refusedMessages: { check: oneOf(['reject', 'requeue', 'ack', 'manual']) },
   resilience: checkedLater,
   keyPrefix: checkedLater,
   headers: checkedLater,

@@ -3,6 +3,7 @@ import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
 import type { LimitInput } from '../../notation/limit-input.js';
 import type {
+  CalendarFunction,
   ErrorMessageFunction,
   LimitsFunction,
   PlanLimits,
@@ -70,6 +71,10 @@ export interface RateLimitModuleOptions {
   storage?: string | Storage | undefined;
   /** The strategy of limits that have none. Default: `'fixed-window'`. */
   strategy?: StrategyName | undefined;
+  /** The IANA time zone of calendar windows that have none, or a function that returns it. Default: UTC. */
+  timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
+  /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
+  anchor?: string | CalendarFunction<ExecutionContext> | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.
@@ -101,6 +106,17 @@ export interface RateLimitModuleOptions {
    * `'http'`, `'graphql'` and `'ws'`; messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
    */
   transports?: readonly string[] | undefined;
+  /**
+   * What becomes of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
+   *
+   * - `'reject'`: nacked without requeue, so that RabbitMQ drops it, or sends it to the dead letter exchange of its queue
+   * - `'requeue'`: an event is given back once, for another consumer, and rejected if it comes back
+   * - `'ack'`: acknowledged, so that it is gone
+   * - `'manual'`: left to an exception filter of the application
+   *
+   * Other transports have nothing to settle.
+   */
+  refusedMessages?: 'reject' | 'requeue' | 'ack' | 'manual' | undefined;
   /** Behaviour while the store does not answer; `false` to throw. Ignored for memory. Default: this process counts alone. */
   resilience?: ResilienceOptions | false | undefined;
   /** Prefix of every key on a server, for a storage given as a URI. Default: `'nestjs-limits'`. */

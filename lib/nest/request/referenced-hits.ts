@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ConfigurationError } from '../../common/errors.js';
+import { limitAt, type Limit } from '../../core/limit.js';
 import { identityOf } from '../../common/identity.js';
 import type { Hit } from '../../core/contract.js';
-import type { Limit } from '../../core/limit.js';
 import { single } from '../identities/identity-source.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { PolicyDirectory } from '../routes/policy-directory.js';
@@ -32,8 +32,9 @@ export class ReferencedHits {
     this.rules.ensureCompiled();
     const policy = this.policies.find(reference);
     const limits = this.#limitsOf(policy, reference);
+    assertPosition(policy, limits, reference);
     const identity = this.#identityFor(policy, reference, identifiers);
-    return limits.map((limit) => ({ identity, limit, cost }));
+    return limits.map((limit) => ({ identity, limit: limitAt(limit, reference), cost }));
   }
 
   /**
@@ -66,5 +67,22 @@ export class ReferencedHits {
     if (as === 'key') return identityOf('key', single(identifiers));
     const source = as === undefined ? policy.source : this.identities.for(as, 'RateLimiterService');
     return source.fromValues(identifiers);
+  }
+}
+
+/** Throws for a position that is missing, or that no limit has. */
+function assertPosition(
+  { name, calendar }: RoutePolicy,
+  limits: readonly Limit[],
+  reference: PolicyReference,
+): void {
+  for (const option of ['timeZone', 'anchor'] as const) {
+    const isGiven = reference[option] !== undefined;
+    if (!isGiven && calendar?.[option] !== undefined)
+      throw new ConfigurationError(
+        `The policy "${name}" finds its ${option} out for each request. By hand, give it: { policy: '${name}', ${option} }.`,
+      );
+    if (isGiven && limits.every((limit) => limit.calendar === undefined))
+      throw new ConfigurationError(`The policy "${name}" has no calendar windows, so it has no ${option}.`);
   }
 }

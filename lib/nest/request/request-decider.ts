@@ -1,10 +1,4 @@
-import {
-  Inject,
-  Injectable,
-  ServiceUnavailableException,
-  type ExecutionContext,
-  type HttpException,
-} from '@nestjs/common';
+import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext } from '@nestjs/common';
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
@@ -27,8 +21,8 @@ import {
   PROBLEM_MEDIA_TYPE,
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
-import type { Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
+import { Refusals } from './refusals.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
 import type { CountedRequest, FoundHits } from './request-hits.js';
 import { keepState, stateFor } from './request-state.js';
@@ -46,6 +40,7 @@ export class RequestDecider {
     @Inject(Transports) private readonly transports: Transports,
     @Inject(Reservations) private readonly reservations: Reservations,
     @Inject(Warnings) private readonly warnings: Warnings,
+    @Inject(Refusals) private readonly refusals: Refusals,
   ) {}
 
   /**
@@ -69,7 +64,7 @@ export class RequestDecider {
       const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
         cause: error,
       });
-      return throwRefusal(transport, exception, exception.getResponse() as object, context);
+      return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
     });
   }
 
@@ -115,7 +110,7 @@ export class RequestDecider {
     return chain(
       settled(() => errorFactory(decision, request.context)),
       (made) => {
-        if (made instanceof Error) throw made;
+        if (made instanceof Error) return this.refusals.refuseWith(request.transport, made, request.context);
         this.warnings.once(
           'errorFactory',
           `RateLimitModule: the function "errorFactory" must return an Error, so the default one is thrown; got ${describeValue(made)}.`,
@@ -136,7 +131,7 @@ export class RequestDecider {
         isProblem ? problemDetails(decision, body.message) : body,
       );
       if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
-      return throwRefusal(transport, exception, exception.body, context);
+      return this.refusals.refuse(transport, exception, exception.body, context);
     });
   }
 
@@ -177,16 +172,4 @@ function assertText(where: string, message: unknown): string {
 function settled(call: () => Awaitable<unknown>): Awaitable<unknown> {
   const made = attempt(call);
   return isPromise(made) ? made.catch((error: unknown) => error) : made;
-}
-
-/** Throws the exception of a refusal in the form of the transport. */
-export function throwRefusal(
-  transport: Transport,
-  exception: HttpException,
-  body: object,
-  context: ExecutionContext,
-): Awaitable<never> {
-  return chain(transport.refusal(exception, body, context), (error) => {
-    throw error;
-  });
 }

@@ -2,7 +2,8 @@ import { Inject, Injectable } from '@nestjs/common';
 import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue } from '../../common/describe.js';
 import { assertCost } from '../../core/contract.js';
-import type { Limit } from '../../core/limit.js';
+import { limitAt, type Limit } from '../../core/limit.js';
+import type { CalendarPosition } from '../../strategies/calendars.js';
 import { ClientAddresses } from '../identities/client-addresses.js';
 import type { EarlyLookup, IdentifiedRequest, IdentitySource } from '../identities/identity-source.js';
 import { LateUserDetector } from '../identities/late-user-detector.js';
@@ -124,6 +125,19 @@ export class RequestHits {
   }
 
   #limitsOf(policy: RoutePolicy, request: CountedRequest): Awaitable<readonly Limit[]> {
+    const limits = this.#planLimitsOf(policy, request);
+    const { calendar } = policy;
+    if (calendar === undefined) return limits;
+    return chain(limits, (found) =>
+      chain(positionFor(policy, calendar, request), (position) =>
+        callUserFunction(policy.where, Object.keys(position).join('" or "'), () =>
+          found.map((limit) => limitAt(limit, position)),
+        ),
+      ),
+    );
+  }
+
+  #planLimitsOf(policy: RoutePolicy, request: CountedRequest): Awaitable<readonly Limit[]> {
     const { plans, limitsFor, limits, where } = policy;
     const { context } = request;
     if (plans !== undefined) {
@@ -175,4 +189,23 @@ export class RequestHits {
         }),
     );
   }
+}
+
+/** Returns where the calendar windows of a request lie, as far as functions find it. */
+function positionFor(
+  { where }: RoutePolicy,
+  { timeZone, anchor }: NonNullable<RoutePolicy['calendar']>,
+  { context }: CountedRequest,
+): Awaitable<CalendarPosition> {
+  const found = Object.entries({ timeZone, anchor }).flatMap(([option, find]) =>
+    find === undefined
+      ? []
+      : [
+          chain(
+            callUserFunction(where, option, () => find(context)),
+            (value) => [option, value ?? undefined] as const,
+          ),
+        ],
+  );
+  return chain(all(found), (entries) => Object.fromEntries(entries) as CalendarPosition);
 }

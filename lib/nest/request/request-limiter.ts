@@ -6,7 +6,8 @@ import type { RoutePolicy } from '../routes/route-policy.js';
 import { httpTransport } from '../transports/http.transport.js';
 import type { RouteHandler, Transport } from '../transports/transport.js';
 import { Transports } from '../transports/transports.js';
-import { RequestDecider, throwRefusal } from './request-decider.js';
+import { Refusals } from './refusals.js';
+import { RequestDecider } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
 import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
 import { stateFor } from './request-state.js';
@@ -24,6 +25,7 @@ export class RequestLimiter {
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
     @Inject(RequestHits) private readonly hits: RequestHits,
     @Inject(RequestDecider) private readonly decider: RequestDecider,
+    @Inject(Refusals) private readonly refusals: Refusals,
   ) {}
 
   /**
@@ -33,7 +35,7 @@ export class RequestLimiter {
    * @throws the transport's error if the request is refused
    */
   check(context: ExecutionContext, phase: RoutePolicy['phase']): Awaitable<boolean> {
-    const transport = this.transports.get(context.getType());
+    const transport = this.transports.get(context);
     if (transport === undefined) return true;
     const isAdmitted = transport.isAdmitted?.(context) ?? true;
     if (isAdmitted === true) return this.#checkHandler(context, transport, phase);
@@ -46,7 +48,7 @@ export class RequestLimiter {
    * @throws HttpException if the request is refused, or its client has closed the connection
    */
   checkPath(context: ExecutionContext): Awaitable<boolean> {
-    const transport = this.transports.get('http');
+    const transport = this.transports.get(context);
     if (transport === undefined) return true;
     httpTransport.isAdmitted(context);
     return this.#admit(context, transport, undefined, this.policies.forPath(context));
@@ -57,8 +59,9 @@ export class RequestLimiter {
     transport: Transport,
     phase: RoutePolicy['phase'],
   ): Awaitable<boolean> {
-    const selected = this.policies.forHandler(context, transport, phase);
-    return this.#admit(context, transport, context.getHandler(), selected);
+    return chain(this.policies.forHandler(context, transport, phase), (selected) =>
+      this.#admit(context, transport, context.getHandler(), selected),
+    );
   }
 
   /** Applies the options `allow` and `deny`, before anything is counted. */
@@ -75,7 +78,7 @@ export class RequestLimiter {
           return true;
         case 'deny': {
           const exception = new ForbiddenException();
-          return throwRefusal(transport, exception, exception.getResponse() as object, context);
+          return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
         }
         case undefined:
           return this.#count(context, transport, handler, selected, address);

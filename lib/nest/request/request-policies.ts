@@ -1,4 +1,5 @@
 import { Inject, Injectable, type ExecutionContext } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
 import { RoutePolicies } from '../routes/route-policies.js';
 import type { CompiledRoute, RoutePolicy } from '../routes/route-policy.js';
 import { RouteRules } from '../routes/route-rules.js';
@@ -29,9 +30,22 @@ export class RequestPolicies {
    *
    * @param phase the latest phase whose policies count
    */
-  forHandler(context: ExecutionContext, transport: Transport, phase: RoutePolicy['phase']): SelectedPolicies {
-    const isLimitedByModule = this.transports.areLimitedByModule(context.getType());
-    const route = this.routes.get(context.getClass(), context.getHandler(), isLimitedByModule);
+  forHandler(
+    context: ExecutionContext,
+    transport: Transport,
+    phase: RoutePolicy['phase'],
+  ): Awaitable<SelectedPolicies> {
+    const isLimitedByModule = this.transports.isLimitedByModule(context, transport);
+    const route = this.routes.find(context.getClass(), context.getHandler(), isLimitedByModule);
+    return chain(route, (found) => this.#ofRoute(found, context, transport, phase));
+  }
+
+  #ofRoute(
+    route: CompiledRoute,
+    context: ExecutionContext,
+    transport: Transport,
+    phase: RoutePolicy['phase'],
+  ): SelectedPolicies {
     const selected: PoliciesByPhase =
       transport === httpTransport ? this.#withRules(route, context, transport) : route;
     const { policies, beforeAuth, ruleSet } = selected;

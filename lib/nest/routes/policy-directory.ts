@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { ConfigurationError } from '../../common/errors.js';
+import { positionOf } from '../../core/limit.js';
 import type { CompiledRoute, PolicyReference, RoutePolicy } from './route-policy.js';
 
 /** Looks up the policies of all known routes and rules by name. */
@@ -72,6 +73,6 @@ export class PolicyDirectory {
 
 /** Returns a key that is equal for policies with the same counts, amounts and kind of identity. */
 function countedAs({ id, source, limits }: RoutePolicy): string {
-  const cells = limits.map((limit) => `${limit.id} ${limit.amount} ${limit.burst}`);
+  const cells = limits.map((limit) => `${limit.id} ${limit.amount} ${limit.burst} ${positionOf(limit)}`);
   return [id, ...source.types, ...cells].join();
 }

@@ -5,8 +5,10 @@ import {
   type OnApplicationBootstrap,
   type Type,
 } from '@nestjs/common';
-import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { ModulesContainer } from '@nestjs/core';
+import { chain, type Awaitable } from '../../common/awaitable.js';
 import { fingerprintOf } from '../../common/fingerprint.js';
+import { loadTemporal } from '../../common/temporal.js';
 import { compilePolicies } from '../../policies/compile-policies.js';
 import { policyOptions } from '../../policies/policy-options.js';
 import type { PolicyLevel, PolicyScopes } from '../../policies/policy.js';
@@ -15,6 +17,7 @@ import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { IdentitySources } from '../identities/identity-sources.js';
 import { knownClasses } from './known-classes.js';
 import { PolicyDirectory } from './policy-directory.js';
+import { handlersOf, RouteIds } from './route-ids.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
@@ -25,7 +28,7 @@ import {
   SKIP_METADATA,
 } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { isRouteHandler, routeId, Transports, typesOf } from '../transports/transports.js';
+import { Transports, typesOf } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { shownByName } from '../../common/inspection.js';
 
@@ -35,8 +38,6 @@ type Level = PolicyLevel<ExecutionContext, RateLimitKey>;
 interface ControllerRoutes {
   /** The first of the ids of its routes in alphabetical order, which no other controller has. */
   readonly id: string;
-  /** Path of its module, from `RouterModule`. */
-  readonly modulePath: string | undefined;
   /** The routes that limits of the module count, by handler. Weak, since an application may create a handler per request. */
   readonly compiled: WeakMap<RouteHandler, CompiledRoute>;
   /** The same handlers without the limits of the module. */
@@ -48,7 +49,6 @@ interface ControllerRoutes {
 @shownByName
 export class RoutePolicies implements OnApplicationBootstrap {
   readonly #controllers = new WeakMap<Type, ControllerRoutes>();
-  readonly #scanner = new MetadataScanner();
   #isCompiled = false;
 
   constructor(
@@ -57,13 +57,42 @@ export class RoutePolicies implements OnApplicationBootstrap {
     @Inject(IdentitySources) private readonly identities: IdentitySources,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(RouteIds) private readonly ids: RouteIds,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
     @Inject(Transports) private readonly transports: Transports,
   ) {}
 
   /** Compiles all handlers, so that an invalid declaration stops the start. */
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.load();
     this.#compileAll();
+  }
+
+  /** Loads what the calendar windows of any declaration need. */
+  load(): Awaitable<void> {
+    const declarations = [...knownClasses(this.modules)].flatMap((controller) =>
+      handlersOf(controller).flatMap((handler) => declarationsOn(controller, handler)),
+    );
+    return this.prepare([...this.options.limits, ...this.options.rules, ...declarations]);
+  }
+
+  /** Loads what the calendar windows of declarations need, if there are any. */
+  prepare(declarations: readonly Pick<RateLimitDeclaration, 'strategy'>[]): Awaitable<void> {
+    const { strategy } = this.options;
+    // Some may be no declarations at all, since they are not checked yet.
+    const isCalendar = Array.from(declarations, (one) => one?.strategy ?? strategy).includes(
+      'calendar-window',
+    );
+    return isCalendar ? loadTemporal() : undefined;
+  }
+
+  /** Returns a route as {@link get} does, or a promise of it while what its calendar windows need is loaded. */
+  find(controller: Type, handler: RouteHandler, isLimitedByModule = true): Awaitable<CompiledRoute> {
+    const known = this.#known(controller, handler, isLimitedByModule);
+    if (known !== undefined) return known;
+    return chain(this.prepare([...this.options.limits, ...declarationsOn(controller, handler)]), () =>
+      this.get(controller, handler, isLimitedByModule),
+    );
   }
 
   /** Compiles all handlers unless that is done, for a policy that is looked up by name before the application has started. */
@@ -75,7 +104,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     this.identities.for(this.options.key, 'RateLimitModule');
     this.ofModule();
     for (const controller of knownClasses(this.modules)) {
-      for (const handler of this.#handlersOf(controller))
+      for (const handler of handlersOf(controller))
         for (const type of typesOf(handler))
           this.get(controller, handler, this.transports.areLimitedByModule(type));
     }
@@ -88,9 +117,14 @@ export class RoutePolicies implements OnApplicationBootstrap {
    * @param isLimitedByModule whether limits of the module count it, which depends on the transport. Default: true
    */
   get(controller: Type, handler: RouteHandler, isLimitedByModule = true): CompiledRoute {
+    return (
+      this.#known(controller, handler, isLimitedByModule) ?? this.#add(controller, handler, isLimitedByModule)
+    );
+  }
+
+  #known(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute | undefined {
     const routes = this.#controllers.get(controller);
-    const compiled = isLimitedByModule ? routes?.compiled : routes?.decorated;
-    return compiled?.get(handler) ?? this.#add(controller, handler, isLimitedByModule);
+    return (isLimitedByModule ? routes?.compiled : routes?.decorated)?.get(handler);
   }
 
   /** Compiles the policies that the module declares for every route. */
@@ -113,6 +147,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
+      defaultCalendar: { timeZone: this.options.timeZone, anchor: this.options.anchor },
       otherNames: [...this.options.rules.map(({ name, id }) => name ?? id), ...otherNames],
       assertSupported: (limit) => assertSupported(this.storage, limit),
     });
@@ -125,9 +160,9 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #add(controller: Type, handler: RouteHandler, isLimitedByModule: boolean): CompiledRoute {
     const routes = this.#routesOf(controller);
-    const id = routeId(controller, handler, routes.modulePath);
+    const id = this.ids.get(controller, handler);
     const module = this.#moduleLevel();
-    const own = [...classLevels(controller), handlerLevel(controller, handler)];
+    const own = levelsOf(controller, handler);
     const levels = isLimitedByModule ? [module, ...own] : own;
     const otherNames = module.declarations.map(({ name = policyOptions.name.default }) => name);
     const policies = this.compile(
@@ -150,9 +185,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
   #routesOf(controller: Type): ControllerRoutes {
     let routes = this.#controllers.get(controller);
     if (routes === undefined) {
-      const modulePath = this.#modulePath(controller);
-      const ids = this.#handlersOf(controller).map((handler) => routeId(controller, handler, modulePath));
-      routes = { id: ids.sort()[0] ?? '', modulePath, compiled: new WeakMap(), decorated: new WeakMap() };
+      routes = { id: this.ids.firstOf(controller), compiled: new WeakMap(), decorated: new WeakMap() };
       this.#controllers.set(controller, routes);
     }
     return routes;
@@ -160,24 +193,6 @@ export class RoutePolicies implements OnApplicationBootstrap {
 
   #moduleLevel(): Level {
     return { where: 'RateLimitModule', scope: 'global', declarations: this.options.limits, skips: [] };
-  }
-
-  #handlersOf(controller: Type): RouteHandler[] {
-    const prototype = controller.prototype as Record<string, unknown>;
-    return this.#scanner
-      .getAllMethodNames(prototype)
-      .map((name) => prototype[name])
-      .filter(isRouteHandler);
-  }
-
-  #modulePath(controller: Type): string | undefined {
-    for (const { metatype, controllers } of this.modules.values()) {
-      if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
-        return Reflect.getMetadata(`__module_path__${this.modules.applicationId}`, metatype) as
-          string | undefined;
-      }
-    }
-    return undefined;
   }
 }
 
@@ -194,8 +209,15 @@ function classLevels(controller: Type): Level[] {
   return levels;
 }
 
-function handlerLevel(controller: Type, handler: RouteHandler): Level {
-  return levelOf(handler, 'route', `@RateLimit on ${controller.name}.${handler.name}`);
+/** Returns what is declared on a handler and its classes. */
+function declarationsOn(controller: Type, handler: RouteHandler): RateLimitDeclaration[] {
+  return levelsOf(controller, handler).flatMap(({ declarations }) => declarations);
+}
+
+/** Returns the levels of a handler, the outermost first. */
+function levelsOf(controller: Type, handler: RouteHandler): Level[] {
+  const own = levelOf(handler, 'route', `@RateLimit on ${controller.name}.${handler.name}`);
+  return [...classLevels(controller), own];
 }
 
 function levelOf(target: object, scope: 'route' | 'controller', where: string): Level {

@@ -39,4 +39,8 @@ export interface PolicyReference {
    * such a function, unless `plan` has limits of its own. Counts differ by period, not by amount.
    */
   limits?: LimitInput | undefined;
+  /** The time zone of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
+  timeZone?: string | undefined;
+  /** The anchor of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
+  anchor?: string | undefined;
 }

@@ -1,4 +1,5 @@
 import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import { chain, type Awaitable } from '../../common/awaitable.js';
 import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { PolicyDirectory } from './policy-directory.js';
@@ -26,14 +27,15 @@ export class RouteRules implements OnModuleInit {
   ) {}
 
   /** Compiles the rules, so that an invalid one stops the start. */
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
+    await this.routes.load();
     this.ensureCompiled();
     this.#isInitialized = true;
   }
 
   /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
   ensureCompiled(): void {
-    if (!this.#isCompiled) this.set(this.options.rules);
+    if (!this.#isCompiled) this.#set(this.options.rules);
   }
 
   /** Whether the application has bound its routes, which come before middleware that is bound later. */
@@ -49,11 +51,17 @@ export class RouteRules implements OnModuleInit {
   /**
    * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same. A request that earlier
    * rules have counted keeps them to its end.
+   * Returns a promise if something must be loaded first, for calendar windows.
    *
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
-  set(rules: readonly RateLimitRule[]): void {
-    const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>([...rules], (level) =>
+  set(rules: readonly RateLimitRule[]): Awaitable<void> {
+    const given = [...rules];
+    return chain(this.routes.prepare([...this.options.limits, ...given]), () => this.#set(given));
+  }
+
+  #set(rules: readonly RateLimitRule[]): void {
+    const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>(rules, (level) =>
       this.routes.compile([level], { route: '', controller: '' }),
     );
     this.#rules = rules.length > 0 ? new RuleSet(this, book) : undefined;

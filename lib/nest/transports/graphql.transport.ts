@@ -51,6 +51,8 @@ export const graphqlTransport: Transport = {
     return typeof ip === 'string' ? ip : undefined;
   },
 
+  hasAddresses: () => true,
+
   /**
    * GraphQL servers copy the `extensions` of a thrown error to the error for the client. Apollo's
    * driver replaces the code of an exception whose response has a status, so this response has

@@ -26,7 +26,7 @@ export function onGuardsDone(context: ExecutionContext, transport: Transport, te
 /** Reports calls that all guards have passed, since Nest runs interceptors after guards. */
 export const guardedCallInterceptor: NestInterceptor = {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const transport = transportOf(context.getType());
+    const transport = transportOf(context);
     if (transport.onAnswer === undefined) {
       const call = transport.stateHolder(context);
       for (const tell of listeners.get(call) ?? []) tell({ success: true });

@@ -33,7 +33,7 @@ export interface HttpRequest extends RequestLike, NodeRequest {
 
 interface HttpResponse extends NodeResponse {
   /** Fastify only. */
-  readonly raw?: NodeResponse;
+  readonly raw?: NodeResponse & Pick<HttpResponse, 'setHeader'>;
   /** Absent on Fastify's response, but present on the raw one that middleware gets. */
   setHeader?(name: string, value: string): unknown;
 }
@@ -45,6 +45,13 @@ const CLIENT_CLOSED_REQUEST = 499;
 export const httpTransport = {
   type: 'http',
   isProxied: true,
+
+  /** Libraries whose handlers Nest calls by `ExternalContextCreator` may say `http` too, and have no response. */
+  isContext(context) {
+    const response = context.getArgByIndex<Partial<HttpResponse> | undefined>(1);
+    const { headersSent, setHeader } = response?.raw ?? response ?? {};
+    return typeof setHeader === 'function' || typeof headersSent === 'boolean';
+  },
 
   isHandler: (handler) => Reflect.hasMetadata(PATH_METADATA, handler),
 
@@ -63,6 +70,8 @@ export const httpTransport = {
     const { ip } = requestOf(context);
     return typeof ip === 'string' ? ip : undefined;
   },
+
+  hasAddresses: () => true,
 
   /**
    * @throws HttpException if the client has closed the connection, or reset the stream. Nest does

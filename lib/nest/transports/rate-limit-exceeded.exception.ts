@@ -1,6 +1,7 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
-import { describePeriod } from '../../notation/describe-period.js';
+import { windowLength } from '../../core/limit.js';
+import { describePeriod, describeUnits } from '../../notation/describe-period.js';
 
 /** The body of a refusal. Times are in seconds; `retryAfter` is `null` if no wait would help. */
 export interface RefusalBody {
@@ -15,7 +16,7 @@ export interface RefusalBody {
     readonly name: string;
     /** Units allowed per period. */
     readonly amount: number;
-    /** Seconds. */
+    /** Seconds; of a calendar, the length of the current window. */
     readonly period: number;
     /** Units left, fewer than the cost of the request. */
     readonly remaining: number;
@@ -56,7 +57,12 @@ export class RateLimitExceededException extends HttpException {
       statusCode: HttpStatus.TOO_MANY_REQUESTS,
       error: 'Too Many Requests',
       message,
-      limit: { name: limit.name, amount: limit.amount, period: limit.period / 1000, remaining },
+      limit: {
+        name: limit.name,
+        amount: limit.amount,
+        period: windowLength(limit, decision.now) / 1000,
+        remaining,
+      },
       retryAfter: retryAfterSeconds(decision),
     };
     super(toResponse(body), HttpStatus.TOO_MANY_REQUESTS);
@@ -66,10 +72,11 @@ export class RateLimitExceededException extends HttpException {
 }
 
 function describeRefusal(decision: Decision): string {
-  const { name, amount, period } = decision.binding.limit;
+  const { name, amount, period, calendar } = decision.binding.limit;
+  const window = calendar === undefined ? describePeriod(period) : describeUnits(calendar);
   const wait = retryAfterSeconds(decision);
   const advice = wait === null ? 'Waiting would not help.' : `Try again in ${wait} s.`;
-  return `Rate limit "${name}" exceeded: ${amount} per ${describePeriod(period)}. ${advice}`;
+  return `Rate limit "${name}" exceeded: ${amount} per ${window}. ${advice}`;
 }
 
 function retryAfterSeconds({ retryAfter }: Decision): number | null {

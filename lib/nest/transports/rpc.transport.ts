@@ -1,4 +1,6 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
+import { rmqDelivery } from './amqp.js';
+import { grpcCallOf, grpcFailure, grpcRequest, grpcStatus, peerAddress } from './grpc.js';
 import { identifyCall, objectIn } from './calls.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { RouteHandler, Transport } from './transport.js';
@@ -8,6 +10,7 @@ const PATTERN_METADATA = 'microservices:pattern';
 const PATTERN_HANDLER_METADATA = 'microservices:handler_type';
 const PATTERN_TRANSPORT_METADATA = 'microservices:transport';
 const EVENT_HANDLER = 2;
+const GRPC = 4;
 
 /** The context of a message over TCP. Contexts of brokers have no client. */
 interface TcpMessage {
@@ -21,19 +24,33 @@ export const rpcTransport: Transport = {
 
   isHandler: (handler) => Reflect.hasMetadata(PATTERN_METADATA, handler),
 
-  routeId: (_controller, handler) => `rpc ${patternOf(handler)}`,
+  routeId: (_controller, handler) => grpcMethod(handler) ?? `rpc ${patternOf(handler)}`,
 
   stateHolder: (context) => identifyCall(context, callHint(context)),
 
   callHint,
 
-  requestOf: (): RequestLike | undefined => undefined,
+  /** Of gRPC, by its metadata. */
+  requestOf(context): RequestLike | undefined {
+    const call = grpcCallOf(context);
+    return call && grpcRequest(call);
+  },
 
   addressOf(context) {
-    const message = context.switchToRpc().getContext<TcpMessage | undefined>();
-    const address = message?.getSocketRef?.()?.netSocket?.remoteAddress;
+    const call = grpcCallOf(context);
+    if (call !== undefined) return peerAddress(call);
+    const address = tcpMessage(context)?.getSocketRef?.()?.netSocket?.remoteAddress;
     return typeof address === 'string' ? address : undefined;
   },
+
+  hasAddresses: (context) =>
+    grpcCallOf(context) !== undefined || tcpMessage(context)?.getSocketRef !== undefined,
+
+  deliveryOf: (context) => ({
+    hasReply: !isEventHandler(context.getHandler()),
+    amqp: rmqDelivery(context),
+    fail: grpcFailure(context),
+  }),
 
   /**
    * Returns the exception itself for an event. An event has no reply, and a flood of errors must
@@ -42,9 +59,15 @@ export const rpcTransport: Transport = {
   async refusal(cause: HttpException, body: object, context: ExecutionContext): Promise<Error> {
     if (isEventHandler(context.getHandler())) return cause;
     const { RpcException } = await import('@nestjs/microservices');
-    return Object.assign(new RpcException({ status: 'error', ...body }), { cause });
+    const call = grpcCallOf(context);
+    const error = call === undefined ? { status: 'error', ...body } : grpcStatus(cause, body, call);
+    return Object.assign(new RpcException(error), { cause });
   },
 };
+
+function tcpMessage(context: ExecutionContext): TcpMessage | undefined {
+  return objectIn(context.switchToRpc().getContext());
+}
 
 /** Returns the context, which Nest creates for each message. */
 function callHint(context: ExecutionContext): object | undefined {
@@ -55,6 +78,14 @@ function callHint(context: ExecutionContext): object | undefined {
 /** Returns true if a handler of a microservice sends no reply. */
 function isEventHandler(handler: RouteHandler): boolean {
   return Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) === EVENT_HANDLER;
+}
+
+/** Service and method, as the path of a call of gRPC has them; `undefined` for another transport. */
+function grpcMethod(handler: RouteHandler): string | undefined {
+  if (Reflect.getMetadata(PATTERN_TRANSPORT_METADATA, handler) !== GRPC) return undefined;
+  const [pattern] = Reflect.getMetadata(PATTERN_METADATA, handler) as readonly unknown[];
+  const { service, rpc } = (pattern ?? {}) as { service?: unknown; rpc?: unknown };
+  return typeof service === 'string' && typeof rpc === 'string' ? `grpc ${service}/${rpc}` : undefined;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Awaitable } from '../../common/awaitable.js';
 import type { HeaderField } from '../../http/header-fields.js';
 import type { RequestOutcome } from '../../policies/policy.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
+import type { Delivery } from './delivery.js';
 
 /** A method that handles a route, a message, a pattern or a field. */
 export type RouteHandler = ReturnType<ExecutionContext['getHandler']>;
@@ -18,6 +19,9 @@ export interface Transport {
 
   /** True if its requests arrive by HTTP, where a proxy may be in between. */
   readonly isProxied: boolean;
+
+  /** Returns false for a context of the type that is not one of this transport. It counts as an unknown type. */
+  isContext?(context: ExecutionContext): boolean;
 
   /** Returns true if a method is one of its handlers, by the metadata of Nest's decorators. */
   isHandler(handler: object): boolean;
@@ -48,6 +52,9 @@ export interface Transport {
   /** Returns the client's address; `undefined` if there is none. */
   addressOf(context: ExecutionContext): string | undefined;
 
+  /** Returns true if clients connect to this process, so that each request should have an address. */
+  hasAddresses(context: ExecutionContext): boolean;
+
   /** Returns the connection of a message, if a connection carries several messages. */
   connectionOf?(context: ExecutionContext): object;
 
@@ -70,6 +77,9 @@ export interface Transport {
    * a transport lacks it, an interceptor reports the outcome.
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
+
+  /** How a message came, if the broker or the client has to be told of its refusal. */
+  deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
   /**
    * Returns the error to throw for a refusal.

@@ -11,6 +11,7 @@ import type { HeaderField } from '../../http/header-fields.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
+import { foreignDelivery } from './amqp.js';
 import { identifyCall, objectIn, hintedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';
 import { httpTransport } from './http.transport.js';
@@ -31,6 +32,11 @@ const unknownTransport: Transport = {
   callHint: firstObject,
   requestOf: () => undefined,
   addressOf: () => undefined,
+  hasAddresses: () => false,
+  deliveryOf(context) {
+    const amqp = foreignDelivery(context);
+    return amqp && { hasReply: false, amqp };
+  },
   refusal: (exception) => exception,
 };
 
@@ -51,11 +57,6 @@ export function typesOf(handler: RouteHandler): readonly string[] {
   return TRANSPORTS.filter((transport) => transport.isHandler(handler)).map(({ type }) => type);
 }
 
-/** Returns the transport of a type of context. */
-export function transportOf(type: string): Transport {
-  return byType.get(type) ?? unknownTransport;
-}
-
 /** Returns true if a function is a handler for which Nest calls guards. */
 export function isRouteHandler(handler: unknown): handler is RouteHandler {
   return typeof handler === 'function' && TRANSPORTS.some((transport) => transport.isHandler(handler));
@@ -72,9 +73,15 @@ export function routeId(controller: Type, handler: RouteHandler, modulePath = ''
   return transport.routeId(controller, handler, modulePath);
 }
 
+/** Returns the transport of a context, whether its requests are limited or not. */
+export function transportOf(context: ExecutionContext): Transport {
+  const transport = byType.get(context.getType());
+  return transport === undefined || transport.isContext?.(context) === false ? unknownTransport : transport;
+}
+
 /** Returns the object that holds the state of a call, for a parameter decorator. */
 export function stateHolderForParameter(context: ExecutionContext): object | undefined {
-  const transport = transportOf(context.getType());
+  const transport = transportOf(context);
   return transport.callHint === undefined
     ? transport.stateHolder(context)
     : hintedCall(context, transport.callHint(context));
@@ -107,11 +114,17 @@ export class Transports implements OnApplicationBootstrap {
         );
   }
 
-  /** Returns the transport of a type of context; `undefined` if its requests are not limited. */
-  get(type: string): Transport | undefined {
+  /** Returns the transport of a context; `undefined` if its requests are not limited. */
+  get(context: ExecutionContext): Transport | undefined {
     const { transports: limited } = this.options;
-    if (limited !== undefined && !limited.includes(type)) return undefined;
-    return transportOf(type);
+    if (limited !== undefined && !limited.includes(context.getType())) return undefined;
+    return transportOf(context);
+  }
+
+  /** Returns true if limits of the module count a request. A context that only calls itself `http` is of an unknown type. */
+  isLimitedByModule(context: ExecutionContext, transport: Transport): boolean {
+    const type = context.getType<string>();
+    return (transport !== unknownTransport || !byType.has(type)) && this.areLimitedByModule(type);
   }
 
   /**

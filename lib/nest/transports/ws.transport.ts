@@ -69,6 +69,8 @@ export const wsTransport: Transport = {
     return typeof address === 'string' ? address : undefined;
   },
 
+  hasAddresses: () => true,
+
   connectionOf,
 
   isAdmitted: (context) => admissions.get(connectionOf(context)) ?? true,

@@ -1,6 +1,7 @@
 import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
 import { block, type BlockState } from '../../strategies/block.js';
+import { boundsAround } from '../../strategies/calendars.js';
 import { strategies } from '../../strategies/strategies.js';
 import { peekBatch, type ReadableCells } from '../apply-batch.js';
 import { NUMBERS_PER_LIMIT } from './sql/pieces.sql.js';
@@ -35,11 +36,14 @@ type AnsweredHit = readonly [
 /**
  * Encodes the batches of one step as arguments. The keys are sorted: every process must lock
  * rows in the same order.
+ *
+ * @param near epoch ms near the time of the decision, for the windows of calendars
  */
 export function writeArguments(
   step: Step,
   batches: readonly PlannedBatch[],
   keyOf: (identity: string) => string,
+  near: number,
 ): CallArguments {
   const keys = batches.map((batch) => batch.map(({ identity }) => keyOf(identity)));
   const sorted = inServerOrder([...new Set(keys.flat())]);
@@ -60,9 +64,17 @@ export function writeArguments(
   return {
     keys: `{${sorted.map(quoteElement).join(',')}}`,
     ids: `{${[...limits.keys()].map(({ digest }) => quoteElement(digest)).join(',')}}`,
-    limits: `{${limitNumbers([...limits.keys()]).join(',')}}`,
+    limits: `{${limitNumbers([...limits.keys()], isCounted(step) ? near : undefined).join(',')}}`,
     hits: `{${numbers.join(',')}}`,
   };
+}
+
+/**
+ * Returns the time of an answer, in epoch ms, if it is outside of the calendar windows that the call
+ * had. Then it has counted nothing.
+ */
+export function outsideOf(step: Step, answer: string): number | undefined {
+  return isCounted(step) && !answer.includes(',') ? (JSON.parse(answer) as [number])[0] : undefined;
 }
 
 /** Parses the answer of a function into one result per batch. */
@@ -88,11 +100,20 @@ function inServerOrder(keys: string[]): string[] {
     : keys.sort();
 }
 
-function limitNumbers(limits: readonly Limit[]): number[] {
-  const durations: number[] = [];
-  const numbers = limits.flatMap(({ strategy, amount, period, burst, mode, refundable, block }) => {
-    const place = limits.length * NUMBERS_PER_LIMIT + durations.length + 1;
-    durations.push(...block);
+/** Returns true for the steps that open windows. Others read them at most. */
+function isCounted(step: Step): boolean {
+  return step === 'consume' || step === 'settle';
+}
+
+function limitNumbers(limits: readonly Limit[], near: number | undefined): number[] {
+  const rest: number[] = [];
+  const placeOf = (numbers: readonly number[]): number => {
+    const place = limits.length * NUMBERS_PER_LIMIT + rest.length + 1;
+    rest.push(...numbers);
+    return place;
+  };
+  const numbers = limits.flatMap((limit) => {
+    const { strategy, amount, period, burst, mode, refundable, block, calendar } = limit;
     return [
       sqlStrategyNames.indexOf(strategy),
       amount,
@@ -100,12 +121,13 @@ function limitNumbers(limits: readonly Limit[]): number[] {
       burst,
       Number(mode === 'shadow'),
       Number(refundable),
-      place,
+      placeOf(block),
       block.length,
       Math.max(0, ...block),
+      calendar === undefined || near === undefined ? 0 : placeOf(boundsAround(calendar, near)),
     ];
   });
-  return [...numbers, ...durations];
+  return [...numbers, ...rest];
 }
 
 function settlementNumbers(hit: Hit | Settlement): (number | 'NULL')[] {

@@ -5,7 +5,7 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
 import { CallGatherer, type WaitingBatch } from './call-gatherer.js';
 import { codeOf, givenConnections, type Connections, type PostgreSQLClient } from './connections.js';
-import { readAnswer, writeArguments, type PlannedBatch, type Step } from './decision-call.js';
+import { outsideOf, readAnswer, writeArguments, type PlannedBatch, type Step } from './decision-call.js';
 import { postgreSQLKey } from './postgresql-key.js';
 import { postgreSQLRemedy } from './postgresql-remedies.js';
 import { parsePostgreSQLUri, withSsl } from './postgresql-uri.js';
@@ -157,18 +157,21 @@ export class PostgreSQLStorage extends ServerStorage {
 
   async #callFunction(step: Step, waiting: readonly WaitingBatch[]): Promise<BatchResult[]> {
     const batches = waiting.map(({ batch }) => batch);
-    const { keys, ids, limits, hits } = writeArguments(step, batches, (identity) =>
-      postgreSQLKey(this.keyPrefix, identity),
-    );
     const since = Math.min(...waiting.map((entry) => entry.since));
     const part = waiting.length > 1 ? LOCK_WAIT.gathered : LOCK_WAIT.alone;
-    const [row] = await this.#within(since, (query) => {
-      const values = [keys, ids, limits, hits, this.#now()];
-      if (step === 'peek') return query({ text: this.#sql.peek, values });
-      const lockWait = String(Math.ceil(this.#timeLeft(since) * part));
-      return query({ text: this.#sql.decide, values: [step, ...values, lockWait] });
-    });
-    return readAnswer(step, batches, String(row?.['answer']));
+    const keyOf = (identity: string): string => postgreSQLKey(this.keyPrefix, identity);
+    const ask = async (near: number): Promise<string> => {
+      const { keys, ids, limits, hits } = writeArguments(step, batches, keyOf, near);
+      const [row] = await this.#within(since, (query) => {
+        const values = [keys, ids, limits, hits, this.#now()];
+        if (step === 'peek') return query({ text: this.#sql.peek, values });
+        const lockWait = String(Math.ceil(this.#timeLeft(since) * part));
+        return query({ text: this.#sql.decide, values: [step, ...values, lockWait] });
+      });
+      return String(row?.['answer']);
+    };
+    const reply = await this.callNear(ask, (answer) => outsideOf(step, answer));
+    return readAnswer(step, batches, reply);
   }
 
   /** Runs statements within the timeout. Creates the schema first if it does not exist. */

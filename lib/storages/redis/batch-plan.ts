@@ -1,5 +1,6 @@
 import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
+import { boundsAround } from '../../strategies/calendars.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { composeScript, type BatchScript, type BatchStep } from './batch-script.js';
 
@@ -15,8 +16,7 @@ export class BatchPlan {
   readonly #scripts = new Map<BatchStep, BatchScript>();
   readonly #strategies: ReadonlySet<StrategyName>;
   readonly #blocks: boolean;
-  /** The limits as JSON, as a script reads them. */
-  readonly #limits: string;
+  readonly #limits: LimitsArgument;
   /** True for each limit that is the first of its identity. */
   readonly #isFirst: readonly boolean[];
 
@@ -26,7 +26,7 @@ export class BatchPlan {
   constructor(limits: readonly Limit[], identities: readonly number[]) {
     this.#strategies = new Set(limits.map(({ strategy }) => strategy));
     this.#blocks = limits.some(({ block }) => block.length > 0);
-    this.#limits = JSON.stringify(limits.map((limit, index) => argumentOf(limit, identities[index] ?? 0)));
+    this.#limits = new LimitsArgument(limits, identities);
     this.#isFirst = identities.map((identity, index) => identities.indexOf(identity) === index);
   }
 
@@ -43,18 +43,25 @@ export class BatchPlan {
    * Returns the arguments of a call, beginning with the number of keys.
    *
    * @param now epoch ms, or '' for the server's clock
+   * @param near epoch ms that is near to now, for the windows of calendars
    */
   args(
     batches: readonly PlannedBatch[],
     keyOf: (identity: string) => string,
     now: string,
+    near: number,
   ): (string | number)[] {
     const args: (string | number)[] = [0];
     for (const batch of batches) this.#addKeys(args, batch, keyOf);
     args[0] = args.length - 1;
-    args.push(now, this.#limits, String(batches.length));
+    args.push(now, this.#limits.at(near), String(batches.length));
     for (const batch of batches) for (const hit of batch) addVaryingArguments(args, hit);
     return args;
+  }
+
+  /** Returns the time of a reply, in epoch ms, if it is outside of the windows that the call had: then it has counted nothing. */
+  outside(reply: string): number | undefined {
+    return this.#limits.hasCalendars && !reply.includes('\n') ? Number(reply) : undefined;
   }
 
   /** Parses a reply into one result per batch. */
@@ -73,6 +80,39 @@ export class BatchPlan {
     for (const { identity, limit } of batch) {
       if (limit.strategy === 'moving-window') args.push(logKey(keyOf(identity), limit));
     }
+  }
+}
+
+/** The limits as JSON, as a script reads them. Made again when a calendar's window has passed. */
+class LimitsArgument {
+  /** True if a limit has a calendar. */
+  readonly hasCalendars: boolean;
+  #bounds: readonly (readonly number[] | undefined)[] | undefined;
+  #text = '';
+
+  constructor(
+    private readonly limits: readonly Limit[],
+    private readonly identities: readonly number[],
+  ) {
+    this.hasCalendars = limits.some(({ calendar }) => calendar !== undefined);
+  }
+
+  /** @param near epoch ms near the time of the decision */
+  at(near: number): string {
+    if (!this.#isFor(near)) {
+      const bounds = this.limits.map(({ calendar }) => calendar && boundsAround(calendar, near));
+      this.#bounds = bounds;
+      this.#text = JSON.stringify(
+        this.limits.map((limit, index) => argumentOf(limit, this.identities[index] ?? 0, bounds[index])),
+      );
+    }
+    return this.#text;
+  }
+
+  #isFor(near: number): boolean {
+    const isCurrent = ([, start = -Infinity, end = Infinity]: readonly number[] = []): boolean =>
+      near >= start && near < end;
+    return this.#bounds !== undefined && (!this.hasCalendars || this.#bounds.every(isCurrent));
   }
 }
 
@@ -126,6 +166,7 @@ export function logKey(key: string, limit: Limit): string {
 function argumentOf(
   { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
   identity: number,
+  bounds: readonly number[] | undefined,
 ): object {
   return {
     strategy,
@@ -134,6 +175,7 @@ function argumentOf(
     period,
     burst,
     identity: identity + 1,
+    ...(bounds === undefined ? {} : { bounds }),
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
     ...(block.length > 0 && refundable ? { refundable } : {}),

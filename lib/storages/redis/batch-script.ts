@@ -41,7 +41,21 @@ export function composeScript(
   blocks: boolean,
   step: BatchStep,
 ): BatchScript {
-  const strategies = strategyNames.filter((name) => used.has(name)).flatMap((name) => luaStrategies[name]);
+  const names = strategyNames.filter((name) => used.has(name));
+  const key = `${names.join()} ${blocks} ${step}`;
+  let script = composed.get(key);
+  if (script === undefined) {
+    script = compose(names, blocks, step);
+    composed.set(key, script);
+  }
+  return script;
+}
+
+/** All scripts composed so far: at most a few hundred. Plans for many limits share them. */
+const composed = new Map<string, BatchScript>();
+
+function compose(names: readonly StrategyName[], blocks: boolean, step: BatchStep): BatchScript {
+  const strategies = names.flatMap((name) => luaStrategies[name]);
   const chunks = [preludeLua, ...strategies, ...(blocks ? [blockLua] : []), cellsLua, ...stepChunks[step]];
   const lua = [...new Set(chunks)].join('');
   return { name: `nestjsLimits${createHash('sha1').update(lua).digest('hex').slice(0, 16)}`, lua };

@@ -202,8 +202,11 @@ export abstract class RedisScriptStorage extends ServerStorage {
       this.#client.defineCommand(name, { lua });
       this.#defined.add(name);
     }
-    const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now());
-    const reply = await this.call(() => this.#runScript<string>(name, ...args));
+    const ask = (near: number): Promise<string> => {
+      const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now(), near);
+      return this.call(() => this.#runScript<string>(name, ...args));
+    };
+    const reply = await this.callNear(ask, (answer) => plan.outside(answer));
     return plan
       .results(step, batches, reply)
       .map((result) => (result instanceof Error ? failureOf(this, result, this.remedyFor(result)) : result));

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Awaitable } from '../../common/awaitable.js';
+import { loadTemporal } from '../../common/temporal.js';
 import type { Clock } from '../../common/time.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
@@ -10,6 +11,12 @@ import { ManualClock } from '../manual-clock.js';
  * key on a shared server with the given prefix.
  */
 export type OpenStorage = (options: { clock: Clock; keyPrefix: string }) => Awaitable<Storage>;
+
+/**
+ * Epoch ms at which every case starts. Near the real time, since some stores expire records by it, but not before it. Not a whole
+ * second, so that units are not exact by chance.
+ */
+export const CASE_START = Date.now() + 3_600_123;
 
 /** The storage and clock of a case. */
 export interface ConformanceContext {
@@ -54,8 +61,8 @@ export async function runConformanceCase(
   conformanceCase: ConformanceCase,
   openStorage: OpenStorage,
 ): Promise<void> {
-  // Starts at the real time, since some stores expire records by it.
-  const clock = new ManualClock(Date.now());
+  await loadTemporal();
+  const clock = new ManualClock(CASE_START);
   const opened: Storage[] = [];
   const open = async (keyPrefix: string): Promise<Storage> => {
     const storage = await openStorage({ clock, keyPrefix });

@@ -10,7 +10,7 @@ import { createLimit, type CreateLimitOptions, type Limit } from '../../core/lim
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import type { ManualClock } from '../manual-clock.js';
-import type { ConformanceContext } from './conformance-case.js';
+import { CASE_START, type ConformanceContext } from './conformance-case.js';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -147,12 +147,21 @@ export class Scenario {
   }
 }
 
-/** Returns a limit of 3 per minute, named after its strategy. */
+/** Returns a limit of 3 per minute, named after its strategy. A window of a calendar begins at the start of the case. */
 export function limitOf(
   strategy: StrategyName,
   options: Partial<Omit<CreateLimitOptions, 'strategy'>> = {},
 ): Limit {
-  return createLimit({ id: strategy, amount: 3, period: MINUTE, ...options, strategy });
+  const { period = MINUTE } = options;
+  const calendar = strategy === 'calendar-window' ? calendarOfPeriod(period) : undefined;
+  return createLimit({ id: strategy, amount: 3, period, calendar, ...options, strategy });
+}
+
+function calendarOfPeriod(period: number): CreateLimitOptions['calendar'] {
+  const anchor = new Date(CASE_START).toISOString().slice(0, -1);
+  return period % DAY === 0
+    ? { unit: 'day', multiple: period / DAY, anchor }
+    : { unit: 'millisecond', multiple: period, anchor };
 }
 
 /** Returns one hit of the same cost on each of several limits. */

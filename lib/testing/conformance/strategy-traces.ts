@@ -12,31 +12,35 @@ export interface StrategyTraces {
   readonly returning: readonly Step[];
   /** Two hits per 360 days, both at the start: the result of a third hit after 31 days. */
   readonly afterMonth: Seen;
-  /** Three hits per minute, all at the start: the result of a hit after the clock has gone back. */
+  /** Three hits per minute, all at the start: the result of a hit after the clock has gone back by whole minutes. */
   readonly afterStepBack: Seen;
   /** True if every hit restarts the period. A settlement does not undo that. */
   readonly isElastic: boolean;
 }
 
+const fixedWindow: StrategyTraces = {
+  filling: [
+    hit(0, passes(2, 60_000)),
+    hit(1000, passes(1, 59_000)),
+    hit(2000, passes(0, 58_000)),
+    hit(3000, refused(0, 57_000, 57_000)),
+  ],
+  returning: [
+    hit(59_999, refused(0, 1, 1)),
+    hit(60_000, passes(2, 60_000)),
+    look(119_999, passes(2, 1)),
+    look(120_000, passes(3, 0)),
+  ],
+  afterMonth: refused(0, 329 * DAY, 329 * DAY),
+  afterStepBack: refused(0, 60_000, 60_000),
+  isElastic: false,
+};
+
 /** One record per strategy. The compiler reports a new strategy that has none. */
 export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
-  'fixed-window': {
-    filling: [
-      hit(0, passes(2, 60_000)),
-      hit(1000, passes(1, 59_000)),
-      hit(2000, passes(0, 58_000)),
-      hit(3000, refused(0, 57_000, 57_000)),
-    ],
-    returning: [
-      hit(59_999, refused(0, 1, 1)),
-      hit(60_000, passes(2, 60_000)),
-      look(119_999, passes(2, 1)),
-      look(120_000, passes(3, 0)),
-    ],
-    afterMonth: refused(0, 329 * DAY, 329 * DAY),
-    afterStepBack: refused(0, 60_000, 60_000),
-    isElastic: false,
-  },
+  'fixed-window': fixedWindow,
+  // A window of the calendar begins at the start of a case, and where the clock goes back to.
+  'calendar-window': fixedWindow,
   'fixed-window-elastic-expiry': {
     filling: [
       hit(0, passes(2, 60_000)),

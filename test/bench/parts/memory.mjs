@@ -9,7 +9,7 @@ import {
   showChart,
 } from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
-import { OURS, subjects } from '../subjects.mjs';
+import { CALENDAR, OURS, subjects } from '../subjects.mjs';
 
 const ROUNDS = { least: 3, most: 7, milliseconds: 25_000 };
 const SETTINGS = [
@@ -86,6 +86,8 @@ function judge(times, access) {
     const where = `at 100k keys, ${access}, ${part === 'all' ? 'all hits' : 'later hits'}`;
     const ours = median(pick(times.get(OURS), part));
     printTarget(`one decision ${where}`, ours, 'at most', 350, ' ns', CACHES);
+    const calendar = ratioToOurs(times, CALENDAR, part);
+    printTarget(`calendar to fixed window ${where}`, calendar, 'at most', 1.1, '×');
     for (const [peer, target] of PEER_TARGETS)
       printTarget(
         `${peer} to ours ${where}`,

@@ -10,7 +10,7 @@ import {
   showChart,
 } from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
-import { DECISIONS, IN_FLIGHT, NEST_LAB, OURS, subjects } from '../redis-subjects.mjs';
+import { CALENDAR, DECISIONS, IN_FLIGHT, NEST_LAB, OURS, subjects } from '../redis-subjects.mjs';
 
 const ROUNDS = { least: 3, most: 7, milliseconds: 25_000 };
 const WARM_UP_ROUNDS = 3;
@@ -97,6 +97,10 @@ function judgeTimes(results) {
   const left = (side) => ratio(three, OURS, NEST_LAB, side);
   printTarget('1 limit, Node CPU of nest-lab to ours', saved('node'), 'at least', 2.5, '×', BUSY);
   printTarget('1 limit, Redis CPU of nest-lab to ours', saved('redis'), 'at least', 1.4, '×');
+  for (const side of ['node', 'redis']) {
+    const calendar = ratio(one, CALENDAR, OURS, side);
+    printTarget(`1 limit, ${side} CPU of a calendar to a fixed window`, calendar, 'at most', 1.1, '×');
+  }
   printTarget('3 limits, Redis CPU of ours to nest-lab', left('redis'), 'at most', 0.6, '×');
   printTarget('3 limits, Node CPU of ours to nest-lab', left('node'), 'at most', 0.5, '×');
 }

@@ -11,6 +11,8 @@ const packages = {
   openssl: 'openssl',
   pgbouncer: 'pgbouncer',
   postgres: 'postgresql',
+  'rabbitmq-server': 'rabbitmq-server',
+  epmd: 'erlang-base',
 } as const;
 
 /** Returns the path of a program on the PATH, or in the folders where Debian installs PostgreSQL. */

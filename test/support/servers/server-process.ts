@@ -28,6 +28,8 @@ export interface ServerProgram {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Environment variables, in addition to those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly directory: string;
   readonly uri: string;
   readonly port: number;
@@ -137,9 +139,14 @@ interface Running {
   readonly exit: Promise<void>;
 }
 
-function launch({ command, args, directory, user }: ServerProgram): Running {
+function launch({ command, args, env, directory, user }: ServerProgram): Running {
   const log = openSync(join(directory, 'log'), 'a');
-  const process = spawn(command, args, { cwd: directory, stdio: ['ignore', log, log], ...user });
+  const process = spawn(command, args, {
+    cwd: directory,
+    env: { ...globalThis.process.env, ...env },
+    stdio: ['ignore', log, log],
+    ...user,
+  });
   closeSync(log);
   if (process.pid !== undefined) writeFileSync(join(directory, 'pid'), String(process.pid));
   const exit = new Promise<void>((resolve) => {
@@ -154,6 +161,18 @@ async function untilReady({ name, ready }: ServerProgram, { exit }: Running): Pr
     throw new Error(`${name} has ended.`);
   });
   await Promise.race([until(ready, `${name} to be ready`), ended]);
+}
+
+/** Returns whether a server listens at a port. */
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+  });
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -1,6 +1,9 @@
-import { describe, expect, it } from '@jest/globals';
-import { ConfigurationError, createLimit, type CreateLimitOptions } from 'nestjs-limits';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { ConfigurationError, createLimit, loadTemporal, type CreateLimitOptions } from 'nestjs-limits';
+import { limitAt } from '../../../lib/core/limit.js';
+import { strategyNames } from '../../../lib/strategies/strategies.js';
 
+/** Those that need no more than an amount and a period. */
 const strategies = [
   'fixed-window',
   'fixed-window-elastic-expiry',
@@ -59,11 +62,11 @@ describe('createLimit', () => {
   it.each<[Partial<Record<keyof CreateLimitOptions, unknown>>, string]>([
     [
       { strategy: 'leaky-bucket' },
-      `The strategy of the limit "logins" must be one of ${strategies.join(', ')}; got the string "leaky-bucket".`,
+      `The strategy of the limit "logins" must be one of ${strategyNames.join(', ')}; got the string "leaky-bucket".`,
     ],
     [
       { strategy: 'toString' },
-      `The strategy of the limit "logins" must be one of ${strategies.join(', ')}; got the string "toString".`,
+      `The strategy of the limit "logins" must be one of ${strategyNames.join(', ')}; got the string "toString".`,
     ],
     [
       { amount: -1 },
@@ -112,6 +115,56 @@ describe('createLimit', () => {
     ],
   ])('throws for %j', (options, message) => {
     expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(new ConfigurationError(message));
+  });
+  describe('with a calendar', () => {
+    const month = { strategy: 'calendar-window', amount: 5, period: 30 * 86_400_000 } as const;
+    const berlin = { unit: 'month', timeZone: 'Europe/Berlin', anchor: '2026-01-15' } as const;
+
+    beforeAll(async () => loadTemporal());
+
+    it('fills in the time zone and the anchor, which for weeks is a Monday', () => {
+      expect(create({ ...month, calendar: { unit: 'month' } }).calendar).toEqual({
+        unit: 'month',
+        multiple: 1,
+        timeZone: 'UTC',
+        anchor: '1970-01-01',
+      });
+      expect(create({ ...month, calendar: { unit: 'week' } }).calendar?.anchor).toBe('1970-01-05');
+    });
+
+    it('is moved to another position, once for each', () => {
+      const limit = create({ ...month, calendar: berlin });
+      const moved = limitAt(limit, { anchor: '2026-01-31' });
+      expect(moved).toEqual({ ...limit, calendar: { ...berlin, multiple: 1, anchor: '2026-01-31' } });
+      expect(limitAt(limit, { anchor: '2026-01-31' })).toBe(moved);
+      expect(limitAt(limit, {})).toBe(limit);
+      expect(limitAt(create(), { anchor: '2026-01-31' })).toEqual(create());
+    });
+
+    it.each<[object, string]>([
+      [month, 'The calendar of the limit "logins" is missing.'],
+      [{ calendar: berlin }, 'is for the strategy "calendar-window" only, not for "fixed-window".'],
+      [
+        { ...month, calendar: { ...berlin, unit: 'fortnight' } },
+        'The unit of a calendar window must be one of',
+      ],
+      [{ ...month, calendar: { ...berlin, multiple: 0 } }, 'The multiple of a calendar window must be'],
+      [
+        { ...month, calendar: { unit: 'year', multiple: 100_001 } },
+        'is too long: the longest is 100,000 years.',
+      ],
+      [{ ...month, calendar: { ...berlin, timeZone: 'Mars' } }, 'The timeZone of a calendar window must be'],
+      [
+        { ...month, calendar: { ...berlin, anchor: '2026-02-29' } },
+        'The anchor of a calendar window must be',
+      ],
+      [{ ...month, calendar: { ...berlin, anchor: '2026-01-15T24:00' } }, 'must be a local date'],
+      [{ ...month, calendar: { ...berlin, anchor: '2026-01-15T00:00+01:00' } }, 'must be a local date'],
+      [{ ...month, calendar: { ...berlin, anchor: new Date(0) } }, 'must be a local date'],
+    ])('refuses %j', (options, message) => {
+      expect(() => create(options)).toThrow(ConfigurationError);
+      expect(() => create(options)).toThrow(message);
+    });
   });
 });
 

@@ -9,6 +9,14 @@ import { AnswersModule, middleware, resetStage, stage } from '../../support/answ
 import { protocols, ServedApp, until, type Client, type Protocol } from '../../support/http-exchange.js';
 
 const answered = (statusCode: number): RequestOutcome => ({ success: statusCode < 400, statusCode });
+
+/** Requests and their outcomes. */
+const FOUR_OUTCOMES: readonly (readonly [path: string, outcome: RequestOutcome])[] = [
+  ['/ok', answered(200)],
+  ['/bad', answered(400)],
+  ['/broken', answered(500)],
+  ['/no-content', answered(204)],
+];
 const gaveUp: RequestOutcome = { success: false, aborted: true };
 
 /**
@@ -128,17 +136,11 @@ describe.each(protocols)('The outcome of a request, on $name', (protocol) => {
   });
 
   it('is reported once for each of several requests on one connection', async () => {
-    for (const path of ['/ok', '/bad', '/broken', '/no-content']) await served().client.send(path).end;
+    for (const path of FOUR_OUTCOMES.map(([path]) => path)) await served().client.send(path).end;
     await toldOf(4);
     expect(served().connections).toHaveLength(1);
-    const expected = [
-      ['/ok', answered(200)],
-      ['/bad', answered(400)],
-      ['/broken', answered(500)],
-      ['/no-content', answered(204)],
-    ];
-    expect(stage.toldToMiddleware).toEqual(expected);
-    expect(stage.toldToGuard).toEqual(expected);
+    expect(stage.toldToMiddleware).toEqual(FOUR_OUTCOMES);
+    expect(stage.toldToGuard).toEqual(FOUR_OUTCOMES);
   });
 
   it('is reported for each request of a connection that breaks', async () => {
@@ -184,18 +186,15 @@ describe.each(overHttp1)('The outcome of a request by HTTP/1.1, on $name', (prot
   });
 
   it('is reported once for each of several pipelined requests', async () => {
-    const socket = await pipeline(served().port, ['/ok', '/bad', '/broken', '/no-content']);
+    const socket = await pipeline(
+      served().port,
+      FOUR_OUTCOMES.map(([path]) => path),
+    );
     socket.resume();
     await toldOf(4);
     socket.destroy();
-    const expected = [
-      ['/ok', answered(200)],
-      ['/bad', answered(400)],
-      ['/broken', answered(500)],
-      ['/no-content', answered(204)],
-    ];
-    expect(stage.toldToMiddleware).toEqual(expected);
-    expect(stage.toldToGuard).toEqual(expected);
+    expect(stage.toldToMiddleware).toEqual(FOUR_OUTCOMES);
+    expect(stage.toldToGuard).toEqual(FOUR_OUTCOMES);
     expect(served().connections).toHaveLength(1);
   });
 

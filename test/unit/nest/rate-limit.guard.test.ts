@@ -45,6 +45,7 @@ class ProbeController {
 
 /** The part of Express's response that receives the header fields. */
 class Response {
+  readonly headersSent = false;
   readonly fields = new Map<string, string>();
 
   set(name: string, value: string): void {

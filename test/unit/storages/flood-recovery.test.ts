@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { createLimit, MemoryStorage, type Limit, type StrategyName } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { calendarOf } from '../../support/strategies.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -20,6 +21,7 @@ const BURSTS = { cycle: 80, seconds: [0, 5, 10, 15] };
 /** The maximum that any span of a period may admit. */
 const BOUNDS: Record<StrategyName, number> = {
   'fixed-window': 2 * AMOUNT,
+  'calendar-window': 2 * AMOUNT,
   'fixed-window-elastic-expiry': AMOUNT,
   'moving-window': AMOUNT,
   'sliding-window-counter': 2 * AMOUNT,
@@ -37,6 +39,7 @@ const BOUNDS: Record<StrategyName, number> = {
  */
 const RECOVERED: Record<StrategyName, number> = {
   'fixed-window': MINUTE,
+  'calendar-window': MINUTE,
   'fixed-window-elastic-expiry': MINUTE + BURSTS.cycle * SECOND,
   'moving-window': MINUTE,
   'sliding-window-counter': 3 * MINUTE,
@@ -94,7 +97,14 @@ interface Filled {
 function fill(maxKeys: number, strategy: StrategyName, block: number[]): Filled {
   const clock = new ManualClock();
   const storage = new MemoryStorage({ maxKeys, clock });
-  const limit = createLimit({ id: 'flooded', strategy, amount: AMOUNT, period: MINUTE, block });
+  const limit = createLimit({
+    id: 'flooded',
+    strategy,
+    amount: AMOUNT,
+    period: MINUTE,
+    calendar: calendarOf(strategy, 'minute'),
+    block,
+  });
   for (const identity of names('flood', maxKeys)) storage.consume([{ identity, limit, cost: AMOUNT }]);
   return { storage, clock, limit };
 }

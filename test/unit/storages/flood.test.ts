@@ -3,6 +3,7 @@ import { createLimit, MemoryStorage, type CreateLimitOptions, type Limit } from 
 import { ManualClock } from 'nestjs-limits/testing';
 import { OVERFLOW_CELLS } from '../../../lib/storages/memory/memory-table.js';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { calendarOf } from '../../support/strategies.js';
 
 /** The same claims over 10 million identities, with their size: `node test/bench/run.mjs flood`. */
 
@@ -42,7 +43,7 @@ describe('a flood on a full storage', () => {
 
   it.each(strategyNames)('does not affect identities that are limited by %s', (strategy) => {
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
-    const thrice = limit({ strategy, amount: 3 });
+    const thrice = limit({ strategy, amount: 3, calendar: calendarOf(strategy, 'hour') });
     const limited = names('limited', 100);
     for (const identity of [...limited, ...limited, ...limited]) hit(storage, thrice, identity);
 

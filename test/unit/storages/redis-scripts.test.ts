@@ -57,6 +57,14 @@ const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>
     '5\t20000',
     NOT_OURS,
   ],
+  'calendar-window': [
+    '65000 3',
+    '65000\t2\t65000',
+    '45000\t65000\tfalse',
+    '65000 3\t65000',
+    '5\t20000',
+    NOT_OURS,
+  ],
   'moving-window': [
     '90000 1000 0',
     '90000\t2\t61000',

@@ -122,7 +122,7 @@ describe('A moving window', () => {
       retryAfter: 1000,
     });
     subject.hit(1, back);
-    expect(subject.numbers).toEqual([back, 1, back, 2]);
+    expect(subject.numbers).toEqual([back, 3]);
     expect(subject.remaining(back + 1000)).toBe(3);
   });
 

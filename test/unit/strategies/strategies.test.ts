@@ -8,10 +8,11 @@ const T = 1_700_000_000_000;
 const NOTHING: Quota = { amount: 0, period: 1000, burst: 0 };
 
 describe('The strategies', () => {
-  it('are five, by name', () => {
+  it('are six, by name', () => {
     expect(strategyNames).toEqual([
       'fixed-window',
       'fixed-window-elastic-expiry',
+      'calendar-window',
       'moving-window',
       'sliding-window-counter',
       'token-bucket',

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ANSWER, LOAD, NUMBERS_PER_HIT, ofStrategy, VARIABLES } from './pieces.sql.js';
+import { ANSWER, LOAD, NUMBERS_PER_HIT, NUMBERS_PER_LIMIT, ofStrategy, VARIABLES } from './pieces.sql.js';
 import { BLOCK, CONSUME, REMOVE, SETTLE } from './steps.sql.js';
 
 /** Maximum ms until `expires_at`: a timestamp cannot hold the longest periods. */
@@ -27,6 +27,18 @@ const LOCK = `
 const NOW = `
   moment := clock_timestamp();
   t := coalesce(clock, floor(extract(epoch FROM moment) * 1000)::bigint);`;
+
+/**
+ * Returns only the time if it is outside of the calendar windows that the caller knows. Nothing is
+ * counted then, and the caller calls again with the windows near this time.
+ */
+const CHECK_WINDOWS = `
+  FOR number IN 1 .. cardinality(ids) LOOP
+    bounds := limits[number * ${NUMBERS_PER_LIMIT}];
+    IF bounds > 0 AND (t < limits[bounds] OR t >= limits[bounds + 3]) THEN
+      RETURN '[' || t || ']';
+    END IF;
+  END LOOP;`;
 
 /**
  * Writes the changed rows. Most updates leave the indexed `expires_at` alone, since it is set later
@@ -76,6 +88,7 @@ BEGIN
   PERFORM set_config('lock_timeout', lock_wait::text, true), set_config('synchronous_commit', 'off', true);
 ${LOCK}
 ${NOW}
+${CHECK_WINDOWS}
   CASE step
   WHEN 'consume' THEN${CONSUME}
   WHEN 'settle' THEN${SETTLE}

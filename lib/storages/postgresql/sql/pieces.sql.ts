@@ -2,8 +2,11 @@ import { blockSql } from '../strategies/block.sql.js';
 import type { SqlStrategy } from '../strategies/sql-strategy.js';
 import { sqlStrategies, sqlStrategyNames } from '../strategies/sql-strategies.js';
 
-/** Numbers per limit. The durations of all blocks follow the numbers of all limits. */
-export const NUMBERS_PER_LIMIT = 9;
+/**
+ * Numbers per limit. The durations of all blocks and the bounds of all calendar windows follow the
+ * numbers of all limits.
+ */
+export const NUMBERS_PER_LIMIT = 10;
 /** Numbers per hit. */
 export const NUMBERS_PER_HIT = 4;
 /** Numbers per settlement, which begin with those of a hit. */
@@ -31,7 +34,8 @@ export const VARIABLES = `
   limit_number int := 0;
   limit_base int;   -- index before the numbers of its limit
   digest text;
-  strategy int; amount bigint; period bigint; burst bigint; is_shadow boolean; refundable boolean;
+  strategy int; amount bigint; period bigint; window_end bigint; burst bigint; is_shadow boolean; refundable boolean;
+  bounds int;       -- index of the bounds of its calendar's windows; 0 without a calendar
   durations int; duration_count int; longest bigint; -- of blocks
   cost bigint;
   cell jsonb; changed jsonb; reply jsonb; -- the state: stored, to be stored, in the answer
@@ -61,6 +65,11 @@ export const LOAD = `
       durations := limits[limit_base + 7];
       duration_count := limits[limit_base + 8];
       longest := limits[limit_base + 9];
+      bounds := limits[limit_base + 10];
+      window_end := CASE WHEN bounds = 0 THEN t + period
+        WHEN t >= limits[bounds + 2] THEN limits[bounds + 3]
+        WHEN t >= limits[bounds + 1] THEN limits[bounds + 2]
+        ELSE limits[bounds + 1] END;
     END IF;
     cell := stored[place] -> digest;
     IF duration_count > 0 THEN

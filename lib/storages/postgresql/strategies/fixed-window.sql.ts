@@ -21,12 +21,12 @@ export const fixedWindowSql: SqlStrategy = {
 
   commit: `
     fixed_count := fixed_count + cost;
-    fixed_end := least(fixed_end, t + period);
+    fixed_end := least(fixed_end, window_end);
     changed := jsonb_build_array(fixed_end, fixed_count, fixed_end);`,
 
   refuse: `
-    IF fixed_end > t + period THEN
-      changed := jsonb_build_array(t + period, fixed_count, t + period);
+    IF fixed_end > window_end THEN
+      changed := jsonb_build_array(window_end, fixed_count, window_end);
     END IF;`,
 
   settle: `
@@ -38,7 +38,7 @@ export const fixedWindowSql: SqlStrategy = {
       changed := CASE WHEN fixed_count > 0 THEN jsonb_build_array(fixed_end, fixed_count, fixed_end) END;
     ELSIF actual > cost THEN
       fixed_count := fixed_count + actual - cost;
-      fixed_end := coalesce(fixed_end, t + period);
+      fixed_end := coalesce(fixed_end, window_end);
       counted := fixed_end;
       changed := jsonb_build_array(fixed_end, fixed_count, fixed_end);
     END IF;`,

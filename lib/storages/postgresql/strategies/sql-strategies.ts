@@ -1,4 +1,5 @@
 import type { StrategyName } from '../../../strategies/strategy.js';
+import { calendarWindowSql } from './calendar-window.sql.js';
 import { fixedWindowElasticExpirySql } from './fixed-window-elastic-expiry.sql.js';
 import { fixedWindowSql } from './fixed-window.sql.js';
 import { movingWindowSql } from './moving-window.sql.js';
@@ -10,6 +11,7 @@ import { tokenBucketSql } from './token-bucket.sql.js';
 export const sqlStrategies: Readonly<Record<StrategyName, SqlStrategy>> = {
   'fixed-window': fixedWindowSql,
   'fixed-window-elastic-expiry': fixedWindowElasticExpirySql,
+  'calendar-window': calendarWindowSql,
   'moving-window': movingWindowSql,
   'sliding-window-counter': slidingWindowCounterSql,
   'token-bucket': tokenBucketSql,

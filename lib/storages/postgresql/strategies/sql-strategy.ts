@@ -3,8 +3,8 @@
  * `sql/functions.sql.ts`.
  *
  * Every piece uses the variables of the function, for the current hit:
- * - It reads `t` (now in epoch ms), `amount`, `period`, `burst`, `cost`, and `cell`: the stored
- *   state as jsonb, or NULL. The first number of a state is the epoch ms at which it expires. The
+ * - It reads `t` (now in epoch ms), `amount`, `period`, `burst`, `cost`, `window_end` (when a window
+ *   that opens now ends, also by a calendar), and `cell`: the stored state as jsonb, or NULL. The first number of a state is the epoch ms at which it expires. The
  *   numbers that `encode` of the pure steps returns follow.
  * - `a`, `b` and `c` hold the numbers of the state between pieces, by the aliases in `names`.
  * - Integers are bigints. A product that may exceed 2^63 is bounded first, or is a numeric.

@@ -2,7 +2,8 @@
 export const cellsLua = String.raw`
 -- KEYS, per batch: the hash of each identity, then the log of each moving window, in the order of the limits.
 -- ARGV[1]: now in epoch ms, or '' for the clock of the server.
--- ARGV[2]: the limits as JSON; identity is the index of the limit's hash among the KEYS of a batch, from 1.
+-- ARGV[2]: the limits as JSON; identity is the index of the limit's hash among the KEYS of a batch, from 1; bounds are those of
+-- the previous, the current and the next window of a calendar by the caller's clock: three starts, and the end of the last.
 -- ARGV[3]: the number of batches. ARGV[4] onwards: the values that the step reads, per batch and limit.
 local now = ARGV[1]
 if now == '' then
@@ -12,6 +13,12 @@ else
   now = now + 0
 end
 local limits = cjson.decode(ARGV[2])
+
+-- Without the windows that are open now, nothing is counted: the caller asks once more with those near this time.
+for index = 1, #limits do
+  local bounds = limits[index].bounds
+  if bounds and (now < bounds[1] or now >= bounds[4]) then return format('%d', now) end
+end
 
 -- A cell is the place where one limit of a batch is counted. All batches reuse the same tables, which saves a third of the time.
 local cells, identities, logs = {}, {}, 0
@@ -120,7 +127,8 @@ end
 
 -- Runs a step on every batch and writes its changes. The step gets the index before its batch's first value in ARGV, and
 -- returns the line of the reply. If a batch fails, its line is '-' and the error; the other batches are not affected.
--- Reply: lines in one text, which drivers parse several times faster than a list. The first line is now in epoch ms.
+-- Reply: lines in one text, which drivers parse several times faster than a list. The first line is now in epoch ms: the
+-- only line if now is outside of the bounds of a calendar.
 local function answer(values_per_cell, step)
   local lines, values_per_batch = { format('%d', now) }, #cells * values_per_cell
   local function run(batch)

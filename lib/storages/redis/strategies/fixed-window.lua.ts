@@ -9,6 +9,13 @@ local function is_open(state, now)
   return state and now < state.stop
 end
 
+-- Returns when a window that opens now ends. The bounds of a calendar meet: each but the first is the end of a window.
+local function end_at(limit, now)
+  local bounds = limit.bounds
+  if not bounds then return now + limit.period end
+  return now >= bounds[3] and bounds[4] or now >= bounds[2] and bounds[3] or bounds[2]
+end
+
 -- Changes the count of a window; returns nil if it becomes 0.
 local function recount(state, change)
   state.count = max(0, state.count + change)
@@ -20,7 +27,7 @@ function fixed_window.remaining(state, limit, now)
 end
 
 function fixed_window.reset_time(state, limit, now)
-  return is_open(state, now) and min(state.stop, now + limit.period) or now
+  return is_open(state, now) and min(state.stop, end_at(limit, now)) or now
 end
 
 function fixed_window.wait(state, limit, _, now)
@@ -28,16 +35,18 @@ function fixed_window.wait(state, limit, _, now)
 end
 
 function fixed_window.commit(state, limit, cost, now)
-  if not is_open(state, now) then return { count = cost, stop = now + limit.period } end
+  local stop = end_at(limit, now)
+  if not is_open(state, now) then return { count = cost, stop = stop } end
   state.count = state.count + cost
-  state.stop = min(state.stop, now + limit.period)
+  state.stop = min(state.stop, stop)
   return state
 end
 
 -- Returns true if it changed the state, so that an unchanged one need not be encoded.
 function fixed_window.refuse(state, limit, now)
-  if state.stop <= now + limit.period then return false end
-  state.stop = now + limit.period
+  local stop = end_at(limit, now)
+  if state.stop <= stop then return false end
+  state.stop = stop
   return true
 end
 
@@ -52,7 +61,7 @@ function fixed_window.settle(state, limit, change, now)
   if window and window <= now then return state, window end
   if open and window == open.stop then return recount(open, change.actual - change.cost), window end
   if change.actual <= change.cost then return state, window end
-  local charged = recount(open or { count = 0, stop = now + limit.period }, change.actual - change.cost)
+  local charged = recount(open or { count = 0, stop = end_at(limit, now) }, change.actual - change.cost)
   return charged, charged.stop
 end
 

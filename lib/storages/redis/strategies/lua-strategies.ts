@@ -1,4 +1,5 @@
 import type { StrategyName } from '../../../strategies/strategy.js';
+import { calendarWindowLua } from './calendar-window.lua.js';
 import { fixedWindowElasticExpiryLua } from './fixed-window-elastic-expiry.lua.js';
 import { fixedWindowLua } from './fixed-window.lua.js';
 import { movingWindowLua } from './moving-window.lua.js';
@@ -20,6 +21,7 @@ import { tokenBucketLua } from './token-bucket.lua.js';
 export const luaStrategies: Readonly<Record<StrategyName, readonly string[]>> = {
   'fixed-window': [fixedWindowLua],
   'fixed-window-elastic-expiry': [fixedWindowLua, fixedWindowElasticExpiryLua],
+  'calendar-window': [fixedWindowLua, calendarWindowLua],
   'moving-window': [movingWindowLua],
   'sliding-window-counter': [slidingWindowCounterLua],
   'token-bucket': [tokenBucketLua],

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import { CasesOf } from '../define-cases.js';
-import { DAY, HOUR, limitOf, passes, refused, SECOND } from '../scenario.js';
+import { DAY, HOUR, limitOf, MINUTE, passes, refused, SECOND } from '../scenario.js';
 import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('clocks');
@@ -20,7 +20,7 @@ topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario,
 topic.addPerStrategy('a clock that goes back admits no more', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
-  scenario.at(-5 * SECOND);
+  scenario.at(-5 * MINUTE);
   deepEqual(await scenario.look(limit), strategyTraces[strategy].afterStepBack);
   deepEqual(await scenario.hit(limit), strategyTraces[strategy].afterStepBack);
 });
@@ -45,7 +45,7 @@ topic.addPerStrategy(
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
     await scenario.hit(limit);
-    scenario.at(-5 * SECOND);
+    scenario.at(-5 * MINUTE);
     equal((await scenario.hit(limit, 2)).remaining, 0);
     const { retryAfter } = strategyTraces[strategy].afterStepBack;
     deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
@@ -76,6 +76,20 @@ topic.addPerStrategy(
     const limit = limitOf(strategy, { amount: 1, period: SECOND, block: [60 * SECOND] });
     await scenario.hit(limit);
     await scenario.hit(limit);
+    scenario.at(-DAY);
+    deepEqual(await scenario.hit(limit), refused(0, 60 * SECOND, 60 * SECOND));
+    scenario.clock.advance(59 * SECOND);
+    deepEqual(await scenario.hit(limit), refused(0, SECOND, SECOND));
+    scenario.clock.advance(SECOND);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
+
+topic.addPerStrategy(
+  'a block by hand from before the clock went back ends, after the next hit, at the reported time',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { block: [60 * SECOND] });
+    await scenario.block(limit, 60 * SECOND); // nothing is counted
     scenario.at(-DAY);
     deepEqual(await scenario.hit(limit), refused(0, 60 * SECOND, 60 * SECOND));
     scenario.clock.advance(59 * SECOND);

@@ -172,6 +172,21 @@ topic.addPerStrategy(
   },
 );
 
+topic.add(
+  'moving-window: settles a hit made after the clock went back, whatever hits were before it',
+  ['moving-window'],
+  async (scenario) => {
+    const limit = limitOf('moving-window', { amount: 6 });
+    await scenario.hit(limit);
+    scenario.at(SECOND);
+    await scenario.hit(limit);
+    scenario.at(-5 * SECOND); // both hits count from now on, in one entry with the next
+    const receipts = await scenario.take([limit], 3);
+    await scenario.settle(receipts, 0);
+    deepEqual(await scenario.look(limit), passes(4, MINUTE));
+  },
+);
+
 topic.addPerStrategy('returns the state after the settlement', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 10 });
   const receipts = await scenario.take([limit], 8);

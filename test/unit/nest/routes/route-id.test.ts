@@ -235,11 +235,7 @@ describe('The id of a pattern', () => {
     ['several', MessagePattern(['a', 'b']), 'rpc message "a"|"b"'],
     ['a regular expression', EventPattern(/^user\./), 'rpc event /^user\\./'],
     ['of one transport', MessagePattern('sum', Transport.REDIS), 'rpc message "sum" over 1'],
-    [
-      'gRPC',
-      GrpcMethod('Users', 'FindOne'),
-      'rpc message {"service":"Users","rpc":"FindOne","streaming":"no_stream"} over 4',
-    ],
+    ['gRPC', GrpcMethod('Users', 'FindOne'), 'grpc Users/FindOne'],
   ])('has its kind and its pattern: %s', (_kind, decorator, id) => {
     expect(pattern(decorator)).toBe(id);
   });

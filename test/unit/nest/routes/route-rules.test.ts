@@ -103,7 +103,7 @@ describe('The rules of a route', () => {
   it('are the new ones from the next request on', async () => {
     const { find, app } = await compile(users);
     expect(namesOf(find(express('/users/me')))).toEqual(['users']);
-    app.get(RateLimiterService).setRules([me]);
+    await app.get(RateLimiterService).setRules([me]);
     expect(namesOf(find(express('/users/me')))).toEqual(['me']);
     expect(() => app.get(RateLimiterService).peek({ policy: 'users' }, '127.0.0.1')).toThrow(
       'There is no policy "users". Known policies: me.',

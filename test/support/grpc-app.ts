@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import {
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type ClientWritableStream,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import type { Type } from '@nestjs/common';
+import { Transport } from '@nestjs/microservices';
+import { startRpcApp, type RpcApp, type RpcAppOptions } from './rpc-app.js';
+import { freePort } from './servers/server-process.js';
+
+const PROTO = join(process.cwd(), 'test/support/protos/echo.proto');
+
+interface Text {
+  text: string;
+}
+type Callback = (error: ServiceError | null, reply?: Text) => void;
+
+/** The client that grpc-js makes of the service in echo.proto. */
+interface EchoService extends Client {
+  Say(text: Text, metadata: Metadata, callback: Callback): void;
+  Repeat(text: Text): ClientReadableStream<Text>;
+  Join(callback: Callback): ClientWritableStream<Text>;
+  Chat(): ClientDuplexStream<Text, Text>;
+  RawJoin(callback: Callback): ClientWritableStream<Text>;
+  RawChat(): ClientDuplexStream<Text, Text>;
+}
+
+/** The texts of a reply, or the code of the error with what it says. */
+export type GrpcOutcome = readonly string[] | GrpcError;
+
+export interface GrpcError {
+  readonly code: number;
+  readonly details: string;
+  readonly retryAfter: unknown;
+}
+
+/** A microservice over gRPC. */
+export interface GrpcApp {
+  readonly app: RpcApp;
+  connect(): GrpcClient;
+  close(): Promise<void>;
+}
+
+/** Starts a microservice over gRPC that serves echo.proto. */
+export async function startGrpcApp(
+  controllers: Type[],
+  { host = '127.0.0.1', ...options }: RpcAppOptions & { host?: string } = {},
+): Promise<GrpcApp> {
+  const url = `${host}:${await freePort()}`;
+  const app = await startRpcApp(controllers, {
+    transport: { transport: Transport.GRPC, options: { package: 'echo', protoPath: PROTO, url } },
+    ...options,
+  });
+  const clients: GrpcClient[] = [];
+  return {
+    app,
+    connect: () => {
+      const client = new GrpcClient(url);
+      clients.push(client);
+      return client;
+    },
+    close: async () => {
+      for (const client of clients) client.close();
+      await app.close();
+    },
+  };
+}
+
+export class GrpcClient {
+  readonly #service: EchoService;
+
+  constructor(url: string) {
+    const { echo } = loadPackageDefinition(loadSync(PROTO)) as unknown as {
+      echo: { Echo: new (url: string, credentials: object) => EchoService };
+    };
+    this.#service = new echo.Echo(url, credentials.createInsecure());
+  }
+
+  close(): void {
+    this.#service.close();
+  }
+
+  say(text: string, headers: Record<string, string> = {}): Promise<GrpcOutcome> {
+    const metadata = new Metadata();
+    for (const [key, value] of Object.entries(headers)) metadata.set(key, value);
+    return outcomeOf((callback) => this.#service.Say({ text }, metadata, callback));
+  }
+
+  repeat(text: string): Promise<GrpcOutcome> {
+    return textsOf(this.#service.Repeat({ text }));
+  }
+
+  join(method: 'Join' | 'RawJoin', ...texts: string[]): Promise<GrpcOutcome> {
+    return outcomeOf((callback) => send(this.#service[method](callback), texts));
+  }
+
+  chat(method: 'Chat' | 'RawChat', ...texts: string[]): Promise<GrpcOutcome> {
+    const stream = this.#service[method]();
+    send(stream, texts);
+    return textsOf(stream);
+  }
+}
+
+function send(stream: ClientWritableStream<Text> | ClientDuplexStream<Text, Text>, texts: string[]): void {
+  for (const text of texts) stream.write({ text });
+  stream.end();
+}
+
+function outcomeOf(call: (callback: Callback) => unknown): Promise<GrpcOutcome> {
+  return new Promise((resolve) => {
+    call((error, reply) => resolve(error === null ? [reply?.text ?? ''] : described(error)));
+  });
+}
+
+function textsOf(stream: ClientReadableStream<Text>): Promise<GrpcOutcome> {
+  return new Promise((resolve) => {
+    const texts: string[] = [];
+    stream.on('data', ({ text }: Text) => texts.push(text));
+    stream.on('error', (error: ServiceError) => resolve(described(error)));
+    stream.on('end', () => resolve(texts));
+  });
+}
+
+function described({ code, details, metadata }: ServiceError): GrpcError {
+  return { code, details, retryAfter: metadata.get('retry-after')[0] };
+}
