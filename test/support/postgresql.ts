@@ -1,5 +1,13 @@
-import { createLimit, type CreateLimitOptions, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
+import {
+  createLimit,
+  loadTemporal,
+  type CreateLimitOptions,
+  type Hit,
+  type Limit,
+  type StrategyName,
+} from 'nestjs-limits';
 import { PostgreSQLStorage, type PostgreSQLStorageOptions } from 'nestjs-limits/postgresql';
+import { calendarOf } from './strategies.js';
 
 export const SECOND = 1000;
 export const HOUR = 3600 * SECOND;
@@ -23,8 +31,11 @@ export class OpenedStorages {
   }
 }
 
+await loadTemporal();
+
 export function limitOf(strategy: StrategyName, options: Partial<CreateLimitOptions> = {}): Limit {
-  return createLimit({ id: strategy, strategy, amount: 10, period: HOUR, ...options });
+  const calendar = calendarOf(strategy, 'hour');
+  return createLimit({ id: strategy, strategy, amount: 10, period: HOUR, calendar, ...options });
 }
 
 export function hitsOn(limits: readonly Limit[], cost = 1, identity = 'user/42'): Hit[] {
