@@ -398,7 +398,7 @@ describe('maxKeys', () => {
       const storage = open({ maxKeys: 1 });
       const [newcomer, known] = [once(), once({ id: 'known', strategy, amount: 5, period: SECOND })];
       hit(storage, known, 'somebody');
-      clock.advance(10 * SECOND);
+      clock.advance(HOUR);
       const batch = [newcomer, known].map((limit) => ({ identity: 'somebody', limit, cost: limit.amount }));
       expect(storage.consume(batch)).toMatchObject({ allowed: true, outcomes: [{}, { remaining: 0 }] });
       expect([strategy, left(storage, known, 'somebody')]).toEqual([strategy, 0]);
