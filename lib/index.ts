@@ -75,6 +75,7 @@ export type { Granularity } from './notation/granularity.js';
 export type { LimitInput } from './notation/limit-input.js';
 export { parse, parseMany } from './notation/parse.js';
 export { RateLimitItem } from './notation/rate-limit-item.js';
+export { RateLimitItemConcurrent } from './notation/rate-limit-item-concurrent.js';
 export {
   RateLimitItemPerDay,
   RateLimitItemPerHour,

@@ -43,7 +43,7 @@ export class RateLimitParseError extends RateLimitError {
   ) {
     super(
       `Cannot read the rate limit ${quote(input)}: expected ${expected} at position ${position}. ` +
-        'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".',
+        'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours", or "5 concurrent"; separate several with ";", "," or "|".',
     );
   }
 }

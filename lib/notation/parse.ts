@@ -1,10 +1,11 @@
 import { RateLimitParseError } from '../common/errors.js';
 import { describeValue } from '../common/describe.js';
+import { RateLimitItemConcurrent } from './rate-limit-item-concurrent.js';
 import type { RateLimitItem } from './rate-limit-item.js';
 import { findItemClass, knownGranularities } from './registry.js';
 
 /**
- * Parses one limit: `amount (/ | per) [multiple] unit`. White space is free, case is not significant.
+ * Parses one limit: `amount (/ | per) [multiple] unit`, or `amount concurrent`. White space is free, case is not significant.
  *
  * @throws RateLimitParseError naming the input, the position and what was expected there
  * @example
@@ -13,6 +14,7 @@ import { findItemClass, knownGranularities } from './registry.js';
  *
  * parse('10/minute').amount; // 10
  * parse('5 per 2 hours').getExpiry(); // 7200
+ * parse('5 concurrent').amount; // 5
  * ```
  */
 export function parse(text: string): RateLimitItem {
@@ -58,7 +60,8 @@ class NotationReader {
   readItem(): RateLimitItem {
     const amount = this.#readCount();
     if (amount === undefined) this.#fail('a whole number (the amount)');
-    if (!this.skip(/\/|per/iy)) this.#fail('"/" or "per"');
+    if (this.skip(/concurrent(?![a-z])/iy)) return new RateLimitItemConcurrent(amount);
+    if (!this.skip(/\/|per/iy)) this.#fail('"/", "per" or "concurrent"');
     const multiples = this.#readCount() ?? 1;
 
     const start = this.#skipSpace();

@@ -20,6 +20,9 @@ export interface RateLimitItemClass {
   readonly granularity: Granularity;
 }
 
+/** Words of the notation that are no units. */
+const RESERVED: ReadonlySet<string> = new Set(['per', 'concurrent']);
+
 const BUILT_IN: readonly RateLimitItemClass[] = [
   RateLimitItemPerMillisecond,
   RateLimitItemPerSecond,
@@ -64,9 +67,9 @@ export function registerGranularity(itemClass: RateLimitItemClass): void {
   }
   const units = unitsOf(granularity);
   for (const unit of units) {
-    if (typeof unit !== 'string' || !/^[a-z]+$/.test(unit) || unit === 'per') {
+    if (typeof unit !== 'string' || !/^[a-z]+$/.test(unit) || RESERVED.has(unit)) {
       throw new ConfigurationError(
-        `The unit ${typeof unit === 'string' ? quote(unit) : describeValue(unit)} of the granularity ${quote(name)} must be lower-case letters a-z other than "per".`,
+        `The unit ${typeof unit === 'string' ? quote(unit) : describeValue(unit)} of the granularity ${quote(name)} must be lower-case letters a-z other than "per" and "concurrent".`,
       );
     }
     const taken = classesByUnit.get(unit);

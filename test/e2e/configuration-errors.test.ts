@@ -46,7 +46,7 @@ const KNOWN_OPTIONS =
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
-  'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".';
+  'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours", or "5 concurrent"; separate several with ";", "," or "|".';
 const UNITS = 'a unit (millisecond, second, minute, hour, day, week, month, year)';
 const NAME =
   'The name of a policy must begin with a letter and hold letters, digits, "_", "." and "-" only; got';
@@ -216,12 +216,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'a malformed limit',
       { limits: '5 minutes' },
-      `RateLimitModule: Cannot read the rate limit "5 minutes": expected "/" or "per" at position 2. ${NOTATION}`,
+      `RateLimitModule: Cannot read the rate limit "5 minutes": expected "/", "per" or "concurrent" at position 2. ${NOTATION}`,
     ],
     [
       'a malformed declaration',
       { limits: [{ limits: '5/minute' }, { name: 'day', limits: '0.5/day' }] },
-      `RateLimitModule: Cannot read the rate limit "0.5/day": expected "/" or "per" at position 1. ${NOTATION}`,
+      `RateLimitModule: Cannot read the rate limit "0.5/day": expected "/", "per" or "concurrent" at position 1. ${NOTATION}`,
     ],
     [
       'declarations of one period',

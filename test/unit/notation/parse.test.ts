@@ -3,7 +3,7 @@ import { parse, parseMany, RateLimitError, RateLimitItem, RateLimitParseError } 
 
 const UNITS = 'millisecond, second, minute, hour, day, week, month, year';
 const FORM =
-  'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours"; separate several with ";", "," or "|".';
+  'Write "<amount> per [multiple] <unit>", for example "10/minute" or "5 per 2 hours", or "5 concurrent"; separate several with ";", "," or "|".';
 
 describe('parse', () => {
   it.each([
@@ -89,10 +89,10 @@ describe('parseMany', () => {
     ['minute', 0, 'a whole number (the amount)'],
     ['-1/minute', 0, 'a whole number (the amount)'],
     ['٣/minute', 0, 'a whole number (the amount)'],
-    [' 10 minute', 4, '"/" or "per"'],
-    ['1.5/minute', 1, '"/" or "per"'],
-    ['10_000/day', 2, '"/" or "per"'],
-    ['10 pe minute', 3, '"/" or "per"'],
+    [' 10 minute', 4, '"/", "per" or "concurrent"'],
+    ['1.5/minute', 1, '"/", "per" or "concurrent"'],
+    ['10_000/day', 2, '"/", "per" or "concurrent"'],
+    ['10 pe minute', 3, '"/", "per" or "concurrent"'],
     ['1/', 2, `a unit (${UNITS})`],
     ['1 per 2 ', 8, `a unit (${UNITS})`],
     ['1/fortnight', 2, `a unit (${UNITS})`],
@@ -103,7 +103,7 @@ describe('parseMany', () => {
     ['1/minute & 2/hour', 9, 'a separator (";", "," or "|") or the end'],
     ['1/minute;', 9, 'a whole number (the amount)'],
     ['1/minute; ;2/hour', 10, 'a whole number (the amount)'],
-    ['1/minute; 2 hour', 12, '"/" or "per"'],
+    ['1/minute; 2 hour', 12, '"/", "per" or "concurrent"'],
     ['1/minute;2/hour,3/eon', 18, `a unit (${UNITS})`],
     ['9007199254740992/second', 0, 'a number up to 9007199254740991'],
     ['1/s; 99999999999999999999/m', 5, 'a number up to 9007199254740991'],

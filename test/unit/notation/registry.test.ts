@@ -73,23 +73,23 @@ describe('registerGranularity', () => {
     ],
     [
       { name: 'Moon', milliseconds: 28 * DAY },
-      'The unit "Moon" of the granularity "Moon" must be lower-case letters a-z other than "per".',
+      'The unit "Moon" of the granularity "Moon" must be lower-case letters a-z other than "per" and "concurrent".',
     ],
     [
       { name: 'per', milliseconds: 1 },
-      'The unit "per" of the granularity "per" must be lower-case letters a-z other than "per".',
+      'The unit "per" of the granularity "per" must be lower-case letters a-z other than "per" and "concurrent".',
     ],
     [
       { name: 'moon', milliseconds: 1, aliases: ['28 days'] },
-      'The unit "28 days" of the granularity "moon" must be lower-case letters a-z other than "per".',
+      'The unit "28 days" of the granularity "moon" must be lower-case letters a-z other than "per" and "concurrent".',
     ],
     [
       { name: 'moon', milliseconds: 1, aliases: ['moon2'] },
-      'The unit "moon2" of the granularity "moon" must be lower-case letters a-z other than "per".',
+      'The unit "moon2" of the granularity "moon" must be lower-case letters a-z other than "per" and "concurrent".',
     ],
     [
       { name: '', milliseconds: 1 },
-      'The unit "" of the granularity "" must be lower-case letters a-z other than "per".',
+      'The unit "" of the granularity "" must be lower-case letters a-z other than "per" and "concurrent".',
     ],
     [
       { name: 'tick', milliseconds: 0.5 },
@@ -123,7 +123,7 @@ describe('registerGranularity', () => {
   it('throws for a unit that is not a string, even one that converts to a unit', () => {
     const granularity = { name: 'tick', milliseconds: 1, aliases: [['tock']] } as unknown as Granularity;
     expect(() => registerGranularity(itemClassOf(granularity))).toThrow(
-      'The unit an array of the granularity "tick" must be lower-case letters a-z other than "per".',
+      'The unit an array of the granularity "tick" must be lower-case letters a-z other than "per" and "concurrent".',
     );
   });
 
