@@ -122,6 +122,7 @@ export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.op
 export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
+export { Slot } from './limiter/slot.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {
   CalendarWindowRateLimiter,

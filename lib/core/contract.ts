@@ -87,7 +87,7 @@ export interface StorageCapabilities {
   readonly clock: 'local' | 'server';
   /** The supported strategies. A limit with another one is a `ConfigurationError`. */
   readonly strategies: readonly StrategyName[];
-  /** The largest amount of a moving window. */
+  /** The largest amount of a moving window, and of concurrent requests. */
   readonly maxMovingWindow: number;
 }
 

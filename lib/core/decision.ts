@@ -30,11 +30,21 @@ export class Decision {
   }
 
   /**
-   * The limit that constrains the hit most: the refusing one with the longest `retryAfter`, else
-   * the one with the least remaining. A shadow limit only if there is no other.
+   * The limit that constrains the hit most: the refusing one with the longest `retryAfter`, one with an
+   * unknown time last; else the one with the least remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
     return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
+  }
+
+  /** @internal The binding limit of some; `undefined` if there are none. */
+  bindingAmong(isIncluded: (outcome: Outcome) => boolean): Outcome | undefined {
+    return this.limits
+      .filter(isIncluded)
+      .reduce<Outcome | undefined>(
+        (binding, outcome) => (binding !== undefined && !binds(outcome, binding) ? binding : outcome),
+        undefined,
+      );
   }
 
   /** Whole units left under the binding limit. */
@@ -50,8 +60,11 @@ export class Decision {
     return this.binding.resetTime;
   }
 
-  /** Whole ms until the same hit is allowed: 0 if it was, `Infinity` if it never will be. */
-  get retryAfter(): number {
+  /**
+   * Whole ms until the same hit is allowed: 0 if it was, `Infinity` if it never will be, `undefined` if only
+   * slots of concurrent requests are missing: no one knows when one is released.
+   */
+  get retryAfter(): number | undefined {
     return this.allowed ? 0 : this.binding.retryAfter;
   }
 
@@ -76,7 +89,9 @@ export function isDecision(value: unknown): value is Decision {
 function binds(outcome: Outcome, binding: Outcome): boolean {
   const weight = weightOf(outcome);
   if (weight !== weightOf(binding)) return weight > weightOf(binding);
-  return weight === REFUSES ? outcome.retryAfter > binding.retryAfter : outcome.remaining < binding.remaining;
+  return weight === REFUSES
+    ? (outcome.retryAfter ?? -1) > (binding.retryAfter ?? -1)
+    : outcome.remaining < binding.remaining;
 }
 
 const [SHADOW, ALLOWS, REFUSES] = [0, 1, 2];

@@ -15,6 +15,9 @@ import { isStrategyName, strategyNames } from '../strategies/strategies.js';
 /** The largest amount of a moving window on any storage. */
 export const MAX_MOVING_WINDOW = 1_000_000;
 
+/** The largest amount of concurrent requests on any storage. */
+export const MAX_CONCURRENCY = 100_000;
+
 /** A compiled limit: frozen and shared by all hits. Created by {@link createLimit}. */
 export interface Limit extends Quota {
   /**
@@ -50,7 +53,10 @@ export interface CreateLimitOptions {
   strategy: StrategyName;
   /** Units per period; a whole number. */
   amount: number;
-  /** Whole ms; of a calendar window the nominal length, such as 30 days for a month. */
+  /**
+   * Whole ms; of a calendar window the nominal length, such as 30 days for a month; of `'concurrency'` the time after which a slot
+   * that is not renewed is free.
+   */
   period: number;
   /** The windows of a `'calendar-window'`, which needs it; excluded for every other strategy. */
   calendar?: CalendarOptions | undefined;
@@ -111,6 +117,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
         'Take "sliding-window-counter" or "token-bucket" for large amounts.',
     );
   }
+  if (strategy === 'concurrency') assertConcurrency(where, amount, block);
   assertBurst(where('burst'), strategy, amount, period, burst);
   assertCalendar(where('calendar'), strategy, calendar);
   for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
@@ -129,6 +136,17 @@ export function createLimit(options: CreateLimitOptions): Limit {
     block: Object.freeze([...block]),
     refundable,
   });
+}
+
+function assertConcurrency(where: (what: string) => string, amount: number, block: readonly number[]): void {
+  if (amount > MAX_CONCURRENCY)
+    throw new ConfigurationError(
+      `${where('amount')} is ${amount}: each slot is remembered, and at most ${MAX_CONCURRENCY} can be.`,
+    );
+  if (block.length > 0)
+    throw new ConfigurationError(
+      `${where('block')} does not apply: slots of concurrent requests never block.`,
+    );
 }
 
 function assertBurst(

@@ -103,7 +103,10 @@ function settleCharges(
     const outcomes = new Map<Outcome, Outcome>();
     changes.forEach(({ outcome, charge, actual }, index) => {
       const after = settled.outcomes[index];
-      charge.receipt = { ...settledReceipt(charge.receipt), cost: actual, window: after?.window };
+      const receipt = settledReceipt(charge.receipt);
+      // A slot that was taken without the store is one of the store's limit once that counts it.
+      const limit = after?.limit ?? receipt.limit;
+      charge.receipt = { ...receipt, limit, cost: actual, window: after?.window };
       if (after === undefined) return;
       charges.set(after, charge);
       outcomes.set(outcome, after);

@@ -219,6 +219,10 @@ export function assertSupported(storage: Storage, limit: Limit): void {
       `${storage} has no strategy "${limit.strategy}", which the limit "${limit.name}" requires. It has: ${strategies.join(', ')}.`,
     );
   }
+  if (limit.strategy === 'concurrency' && limit.amount > maxMovingWindow)
+    throw new ConfigurationError(
+      `The limit "${limit.name}" of ${limit.amount} concurrent requests is too large for ${storage}, which holds up to ${maxMovingWindow} slots.`,
+    );
   if (limit.strategy === 'moving-window' && limit.amount > maxMovingWindow) {
     throw new ConfigurationError(
       `The moving window "${limit.name}" of ${limit.amount} is too large for ${storage}, which holds up to ${maxMovingWindow}. ` +

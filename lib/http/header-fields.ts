@@ -9,7 +9,8 @@ const MAX_INTEGER = 999_999_999_999_999;
 
 /**
  * Returns `RateLimit-Policy` and `RateLimit`: one member per enforced limit, with seconds rounded
- * up. The window of a calendar is the current one. A limit that no wait would satisfy has no time.
+ * up. The window of a calendar is the current one. A limit that no wait would satisfy has no time, and neither have slots of
+ * concurrent requests.
  *
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
@@ -22,7 +23,8 @@ export function standardFields(decision: Decision): HeaderField[] {
     policies.push(
       limit.calendar === undefined ? policy : `${policy};w=${toSeconds(windowLength(limit, decision.now))}`,
     );
-    const time = Number.isFinite(retryAfter) ? `;t=${toSeconds(resetTime - decision.now)}` : '';
+    const hasTime = Number.isFinite(retryAfter) && limit.strategy !== 'concurrency';
+    const time = hasTime ? `;t=${toSeconds(resetTime - decision.now)}` : '';
     limits.push(`${name};r=${toInteger(remaining)}${time}`);
   }
   return limits.length === 0
@@ -34,12 +36,13 @@ export function standardFields(decision: Decision): HeaderField[] {
 }
 
 /**
- * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit,
- * as `@nestjs/throttler` sends them. Returns none if no limit is enforced.
+ * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, other than slots of concurrent
+ * requests, as `@nestjs/throttler` sends them. Returns none if no limit is enforced.
  */
 export function legacyFields(decision: Decision): HeaderField[] {
-  const { limit, remaining, resetTime } = decision.binding;
-  if (limit.mode === 'shadow') return [];
+  const binding = decision.bindingAmong(({ limit }) => limit.strategy !== 'concurrency');
+  if (binding === undefined || binding.limit.mode === 'shadow') return [];
+  const { limit, remaining, resetTime } = binding;
   return [
     ['X-RateLimit-Limit', String(toInteger(limit.amount))],
     ['X-RateLimit-Remaining', String(toInteger(remaining))],
@@ -48,12 +51,12 @@ export function legacyFields(decision: Decision): HeaderField[] {
 }
 
 /**
- * Returns `Retry-After` of a refusal, in seconds, or none if no wait would help. Source: RFC 9110,
+ * Returns `Retry-After` of a refusal, in seconds, or none if no wait would help or its length is not known. Source: RFC 9110,
  * section 10.2.3.
  */
 export function retryAfterFields(decision: Decision): HeaderField[] {
-  const { retryAfter } = decision;
-  return decision.allowed || !Number.isFinite(retryAfter)
+  const { allowed, retryAfter } = decision;
+  return allowed || retryAfter === undefined || retryAfter === Infinity
     ? []
     : [['Retry-After', String(toSeconds(retryAfter))]];
 }
@@ -71,11 +74,16 @@ function partsOf(limit: Limit): LimitParts {
   let known = parts.get(limit);
   if (known === undefined) {
     const name = quoted(limit.name);
-    const window = limit.calendar === undefined ? `;w=${toSeconds(limit.period)}` : '';
-    known = { name, policy: `${name};q=${toInteger(limit.amount)}${window}` };
+    known = { name, policy: `${name};q=${toInteger(limit.amount)}${windowOf(limit)}` };
     parts.set(limit, known);
   }
   return known;
+}
+
+/** Returns the window of a limit, or the unit of its quota if that is not a request per window. */
+function windowOf({ strategy, calendar, period }: Limit): string {
+  if (strategy === 'concurrency') return ';qu="concurrent-requests"';
+  return calendar === undefined ? `;w=${toSeconds(period)}` : '';
 }
 
 /** Formats a String of RFC 9651. Names of policies need no escaping; limits with custom names or units may. */

@@ -20,14 +20,16 @@ export class FairQueue {
   /**
    * Waits for the caller's turn, then tries until no wait is left.
    *
-   * @param ask returns an answer and the ms until the next try; 0 ends the wait
+   * @param ask returns an answer and the ms until the next try; 0 ends the wait, `undefined` means an unknown time
+   * @param pause waits for an unknown time, at most the given ms
    * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal`
    * when it is aborted; RangeError for a `maxWait` that is not a number from 0
    */
   async wait<Answer>(
     name: string,
     { signal, maxWait = Infinity }: WaitOptions,
-    ask: () => Promise<readonly [answer: Answer, wait: number]>,
+    ask: () => Promise<readonly [answer: Answer, wait: number | undefined]>,
+    pause: (milliseconds: number, signal: AbortSignal | undefined) => Promise<unknown> = sleepUnlessAborted,
   ): Promise<Answer> {
     assertMaxWait(maxWait);
     const deadline = performance.now() + maxWait;
@@ -39,11 +41,10 @@ export class FairQueue {
         signal?.throwIfAborted();
         const [answer, wait] = await ask();
         if (wait === 0) return answer;
-        if (!Number.isFinite(wait) || performance.now() + wait > deadline)
-          throw new WaitTimeoutError(wait, maxWait);
-        await sleep(Math.min(wait, MAX_TIMER_MS), undefined, { signal }).catch(() =>
-          signal?.throwIfAborted(),
-        );
+        const now = performance.now();
+        if (wait === Infinity || now + (wait ?? 0) >= deadline) throw new WaitTimeoutError(wait, maxWait);
+        if (wait === undefined) await pause(Math.min(pollInterval(), deadline - now), signal);
+        else await sleepUnlessAborted(wait, signal);
       }
     } finally {
       leave();
@@ -65,6 +66,17 @@ export class FairQueue {
     this.#ends.set(name, end);
     return leave;
   }
+}
+
+/** Returns 100 to 250 ms, at random: the time between tries while it is not known when the next one succeeds. */
+function pollInterval(): number {
+  return 100 + 150 * Math.random();
+}
+
+async function sleepUnlessAborted(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(Math.min(milliseconds, MAX_TIMER_MS), undefined, { signal }).catch(() =>
+    signal?.throwIfAborted(),
+  );
 }
 
 function assertMaxWait(maxWait: unknown): asserts maxWait is number {

@@ -6,6 +6,7 @@ import { BoundedMap } from '../common/bounded-map.js';
 import { boundedIdentity } from '../common/identity.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import type { Hit } from '../core/contract.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
@@ -65,17 +66,20 @@ export class ItemHits {
     let limit = this.#compiled.get(item);
     if (limit === undefined) {
       const { amount, period, multiples, granularity } = item;
-      const isCalendar = this.strategy === 'calendar-window';
-      const id = itemLimitId(item.cell, this.strategy);
+      const strategy = isConcurrent(item) ? 'concurrency' : this.strategy;
+      const id = itemLimitId(item.cell, strategy);
       limit = createLimit({
         id,
         name: item.toString(),
         policy: 'items',
-        strategy: this.strategy,
+        strategy,
         amount,
         period,
-        burst: this.options.burst,
-        calendar: isCalendar ? calendarOptions(granularity.name, multiples, this.options) : undefined,
+        burst: strategy === this.strategy ? this.options.burst : undefined,
+        calendar:
+          strategy === 'calendar-window'
+            ? calendarOptions(granularity.name, multiples, this.options)
+            : undefined,
       });
       assertSupported(this.storage, limit);
       this.#compiled.set(item, limit);

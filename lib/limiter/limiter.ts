@@ -1,9 +1,13 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { ConfigurationError, WaitTimeoutError } from '../common/errors.js';
 import { assertCost, type BatchResult, type Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { costsByPolicy, settleDecision } from './settle-decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';
+import { slotsTakenBy } from './held-slots.js';
+import { Slot } from './slot.js';
+import { waitForRelease } from './slot-releases.js';
 
 /** The identity of a hit: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
@@ -25,6 +29,8 @@ export interface WindowStats {
 /**
  * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and
  * promises with any other; `await` handles both.
+ *
+ * Limits of concurrent requests are taken by `acquire`. Methods that take or return units throw `ConfigurationError` for them.
  *
  * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an
  * identifier that is not a string, and `StorageError` when the store fails.
@@ -79,12 +85,62 @@ export abstract class Limiter<Limits> {
     identifiers: readonly string[],
     { cost = 1, ...patience }: HitOptions & WaitOptions = {},
   ): Promise<Decision> {
-    const batch = await this.#batch(limits, [identifiers, { cost }]);
-    const name = batch.map(({ identity, limit }) => `${identity} ${limit.id}`).join('\n');
-    return this.#lines.wait(name, patience, async () => {
+    const batch = assertNoSlots(await this.#batch(limits, [identifiers, { cost }]));
+    return this.#lines.wait(lineOf(batch), patience, async () => {
       const decision = new Decision(await this.storage.consume(batch));
       return [decision, decision.retryAfter];
     });
+  }
+
+  /**
+   * Takes slots of concurrent requests, and holds them until they are released. A refusal is not an error: look at `slot.allowed`.
+   * Other limits among the given ones count as usual, all or none. While the work goes on, this process renews the slots at a third of
+   * their hold; if the process dies, they are free after it.
+   *
+   * With `maxWait`, waits for a slot, in a line with other callers in this process.
+   *
+   * @param options `cost`: slots to take, default 1; `maxWait`: longest wait in ms, default 0; `signal`: stops waiting
+   * @throws ConfigurationError if none of the limits is one of concurrent requests; the reason of `signal` when it is aborted;
+   * RangeError for a `maxWait` that is not a number from 0
+   * @example
+   * ```ts
+   * import { FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
+   *
+   * const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+   *
+   * async function exportAll(userId: string) {
+   *   await using slot = await limiter.acquire('5 concurrent', ['exports', userId], { maxWait: 2000 });
+   *   if (!slot.allowed) throw new Error('Five of your exports are running.');
+   * }
+   * ```
+   */
+  async acquire(
+    limits: Limits,
+    identifiers: readonly string[],
+    { cost = 1, maxWait = 0, signal }: HitOptions & WaitOptions = {},
+  ): Promise<Slot> {
+    const batch = await this.#batch(limits, [identifiers, { cost }]);
+    const slots = batch.filter(isSlot);
+    if (slots.length === 0)
+      throw new ConfigurationError(
+        `acquire takes slots, and "${batch.map(({ limit }) => limit.name).join('; ')}" has none. Add a limit such as "5 concurrent", or call consume.`,
+      );
+    signal?.throwIfAborted();
+    const take = async (): Promise<Slot> => {
+      const result = await this.storage.consume(batch);
+      return new Slot(new Decision(result), slotsTakenBy(this.storage, result)?.keep());
+    };
+    if (maxWait === 0) return take();
+    const ask = async (): Promise<[Slot, number | undefined]> => {
+      const slot = await take();
+      return [slot, slot.decision.retryAfter];
+    };
+    return this.#lines
+      .wait(lineOf(batch), { signal, maxWait }, ask, (wait) => waitForRelease(slots, wait, signal))
+      .catch((error: unknown) => {
+        if (error instanceof WaitTimeoutError) return take(); // at its end, those who wait behind others try once
+        throw error;
+      });
   }
 
   /** Returns the state of the limit; for several limits, of the one with the least remaining. */
@@ -129,7 +185,9 @@ export abstract class Limiter<Limits> {
     const settled: Awaitable<unknown> = isDecision(given)
       ? settleDecision(this.storage, given, () => 0)
       : chain(this.#batch(given, args), (batch) =>
-          this.storage.settle(batch.map((hit) => ({ ...hit, window: 'current' as const, actual: 0 }))),
+          this.storage.settle(
+            assertNoSlots(batch).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
+          ),
         );
     return chain(settled, () => undefined);
   }
@@ -141,7 +199,9 @@ export abstract class Limiter<Limits> {
 
   #consume(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
     const batch = this.#batch(limits, args);
-    return isPromise(batch) ? batch.then((hits) => this.storage.consume(hits)) : this.storage.consume(batch);
+    return isPromise(batch)
+      ? batch.then((hits) => this.storage.consume(assertNoSlots(hits)))
+      : this.storage.consume(assertNoSlots(batch));
   }
 
   #peek(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
@@ -153,6 +213,25 @@ export abstract class Limiter<Limits> {
     assertCost(cost);
     return this.hitsOf(limits, identifiers, cost);
   }
+}
+
+function isSlot({ limit }: Hit): boolean {
+  return limit.strategy === 'concurrency';
+}
+
+/** @throws ConfigurationError for slots, which are held until they are released */
+function assertNoSlots(batch: Hit[]): Hit[] {
+  const slot = batch.find(isSlot);
+  if (slot === undefined) return batch;
+  throw new ConfigurationError(
+    `The limit "${slot.limit.name}" counts concurrent requests, whose slots are held until they are released. Take them with acquire: ` +
+      'await using slot = await limiter.acquire(limits, identifiers).',
+  );
+}
+
+/** Returns the name of the line in which callers wait for a batch. */
+function lineOf(batch: readonly Hit[]): string {
+  return batch.map(({ identity, limit }) => `${identity} ${limit.id}`).join('\n');
 }
 
 function splitArguments(args: HitArguments): [identifiers: readonly string[], options?: HitOptions] {

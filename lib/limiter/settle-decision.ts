@@ -13,9 +13,10 @@ import type { Storage } from '../core/storage.js';
  * for a cost out of range
  */
 export function costsByPolicy(
-  { limits }: Decision,
+  decision: Decision,
   actual: number | Readonly<Record<string, number>>,
 ): ReadonlyMap<string, number> {
+  const limits = decision.limits.filter(({ limit }) => limit.strategy !== 'concurrency');
   const known = [...new Set(limits.map(({ limit }) => limit.policy))];
   if (typeof actual !== 'object' || actual === null) {
     if (known.length > 1)
@@ -36,7 +37,7 @@ export function costsByPolicy(
 }
 
 /**
- * Settles the outcomes of all phases of a decision.
+ * Settles the outcomes of all phases of a decision. Slots stay held: they are released when the work is over.
  *
  * @param costOf returns the actual cost of an outcome; `undefined` leaves it unchanged
  */
@@ -59,7 +60,7 @@ function settleResult(
   costOf: (outcome: Outcome) => number | undefined,
 ): Awaitable<BatchResult> {
   const changes = result.outcomes.flatMap((outcome) => {
-    const actual = costOf(outcome);
+    const actual = outcome.limit.strategy === 'concurrency' ? undefined : costOf(outcome);
     return actual === undefined ? [] : [{ outcome, actual }];
   });
   return chain(settleOutcomes(storage, result, changes, 'hand'), (settled) => ({

@@ -14,6 +14,7 @@ import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
+import { releaseAllSlots } from '../limiter/held-slots.js';
 import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
@@ -211,10 +212,13 @@ export class RateLimitModule
     else ready.catch((error: unknown) => this.log.notReady(error));
   }
 
-  /** Closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */
+  /** Releases the slots that requests still hold, and closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */
   async onApplicationShutdown(): Promise<void> {
     try {
-      await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => this.storage.close());
+      await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => {
+        await releaseAllSlots(this.storage);
+        await this.storage.close();
+      });
     } catch (error) {
       logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
     }

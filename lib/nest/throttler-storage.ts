@@ -40,7 +40,7 @@ const MAX_LIMITS = 1000;
 /**
  * Adapts any storage of this library to `@nestjs/throttler`, for a gradual migration or to share a store.
  *
- * @throws ConfigurationError for the strategy `'calendar-window'`, which needs more than a length in ms
+ * @throws ConfigurationError for the strategies `'calendar-window'`, which needs more than a length in ms, and `'concurrency'`
  * @example
  * ```ts
  * import { ThrottlerModule } from '@nestjs/throttler';
@@ -61,6 +61,10 @@ export function toThrottlerStorage(
     throw new ConfigurationError(
       'toThrottlerStorage has no calendar: @nestjs/throttler gives the length of a window in ms. Take another strategy than "calendar-window".',
     );
+  if (strategy === 'concurrency')
+    throw new ConfigurationError(
+      'toThrottlerStorage counts rates: @nestjs/throttler does not say when a request has ended. Take another strategy than "concurrency".',
+    );
   const limits = new BoundedMap<Limit>(MAX_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
     limits.getOrMake(`${name} ${amount} ${period} ${block}`, () => {
@@ -75,7 +79,7 @@ export function toThrottlerStorage(
       const identity = identityOf('throttler', key);
       const result = await storage.consume([{ identity, limit, cost: 1 }]);
       const { allowed, remaining, resetTime, retryAfter } = onlyOutcome(result);
-      const wait = Number.isFinite(retryAfter) ? retryAfter : blockDuration;
+      const wait = retryAfter === undefined || retryAfter === Infinity ? blockDuration : retryAfter;
       return {
         totalHits: allowed ? amount - remaining : amount + 1,
         timeToExpire: Math.ceil((resetTime - result.now) / 1000),

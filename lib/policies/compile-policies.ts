@@ -100,7 +100,7 @@ function compileLimits<Context, Key>(
   drafts: readonly LimitDraft[],
   sharedWith: readonly LimitDraft[],
 ): Limit[] {
-  if (burst !== undefined && drafts.length > 1)
+  if (burst !== undefined && drafts.filter(({ strategy }) => strategy !== 'concurrency').length > 1)
     throw new ConfigurationError(
       'A burst needs a single limit. Declare each limit with its own burst and name.',
     );

@@ -3,6 +3,7 @@ import { ConfigurationError } from '../common/errors.js';
 import { itemsOf, type LimitInput } from '../notation/limit-input.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
@@ -86,7 +87,21 @@ function declare<Context, Key>(
   const block = [options.block].flat().map(parseDuration);
   const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
   if (calendar === undefined) assertNoCalendar(options, strategy);
-  const draftItem = (item: RateLimitItem): LimitDraft => ({
+  if (strategy === 'concurrency')
+    throw new ConfigurationError(
+      'The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
+    );
+  assertSlotOptions(options);
+  const hold = options.hold === undefined ? undefined : parseDuration(options.hold);
+  const draftSlots = (item: RateLimitItem): LimitDraft => ({
+    id: `${id}:concurrency`,
+    window: windowOf(item),
+    strategy: 'concurrency',
+    amount: item.amount,
+    period: hold ?? item.period,
+    mode,
+  });
+  const draftRate = (item: RateLimitItem): LimitDraft => ({
     id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
     window: windowOf(item),
     strategy,
@@ -98,6 +113,8 @@ function declare<Context, Key>(
     block,
     refundable: count !== 'all' || actualCost !== undefined,
   });
+  const draftItem = (item: RateLimitItem): LimitDraft =>
+    isConcurrent(item) ? draftSlots(item) : draftRate(item);
   const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
   return {
     id,
@@ -109,6 +126,30 @@ function declare<Context, Key>(
     calendar: calendar && calendarFunctions(calendar),
     draft,
   };
+}
+
+/** Throws for options of rates beside slots alone, and for `hold` without slots. A function may return limits of either kind. */
+function assertSlotOptions<Context, Key>({
+  limits = UNLIMITED,
+  plans = {},
+  hold,
+  count,
+  actualCost,
+  block,
+  burst,
+}: CompletedDeclaration<Context, Key>): void {
+  if (typeof limits === 'function') return;
+  const items = [limits, ...Object.values(plans)].flatMap(itemsOrNone);
+  if (hold !== undefined && !items.some(isConcurrent))
+    throw new ConfigurationError(
+      'The option "hold" is for limits of concurrent requests, such as "5 concurrent".',
+    );
+  const ofRates = { count: count !== 'all', actualCost, block: block.length > 0, burst };
+  const given = Object.entries(ofRates).find(([, value]) => value !== undefined && value !== false)?.[0];
+  if (given !== undefined && items.every(isConcurrent))
+    throw new ConfigurationError(
+      `The option "${given}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
+    );
 }
 
 function assertNoCalendar({ timeZone, anchor }: CalendarSource<never>, strategy: string): void {
@@ -150,9 +191,10 @@ function itemsWithoutPlan<Context, Key>({
   return limited.sort((one, other) => rateOf(one) - rateOf(other))[0] ?? [];
 }
 
-/** Units per ms in the long run. */
+/** Units per ms in the long run, or slots per hold if that is all. */
 function rateOf(items: readonly RateLimitItem[]): number {
-  return Math.min(...items.map(({ amount, period }) => amount / period));
+  const rates = items.filter((item) => !isConcurrent(item));
+  return Math.min(...(rates.length > 0 ? rates : items).map(({ amount, period }) => amount / period));
 }
 
 function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {

@@ -16,6 +16,7 @@ export function windowOf({ multiples, granularity }: RateLimitItem): string {
 /** Returns true if two limits of one policy have one window and strategy, and so one name, whatever their scopes. */
 export function isSameWindow(one: LimitDraft, other: LimitDraft): boolean {
   if (one.strategy !== other.strategy) return false;
+  if (one.strategy === 'concurrency') return true;
   return one.strategy === 'calendar-window' ? one.window === other.window : one.period === other.period;
 }
 

@@ -28,6 +28,7 @@ export const policyOptions = {
   timeZone: { check: orFunction(assertTimeZone) },
   anchor: { check: orFunction(assertAnchor) },
   burst: checkedLater,
+  hold: checkedLater,
   key: checkedLater,
   cost: { check: orFunction((_where, value) => assertCost(value)), default: 1 },
   actualCost: { check: ofType('function') },

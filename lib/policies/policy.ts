@@ -77,6 +77,11 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   anchor?: string | CalendarFunction<Context> | undefined;
   /** Capacity of a token bucket, in units. Default: the amount. */
   burst?: number | undefined;
+  /**
+   * For limits such as `'5 concurrent'`: the time after which the slots of a process that has died are free. A living process renews
+   * them at a third of it, so that requests may take longer. Default: `'30 seconds'`.
+   */
+  hold?: string | undefined;
   /** The identity to count. Default: the module's, else the client's address. */
   key?: Key | undefined;
   /** Units that a request takes: a whole number from 0, or a function that returns one. Default: 1. */

@@ -29,8 +29,8 @@ interface Denial {
 
 /**
  * Caches refusals, so that an identity that is refused repeatedly costs one call of the store per
- * two seconds. Does not cache refusals that change a count (elastic windows), or that may end at
- * any time (limits that count by outcome).
+ * two seconds. Caches a refusal while a limit refuses whose time is certain. Does not cache refusals that change a count (elastic
+ * windows). Limits that count by outcome and slots of concurrent requests are not certain: they may allow at any time.
  */
 export class DenialCacheStorage extends WrappedStorage {
   /** By the identities of the batch. */
@@ -64,7 +64,10 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
-    return this.#ending(settlements, () => this.inner.settle(settlements));
+    // No refusal is cached for the sake of slots, so that their release and renewal end none.
+    const ending = settlements.filter(({ limit }) => limit.strategy !== 'concurrency');
+    if (ending.length === 0) return this.inner.settle(settlements);
+    return this.#ending(ending, () => this.inner.settle(settlements));
   }
 
   override block(blocks: readonly Block[]): Awaitable<void> {
@@ -103,9 +106,9 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   #remember(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
-    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.refundable))
-      return;
-    const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(waitOf)));
+    if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry')) return;
+    const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(certainWaitOf)));
+    if (wait === 0) return;
     const denial: Denial = { batch, result, since, until: since + wait };
     const alike = this.#denials.get(key) ?? [];
     const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));
@@ -129,7 +132,7 @@ export class DenialCacheStorage extends WrappedStorage {
 }
 
 function refusing({ result }: Denial): readonly Outcome[] {
-  return result.outcomes.filter((outcome) => waitOf(outcome) > 0);
+  return result.outcomes.filter((outcome) => certainWaitOf(outcome) > 0);
 }
 
 /** Returns the identities of a batch as one key. Most batches have a single identity. */
@@ -151,9 +154,9 @@ function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
   );
 }
 
-/** Returns the ms for which an outcome refuses its batch. */
-function waitOf({ allowed, limit, retryAfter }: Outcome): number {
-  return allowed || limit.mode === 'shadow' ? 0 : retryAfter;
+/** Returns the ms for which an outcome certainly refuses its batch. */
+function certainWaitOf({ allowed, limit, retryAfter = 0 }: Outcome): number {
+  return allowed || limit.mode === 'shadow' || limit.refundable ? 0 : retryAfter;
 }
 
 /** Returns a cached refusal after `elapsed` ms. Limits that would allow their hit by then do so. */
@@ -164,14 +167,14 @@ function later({ result }: Denial, batch: readonly Hit[], elapsed: number): Batc
     now,
     outcomes: result.outcomes.map((outcome, index) => {
       const { cost, remaining, retryAfter } = outcome;
-      const allowed = retryAfter <= elapsed;
+      const allowed = retryAfter !== undefined && retryAfter <= elapsed;
       return {
         ...outcome,
         limit: (batch[index] as Hit).limit,
         allowed,
         remaining: allowed ? Math.max(cost, remaining) : remaining,
         resetTime: Math.max(outcome.resetTime, now),
-        retryAfter: allowed ? 0 : retryAfter - elapsed,
+        retryAfter: allowed ? 0 : retryAfter && retryAfter - elapsed,
       };
     }),
   };

@@ -1,4 +1,4 @@
-import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { all, attempt, chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import { isStorageError, type StorageError } from '../common/errors.js';
 import {
   bareHit,
@@ -29,12 +29,16 @@ export interface FallbackStorageOptions {
  * Decides batches that the store could not decide. Local counts live until their windows end, even
  * if the store fails and recovers repeatedly. So each process admits at most one share per window
  * in addition to the hits that the store admits.
+ *
+ * Slots of concurrent requests that the store has counted are counted locally too, so that they are part of the share during an outage.
+ * A slot that was taken during one is registered with the store by its first renewal afterwards, above the limit if need be.
  */
 export class FallbackStorage extends WrappedStorage {
   readonly #local = new MemoryStorage();
   /** The local share of each limit. */
   readonly #shares = new WeakMap<Limit, Limit>();
-  readonly #isShare = new WeakSet<Limit>();
+  /** The limit of each local share. */
+  readonly #originals = new WeakMap<Limit, Limit>();
 
   constructor(
     inner: Storage,
@@ -44,10 +48,11 @@ export class FallbackStorage extends WrappedStorage {
   }
 
   override consume(batch: readonly Hit[], onError = this.options.onError): Awaitable<BatchResult> {
-    return recovered(
+    const answer = recovered(
       () => this.inner.consume(batch),
       (error) => this.#decide(batch, onError, error),
     );
+    return batch.some(isSlot) ? chain(answer, (result) => this.#countLocally(result)) : answer;
   }
 
   override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
@@ -65,14 +70,22 @@ export class FallbackStorage extends WrappedStorage {
 
   /** Settles each hit where it was counted. */
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
-    const local = settlements.filter(({ limit }) => this.#isShare.has(limit));
-    if (local.length === 0) return this.inner.settle(settlements);
-    const settled = this.#local.settle(local);
-    if (local.length === settlements.length) return { ...settled, degraded: 'fallback' };
-    const remote = settlements.filter(({ limit }) => !this.#isShare.has(limit));
-    return chain(this.inner.settle(remote), (result) =>
-      joinResults(settlements, [local, remote], [settled, result]),
-    );
+    const local = settlements.filter(({ limit }) => this.#originals.has(limit));
+    const remote = local.length === 0 ? settlements : settlements.filter((one) => !local.includes(one));
+    const slots = remote.filter(isSlot);
+    if (slots.length > 0) this.#local.settle(this.#sharesOf(slots));
+    if (local.length === 0) return this.inner.settle(remote);
+    const renewals = local.filter((one) => isSlot(one) && one.actual > 0);
+    const others = local.filter((one) => !renewals.includes(one));
+    const parts = [others, remote, ...renewals.map((one) => [one])].filter((part) => part.length > 0);
+    const results = parts.map((part) => {
+      if (part === others) return this.#local.settle(part);
+      return part === remote ? this.inner.settle(part) : this.#register(part);
+    });
+    return chain(all(results), (settled) => {
+      const result = joinResults(settlements, parts, settled);
+      return remote.length === 0 ? { ...result, degraded: 'fallback' } : result;
+    });
   }
 
   /** Also lifts local blocks. Sets blocks on the store only. */
@@ -97,21 +110,59 @@ export class FallbackStorage extends WrappedStorage {
   }
 
   #decide(batch: readonly Hit[], onError: OnError, error: StorageError): BatchResult {
-    if (onError === 'allow') return allowed(batch, this.clock.now());
+    if (onError === 'allow') {
+      this.#withdrawLate(error, isSlot);
+      return allowed(batch, this.clock.now());
+    }
     if (onError === 'deny') {
       this.#withdrawLate(error);
       throw error;
     }
     const result = this.#local.consume(this.#sharesOf(batch));
-    if (!result.allowed) this.#withdrawLate(error);
+    this.#withdrawLate(error, result.allowed ? isSlot : undefined);
     return { ...result, degraded: 'fallback' };
   }
 
-  /** Refunds a hit that the store counted late, after its request was refused here. */
-  #withdrawLate(error: StorageError): void {
+  /** Counts the slots locally that the store has counted. */
+  #countLocally(result: BatchResult): BatchResult {
+    const taken = receiptsOf(result).filter(
+      (receipt) => isSlot(receipt) && !this.#originals.has(receipt.limit),
+    );
+    if (taken.length > 0)
+      this.#local.settle(
+        this.#sharesOf(taken).map((receipt) => ({ ...receipt, cost: 0, actual: receipt.cost })),
+      );
+    return result;
+  }
+
+  /** Renews a local slot: registers it with the store, or extends it here if the store does not answer. */
+  #register(renewal: readonly Settlement[]): Awaitable<BatchResult> {
+    const stored = renewal.map((one) => ({
+      ...one,
+      limit: this.#originals.get(one.limit) ?? one.limit,
+      cost: 0,
+      window: undefined,
+    }));
+    const extend = (): BatchResult => this.#local.settle(renewal);
+    const registered = chain(
+      attempt(() => this.inner.settle(stored as readonly Settlement[])),
+      (result) => {
+        if (result.degraded !== undefined) return extend();
+        this.#local.settle(renewal.map((one) => ({ ...one, actual: 0 })));
+        return this.#countLocally(result);
+      },
+    );
+    return isPromise(registered) ? registered.catch(extend) : registered;
+  }
+
+  /**
+   * Refunds what the store counted late: all of a request that was refused here, and the slots of one that was admitted, which
+   * releases others.
+   */
+  #withdrawLate(error: StorageError, which: (cell: Cell) => boolean = () => true): void {
     if (!(error instanceof LateAnswerError)) return;
     const withdraw = async (): Promise<void> => {
-      const receipts = receiptsOf((await error.answer) as BatchResult);
+      const receipts = receiptsOf((await error.answer) as BatchResult).filter(which);
       if (receipts.length > 0) await this.inner.settle(withdrawn(receipts));
     };
     withdraw().catch(() => undefined); // stays counted, like any hit whose answer was lost
@@ -132,7 +183,7 @@ export class FallbackStorage extends WrappedStorage {
         burst: strategy === 'token-bucket' && amount > 0 ? this.#part(burst) : undefined,
       });
       this.#shares.set(limit, share);
-      this.#isShare.add(share);
+      this.#originals.set(share, limit);
     }
     return share;
   }
@@ -140,6 +191,10 @@ export class FallbackStorage extends WrappedStorage {
   #part(amount: number): number {
     return amount === 0 ? 0 : Math.max(1, Math.floor(amount / this.options.instances));
   }
+}
+
+function isSlot({ limit }: Cell): boolean {
+  return limit.strategy === 'concurrency';
 }
 
 function allowed(batch: readonly Hit[], now: number): BatchResult {

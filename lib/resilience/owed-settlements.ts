@@ -13,9 +13,11 @@ const SETTLEMENTS_PER_CALL = 100;
 export class OwedSettlements {
   #owed: Settlement[] = [];
 
-  /** Stores settlements. Returns the expected outcomes. */
+  /** Stores settlements, except renewals of slots, which are repeated anyway. Returns the expected outcomes. */
   add(settlements: readonly Settlement[], now: number): BatchResult {
-    this.#owed.push(...settlements);
+    this.#owed.push(
+      ...settlements.filter(({ limit, actual }) => limit.strategy !== 'concurrency' || actual === 0),
+    );
     if (this.#owed.length >= 2 * MAX_OWED) this.#owed = this.#owed.slice(-MAX_OWED);
     const outcomes = settlements.map((settlement) => ({
       ...bareHit(settlement),

@@ -7,13 +7,20 @@ export type StrategyName =
   | 'calendar-window'
   | 'moving-window'
   | 'sliding-window-counter'
-  | 'token-bucket';
+  | 'token-bucket'
+  | 'concurrency';
+
+/** The names of the strategies whose units come back with time. */
+export type RateStrategyName = Exclude<StrategyName, 'concurrency'>;
 
 /** The numbers a strategy enforces: an amount per period. */
 export interface Quota {
   /** Units allowed per period; a whole number, 0 refuses everything. */
   readonly amount: number;
-  /** Length of the window in whole milliseconds; of a calendar window the nominal one: a month has 30 days. */
+  /**
+   * Length of the window in whole milliseconds; of a calendar window the nominal one: a month has 30 days; of slots the time after
+   * which one that is not renewed is free.
+   */
   readonly period: number;
   /** Capacity of a token bucket in units; equals `amount` for every other strategy. */
   readonly burst: number;
@@ -59,8 +66,11 @@ export interface Strategy<State> {
   /** Returns the epoch ms at which `remaining` next grows without further hits; now, if nothing is consumed. */
   resetTime(state: State | undefined, quota: Quota, now: number): number;
 
-  /** Returns the fewest whole ms after which a cost above `remaining`, but within the capacity, is allowed without further hits. */
-  wait(state: State, quota: Quota, cost: number, now: number): number;
+  /**
+   * Returns the fewest whole ms after which a cost above `remaining`, but within the capacity, is allowed without further hits;
+   * `undefined` if that is not known.
+   */
+  wait(state: State, quota: Quota, cost: number, now: number): number | undefined;
 
   /**
    * Takes an allowed cost above 0 and returns the new state. May change `state` in place, unless it has expired: then it
@@ -101,11 +111,17 @@ export interface Evaluation {
   readonly remaining: number;
   /** Epoch ms at which `remaining` next grows without further hits; now, if nothing is consumed. */
   readonly resetTime: number;
-  /** Whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
-  readonly retryAfter: number;
+  /**
+   * Whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity, `undefined` if the
+   * time is not known, since the slots of concurrent requests are taken.
+   */
+  readonly retryAfter: number | undefined;
 }
 
-/** Returns the whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity. */
+/**
+ * Returns the whole ms after which a hit of this cost is allowed: 0 if it is now, `Infinity` if the cost exceeds the capacity, `undefined`
+ * if the time is not known.
+ */
 export function retryAfter<State>(
   strategy: Strategy<State>,
   state: State | undefined,
@@ -113,7 +129,7 @@ export function retryAfter<State>(
   cost: number,
   remaining: number,
   now: number,
-): number {
+): number | undefined {
   if (cost <= remaining) return 0;
   return cost > quota.burst || state === undefined ? Infinity : strategy.wait(state, quota, cost, now);
 }

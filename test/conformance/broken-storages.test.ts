@@ -175,7 +175,7 @@ const broken: Readonly<Record<string, Broken>> = {
   'reports times in whole seconds': {
     open: changingOutcomes((outcome) => ({
       ...outcome,
-      retryAfter: Math.ceil(outcome.retryAfter / 1000) * 1000,
+      retryAfter: Math.ceil((outcome.retryAfter ?? NaN) / 1000) * 1000,
     })),
     noticedBy: ['boundaries', 'clocks'],
   },

@@ -10,7 +10,7 @@ import {
   type ConformanceContext,
   type ConformanceRunner,
 } from 'nestjs-limits/testing';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 
 const [first, second] = conformanceCases.map(({ name }) => name) as [string, string];
 
@@ -28,6 +28,7 @@ describe('conformanceCases', () => {
       'settlements',
       'keys',
       'shared cells',
+      'slots',
       'batches',
       'blocks',
       'clocks',
@@ -41,7 +42,7 @@ describe('conformanceCases', () => {
   it('name their strategy', () => {
     const perStrategy = conformanceCases.filter(({ name }) => /^[a-z-]+: allows exactly/.test(name));
     expect(perStrategy.map(({ strategies }) => strategies)).toEqual(
-      strategyNames.map((strategy) => [strategy]),
+      rateStrategyNames.map((strategy) => [strategy]),
     );
   });
 });

@@ -65,6 +65,10 @@ const TEXT = JSON.stringify({
   gLeYSrC5: [4000003600001, 4000000000000, 2, 4000000000001, 2],
   BtD8VCpl: [4000007200000, 0, 4, 4000000000000],
   luVmQOHz: [4000001440000, 14399990, 4000000000001, 10],
+  '0bkt4tIH': [
+    4000003600001, 4000000000001, 4000000000001, 4000000000000, 4000003600000, 2, 4000000000001,
+    4000003600001, 2,
+  ],
   Wpz0DHsq: [4000003600000, 1, 4000003600000],
   'Wpz0DHsq!': [4000007200001, 4000003600001, 0, 1],
 });
@@ -79,15 +83,20 @@ beforeAll(async () => {
 afterAll(() => Promise.all(Object.values(servers).map((server) => server.stop())));
 
 describe('After two hits on limits of every strategy', () => {
-  it('Redis holds a hash of the identity, and a list of its moving window', async () => {
+  it('Redis holds a hash of the identity, a list of its moving window and a hash of its slots', async () => {
     const { uri } = servers.redis;
     await hitTwice((options) => new RedisStorage(uri, options));
     const client = new Redis(uri);
     const keys = (await client.keys('*')).sort();
     const hash = await client.hgetall('records:{key:somebody}');
     const list = await client.lrange('records:{key:somebody}:gLeYSrC5', 0, -1);
+    const slots = await client.hgetall('records:{key:somebody}:0bkt4tIH');
     client.disconnect();
-    expect(keys).toEqual(['records:{key:somebody}', 'records:{key:somebody}:gLeYSrC5']);
+    expect(keys).toEqual([
+      'records:{key:somebody}',
+      'records:{key:somebody}:0bkt4tIH',
+      'records:{key:somebody}:gLeYSrC5',
+    ]);
     expect(hash).toEqual({
       '5zQwb0oY': '4000003600000 4',
       APbCxh0g: '4000003600001 4 3600001',
@@ -95,10 +104,12 @@ describe('After two hits on limits of every strategy', () => {
       gLeYSrC5: '4000004500000 4000000000000 0',
       BtD8VCpl: '4000007200000 7200000 4 0',
       luVmQOHz: '4000001440000 14399990 1439999 10',
+      '0bkt4tIH': '4000003600001 4000000000001 4000000000001 4 4000003600000',
       Wpz0DHsq: '4000003600000 1',
       'Wpz0DHsq!': '4000007200001 4000003600001 0 1',
     });
     expect(list).toEqual(['0', '2', '1', '4']);
+    expect(slots).toEqual({ 4000000000000: '4000003600000 2', 4000000000001: '4000003600001 2' });
   });
 
   it('Memcached holds a text of the identity', async () => {

@@ -158,7 +158,7 @@ describeOverHttp('A refusal', (start) => {
 
   it('throws the error of errorFactory, with its status and body, and the header fields of the library', async () => {
     class TooFast extends HttpException {
-      constructor(readonly wait: number) {
+      constructor(readonly wait: number | undefined) {
         super({ wait }, 503);
       }
     }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
 import { mostAboveRefill, mostWithin, type Attempt } from '../support/strategy-model.js';
 
 // The clock does not show how much time has passed since it went back. The checks therefore count
 // from the first hit after that, allowed or refused.
-describe.each(strategyNames)('When the clock goes back, %s', (name) => {
+describe.each(rateStrategyNames)('When the clock goes back, %s', (name) => {
   const anyScenario = scenarios(name, { clockGoesBack: true });
 
   it('allows a hit exactly after the retryAfter of a refusal, and not one ms earlier', () => {

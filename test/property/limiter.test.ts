@@ -130,7 +130,7 @@ describe.each(LIMITERS.map((Limiter) => [Limiter.name, Limiter] as const))('%s',
           let { allowed, retryAfter } = await limiter.consume(limits, ['alice'], { cost });
           while (allowed) ({ allowed, retryAfter } = await limiter.consume(limits, ['alice'], { cost }));
 
-          clock.advance(retryAfter - 1);
+          clock.advance((retryAfter ?? NaN) - 1);
           const early = await limiter.test(limits, ['alice'], { cost });
           clock.advance(1);
           const onTime = await limiter.hit(limits, ['alice'], { cost });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 import {
   longestRecovery,
   play,
@@ -12,7 +12,7 @@ import {
 } from '../support/strategies.js';
 import { usedByDefinition, type Attempt } from '../support/strategy-model.js';
 
-describe.each(strategyNames)('%s', (name) => {
+describe.each(rateStrategyNames)('%s', (name) => {
   const used = usedByDefinition[name];
 
   it.each([

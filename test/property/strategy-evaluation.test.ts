@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 import type { Quota } from '../../lib/strategies/strategy.js';
 import { longestRecovery, play, RUNS, scenarios, Subject } from '../support/strategies.js';
 
-describe.each(strategyNames)('%s', (name) => {
+describe.each(rateStrategyNames)('%s', (name) => {
   it('never has negative remaining units, and never fewer as time passes without a hit', () => {
     fc.assert(
       fc.property(scenarios(name), fc.array(fc.nat(100), { maxLength: 10 }), ({ quota, steps }, percents) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
 import { play, RUNS, scenarios, smallQuotas, START, Subject, type Taken } from '../support/strategies.js';
 import { settlementModel, type ModelHit } from '../support/settlement-model.js';
@@ -40,7 +40,7 @@ function traces(name: StrategyName): fc.Arbitrary<Trace> {
   return smallQuotas(name).chain((quota) => fc.record({ quota: fc.constant(quota), steps: stepsOn(quota) }));
 }
 
-describe.each(strategyNames.filter((name) => name !== 'token-bucket'))('%s', (name) => {
+describe.each(rateStrategyNames.filter((name) => name !== 'token-bucket'))('%s', (name) => {
   it('counts after settlements the same as a trace with the actual costs', () => {
     fc.assert(
       fc.property(traces(name), ({ quota, steps }) => {
@@ -207,7 +207,7 @@ describe('For any order of hits and settlements of a token-bucket, to any costs,
   });
 });
 
-describe.each(strategyNames)('%s', (name) => {
+describe.each(rateStrategyNames)('%s', (name) => {
   it('returns at most the cost without a receipt, and never more than the capacity', () => {
     fc.assert(
       fc.property(scenarios(name), fc.nat(), fc.nat(120), ({ quota, steps }, seed, percent) => {

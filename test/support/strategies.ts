@@ -46,7 +46,8 @@ export class Subject {
     private state?: object,
   ) {}
 
-  evaluate(cost: number, now: number): Evaluation {
+  /** Returns the verdict on a hit; `retryAfter` is NaN if the time is not known. */
+  evaluate(cost: number, now: number): Evaluation & { readonly retryAfter: number } {
     const { name, state, quota } = this;
     const strategy = strategies[name];
     const remaining = strategy.remaining(state, quota, now);
@@ -54,7 +55,7 @@ export class Subject {
       allowed: cost <= remaining,
       remaining,
       resetTime: strategy.resetTime(state, quota, now),
-      retryAfter: retryAfter(strategy, state, quota, cost, remaining, now),
+      retryAfter: retryAfter(strategy, state, quota, cost, remaining, now) ?? NaN,
     };
   }
 
@@ -163,6 +164,7 @@ export function longestRecovery(name: StrategyName, { amount, period, burst }: Q
     case 'fixed-window':
     case 'fixed-window-elastic-expiry':
     case 'moving-window':
+    case 'concurrency':
       return period;
   }
 }

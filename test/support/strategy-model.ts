@@ -1,4 +1,4 @@
-import type { Quota, StrategyName } from '../../lib/strategies/strategy.js';
+import type { Quota, RateStrategyName } from '../../lib/strategies/strategy.js';
 import { windowByDefinition } from './calendar-model.js';
 
 /** A hit of a cost above 0 on a limit, taken or refused. */
@@ -13,7 +13,7 @@ export interface Attempt {
  * units used at an instant not before the last attempt, from the whole history.
  */
 export const usedByDefinition: Readonly<
-  Record<StrategyName, (history: readonly Attempt[], quota: Quota, now: number) => number>
+  Record<RateStrategyName, (history: readonly Attempt[], quota: Quota, now: number) => number>
 > = {
   /** Counts the current window. A window opens at the first hit outside the previous one. */
   'fixed-window'(history, { period }, now) {

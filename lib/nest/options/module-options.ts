@@ -11,7 +11,7 @@ import {
 import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
 import { orFunction } from '../../policies/policy-options.js';
 import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
-import { isStrategyName, strategyNames } from '../../strategies/strategies.js';
+import { rateStrategyNames } from '../../strategies/strategies.js';
 import type {
   RateLimitHeaders,
   RateLimitModuleExtras,
@@ -60,9 +60,9 @@ export const headerOptions = {
 } as const satisfies OptionTable<RateLimitHeaders>;
 
 function assertStrategy(_where: string, value: unknown): void {
-  if (!isStrategyName(value))
+  if (!rateStrategyNames.some((name) => name === value))
     throw new ConfigurationError(
-      `The strategy of RateLimitModule must be one of ${strategyNames.join(', ')}; got ${describeValue(value)}.`,
+      `The strategy of RateLimitModule must be one of ${rateStrategyNames.join(', ')}; got ${describeValue(value)}.`,
     );
 }
 

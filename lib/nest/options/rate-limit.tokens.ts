@@ -19,9 +19,6 @@ export const SKIP_METADATA = 'nestjs-limits:skip';
 /** Metadata of a prototype: its methods that have `@RateLimit` or `@SkipRateLimit`, as they were when they were decorated. */
 export const METHODS_METADATA = 'nestjs-limits:methods';
 
-/** Metadata of a handler that reports when its guards are done. */
-export const GUARDED_METADATA = 'nestjs-limits:guarded';
-
 /** Injection token of the limiter of connections, for gateways. */
 export const CONNECTION_LIMITS = Symbol.for('nestjs-limits:connections');
 

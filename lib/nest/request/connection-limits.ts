@@ -1,21 +1,29 @@
 import { HttpException, Inject, Injectable, type Type } from '@nestjs/common';
-import { isPromise, type Awaitable } from '../../common/awaitable.js';
+import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import { logger } from '../options/warnings.js';
+import { CallSlots } from '../transports/call-slots.js';
 import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from '../transports/transport.js';
-import { admit } from '../transports/ws.transport.js';
+import { admit, wsTransport } from '../transports/ws.transport.js';
 
 /** The methods of a Socket.IO or `ws` connection that close it. */
 interface Connection {
   /** Socket.IO only. */
   disconnect?(close: boolean): unknown;
   emit(event: string, data: object): unknown;
+  once(event: 'disconnect' | 'close', listener: () => void): unknown;
+  /** Socket.IO only. */
+  readonly connected?: boolean;
   /** `ws` only. */
   send(data: string): unknown;
   close(code: number, reason: string): unknown;
+  readonly readyState?: number;
 }
+
+/** State of a `ws` connection from which on it is closing. */
+const CLOSING = 2;
 
 /** Close codes of WebSockets, from RFC 6455 and the IANA registry. */
 const INTERNAL_ERROR = 1011;
@@ -40,9 +48,13 @@ export class ConnectionLimits {
     const connection = args[0] as Connection;
     const refuse = (error: unknown): false => this.#end(connection, error);
     try {
-      const answer = this.limiter.check(new HandlerContext('ws', args, gateway, handler), 'afterAuth');
-      if (answer === true) return true;
-      const isAdmitted = isPromise(answer) ? Promise.resolve(answer).catch(refuse) : answer;
+      const context = new HandlerContext('ws', args, gateway, handler);
+      const checked = chain(this.limiter.check(context, 'afterAuth'), (admitted) => {
+        holdSlots(context, connection);
+        return admitted;
+      });
+      if (checked === true) return true;
+      const isAdmitted = isPromise(checked) ? checked.catch(refuse) : checked;
       admit(connection, isAdmitted);
       return isAdmitted;
     } catch (error) {
@@ -70,6 +82,15 @@ export class ConnectionLimits {
     }
     return false;
   }
+}
+
+/** Holds the slots of a connection until it ends. */
+function holdSlots(context: HandlerContext, connection: Connection): void {
+  const slots = CallSlots.of(context, wsTransport);
+  if (slots?.begin() !== true) return;
+  const { connected, readyState = 0 } = connection;
+  if (connected === false || readyState >= CLOSING) slots.end();
+  else connection.once(connection.disconnect === undefined ? 'close' : 'disconnect', () => slots.end());
 }
 
 /** Returns the body of a refusal for the client; `undefined` for any other error. */

@@ -10,6 +10,7 @@ import {
   standardFields,
   type HeaderField,
 } from '../../http/header-fields.js';
+import { slotsTakenBy } from '../../limiter/held-slots.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -21,6 +22,7 @@ import {
   PROBLEM_MEDIA_TYPE,
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
+import { CallSlots } from '../transports/call-slots.js';
 import { Transports } from '../transports/transports.js';
 import { Refusals } from './refusals.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
@@ -84,11 +86,15 @@ export class RequestDecider {
     });
     this.transports.setFields(context, transport, this.#fieldsOf(decision));
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
+    const slots = slotsTakenBy(this.storage, result);
+    if (slots !== undefined) CallSlots.hold(slots, context, transport);
     const hasFailed = 'failure' in found;
     if (result.allowed && !hasFailed) return true;
     // Interceptors do not run after a guard throws, so settle here.
-    if (transport.onAnswer === undefined)
+    if (transport.onAnswer === undefined) {
       void this.reservations.settle(context, transport, { success: false });
+      CallSlots.of(context, transport)?.end();
+    }
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};

@@ -88,6 +88,7 @@ export function reservationsOf(hits: readonly PolicyHit[], result: BatchResult):
   if (hits.every(({ policy }) => policy.settlement === undefined)) return [];
   const reserved: { readonly policies: readonly RoutePolicy[]; readonly outcomes: Outcome[] }[] = [];
   result.outcomes.forEach((outcome, index) => {
+    if (outcome.limit.strategy === 'concurrency') return; // released when the work is over, whatever its outcome
     const policies = policiesOf(hits[index] as PolicyHit);
     if (policies.every(({ settlement }) => settlement === undefined)) return;
     const known = reserved.find((one) => isSameList(one.policies, policies));

@@ -1,16 +1,22 @@
-import { Inject, Injectable, UseInterceptors, type Type } from '@nestjs/common';
+import { Inject, Injectable, UseInterceptors, type NestInterceptor, type Type } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { RateLimitItemConcurrent } from '../../notation/rate-limit-item-concurrent.js';
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
-import { GUARDED_METADATA, LIMITS_METADATA, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import { LIMITS_METADATA, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { slotInterceptor } from '../transports/call-slots.js';
 import { guardedCallInterceptor } from '../transports/guarded-calls.js';
 import { httpTransport } from '../transports/http.transport.js';
 import { isRouteHandler, typesOf } from '../transports/transports.js';
 import { knownClasses } from './known-classes.js';
 
+/** Metadata key of Nest's `UseInterceptors`, which it does not export. */
+const INTERCEPTORS_METADATA = '__interceptors__';
+
 /**
- * Binds {@link guardedCallInterceptor} to the handlers of GraphQL, WebSockets, microservices and unknown kinds whose limits may
- * count too early or not at all, so that a warning can tell. Runs while Nest creates the providers, which is before it creates
+ * Binds interceptors to handlers: {@link slotInterceptor} where limits of concurrent requests may apply; and {@link guardedCallInterceptor} to
+ * those of GraphQL, WebSockets, microservices and unknown kinds whose limits may count too early or not at all, so that a warning can
+ * tell. Runs while Nest creates the providers, which is before it creates
  * the handlers of any transport.
  */
 @Injectable()
@@ -28,21 +34,43 @@ export class GuardedCallBinding {
 
   #bind(target: Type, prototype: object, name: string): void {
     const handler: unknown = Reflect.get(prototype, name);
-    if (typeof handler !== 'function' || Reflect.hasMetadata(GUARDED_METADATA, handler)) return;
-    if (typesOf(handler).join() === httpTransport.type) return;
+    if (typeof handler !== 'function') return;
+    const types = typesOf(handler);
     const declarations = [
       ...(isRouteHandler(handler) ? this.options.limits : []),
       ...[target, handler].flatMap(
         (one) => (Reflect.getMetadata(LIMITS_METADATA, one) ?? []) as readonly RateLimitDeclaration[],
       ),
     ];
-    if (!declarations.some((declaration) => this.#isWatched(declaration))) return;
-    Reflect.defineMetadata(GUARDED_METADATA, true, handler);
-    UseInterceptors(guardedCallInterceptor)(prototype, name, { value: handler });
+    const isWatched = declarations.some((declaration) => this.#isWatched(declaration));
+    if (isWatched && types.join() !== httpTransport.type)
+      bindInterceptor(guardedCallInterceptor, prototype, name, handler);
+    const rules = types.includes(httpTransport.type) ? this.options.rules : [];
+    if ([...declarations, ...rules].some(mayHoldSlots))
+      bindInterceptor(slotInterceptor, prototype, name, handler);
   }
 
   /** Whether a limit counts after authentication, or may read the user before it. */
   #isWatched({ phase, plans, key = this.options.key }: RateLimitDeclaration): boolean {
     return phase === 'afterAuth' || plans !== undefined || key !== 'ip';
   }
+}
+
+/** Binds an interceptor, once. */
+function bindInterceptor(
+  interceptor: NestInterceptor,
+  prototype: object,
+  name: string,
+  handler: object,
+): void {
+  const bound = (Reflect.getMetadata(INTERCEPTORS_METADATA, handler) ?? []) as readonly unknown[];
+  if (!bound.includes(interceptor)) UseInterceptors(interceptor)(prototype, name, { value: handler });
+}
+
+/** Whether limits count concurrent requests, or a function returns them. Nothing is checked yet. */
+function mayHoldSlots({ limits, plans }: Pick<RateLimitDeclaration, 'limits' | 'plans'>): boolean {
+  return [limits, ...Object.values(plans ?? {})].flat().some((limit: unknown) => {
+    if (typeof limit === 'function') return true;
+    return typeof limit === 'string' ? /concurrent/i.test(limit) : limit instanceof RateLimitItemConcurrent;
+  });
 }

@@ -53,24 +53,31 @@ async function rehearse(
   policies: readonly CheckedPolicy[],
   strategy: StrategyName,
 ): Promise<void> {
-  const hasBlocks = policies.some(({ limits, plans }) =>
-    [limits, ...(plans?.values() ?? [])].flat().some(({ block }) => block.length > 0),
-  );
+  const limits = policies.flatMap((policy) => [policy.limits, ...(policy.plans?.values() ?? [])].flat());
+  const hasBlocks = limits.some(({ block }) => block.length > 0);
   const supported = store.capabilities.strategies;
-  const used = [strategy, ...policies.map((policy) => policy.strategy)].filter((name) =>
+  const used = [strategy, ...[...policies, ...limits].map((one) => one.strategy)].filter((name) =>
     supported.includes(name),
   );
   const batch = batchOf(new Set(used), hasBlocks);
   await store.settle(withdrawn(receiptsOf(await store.consume(batch))));
   await store.peek(batch);
-  if (hasBlocks) await store.block(batch.map((hit) => ({ ...hit, duration: PERIOD_MS })));
+  const blocks = batch.filter(({ limit }) => limit.block.length > 0);
+  if (hasBlocks) await store.block(blocks.map((hit) => ({ ...hit, duration: PERIOD_MS })));
   await store.remove(batch);
 }
 
 function batchOf(strategies: ReadonlySet<StrategyName>, hasBlocks: boolean): Hit[] {
   const block = hasBlocks ? [PERIOD_MS] : [];
   const limits = [...strategies].map((strategy) =>
-    createLimit({ id: `start ${strategy}`, strategy, amount: 1, period: PERIOD_MS, block }),
+    createLimit({
+      id: `start ${strategy}`,
+      strategy,
+      amount: 1,
+      period: PERIOD_MS,
+      calendar: strategy === 'calendar-window' ? { unit: 'second' } : undefined,
+      block: strategy === 'concurrency' ? [] : block,
+    }),
   );
   const process = randomUUID();
   return ['a', 'b'].flatMap((part) =>

@@ -1,6 +1,7 @@
 import { HttpStatus, type ExecutionContext, type HttpException, type Type } from '@nestjs/common';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { identifyCall, objectIn } from './calls.js';
+import { onHttpAnswer, type NodeResponse } from './http-answer.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -13,13 +14,16 @@ const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 /** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: unknown };
+  /** Express only. */
+  readonly res?: NodeResponse;
 }
 
 /** The properties of a GraphQL server's context that lead to a request. */
 interface OperationContext {
   readonly req?: OperationRequest & { readonly extra?: { readonly request?: OperationRequest } };
   readonly request?: OperationRequest;
-  readonly reply?: { readonly request?: OperationRequest };
+  readonly res?: { readonly raw?: NodeResponse };
+  readonly reply?: { readonly request?: OperationRequest; readonly raw?: NodeResponse };
   /** `graphql-ws` only. */
   readonly extra?: { readonly request?: OperationRequest };
 }
@@ -53,6 +57,12 @@ export const graphqlTransport: Transport = {
 
   hasAddresses: () => true,
 
+  onOperationEnd(context, tell) {
+    const { req, res, reply } = operationOf(context);
+    const response = req?.res ?? res?.raw ?? reply?.raw;
+    if (response !== undefined) onHttpAnswer(response, tell);
+  },
+
   /**
    * GraphQL servers copy the `extensions` of a thrown error to the error for the client. Apollo's
    * driver replaces the code of an exception whose response has a status, so this response has
@@ -68,10 +78,14 @@ export const graphqlTransport: Transport = {
   },
 };
 
-function requestOf(context: ExecutionContext): OperationRequest | undefined {
+function operationOf(context: ExecutionContext): OperationContext {
   // Resolvers of references get no arguments of the field.
   const position = context.getArgs().length === 3 ? 1 : 2;
-  const { req, request, reply, extra } = context.getArgByIndex<OperationContext | undefined>(position) ?? {};
+  return context.getArgByIndex<OperationContext | undefined>(position) ?? {};
+}
+
+function requestOf(context: ExecutionContext): OperationRequest | undefined {
+  const { req, request, reply, extra } = operationOf(context);
   return req?.extra?.request ?? req ?? request ?? reply?.request ?? extra?.request;
 }
 

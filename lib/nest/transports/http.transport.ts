@@ -39,7 +39,7 @@ interface HttpResponse extends NodeResponse {
 }
 
 /** Status in the logs of servers for requests whose client has closed the connection. */
-const CLIENT_CLOSED_REQUEST = 499;
+export const CLIENT_CLOSED_REQUEST = 499;
 
 /** Requests to controllers, on Express and Fastify. */
 export const httpTransport = {

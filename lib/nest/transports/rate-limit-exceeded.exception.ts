@@ -1,9 +1,9 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import type { Decision } from '../../core/decision.js';
-import { windowLength } from '../../core/limit.js';
+import { windowLength, type Limit } from '../../core/limit.js';
 import { describePeriod, describeUnits } from '../../notation/describe-period.js';
 
-/** The body of a refusal. Times are in seconds; `retryAfter` is `null` if no wait would help. */
+/** The body of a refusal. Times are in seconds; `retryAfter` is `null` if no wait would help, or its length is not known. */
 export interface RefusalBody {
   /** 429. */
   readonly statusCode: number;
@@ -16,8 +16,8 @@ export interface RefusalBody {
     readonly name: string;
     /** Units allowed per period. */
     readonly amount: number;
-    /** Seconds; of a calendar, the length of the current window. */
-    readonly period: number;
+    /** Seconds; of a calendar, the length of the current window; `null` for concurrent requests. */
+    readonly period: number | null;
     /** Units left, fewer than the cost of the request. */
     readonly remaining: number;
   };
@@ -39,7 +39,7 @@ export interface RefusalBody {
  *   "retryAfter": 42
  * }
  * ```
- * Periods and `retryAfter` are in seconds; `retryAfter` is `null` if no wait would help.
+ * Periods and `retryAfter` are in seconds; `retryAfter` is `null` if no wait would help. For concurrent requests both are `null`.
  */
 export class RateLimitExceededException extends HttpException {
   /** The body for clients, on every transport. */
@@ -60,7 +60,7 @@ export class RateLimitExceededException extends HttpException {
       limit: {
         name: limit.name,
         amount: limit.amount,
-        period: windowLength(limit, decision.now) / 1000,
+        period: limit.strategy === 'concurrency' ? null : windowLength(limit, decision.now) / 1000,
         remaining,
       },
       retryAfter: retryAfterSeconds(decision),
@@ -72,15 +72,23 @@ export class RateLimitExceededException extends HttpException {
 }
 
 function describeRefusal(decision: Decision): string {
-  const { name, amount, period, calendar } = decision.binding.limit;
-  const window = calendar === undefined ? describePeriod(period) : describeUnits(calendar);
+  const { limit } = decision.binding;
+  return `Rate limit "${limit.name}" exceeded: ${limit.amount} ${unitOf(limit)}. ${adviceOn(decision)}`;
+}
+
+function unitOf({ strategy, calendar, period }: Limit): string {
+  if (strategy === 'concurrency') return 'at once';
+  return `per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
+}
+
+function adviceOn(decision: Decision): string {
+  if (decision.retryAfter === undefined) return 'Try again when one of your requests has ended.';
   const wait = retryAfterSeconds(decision);
-  const advice = wait === null ? 'Waiting would not help.' : `Try again in ${wait} s.`;
-  return `Rate limit "${name}" exceeded: ${amount} per ${window}. ${advice}`;
+  return wait === null ? 'Waiting would not help.' : `Try again in ${wait} s.`;
 }
 
 function retryAfterSeconds({ retryAfter }: Decision): number | null {
-  return Number.isFinite(retryAfter) ? Math.ceil(retryAfter / 1000) : null;
+  return retryAfter === undefined || retryAfter === Infinity ? null : Math.ceil(retryAfter / 1000);
 }
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';

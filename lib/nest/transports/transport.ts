@@ -78,6 +78,9 @@ export interface Transport {
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 
+  /** Calls back when the HTTP response has ended that carries several calls. */
+  onOperationEnd?(context: ExecutionContext, tell: () => void): void;
+
   /** How a message came, if the broker or the client has to be told of its refusal. */
   deliveryOf?(context: ExecutionContext): Delivery | undefined;
 

@@ -78,7 +78,7 @@ export class BatchPlan {
       if (this.#isFirst[index] === true) args.push(keyOf(identity));
     });
     for (const { identity, limit } of batch) {
-      if (limit.strategy === 'moving-window') args.push(logKey(keyOf(identity), limit));
+      if (hasLog(limit)) args.push(logKey(keyOf(identity), limit));
     }
   }
 }
@@ -157,7 +157,12 @@ class PlanNode {
   }
 }
 
-/** Returns the key of a moving window's log, in the same slot as the hash of its identity. */
+/** Returns true if a limit has a log in a key of its own. */
+export function hasLog({ strategy }: Limit): boolean {
+  return strategy === 'moving-window' || strategy === 'concurrency';
+}
+
+/** Returns the key of a limit's log, in the same slot as the hash of its identity. */
 export function logKey(key: string, limit: Limit): string {
   return `${key}:${limit.digest}`;
 }
@@ -190,6 +195,12 @@ function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): 
   else args.push(String(hit.at), String(hit.window ?? ''), hit.pending === true ? '1' : '');
 }
 
+/** Reads the ms to wait: -1 for ever, -2 for an unknown time. */
+function retryAfterOf(wait: number): number | undefined {
+  if (wait >= 0) return wait;
+  return wait === -1 ? Infinity : undefined;
+}
+
 function resultOf(step: BatchStep, batch: PlannedBatch, now: number, line: string): BatchResult {
   const numbers = line.split(' ');
   const outcomes = batch.map((hit, index) => outcomeOf(hit, now, numbers.slice(4 * index, 4 * index + 4)));
@@ -211,7 +222,7 @@ function outcomeOf(
     allowed: Number(wait) === 0,
     remaining: Number(remaining),
     resetTime: now + Number(untilReset),
-    retryAfter: Number(wait) < 0 ? Infinity : Number(wait),
+    retryAfter: retryAfterOf(Number(wait)),
     taken: false,
     window: Number(window) < 0 ? undefined : Number(window),
   };

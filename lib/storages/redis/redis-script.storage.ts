@@ -8,7 +8,7 @@ import { MAX_MOVING_WINDOW } from '../../core/limit.js';
 import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
-import { BatchPlans, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
+import { BatchPlans, hasLog, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
 import { redisRemedy, type RedisTopology } from './redis-remedies.js';
@@ -136,9 +136,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     const removals = partition(cells, ({ identity }) => identity).flatMap((part) => {
       const key = this.#keyOf(part[0]?.identity ?? '');
       const fields = part.flatMap(({ limit }) => [limit.digest, `${limit.digest}!`]);
-      const logs = part
-        .filter(({ limit }) => limit.strategy === 'moving-window')
-        .map(({ limit }) => logKey(key, limit));
+      const logs = part.filter(({ limit }) => hasLog(limit)).map(({ limit }) => logKey(key, limit));
       return [
         this.call(() => this.#client.hdel(key, ...fields)),
         ...(logs.length > 0 ? [this.call(() => this.#client.unlink(...logs))] : []),

@@ -11,6 +11,7 @@ import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
 import { randomTracesCases } from './cases/random-traces.cases.js';
 import { settlementsCases } from './cases/settlements.cases.js';
 import { sharedCellsCases } from './cases/shared-cells.cases.js';
+import { slotsCases } from './cases/slots.cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 
 /** Every case of the conformance suite, in the order {@link describeStorage} registers them. */
@@ -21,6 +22,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...settlementsCases,
   ...keysCases,
   ...sharedCellsCases,
+  ...slotsCases,
   ...batchesCases,
   ...blocksCases,
   ...clocksCases,

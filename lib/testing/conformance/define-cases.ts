@@ -1,5 +1,5 @@
-import { strategyNames } from '../../strategies/strategies.js';
-import type { StrategyName } from '../../strategies/strategy.js';
+import { rateStrategyNames, strategyNames } from '../../strategies/strategies.js';
+import type { RateStrategyName, StrategyName } from '../../strategies/strategy.js';
 import type { ConformanceCase } from './conformance-case.js';
 import { Scenario } from './scenario.js';
 
@@ -22,6 +22,13 @@ export class CasesOf {
   /** Adds one case per strategy. */
   addPerStrategy(name: string, run: (scenario: Scenario, strategy: StrategyName) => Promise<void>): void {
     for (const strategy of strategyNames) {
+      this.add(`${strategy}: ${name}`, [strategy], (scenario) => run(scenario, strategy));
+    }
+  }
+
+  /** Adds one case per strategy whose units come back with time. */
+  addPerRate(name: string, run: (scenario: Scenario, strategy: RateStrategyName) => Promise<void>): void {
+    for (const strategy of rateStrategyNames) {
       this.add(`${strategy}: ${name}`, [strategy], (scenario) => run(scenario, strategy));
     }
   }

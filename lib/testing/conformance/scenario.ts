@@ -25,6 +25,7 @@ export interface Seen {
   readonly allowed: boolean;
   readonly remaining: number;
   readonly resetAfter: number;
+  /** NaN if the time is not known. */
   readonly retryAfter: number;
 }
 
@@ -175,7 +176,7 @@ export function seen({ now, outcomes }: BatchResult): Seen[] {
     allowed,
     remaining,
     resetAfter: resetTime - now,
-    retryAfter,
+    retryAfter: retryAfter ?? NaN,
   }));
 }
 

@@ -1,4 +1,4 @@
-import type { StrategyName } from '../../strategies/strategy.js';
+import type { RateStrategyName } from '../../strategies/strategy.js';
 import { DAY, hit, look, passes, refused, type Seen, type Step } from './scenario.js';
 
 /** The exact numbers that every storage must report for a strategy. */
@@ -14,8 +14,6 @@ export interface StrategyTraces {
   readonly afterMonth: Seen;
   /** Three hits per minute, all at the start: the result of a hit after the clock has gone back by whole minutes. */
   readonly afterStepBack: Seen;
-  /** True if every hit restarts the period. A settlement does not undo that. */
-  readonly isElastic: boolean;
 }
 
 const fixedWindow: StrategyTraces = {
@@ -33,11 +31,10 @@ const fixedWindow: StrategyTraces = {
   ],
   afterMonth: refused(0, 329 * DAY, 329 * DAY),
   afterStepBack: refused(0, 60_000, 60_000),
-  isElastic: false,
 };
 
-/** One record per strategy. The compiler reports a new strategy that has none. */
-export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
+/** One record per strategy of a rate. The compiler reports a new strategy that has none. */
+export const strategyTraces: Readonly<Record<RateStrategyName, StrategyTraces>> = {
   'fixed-window': fixedWindow,
   // A window of the calendar begins at the start of a case, and where the clock goes back to.
   'calendar-window': fixedWindow,
@@ -58,7 +55,6 @@ export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
     ],
     afterMonth: refused(0, 360 * DAY, 360 * DAY),
     afterStepBack: refused(0, 60_000, 60_000),
-    isElastic: true,
   },
   'moving-window': {
     filling: [
@@ -78,7 +74,6 @@ export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
     ],
     afterMonth: refused(0, 329 * DAY, 329 * DAY),
     afterStepBack: refused(0, 60_000, 60_000),
-    isElastic: false,
   },
   'sliding-window-counter': {
     filling: [
@@ -100,7 +95,6 @@ export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
     ],
     afterMonth: refused(0, 329 * DAY + 1, 329 * DAY + 1),
     afterStepBack: refused(0, 60_001, 60_001),
-    isElastic: false,
   },
   'token-bucket': {
     filling: [
@@ -119,6 +113,5 @@ export const strategyTraces: Readonly<Record<StrategyName, StrategyTraces>> = {
     ],
     afterMonth: refused(0, 149 * DAY, 149 * DAY),
     afterStepBack: refused(0, 20_000, 20_000),
-    isElastic: false,
   },
 };

@@ -240,7 +240,7 @@ describe('For any order of hits, a storage with a denial cache', () => {
 /** The parts of a refusal that a client sees. */
 class Decisive {
   readonly now: number;
-  readonly retryAfter: number[];
+  readonly retryAfter: (number | undefined)[];
 
   constructor({ now, outcomes }: BatchResult) {
     this.now = now;

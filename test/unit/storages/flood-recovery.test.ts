@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { createLimit, MemoryStorage, type Limit, type StrategyName } from 'nestjs-limits';
+import { createLimit, MemoryStorage, type Limit } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
+import type { RateStrategyName } from '../../../lib/strategies/strategy.js';
 import { calendarOf } from '../../support/strategies.js';
 
 const SECOND = 1000;
@@ -19,7 +20,7 @@ const STEADY = { cycle: 15, seconds: [0] };
 const BURSTS = { cycle: 80, seconds: [0, 5, 10, 15] };
 
 /** The maximum that any span of a period may admit. */
-const BOUNDS: Record<StrategyName, number> = {
+const BOUNDS: Record<RateStrategyName, number> = {
   'fixed-window': 2 * AMOUNT,
   'calendar-window': 2 * AMOUNT,
   'fixed-window-elastic-expiry': AMOUNT,
@@ -37,7 +38,7 @@ const BOUNDS: Record<StrategyName, number> = {
  *   refused;
  * - in an elastic window until the client pauses for a period.
  */
-const RECOVERED: Record<StrategyName, number> = {
+const RECOVERED: Record<RateStrategyName, number> = {
   'fixed-window': MINUTE,
   'calendar-window': MINUTE,
   'fixed-window-elastic-expiry': MINUTE + BURSTS.cycle * SECOND,
@@ -71,7 +72,7 @@ describe('After a flood', () => {
     ['without blocks', []],
     ['with blocks of an hour', [HOUR]],
   ])('%s', (_blocks, block) => {
-    it.each(strategyNames)(
+    it.each(rateStrategyNames)(
       'refuses no honest client by %s, and admits no client beyond the limit',
       (strategy) => {
         const { lastRefusal, mostAdmitted } = simulate(fill(200, strategy, block), {
@@ -94,7 +95,7 @@ interface Filled {
 }
 
 /** A storage right after a flood. */
-function fill(maxKeys: number, strategy: StrategyName, block: number[]): Filled {
+function fill(maxKeys: number, strategy: RateStrategyName, block: number[]): Filled {
   const clock = new ManualClock();
   const storage = new MemoryStorage({ maxKeys, clock });
   const limit = createLimit({

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { createLimit, MemoryStorage, type CreateLimitOptions, type Limit } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { OVERFLOW_CELLS } from '../../../lib/storages/memory/memory-table.js';
-import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
 import { calendarOf } from '../../support/strategies.js';
 
 /** The same claims over 10 million identities, with their size: `node test/bench/run.mjs flood`. */
@@ -41,7 +41,7 @@ describe('a flood on a full storage', () => {
   const maxKeys = 5000;
   const flood = names('flood', 100_000); // enough to hit every shared cell
 
-  it.each(strategyNames)('does not affect identities that are limited by %s', (strategy) => {
+  it.each(rateStrategyNames)('does not affect identities that are limited by %s', (strategy) => {
     const storage = new MemoryStorage({ maxKeys, clock: new ManualClock() });
     const thrice = limit({ strategy, amount: 3, calendar: calendarOf(strategy, 'hour') });
     const limited = names('limited', 100);

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createLimit, MemoryStorage, type CreateLimitOptions, type Limit, type Receipt } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { receiptsOf, withdrawn } from '../../../lib/core/contract.js';
-import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
 import { calendarOf } from '../../support/strategies.js';
 import { loadTemporal } from '../../../lib/common/temporal.js';
 
@@ -27,7 +27,7 @@ beforeEach(() => {
   other = findSharer(one);
 });
 
-describe.each(strategyNames)('A settlement of a hit by %s', (strategy) => {
+describe.each(rateStrategyNames)('A settlement of a hit by %s', (strategy) => {
   const limit = limitOf({ strategy, amount: 10, calendar: calendarOf(strategy, 'hour') });
 
   it('in a shared cell applies to all of its identities', () => {

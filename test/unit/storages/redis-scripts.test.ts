@@ -89,6 +89,14 @@ const printed: Readonly<Record<StrategyName, [text: string, ...lines: string[]]>
     '5\t20000',
     NOT_OURS,
   ],
+  concurrency: [
+    '90000 15000 14000 3 45000',
+    '90000\t2\t20000',
+    '-2\t14000\tfalse',
+    '90000 15000 14000 3 45000\t90000',
+    '5\t20000',
+    NOT_OURS,
+  ],
 };
 
 function runLua(...chunks: readonly string[]): string[] {

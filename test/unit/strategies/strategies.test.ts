@@ -1,6 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { block } from '../../../lib/strategies/block.js';
-import { isStrategyName, strategies, strategyNames } from '../../../lib/strategies/strategies.js';
+import {
+  isStrategyName,
+  rateStrategyNames,
+  strategies,
+  strategyNames,
+} from '../../../lib/strategies/strategies.js';
 import type { Quota } from '../../../lib/strategies/strategy.js';
 import { Subject } from '../../support/strategies.js';
 
@@ -8,7 +13,7 @@ const T = 1_700_000_000_000;
 const NOTHING: Quota = { amount: 0, period: 1000, burst: 0 };
 
 describe('The strategies', () => {
-  it('are six, by name', () => {
+  it('are seven, by name, and all but one count rates', () => {
     expect(strategyNames).toEqual([
       'fixed-window',
       'fixed-window-elastic-expiry',
@@ -16,7 +21,9 @@ describe('The strategies', () => {
       'moving-window',
       'sliding-window-counter',
       'token-bucket',
+      'concurrency',
     ]);
+    expect(rateStrategyNames).toEqual(strategyNames.slice(0, 6));
     expect(Object.keys(strategies)).toEqual(strategyNames);
   });
 
@@ -65,14 +72,15 @@ describe.each(strategyNames)('%s', (name) => {
     expect(subject.evaluate(0, T)).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0 });
   });
 
-  it('works with windows of one ms and of 360 days', () => {
+  it('works with periods of one ms and of 360 days', () => {
     for (const period of [1, 31_104_000_000]) {
       const subject = new Subject(name, { amount: 1, period, burst: 1 });
       subject.hit(1, T);
       const { allowed, retryAfter } = subject.evaluate(1, T);
 
-      expect([allowed, retryAfter]).toEqual([false, name === 'sliding-window-counter' ? period + 1 : period]);
-      expect(subject.evaluate(1, T + retryAfter).allowed).toBe(true);
+      const left = name === 'sliding-window-counter' ? period + 1 : period;
+      expect([allowed, retryAfter]).toEqual([false, name === 'concurrency' ? NaN : left]);
+      expect([subject.remaining(T + left - 1), subject.remaining(T + left)]).toEqual([0, 1]);
     }
   });
 });

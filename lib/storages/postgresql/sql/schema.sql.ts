@@ -35,7 +35,7 @@ const IDENTITIES = (kind: TableKind): string => `
     CREATE INDEX rate_limits_expires_at ON @schema.rate_limits (expires_at);`;
 
 const LOG = (kind: TableKind): string => `
-    CREATE ${kind}TABLE @schema.rate_limit_log ( -- the hits of moving windows
+    CREATE ${kind}TABLE @schema.rate_limit_log ( -- the hits of moving windows, and slots
       key text COLLATE "C",
       id text COLLATE "C", -- digest of the limit's id
       at bigint,

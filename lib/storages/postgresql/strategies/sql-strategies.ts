@@ -1,5 +1,6 @@
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { calendarWindowSql } from './calendar-window.sql.js';
+import { concurrencySql } from './concurrency.sql.js';
 import { fixedWindowElasticExpirySql } from './fixed-window-elastic-expiry.sql.js';
 import { fixedWindowSql } from './fixed-window.sql.js';
 import { movingWindowSql } from './moving-window.sql.js';
@@ -15,6 +16,7 @@ export const sqlStrategies: Readonly<Record<StrategyName, SqlStrategy>> = {
   'moving-window': movingWindowSql,
   'sliding-window-counter': slidingWindowCounterSql,
   'token-bucket': tokenBucketSql,
+  concurrency: concurrencySql,
 };
 
 /** The names of all strategies, in the order of their numbers in the functions. */

@@ -1,6 +1,6 @@
 /** Reads and writes the cells of a batch, and runs a step on every batch of a call. */
 export const cellsLua = String.raw`
--- KEYS, per batch: the hash of each identity, then the log of each moving window, in the order of the limits.
+-- KEYS, per batch: the hash of each identity, then the log of each limit whose strategy has one, in their order.
 -- ARGV[1]: now in epoch ms, or '' for the clock of the server.
 -- ARGV[2]: the limits as JSON; identity is the index of the limit's hash among the KEYS of a batch, from 1; bounds are those of
 -- the previous, the current and the next window of a calendar by the caller's clock: three starts, and the end of the last.
@@ -40,7 +40,7 @@ for index = 1, #limits do
   cells[index], identity.cells[#identity.cells + 1] = cell, cell
   fields[cell.place] = limit.field
   if limit.block then fields[cell.place + 1] = limit.field .. '!' end
-  if limit.strategy == 'moving-window' then
+  if cell.strategy.has_log then
     logs = logs + 1
     cell.log_place = logs
   end

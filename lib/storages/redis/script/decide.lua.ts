@@ -4,8 +4,8 @@
  */
 export const decideLua = `
 -- ARGV, per batch and limit: the cost.
--- Line, per limit: remaining, ms to the reset, ms to wait (0: the hit is allowed, -1: it never will be), window (-1: none was
--- taken).
+-- Line, per limit: remaining, ms to the reset, ms to wait (0: the hit is allowed, -1: it never will be, -2: unknown), window (-1:
+-- none was taken).
 
 -- Decides one hit by the state before the batch.
 local function look(cell)

@@ -1,5 +1,6 @@
 import type { StrategyName } from '../../../strategies/strategy.js';
 import { calendarWindowLua } from './calendar-window.lua.js';
+import { concurrencyLua } from './concurrency.lua.js';
 import { fixedWindowElasticExpiryLua } from './fixed-window-elastic-expiry.lua.js';
 import { fixedWindowLua } from './fixed-window.lua.js';
 import { movingWindowLua } from './moving-window.lua.js';
@@ -15,7 +16,8 @@ import { tokenBucketLua } from './token-bucket.lua.js';
  * - `refuse` returns true if the text to store changes.
  * - `encode` returns the text and its expiry in epoch ms; `decode` takes that text and returns a
  *   state and that expiry.
- * - `commit` and `decode` take the key of a moving window's log as their last argument.
+ * - `commit`, `settle` and `decode` of a strategy with `has_log` take the key of its log as their last argument.
+ * - `wait` returns -2 for an unknown time.
  * - Numbers are whole and below 2^53, as in TypeScript.
  */
 export const luaStrategies: Readonly<Record<StrategyName, readonly string[]>> = {
@@ -25,4 +27,5 @@ export const luaStrategies: Readonly<Record<StrategyName, readonly string[]>> = 
   'moving-window': [movingWindowLua],
   'sliding-window-counter': [slidingWindowCounterLua],
   'token-bucket': [tokenBucketLua],
+  concurrency: [concurrencyLua],
 };

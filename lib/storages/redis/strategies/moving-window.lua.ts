@@ -6,7 +6,7 @@ export const movingWindowLua = `
 -- moving-window: text "expiry base cut" and a list, the log. The log has two whole numbers per entry: ms since the base, and
 -- the running total up to and including the entry. Cut is the total of the entries that have been removed. Expiry is the log's.
 -- The log is never emptied while it is used, or it would lose its time to live.
-local moving_window = {}
+local moving_window = { has_log = true }
 strategies['moving-window'] = moving_window
 
 -- Returns offset and total of an entry.

@@ -5,7 +5,7 @@ import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, SECOND,
 
 const topic = new CasesOf('blocks');
 
-topic.addPerStrategy('a refusal blocks the limit for the first duration', async (scenario, strategy) => {
+topic.addPerRate('a refusal blocks the limit for the first duration', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 1, block: [10 * MINUTE, HOUR] });
   await scenario.hit(limit);
   scenario.at(1000);
@@ -16,7 +16,7 @@ topic.addPerStrategy('a refusal blocks the limit for the first duration', async 
   deepEqual((await scenario.hit(limit)).allowed, true);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a refusal blocks the whole limit, even for a lower cost that would fit',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { block: [HOUR] });
@@ -166,7 +166,7 @@ topic.add(
   },
 );
 
-topic.addPerStrategy('remove lifts a block and forgets its level', async (scenario, strategy) => {
+topic.addPerRate('remove lifts a block and forgets its level', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 1, block: [HOUR, 2 * HOUR] });
   for (let times = 0; times < 2; times++) {
     deepEqual((await scenario.hit(limit)).allowed, true);
@@ -176,7 +176,7 @@ topic.addPerStrategy('remove lifts a block and forgets its level', async (scenar
   deepEqual((await scenario.look(limit)).remaining, 1);
 });
 
-topic.addPerStrategy('a block by hand blocks the limit, and keeps the count', async (scenario, strategy) => {
+topic.addPerRate('a block by hand blocks the limit, and keeps the count', async (scenario, strategy) => {
   const limit = limitOf(strategy, { block: [MINUTE, HOUR] });
   await scenario.block(limit, 10 * SECOND);
   deepEqual(await scenario.hit(limit), refused(0, 10 * SECOND, 10 * SECOND));

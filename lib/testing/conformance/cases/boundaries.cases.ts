@@ -6,14 +6,14 @@ import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('boundaries');
 
-topic.addPerStrategy(
+topic.addPerRate(
   'allows exactly the amount and reports exact numbers at each step',
   async (scenario, strategy) => {
     await scenario.play(limitOf(strategy), strategyTraces[strategy].filling);
   },
 );
 
-topic.addPerStrategy(
+topic.addPerRate(
   'refuses one ms before quota returns and allows exactly then',
   async (scenario, strategy) => {
     const traces = strategyTraces[strategy];
@@ -30,7 +30,7 @@ topic.addPerStrategy('has its full quota again once everything has expired', asy
   equal((await scenario.hit(limit)).allowed, false);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'allows every cost after exactly its retryAfter and not one ms earlier',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 5 });
@@ -47,23 +47,20 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy(
-  'has more left exactly at resetTime and not one ms earlier',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy, { amount: 5 });
-    await spendFive(scenario, limit);
-    let { remaining, resetAfter } = await scenario.look(limit);
-    while (remaining < 5) {
-      scenario.clock.advance(resetAfter - 1);
-      deepEqual(await scenario.left(limit), remaining);
-      scenario.clock.advance(1);
-      const later = await scenario.look(limit);
-      ok(later.remaining > remaining, `${later.remaining} are left at resetTime, and ${remaining} before it`);
-      ({ remaining, resetAfter } = later);
-    }
-    equal(resetAfter, 0, 'once nothing is consumed, resetTime is now');
-  },
-);
+topic.addPerRate('has more left exactly at resetTime and not one ms earlier', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 5 });
+  await spendFive(scenario, limit);
+  let { remaining, resetAfter } = await scenario.look(limit);
+  while (remaining < 5) {
+    scenario.clock.advance(resetAfter - 1);
+    deepEqual(await scenario.left(limit), remaining);
+    scenario.clock.advance(1);
+    const later = await scenario.look(limit);
+    ok(later.remaining > remaining, `${later.remaining} are left at resetTime, and ${remaining} before it`);
+    ({ remaining, resetAfter } = later);
+  }
+  equal(resetAfter, 0, 'once nothing is consumed, resetTime is now');
+});
 
 topic.add(
   'token-bucket: holds a burst above its amount and refills at its rate',

@@ -5,7 +5,7 @@ import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('clocks');
 
-topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario, strategy) => {
+topic.addPerRate('keeps its count for longer than 30 days', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 2, period: 360 * DAY });
   await scenario.hit(limit, 2);
   scenario.at(31 * DAY);
@@ -17,7 +17,7 @@ topic.addPerStrategy('keeps its count for longer than 30 days', async (scenario,
   await scenario.remove([limit]);
 });
 
-topic.addPerStrategy('a clock that goes back admits no more', async (scenario, strategy) => {
+topic.addPerRate('a clock that goes back admits no more', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
   scenario.at(-5 * MINUTE);
@@ -25,7 +25,7 @@ topic.addPerStrategy('a clock that goes back admits no more', async (scenario, s
   deepEqual(await scenario.hit(limit), strategyTraces[strategy].afterStepBack);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a clock that goes back refuses for no longer than a period after the next hit',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
@@ -40,21 +40,18 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy(
-  'a hit after the clock went back counts from the new time',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy);
-    await scenario.hit(limit);
-    scenario.at(-5 * MINUTE);
-    equal((await scenario.hit(limit, 2)).remaining, 0);
-    const { retryAfter } = strategyTraces[strategy].afterStepBack;
-    deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
-    scenario.clock.advance(retryAfter - 1);
-    deepEqual(await scenario.look(limit), refused(0, 1, 1));
-    scenario.clock.advance(1);
-    equal((await scenario.hit(limit)).allowed, true);
-  },
-);
+topic.addPerRate('a hit after the clock went back counts from the new time', async (scenario, strategy) => {
+  const limit = limitOf(strategy);
+  await scenario.hit(limit);
+  scenario.at(-5 * MINUTE);
+  equal((await scenario.hit(limit, 2)).remaining, 0);
+  const { retryAfter } = strategyTraces[strategy].afterStepBack;
+  deepEqual(await scenario.look(limit), refused(0, retryAfter, retryAfter));
+  scenario.clock.advance(retryAfter - 1);
+  deepEqual(await scenario.look(limit), refused(0, 1, 1));
+  scenario.clock.advance(1);
+  equal((await scenario.hit(limit)).allowed, true);
+});
 
 topic.add(
   'after the clock went back, a block lasts no longer than its duration',
@@ -70,7 +67,7 @@ topic.add(
   },
 );
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a block from before the clock went back ends, after the next hit, at the reported time',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 1, period: SECOND, block: [60 * SECOND] });
@@ -85,7 +82,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a block by hand from before the clock went back ends, after the next hit, at the reported time',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { block: [60 * SECOND] });

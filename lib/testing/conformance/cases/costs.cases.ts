@@ -33,7 +33,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('always allows a cost of 0, which changes nothing', async (scenario, strategy) => {
+topic.addPerRate('always allows a cost of 0, which changes nothing', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   deepEqual(await scenario.hit(limit, 0), passes(3, 0));
   const { resetAfter } = await scenario.hit(limit, 3);

@@ -5,7 +5,7 @@ import { hitsOn, HOUR, limitOf, passes, SECOND } from '../scenario.js';
 
 const topic = new CasesOf('peeking');
 
-topic.addPerStrategy('peeking changes nothing, whatever the cost', async (scenario, strategy) => {
+topic.addPerRate('peeking changes nothing, whatever the cost', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   for (const cost of [0, 1, 3, 4]) await scenario.look(limit, cost);
   deepEqual(await scenario.look(limit), passes(3, 0));

@@ -1,8 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
-import { strategyNames } from '../../../strategies/strategies.js';
+import { rateStrategyNames, strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, HOUR, limitOf, MINUTE, passes, refused, SECOND, seen } from '../scenario.js';
-import { strategyTraces } from '../strategy-traces.js';
 
 const topic = new CasesOf('settlements');
 
@@ -12,7 +11,7 @@ topic.addPerStrategy('returns exactly the units of the hit', async (scenario, st
   scenario.at(SECOND);
   await scenario.settle(await scenario.take([limit], 3), 0);
   const [settled, untouched] = seen(await scenario.peek(hitsOn([limit, twin])));
-  const moved = strategyTraces[strategy].isElastic ? SECOND : 0;
+  const moved = strategy === 'fixed-window-elastic-expiry' ? SECOND : 0;
   deepEqual(settled, untouched && { ...untouched, resetAfter: untouched.resetAfter + moved });
 });
 
@@ -36,7 +35,7 @@ topic.addPerStrategy('settles to more', async (scenario, strategy) => {
   equal(await scenario.left(limit), 2);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'charges more than the limit, and then refuses until the debt is paid',
   async (scenario, strategy) => {
     const limit = limitOf(strategy);
@@ -106,9 +105,9 @@ topic.addPerStrategy('changes nothing once the window has ended', async (scenari
 
 topic.add(
   'charges no more once the window has ended',
-  strategyNames.filter((name) => name !== 'token-bucket'),
+  rateStrategyNames.filter((name) => name !== 'token-bucket'),
   async (scenario) => {
-    for (const strategy of strategyNames.filter((name) => name !== 'token-bucket')) {
+    for (const strategy of rateStrategyNames.filter((name) => name !== 'token-bucket')) {
       const limit = limitOf(strategy);
       const receipts = await scenario.take([limit], 1);
       scenario.clock.advance(2 * MINUTE);
@@ -126,14 +125,14 @@ topic.addPerStrategy('returns nothing to a cell that has been removed', async (s
   deepEqual(await scenario.look(limit), passes(3, 0));
 });
 
-topic.addPerStrategy('returns units to the current window without a receipt', async (scenario, strategy) => {
+topic.addPerRate('returns units to the current window without a receipt', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
   await scenario.refundCurrent(limit, 2);
   equal(await scenario.left(limit), 2);
 });
 
-topic.addPerStrategy('never returns more than the capacity', async (scenario, strategy) => {
+topic.addPerRate('never returns more than the capacity', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.refundCurrent(limit, 2);
   deepEqual(await scenario.look(limit), passes(3, 0));
@@ -222,7 +221,7 @@ topic.addPerStrategy('settles two hits on one cell in one call', async (scenario
   equal(await scenario.left(limit), 8);
 });
 
-topic.addPerStrategy('settles during a block, and neither sets nor lifts one', async (scenario, strategy) => {
+topic.addPerRate('settles during a block, and neither sets nor lifts one', async (scenario, strategy) => {
   const limit = limitOf(strategy, { amount: 3, block: [HOUR] });
   const receipts = await scenario.take([limit], 3);
   deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
@@ -232,7 +231,7 @@ topic.addPerStrategy('settles during a block, and neither sets nor lifts one', a
   equal(await scenario.left(limit), 2);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a limit by outcome does not block while reservations are pending, and does once they count',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 3, block: [HOUR], refundable: true });
@@ -245,16 +244,13 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy(
-  'a limit by outcome never blocks for hits that do not count',
-  async (scenario, strategy) => {
-    const limit = limitOf(strategy, { amount: 3, block: [HOUR], refundable: true });
-    const receipts = await scenario.take([limit], 3);
-    equal((await scenario.hit(limit)).allowed, false);
-    await scenario.settle(receipts, 0);
-    deepEqual((await scenario.hit(limit, 3)).allowed, true);
-  },
-);
+topic.addPerRate('a limit by outcome never blocks for hits that do not count', async (scenario, strategy) => {
+  const limit = limitOf(strategy, { amount: 3, block: [HOUR], refundable: true });
+  const receipts = await scenario.take([limit], 3);
+  equal((await scenario.hit(limit)).allowed, false);
+  await scenario.settle(receipts, 0);
+  deepEqual((await scenario.hit(limit, 3)).allowed, true);
+});
 
 topic.add('moving-window: settles the hit at its time', ['moving-window'], async (scenario) => {
   const limit = limitOf('moving-window');

@@ -31,7 +31,7 @@ topic.add(
   },
 );
 
-topic.addPerStrategy(
+topic.addPerRate(
   'the block of a lower amount does not apply to a raised one, and still applies to the lower one',
   async (scenario, strategy) => {
     const low = limitOf(strategy, { id: 'plan', amount: 1, block: [HOUR] });
@@ -44,7 +44,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a raised amount that is also exhausted blocks by its own durations, and also the lower one',
   async (scenario, strategy) => {
     const low = limitOf(strategy, { id: 'plan', amount: 1, block: [HOUR] });
@@ -59,7 +59,7 @@ topic.addPerStrategy(
   },
 );
 
-topic.addPerStrategy('the block of a higher amount applies to a lowered one', async (scenario, strategy) => {
+topic.addPerRate('the block of a higher amount applies to a lowered one', async (scenario, strategy) => {
   const high = limitOf(strategy, { id: 'plan', amount: 2, block: [HOUR] });
   const low = limitOf(strategy, { id: 'plan', amount: 1, block: [HOUR] });
   await scenario.hit(high, 2);
@@ -68,7 +68,7 @@ topic.addPerStrategy('the block of a higher amount applies to a lowered one', as
   deepEqual(await scenario.hit(low), refused(0, 1, 1));
 });
 
-topic.addPerStrategy('a block by hand applies to every amount', async (scenario, strategy) => {
+topic.addPerRate('a block by hand applies to every amount', async (scenario, strategy) => {
   const low = limitOf(strategy, { id: 'plan', amount: 1, block: [HOUR] });
   const high = limitOf(strategy, { id: 'plan', amount: 3, block: [2 * HOUR] });
   await scenario.block(low, MINUTE);
