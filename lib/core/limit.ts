@@ -10,7 +10,7 @@ import {
   type CalendarPosition,
 } from '../strategies/calendars.js';
 import type { Quota, StrategyName } from '../strategies/strategy.js';
-import { isStrategyName, strategyNames } from '../strategies/strategies.js';
+import { isStrategyName, rateStrategyNames } from '../strategies/strategies.js';
 
 /** The largest amount of a moving window on any storage. */
 export const MAX_MOVING_WINDOW = 1_000_000;
@@ -101,7 +101,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
   const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
   if (!isStrategyName(strategy)) {
     throw new ConfigurationError(
-      `${where('strategy')} must be one of ${strategyNames.join(', ')}; got ${describeValue(strategy)}.`,
+      `${where('strategy')} must be one of ${rateStrategyNames.join(', ')}; got ${describeValue(strategy)}.`,
     );
   }
   if (mode !== 'enforce' && mode !== 'shadow') {

@@ -20,6 +20,12 @@ export function isSameWindow(one: LimitDraft, other: LimitDraft): boolean {
   return one.strategy === 'calendar-window' ? one.window === other.window : one.period === other.period;
 }
 
+function unitOf({ strategy, window }: LimitDraft): string {
+  return strategy === 'concurrency'
+    ? 'of concurrent requests'
+    : `per ${window} with the strategy "${strategy}"`;
+}
+
 /**
  * Names limits after their policy. Appends the window if the policy has several limits, and the strategy if two of them would still
  * have the same name.
@@ -36,7 +42,7 @@ export function nameLimits(
   const repeated = all.find((one, index) => all.slice(0, index).some((other) => isSameWindow(one, other)));
   if (repeated !== undefined)
     throw new ConfigurationError(
-      `The policy "${policy}" has two limits per ${repeated.window} with the strategy "${repeated.strategy}", which would ` +
+      `The policy "${policy}" has two limits ${unitOf(repeated)}, which would ` +
         'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
     );
   const nameOf = ({ window, strategy }: LimitDraft): string => {

@@ -95,6 +95,37 @@ describeOverHttp('A mistake', (start) => {
       ['5/minute', { strategy: untyped('constructor') }],
       `The strategy of the limit "default" must be one of ${STRATEGIES}; got the string "constructor".`,
     ],
+    [
+      'the strategy of concurrent requests for a rate',
+      ['5/minute', { strategy: 'concurrency' }],
+      'The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
+    ],
+    ...(['count', 'actualCost', 'block', 'burst'] as const).map(
+      (option): [string, [LimitInput, RateLimitOptions], string] => [
+        `${option} for concurrent requests alone`,
+        [
+          '5 concurrent',
+          { [option]: { count: 'failure', actualCost: () => 1, block: '1 hour', burst: 2 }[option] },
+        ],
+        `The option "${option}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
+      ],
+    ),
+    [
+      'a hold without concurrent requests',
+      ['5/minute', { hold: '1 minute' }],
+      'The option "hold" is for limits of concurrent requests, such as "5 concurrent".',
+    ],
+    [
+      'a hold that is no length of time',
+      ['5 concurrent', { hold: '0 seconds' }],
+      'A length of time is written as "15 minutes" or "1 hour"; got the string "0 seconds".',
+    ],
+    [
+      'two limits of concurrent requests',
+      ['5 concurrent; 9 concurrent'],
+      'The policy "default" has two limits of concurrent requests, which would share one count. Remove one, or give ' +
+        'one of them another name: @RateLimit(limits, { name }).',
+    ],
     ['a negative cost', ['5/minute', { cost: -1 }], `${COST} the number -1.`],
     ['a fractional cost', ['5/minute', { cost: 0.5 }], `${COST} the number 0.5.`],
     ['a cost in words', ['5/minute', { cost: untyped('2') }], `${COST} the string "2".`],
@@ -161,12 +192,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
     ],
     [
       'a storage',

@@ -42,8 +42,11 @@ export interface GraphqlAppOptions extends HttpAppOptions {
 export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOptions) => Promise<GraphqlApp>;
 
 /** Describes a subject once per GraphQL server. */
-export function describeOverGraphql(subject: string, define: (start: StartGraphqlApp) => void): void {
-  describe.each(servers)(`${subject}, over %s`, (_name, platform, server) => {
+export function describeOverGraphql(
+  subject: string,
+  define: (start: StartGraphqlApp, server: string) => void,
+): void {
+  describe.each(servers)(`${subject}, over %s`, (name, platform, server) => {
     const running: HttpApp[] = [];
     afterEach(async () => {
       await Promise.all(running.splice(0).map((app) => app.close()));
@@ -53,7 +56,7 @@ export function describeOverGraphql(subject: string, define: (start: StartGraphq
       const app = await startApp(platform, server, resolvers, options);
       running.push(app);
       return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
-    });
+    }, name);
   });
 }
 

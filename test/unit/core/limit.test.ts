@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ConfigurationError, createLimit, loadTemporal, type CreateLimitOptions } from 'nestjs-limits';
 import { limitAt } from '../../../lib/core/limit.js';
-import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
 
 /** Those that need no more than an amount and a period. */
 const strategies = [
@@ -62,11 +62,11 @@ describe('createLimit', () => {
   it.each<[Partial<Record<keyof CreateLimitOptions, unknown>>, string]>([
     [
       { strategy: 'leaky-bucket' },
-      `The strategy of the limit "logins" must be one of ${strategyNames.join(', ')}; got the string "leaky-bucket".`,
+      `The strategy of the limit "logins" must be one of ${rateStrategyNames.join(', ')}; got the string "leaky-bucket".`,
     ],
     [
       { strategy: 'toString' },
-      `The strategy of the limit "logins" must be one of ${strategyNames.join(', ')}; got the string "toString".`,
+      `The strategy of the limit "logins" must be one of ${rateStrategyNames.join(', ')}; got the string "toString".`,
     ],
     [
       { amount: -1 },

@@ -1,0 +1,379 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  Controller,
+  ForbiddenException,
+  Get,
+  Sse,
+  UseGuards,
+  type CanActivate,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
+import {
+  applyRateLimits,
+  MemoryStorage,
+  RateLimit,
+  RateLimiterService,
+  RateLimitGuard,
+  type BatchResult,
+  type Hit,
+  type RateLimitModuleOptions,
+} from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
+import { concat, NEVER, of, throwError, type Observable } from 'rxjs';
+import { describeOverHttp, limited } from '../support/http-app.js';
+import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
+
+/** Handlers that have begun, and the function that lets all of them end. */
+let running = 0;
+let open: () => void;
+let gate: Promise<void>;
+
+beforeEach(() => {
+  running = 0;
+  gate = new Promise((resolve) => {
+    open = resolve;
+  });
+});
+
+async function work(): Promise<string> {
+  running++;
+  await gate;
+  return 'done';
+}
+
+class Refusing implements CanActivate {
+  canActivate(): boolean {
+    throw new ForbiddenException();
+  }
+}
+
+const everybody = { key: () => 'everybody' };
+
+@Controller()
+class ExportController {
+  @Get('export')
+  @RateLimit('2 concurrent', { name: 'export', ...everybody })
+  export() {
+    return work();
+  }
+
+  @Get('mixed')
+  @RateLimit('3/minute; 2 concurrent', { name: 'mixed', ...everybody })
+  mixed() {
+    return work();
+  }
+
+  @Get('failing')
+  @RateLimit('1 concurrent', { name: 'failing', ...everybody })
+  failing(): Observable<string> {
+    return throwError(() => new ForbiddenException());
+  }
+
+  @Get('guarded')
+  @UseGuards(Refusing)
+  @RateLimit('1 concurrent', { name: 'guarded', ...everybody })
+  guarded() {
+    return work();
+  }
+
+  @Get('phases')
+  @UseGuards(RateLimitGuard)
+  @RateLimit('1 concurrent', { name: 'early', ...everybody })
+  @RateLimit('0/minute', { name: 'late', phase: 'afterAuth', ...everybody })
+  phases() {
+    return work();
+  }
+
+  @Sse('events')
+  @RateLimit('1 concurrent', { name: 'events', ...everybody })
+  events(): Observable<{ data: string }> {
+    running++;
+    return concat(of({ data: 'one' }), NEVER);
+  }
+
+  @Get('by-outcome')
+  @RateLimit('5/minute; 2 concurrent', { name: 'outcome', count: 'failure', ...everybody })
+  byOutcome() {
+    return work();
+  }
+
+  @Get(['by-rule', 'by-middleware'])
+  byRule() {
+    return work();
+  }
+}
+
+const apps: ServedApp[] = [];
+
+afterEach(async () => {
+  open();
+  await Promise.all(apps.splice(0).map((app) => app.close()));
+});
+
+async function start(
+  protocol: Protocol,
+  options: RateLimitModuleOptions = {},
+  configure?: (app: INestApplication) => void,
+  controllers: Type[] = [ExportController],
+): Promise<ServedApp> {
+  const app = await ServedApp.start(protocol, limited(controllers, options), configure);
+  apps.push(app);
+  return app;
+}
+
+/** Returns the free slots of a policy, or what is left of its rate. */
+async function left(app: ServedApp, policy: string): Promise<number[]> {
+  const decision = await app.nest.get(RateLimiterService).peek({ policy }, 'everybody');
+  return decision.limits.map(({ remaining }) => remaining);
+}
+
+/** Sends requests and waits until their handlers have begun. */
+async function begin(app: ServedApp, path: string, count: number): Promise<Exchange[]> {
+  const before = running;
+  const sent = Array.from({ length: count }, () => app.client.send(path));
+  await until(() => running === before + count);
+  return sent;
+}
+
+describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
+  it('hold slots until they are answered, and one too many is refused', async () => {
+    const app = await start(protocol);
+    const sent = await begin(app, '/export', 2);
+    expect(await app.client.send('/export').end).toBe(429);
+    open();
+    expect(await Promise.all(sent.map(({ end }) => end))).toEqual([200, 200]);
+    await app.untilClosed(3);
+    expect(await left(app, 'export')).toEqual([2]);
+    expect(await app.client.send('/export').end).toBe(200);
+  });
+
+  it('hold their slots while the handler runs, even if their clients leave', async () => {
+    const app = await start(protocol);
+    for (const exchange of await begin(app, '/export', 2)) exchange.reset();
+    await app.untilClosed(2);
+    expect(await left(app, 'export')).toEqual([0]);
+    open();
+    await app.untilClosed(2);
+    expect(await left(app, 'export')).toEqual([2]);
+  });
+
+  it('that are streams hold slots until the stream ends', async () => {
+    const app = await start(protocol);
+    const [stream] = await begin(app, '/events', 1);
+    await stream?.firstData;
+    expect(await app.client.send('/events').end).toBe(429);
+    stream?.reset();
+    await app.untilClosed(2);
+    expect(await left(app, 'events')).toEqual([1]);
+  });
+
+  it('hold no slot after their handler has thrown, or a guard has refused them', async () => {
+    const app = await start(protocol);
+    const statuses = [];
+    for (const path of ['/failing', '/failing', '/guarded', '/guarded', '/phases'])
+      statuses.push(await app.client.send(path).end);
+    expect(statuses).toEqual([403, 403, 403, 403, 429]);
+    await app.untilClosed(5);
+    expect(await Promise.all(['failing', 'guarded', 'early'].map((policy) => left(app, policy)))).toEqual([
+      [1],
+      [1],
+      [1],
+    ]);
+  });
+
+  it('give their slots back at once if they are over before the decision', async () => {
+    const storage = new SlowStorage({ clock: new ManualClock() });
+    const app = await start(protocol, { storage });
+    const exchange = app.client.send('/export');
+    await until(() => storage.waiting === 1);
+    exchange.reset();
+    await app.untilClosed(1);
+    storage.answer();
+    await app.untilClosed(1);
+    expect(await left(app, 'export')).toEqual([2]);
+    expect(running).toBe(0);
+  });
+
+  it('whose client leaves before the handler never reach it', async () => {
+    let guarded = 0;
+    class SlowGuard implements CanActivate {
+      async canActivate(): Promise<boolean> {
+        guarded++;
+        await gate;
+        return true;
+      }
+    }
+    @Controller()
+    class SlowController {
+      @Get('slow')
+      @UseGuards(SlowGuard)
+      @RateLimit('1 concurrent', { name: 'slow', ...everybody })
+      slow() {
+        running++;
+      }
+    }
+    const app = await start(protocol, {}, undefined, [SlowController]);
+    const exchange = app.client.send('/slow');
+    await until(() => guarded === 1);
+    exchange.reset();
+    await app.untilClosed(1);
+    expect(await left(app, 'slow')).toEqual([1]);
+    open();
+    await app.untilClosed(1);
+    expect([running, await left(app, 'slow')]).toEqual([0, [1]]);
+    expect(app.log.errors).toEqual([]);
+  });
+
+  it('take of a rate only what it admits, and return nothing to it', async () => {
+    const app = await start(protocol);
+    await begin(app, '/mixed', 2);
+    expect(await app.client.send('/mixed').end).toBe(429);
+    expect(await left(app, 'mixed')).toEqual([1, 0]);
+    open();
+    await app.untilClosed(3);
+    expect(await left(app, 'mixed')).toEqual([1, 2]);
+  });
+
+  it('hold slots whatever their outcome counts', async () => {
+    const app = await start(protocol);
+    await begin(app, '/by-outcome', 2);
+    expect(await left(app, 'outcome')).toEqual([3, 0]);
+    open();
+    await app.untilClosed(2);
+    expect(await left(app, 'outcome')).toEqual([5, 2]);
+  });
+
+  it('are limited by rules, also before they are routed', async () => {
+    const rules = ['by-rule', 'by-middleware'].map((id) => ({
+      id,
+      path: `/${id}`,
+      limits: '1 concurrent',
+      ...everybody,
+    }));
+    const app = await start(protocol, { rules }, applyRateLimits);
+    for (const { id, path } of rules) {
+      const [exchange] = await begin(app, path, 1);
+      exchange?.reset();
+      await app.untilClosed(1);
+      expect(await left(app, id)).toEqual([0]);
+      expect(await app.client.send(path).end).toBe(429);
+    }
+    open();
+    await app.untilClosed(4);
+    expect(await left(app, 'by-rule')).toEqual([1]);
+  });
+});
+
+/** A memory storage whose answers wait. */
+class SlowStorage extends MemoryStorage {
+  waiting = 0;
+  answer: () => void = () => undefined;
+
+  // @ts-expect-error: a promise, as of a server
+  override async consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const result = super.consume(batch);
+    this.waiting++;
+    await new Promise<void>((resolve) => {
+      this.answer = resolve;
+    });
+    return result;
+  }
+}
+
+describeOverHttp('A refusal of concurrent requests', (startApp) => {
+  it('tells how many may run, and no time', async () => {
+    const app = await startApp(limited([ExportController], { headers: { legacy: true } }));
+    const requests = [app.get('/export'), app.get('/export')];
+    await until(() => running === 2);
+    const refused = await app.get('/export');
+    open();
+    const [first] = await Promise.all(requests);
+    expect(refused.status).toBe(429);
+    expect(refused.fields).toEqual({
+      'ratelimit-policy': '"export";q=2;qu="concurrent-requests"',
+      ratelimit: '"export";r=0',
+    });
+    expect(refused.body).toEqual({
+      statusCode: 429,
+      error: 'Too Many Requests',
+      message: 'Rate limit "export" exceeded: 2 at once. Try again when one of your requests has ended.',
+      limit: { name: 'export', amount: 2, period: null, remaining: 0 },
+      retryAfter: null,
+    });
+    expect(first?.fields['ratelimit']).toBe('"export";r=1');
+  });
+
+  it('names the rate if that refuses too, with its time', async () => {
+    const app = await startApp(limited([ExportController], { headers: { legacy: true } }));
+    const requests = [app.get('/mixed'), app.get('/mixed')];
+    await until(() => running === 2);
+    const refused = await app.get('/mixed');
+    expect(refused.body).toMatchObject({ limit: { name: 'mixed/concurrent' }, retryAfter: null });
+    expect(refused.fields).toMatchObject({
+      'ratelimit-policy': '"mixed/minute";q=3;w=60, "mixed/concurrent";q=2;qu="concurrent-requests"',
+      ratelimit: '"mixed/minute";r=1;t=60, "mixed/concurrent";r=0',
+      'x-ratelimit-limit': '3',
+      'x-ratelimit-remaining': '1',
+    });
+    open();
+    await Promise.all(requests);
+    expect((await app.get('/mixed')).status).toBe(200);
+    expect((await app.get('/mixed')).body).toMatchObject({ limit: { name: 'mixed/minute' }, retryAfter: 60 });
+  });
+});
+
+describeOverHttp('Limits of concurrent requests', (startApp) => {
+  it('apply by plan and by function, and to all routes', async () => {
+    @Controller()
+    class PlanController {
+      @Get('plan')
+      @RateLimit({ free: '1 concurrent', pro: '2 concurrent; 9/minute' }, { name: 'plan' })
+      plan() {
+        return work();
+      }
+
+      @Get('function')
+      @RateLimit(() => '1 concurrent', { name: 'function' })
+      byFunction() {
+        return work();
+      }
+
+      @Get('module')
+      module() {
+        return work();
+      }
+    }
+    let plan = 'pro';
+    const app = await startApp(
+      limited([PlanController], { limits: '3 concurrent; 100/second', plan: () => plan }),
+    );
+    const requests = ['/plan', '/plan', '/function'].map((path) => app.get(path));
+    await until(() => running === 3);
+    expect((await app.get('/plan')).body).toMatchObject({ limit: { name: 'default/concurrent', amount: 3 } });
+    plan = 'free';
+    expect((await app.get('/module')).status).toBe(429);
+    open();
+    expect((await Promise.all(requests)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+
+  it('are given back by service by their policy, too', async () => {
+    const app = await startApp(limited([ExportController]));
+    const service = app.nest.get(RateLimiterService);
+    const slot = await service.acquire({ policy: 'export' }, ['everybody'], { cost: 2 });
+    expect((await app.get('/export')).status).toBe(429);
+    await slot.release();
+    open();
+    expect((await app.get('/export')).status).toBe(200);
+  });
+
+  it('hold nothing once the application has shut down', async () => {
+    const storage = new MemoryStorage();
+    const app = await startApp(limited([ExportController], { storage }));
+    const service = app.nest.get(RateLimiterService);
+    await service.acquire('1 concurrent', ['job']);
+    expect((await service.peek('1 concurrent', 'job')).remaining).toBe(0);
+    await app.close();
+    expect((await service.peek('1 concurrent', 'job')).remaining).toBe(1);
+  });
+});
