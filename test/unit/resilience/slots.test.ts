@@ -136,7 +136,7 @@ describe('While the circuit is open, a slot', () => {
     const [kept, released] = [await take(layered), await take(layered)];
     store.does = 'fail';
     await layered.consume(hitsOn());
-    await until('open', () => isOpen);
+    await until(() => isOpen, 'the circuit is open');
     for (let renewal = 0; renewal < 5; renewal++) {
       kept.slots?.renew();
       await nextTurn();
@@ -144,7 +144,7 @@ describe('While the circuit is open, a slot', () => {
     await released.slots?.release();
     expect(stored()).toBe(2);
     store.does = 'answer';
-    await until('closed', () => !isOpen);
+    await until(() => !isOpen, 'the circuit is closed');
     await nextTurn();
     expect(stored()).toBe(1);
     expect(store.settled.map(({ actual }) => actual)).toEqual([0]);
