@@ -1,14 +1,7 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
 import { retryAfter } from '../strategies/strategy.js';
-import {
-  bareHit,
-  type BatchResult,
-  type Block,
-  type Hit,
-  type Outcome,
-  type Settlement,
-} from '../core/contract.js';
+import { type BatchResult, type Block, type Hit, type Outcome, type Settlement } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
 
 /** The states that peeking at a batch reads. */
@@ -94,7 +87,8 @@ function settleOne(cells: Cells, settlement: Settlement, now: number): Outcome {
       cells.setBlock(identity, limit, block.settle(reserved, limit, cost, of.at, now));
   }
   const draft: Draft = {
-    ...bareHit(settlement),
+    identity,
+    limit,
     cost: actual,
     allowed: true,
     remaining: strategies[limit.strategy].remaining(settled.state, limit, now),
@@ -102,8 +96,8 @@ function settleOne(cells: Cells, settlement: Settlement, now: number): Outcome {
     retryAfter: 0,
     taken: of !== 'current',
     window: settled.window,
-    ...(of === 'current' ? {} : { takenAt: of.at }),
   };
+  if (of !== 'current') draft.takenAt = of.at; // a spread would take ten times as long
   report(cells, draft, settled.state, now);
   draft.retryAfter = 0;
   return draft;

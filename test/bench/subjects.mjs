@@ -4,6 +4,8 @@ const AMOUNT = 100;
 const PERIOD = 3_600_000;
 
 export const CALENDAR = 'nestjs-limits consume, calendar';
+export const MOVING = 'nestjs-limits consume, moving';
+export const SLOT = 'nestjs-limits, a slot taken and released';
 
 /**
  * What is compared in memory. Each is opened in a process of its own and answers a maker of fresh stores:
@@ -36,7 +38,24 @@ export const subjects = {
   'nestjs-limits consume, elastic': consume('fixed-window-elastic-expiry'),
   'nestjs-limits consume, sliding': consume('sliding-window-counter'),
   'nestjs-limits consume, token bucket': consume('token-bucket'),
-  'nestjs-limits consume, moving': consume('moving-window'),
+  [MOVING]: consume('moving-window'),
+  [SLOT]: async () => {
+    const { createLimit, MemoryStorage } = await import('nestjs-limits');
+    const limit = createLimit({ id: 'bench', strategy: 'concurrency', amount: AMOUNT, period: PERIOD });
+    return () => {
+      const storage = new MemoryStorage();
+      return {
+        hit(key) {
+          const result = storage.consume([{ identity: key, limit, cost: 1 }]);
+          const { window } = result.outcomes[0];
+          storage.settle([{ identity: key, limit, cost: 1, at: result.now, window, actual: 0 }]);
+          return result;
+        },
+        isAllowed: (answer) => answer.allowed,
+        close: () => storage.close(),
+      };
+    };
+  },
 
   'nestjs-limits limiter.hit': async () => {
     const { FixedWindowRateLimiter, MemoryStorage, parse } = await import('nestjs-limits');

@@ -9,4 +9,4 @@ it('EtcdStorage holds the slots that a list of all of them holds, over 30,000 ra
     30_000,
     1,
   );
-}, 300_000);
+}, 600_000);

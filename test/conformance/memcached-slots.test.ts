@@ -9,4 +9,4 @@ it('MemcachedStorage holds the slots that a list of all of them holds, over 30,0
     30_000,
     1,
   );
-}, 300_000);
+}, 600_000);

@@ -6,5 +6,5 @@ import { playSlots } from '../support/slot-model.js';
 describeOn('MONGODB', 'on a server', (uri) => {
   it('MongoDBStorage holds the slots that a list of all of them holds, over 30,000 random steps', async () => {
     await playSlots((options) => new MongoDBStorage(uri, { ...options, timeout: 20_000 }), 30_000, 1);
-  }, 300_000);
+  }, 600_000);
 });
