@@ -205,6 +205,15 @@ describeOn('POSTGRESQL', 'what is stored', (uri) => {
     }
   });
 
+  it('holds slots for longer than a number can hold their ends', async () => {
+    const storage = open();
+    const limit = limitOf('concurrency', { amount: 2, period: 2 ** 52 });
+    const receipts = receiptsOf(await storage.consume(hitsOn([limit], 2)));
+    expect((await storage.consume(hitsOn([limit]))).allowed).toBe(false);
+    await storage.settle(receipts.map((receipt) => ({ ...receipt, actual: 0 })));
+    expect((await storage.consume(hitsOn([limit]))).allowed).toBe(true);
+  });
+
   it('holds the largest moving window', async () => {
     const storage = open();
     const limit = limitOf('moving-window', { amount: 100_000 });

@@ -22,7 +22,7 @@ interface Member {
 }
 
 /**
- * Parses a List of Strings with Integer parameters by RFC 9651, section 4.2. Throws on anything
+ * Parses a List of Strings with Integer parameters, and the unit of a quota, by RFC 9651, section 4.2. Throws on anything
  * else.
  */
 function readList(value: string): Member[] {
@@ -41,7 +41,9 @@ function readList(value: string): Member[] {
     const parameters = new Map<string, number>();
     while (left.text.startsWith(';')) {
       const key = take(/^; *([a-z*][a-z0-9_.*-]*)/);
-      parameters.set(key, Number(take(/^=(-?[0-9]{1,15})(?![0-9.])/)));
+      // The only String: the unit of a quota.
+      const value = key === 'qu' ? take(/^="concurrent-requests"/) : take(/^=(-?[0-9]{1,15})(?![0-9.])/);
+      parameters.set(key, Number(value));
     }
     members.push({ name, parameters });
   } while (left.text !== '');
@@ -53,7 +55,7 @@ function expectFieldsOf(decision: Decision): void {
   const fields = new Map(standardFields(decision));
   expect([...fields.keys()]).toEqual(enforced.length === 0 ? [] : ['RateLimit-Policy', 'RateLimit']);
   for (const [field, keys] of [
-    ['RateLimit-Policy', ['q', 'w']],
+    ['RateLimit-Policy', ['q', 'w', 'qu']],
     ['RateLimit', ['r', 't']],
   ] as const) {
     const members = enforced.length === 0 ? [] : readList(fields.get(field) ?? '');

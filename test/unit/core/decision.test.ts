@@ -80,6 +80,19 @@ describe('The binding limit of a decision', () => {
       'b',
     ],
     [
+      'slots of concurrent requests only when they alone refuse',
+      [outcome('a', { allowed: false, remaining: 0, retryAfter: undefined }), outcome('b', { remaining: 1 })],
+      'a',
+    ],
+    [
+      'any other that refuses before slots of concurrent requests, however soon it allows',
+      [
+        outcome('a', { allowed: false, remaining: 0, retryAfter: undefined }),
+        outcome('b', { allowed: false, remaining: 0, retryAfter: 1 }),
+      ],
+      'b',
+    ],
+    [
       'the enforced one that refuses, whatever a shadow limit would refuse',
       [
         outcome('a', { mode: 'shadow', allowed: false, remaining: 0, retryAfter: 99 }),

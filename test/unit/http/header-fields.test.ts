@@ -9,16 +9,11 @@ interface Answer extends Partial<CreateLimitOptions> {
   remaining?: number;
   /** ms from now */
   reset?: number;
-  retryAfter?: number;
+  retryAfter?: number | undefined;
 }
 
-function outcome({
-  allowed = true,
-  remaining = 4,
-  reset = 60_000,
-  retryAfter = 0,
-  ...limit
-}: Answer): Outcome {
+function outcome({ allowed = true, remaining = 4, reset = 60_000, ...answer }: Answer): Outcome {
+  const { retryAfter, ...limit } = { retryAfter: 0, ...answer };
   return {
     identity: 'ip:203.0.113.7',
     limit: createLimit({ id: 'default', strategy: 'fixed-window', amount: 5, period: 60_000, ...limit }),
@@ -43,6 +38,19 @@ describe('RateLimit-Policy and RateLimit', () => {
       ['RateLimit-Policy', '"default";q=5;w=60'],
       ['RateLimit', '"default";r=4;t=60'],
     ]);
+  });
+
+  it('contain the unit of concurrent requests, and no time', () => {
+    const slots = { strategy: 'concurrency', period: 30_000, reset: 0 } as const;
+    for (const refusal of [
+      {},
+      { allowed: false, remaining: 0, retryAfter: undefined },
+      { retryAfter: Infinity },
+    ])
+      expect(standardFields(decision({ ...slots, remaining: 2, ...refusal }))).toEqual([
+        ['RateLimit-Policy', '"default";q=5;qu="concurrent-requests"'],
+        ['RateLimit', `"default";r=${'remaining' in refusal ? 0 : 2}`],
+      ]);
   });
 
   it('list several limits in the order of the decision', () => {
@@ -224,5 +232,28 @@ describe('Invalid characters and numbers in a field', () => {
       ['X-RateLimit-Remaining', String(whole)],
       ['X-RateLimit-Reset', '0'],
     ]);
+  });
+});
+
+describe('The other fields', () => {
+  const slots = { id: 'slots', strategy: 'concurrency', period: 30_000, reset: 0 } as const;
+
+  it('skip slots of concurrent requests', () => {
+    const refused = { ...slots, allowed: false, remaining: 0, retryAfter: undefined };
+    expect(legacyFields(decision({ remaining: 3 }, refused))).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', '3'],
+      ['X-RateLimit-Reset', '60'],
+    ]);
+    expect(legacyFields(decision(refused))).toEqual([]);
+    expect(retryAfterFields(decision({ remaining: 3 }, refused))).toEqual([]);
+  });
+
+  it('have the time of a rate that refuses beside them', () => {
+    const answers = [
+      { ...slots, allowed: false, remaining: 0, retryAfter: undefined },
+      { allowed: false, remaining: 0, retryAfter: 1500 },
+    ];
+    expect(retryAfterFields(decision(...answers))).toEqual([['Retry-After', '2']]);
   });
 });

@@ -1,7 +1,9 @@
 import type { SqlStrategy } from './sql-strategy.js';
 
-/** The cost is the low part of a stored number, and the end of the slot is the rest. */
+/** The cost is the low part of a stored number, and the end of the slot is the rest: a number of 63 bits. */
 const COSTS = 2 ** 20;
+const MAX_END = 2 ** 43 - 1;
+const SLOT_END = `least(t + period, ${MAX_END})`;
 const END = `(h.total / ${COSTS})`;
 const COST = `(h.total % ${COSTS})`;
 
@@ -22,11 +24,11 @@ const BRING_TO_NOW = `
 
 /** Adds a slot. */
 const PUT = (id: string, cost: string): string => `
-    INSERT INTO @schema.rate_limit_log AS h VALUES (keys[place], digest, ${id}, (t + period) * ${COSTS} + ${cost})
+    INSERT INTO @schema.rate_limit_log AS h VALUES (keys[place], digest, ${id}, ${SLOT_END} * ${COSTS} + ${cost})
       ON CONFLICT (key, id, at) DO UPDATE SET total = excluded.total;
     slots_newest := greatest(slots_newest, ${id});
     slots_held := slots_held + ${cost};
-    slots_soonest := least(slots_soonest, t + period);`;
+    slots_soonest := least(slots_soonest, ${SLOT_END});`;
 
 const STATE = (end: string): string => `
       changed := jsonb_build_array(greatest(${end}, (cell -> 0)::bigint), t, slots_newest, slots_held, coalesce(slots_soonest, 0));`;
@@ -65,6 +67,7 @@ export const concurrencySql: SqlStrategy = {
       DELETE ${LOG} AND h.at = hit_window RETURNING ${COST} INTO low;
       slots_held := slots_held - coalesce(low, 0);
       IF actual > 0 THEN
+        actual := least(actual, ${COSTS - 1});
         counted := coalesce(counted, greatest(t, slots_newest + 1));${PUT('counted', 'actual')}
       END IF;${STATE('CASE WHEN actual > 0 THEN t + period ELSE t END')}
       IF slots_held = 0 THEN
