@@ -1,7 +1,7 @@
 import { block, type BlockState } from '../strategies/block.js';
 import { strategies } from '../strategies/strategies.js';
 import { retryAfter } from '../strategies/strategy.js';
-import { type BatchResult, type Block, type Hit, type Outcome, type Settlement } from '../core/contract.js';
+import type { BatchResult, Block, Hit, Outcome, Settlement } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
 
 /** The states that peeking at a batch reads. */
