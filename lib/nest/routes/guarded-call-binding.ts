@@ -14,10 +14,10 @@ import { knownClasses } from './known-classes.js';
 const INTERCEPTORS_METADATA = '__interceptors__';
 
 /**
- * Binds interceptors to handlers: {@link slotInterceptor} where limits of concurrent requests may apply; and {@link guardedCallInterceptor} to
- * those of GraphQL, WebSockets, microservices and unknown kinds whose limits may count too early or not at all, so that a warning can
- * tell. Runs while Nest creates the providers, which is before it creates
- * the handlers of any transport.
+ * Binds interceptors to handlers: {@link slotInterceptor} where limits of concurrent requests may apply, and
+ * {@link guardedCallInterceptor} to those of GraphQL, WebSockets, microservices and unknown kinds whose limits may count too early or
+ * not at all, so that a warning can tell. Runs while Nest creates the providers, which is before it creates the handlers of any
+ * transport.
  */
 @Injectable()
 export class GuardedCallBinding {
@@ -67,8 +67,9 @@ function bindInterceptor(
   if (!bound.includes(interceptor)) UseInterceptors(interceptor)(prototype, name, { value: handler });
 }
 
-/** Whether limits count concurrent requests, or a function returns them. Nothing is checked yet. */
-function mayHoldSlots({ limits, plans }: Pick<RateLimitDeclaration, 'limits' | 'plans'>): boolean {
+/** Whether limits count concurrent requests, or a function returns them. Nothing is checked yet, so this may be no declaration at all. */
+function mayHoldSlots(declaration: Pick<RateLimitDeclaration, 'limits' | 'plans'> | null): boolean {
+  const { limits, plans } = declaration ?? {};
   return [limits, ...Object.values(plans ?? {})].flat().some((limit: unknown) => {
     if (typeof limit === 'function') return true;
     return typeof limit === 'string' ? /concurrent/i.test(limit) : limit instanceof RateLimitItemConcurrent;
