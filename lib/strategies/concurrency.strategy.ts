@@ -69,15 +69,15 @@ export const concurrency: Strategy<ConcurrencyState> = {
   ],
 
   decode([at = 0, newest = 0, ...numbers]) {
-    const state = emptyLog(at, newest);
+    const state = { ...emptyLog(at), newest };
     for (let index = 0; index < numbers.length; index += 3)
       put(state, numbers[index] ?? 0, { end: numbers[index + 1] ?? 0, cost: numbers[index + 2] ?? 0 });
     return state;
   },
 };
 
-function emptyLog(at: number, newest: number): ConcurrencyState {
-  return { at, newest, slots: new Map(), used: 0, soonest: Infinity };
+function emptyLog(at: number): ConcurrencyState {
+  return { at, newest: 0, slots: new Map(), used: 0, soonest: Infinity };
 }
 
 /** Returns the slots that have not ended. */
@@ -91,7 +91,7 @@ function held(state: ConcurrencyState, now: number): number {
 
 /** Returns the log at now; a new one if all of its slots have ended. */
 function openLog(state: ConcurrencyState | undefined, now: number): ConcurrencyState {
-  if (state === undefined || held(state, now) === 0) return emptyLog(now, state?.newest ?? 0);
+  if (state === undefined || held(state, now) === 0) return emptyLog(now);
   bringTo(state, now);
   return state;
 }

@@ -429,6 +429,7 @@ describe('capabilities', () => {
         'moving-window',
         'sliding-window-counter',
         'token-bucket',
+        'concurrency',
       ],
       maxMovingWindow: 10_000,
     });

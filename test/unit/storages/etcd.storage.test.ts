@@ -126,6 +126,7 @@ describe('an EtcdStorage', () => {
         'moving-window',
         'sliding-window-counter',
         'token-bucket',
+        'concurrency',
       ],
       maxMovingWindow: 10_000,
     });

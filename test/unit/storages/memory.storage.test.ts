@@ -85,6 +85,7 @@ describe('options', () => {
         'moving-window',
         'sliding-window-counter',
         'token-bucket',
+        'concurrency',
       ],
       maxMovingWindow: 1_000_000,
     });

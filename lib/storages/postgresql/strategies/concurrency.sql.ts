@@ -52,6 +52,9 @@ export const concurrencySql: SqlStrategy = {
     IF ${TIME} >= slots_soonest THEN
       SELECT coalesce(sum(${COST}), 0), min(${END}) INTO slots_held, slots_soonest ${LOG} AND ${END} > ${TIME};
     END IF;
+    IF slots_held = 0 THEN
+      slots_newest := 0;
+    END IF;
     remaining := greatest(0, amount - slots_held);`,
 
   commit: `${BRING_TO_NOW}

@@ -4,9 +4,9 @@ export const concurrencyLua = `
 local concurrency = { has_log = true }
 strategies['concurrency'] = concurrency
 
-local function empty_log(log, at, newest)
+local function empty_log(log, at)
   call('DEL', log)
-  return { log = log, expiry = 0, at = at, newest = newest, used = 0, soonest = math.huge }
+  return { log = log, expiry = 0, at = at, newest = 0, used = 0, soonest = math.huge }
 end
 
 -- Calls back with id, end and cost of each slot.
@@ -56,7 +56,7 @@ end
 
 -- Returns the log at now; a new one if all of its slots have ended.
 local function open_log(state, now, log)
-  if not state or held(state, now) == 0 then return empty_log(log, now, state and state.newest or 0) end
+  if not state or held(state, now) == 0 then return empty_log(log, now) end
   bring_to(state, now)
   return state
 end
