@@ -2,7 +2,7 @@ import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext 
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
-import { strictest, type BatchResult, type OnError } from '../../core/contract.js';
+import { strictest, type BatchResult, type OnError, type Outcome } from '../../core/contract.js';
 import { Decision } from '../../core/decision.js';
 import {
   legacyFields,
@@ -91,6 +91,11 @@ export class RequestDecider {
       void this.reservations.settle(context, transport, { success: false });
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
+    this.refusals.announce(
+      hits.filter((_hit, index) => refuses(result.outcomes[index])),
+      decision,
+      context,
+    );
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
   }
@@ -147,6 +152,10 @@ export class RequestDecider {
       chain(errorMessage(decision, context), (message) => assertText(where, message)),
     );
   }
+}
+
+function refuses(outcome: Outcome | undefined): boolean {
+  return outcome?.allowed === false && outcome.limit.mode === 'enforce';
 }
 
 /**
