@@ -361,19 +361,45 @@ describeOverHttp('A mistake', (start) => {
       'The keyPrefix of a storage must be a non-empty string without white space, braces and control characters; got the string "my shop".',
     ],
     [
+      'throttlers in a list',
+      untyped([{ ttl: 60_000, limit: 10 }]),
+      "RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: '10/minute' }).",
+    ],
+    [
+      'the options of ThrottlerModule',
+      untyped({
+        throttlers: [
+          { name: 'short', ttl: 1000, limit: 3 },
+          { name: 'long', ttl: 90_000, limit: 100 },
+        ],
+        ignoreUserAgents: [],
+      }),
+      "RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: '3/second; 100 per 90 seconds' }).",
+    ],
+    [
+      'one throttler',
+      untyped({ ttl: 60_000, limit: 10 }),
+      "RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: '10/minute' }).",
+    ],
+    [
+      'limits as a throttler',
+      { limits: untyped({ ttl: 3_600_000, limit: 10 }) },
+      'The option "limits" of RateLimitModule was given limits in the form of @nestjs/throttler. Write them as text: \'10/hour\'.',
+    ],
+    [
       'a storage that is none',
       { storage: untyped(new Map()) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got an object (Map).',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got an object (Map). A client goes into a storage: new RedisStorage(client).',
     ],
     [
       'a storage class instead of a storage',
       { storage: untyped(MemoryStorage) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got a function (MemoryStorage).',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got a function (MemoryStorage). A client goes into a storage: new RedisStorage(client).',
     ],
     [
       'a storage that is null',
       { storage: untyped(null) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got null.',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got null. A client goes into a storage: new RedisStorage(client).',
     ],
   ])('in the options of the module stops the start: %s', async (_mistake, options, message) => {
     await expectRefusal(withOptions(options), message);
@@ -495,4 +521,23 @@ describeOverHttp('A mistake', (start) => {
       await expectRefusal(metadata, message);
     }
   });
+});
+
+it.each([
+  [{ limit: 5, ttl: 60_000 }, "'5/minute'"],
+  [{ default: { limit: 5, ttl: 60_000 } }, "'5/minute'"],
+  [
+    { short: { limit: 1, ttl: 250 }, long: { limit: 100, ttl: 7_200_000 } },
+    "'1 per 250 milliseconds; 100 per 2 hours'",
+  ],
+  [[{ limit: 5, ttl: 60_000 }], "'5/minute'"],
+  [{ throttlers: [{ limit: 5, ttl: 60_000 }] }, "'5/minute'"],
+  [{ limit: () => 5, ttl: 60_000 }, "'10/minute'"],
+  [{ limit: 5, ttl: 0 }, "'10/minute'"],
+])('@RateLimit names the text for limits in the form of @nestjs/throttler: %j', (limits, text) => {
+  expect(() => RateLimit(limits as never)).toThrow(
+    new ConfigurationError(
+      `@RateLimit was given limits in the form of @nestjs/throttler. Write them as text: ${text}.`,
+    ),
+  );
 });

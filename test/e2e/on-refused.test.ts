@@ -42,13 +42,14 @@ describeOverHttp('The option "onRefused"', (start) => {
     const seen: unknown[] = [];
     const onRefused: RateLimitModuleOptions['onRefused'] = (decision, context) => {
       const { params } = context.switchToHttp().getRequest<{ params: { name: string } }>();
-      seen.push([params.name, decision.allowed, decision.binding.limit.name, decision.retryAfter]);
+      const { limit } = decision.binding;
+      seen.push([params.name, decision.route, decision.allowed, limit.where, decision.retryAfter]);
     };
     const app = await start(limited([LoginController], { onRefused }));
     expect(await app.statuses(4, '/login/ann')).toEqual([200, 200, 429, 429]);
     expect(seen).toEqual([
-      ['ann', false, 'default', 60_000],
-      ['ann', false, 'default', 60_000],
+      ['ann', 'GET /login/:name', false, '@RateLimit on LoginController.login', 60_000],
+      ['ann', 'GET /login/:name', false, '@RateLimit on LoginController.login', 60_000],
     ]);
   });
 

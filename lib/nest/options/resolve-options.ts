@@ -11,6 +11,7 @@ import {
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
 import { declarationOf } from './declaration.js';
 import { extraOptions, headerOptions, moduleOptions } from './module-options.js';
+import { throttlerLimits } from './throttler-form.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
@@ -82,6 +83,11 @@ export function resolveExtras({
  * @throws ConfigurationError naming the option and the fix
  */
 export function resolveOptions(given: unknown): ResolvedOptions {
+  const ofThrottler = throttlerLimits(given);
+  if (ofThrottler !== undefined)
+    throw new ConfigurationError(
+      `RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: ${ofThrottler} }).`,
+    );
   assertOptionsObject('The options of RateLimitModule', given);
   const options = readOptions<RateLimitModuleOptions, typeof moduleOptions>(moduleOptions, given, {
     ...naming,

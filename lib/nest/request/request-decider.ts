@@ -73,7 +73,7 @@ export class RequestDecider {
     const { context, transport, handler, policies } = request;
     const holder = transport.stateHolder(context);
     const before = stateFor(holder, handler);
-    const decision = new Decision(result, before?.decision);
+    const decision = new Decision(result, before?.decision, request.route);
     const reserved = reservationsOf(hits, result);
     keepState(holder, {
       handler,
@@ -132,10 +132,11 @@ export class RequestDecider {
   ): Awaitable<never> {
     const isProblem = this.options.errorFormat === 'problem';
     return chain(this.#messageOf(policy, decision, context), (message) => {
+      const label = (): void =>
+        this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
       const exception = new RateLimitExceededException(decision, message, (body) =>
-        isProblem ? problemDetails(decision, body.message) : body,
+        isProblem ? calledWhenSent(problemDetails(decision, body.message), label) : body,
       );
-      if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
       return this.refusals.refuse(transport, exception, exception.body, context);
     });
   }
@@ -152,6 +153,18 @@ export class RequestDecider {
       chain(errorMessage(decision, context), (message) => assertText(where, message)),
     );
   }
+}
+
+/**
+ * Returns a body that calls back when it is converted to JSON for the response. The response is labelled then and not before, since a
+ * filter of the application may send another body.
+ */
+function calledWhenSent<Body extends object>(body: Body, call: () => void): Body {
+  const toJSON = (): Body => {
+    call();
+    return { ...body };
+  };
+  return Object.defineProperty(body, 'toJSON', { value: toJSON });
 }
 
 function refuses(outcome: Outcome | undefined): boolean {
