@@ -158,7 +158,6 @@ describeOverHttp('Events', (start) => {
     expect(told).toEqual([
       'error: MapCasStorage failed: connection lost',
       'decision',
-      'error: MapCasStorage failed: connection lost',
       'degraded: MapCasStorage failed: connection lost',
       'decision',
       'near-limit',

@@ -3,7 +3,7 @@ import { quote } from '../../common/describe.js';
 import { policyOptions } from '../../policies/policy-options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './rate-limit.options.js';
-import { throttlerLimits } from './throttler-form.js';
+import { namedThrottlerLimits, throttlerLimits } from './throttler-form.js';
 import { METHODS_METADATA } from './rate-limit.tokens.js';
 
 /**
@@ -19,7 +19,7 @@ export function declarationOf(
   limits: RateLimitInput,
   options: RateLimitOptions = {},
 ): RateLimitDeclaration {
-  const ofThrottler = throttlerLimits(limits);
+  const ofThrottler = throttlerLimits(limits) ?? namedThrottlerLimits(limits);
   if (ofThrottler !== undefined)
     throw new ConfigurationError(
       `${where} was given limits in the form of @nestjs/throttler. Write them as text: ${ofThrottler}.`,

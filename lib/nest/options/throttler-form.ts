@@ -7,15 +7,21 @@ interface Throttler {
 }
 
 /**
- * Returns the text for limits in a form of `@nestjs/throttler`, quoted: `{ limit, ttl }`, `{ default: { limit, ttl } }`,
- * `[{ limit, ttl }]` or `{ throttlers: [{ limit, ttl }] }`. Returns `undefined` for any other value.
+ * Returns the text for limits in a form of `@nestjs/throttler`, quoted: `{ limit, ttl }`, `[{ limit, ttl }]` or
+ * `{ throttlers: [{ limit, ttl }] }`. Returns `undefined` for any other value.
  */
 export function throttlerLimits(given: unknown): string | undefined {
   if (typeof given !== 'object' || given === null) return undefined;
-  const { throttlers } = given as { throttlers?: unknown };
-  const candidates = isThrottler(given)
-    ? [given]
-    : Object.values(Array.isArray(throttlers) ? throttlers : given);
+  const { throttlers = given } = given as { throttlers?: unknown };
+  return textOfAll(Array.isArray(throttlers) ? throttlers : [throttlers]);
+}
+
+/** The same for limits by name, as `@Throttle` takes them: `{ default: { limit, ttl } }`. */
+export function namedThrottlerLimits(given: unknown): string | undefined {
+  return typeof given === 'object' && given !== null ? textOfAll(Object.values(given)) : undefined;
+}
+
+function textOfAll(candidates: readonly unknown[]): string | undefined {
   return candidates.length > 0 && candidates.every(isThrottler)
     ? `'${candidates.map(textOf).join('; ')}'`
     : undefined;

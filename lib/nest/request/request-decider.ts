@@ -134,6 +134,7 @@ export class RequestDecider {
     return chain(this.#messageOf(policy, decision, context), (message) => {
       const label = (): void =>
         this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+      if (isProblem && this.transports.dropsLateFields(context, transport)) label();
       const exception = new RateLimitExceededException(decision, message, (body) =>
         isProblem ? calledWhenSent(problemDetails(decision, body.message), label) : body,
       );

@@ -83,7 +83,7 @@ it.each<[string, (client: never) => Storage, unknown, string]>([
     'a client for sentinels',
     (client) => new RedisSentinelStorage(client),
     redis,
-    'A RedisSentinelStorage takes a URI. A client that finds its server through sentinels is for RedisStorage: new RedisStorage(client); got an object (Redis).',
+    'A RedisSentinelStorage takes a URI. A client that finds its server through sentinels is for RedisStorage: new RedisStorage(client); got an object (EventEmitter).',
   ],
   [
     'a database',
@@ -95,7 +95,7 @@ it.each<[string, (client: never) => Storage, unknown, string]>([
     'a Redis for MongoDB',
     (client) => new MongoDBStorage(client),
     redis,
-    'A MongoDBStorage takes a URI or a MongoClient of the package "mongodb" (of mongoose: connection.getClient()); got an object (Redis).',
+    'A MongoDBStorage takes a URI or a MongoClient of the package "mongodb" (of mongoose: connection.getClient()); got an object (EventEmitter).',
   ],
   [
     'null for MongoDB',
@@ -107,7 +107,7 @@ it.each<[string, (client: never) => Storage, unknown, string]>([
     'a Redis for etcd',
     (client) => new EtcdStorage(client),
     redis,
-    'An EtcdStorage takes a URI or an Etcd3 of the package "etcd3"; got an object (Redis).',
+    'An EtcdStorage takes a URI or an Etcd3 of the package "etcd3"; got an object (EventEmitter).',
   ],
   [
     'no URI for etcd',
