@@ -141,6 +141,7 @@ export type {
   PlanLimits,
   PolicyDeclaration,
   PolicyOptions,
+  RefusalListener,
   RequestOutcome,
 } from './policies/policy.js';
 export type { Rule } from './policies/rules.js';

@@ -28,6 +28,8 @@ export interface Limit extends Quota {
   readonly name: string;
   /** The policy of the limit. All limits of a policy are settled together. */
   readonly policy: string;
+  /** The place of its declaration, `'@RateLimit on UsersController.login'` or `'The rule "api"'`; `undefined` for a limit by hand. */
+  readonly where: string | undefined;
   /** The algorithm that counts the limit. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
@@ -46,6 +48,8 @@ export interface CreateLimitOptions {
   name?: string | undefined;
   /** The policy of the limit. All limits of a policy are settled together. Default: the name. */
   policy?: string | undefined;
+  /** The place of its declaration, for decisions and logs. Default: none. */
+  where?: string | undefined;
   /** The algorithm that counts the limit. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
@@ -83,6 +87,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     id,
     name = id,
     policy = name,
+    where: place,
     strategy,
     amount,
     period,
@@ -120,6 +125,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     digest: createHash('sha256').update(id).digest('base64url').slice(0, 8),
     name,
     policy,
+    where: place,
     strategy,
     amount,
     period,

@@ -104,7 +104,7 @@ export abstract class Storage implements MovingWindowSupport {
    * writes cannot. Never throws.
    */
   abstract check(): Awaitable<boolean>;
-  /** Removes all records under the key prefix. Returns their number. */
+  /** Removes everything under the key prefix. Returns the number of identities that had counts. */
   abstract reset(): Awaitable<number>;
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;

@@ -42,6 +42,7 @@ import { ReferencedHits } from './request/referenced-hits.js';
 import { Reservations } from './request/reservations.js';
 import {
   assertAsyncOptions,
+  assertNotOfThrottler,
   resolveExtras,
   resolveOptions,
   type ResolvedOptions,
@@ -184,6 +185,7 @@ export class RateLimitModule
    * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option, or a second configuration
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
+    assertNotOfThrottler(options);
     return super.forRoot(options);
   }
 

@@ -77,6 +77,7 @@ function compilePolicy<Context, Key>(
     settlement: settlementOf(options),
     onError: options.onError,
     errorMessage: options.errorMessage,
+    onRefused: options.onRefused,
     fingerprint: fingerprintOfPolicy(id, options, compiled),
   });
 }

@@ -88,7 +88,8 @@ function declare<Context, Key>(
   if (calendar === undefined) assertNoCalendar(options, strategy);
   const draftItem = (item: RateLimitItem): LimitDraft => ({
     id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
-    window: windowOf(item),
+    where: level.where,
+    window: windowOf(item, calendar !== undefined),
     strategy,
     amount: item.amount,
     period: item.period,

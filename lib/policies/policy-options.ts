@@ -40,6 +40,7 @@ export const policyOptions = {
   count: { check: orFunction(oneOf(['all', 'failure', 'success'])), default: 'all' },
   onError: { check: oneOf(ON_ERROR) },
   errorMessage: { check: ofType('string', 'function') },
+  onRefused: { check: ofType('function') },
 } as const satisfies OptionTable<PolicyDeclaration<never>>;
 
 /** A declaration with its defaults. */

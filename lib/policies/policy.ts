@@ -58,6 +58,9 @@ export type ActualCostFunction<Context> = (
 /** Returns the message of a refusal. */
 export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
+/** Is told of a refusal. What it returns is ignored. */
+export type RefusalListener<Context> = (decision: Decision, context: Context) => unknown;
+
 /** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   /** Name in header fields and errors. A policy replaces one of an outer level with the same name. Default: `'default'`. */
@@ -117,6 +120,11 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   onError?: OnError | undefined;
   /** The message of a refusal by this policy, or a function that returns it. Default: the module's. */
   errorMessage?: string | ErrorMessageFunction<Context> | undefined;
+  /**
+   * Called when the policy refuses a request, for example to lock an account. The answer does not wait for a promise that it returns,
+   * and an error is logged once. Default: the module's.
+   */
+  onRefused?: RefusalListener<Context> | undefined;
 }
 
 /** Limits and their options. */
@@ -198,6 +206,7 @@ export interface Policy<Context, Key> {
   readonly settlement: PolicySettlement<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  readonly onRefused: RefusalListener<Context> | undefined;
   /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
   readonly fingerprint: string;
 }

@@ -44,6 +44,7 @@ export const moduleOptions = {
   errorMessage: { check: ofType('string', 'function') },
   errorFormat: { check: oneOf(['nest', 'problem']) },
   errorFactory: { check: ofType('function') },
+  onRefused: { check: ofType('function') },
 } as const satisfies OptionTable<RateLimitModuleOptions>;
 
 /** The options that `forRootAsync` takes next to the factory. */

@@ -9,6 +9,7 @@ import type {
   PlanLimits,
   PolicyDeclaration,
   PolicyOptions,
+  RefusalListener,
 } from '../../policies/policy.js';
 import type { Rule } from '../../policies/rules.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
@@ -131,6 +132,11 @@ export interface RateLimitModuleOptions {
   errorFormat?: 'nest' | 'problem' | undefined;
   /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
+  /**
+   * Called when a limit refuses a request, once per request, for limits without an `onRefused` of their own. The answer does not wait
+   * for a promise that it returns, and an error is logged once. Default: nothing is called.
+   */
+  onRefused?: RefusalListener<ExecutionContext> | undefined;
 }
 
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */

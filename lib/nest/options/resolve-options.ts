@@ -11,6 +11,7 @@ import {
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
 import { declarationOf } from './declaration.js';
 import { extraOptions, headerOptions, moduleOptions } from './module-options.js';
+import { throttlerLimits } from './throttler-form.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
@@ -82,6 +83,7 @@ export function resolveExtras({
  * @throws ConfigurationError naming the option and the fix
  */
 export function resolveOptions(given: unknown): ResolvedOptions {
+  assertNotOfThrottler(given);
   assertOptionsObject('The options of RateLimitModule', given);
   const options = readOptions<RateLimitModuleOptions, typeof moduleOptions>(moduleOptions, given, {
     ...naming,
@@ -100,6 +102,15 @@ export function resolveOptions(given: unknown): ResolvedOptions {
     headers: resolveHeaders(options.headers),
     resilience: resolveResilience(options.resilience),
   });
+}
+
+/** @throws ConfigurationError for options of `ThrottlerModule`, which may be a list */
+export function assertNotOfThrottler(given: unknown): void {
+  const limits = throttlerLimits(given);
+  if (limits === undefined) return;
+  throw new ConfigurationError(
+    `RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: ${limits} }).`,
+  );
 }
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {

@@ -91,7 +91,7 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    { policies, ruleSet }: SelectedPolicies,
+    { policies, ruleSet, route }: SelectedPolicies,
     address?: string,
   ): Awaitable<boolean> {
     if (policies.length === 0) return true;
@@ -107,6 +107,7 @@ export class RequestLimiter {
       handler,
       policies: open,
       ruleSet,
+      route,
       address,
       addressIdentity: undefined,
       plan: undefined,

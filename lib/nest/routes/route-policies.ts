@@ -172,6 +172,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     );
     const route: CompiledRoute = {
       id,
+      name: id.replace(/^http /, ''),
       policies,
       beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth'),
       skips: skipsOf(levels),

@@ -14,6 +14,8 @@ export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'ke
 /** A handler and its policies. */
 export interface CompiledRoute {
   readonly id: string;
+  /** The id as in a {@link PolicyReference}: without `http`. */
+  readonly name: string;
   readonly policies: readonly RoutePolicy[];
   /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];

@@ -66,14 +66,7 @@ export class RouteRules implements OnModuleInit {
     );
     this.#rules = rules.length > 0 ? new RuleSet(this, book) : undefined;
     this.#isCompiled = true;
-    this.directory.setRules(
-      book.compiled.map(({ id, policies }) => ({
-        id: `rule ${id}`,
-        policies,
-        beforeAuth: policies,
-        skips: NONE,
-      })),
-    );
+    this.directory.setRules(book.compiled.map((rule) => ({ ...rule, id: `rule ${rule.id}` })));
     for (const rule of book.compiled) {
       if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
       const others = book.beside(rule).flatMap(({ policies }) => policies);
@@ -98,5 +91,4 @@ export class RouteRules implements OnModuleInit {
   }
 }
 
-const NONE: ReadonlySet<string> = new Set();
 const NO_POLICIES = { policies: [] };

@@ -2,6 +2,7 @@ import { UUID, type Binary, type Document, type MongoClient, type MongoClientOpt
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
@@ -69,6 +70,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
     const { keyPrefix, clock, timeout, database, collection = 'rate_limits', ...driverOptions } = options;
     super({ keyPrefix, clock, timeout }, 'server');
+    assertConnection(
+      'A MongoDBStorage',
+      connection,
+      ['connect', 'db', 'startSession'],
+      'a URI or a MongoClient of the package "mongodb" (of mongoose: connection.getClient())',
+    );
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     const opened =

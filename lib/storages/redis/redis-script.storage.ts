@@ -89,6 +89,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
         this.#lastError = error;
       });
       client.on('ready', () => (this.#lastError = undefined));
+      client.on('close', () => (this.#lastError ??= new Error('the connection was closed')));
     }
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
   }
@@ -178,10 +179,9 @@ export abstract class RedisScriptStorage extends ServerStorage {
     do {
       const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
       // One command per key: a cluster rejects keys of several slots in one command.
-      removed += (await Promise.all(keys.map((key) => server.unlink(key)))).reduce(
-        (sum, count) => sum + count,
-        0,
-      );
+      const counts = await Promise.all(keys.map((key) => server.unlink(key)));
+      // Each identity has one hash, whose key ends with its tag. Logs of moving windows have further keys.
+      removed += counts.reduce((sum, count, index) => (keys[index]?.endsWith('}') ? sum + count : sum), 0);
       cursor = next;
     } while (cursor !== '0');
     return removed;

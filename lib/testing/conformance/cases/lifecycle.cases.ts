@@ -18,6 +18,20 @@ topic.add('reports its capabilities', [], async ({ storage: { capabilities } }) 
   ok(capabilities.maxMovingWindow > 0, 'a moving window holds something');
 });
 
+topic.add('reset counts an identity once, however many limits it has', strategyNames, async ({ storage }) => {
+  const supported = strategyNames.filter((strategy) => storage.capabilities.strategies.includes(strategy));
+  const limits = supported.flatMap((strategy) => [
+    limitOf(strategy, { period: HOUR }),
+    limitOf(strategy, { id: `${strategy} with blocks`, period: HOUR, block: [HOUR] }),
+  ]);
+  await storage.consume(hitsOn(limits));
+  await storage.block(
+    hitsOn(limits.filter(({ block }) => block.length > 0)).map((hit) => ({ ...hit, duration: HOUR })),
+  );
+  await storage.consume(hitsOn(limits.slice(0, 1), 1, 'conformance/other'));
+  equal(await storage.reset(), 2);
+});
+
 topic.add('uses the given key prefix', [], async ({ storage, context }) => {
   const other = await context.open(`${storage.keyPrefix}-other`);
   equal(other.keyPrefix, `${storage.keyPrefix}-other`);
@@ -63,7 +77,7 @@ topic.add('removes cells of several identities in one call', ['fixed-window'], a
 });
 
 topic.add(
-  'reset removes everything and returns the number of records',
+  'reset removes everything and returns the number of identities',
   ['fixed-window'],
   async (scenario) => {
     equal(await scenario.storage.reset(), 0);
