@@ -34,6 +34,9 @@ export interface GraphqlAppOptions extends HttpAppOptions {
   clock?: ManualClock;
   /** Options of `GraphQLModule`. */
   graphql?: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>;
+  /** Options of each server. */
+  apollo?: Partial<ApolloDriverConfig>;
+  mercurius?: Partial<MercuriusDriverConfig>;
   /** More metadata of the application's module. */
   module?: ModuleMetadata;
 }
@@ -41,9 +44,14 @@ export interface GraphqlAppOptions extends HttpAppOptions {
 /** Starts an application with resolvers. It is closed after the test. */
 export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOptions) => Promise<GraphqlApp>;
 
+export type GraphqlServer = (typeof servers)[number][0];
+
 /** Describes a subject once per GraphQL server. */
-export function describeOverGraphql(subject: string, define: (start: StartGraphqlApp) => void): void {
-  describe.each(servers)(`${subject}, over %s`, (_name, platform, server) => {
+export function describeOverGraphql(
+  subject: string,
+  define: (start: StartGraphqlApp, server: GraphqlServer) => void,
+): void {
+  describe.each(servers)(`${subject}, over %s`, (name, platform, server) => {
     const running: HttpApp[] = [];
     afterEach(async () => {
       await Promise.all(running.splice(0).map((app) => app.close()));
@@ -53,7 +61,7 @@ export function describeOverGraphql(subject: string, define: (start: StartGraphq
       const app = await startApp(platform, server, resolvers, options);
       running.push(app);
       return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
-    });
+    }, name);
   });
 }
 
@@ -61,13 +69,21 @@ function startApp(
   platform: Platform,
   server: 'apollo' | 'mercurius',
   resolvers: Provider[],
-  { limits = {}, clock = new ManualClock(), graphql = {}, module = {}, ...options }: GraphqlAppOptions,
+  {
+    limits = {},
+    clock = new ManualClock(),
+    graphql = {},
+    apollo,
+    mercurius,
+    module = {},
+    ...options
+  }: GraphqlAppOptions,
 ): Promise<HttpApp> {
   const metadata: ModuleMetadata = {
     ...module,
     imports: [
       RateLimitModule.forRoot({ storage: new MemoryStorage({ clock }), ...limits }),
-      graphqlModule(server, graphql),
+      graphqlModule(server, { ...graphql, ...(server === 'apollo' ? apollo : mercurius) }),
       ...(module.imports ?? []),
     ],
     providers: [...resolvers, ...(module.providers ?? [])],
@@ -75,10 +91,7 @@ function startApp(
   return startHttpApp(platform, metadata, options);
 }
 
-function graphqlModule(
-  server: 'apollo' | 'mercurius',
-  options: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>,
-): DynamicModule {
+function graphqlModule(server: 'apollo' | 'mercurius', options: object): DynamicModule {
   const schema = { autoSchemaFile: true as const, ...options };
   return server === 'apollo'
     ? GraphQLModule.forRoot<ApolloDriverConfig>({
@@ -98,7 +111,7 @@ function graphqlModule(
 export class GraphqlApp {
   constructor(
     readonly http: HttpApp,
-    private readonly url: string,
+    readonly url: string,
   ) {}
 
   /** Returns the response to one operation. */
