@@ -1,7 +1,7 @@
 import { ForbiddenException, HttpException, Inject, Injectable, type Type } from '@nestjs/common';
 import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
-import { logger } from '../options/warnings.js';
+import { logger, Warnings } from '../options/warnings.js';
 import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from '../transports/transport.js';
@@ -49,7 +49,10 @@ export class ConnectionLimits {
   /** Connections that are checked, since each gateway on a server gets them. */
   readonly #allowed = new WeakMap<object, Awaitable<boolean>>();
 
-  constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
+  constructor(
+    @Inject(RequestLimiter) private readonly limiter: RequestLimiter,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {}
 
   /**
    * Counts a connection, and closes it if a limit refuses it. Never throws, since nothing would
@@ -59,7 +62,14 @@ export class ConnectionLimits {
    * that opened it
    */
   isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean> {
-    const connection = args[0] as Connection;
+    const [connection] = args as [Connection?];
+    if (connection === undefined) {
+      this.warnings.once(
+        `no connection ${gateway.name}`,
+        `${gateway.name}.handleConnection was called without a connection, so it is not limited. Pass the arguments on: super.handleConnection(client).`,
+      );
+      return true;
+    }
     const refuse = (error: unknown): false => this.#end(connection, error);
     try {
       const answer = this.limiter.check(new HandlerContext('ws', args, gateway, handler), 'afterAuth');
