@@ -46,21 +46,35 @@ export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOption
 
 export type GraphqlServer = (typeof servers)[number][0];
 
+/** The names of the servers. */
+export const graphqlServers: readonly GraphqlServer[] = servers.map(([name]) => name);
+
+/** Starts an application on a server. The caller closes it. */
+export async function startGraphqlApp(
+  name: GraphqlServer,
+  resolvers: Provider[],
+  options: GraphqlAppOptions = {},
+): Promise<GraphqlApp> {
+  const [, platform, server] = servers.find(([known]) => known === name) ?? servers[0];
+  const app = await startApp(platform, server, resolvers, options);
+  return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
+}
+
 /** Describes a subject once per GraphQL server. */
 export function describeOverGraphql(
   subject: string,
   define: (start: StartGraphqlApp, server: GraphqlServer) => void,
 ): void {
-  describe.each(servers)(`${subject}, over %s`, (name, platform, server) => {
-    const running: HttpApp[] = [];
+  describe.each(graphqlServers)(`${subject}, over %s`, (name) => {
+    const running: GraphqlApp[] = [];
     afterEach(async () => {
-      await Promise.all(running.splice(0).map((app) => app.close()));
+      await Promise.all(running.splice(0).map(({ http }) => http.close()));
     });
 
-    define(async (resolvers, options = {}) => {
-      const app = await startApp(platform, server, resolvers, options);
+    define(async (resolvers, options) => {
+      const app = await startGraphqlApp(name, resolvers, options);
       running.push(app);
-      return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
+      return app;
     }, name);
   });
 }
