@@ -27,6 +27,9 @@ export class ClientAddresses {
   readonly #allowed: AddressList | undefined;
   readonly #denied: AddressList | undefined;
 
+  /** The addresses that `clientIp` returned, since middleware and guards need that of a request. */
+  readonly #resolved = new WeakMap<object, string>();
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(Warnings) private readonly warnings: Warnings,
@@ -53,10 +56,16 @@ export class ClientAddresses {
       if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
       return transport.addressOf(context);
     }
+    const request = transport.stateHolder(context);
+    const known = this.#resolved.get(request);
+    if (known !== undefined) return known;
     return chain(
       callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), assertText)),
       (given) => {
-        if (given !== undefined && isAddress(given)) return given;
+        if (given !== undefined && isAddress(given)) {
+          this.#resolved.set(request, given);
+          return given;
+        }
         if (given) this.#warnOfInvalid(given);
         return transport.addressOf(context);
       },

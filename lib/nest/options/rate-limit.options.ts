@@ -100,7 +100,10 @@ export interface RateLimitModuleOptions {
   apiKeyHeader?: string | undefined;
   /** Networks whose requests are not counted, for example `['10.0.0.0/8']`. Default: none. */
   allow?: readonly string[] | undefined;
-  /** Networks whose requests are refused with 403. Takes precedence over `allow`. Default: none. */
+  /**
+   * Networks whose requests are refused with 403, also where no route answers, and whose WebSockets are closed. Takes precedence
+   * over `allow`. Default: none.
+   */
   deny?: readonly string[] | undefined;
   /**
    * Types of execution contexts to limit, for example `['http', 'ws']`. Default: all, but the module's own `limits` count only

@@ -88,7 +88,7 @@ export class RequestDecider {
     if (result.allowed && !hasFailed) return true;
     // Interceptors do not run after a guard throws, so settle here.
     if (transport.onAnswer === undefined)
-      void this.reservations.settle(context, transport, { success: false });
+      void this.reservations.settle(context, transport, () => ({ success: false }));
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     this.refusals.announce(

@@ -78,6 +78,13 @@ export interface Transport {
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 
+  /**
+   * Returns the outcome of a call whose handler has returned. Without it, every such call succeeds.
+   *
+   * @param value what the handler returned
+   */
+  outcomeOf?(context: ExecutionContext, value: unknown): Awaitable<RequestOutcome>;
+
   /** How a message came, if the broker or the client has to be told of its refusal. */
   deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
