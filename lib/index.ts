@@ -120,6 +120,7 @@ export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.op
 
 export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
+export type { Meter, MeterOptions } from './limiter/meter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {

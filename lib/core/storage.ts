@@ -227,6 +227,21 @@ export function assertSupported(storage: Storage, limit: Limit): void {
   }
 }
 
+/** Returns the clock of a storage, also of one that does not extend {@link Storage}. */
+export function clockOf(storage: Storage): Clock {
+  return (storage as unknown as { readonly clock?: Clock }).clock ?? systemClock;
+}
+
+/**
+ * Returns a function that tells the ms since this call: by the storage's clock, or by a monotonic
+ * one if that clock was set back.
+ */
+export function startStopwatch(storage: Storage): () => number {
+  const clock = clockOf(storage);
+  const [start, monotonic] = [clock.now(), performance.now()];
+  return () => Math.max(clock.now() - start, performance.now() - monotonic);
+}
+
 /** Returns the error that every storage throws after `close`. */
 export function closedError(storage: Storage): StorageError {
   return new StorageError(`${storage} is closed.`);

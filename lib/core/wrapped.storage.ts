@@ -1,6 +1,6 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
-import { Storage } from './storage.js';
+import { clockOf, Storage } from './storage.js';
 
 /**
  * Base class of a storage in front of another one. Every method that it does not override calls the
@@ -10,7 +10,7 @@ export abstract class WrappedStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
 
   constructor(readonly inner: Storage) {
-    super({ keyPrefix: inner.keyPrefix });
+    super({ keyPrefix: inner.keyPrefix, clock: clockOf(inner) });
     this.capabilities = inner.capabilities;
   }
 
