@@ -132,6 +132,8 @@ export {
   TokenBucketRateLimiter,
 } from './limiter/rate-limiters.js';
 
+export type { BlockAfterRefusals, BlockOption } from './policies/block-option.js';
+export type { GivenLimits, LimitsWithOptions } from './policies/given-limits.js';
 export type {
   ActualCostFunction,
   CalendarFunction,

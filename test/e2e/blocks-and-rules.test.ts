@@ -195,7 +195,8 @@ describeOverHttp('Rules that change while the application runs', (start) => {
   it('repeat no warning, however often they are set', async () => {
     const asserted = { ...rule, key: 'api-key' as const };
     const { app, service } = await open(start, { rules: [asserted] });
-    for (let swap = 0; swap < 1000; swap++) await service.setRules([{ ...asserted, limits: `${swap}/minute` }]);
+    for (let swap = 0; swap < 1000; swap++)
+      await service.setRules([{ ...asserted, limits: `${swap}/minute` }]);
     expect((await app.get('/catalogue')).remaining).toBe('"shop";r=998');
     expect(app.log.warnings).toEqual([
       'The rule "shop": the key "api-key" is not verified, and before authentication each new value has a fresh count. ' +

@@ -9,6 +9,7 @@ import {
   type OptionTable,
 } from '../../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
+import { assertBlock } from '../../policies/block-option.js';
 import { orFunction } from '../../policies/policy-options.js';
 import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
 import { isStrategyName, strategyNames } from '../../strategies/strategies.js';
@@ -25,6 +26,7 @@ export const moduleOptions = {
   strategy: { check: assertStrategy, default: 'fixed-window' },
   timeZone: { check: orFunction(assertTimeZone) },
   anchor: { check: orFunction(assertAnchor) },
+  block: { check: assertBlock },
   limits: checkedLater,
   rules: { check: assertList, default: [] },
   key: { default: 'ip' },

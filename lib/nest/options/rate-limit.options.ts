@@ -10,6 +10,7 @@ import type {
   PolicyDeclaration,
   PolicyOptions,
 } from '../../policies/policy.js';
+import type { BlockOption } from '../../policies/block-option.js';
 import type { Rule } from '../../policies/rules.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
@@ -75,6 +76,11 @@ export interface RateLimitModuleOptions {
   timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
   /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
   anchor?: string | CalendarFunction<ExecutionContext> | undefined;
+  /**
+   * The block of limits of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
+   * none. Limits by hand have no block. Default: no block.
+   */
+  block?: BlockOption | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.

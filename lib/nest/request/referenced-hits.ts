@@ -58,7 +58,9 @@ export class ReferencedHits {
       throw new ConfigurationError(
         isFound
           ? `The limits given for the policy "${name}" are unlimited: nothing is counted.`
-          : `The policy "${name}" has no limit for the plan "${plan}": nothing is counted.`,
+          : plan === undefined
+            ? `The policy "${name}" is unlimited: nothing is counted.`
+            : `The policy "${name}" has no limit for the plan "${plan}": nothing is counted.`,
       );
     return limits;
   }

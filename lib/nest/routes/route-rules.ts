@@ -35,7 +35,7 @@ export class RouteRules implements OnModuleInit {
 
   /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
   ensureCompiled(): void {
-    if (!this.#isCompiled) this.#set(this.options.rules);
+    if (!this.#isCompiled) this.#set([...this.options.rules]);
   }
 
   /** Whether the application has bound its routes, which come before middleware that is bound later. */

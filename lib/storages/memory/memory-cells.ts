@@ -195,6 +195,12 @@ export class MemoryCells implements Cells {
 /** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
 function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
   if (own === undefined && state.pending + state.before === 0) return undefined;
-  const { until, level, amount } = own ?? { ...state, until: 0, level: 0 };
-  return { ...state, until, level, amount };
+  const { until, level, amount, refusals, since } = own ?? {
+    ...state,
+    until: 0,
+    level: 0,
+    refusals: 0,
+    since: 0,
+  };
+  return { ...state, until, level, amount, refusals, since };
 }
