@@ -44,6 +44,7 @@ export type {
   RateLimitInput,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitNetworks,
   RateLimitOptions,
   RateLimitOptionsFactory,
   RateLimitRule,

@@ -106,6 +106,16 @@ export abstract class Storage implements MovingWindowSupport {
   abstract check(): Awaitable<boolean>;
   /** Removes all records under the key prefix. Returns their number. */
   abstract reset(): Awaitable<number>;
+  /**
+   * Removes the cells of limits, and their blocks, for all identities.
+   *
+   * @throws StorageError if the storage cannot list its keys
+   */
+  removeLimits(_limits: readonly Limit[]): Awaitable<void> {
+    throw new StorageError(
+      `${this} cannot remove the counts of all identities: it lists no keys. Remove those of each identity.`,
+    );
+  }
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 

@@ -1,5 +1,6 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
+import type { Limit } from './limit.js';
 import { clockOf, Storage } from './storage.js';
 
 /**
@@ -32,6 +33,10 @@ export abstract class WrappedStorage extends Storage {
 
   override remove(cells: readonly Cell[]): Awaitable<void> {
     return this.inner.remove(cells);
+  }
+
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    return this.inner.removeLimits(limits);
   }
 
   override check(): Awaitable<boolean> {

@@ -3,7 +3,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { isSameLimit } from '../core/limit.js';
+import { isSameLimit, type Limit } from '../core/limit.js';
 
 /**
  * Longest time that a refusal is cached, in ms. Refunds by other processes and raised limits are
@@ -76,10 +76,19 @@ export class DenialCacheStorage extends WrappedStorage {
     return this.#ending(cells, () => this.inner.remove(cells));
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.removeLimits(limits));
+  }
+
   override reset(): Awaitable<number> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.reset());
+  }
+
+  #forgetAll(): void {
     this.#denials.clear();
     this.#byIdentity.clear();
-    return this.#ending([], () => this.inner.reset());
   }
 
   /**

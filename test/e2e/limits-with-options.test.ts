@@ -10,7 +10,6 @@ import {
   type GivenLimits,
   type PlanFunction,
   type RateLimitModuleOptions,
-  type RequestLike,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../support/http-app.js';

@@ -17,6 +17,7 @@ import type {
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitNetworks,
 } from './rate-limit.options.js';
 import { idOfUser } from './user-id.js';
 
@@ -47,6 +48,12 @@ export const moduleOptions = {
   errorFormat: { check: oneOf(['nest', 'problem']) },
   errorFactory: { check: ofType('function') },
 } as const satisfies OptionTable<RateLimitModuleOptions>;
+
+/** The options that can be replaced while the application runs. */
+export const networkOptions = {
+  allow: moduleOptions.allow,
+  deny: moduleOptions.deny,
+} as const satisfies OptionTable<RateLimitNetworks>;
 
 /** The options that `forRootAsync` takes next to the factory. */
 export const extraOptions = {

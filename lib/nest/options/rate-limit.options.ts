@@ -139,6 +139,9 @@ export interface RateLimitModuleOptions {
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
 }
 
+/** The lists of networks that can be replaced while the application runs. */
+export type RateLimitNetworks = Pick<RateLimitModuleOptions, 'allow' | 'deny'>;
+
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */
 export interface RateLimitModuleExtras {
   /** True to export the providers to all modules. Default: true. */

@@ -115,6 +115,12 @@ export class MemoryCells implements Cells {
     this.#forget(this.#blocks, identity, limit);
   }
 
+  /** Forgets all cells of a limit and their blocks. */
+  removeLimit(limit: Limit): void {
+    this.#forgetAll(this.#states, limit);
+    this.#forgetAll(this.#blocks, limit);
+  }
+
   /** Returns the number of identities held. Of those that share an overflow cell, it knows one. */
   countIdentities(): number {
     const identities = new Set<string | number>();
@@ -183,6 +189,13 @@ export class MemoryCells implements Cells {
     if (table === undefined) return;
     this.#delete(table, identity);
     table.deleteShared(identity);
+  }
+
+  #forgetAll<State extends object>(tables: MemoryTables<State>, limit: Limit): void {
+    const table = tables.find(limit);
+    if (table === undefined) return;
+    for (const identity of table.cells.keys()) this.#delete(table, identity);
+    table.overflow.clear();
   }
 
   #delete<State extends object>(table: MemoryTable<State>, identity: string): boolean {
