@@ -115,6 +115,7 @@ export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
+export type { LegacyHeaders } from './http/header-fields.js';
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
 export type { OnError } from './core/contract.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';

@@ -34,7 +34,7 @@ export class Decision {
    * the one with the least remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
-    return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
+    return bindingOf(this.limits);
   }
 
   /** Whole units left under the binding limit. */
@@ -71,6 +71,16 @@ export class Decision {
 /** Returns true for a decision, also one from another copy of this package. */
 export function isDecision(value: unknown): value is Decision {
   return typeof value === 'object' && value !== null && 'binding' in value && 'receipts' in value;
+}
+
+/**
+ * Returns the outcome that constrains a hit most: the refusing one with the longest `retryAfter`,
+ * else the one with the least remaining. One in shadow only if there is no other.
+ *
+ * @param outcomes at least one
+ */
+export function bindingOf(outcomes: readonly Outcome[]): Outcome {
+  return outcomes.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
 }
 
 function binds(outcome: Outcome, binding: Outcome): boolean {

@@ -6,9 +6,11 @@ import {
   checkedLater,
   ofType,
   oneOf,
+  type OptionCheck,
   type OptionTable,
 } from '../../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
 import { assertBlock } from '../../policies/block-option.js';
 import { orFunction } from '../../policies/policy-options.js';
 import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
@@ -64,9 +66,21 @@ export const extraOptions = {
 /** The option `headers`. */
 export const headerOptions = {
   standard: { check: assertBoolean, default: true },
-  legacy: { check: assertBoolean, default: false },
+  legacy: { check: orObject(assertBoolean), default: false },
   retryAfter: { check: assertBoolean, default: true },
 } as const satisfies OptionTable<RateLimitHeaders>;
+
+/** The option `headers.legacy`. */
+export const legacyOptions = {
+  reset: { check: oneOf(['seconds', 'epoch', 'iso']), default: 'seconds' },
+  perLimit: { check: assertBoolean, default: false },
+  show: { check: ofType('string') },
+} as const satisfies OptionTable<LegacyHeaders>;
+
+/** Also accepts an object, whose options have a table of their own. */
+function orObject(check: OptionCheck): OptionCheck {
+  return (where, value) => (typeof value === 'object' && value !== null) || check(where, value);
+}
 
 function assertStrategy(_where: string, value: unknown): void {
   if (!isStrategyName(value))

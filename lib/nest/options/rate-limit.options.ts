@@ -1,6 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
 import type { LimitInput } from '../../notation/limit-input.js';
 import type {
   CalendarFunction,
@@ -60,8 +61,8 @@ export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | Pla
 export interface RateLimitHeaders {
   /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
   standard?: boolean | undefined;
-  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`. Default: false. */
-  legacy?: boolean | undefined;
+  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`, and their form. Default: false. */
+  legacy?: boolean | LegacyHeaders | undefined;
   /** `Retry-After` on a refusal. Default: true. */
   retryAfter?: boolean | undefined;
 }
