@@ -45,7 +45,7 @@ export class Decision {
    * the one with the least remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
-    return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
+    return bindingOf(this.limits);
   }
 
   /** Whole units left under the binding limit. */
@@ -96,6 +96,16 @@ function describeOutcome({ limit, identity, allowed, remaining }: Outcome): stri
   const { name, mode, amount, period, where } = limit;
   const verdict = `${mode === 'shadow' ? 'shadow, ' : ''}${allowed ? 'allows' : 'refuses'}`;
   return `${name}: ${amount} per ${period} ms for ${identity}, ${remaining} left, ${verdict}${where === undefined ? '' : ` (${where})`}`;
+}
+
+/**
+ * Returns the outcome that constrains a hit most: the refusing one with the longest `retryAfter`,
+ * else the one with the least remaining. One in shadow only if there is no other.
+ *
+ * @param outcomes at least one
+ */
+export function bindingOf(outcomes: readonly Outcome[]): Outcome {
+  return outcomes.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
 }
 
 function binds(outcome: Outcome, binding: Outcome): boolean {

@@ -108,6 +108,19 @@ export class LeasingStorage extends WrappedStorage {
     return this.inner.remove(cells);
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    const ids = new Set(limits.map(({ id }) => id));
+    const kept = this.#leases
+      .clear()
+      .flat()
+      .filter(({ hit }) => !ids.has(hit.limit.id));
+    for (const lease of kept) {
+      const { identity } = lease.hit;
+      this.#leases.set(identity, [...(this.#leases.get(identity) ?? []), lease]);
+    }
+    return this.inner.removeLimits(limits);
+  }
+
   override reset(): Awaitable<number> {
     this.#leases.clear();
     return this.inner.reset();

@@ -35,6 +35,9 @@ class AnswersController {
   }
 }
 
+/** Of a window that opens when a manual clock starts. */
+const END_OF_HOUR = new Date(new ManualClock().now() + 3_600_000).toISOString();
+
 const POLICY = '"default/minute";q=2;w=60, "default/hour";q=9;w=3600';
 
 describeOverHttp('The name of a limit among several, and the message of a refusal,', (start) => {
@@ -153,6 +156,32 @@ describeOverHttp('Header fields', (start) => {
       { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1', 'x-ratelimit-reset': '60' },
       { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '50' },
     ],
+    [
+      'with the legacy ones of one limit, and the time of its reset',
+      { legacy: { show: 'default/hour', reset: 'iso' }, standard: false, retryAfter: false },
+      { 'x-ratelimit-limit': '9', 'x-ratelimit-remaining': '8', 'x-ratelimit-reset': END_OF_HOUR },
+      { 'x-ratelimit-limit': '9', 'x-ratelimit-remaining': '7', 'x-ratelimit-reset': END_OF_HOUR },
+    ],
+    [
+      'with legacy ones of each limit',
+      { legacy: { perLimit: true }, standard: false, retryAfter: false },
+      {
+        'x-ratelimit-limit-default-minute': '2',
+        'x-ratelimit-remaining-default-minute': '1',
+        'x-ratelimit-reset-default-minute': '60',
+        'x-ratelimit-limit-default-hour': '9',
+        'x-ratelimit-remaining-default-hour': '8',
+        'x-ratelimit-reset-default-hour': '3600',
+      },
+      {
+        'x-ratelimit-limit-default-minute': '2',
+        'x-ratelimit-remaining-default-minute': '0',
+        'x-ratelimit-reset-default-minute': '50',
+        'x-ratelimit-limit-default-hour': '9',
+        'x-ratelimit-remaining-default-hour': '7',
+        'x-ratelimit-reset-default-hour': '3590',
+      },
+    ],
     ['without the standard ones', { standard: false }, {}, { 'retry-after': '50' }],
     [
       'without Retry-After',
@@ -180,6 +209,24 @@ describeOverHttp('Header fields', (start) => {
       'x-ratelimit-limit': '2',
       'x-ratelimit-remaining': '2',
       'x-ratelimit-reset': '0',
+    });
+  });
+
+  it('of the legacy kind leave out a limit that the request costs nothing', async () => {
+    @Controller()
+    class CheapController {
+      @Get()
+      @RateLimit('9/minute', { name: 'requests' })
+      @RateLimit('1/minute', { name: 'tokens', cost: 0 })
+      cheap() {
+        return '';
+      }
+    }
+    const app = await start(limited([CheapController], { headers: { legacy: { reset: 'epoch' } } }));
+    expect((await app.get('/')).fields).toMatchObject({
+      'x-ratelimit-limit': '9',
+      'x-ratelimit-remaining': '8',
+      'x-ratelimit-reset': String(Math.ceil(Date.parse(END_OF_HOUR) / 1000) - 3540),
     });
   });
 

@@ -43,7 +43,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, timeZone, anchor, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
+  'Known options: storage, strategy, timeZone, anchor, block, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
@@ -237,9 +237,9 @@ describeOverHttp('A mistake', (start) => {
         'them into a list of declarations: [{ limits: \'5/minute\', name }]; a plan of that name goes into the option "plans".',
     ],
     [
-      'texts in a list',
-      { limits: untyped(['5/minute', '10/hour']) },
-      'RateLimitModule: A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got the string "5/minute".',
+      'numbers in a list',
+      { limits: untyped(['5/minute', 10]) },
+      'RateLimitModule: A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got the number 10.',
     ],
     [
       'no limits at all',

@@ -67,6 +67,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
   ['README.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
   ['README.md#Decorators', 'PolicyOptions'],
   ['docs/headers.md#Header fields', 'RateLimitHeaders'],
+  ['docs/headers.md#The legacy fields', 'LegacyHeaders'],
   ['docs/rules.md#Rules and plans', 'Rule'],
   ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
   ['docs/reliability.md#Permits in advance', 'LeaseOptions'],

@@ -1,6 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
 import type { LimitInput } from '../../notation/limit-input.js';
 import type {
   CalendarFunction,
@@ -11,6 +12,7 @@ import type {
   PolicyOptions,
   RefusalListener,
 } from '../../policies/policy.js';
+import type { BlockOption } from '../../policies/block-option.js';
 import type { Rule } from '../../policies/rules.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
@@ -60,8 +62,8 @@ export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | Pla
 export interface RateLimitHeaders {
   /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
   standard?: boolean | undefined;
-  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`. Default: false. */
-  legacy?: boolean | undefined;
+  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`, and their form. Default: false. */
+  legacy?: boolean | LegacyHeaders | undefined;
   /** `Retry-After` on a refusal. Default: true. */
   retryAfter?: boolean | undefined;
 }
@@ -76,6 +78,11 @@ export interface RateLimitModuleOptions {
   timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
   /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
   anchor?: string | CalendarFunction<ExecutionContext> | undefined;
+  /**
+   * The block of limits of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
+   * none. Limits by hand have no block. Default: no block.
+   */
+  block?: BlockOption | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.
@@ -141,6 +148,9 @@ export interface RateLimitModuleOptions {
    */
   onRefused?: RefusalListener<ExecutionContext> | undefined;
 }
+
+/** The lists of networks that can be replaced while the application runs. */
+export type RateLimitNetworks = Pick<RateLimitModuleOptions, 'allow' | 'deny'>;
 
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */
 export interface RateLimitModuleExtras {

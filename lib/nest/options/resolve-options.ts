@@ -10,7 +10,8 @@ import {
 } from '../../common/options.js';
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
 import { declarationOf } from './declaration.js';
-import { extraOptions, headerOptions, moduleOptions } from './module-options.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
+import { extraOptions, headerOptions, legacyOptions, moduleOptions } from './module-options.js';
 import { throttlerLimits } from './throttler-form.js';
 import type {
   RateLimitDeclaration,
@@ -25,7 +26,9 @@ export interface ResolvedOptions extends Omit<
   'limits' | 'headers' | 'resilience'
 > {
   readonly limits: readonly RateLimitDeclaration[];
-  readonly headers: Completed<RateLimitHeaders, typeof headerOptions>;
+  readonly headers: Omit<Completed<RateLimitHeaders, typeof headerOptions>, 'legacy'> & {
+    readonly legacy: LegacyHeaders | false;
+  };
   readonly resilience: ResolvedResilience | false;
 }
 
@@ -141,10 +144,26 @@ function resolveHeaders(headers: RateLimitModuleOptions['headers'] = {}): Resolv
   if (headers === false) return NO_HEADERS;
   const owner = 'The option "headers" of RateLimitModule';
   assertOptionsObject(owner, headers);
-  return readOptions(headerOptions, headers, {
+  const options = readOptions(headerOptions, headers, {
     owner,
     option: (name) => `The option "headers.${name}" of RateLimitModule`,
   });
+  return { ...options, legacy: resolveLegacy(options.legacy) };
+}
+
+function resolveLegacy(legacy: boolean | LegacyHeaders): LegacyHeaders | false {
+  if (typeof legacy === 'boolean') return legacy && {};
+  const owner = 'The option "headers.legacy" of RateLimitModule';
+  assertOptionsObject(owner, legacy);
+  const options = readOptions(legacyOptions, legacy, {
+    owner,
+    option: (name) => `The option "headers.legacy.${name}" of RateLimitModule`,
+  });
+  if (options.perLimit && options.show !== undefined)
+    throw new ConfigurationError(
+      `${owner} takes "perLimit" or "show", not both: "perLimit" shows every limit.`,
+    );
+  return options;
 }
 
 function hints(table: object, hint: string): Record<string, string> {

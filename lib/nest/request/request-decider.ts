@@ -104,7 +104,7 @@ export class RequestDecider {
     const { standard, legacy, retryAfter } = this.options.headers;
     return [
       ...(standard ? standardFields(decision) : []),
-      ...(legacy ? legacyFields(decision) : []),
+      ...(legacy === false ? [] : legacyFields(decision, legacy)),
       ...(retryAfter ? retryAfterFields(decision) : []),
     ];
   }

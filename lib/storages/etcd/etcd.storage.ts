@@ -99,6 +99,10 @@ export class EtcdStorage extends RecordStorage {
     return this.call(() => this.#records.removeAll(identityKeys(this.keyPrefix), this.timeout));
   }
 
+  protected override keysAfter(prefix: string, last: string): Promise<readonly string[]> {
+    return this.#records.keysAfter(prefix, last, this.timeout);
+  }
+
   protected override release(): void {
     this.#connection.close();
   }

@@ -115,6 +115,12 @@ export class MemoryCells implements Cells {
     this.#forget(this.#blocks, identity, limit);
   }
 
+  /** Forgets all cells of a limit and their blocks. */
+  removeLimit(limit: Limit): void {
+    this.#forgetAll(this.#states, limit);
+    this.#forgetAll(this.#blocks, limit);
+  }
+
   /** Returns the number of identities held. Of those that share an overflow cell, it knows one. */
   countIdentities(): number {
     const identities = new Set<string | number>();
@@ -185,6 +191,13 @@ export class MemoryCells implements Cells {
     table.deleteShared(identity);
   }
 
+  #forgetAll<State extends object>(tables: MemoryTables<State>, limit: Limit): void {
+    const table = tables.find(limit);
+    if (table === undefined) return;
+    for (const identity of table.cells.keys()) this.#delete(table, identity);
+    table.overflow.clear();
+  }
+
   #delete<State extends object>(table: MemoryTable<State>, identity: string): boolean {
     const isDeleted = table.delete(identity);
     if (isDeleted) this.#room.giveBack();
@@ -195,6 +208,12 @@ export class MemoryCells implements Cells {
 /** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
 function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
   if (own === undefined && state.pending + state.before === 0) return undefined;
-  const { until, level, amount } = own ?? { ...state, until: 0, level: 0 };
-  return { ...state, until, level, amount };
+  const { until, level, amount, refusals, since } = own ?? {
+    ...state,
+    until: 0,
+    level: 0,
+    refusals: 0,
+    since: 0,
+  };
+  return { ...state, until, level, amount, refusals, since };
 }

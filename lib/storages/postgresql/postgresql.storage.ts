@@ -1,5 +1,6 @@
 import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
 import { closedError } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
@@ -113,6 +114,18 @@ export class PostgreSQLStorage extends ServerStorage {
       count = Number(row?.['count'] ?? 0);
     }
     return removed;
+  }
+
+  override async removeLimits(limits: readonly Limit[]): Promise<void> {
+    const from = identityKeys(this.keyPrefix);
+    const ids = `{${limits.flatMap(({ digest }) => [`"${digest}"`, `"${digest}!"`]).join(',')}}`;
+    for (let last: string | null = from; last !== null;) {
+      const values: string[] = [last, from.replace('{', '|'), String(ROWS_PER_STEP), ids];
+      const [row] = await this.call(() =>
+        this.#within(performance.now(), (query) => query({ text: this.#sql.removeLimits, values })),
+      );
+      last = (row?.['last'] ?? null) as string | null;
+    }
   }
 
   override reconnect(): void {

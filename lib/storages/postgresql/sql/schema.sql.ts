@@ -16,6 +16,11 @@ export interface SchemaSql {
   readonly sweep: string;
   /** Deletes up to $3 rows with keys from $1 to $2; a row with `count`. */
   readonly reset: string;
+  /**
+   * Removes the cells and blocks with the ids $4 from up to $3 rows with keys between $1 and $2; a
+   * row with the `last` key, NULL at the end.
+   */
+  readonly removeLimits: string;
   /** Updates no row. */
   readonly probe: string;
   /** Makes unlogged tables logged. */
@@ -76,6 +81,15 @@ WITH gone AS (
 logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
 SELECT count(*)::int AS count FROM gone`;
 
+/** Keys are locked in order, as everywhere. */
+const REMOVE_LIMITS = `
+WITH page AS (
+  SELECT key FROM @schema.rate_limits WHERE key > $1::text AND key < $2::text AND jsonb_exists_any(cells, $4::text::text[])
+  ORDER BY key LIMIT $3::text::int FOR UPDATE),
+logs AS (DELETE FROM @schema.rate_limit_log h USING page WHERE h.key = page.key AND h.id = ANY($4::text::text[])),
+changed AS (UPDATE @schema.rate_limits r SET cells = r.cells - $4::text::text[] FROM page WHERE r.key = page.key)
+SELECT max(key) AS last FROM page`;
+
 const LOOK = `
 SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 2 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
 FROM pg_class WHERE oid IN (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'))`;
@@ -109,6 +123,7 @@ export function schemaSql(schema: string, durable: boolean): SchemaSql {
     install: fill(INSTALL(durable ? '' : 'UNLOGGED ')),
     sweep: fill(SWEEP),
     reset: fill(RESET),
+    removeLimits: fill(REMOVE_LIMITS),
     probe: fill("UPDATE @schema.rate_limits SET cells = cells WHERE key = ''"),
     makeDurable: fill(
       'ALTER TABLE @schema.rate_limits SET LOGGED; ALTER TABLE @schema.rate_limit_log SET LOGGED;',
