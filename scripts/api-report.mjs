@@ -25,6 +25,7 @@ const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
     'DecidingStorage',
+    'DeniedClients',
     'PolicyDirectory',
     'ReferencedHits',
     'RateLimitEvents',
