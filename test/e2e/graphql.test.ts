@@ -262,6 +262,19 @@ describeOverGraphql('A rule for the path of GraphQL', (start, server) => {
     },
   );
 
+  it.each(['/%', '/%E0%A4%A', '/{graphql,other}', '/**'])('starts with the path %s', async (path) => {
+    const app = await startWith(path);
+    expect(app.http.log.warnings).toEqual([]);
+  });
+
+  it('refuses with 429 on every server', async () => {
+    const app = await startWith('/graphql/**');
+    const statuses: number[] = [];
+    for (let request = 0; request < 3; request++)
+      statuses.push((await post(app.url, { query: '{ __typename }' })).status);
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+
   it('is warned about when it is set later', async () => {
     const app = await startWith('/graphql/**');
     await app.http.nest

@@ -68,9 +68,9 @@ function isMountedAt(layer: Layer, path: string): boolean {
   return foldPath(matched) === foldPath(path);
 }
 
-/** Returns a path that a pattern matches; `undefined` for one with glob syntax in a segment. */
+/** Returns a path that a pattern matches; `undefined` for one with glob syntax or an escape in a segment. */
 function exampleOf(pattern: string): string | undefined {
   const segments = pattern.split('/').filter((segment) => segment !== '' && segment !== '**');
   const filled = segments.map((segment) => (segment === '*' || segment.startsWith(':') ? 'x' : segment));
-  return filled.some((segment) => /[*?{}[\]()!+@]/.test(segment)) ? undefined : `/${filled.join('/')}`;
+  return filled.some((segment) => /[%*?{}[\]()!+@]/.test(segment)) ? undefined : `/${filled.join('/')}`;
 }
