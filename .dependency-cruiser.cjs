@@ -48,6 +48,7 @@ const optional = {
   ioredis: '^lib/storages/redis/',
   mongodb: '^lib/storages/mongodb/',
   etcd3: '^lib/storages/etcd/',
+  pg: '^lib/storages/postgresql/',
   '@nestjs/terminus': '^lib/nest/terminus/',
   '@nestjs/microservices': '^lib/nest/transports/',
   '@nestjs/websockets': '^lib/nest/transports/',

@@ -1,6 +1,6 @@
 /** Tests that need servers. Only when one of them runs does a run start any. */
 const withServers =
-  '/test/(conformance/(redis|memcached|etcd|mongodb|quickstart|records)[^/]*|e2e/(samples|microservices-redis|rabbitmq)|(exactness|faults)/.*)\\.test\\.ts$';
+  '/test/(conformance/(redis|memcached|etcd|mongodb|postgresql|quickstart|records)[^/]*|e2e/(samples|microservices-redis|rabbitmq)|(exactness|faults)/.*)\\.test\\.ts$';
 
 /** Jest runs the TypeScript sources as ES modules, as NestJS 12 itself is published. */
 const project = {
@@ -22,7 +22,7 @@ const project = {
   moduleNameMapper: {
     '^nestjs-limits$': '<rootDir>/lib/index.ts',
     '^nestjs-limits/testing$': '<rootDir>/lib/testing/index.ts',
-    '^nestjs-limits/(redis|memcached|mongodb|etcd)$': '<rootDir>/lib/storages/$1/index.ts',
+    '^nestjs-limits/(redis|memcached|mongodb|etcd|postgresql)$': '<rootDir>/lib/storages/$1/index.ts',
     '^nestjs-limits/terminus$': '<rootDir>/lib/nest/terminus/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -41,6 +41,7 @@ const unnamed = {
     'Decide',
   ],
   etcd: ['RecordStorage', 'Decide'],
+  postgresql: ['ServerStorage'], // to others, a `Storage`
   redis: ['RedisClient', 'RedisScriptStorage'], // what the three have in common; to others, a `Storage`
   terminus: ['StoreHealth'], // injected
 };

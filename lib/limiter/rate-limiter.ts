@@ -3,8 +3,9 @@ import { ConfigurationError } from '../common/errors.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import type { Hit } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
+import type { CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import { ItemHits, type ItemHitsOptions } from './item-hits.js';
+import { ItemHits } from './item-hits.js';
 import { Limiter } from './limiter.js';
 
 /**
@@ -21,7 +22,7 @@ export abstract class RateLimiter extends Limiter<LimitInput> {
     storage: Storage,
     /** The algorithm that counts the limits. */
     readonly strategy: StrategyName,
-    options?: ItemHitsOptions,
+    options?: CalendarPosition & { readonly burst?: number | undefined },
   ) {
     super(storage);
     const { strategies } = storage.capabilities;

@@ -88,7 +88,7 @@ export class Lease {
    * Ends the lease. Returns the receipts of unused permits once the store has answered, even late.
    */
   async release(): Promise<Receipt[]> {
-    const cost = this.left; // expired permits need no refund: their window has ended, or the bucket has refilled
+    const cost = this.left; // expired permits need no refund: their window has ended
     this.#left = 0;
     if (cost === 0) return [];
     return receiptsOf(await this.#answerAtLast()).map((receipt) => ({ ...receipt, cost }));
@@ -104,16 +104,17 @@ export class Lease {
   }
 
   /**
-   * Sets the expiry of the permits: those of a window expire with it, those of a bucket after a
-   * period. The time counts from the start of the call, so permits never expire later here than in
-   * the store.
+   * Sets the expiry of the permits: those of a window expire with it. The time counts from the start
+   * of the call, so permits never expire later here than in the store. Those of a bucket stay: a
+   * bucket that is in use would lose them for good, since a late refund returns only what has not
+   * been refilled.
    */
   #answered(result: BatchResult): BatchResult {
     const { limit, resetTime } = onlyOutcome(result);
     this.#answer = result;
     this.#answeredAt = this.now();
     if (!result.allowed) this.#left = this.#served = 0;
-    this.#until = this.begunAt + (isWindow(limit.strategy) ? resetTime - result.now : limit.period);
+    this.#until = isWindow(limit.strategy) ? this.begunAt + resetTime - result.now : Infinity;
     return result;
   }
 

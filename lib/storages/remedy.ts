@@ -1,4 +1,7 @@
-/** Remedies, by a pattern for the messages of their errors. */
+/**
+ * Remedies, by a pattern for the messages of their errors. If an error has a code that is a string,
+ * the pattern is matched against the code, a space and the message.
+ */
 export type Remedies = readonly (readonly [message: RegExp, remedy: string])[];
 
 /**
@@ -16,6 +19,7 @@ const MAX_DEPTH = 4;
 function messagesOf(error: unknown, depth = 0): string[] {
   if (!(error instanceof Error) || depth === MAX_DEPTH) return [];
   // The cluster client of ioredis keeps the last error of a server in `lastNodeError`.
-  const { lastNodeError } = error as { lastNodeError?: unknown };
-  return [error.message, ...messagesOf(lastNodeError, depth + 1), ...messagesOf(error.cause, depth + 1)];
+  const { lastNodeError, code } = error as { lastNodeError?: unknown; code?: unknown };
+  const message = typeof code === 'string' ? `${code} ${error.message}` : error.message;
+  return [message, ...messagesOf(lastNodeError, depth + 1), ...messagesOf(error.cause, depth + 1)];
 }

@@ -16,6 +16,8 @@ export abstract class ServerStorage extends Storage {
   /** Timeout of a call, in ms. */
   protected readonly timeout: number;
   #closed = false;
+  /** Ms that the server's clock was ahead when it was outside of the calendar windows of a call. */
+  #serverLead = 0;
 
   /** @throws ConfigurationError when an option is invalid */
   constructor({ timeout = DEFAULT_TIMEOUT_MS, ...options }: ServerStorageOptions = {}) {
@@ -71,6 +73,25 @@ export abstract class ServerStorage extends Storage {
     } catch (cause) {
       throw failureOf(this, cause, this.remedyFor(cause));
     }
+  }
+
+  /**
+   * Calls the store with the calendar windows near the server's time, so far as it is known. Calls
+   * once more if that time was outside of these windows.
+   *
+   * @param ask calls the store with the windows near an instant in epoch ms
+   * @param outsideOf returns the server's time from a reply that has counted nothing; otherwise `undefined`
+   */
+  protected async callNear<Reply>(
+    ask: (near: number) => Promise<Reply>,
+    outsideOf: (reply: Reply) => number | undefined,
+  ): Promise<Reply> {
+    const near = this.clock.now();
+    const reply = await ask(near + this.#serverLead);
+    const outside = outsideOf(reply);
+    if (outside === undefined) return reply;
+    this.#serverLead = outside - near;
+    return ask(outside);
   }
 }
 

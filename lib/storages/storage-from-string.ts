@@ -50,6 +50,14 @@ const backends: readonly Backend[] = [
     driver: 'etcd3',
     open: async (uri, options) => new (await import('./etcd/index.js')).EtcdStorage(uri, options),
   },
+  {
+    schemes: SCHEMES.postgresql,
+    driver: 'pg',
+    open: async (uri, options) => {
+      await import('./postgresql/own-connections.js'); // the storage would load its driver later
+      return new (await import('./postgresql/index.js')).PostgreSQLStorage(uri, options);
+    },
+  },
 ];
 
 /**

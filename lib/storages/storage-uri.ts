@@ -11,6 +11,7 @@ export const SCHEMES = {
   gaeMemcached: ['gaememcached'],
   mongodb: ['mongodb', 'mongodb+srv'],
   etcd: ['etcd'],
+  postgresql: ['postgres', 'postgresql'],
 } as const;
 
 /** A server on the network. An IPv6 address has no brackets here. */

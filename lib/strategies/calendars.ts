@@ -88,6 +88,16 @@ export function calendarOf(rule: CalendarRule): Calendar {
   return rule instanceof Calendar ? rule : calendarFor(rule);
 }
 
+/**
+ * Returns the bounds of the windows around an instant in epoch ms, for storages that compute on
+ * their server: the starts of the previous, the current and the next window, and the end of the
+ * next.
+ */
+export function boundsAround(rule: CalendarRule, near: number): readonly number[] {
+  const { previous, current, next } = calendarOf(rule).around(near);
+  return [previous.start, current.start, next.start, next.end];
+}
+
 /** Throws for anything but the name of a time zone that this engine knows. */
 export function assertTimeZone(where: string, value: unknown): asserts value is string {
   if (typeof value === 'string' && /^[A-Za-z]/.test(value)) {

@@ -1,13 +1,16 @@
 /** So much that no hit of a benchmark is refused. */
 const AMOUNT = 1_000_000_000;
 const HOUR_S = 3600;
-/** Ms: hits on one identity wait for each other, and this is about how many are decided. */
+/** In ms. Long, since hits on one identity wait for each other. */
 const PATIENCE = 20_000;
 
 export const OURS = 'nestjs-limits, fixed window';
 export const FLEXIBLE = 'rate-limiter-flexible';
 
-/** What is compared on MongoDB: each is opened with a server's URI, and `decide(key)` decides one hit under one limit. */
+/**
+ * What is compared on MongoDB: each is opened with a server's URI, and `decide(key)` decides one
+ * hit under one limit.
+ */
 export const subjects = {
   [OURS]: ours('FixedWindowRateLimiter'),
   'nestjs-limits, token bucket': ours('TokenBucketRateLimiter'),

@@ -380,7 +380,7 @@ describeOverHttp('A mistake', (start) => {
   });
 
   it.each([
-    ['postgres://admin:s3cret@db.example:5432/limits', 'has the unknown scheme "postgres://"'],
+    ['mysql://admin:s3cret@db.example:5432/limits', 'has the unknown scheme "mysql://"'],
     ['constructor://admin:s3cret@db.example', 'has the unknown scheme "constructor://"'],
     ['admin:s3cret@db.example', 'has no scheme'],
     ['', 'has no scheme'],

@@ -26,6 +26,8 @@ const backends = {
   MEMCACHED: { timeout: CONNECT_GRACE_MS },
   ETCD: { timeout: CONNECT_GRACE_MS },
   MONGODB: { timeout: CONNECT_GRACE_MS },
+  POSTGRESQL: { timeout: CONNECT_GRACE_MS },
+  PGBOUNCER: { timeout: CONNECT_GRACE_MS },
 } as const satisfies Partial<Record<ServerName, object>>;
 
 const TIMES = 50;

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Logger, type INestApplication, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
+import { Pool } from 'pg';
 import {
   FixedWindowRateLimiter,
   MemoryStorage,
@@ -17,6 +18,7 @@ import {
 import { EtcdStorage } from 'nestjs-limits/etcd';
 import { GAEMemcachedStorage, MemcachedStorage } from 'nestjs-limits/memcached';
 import { MongoDBStorage } from 'nestjs-limits/mongodb';
+import { PostgreSQLStorage } from 'nestjs-limits/postgresql';
 import { RedisClusterStorage, RedisSentinelStorage, RedisStorage } from 'nestjs-limits/redis';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../../lib/nest/options/rate-limit.tokens.js';
 import { RequestLimiter } from '../../lib/nest/request/request-limiter.js';
@@ -45,6 +47,8 @@ function uriOf(name: ServerName): string {
   return (serverUri(name) ?? 'mongodb://127.0.0.1:1').replace(/:\/\/(?:[^@/]*@)?/, `://${USER}:${PASSWORD}@`);
 }
 
+/** Has a known user, since the server's message names an unknown one. */
+const postgresUri = (): string => uriOf('POSTGRESQL').replace(USER, 'postgres');
 const plain = (name: ServerName): string => serverUri(name) ?? 'mongodb://127.0.0.1:1';
 const credentials = { username: USER, password: PASSWORD };
 const redisOptions = { ...credentials };
@@ -73,6 +77,18 @@ const storages: Readonly<Record<string, [name: string, open: () => Storage]>> = 
   ],
   'etcd by URI': ['EtcdStorage', () => new EtcdStorage(uriOf('ETCD'))],
   'etcd by options': ['EtcdStorage', () => new EtcdStorage(plain('ETCD'), { auth: credentials })],
+  'PostgreSQL by URI': ['PostgreSQLStorage', () => new PostgreSQLStorage(postgresUri())],
+  'PostgreSQL by options': [
+    'PostgreSQLStorage',
+    () =>
+      new PostgreSQLStorage(`${plain('POSTGRESQL')}?options=-c%20app.secret%3D${PASSWORD}`, {
+        ssl: { passphrase: PASSWORD },
+      }),
+  ],
+  'PostgreSQL on a given pool': [
+    'PostgreSQLStorage',
+    () => new PostgreSQLStorage(new Pool({ connectionString: postgresUri(), allowExitOnIdle: true })),
+  ],
   memory: ['MemoryStorage', () => new MemoryStorage()],
 };
 
@@ -127,6 +143,9 @@ describe('An error of a storage', () => {
     `mongodb://${USER}:${PASSWORD}@host/?${'x'.repeat(3)}=y`,
     `mongodb://${USER}:${PASSWORD}@host:99999`,
     `mongodb+srv://${USER}:${PASSWORD}@a,b/x`,
+    `postgres://${USER}:${PASSWORD}@one,two/db`,
+    `postgres://${USER}:${PASSWORD}@host/db?sslmode=on`,
+    `postgres://${USER}:${PASSWORD}@host/db?port=x`,
     `${USER}:${PASSWORD}@host`,
     `unknown://${USER}:${PASSWORD}@host`,
   ];

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller, Get, type ModuleMetadata, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
@@ -7,6 +8,7 @@ import { describeWithMongod } from '../support/servers.js';
 import { startEtcd } from '../support/servers/etcd.js';
 import { startMemcached } from '../support/servers/memcached.js';
 import { startMongo, withMongo } from '../support/servers/mongo.js';
+import { queryPostgres, startPgBouncer, startPostgres } from '../support/servers/postgres.js';
 import { startRedis, startRedisSentinel, type ServerGroup } from '../support/servers/redis.js';
 import { ask, until, type Server } from '../support/servers/server-process.js';
 import { base64, EtcdGateway } from '../support/etcd-gateway.js';
@@ -211,6 +213,77 @@ describe('An etcd server whose user may not write the keys', () => {
     } finally {
       await server.stop();
     }
+  });
+});
+
+describe('A PostgreSQL server', () => {
+  let server: Server;
+  const roles = [
+    'CREATE ROLE app LOGIN',
+    'CREATE ROLE barred NOLOGIN',
+    'CREATE ROLE full LOGIN CONNECTION LIMIT 0',
+    'CREATE ROLE reader LOGIN SUPERUSER',
+    'ALTER ROLE reader SET default_transaction_read_only = on',
+    'CREATE ROLE serial LOGIN SUPERUSER',
+    "ALTER ROLE serial SET default_transaction_isolation = 'serializable'",
+    "CREATE ROLE safe LOGIN PASSWORD 'secret'",
+    'CREATE ROLE remote LOGIN',
+  ];
+  const rules = ['hostssl all remote all trust', 'host all safe all scram-sha-256'];
+  const others = 'host all app,barred,full,reader,serial,postgres,stranger all trust';
+  const GRANTS =
+    'Run as the owner of the database: CREATE SCHEMA IF NOT EXISTS "nestjs_limits"; ' +
+    'GRANT USAGE, CREATE ON SCHEMA "nestjs_limits" TO app; ';
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    for (const role of roles) await queryPostgres(server.uri, role);
+    const [row] = await queryPostgres(server.uri, 'SHOW hba_file');
+    writeFileSync(String(row?.['hba_file']), [...rules, others, ''].join('\n'));
+    await queryPostgres(server.uri, 'SELECT pg_reload_conf()');
+  }, 60_000);
+  afterAll(() => server.stop());
+
+  const as = (user: string): string => server.uri.replace('postgres@', `${user}@`);
+
+  it.each([
+    ['whose role may create nothing', () => as('app'), GRANTS],
+    ['without the role', () => as('stranger'), 'Check the user, and pg_hba.conf of the server.'],
+    ['whose role may not log in', () => as('barred'), 'Check the user, and pg_hba.conf of the server.'],
+    ['whose role has no connection left', () => as('full'), 'Raise max_connections or the limit of the role'],
+    ['whose password differs', () => as('safe:wrong'), 'Check user and password.'],
+    ['that needs a password', () => as('safe'), 'Check user and password.'],
+    ['that requires TLS', () => as('remote'), 'add sslmode=require to the URI'],
+    ['without TLS', () => `${server.uri}?sslmode=require`, 'or use sslmode=disable.'],
+    [
+      'without the database',
+      () => server.uri.replace(/postgres$/, 'gone'),
+      'Create the database, or correct',
+    ],
+    ['that is read-only', () => as('reader'), 'The server is a read-only replica, or'],
+    ['of another isolation', () => as('serial'), "role to 'read committed'."],
+  ])('%s stops the start with an error that says so', async (_what, uri, remedy) => {
+    await expectRemedy(uri(), remedy);
+  });
+
+  it('behind PgBouncer stops the start if the URI has an option or database that it does not know', async () => {
+    const pooler = await startPgBouncer(server);
+    try {
+      expect(await startError(pooler.uri)).toBeUndefined();
+      await expectRemedy(
+        `${pooler.uri}?options=-c%20geqo%3Doff`,
+        'Remove the parameter "options" from the URI',
+      );
+      await expectRemedy(pooler.uri.replace(/postgres$/, 'gone'), 'Create the database, or correct its name');
+    } finally {
+      await pooler.stop();
+    }
+  });
+
+  it('does not stop the start, and keeps no row of the check', async () => {
+    expect(await startError(server.uri, LoginController, LogController)).toBeUndefined();
+    for (const table of ['rate_limits', 'rate_limit_log'])
+      expect(await queryPostgres(server.uri, `SELECT * FROM nestjs_limits.${table}`)).toEqual([]);
   });
 });
 

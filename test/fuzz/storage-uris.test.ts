@@ -18,6 +18,7 @@ const schemes = fc.constantFrom(
   'mongodb',
   'mongodb+srv',
   'etcd',
+  'postgresql',
   'async+redis',
   'memory',
   'http',

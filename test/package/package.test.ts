@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
-const budget = { packed: 440_000, unpacked: 2_600_000, importedByRoot: 490_000, requiredByRoot: 550_000 };
+const budget = { packed: 500_000, unpacked: 3_000_000, importedByRoot: 510_000, requiredByRoot: 570_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
@@ -27,6 +27,7 @@ const optionalPackages = [
   'etcd3',
   'ioredis',
   'mongodb',
+  'pg',
 ];
 
 let workshop: string;
@@ -153,7 +154,9 @@ describe('loading the root entry, with all packages installed,', () => {
       const dist = await realpath(join(unpacked, folder));
       expect(ours.filter((path) => !path.startsWith(dist))).toEqual([]);
       expect(
-        ours.filter((path) => /[\\/](redis|memcached|mongodb|etcd|terminus|testing)[\\/]/.test(path)),
+        ours.filter((path) =>
+          /[\\/](redis|memcached|mongodb|etcd|postgresql|terminus|testing)[\\/]/.test(path),
+        ),
       ).toEqual([]);
       const sizes = await Promise.all(ours.map(async (path) => (await stat(path)).size));
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(most);

@@ -10,6 +10,8 @@ export type ServerName =
   | 'MEMCACHED'
   | 'MEMCACHED_UNIX'
   | 'ETCD'
+  | 'POSTGRESQL'
+  | 'PGBOUNCER'
   | 'MONGODB'
   | 'MONGODB_REPLICA';
 

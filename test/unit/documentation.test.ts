@@ -83,6 +83,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'MemcachedStorageOptions',
     'MongoDBStorageOptions',
     'EtcdStorageOptions',
+    'PostgreSQLStorageOptions',
   ],
   [
     'docs/storages/memcached.md#Memcached',

@@ -1,7 +1,6 @@
 import type { BatchResult, Hit, Outcome, Settlement } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
-import type { NearWindows } from '../../strategies/calendar.js';
-import { calendarOf } from '../../strategies/calendars.js';
+import { boundsAround } from '../../strategies/calendars.js';
 import type { StrategyName } from '../../strategies/strategy.js';
 import { composeScript, type BatchScript, type BatchStep } from './batch-script.js';
 
@@ -88,7 +87,7 @@ export class BatchPlan {
 class LimitsArgument {
   /** True if a limit has a calendar. */
   readonly hasCalendars: boolean;
-  #windows: readonly (NearWindows | undefined)[] | undefined;
+  #bounds: readonly (readonly number[] | undefined)[] | undefined;
   #text = '';
 
   constructor(
@@ -101,19 +100,19 @@ class LimitsArgument {
   /** @param near epoch ms near the time of the decision */
   at(near: number): string {
     if (!this.#isFor(near)) {
-      const windows = this.limits.map(({ calendar }) => calendar && calendarOf(calendar).around(near));
-      this.#windows = windows;
+      const bounds = this.limits.map(({ calendar }) => calendar && boundsAround(calendar, near));
+      this.#bounds = bounds;
       this.#text = JSON.stringify(
-        this.limits.map((limit, index) => argumentOf(limit, this.identities[index] ?? 0, windows[index])),
+        this.limits.map((limit, index) => argumentOf(limit, this.identities[index] ?? 0, bounds[index])),
       );
     }
     return this.#text;
   }
 
   #isFor(near: number): boolean {
-    const isCurrent = (windows: NearWindows | undefined): boolean =>
-      windows === undefined || (near >= windows.current.start && near < windows.current.end);
-    return this.#windows !== undefined && (!this.hasCalendars || this.#windows.every(isCurrent));
+    const isCurrent = ([, start = -Infinity, end = Infinity]: readonly number[] = []): boolean =>
+      near >= start && near < end;
+    return this.#bounds !== undefined && (!this.hasCalendars || this.#bounds.every(isCurrent));
   }
 }
 
@@ -167,7 +166,7 @@ export function logKey(key: string, limit: Limit): string {
 function argumentOf(
   { strategy, digest, amount, period, burst, mode, block, blockAfter, refundable }: Limit,
   identity: number,
-  windows: NearWindows | undefined,
+  bounds: readonly number[] | undefined,
 ): object {
   return {
     strategy,
@@ -176,16 +175,12 @@ function argumentOf(
     period,
     burst,
     identity: identity + 1,
-    ...(windows === undefined ? {} : { bounds: boundsOf(windows) }),
+    ...(bounds === undefined ? {} : { bounds }),
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
     ...(block.length > 0 && blockAfter > 1 ? { after: blockAfter } : {}),
     ...(block.length > 0 && refundable ? { refundable } : {}),
   };
-}
-
-function boundsOf({ previous, current, next }: NearWindows): number[] {
-  return [previous.start, current.start, next.start, next.end];
 }
 
 function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): void {

@@ -55,8 +55,6 @@ export abstract class RedisScriptStorage extends ServerStorage {
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
   readonly #defined = new Set<string>();
   #connected: Promise<void> | undefined;
-  /** Ms that the server's clock is ahead, as far as it matters: noted when it is outside of a call's calendar windows. */
-  #serverLead = 0;
   /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
 
@@ -223,13 +221,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
       const args = plan.args(batches, (identity) => this.#keyOf(identity), this.#now(), near);
       return this.call(() => this.#runScript<string>(name, ...args));
     };
-    const near = this.clock.now();
-    let reply = await ask(near + this.#serverLead);
-    const outside = plan.outside(reply);
-    if (outside !== undefined) {
-      this.#serverLead = outside - near;
-      reply = await ask(outside);
-    }
+    const reply = await this.callNear(ask, (answer) => plan.outside(answer));
     return plan
       .results(step, batches, reply)
       .map((result) => (result instanceof Error ? failureOf(this, result, this.remedyFor(result)) : result));

@@ -1,7 +1,6 @@
 import '../../support/typescript.mjs';
-import { startChild } from '../support/child.mjs';
-import { formatNumber, printCaption, printHeading, printTable } from '../support/report.mjs';
-import { interleave, median, medianRatio } from '../support/statistics.mjs';
+import { compareRates } from '../support/compare-rates.mjs';
+import { printHeading } from '../support/report.mjs';
 import { FLEXIBLE, subjects } from '../mongodb-subjects.mjs';
 
 const ROUNDS = { least: 3, most: 5, milliseconds: 20_000 };
@@ -28,39 +27,9 @@ export async function run() {
         `row are asked together, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterMongo of ${FLEXIBLE}. Failed: hits\n` +
         'of the timed rounds that ended with an error.',
     );
-    for (const one of CASES) await compare(server.uri, one);
+    for (const one of CASES)
+      await compareRates('mongodb', subjects, FLEXIBLE, server.uri, one, ROUNDS, DURATION);
   } finally {
     await server.stop();
-  }
-}
-
-async function compare(uri, { title, processes, identities, inFlight }) {
-  const names = Object.keys(subjects);
-  const children = new Map(
-    names.map((name) => [name, Array.from({ length: processes }, () => startChild('mongodb', name, uri))]),
-  );
-  const ask = async (name) => {
-    const rates = await Promise.all(
-      children.get(name).map((child) => child.ask('rate', identities, inFlight, DURATION)),
-    );
-    const sum = (field) => rates.reduce((total, rate) => total + rate[field], 0);
-    return { decided: sum('decided'), failed: sum('failed') };
-  };
-  try {
-    for (const name of names) await ask(name);
-    const rounds = await interleave(names, ROUNDS, ask);
-    const decided = (name) => rounds.get(name).map((round) => round.decided);
-    printCaption(`${title}:`);
-    printTable(
-      ['', 'decisions/s', '× flexible', 'failed'],
-      names.map((name) => [
-        name,
-        formatNumber(Math.round(median(decided(name)))),
-        formatNumber(medianRatio(decided(name), decided(FLEXIBLE))),
-        rounds.get(name).reduce((total, { failed }) => total + failed, 0),
-      ]),
-    );
-  } finally {
-    await Promise.all([...children.values()].flat().map((child) => child.stop()));
   }
 }

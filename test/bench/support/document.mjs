@@ -15,6 +15,7 @@ export const PARTS = [
   'flood',
   'redis',
   'mongodb',
+  'postgresql',
   'resilience',
   'soak',
 ];
@@ -28,6 +29,7 @@ const TITLES = {
   flood: 'A flood of identities',
   redis: 'Redis',
   mongodb: 'MongoDB',
+  postgresql: 'PostgreSQL',
   resilience: 'Before a remote store',
   soak: 'Ten minutes',
 };

@@ -15,6 +15,7 @@ const PEERS = [
   'autocannon',
   'ioredis',
   'mongodb',
+  'pg',
   '@nest-lab/throttler-storage-redis',
   'rate-limit-redis',
 ];

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** The programs that the tests start, with their Debian packages. */
@@ -9,15 +9,26 @@ const packages = {
   memcached: 'memcached',
   etcd: 'etcd-server',
   openssl: 'openssl',
+  pgbouncer: 'pgbouncer',
+  postgres: 'postgresql',
   'rabbitmq-server': 'rabbitmq-server',
   epmd: 'erlang-base',
 } as const;
 
-/** Returns the path of a program on the PATH, or in the folder of programs for administrators. */
+/** Returns the path of a program on the PATH, or in the folders where Debian installs PostgreSQL. */
 export function findProgram(name: string): string | undefined {
-  const path = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin`;
-  const folders = path.split(delimiter).filter((folder) => folder !== '');
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  folders.push('/usr/sbin', ...postgresqlFolders());
   return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** The newest version first. */
+function postgresqlFolders(): string[] {
+  const versions = '/usr/lib/postgresql';
+  if (!existsSync(versions)) return [];
+  return readdirSync(versions)
+    .sort((one, other) => Number(other) - Number(one))
+    .map((version) => join(versions, version, 'bin'));
 }
 
 export function isExecutable(path: string): boolean {

@@ -35,6 +35,10 @@ export interface ServerProgram {
   readonly port: number;
   /** Returns true once the server serves. May throw before. */
   readonly ready: () => Promise<boolean>;
+  /** The user that it runs as. Default: that of the tests. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
+  /** The signal that ends it at once. Default: SIGKILL. */
+  readonly killSignal?: NodeJS.Signals;
 }
 
 /** Timeout of a start in ms. Even MongoDB needs only a few seconds, but the machine may be busy. */
@@ -58,7 +62,7 @@ export async function startServer(program: ServerProgram): Promise<Server> {
       return running.process.pid ?? 0;
     },
     async kill() {
-      running.process.kill('SIGKILL');
+      running.process.kill(program.killSignal ?? 'SIGKILL');
       await running.exit;
     },
     async stop() {
@@ -135,12 +139,13 @@ interface Running {
   readonly exit: Promise<void>;
 }
 
-function launch({ command, args, env, directory }: ServerProgram): Running {
+function launch({ command, args, env, directory, user }: ServerProgram): Running {
   const log = openSync(join(directory, 'log'), 'a');
   const process = spawn(command, args, {
     cwd: directory,
     env: { ...globalThis.process.env, ...env },
     stdio: ['ignore', log, log],
+    ...user,
   });
   closeSync(log);
   if (process.pid !== undefined) writeFileSync(join(directory, 'pid'), String(process.pid));

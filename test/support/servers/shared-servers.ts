@@ -3,6 +3,7 @@ import { startEtcd, etcdVersion } from './etcd.js';
 import { startMemcached } from './memcached.js';
 import { startMongo, withMongo } from './mongo.js';
 import { downloadMongod, findMongod } from './mongod-program.js';
+import { postgresVersion, startPgBouncer, startPostgres } from './postgres.js';
 import { providePrograms } from './programs.js';
 import { redisVersion, startRedisCluster, startRedisSentinel, startRedisWithSocketAndTls } from './redis.js';
 import { ask } from './server-process.js';
@@ -20,7 +21,15 @@ export interface SharedServers {
 /** Starts one server of each kind. The caller stops every started server, even if this throws. */
 export async function startSharedServers(): Promise<SharedServers> {
   providePrograms();
-  const parts = await Promise.all([redis(), redisCluster(), redisSentinel(), memcached(), etcd(), mongo()]);
+  const parts = await Promise.all([
+    redis(),
+    redisCluster(),
+    redisSentinel(),
+    memcached(),
+    etcd(),
+    postgresql(),
+    mongo(),
+  ]);
   const forget = parts.map((part) => part.forget).find((each) => each !== undefined);
   return {
     env: Object.assign({}, ...parts.map(({ env }) => env)) as Record<string, string>,
@@ -69,6 +78,15 @@ async function memcached(): Promise<SharedServers> {
 async function etcd(): Promise<SharedServers> {
   const server = await startEtcd();
   return { env: { TEST_ETCD_URI: server.uri }, report: [`etcd ${await etcdVersion(server)}`] };
+}
+
+async function postgresql(): Promise<SharedServers> {
+  const server = await startPostgres();
+  const pooler = await startPgBouncer(server);
+  return {
+    env: { TEST_POSTGRESQL_URI: server.uri, TEST_PGBOUNCER_URI: pooler.uri },
+    report: [`PostgreSQL ${await postgresVersion(server)}, also behind PgBouncer`],
+  };
 }
 
 /**

@@ -425,6 +425,7 @@ describe('capabilities', () => {
       strategies: [
         'fixed-window',
         'fixed-window-elastic-expiry',
+        'calendar-window',
         'moving-window',
         'sliding-window-counter',
         'token-bucket',

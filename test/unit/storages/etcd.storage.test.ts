@@ -122,6 +122,7 @@ describe('an EtcdStorage', () => {
       strategies: [
         'fixed-window',
         'fixed-window-elastic-expiry',
+        'calendar-window',
         'moving-window',
         'sliding-window-counter',
         'token-bucket',

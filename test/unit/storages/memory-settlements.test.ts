@@ -3,6 +3,10 @@ import { createLimit, MemoryStorage, type CreateLimitOptions, type Limit, type R
 import { ManualClock } from 'nestjs-limits/testing';
 import { receiptsOf, withdrawn } from '../../../lib/core/contract.js';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { calendarOf } from '../../support/strategies.js';
+import { loadTemporal } from '../../../lib/common/temporal.js';
+
+await loadTemporal();
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -24,7 +28,7 @@ beforeEach(() => {
 });
 
 describe.each(strategyNames)('A settlement of a hit by %s', (strategy) => {
-  const limit = limitOf({ strategy, amount: 10 });
+  const limit = limitOf({ strategy, amount: 10, calendar: calendarOf(strategy, 'hour') });
 
   it('in a shared cell applies to all of its identities', () => {
     const [receipt] = hit(one, limit, 3);

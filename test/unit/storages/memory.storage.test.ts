@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import {
   ConfigurationError,
   createLimit,
+  loadTemporal,
   MemoryStorage,
   type BatchResult,
   type CreateLimitOptions,
@@ -9,6 +10,9 @@ import {
   type MemoryStorageOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { calendarOf } from '../../support/strategies.js';
+
+await loadTemporal();
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -77,6 +81,7 @@ describe('options', () => {
       strategies: [
         'fixed-window',
         'fixed-window-elastic-expiry',
+        'calendar-window',
         'moving-window',
         'sliding-window-counter',
         'token-bucket',
@@ -393,7 +398,7 @@ describe('maxKeys', () => {
       const storage = open({ maxKeys: 1 });
       const [newcomer, known] = [once(), once({ id: 'known', strategy, amount: 5, period: SECOND })];
       hit(storage, known, 'somebody');
-      clock.advance(10 * SECOND);
+      clock.advance(HOUR);
       const batch = [newcomer, known].map((limit) => ({ identity: 'somebody', limit, cost: limit.amount }));
       expect(storage.consume(batch)).toMatchObject({ allowed: true, outcomes: [{}, { remaining: 0 }] });
       expect([strategy, left(storage, known, 'somebody')]).toEqual([strategy, 0]);
@@ -470,7 +475,15 @@ function open(options: MemoryStorageOptions = {}): MemoryStorage {
 }
 
 function once(options: Partial<CreateLimitOptions> = {}): Limit {
-  return createLimit({ id: 'once', strategy: 'fixed-window', amount: 1, period: HOUR, ...options });
+  const { strategy = 'fixed-window' } = options;
+  return createLimit({
+    id: 'once',
+    strategy,
+    amount: 1,
+    period: HOUR,
+    calendar: calendarOf(strategy, 'hour'),
+    ...options,
+  });
 }
 
 function hit(storage: MemoryStorage, limit: Limit, identity: string): BatchResult {

@@ -13,6 +13,7 @@ describe('A storage whose driver cannot be loaded', () => {
     ['redis', 'redis://host', 'ioredis', 'ERR_MODULE_NOT_FOUND'],
     ['mongodb', 'mongodb://host', 'mongodb', 'MODULE_NOT_FOUND'],
     ['etcd', 'etcd://host', 'etcd3', 'ERR_MODULE_NOT_FOUND'],
+    ['postgresql', 'postgres://host', 'pg', 'ERR_MODULE_NOT_FOUND'],
   ])('reports that %s needs its package', async (folder, uri, driver, code) => {
     const cause = Object.assign(new Error(`Cannot find package '${driver}' imported from x`), { code });
     failingImport(folder, cause);

@@ -33,6 +33,8 @@ it.each([
   [`mongodb://${NOWHERE}/limits`, 'MongoDBStorage'],
   [`async+mongodb://${NOWHERE}`, 'MongoDBStorage'],
   [`etcd://${NOWHERE},${NOWHERE}`, 'EtcdStorage'],
+  [`postgres://${NOWHERE}/limits`, 'PostgreSQLStorage'],
+  [`postgresql://${NOWHERE}/limits`, 'PostgreSQLStorage'],
 ])('%s opens a %s, and a missing server is an error of the calls', async (uri = '', name) => {
   const storage = await storageFromString(uri);
   try {

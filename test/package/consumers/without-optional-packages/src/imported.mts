@@ -17,6 +17,7 @@ for (const [uri, driver] of [
   ['redis://127.0.0.1', 'ioredis'],
   ['mongodb://127.0.0.1', 'mongodb'],
   ['etcd://127.0.0.1', 'etcd3'],
+  ['postgres://127.0.0.1', 'pg'],
 ] as const)
   await assert.rejects(storageFromString(uri), (error: unknown) => {
     assert.ok(error instanceof ConfigurationError);

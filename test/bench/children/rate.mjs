@@ -1,13 +1,16 @@
-/** A process with one subject in it, over a MongoDB server: counts how many hits it decides in a second. */
+/** A process with one subject on a server. Measures the hits that it decides per second. */
 import { answerQuestions } from '../support/child.mjs';
 import { makeKeys } from '../support/keys.mjs';
-import { subjects } from '../mongodb-subjects.mjs';
 
-const [name, uri] = process.argv.slice(2);
+const [store, name, uri] = process.argv.slice(2);
+const { subjects } = await import(`../${store}-subjects.mjs`);
 const decide = await subjects[name](uri);
 
 answerQuestions({
-  /** Decisions per second of these identities in turn, so many of them under way at a time, and how many failed. */
+  /**
+   * Decisions per second of these identities in turn, so many of them under way at a time, and how
+   * many failed.
+   */
   async rate(identities, inFlight, milliseconds) {
     const keys = makeKeys(identities);
     const begin = performance.now();
