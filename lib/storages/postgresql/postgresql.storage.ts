@@ -103,6 +103,18 @@ export class PostgreSQLStorage extends ServerStorage {
     );
   }
 
+  override async removeLimits(limits: readonly Limit[]): Promise<void> {
+    const ids = `{${limits.flatMap(({ digest }) => [`"${digest}"`, `"${digest}!"`]).join(',')}}`;
+    const from = identityKeys(this.keyPrefix);
+    for (let last: unknown = from; typeof last === 'string';) {
+      const values = [last, from.replace('{', '|'), ids, String(ROWS_PER_STEP)];
+      const [row] = await this.call(() =>
+        this.#within(performance.now(), (query) => query({ text: this.#sql.removeLimits, values })),
+      );
+      last = row?.['last'];
+    }
+  }
+
   override async reset(): Promise<number> {
     const from = identityKeys(this.keyPrefix);
     const values = [from, from.replace('{', '|'), String(ROWS_PER_STEP)];
@@ -114,18 +126,6 @@ export class PostgreSQLStorage extends ServerStorage {
       count = Number(row?.['count'] ?? 0);
     }
     return removed;
-  }
-
-  override async removeLimits(limits: readonly Limit[]): Promise<void> {
-    const from = identityKeys(this.keyPrefix);
-    const ids = `{${limits.flatMap(({ digest }) => [`"${digest}"`, `"${digest}!"`]).join(',')}}`;
-    for (let last: string | null = from; last !== null;) {
-      const values: string[] = [last, from.replace('{', '|'), String(ROWS_PER_STEP), ids];
-      const [row] = await this.call(() =>
-        this.#within(performance.now(), (query) => query({ text: this.#sql.removeLimits, values })),
-      );
-      last = (row?.['last'] ?? null) as string | null;
-    }
   }
 
   override reconnect(): void {

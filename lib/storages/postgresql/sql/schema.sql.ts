@@ -17,8 +17,8 @@ export interface SchemaSql {
   /** Deletes up to $3 rows with keys from $1 to $2; a row with `count`. */
   readonly reset: string;
   /**
-   * Removes the cells and blocks with the ids $4 from up to $3 rows with keys between $1 and $2; a
-   * row with the `last` key, NULL at the end.
+   * Removes the cells of $3 (digests) from up to $4 rows with keys after $1 and before $2; a row with
+   * `last`, the last of these keys, or null at the end.
    */
   readonly removeLimits: string;
   /** Updates no row. */
@@ -81,13 +81,14 @@ WITH gone AS (
 logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
 SELECT count(*)::int AS count FROM gone`;
 
-/** Keys are locked in order, as everywhere. */
 const REMOVE_LIMITS = `
-WITH page AS (
-  SELECT key FROM @schema.rate_limits WHERE key > $1::text AND key < $2::text AND jsonb_exists_any(cells, $4::text::text[])
-  ORDER BY key LIMIT $3::text::int FOR UPDATE),
-logs AS (DELETE FROM @schema.rate_limit_log h USING page WHERE h.key = page.key AND h.id = ANY($4::text::text[])),
-changed AS (UPDATE @schema.rate_limits r SET cells = r.cells - $4::text::text[] FROM page WHERE r.key = page.key)
+WITH page AS MATERIALIZED (
+  SELECT key FROM @schema.rate_limits WHERE key > $1::text AND key < $2::text ORDER BY key LIMIT $4::text::int),
+changed AS (
+  UPDATE @schema.rate_limits SET cells = cells - $3::text::text[] WHERE key = ANY(ARRAY(
+    SELECT r.key FROM @schema.rate_limits r JOIN page USING (key) WHERE jsonb_exists_any(r.cells, $3::text::text[]) ORDER BY r.key
+    FOR UPDATE OF r)) RETURNING key),
+logs AS (DELETE FROM @schema.rate_limit_log h USING changed WHERE h.key = changed.key AND h.id = ANY($3::text::text[]))
 SELECT max(key) AS last FROM page`;
 
 const LOOK = `
