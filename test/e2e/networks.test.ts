@@ -60,6 +60,14 @@ describeOverHttp('setNetworks', (start) => {
     expect(await app.statuses(3, '/', from('10.6.0.1'))).toEqual([200, 200, 429]);
   });
 
+  it('denies requests without a route too, if the module began with a list, be it empty', async () => {
+    const { app, service } = await open(start, { deny: [] });
+    expect((await app.get('/nothing', from('10.6.0.1'))).status).toBe(404);
+    service.setNetworks({ deny: ['10.6.0.0/16'] });
+    expect((await app.get('/nothing', from('10.6.0.1'))).status).toBe(403);
+    expect((await app.get('/nothing', from('10.7.0.1'))).status).toBe(404);
+  });
+
   it('keeps both lists if one of them is invalid', async () => {
     const { app, service } = await open(start, { deny: ['10.6.0.0/16'] });
     for (const [networks, message] of [
