@@ -4,6 +4,7 @@ import { MemoryStorage } from './memory/memory.storage.js';
 import type { Storage, StorageOptions } from '../core/storage.js';
 import type * as etcdEntry from './etcd/index.js';
 import type * as mongodbEntry from './mongodb/index.js';
+import type * as postgresqlEntry from './postgresql/index.js';
 import type * as redisEntry from './redis/index.js';
 import { SCHEMES } from './storage-uri.js';
 
@@ -22,10 +23,10 @@ interface Backend {
 const redis = (): Promise<typeof redisEntry> => importUnbundled('nestjs-limits/redis');
 const mongodb = (): Promise<typeof mongodbEntry> => importUnbundled('nestjs-limits/mongodb');
 const etcd = (): Promise<typeof etcdEntry> => importUnbundled('nestjs-limits/etcd');
+const postgresql = (): Promise<typeof postgresqlEntry> => importUnbundled('nestjs-limits/postgresql');
 
 /**
- * Imports an entry of this package, in a way that bundlers do not follow: they would need the drivers of
- * all storages.
+ * Imports a module in a way that bundlers do not follow: they would need the drivers of all storages.
  */
 function importUnbundled<T>(entry: string): Promise<T> {
   return import(/* webpackIgnore: true */ entry) as Promise<T>;
@@ -75,9 +76,11 @@ const backends: readonly Backend[] = [
   {
     schemes: SCHEMES.postgresql,
     driver: 'pg',
+    inBundles: 'new PostgreSQLStorage(uri), of "nestjs-limits/postgresql"',
     open: async (uri, options) => {
-      await import('./postgresql/own-connections.js'); // the storage would load its driver later
-      return new (await import('./postgresql/index.js')).PostgreSQLStorage(uri, options);
+      const { PostgreSQLStorage } = await postgresql();
+      await importUnbundled('pg'); // the storage would import its driver at the first call
+      return new PostgreSQLStorage(uri, options);
     },
   },
 ];

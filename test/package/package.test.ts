@@ -18,7 +18,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
-const budget = { packed: 560_000, unpacked: 3_300_000, importedByRoot: 540_000, requiredByRoot: 600_000 };
+const budget = { packed: 620_000, unpacked: 3_600_000, importedByRoot: 600_000, requiredByRoot: 680_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
