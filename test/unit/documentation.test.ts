@@ -90,7 +90,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'ServerStorageOptions',
     'StorageOptions',
   ],
-  ['docs/custom-storage.md#Try it', 'DescribeStorageOptions'],
+  ['docs/custom-storage.md#Test it', 'DescribeStorageOptions'],
 ];
 
 /** Options by the interfaces of the library that declare them, without inherited options. */
