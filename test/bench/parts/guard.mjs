@@ -35,7 +35,7 @@ const EXPRESS = [
 export async function run() {
   printHeading(
     'Guard: requests to a whole application',
-    `The same Nest application in a process of its own per row, one route, one client; autocannon with ${LOAD.connections} connections × ${LOAD.pipelining} in flight\n` +
+    `The same Nest application in a separate process per row, one route, one client; autocannon with ${LOAD.connections} connections × ${LOAD.pipelining} in flight\n` +
       `from this process, ${ROUNDS.least} to ${ROUNDS.most} interleaved rounds of ${SECONDS} s after one of ${WARM_UP_SECONDS} s to warm up. CPU: processor time of the application per request.\n` +
       'Good rounds: the upper quartile of the rates and the lower one of the times, since what else runs on the machine only slows.\n' +
       'Median: over the rounds, of the ratios within one.' +

@@ -42,7 +42,7 @@ async function leases(uri) {
   printHeading(
     'Leases',
     'Ten hot identities, 100 decisions in flight, one process, Redis on the loopback; calls of the store and µs of processor time of Node per\n' +
-      `decision. Then ${INSTANCES} processes at once on one limit of 20,000, 30,000 hits in all: what was admitted.`,
+      `decision. Then ${INSTANCES} concurrent processes on one limit of 20,000, with 30,000 hits in total: the admitted hits.`,
   );
   const work = { amount: 10_000_000, decisions: 100_000, inFlight: 100, identities: 10 };
   const rows = [];
@@ -83,7 +83,7 @@ async function leases(uri) {
 async function fallback() {
   printHeading(
     'Fallback',
-    `${INSTANCES} processes without their store, evenly loaded: what they admit of a limit of 1,000, and of one of 40.`,
+    `${INSTANCES} processes without their store, evenly loaded: the hits they admit under a limit of 1,000, and under one of 40.`,
   );
   await withChildren(INSTANCES, async (children) => {
     await Promise.all(

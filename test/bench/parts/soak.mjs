@@ -13,7 +13,7 @@ const SETTLED = 2;
 export async function run() {
   printHeading(
     'Soak: mixed load',
-    `Two Nest applications on Fastify, one over memory, one over Redis, for ${MINUTES} minutes at once: five strategies on one route, logins that count by outcome\n` +
+    `Two Nest applications on Fastify, one over memory, one over Redis, for ${MINUTES} minutes concurrently: five strategies on one route, logins that count by outcome\n` +
       `and block, limits by hand with refunds, leases, events; ${CLIENTS.toLocaleString('en')} clients that come back, and one request in ten from one that never comes again. After each\n` +
       'minute, with the load stopped and garbage collected: heap, handles of the process, keys in Redis.',
   );
