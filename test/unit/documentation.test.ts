@@ -64,8 +64,8 @@ function compile(examples: [where: string, code: string][]): string[] {
 
 /** The tables of options, by document and heading, with the interfaces whose options they list. */
 const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
-  ['README.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
-  ['README.md#Decorators', 'PolicyOptions'],
+  ['docs/options.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
+  ['docs/options.md#Decorators', 'PolicyOptions'],
   ['docs/headers.md#Header fields', 'RateLimitHeaders'],
   ['docs/rules.md#Rules and plans', 'Rule'],
   ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
