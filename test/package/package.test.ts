@@ -17,7 +17,7 @@ const consumers = join(root, 'test/package/consumers');
 jest.setTimeout(180_000);
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
-const budget = { packed: 500_000, unpacked: 3_000_000, importedByRoot: 510_000, requiredByRoot: 570_000 };
+const budget = { packed: 515_000, unpacked: 3_000_000, importedByRoot: 510_000, requiredByRoot: 570_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
