@@ -12,9 +12,9 @@ const OVERFLOW_CELLS = 4096;
 export async function run() {
   printHeading(
     'Flood of distinct identities',
-    `${IDENTITIES.toLocaleString('en')} identities, one hit each, on a MemoryStorage with maxKeys ${MAX_KEYS.toLocaleString('en')}; 1,000 others were at their limit before. Then all\n` +
+    `${IDENTITIES.toLocaleString('en')} identities, one hit each, on a MemoryStorage with maxKeys ${MAX_KEYS.toLocaleString('en')}; before them, 1,000 others reach their limit. Then all\n` +
       'windows end, the 1,000 reach their limit again, and more identities come, each of which may replace an expired one. Heap after\n' +
-      'a collection, keys included. µs: processor time per hit, making the key included. Forgotten: of the 1,000, those not refused.',
+      'a collection, keys included. µs: processor time per hit, including the creation of the key. Forgotten: of the 1,000, those not refused.',
   );
   const child = startChild('flood', MAX_KEYS);
   try {

@@ -44,10 +44,10 @@ async function compareTimes(uri) {
   printHeading(
     'Redis: one decision',
     `µs of processor time per decision, of the server (INFO cpu) and of the Node process; a private server on the loopback, ${IN_FLIGHT} decisions\n` +
-      `in flight unless the row says otherwise, 1,000 keys, ${DECISIONS.toLocaleString('en')} timed at a time. One process per row, asked in turn; ${WARM_UP_ROUNDS} rounds to\n` +
+      `in flight unless the row says otherwise, 1,000 keys, ${DECISIONS.toLocaleString('en')} timed at a time. One process per row, called in turn; ${WARM_UP_ROUNDS} rounds to\n` +
       `warm up, then ${ROUNDS.least} to ${ROUNDS.most}; medians. × nest-lab: median over the rounds of the ratio to ${NEST_LAB}.\n` +
       'Several limits: ours in one call; rate-limiter-flexible with RateLimiterUnion, in parallel; bare INCRs in parallel; the others one\n' +
-      'after the other, as the guard of @nestjs/throttler and middlewares in a row do. The key is the same for all, which spares\n' +
+      'after the other, as the guard of @nestjs/throttler and chained middlewares do. All use the same key, which spares\n' +
       'nest-lab the hash that the guard derives from it.',
   );
   const results = new Map();
@@ -184,7 +184,7 @@ function judgeMemory(rows, log) {
       'at most',
       250,
       ' B',
-      'five numbers a bucket, so that refunds are exact',
+      'five numbers per bucket make refunds exact',
     );
   }
   printTarget(`moving window of ${MANY_HITS.toLocaleString('en')} hits`, log.bytes, 'at most', 11_000, ' B');

@@ -27,7 +27,7 @@ export async function run() {
 async function refusals(uri) {
   printHeading(
     'Refusals remembered',
-    'One identity at its limit asks without a pause for six seconds, over Redis.',
+    'One identity at its limit sends requests without a pause for six seconds, over Redis.',
   );
   await withChildren(1, async ([child]) => {
     await child.ask('open', uri, {});
@@ -101,7 +101,7 @@ async function fallback() {
 async function blackHole(proxy) {
   printHeading(
     'A store that goes silent',
-    `200 requests in flight on Redis behind a proxy that swallows everything from one moment on, for ${DOWN / 1000} s. Added latency is the time of\n` +
+    `200 requests in flight on Redis behind a proxy that drops all traffic for ${DOWN / 1000} s. Added latency is the time of\n` +
       'a whole decision; the growth of the heap is measured after a collection, over the second half of that time.',
   );
   await withChildren(1, async ([child]) => {
