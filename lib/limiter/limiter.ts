@@ -4,6 +4,7 @@ import type { Storage } from '../core/storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { costsByPolicy, settleDecision } from './settle-decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';
+import { Meter, type MeterOptions } from './meter.js';
 
 /** The identity of a hit: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
@@ -23,7 +24,7 @@ export interface WindowStats {
 }
 
 /**
- * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and
+ * Counts, tests, meters and refunds hits on limits in a storage. Returns values with a memory storage and
  * promises with any other; `await` handles both.
  *
  * Every method throws `RangeError` for a cost that is not a whole number from 0, `TypeError` for an
@@ -85,6 +86,31 @@ export abstract class Limiter<Limits> {
       const decision = new Decision(await this.storage.consume(batch));
       return [decision, decision.retryAfter];
     });
+  }
+
+  /**
+   * Opens a meter, for work whose cost becomes known while it runs. It takes units in steps, and
+   * refunds the unused units of the last one when it ends. It keeps the limits that apply when it is
+   * opened.
+   *
+   * @throws RangeError for a `step` that is not a whole number from 1
+   * @example
+   * ```ts
+   * import { FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
+   *
+   * const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+   *
+   * async function* deliver(tokens: AsyncIterable<string>, orgId: string) {
+   *   await using meter = await limiter.meter('100000/day', ['tokens', orgId], { step: 200 });
+   *   for await (const token of tokens) {
+   *     if (!(await meter.add(1))) return;
+   *     yield token;
+   *   }
+   * }
+   * ```
+   */
+  async meter(limits: Limits, identifiers: readonly string[], { step }: MeterOptions): Promise<Meter> {
+    return new Meter(this.storage, await this.#batch(limits, [identifiers]), step);
   }
 
   /** Returns the state of the limit; for several limits, of the one with the least remaining. */

@@ -1,20 +1,20 @@
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { itemsOf, type LimitInput } from '../notation/limit-input.js';
-import { parseDuration } from '../notation/parse-duration.js';
+import { itemsOrNone } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
+import { blockOf } from './block-option.js';
+import { withOptions, type GivenLimits, type LimitsWithOptions } from './given-limits.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import {
-  UNLIMITED,
-  type CalendarSource,
-  type Policy,
-  type PolicyCompilation,
-  type PolicyDeclaration,
-  type PolicyLevel,
-  type PolicyScopes,
+import type {
+  CalendarSource,
+  Policy,
+  PolicyCompilation,
+  PolicyDeclaration,
+  PolicyLevel,
+  PolicyScopes,
 } from './policy.js';
 
 /** A valid declaration, before the limits of its policy are named. */
@@ -30,7 +30,7 @@ export interface DeclaredPolicy<Context, Key> {
   readonly plans: ReadonlyMap<string, readonly LimitDraft[]> | undefined;
   readonly calendar: Policy<Context, Key>['calendar'];
   /** Drafts limits that a function returned. */
-  readonly draft: (input: LimitInput) => readonly LimitDraft[];
+  readonly draft: (given: GivenLimits) => readonly LimitDraft[];
 }
 
 /**
@@ -67,44 +67,41 @@ export function withLocation<T>(where: string, step: () => T): T {
 }
 
 function declare<Context, Key>(
-  { scopes, defaultStrategy, defaultCalendar }: PolicyCompilation<Context, Key>,
+  { scopes, defaultStrategy, defaultCalendar, defaultBlock = [] }: PolicyCompilation<Context, Key>,
   level: PolicyLevel<Context, Key>,
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
   const options = readDeclaration(declaration);
-  const {
-    name,
-    strategy = defaultStrategy,
-    scope = level.scope,
-    burst,
-    mode,
-    count,
-    actualCost,
-    plans,
-  } = options;
+  const { name, strategy = defaultStrategy, scope = level.scope, mode, count, actualCost, plans } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
-  const block = [options.block].flat().map(parseDuration);
   const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
   if (calendar === undefined) assertNoCalendar(options, strategy);
-  const draftItem = (item: RateLimitItem): LimitDraft => ({
+  const draftItem = (
+    item: RateLimitItem,
+    { burst = options.burst, block = options.block ?? defaultBlock }: Partial<LimitsWithOptions> = {},
+  ): LimitDraft => ({
     id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
-    window: windowOf(item),
+    where: level.where,
+    window: windowOf(item, calendar !== undefined),
     strategy,
     amount: item.amount,
     period: item.period,
     calendar: calendar && calendarOptions(item.granularity.name, item.multiples, fixedPosition(calendar)),
     burst,
     mode,
-    block,
+    ...blockOf(block, item.period),
     refundable: count !== 'all' || actualCost !== undefined,
   });
-  const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
+  const draft = (given: GivenLimits): LimitDraft[] => {
+    const { limits, ...own } = withOptions(given);
+    return itemsOrNone(limits).map((item) => draftItem(item, own));
+  };
   return {
     id,
     where: level.where,
     strategy,
     options,
-    limits: itemsWithoutPlan(options).map(draftItem),
+    limits: withoutPlan(options, draft),
     plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),
     calendar: calendar && calendarFunctions(calendar),
     draft,
@@ -138,25 +135,21 @@ function calendarFunctions<Context, Key>({
 }
 
 /** Returns the limits of a request without a plan that the policy knows: `limits`, or else the strictest of the plans. */
-function itemsWithoutPlan<Context, Key>({
-  limits,
-  plans = {},
-}: PolicyDeclaration<Context, Key>): readonly RateLimitItem[] {
+function withoutPlan<Context, Key>(
+  { limits, plans = {} }: PolicyDeclaration<Context, Key>,
+  draft: (given: GivenLimits) => LimitDraft[],
+): readonly LimitDraft[] {
   if (typeof limits === 'function') return [];
-  if (limits !== undefined) return itemsOf(limits);
+  if (limits !== undefined) return draft(limits);
   const limited = Object.values(plans)
-    .map(itemsOrNone)
-    .filter((items) => items.length > 0);
+    .map(draft)
+    .filter((drafts) => drafts.length > 0);
   return limited.sort((one, other) => rateOf(one) - rateOf(other))[0] ?? [];
 }
 
 /** Units per ms in the long run. */
-function rateOf(items: readonly RateLimitItem[]): number {
-  return Math.min(...items.map(({ amount, period }) => amount / period));
-}
-
-function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
-  return input === UNLIMITED ? [] : itemsOf(input);
+function rateOf(drafts: readonly LimitDraft[]): number {
+  return Math.min(...drafts.map(({ amount, period }) => amount / period));
 }
 
 function skip(

@@ -3,7 +3,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { isSameLimit } from '../core/limit.js';
+import { isSameLimit, type Limit } from '../core/limit.js';
 
 /**
  * Longest time that a refusal is cached, in ms. Refunds by other processes and raised limits are
@@ -29,8 +29,9 @@ interface Denial {
 
 /**
  * Caches refusals, so that an identity that is refused repeatedly costs one call of the store per
- * two seconds. Does not cache refusals that change a count (elastic windows), or that may end at
- * any time (limits that count by outcome).
+ * two seconds. Does not cache refusals that change a count (elastic windows, and limits that block
+ * after several refusals, until they do), or that may end at any time (limits that count by
+ * outcome).
  */
 export class DenialCacheStorage extends WrappedStorage {
   /** By the identities of the batch. */
@@ -75,10 +76,19 @@ export class DenialCacheStorage extends WrappedStorage {
     return this.#ending(cells, () => this.inner.remove(cells));
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.removeLimits(limits));
+  }
+
   override reset(): Awaitable<number> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.reset());
+  }
+
+  #forgetAll(): void {
     this.#denials.clear();
     this.#byIdentity.clear();
-    return this.#ending([], () => this.inner.reset());
   }
 
   /**
@@ -105,7 +115,11 @@ export class DenialCacheStorage extends WrappedStorage {
   #remember(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
     if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry' || limit.refundable))
       return;
-    const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(waitOf)));
+    const reliable = result.outcomes.filter(
+      ({ limit, blocked }) => limit.blockAfter === 1 || blocked === true,
+    );
+    const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(0, ...reliable.map(waitOf)));
+    if (wait === 0) return;
     const denial: Denial = { batch, result, since, until: since + wait };
     const alike = this.#denials.get(key) ?? [];
     const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));

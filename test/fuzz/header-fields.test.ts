@@ -63,6 +63,10 @@ function expectFieldsOf(decision: Decision): void {
       expect([...parameters.values()].every((value) => value >= 0)).toBe(true);
     }
   }
+  for (const [name, value] of legacyFields(decision, { perLimit: true, reset: 'iso' })) {
+    expect(name).toMatch(/^[\w.-]+$/);
+    expect(value).toMatch(/^[0-9]{1,16}$|^[+-]?[0-9]{4,6}-[0-9T:.-]+Z$/);
+  }
   for (const [name, value] of [...legacyFields(decision), ...retryAfterFields(decision)] as HeaderField[]) {
     expect(name).toMatch(/^[A-Za-z-]+$/);
     expect(value).toMatch(/^[0-9]{1,15}$/);

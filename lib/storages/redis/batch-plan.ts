@@ -164,7 +164,7 @@ export function logKey(key: string, limit: Limit): string {
 
 /** Returns a limit for the JSON argument of a script. A missing property is falsy in Lua. */
 function argumentOf(
-  { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
+  { strategy, digest, amount, period, burst, mode, block, blockAfter, refundable }: Limit,
   identity: number,
   bounds: readonly number[] | undefined,
 ): object {
@@ -178,6 +178,7 @@ function argumentOf(
     ...(bounds === undefined ? {} : { bounds }),
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
+    ...(block.length > 0 && blockAfter > 1 ? { after: blockAfter } : {}),
     ...(block.length > 0 && refundable ? { refundable } : {}),
   };
 }
@@ -189,6 +190,9 @@ function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): 
   if (hit.window === 'current') args.push('', '', '');
   else args.push(String(hit.at), String(hit.window ?? ''), hit.pending === true ? '1' : '');
 }
+
+/** In place of a window: a block refused the hit. */
+const BLOCKED = -2;
 
 function resultOf(step: BatchStep, batch: PlannedBatch, now: number, line: string): BatchResult {
   const numbers = line.split(' ');
@@ -214,6 +218,7 @@ function outcomeOf(
     retryAfter: Number(wait) < 0 ? Infinity : Number(wait),
     taken: false,
     window: Number(window) < 0 ? undefined : Number(window),
+    ...(Number(window) === BLOCKED ? { blocked: true as const } : {}),
   };
   if (!('actual' in hit)) return outcome;
   const settled = { ...outcome, cost: hit.actual };

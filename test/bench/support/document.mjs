@@ -47,6 +47,8 @@ no guarantee: run the benchmarks on your machine.
   fields) are stated.
 - A target is a goal of this project. Targets that are not met are listed with the reason.`;
 
+const LINKS = '---\n\nPrevious: [Errors](errors.md) · Next: [Compared](compared.md)';
+
 /** Replaces the section of this part in docs/benchmarks.md; the others stay. */
 export async function writePart(part, { markdown, pictures }) {
   const known = sectionsOf(await readFile(file, 'utf8').catch(() => ''));
@@ -59,7 +61,7 @@ export async function writePart(part, { markdown, pictures }) {
     (one) => `## ${TITLES[one]}\n\n<!-- ${one} -->\n\n${known.get(one)}\n\n<!-- end -->`,
   );
   const options = await resolveConfig(file);
-  const text = [INTRODUCTION, ...written].join('\n\n');
+  const text = [INTRODUCTION, ...written, LINKS].join('\n\n');
   await writeFile(file, await format(text, { ...options, filepath: file.pathname }));
 }
 
