@@ -89,8 +89,9 @@ export abstract class Limiter<Limits> {
   }
 
   /**
-   * Opens a meter, for work whose cost arises as it goes on. It takes units in steps, and gives back
-   * the unused part of the last one when it ends. It keeps the limits that hold when it is opened.
+   * Opens a meter, for work whose cost becomes known while it runs. It takes units in steps, and
+   * refunds the unused units of the last one when it ends. It keeps the limits that apply when it is
+   * opened.
    *
    * @throws RangeError for a `step` that is not a whole number from 1
    * @example

@@ -22,12 +22,12 @@ interface TakenStep {
 }
 
 /**
- * Takes units of limits for work whose cost arises as it goes on, such as the tokens of a stream or
- * the bytes of a download. Created by `limiter.meter`.
+ * Takes units of limits for work whose cost becomes known while it runs, such as the tokens of a
+ * stream or the bytes of a download. Created by `limiter.meter`.
  *
- * It takes units in steps, so that most calls of `add` need no call of the store. The unused part
- * of the last step is given back at the end: by `await using`, or by `end()`. A process that
- * crashes loses less than one step per meter.
+ * It takes units in steps, so that most calls of `add` need no call of the store. `await using`, or
+ * `end()`, refunds the unused units of the last step. A process that crashes loses less than one
+ * step per meter.
  */
 export class Meter {
   readonly #steps: TakenStep[] = [];
@@ -66,8 +66,8 @@ export class Meter {
   }
 
   /**
-   * Uses units, before they are delivered. Returns false if they are not to be had: then none of
-   * them is taken, and fewer may still be. Concurrent calls are served in order.
+   * Uses units, before they are delivered. Returns false if they are not available, and then takes
+   * none of them; fewer may be available. Concurrent calls are served in order.
    *
    * @param units a whole number from 0
    * @throws RangeError for any other number; ConfigurationError once the meter has ended;
@@ -81,7 +81,7 @@ export class Meter {
   }
 
   /**
-   * Gives back the unused units, once all calls of `add` are done. Idempotent. If the store fails,
+   * Refunds the unused units, once all calls of `add` are done. Idempotent. If the store fails,
    * they stay counted.
    */
   end(): Promise<void> {
@@ -146,7 +146,7 @@ export class Meter {
       if (decision.allowed) {
         const taken = decision.limits.filter((outcome) => outcome.taken);
         const lifetime = Math.min(...taken.map((outcome) => lifetimeOf(outcome, decision.now)));
-        // What was let in uncounted is not kept: the store may be back for the next units.
+        // Units that were allowed uncounted are not kept: the store may be back for the next ones.
         return {
           decision,
           cost,
@@ -159,7 +159,7 @@ export class Meter {
     }
   }
 
-  /** @param latest the step that was taken for this call, whose units are used at once */
+  /** @param latest the step that was taken for this call, whose units are used immediately */
   async #dropEnded(latest: TakenStep | undefined): Promise<void> {
     const ended = this.#steps.filter((step) => step !== latest && step.isOver());
     if (ended.length === 0) return;

@@ -137,8 +137,8 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   }
 
   /**
-   * Replaces the networks of the options `allow` and `deny` in this process, from the next request on. What is left out stays;
-   * `[]` is none.
+   * Replaces the networks of the options `allow` and `deny` in this process, from the next request on. A list that is left out
+   * stays; `[]` is an empty list.
    *
    * @throws ConfigurationError for a value that is not a network; both lists then stay unchanged
    * @example

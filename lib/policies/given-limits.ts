@@ -4,7 +4,7 @@ import { UNLIMITED, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { BlockOption } from './block-option.js';
 
-/** The limits of a plan, or those that a function returns, with options of their own. */
+/** The limits of a plan, or those that a function returns, with options that replace the policy's. */
 export interface LimitsWithOptions {
   /** The limits; `'unlimited'` for none. */
   limits: LimitInput;
@@ -14,7 +14,7 @@ export interface LimitsWithOptions {
   block?: BlockOption | undefined;
 }
 
-/** Limits, alone or with options of their own. */
+/** Limits, alone or with options. */
 export type GivenLimits = LimitInput | LimitsWithOptions;
 
 const limitsOptions = {

@@ -57,7 +57,7 @@ export type ActualCostFunction<Context> = (
 /** Returns the message of a refusal. */
 export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
 
-/** Is told of a refusal. What it returns is ignored. */
+/** Called for a refusal. Its result is ignored. */
 export type RefusalListener<Context> = (decision: Decision, context: Context) => unknown;
 
 /** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */

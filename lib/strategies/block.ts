@@ -10,7 +10,7 @@ export interface BlockState {
   start: number;
   /** Units reserved in that period, whose hits are not known to count yet. */
   pending: number;
-  /** The same for the period before. A reservation that nobody settles is dropped with its period. */
+  /** The same for the period before. A reservation that is never settled is dropped with its period. */
   before: number;
   /** Refusals without a block, in the period that began at `since`. */
   refusals: number;
@@ -113,7 +113,7 @@ export const block = {
     return block.expiresAt(next, rule) > now ? next : undefined;
   },
 
-  /** Returns the epoch ms at which the last reservation is dropped, if nobody settles it; 0 if there is none. */
+  /** Returns the epoch ms at which the last reservation is dropped, if it is never settled; 0 if there is none. */
   reservedUntil({ start, pending, before }: BlockState, { period }: BlockRule): number {
     if (pending > 0) return start + 2 * period;
     return before > 0 ? start + period : 0;

@@ -206,8 +206,13 @@ describe('Sample 08-resilient', () => {
     } finally {
       await redis.stop();
     }
+    // Errors of one kind are reported once per second.
     const told = [...output.matchAll(/^event (error|degraded|recovered)/gm)].map(([, type]) => type);
-    expect(told).toEqual([...times(5, 'error'), 'degraded', 'recovered']);
+    expect(told.filter((type, index) => type !== told[index - 1])).toEqual([
+      'error',
+      'degraded',
+      'recovered',
+    ]);
   });
 });
 

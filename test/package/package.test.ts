@@ -223,6 +223,7 @@ describe('a bundle with the storage of a store', () => {
   it.each([
     ['nestjs-limits/redis', 'RedisStorage', 'redis'],
     ['nestjs-limits/mongodb', 'MongoDBStorage', 'mongodb'],
+    ['nestjs-limits/postgresql', 'PostgreSQLStorage', 'postgres'],
   ])('contains its driver: %s', async (entry, storage, scheme) => {
     const program = `
       import { ${storage} } from '${entry}';

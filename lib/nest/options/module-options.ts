@@ -78,7 +78,7 @@ export const legacyOptions = {
   show: { check: ofType('string') },
 } as const satisfies OptionTable<LegacyHeaders>;
 
-/** Also accepts an object, whose options have a table of their own. */
+/** Also accepts an object, whose options have a separate table. */
 function orObject(check: OptionCheck): OptionCheck {
   return (where, value) => (typeof value === 'object' && value !== null) || check(where, value);
 }

@@ -79,8 +79,8 @@ export interface RateLimitModuleOptions {
   /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
   anchor?: string | CalendarFunction<ExecutionContext> | undefined;
   /**
-   * The block of limits of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
-   * none. Limits by hand have no block. Default: no block.
+   * The block of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
+   * no block. Limits by hand have no block. Default: no block.
    */
   block?: BlockOption | undefined;
   /**
@@ -118,10 +118,10 @@ export interface RateLimitModuleOptions {
    */
   transports?: readonly string[] | undefined;
   /**
-   * What becomes of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
+   * Settlement of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
    *
    * - `'reject'`: nacked without requeue, so that RabbitMQ drops it, or sends it to the dead letter exchange of its queue
-   * - `'requeue'`: an event is given back once, for another consumer, and rejected if it comes back
+   * - `'requeue'`: an event is requeued once, for another consumer, and rejected if it comes back
    * - `'ack'`: acknowledged, so that it is gone
    * - `'manual'`: left to an exception filter of the application
    *
@@ -143,8 +143,8 @@ export interface RateLimitModuleOptions {
   /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
   /**
-   * Called when a limit refuses a request, once per request, for limits without an `onRefused` of their own. The answer does not wait
-   * for a promise that it returns, and an error is logged once. Default: nothing is called.
+   * Called when a limit refuses a request, once per request, for limits that have no `onRefused`. The response does not wait for a
+   * promise that it returns, and an error is logged once. Default: nothing is called.
    */
   onRefused?: RefusalListener<ExecutionContext> | undefined;
 }

@@ -38,7 +38,7 @@ export interface PolicyReference {
   plan?: string | undefined;
   /**
    * The limits that the policy's function returns for the identity, for example `'3/hour'`. Required if the policy has
-   * such a function, unless `plan` has limits of its own. May have options, as those of the function. Counts differ by period,
+   * such a function, unless `plan` has its own limits. May have options, as those of the function. Counts differ by period,
    * not by amount.
    */
   limits?: GivenLimits | undefined;

@@ -85,7 +85,7 @@ export interface Transport {
    */
   outcomeOf?(context: ExecutionContext, value: unknown): Awaitable<RequestOutcome>;
 
-  /** How a message came, if the broker or the client has to be told of its refusal. */
+  /** Delivery of a message, if the broker or the client must be notified of its refusal. */
   deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
   /**

@@ -11,7 +11,7 @@ export interface MemoryStorageOptions extends StorageOptions {
   /**
    * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
    * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count is
-   * dropped. A block of an identity with a cell of its own is stored beyond the maximum too.
+   * dropped. A block of an identity with its own cell is stored beyond the maximum too.
    * Default: 500,000.
    */
   maxKeys?: number | undefined;

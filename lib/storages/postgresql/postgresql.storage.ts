@@ -28,7 +28,7 @@ const LOCK_WAIT = { gathered: 0.4, alone: 0.9 } as const;
 /**
  * Counts on PostgreSQL, 13 or later, by its clock. One row per identity holds all of its limits.
  * One call of a function decides a batch of any limits and identities. The batches of one turn of
- * the event loop share a call. The storage creates its tables and functions in a schema of its own.
+ * the event loop share a call. The storage creates its tables and functions in a separate schema.
  * Its calls also delete expired rows.
  *
  * @example

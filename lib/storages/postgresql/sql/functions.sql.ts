@@ -125,7 +125,7 @@ ${NOW}
 END $function$;`;
 
 /**
- * Part of the names of the functions. Several versions of the package can run at once, so functions
+ * Part of the names of the functions. Several versions of the package can run concurrently, so functions
  * are never replaced.
  */
 export const VERSION = createHash('sha256').update(DECIDE).update(PEEK).digest('hex').slice(0, 8);

@@ -10,7 +10,7 @@ export interface SchemaSql {
   readonly peek: string;
   /** Reports what exists; a row with `installed` and `unlogged`. */
   readonly look: string;
-  /** Creates what is missing, atomically. Several processes may run it at once. */
+  /** Creates what is missing, atomically. Several processes may run it concurrently. */
   readonly install: string;
   /** Deletes up to $1 expired rows that are not locked. */
   readonly sweep: string;

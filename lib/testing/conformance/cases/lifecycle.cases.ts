@@ -193,7 +193,7 @@ topic.add('can be closed twice', [], async ({ storage }) => {
   await storage.close();
 });
 
-/** Removes limits for all identities. Returns false if the storage lists no keys, and says so. */
+/** Removes limits for all identities. Returns false if the storage rejects because it lists no keys. */
 async function removesLimits(storage: Storage, limits: readonly Limit[]): Promise<boolean> {
   try {
     await storage.removeLimits(limits);
