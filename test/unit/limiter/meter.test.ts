@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
+  CalendarWindowRateLimiter,
   ConfigurationError,
   createLimit,
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
+  loadTemporal,
   MemoryStorage,
   MovingWindowRateLimiter,
   SlidingWindowCounterRateLimiter,
@@ -264,6 +266,22 @@ describe('Units of a meter whose window has ended', () => {
     clock.advance(60_000);
     await meter.add(0);
     expect([left('100/minute'), left()]).toEqual([100, 990]);
+  });
+});
+
+describe('A meter of a calendar window', () => {
+  it('uses its units to the end of the month, and none of them in the next', async () => {
+    await loadTemporal();
+    clock.set(Date.parse('2026-01-31T22:59:59.999Z'));
+    const calendar = new CalendarWindowRateLimiter(storage, { timeZone: 'Europe/Berlin' });
+    const limit = '100/month';
+    await using meter = await calendar.meter(limit, ['acme'], { step: 30 });
+    await meter.add(10);
+    expect([await meter.add(5), storage.taken]).toEqual([true, [30]]);
+    clock.advance(1);
+    expect([await meter.add(5), storage.taken]).toEqual([true, [30, 30]]);
+    await meter.end();
+    expect(left(limit, calendar)).toBe(95);
   });
 });
 
