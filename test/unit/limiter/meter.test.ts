@@ -326,6 +326,32 @@ describe('A meter while the store is down', () => {
     expect(await drain(await by.meter('100/day', ['acme'], { step: 40 }), 1)).toBe(45);
   });
 
+  it('uses units of this process and of the store one after the other, and gives each back where it was taken', async () => {
+    class RecoveringStorage extends MemoryStorage {
+      isDown = true;
+      override consume(batch: readonly Hit[]): BatchResult {
+        if (this.isDown) throw new StorageError('no power');
+        return super.consume(batch);
+      }
+    }
+    const recovering = new RecoveringStorage({ clock });
+    const by = new FixedWindowRateLimiter(
+      new FallbackStorage(recovering, { onError: 'fallback', instances: 1 }),
+    );
+    recovering.isDown = false;
+    await by.hit('100/minute', 'acme');
+    recovering.isDown = true;
+    clock.advance(50_000);
+    await using meter = await by.meter('100/minute', ['acme'], { step: 10 });
+    await meter.add(5); // of this process's window, which opens now
+    recovering.isDown = false;
+    await meter.add(8); // 3 more of the store's, which ends in 10 s
+    expect(left('100/minute', by)).toBe(89);
+    clock.advance(10_000);
+    await meter.add(1);
+    expect([meter.used, left('100/minute', by)]).toEqual([14, 90]);
+  });
+
   it('ends without an error, and its unused units stay counted', async () => {
     const lost = new (class extends MemoryStorage {
       override settle(): BatchResult {
