@@ -243,13 +243,15 @@ export function clockOf(storage: Storage): Clock {
 }
 
 /**
- * Returns a function that tells the ms since this call: by the storage's clock, or by a monotonic
- * one if that clock was set back.
+ * Returns a function that tells the ms since this call by the storage's clock. The system's clock may
+ * be set back, so a monotonic one counts too.
  */
 export function startStopwatch(storage: Storage): () => number {
   const clock = clockOf(storage);
   const [start, monotonic] = [clock.now(), performance.now()];
-  return () => Math.max(clock.now() - start, performance.now() - monotonic);
+  return clock === systemClock
+    ? () => Math.max(clock.now() - start, performance.now() - monotonic)
+    : () => clock.now() - start;
 }
 
 /** Returns the error that every storage throws after `close`. */

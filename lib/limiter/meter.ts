@@ -30,7 +30,8 @@ interface TakenStep {
  * step per meter.
  */
 export class Meter {
-  readonly #steps: TakenStep[] = [];
+  /** The oldest first. */
+  #steps: TakenStep[] = [];
   #used = 0;
   #decision: Decision | undefined;
   /** Units that the store had left besides those of the steps, as far as is known. */
@@ -163,7 +164,7 @@ export class Meter {
   async #dropEnded(latest: TakenStep | undefined): Promise<void> {
     const ended = this.#steps.filter((step) => step !== latest && step.isOver());
     if (ended.length === 0) return;
-    this.#steps.splice(0, ended.length);
+    this.#steps = this.#steps.filter((step) => !ended.includes(step));
     this.#left = Infinity;
     await this.#giveBack(ended);
   }

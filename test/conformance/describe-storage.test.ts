@@ -32,6 +32,7 @@ describe('conformanceCases', () => {
       'blocks',
       'clocks',
       'concurrency',
+      'meters',
       'random traces',
       'per-key methods',
       'lifecycle',

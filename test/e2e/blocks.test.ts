@@ -159,6 +159,23 @@ describeOverHttp('A block after several refusals', (start) => {
   });
 });
 
+describeOverHttp('Rules that share a count', (start) => {
+  it.each<[string, BlockOption, BlockOption, string[]]>([
+    ['the one that blocks after fewer refusals', '1 hour', { after: 2, for: '1 hour' }, ['3600', '3600']],
+    ['the longer one', { after: 2, for: '1 hour' }, '30 minutes', ['60', '3600']],
+  ])('block by %s of both', async (_which, one, other, waits) => {
+    const shared = { name: 'shared', scope: 'shared', limits: '1/minute', path: '/**', continue: true };
+    const { app } = await open(start, {
+      rules: [
+        { ...shared, id: 'one', block: one },
+        { ...shared, id: 'other', block: other },
+      ],
+    });
+    expect(await app.statuses(1, '/gentle')).toEqual([200]);
+    expect([await waitOf(app, '/gentle'), await waitOf(app, '/gentle')]).toEqual(waits);
+  });
+});
+
 describeOverHttp('An invalid block', (start) => {
   it.each<[string, unknown, string]>([
     [

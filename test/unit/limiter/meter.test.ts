@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import {
+  CalendarWindowRateLimiter,
   ConfigurationError,
   createLimit,
   FixedWindowElasticExpiryRateLimiter,
   FixedWindowRateLimiter,
+  loadTemporal,
   MemoryStorage,
   MovingWindowRateLimiter,
   SlidingWindowCounterRateLimiter,
@@ -267,6 +269,22 @@ describe('Units of a meter whose window has ended', () => {
   });
 });
 
+describe('A meter of a calendar window', () => {
+  it('uses its units to the end of the month, and none of them in the next', async () => {
+    await loadTemporal();
+    clock.set(Date.parse('2026-01-31T22:59:59.999Z'));
+    const calendar = new CalendarWindowRateLimiter(storage, { timeZone: 'Europe/Berlin' });
+    const limit = '100/month';
+    await using meter = await calendar.meter(limit, ['acme'], { step: 30 });
+    await meter.add(10);
+    expect([await meter.add(5), storage.taken]).toEqual([true, [30]]);
+    clock.advance(1);
+    expect([await meter.add(5), storage.taken]).toEqual([true, [30, 30]]);
+    await meter.end();
+    expect(left(limit, calendar)).toBe(95);
+  });
+});
+
 describe('A meter while the store is down', () => {
   let store: ScriptedStorage;
 
@@ -306,6 +324,32 @@ describe('A meter while the store is down', () => {
     await meter.end();
     expect(left('100/day', by)).toBe(45);
     expect(await drain(await by.meter('100/day', ['acme'], { step: 40 }), 1)).toBe(45);
+  });
+
+  it('uses units of this process and of the store one after the other, and gives each back where it was taken', async () => {
+    class RecoveringStorage extends MemoryStorage {
+      isDown = true;
+      override consume(batch: readonly Hit[]): BatchResult {
+        if (this.isDown) throw new StorageError('no power');
+        return super.consume(batch);
+      }
+    }
+    const recovering = new RecoveringStorage({ clock });
+    const by = new FixedWindowRateLimiter(
+      new FallbackStorage(recovering, { onError: 'fallback', instances: 1 }),
+    );
+    recovering.isDown = false;
+    await by.hit('100/minute', 'acme');
+    recovering.isDown = true;
+    clock.advance(50_000);
+    await using meter = await by.meter('100/minute', ['acme'], { step: 10 });
+    await meter.add(5); // of this process's window, which opens now
+    recovering.isDown = false;
+    await meter.add(8); // 3 more of the store's, which ends in 10 s
+    expect(left('100/minute', by)).toBe(89);
+    clock.advance(10_000);
+    await meter.add(1);
+    expect([meter.used, left('100/minute', by)]).toEqual([14, 90]);
   });
 
   it('ends without an error, and its unused units stay counted', async () => {

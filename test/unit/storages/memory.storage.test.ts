@@ -435,6 +435,14 @@ describe('maxKeys', () => {
     },
   );
 
+  it('blocks nobody after refusals that are counted in a shared cell', () => {
+    const storage = new MemoryStorage({ clock, maxKeys: 1 });
+    const limit = once({ id: 'patient', amount: 1, block: [5 * HOUR], blockAfter: 2 });
+    hit(storage, once({ id: 'other' }), 'fills the room');
+    const waits = [1, 2, 3, 4].map(() => hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter);
+    expect(waits).toEqual([0, limit.period, limit.period, limit.period]);
+  });
+
   it('ends a shared block with the window, and does not copy it when there is room', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once({ id: 'blocking', amount: 1, block: [5 * HOUR] });

@@ -244,6 +244,8 @@ describe('The reservations of a limit that blocks by outcome', () => {
       start: T,
       pending: 2,
       before: 0,
+      refusals: 0,
+      since: 0,
     });
     expect(block.byHand(blocked, RULE, 0, T + 20)).toEqual({ ...reserved, level: 0 });
     expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);
