@@ -362,6 +362,7 @@ const messages: Attack[] = [
   },
   {
     name: 'a new connection for each message',
+    runs: -1,
     attempt: async (client) => {
       for (let index = 0; index < 8; index++) {
         const connection = await client.connect();
@@ -373,6 +374,7 @@ const messages: Attack[] = [
   },
   {
     name: 'hanging up after messages',
+    runs: -1,
     attempt: async (client) => {
       const connection = await client.connect();
       for (let index = 0; index < 20; index++) connection.send('say', index);
@@ -428,6 +430,7 @@ const messages: Attack[] = [
   },
   {
     name: 'wrong guesses, hanging up after each',
+    runs: -1,
     attempt: async (client) => {
       for (let index = 0; index < 6; index++) {
         const connection = await client.connect();
@@ -838,6 +841,7 @@ const socketIoOnly: Attack[] = [
   },
   {
     name: 'disconnecting and connecting the same client',
+    runs: -1,
     attempt: async (client) => {
       const { io: socket } = await client.connect();
       for (let index = 0; index < 8; index++) {
