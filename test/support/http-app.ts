@@ -71,6 +71,7 @@ export async function startHttpApp(
   const app = module.createNestApplication(
     platform === 'fastify'
       ? new FastifyAdapter({
+          forceCloseConnections: true,
           trustProxy: trustProxy ? '127.0.0.1' : false,
           ...(bodyLimit === undefined ? {} : { bodyLimit }),
         })

@@ -46,7 +46,7 @@ describe.each([['Express', () => new ExpressAdapter()]])(
 
     async function start(module: Type, prepare: (app: INestApplication) => void): Promise<string> {
       const testing = await Test.createTestingModule({ imports: [module] }).compile();
-      app = testing.createNestApplication(adapter(), { logger: false });
+      app = testing.createNestApplication(adapter(), { logger: false, forceCloseConnections: true });
       prepare(app);
       await app.listen(0, '127.0.0.1');
       return app.getUrl();

@@ -41,14 +41,14 @@ async function statuses(times: number, url: string, body?: string): Promise<numb
 
 describe.each([
   ['Express', () => new ExpressAdapter()],
-  ['Fastify', () => new FastifyAdapter()],
+  ['Fastify', () => new FastifyAdapter({ forceCloseConnections: true })],
 ])('Rules before the routes, on %s', (platform, adapter) => {
   let app: INestApplication;
   afterEach(() => app.close());
 
   async function start(module: Type, prepare: (app: INestApplication) => void): Promise<string> {
     const testing = await Test.createTestingModule({ imports: [module] }).compile();
-    app = testing.createNestApplication(adapter(), { logger: false });
+    app = testing.createNestApplication(adapter(), { logger: false, forceCloseConnections: true });
     prepare(app);
     await app.listen(0, '127.0.0.1');
     return app.getUrl();

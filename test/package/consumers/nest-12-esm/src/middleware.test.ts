@@ -28,7 +28,7 @@ describe('applyRateLimits', () => {
   afterEach(() => app.close());
 
   async function start(): Promise<string> {
-    app = await NestFactory.create(NotesModule, { logger: false });
+    app = await NestFactory.create(NotesModule, { logger: false, forceCloseConnections: true });
     applyRateLimits(app);
     app.setGlobalPrefix('api');
     await app.listen(0, '127.0.0.1');
