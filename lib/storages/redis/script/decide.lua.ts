@@ -74,7 +74,7 @@ local function penalize(cell)
   if not limit.block or cell.cost > limit.burst then return end
   if limit.refundable and cell.cost <= cell.remaining + block.pending(cell.block, limit, now) then return end
   local penalty = block.commit(cell.block, limit, now)
-  cell.stop = penalty.stop
+  cell.stop = block.blocked_until(penalty, limit, now)
   set_block(cell, penalty)
 end
 
