@@ -107,7 +107,6 @@ const nat = fc.oneof(fc.constantFrom(0, 1, 5, 1000, 2 ** 53 - 1, 1e15 - 1, 1e15)
 
 const limits: fc.Arbitrary<Limit | undefined> = fc
   .record({
-    id: fc.constant('id'),
     name: names,
     strategy: fc.constantFrom(...strategyNames),
     amount: nat,
@@ -118,7 +117,7 @@ const limits: fc.Arbitrary<Limit | undefined> = fc
   })
   .map((options) => {
     try {
-      return createLimit(options);
+      return createLimit({ ...options, id: options.strategy });
     } catch {
       return undefined;
     }
