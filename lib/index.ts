@@ -44,6 +44,7 @@ export type {
   RateLimitInput,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitNetworks,
   RateLimitOptions,
   RateLimitOptionsFactory,
   RateLimitRule,
@@ -115,12 +116,14 @@ export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
+export type { LegacyHeaders } from './http/header-fields.js';
 export type { RateLimitEvent } from './observability/rate-limit-events.js';
 export type { OnError } from './core/contract.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 
 export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
+export type { Meter, MeterOptions } from './limiter/meter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
 export { Slot } from './limiter/slot.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
@@ -133,6 +136,8 @@ export {
   TokenBucketRateLimiter,
 } from './limiter/rate-limiters.js';
 
+export type { BlockAfterRefusals, BlockOption } from './policies/block-option.js';
+export type { GivenLimits, LimitsWithOptions } from './policies/given-limits.js';
 export type {
   ActualCostFunction,
   CalendarFunction,
@@ -143,6 +148,7 @@ export type {
   PlanLimits,
   PolicyDeclaration,
   PolicyOptions,
+  RefusalListener,
   RequestOutcome,
 } from './policies/policy.js';
 export type { Rule } from './policies/rules.js';

@@ -24,7 +24,9 @@ const reportTempFolder = mkdtempSync(join(tmpdir(), 'nestjs-limits-api-'));
 const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
+    'ClientAddresses',
     'DecidingStorage',
+    'DeniedClients',
     'PolicyDirectory',
     'ReferencedHits',
     'RateLimitEvents',

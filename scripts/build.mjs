@@ -5,7 +5,7 @@
  * whoever reads `dist` meanwhile finds the whole of the last one.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,7 @@ try {
   ]);
   if (exitCodes.some((code) => code !== 0)) throw new Error('The build failed; dist is as it was.');
   await writeFile(join(staging, 'new', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+  await keepImportsForBundlers(join(staging, 'new', 'cjs'));
   await replaceDist();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
@@ -45,4 +46,27 @@ async function replaceDist() {
     if (error.code !== 'ENOENT') throw error;
   });
   await rename(join(staging, 'new'), dist);
+}
+
+/**
+ * Restores in CommonJS what bundlers read in the `import()` of the sources: a package in a `try` may be
+ * absent, and a specifier in a variable is none to follow. TypeScript compiles both to a `require` in a
+ * function of its own.
+ */
+async function keepImportsForBundlers(folder) {
+  const files = await readdir(folder, { recursive: true });
+  for (const file of files.filter((name) => name.endsWith('.js'))) {
+    const path = join(folder, file);
+    const code = await readFile(path, 'utf8');
+    const kept = code
+      .replaceAll(
+        /await Promise\.resolve\(\)\.then\(\(\) => __importStar\((require\('@nestjs\/[^']+'\))\)\)/g,
+        '__importStar($1)',
+      )
+      .replaceAll(
+        /\.then\(s => __importStar\(require\(s\)\)\)/g,
+        `.then(s => __importStar(require('node:module').createRequire(__filename)(s)))`,
+      );
+    if (kept !== code) await writeFile(path, kept);
+  }
 }

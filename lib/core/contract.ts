@@ -31,6 +31,8 @@ export interface Outcome extends Hit, Evaluation {
   readonly taken: boolean;
   /** The window that the cost was taken from; `undefined` if no unit was taken. */
   readonly window: number | undefined;
+  /** True if a block refused the hit, or began with it. */
+  readonly blocked?: true;
   /**
    * Epoch ms at which the cost was taken, if earlier than the decision. A lease takes permits in
    * advance, and the parts of a batch may be decided one after another.

@@ -1,4 +1,5 @@
 import type { BatchResult, Outcome, Receipt } from './contract.js';
+import { INSPECT } from '../common/inspection.js';
 import { currentReceipt } from './settlement.js';
 
 /**
@@ -18,11 +19,21 @@ export class Decision {
    */
   readonly degraded: BatchResult['degraded'] | undefined;
 
-  /** @param earlier the decision on other limits of the same hit, from an earlier phase */
+  /**
+   * The route of the request, `'POST /login'`; `undefined` before a request has reached one, in events, and for decisions by hand.
+   */
+  readonly route: string | undefined;
+
+  /**
+   * @param earlier the decision on other limits of the same hit, from an earlier phase
+   * @param route the route of the request
+   */
   constructor(
     private readonly result: BatchResult,
     private readonly earlier?: Decision,
+    route?: string,
   ) {
+    this.route = route ?? earlier?.route;
     this.allowed = result.allowed && (earlier?.allowed ?? true);
     this.now = result.now;
     this.degraded = result.degraded ?? earlier?.degraded;
@@ -34,17 +45,7 @@ export class Decision {
    * unknown time last; else the one with the least remaining. A shadow limit only if there is no other.
    */
   get binding(): Outcome {
-    return this.limits.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
-  }
-
-  /** @internal The binding limit of some; `undefined` if there are none. */
-  bindingAmong(isIncluded: (outcome: Outcome) => boolean): Outcome | undefined {
-    return this.limits
-      .filter(isIncluded)
-      .reduce<Outcome | undefined>(
-        (binding, outcome) => (binding !== undefined && !binds(outcome, binding) ? binding : outcome),
-        undefined,
-      );
+    return bindingOf(this.limits);
   }
 
   /** Whole units left under the binding limit. */
@@ -75,6 +76,14 @@ export class Decision {
     );
   }
 
+  /** @internal Shows one line per limit: all properties would show each limit twice. */
+  [INSPECT](): string {
+    const verdict = this.allowed ? 'allowed' : `refused, retry after ${this.retryAfter} ms`;
+    const place = this.route === undefined ? '' : ` on ${this.route}`;
+    const limits = this.limits.map((outcome) => `\n  ${describeOutcome(outcome)}`);
+    return `Decision: ${verdict}${place}${this.degraded ? ` (${this.degraded})` : ''}${limits.join('')}`;
+  }
+
   /** @internal The results of all phases, the earliest first. */
   get results(): readonly BatchResult[] {
     return [...(this.earlier?.results ?? []), this.result];
@@ -84,6 +93,22 @@ export class Decision {
 /** Returns true for a decision, also one from another copy of this package. */
 export function isDecision(value: unknown): value is Decision {
   return typeof value === 'object' && value !== null && 'binding' in value && 'receipts' in value;
+}
+
+function describeOutcome({ limit, identity, allowed, remaining }: Outcome): string {
+  const { name, mode, amount, period, where } = limit;
+  const verdict = `${mode === 'shadow' ? 'shadow, ' : ''}${allowed ? 'allows' : 'refuses'}`;
+  return `${name}: ${amount} per ${period} ms for ${identity}, ${remaining} left, ${verdict}${where === undefined ? '' : ` (${where})`}`;
+}
+
+/**
+ * Returns the outcome that constrains a hit most: the refusing one with the longest `retryAfter`,
+ * else the one with the least remaining. One in shadow only if there is no other.
+ *
+ * @param outcomes at least one
+ */
+export function bindingOf(outcomes: readonly Outcome[]): Outcome {
+  return outcomes.reduce((binding, outcome) => (binds(outcome, binding) ? outcome : binding));
 }
 
 function binds(outcome: Outcome, binding: Outcome): boolean {

@@ -31,12 +31,16 @@ export interface Limit extends Quota {
   readonly name: string;
   /** The policy of the limit. All limits of a policy are settled together. */
   readonly policy: string;
+  /** The place of its declaration, `'@RateLimit on UsersController.login'` or `'The rule "api"'`; `undefined` for a limit by hand. */
+  readonly where: string | undefined;
   /** The algorithm that counts the limit. */
   readonly strategy: StrategyName;
   /** A shadow limit counts and reports, but refuses nothing. */
   readonly mode: 'enforce' | 'shadow';
   /** Durations of successive blocks after refusals, in ms; empty for no blocks. */
   readonly block: readonly number[];
+  /** Refusals within a period after which a block begins: 1 for the first one. */
+  readonly blockAfter: number;
   /** True if hits may be refunded at any time, so that a refusal must not be cached. */
   readonly refundable: boolean;
 }
@@ -49,6 +53,8 @@ export interface CreateLimitOptions {
   name?: string | undefined;
   /** The policy of the limit. All limits of a policy are settled together. Default: the name. */
   policy?: string | undefined;
+  /** The place of its declaration, for decisions and logs. Default: none. */
+  where?: string | undefined;
   /** The algorithm that counts the limit. */
   strategy: StrategyName;
   /** Units per period; a whole number. */
@@ -66,6 +72,8 @@ export interface CreateLimitOptions {
   mode?: 'enforce' | 'shadow' | undefined;
   /** Durations of successive blocks after refusals, in whole ms. Default: none. */
   block?: readonly number[] | undefined;
+  /** Refusals within a period, from the first of them, after which a block begins; a whole number from 1. Default: 1. */
+  blockAfter?: number | undefined;
   /**
    * True if hits may be refunded at any time, so that a refusal must not be cached. Default: false.
    */
@@ -89,6 +97,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     id,
     name = id,
     policy = name,
+    where: place,
     strategy,
     amount,
     period,
@@ -96,6 +105,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     burst,
     mode = 'enforce',
     block = [],
+    blockAfter = 1,
     refundable = false,
   } = options;
   const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
@@ -121,12 +131,14 @@ export function createLimit(options: CreateLimitOptions): Limit {
   assertBurst(where('burst'), strategy, amount, period, burst);
   assertCalendar(where('calendar'), strategy, calendar);
   for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
+  assertWholeNumber(where('blockAfter'), blockAfter, 1);
 
   return Object.freeze({
     id,
     digest: createHash('sha256').update(id).digest('base64url').slice(0, 8),
     name,
     policy,
+    where: place,
     strategy,
     amount,
     period,
@@ -134,6 +146,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     calendar: calendar && calendarFor(calendar),
     mode,
     block: Object.freeze([...block]),
+    blockAfter,
     refundable,
   });
 }
@@ -239,6 +252,8 @@ export function isSameLimit(one: Limit, other: Limit): boolean {
       one.amount === other.amount &&
       one.burst === other.burst &&
       one.calendar === other.calendar &&
-      one.mode === other.mode)
+      one.mode === other.mode &&
+      one.blockAfter === other.blockAfter &&
+      one.block.join() === other.block.join())
   );
 }

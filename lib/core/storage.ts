@@ -104,8 +104,18 @@ export abstract class Storage implements MovingWindowSupport {
    * writes cannot. Never throws.
    */
   abstract check(): Awaitable<boolean>;
-  /** Removes all records under the key prefix. Returns their number. */
+  /** Removes everything under the key prefix. Returns the number of identities that had counts. */
   abstract reset(): Awaitable<number>;
+  /**
+   * Removes the cells of limits, and their blocks, for all identities.
+   *
+   * @throws StorageError if the storage cannot list its keys
+   */
+  removeLimits(_limits: readonly Limit[]): Awaitable<void> {
+    throw new StorageError(
+      `${this} cannot remove the counts of all identities: it lists no keys. Remove those of each identity.`,
+    );
+  }
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 
@@ -229,6 +239,23 @@ export function assertSupported(storage: Storage, limit: Limit): void {
         'Take "sliding-window-counter" or "token-bucket" for large amounts.',
     );
   }
+}
+
+/** Returns the clock of a storage, also of one that does not extend {@link Storage}. */
+export function clockOf(storage: Storage): Clock {
+  return (storage as unknown as { readonly clock?: Clock }).clock ?? systemClock;
+}
+
+/**
+ * Returns a function that tells the ms since this call by the storage's clock. The system's clock may
+ * be set back, so a monotonic one counts too.
+ */
+export function startStopwatch(storage: Storage): () => number {
+  const clock = clockOf(storage);
+  const [start, monotonic] = [clock.now(), performance.now()];
+  return clock === systemClock
+    ? () => Math.max(clock.now() - start, performance.now() - monotonic)
+    : () => clock.now() - start;
 }
 
 /** Returns the error that every storage throws after `close`. */

@@ -1,6 +1,7 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
-import { Storage } from './storage.js';
+import type { Limit } from './limit.js';
+import { clockOf, Storage } from './storage.js';
 
 /**
  * Base class of a storage in front of another one. Every method that it does not override calls the
@@ -10,7 +11,7 @@ export abstract class WrappedStorage extends Storage {
   override readonly capabilities: StorageCapabilities;
 
   constructor(readonly inner: Storage) {
-    super({ keyPrefix: inner.keyPrefix });
+    super({ keyPrefix: inner.keyPrefix, clock: clockOf(inner) });
     this.capabilities = inner.capabilities;
   }
 
@@ -32,6 +33,10 @@ export abstract class WrappedStorage extends Storage {
 
   override remove(cells: readonly Cell[]): Awaitable<void> {
     return this.inner.remove(cells);
+  }
+
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    return this.inner.removeLimits(limits);
   }
 
   override check(): Awaitable<boolean> {

@@ -1,4 +1,5 @@
-import type { Decision } from '../core/decision.js';
+import type { Outcome } from '../core/contract.js';
+import { bindingOf, type Decision } from '../core/decision.js';
 import { windowLength, type Limit } from '../core/limit.js';
 
 /** A header field's name and value. */
@@ -35,19 +36,78 @@ export function standardFields(decision: Decision): HeaderField[] {
       ];
 }
 
+/** The form of the legacy header fields. */
+export interface LegacyHeaders {
+  /**
+   * The value of `X-RateLimit-Reset`: `'seconds'` from now, seconds since the epoch, `'epoch'`, as GitHub sends them, or a time in
+   * ISO 8601, `'iso'`. Default: `'seconds'`.
+   */
+  reset?: 'seconds' | 'epoch' | 'iso' | undefined;
+  /**
+   * True to send one set of fields per limit, named by it: `X-RateLimit-Limit-login`. The limit `default` has no suffix. Excludes
+   * `show`. Default: false.
+   */
+  perLimit?: boolean | undefined;
+  /**
+   * Name of the limit or policy to show; nothing is shown where it does not apply. Default: the limit that refused, else the one
+   * with the least left of those that the request takes from.
+   */
+  show?: string | undefined;
+}
+
 /**
- * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds from now) of the binding limit, other than slots of concurrent
- * requests, as `@nestjs/throttler` sends them. Returns none if no limit is enforced.
+ * Returns `X-RateLimit-Limit`, `-Remaining` and `-Reset` of one limit, or of each. Slots of concurrent
+ * requests are left out, unless `show` names them. Returns none if no limit is enforced.
  */
-export function legacyFields(decision: Decision): HeaderField[] {
-  const binding = decision.bindingAmong(({ limit }) => limit.strategy !== 'concurrency');
-  if (binding === undefined || binding.limit.mode === 'shadow') return [];
-  const { limit, remaining, resetTime } = binding;
-  return [
-    ['X-RateLimit-Limit', String(toInteger(limit.amount))],
-    ['X-RateLimit-Remaining', String(toInteger(remaining))],
-    ['X-RateLimit-Reset', String(toSeconds(resetTime - decision.now))],
-  ];
+export function legacyFields(
+  decision: Decision,
+  { reset = 'seconds', perLimit = false, show }: LegacyHeaders = {},
+): HeaderField[] {
+  const enforced = decision.limits.filter(({ limit }) => limit.mode === 'enforce');
+  const shown = perLimit ? enforced.filter(isRate) : shownOf(enforced, show);
+  return shown.flatMap(({ limit, remaining, resetTime }) => {
+    const suffix = perLimit ? suffixOf(limit) : '';
+    return [
+      [`X-RateLimit-Limit${suffix}`, String(toInteger(limit.amount))],
+      [`X-RateLimit-Remaining${suffix}`, String(toInteger(remaining))],
+      [`X-RateLimit-Reset${suffix}`, resetValue(reset, resetTime, decision.now)],
+    ];
+  });
+}
+
+/** Returns the outcome to show, or none. */
+function shownOf(enforced: readonly Outcome[], show: string | undefined): Outcome[] {
+  const rates = enforced.filter(isRate);
+  const named = enforced.filter(
+    (outcome) => outcome.limit.name === show || (outcome.limit.policy === show && isRate(outcome)),
+  );
+  const taken = rates.filter(({ cost }) => cost > 0);
+  const candidates = show !== undefined ? named : taken.length > 0 ? taken : rates;
+  return candidates.length > 0 ? [bindingOf(candidates)] : [];
+}
+
+/** Returns true for any limit but slots of concurrent requests, which do not reset at a known time. */
+function isRate({ limit }: Outcome): boolean {
+  return limit.strategy !== 'concurrency';
+}
+
+/** Returns the end of a field's name. Names of limits may have a slash, names of fields may not. */
+function suffixOf({ name }: Limit): string {
+  return name === 'default' ? '' : `-${name.replace(/[^\w.-]/g, '-')}`;
+}
+
+/** The latest time that a `Date` can hold, in epoch ms. */
+const MAX_DATE_MS = 8.64e15;
+
+function resetValue(form: 'seconds' | 'epoch' | 'iso', resetTime: number, now: number): string {
+  switch (form) {
+    case 'seconds':
+      return String(toSeconds(resetTime - now));
+    case 'epoch':
+      return String(toSeconds(resetTime));
+    case 'iso':
+      return new Date(Math.min(Math.max(resetTime, 0), MAX_DATE_MS) || 0).toISOString(); // not NaN
+  }
 }
 
 /**

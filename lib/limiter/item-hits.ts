@@ -4,7 +4,7 @@ import { isTemporalLoaded, loadTemporal } from '../common/temporal.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { boundedIdentity } from '../common/identity.js';
-import { itemsOf, type LimitInput } from '../notation/limit-input.js';
+import { itemsOf, UNLIMITED, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import type { Hit } from '../core/contract.js';
@@ -59,7 +59,16 @@ export class ItemHits {
   }
 
   #itemsOf(input: LimitInput): readonly RateLimitItem[] {
-    return typeof input === 'string' ? this.#texts.getOrMake(input, itemsOf) : itemsOf(input);
+    if (typeof input === 'string') return this.#itemsOfText(input);
+    return isTexts(input) ? input.flatMap((text) => this.#itemsOfText(text)) : itemsOf(input);
+  }
+
+  #itemsOfText(text: string): readonly RateLimitItem[] {
+    if (text === UNLIMITED)
+      throw new ConfigurationError(
+        'The limits "unlimited" count nothing. They are for declarations, plans and functions of policies.',
+      );
+    return this.#texts.getOrMake(text, itemsOf);
   }
 
   #limitOf(item: RateLimitItem): Limit {
@@ -86,6 +95,10 @@ export class ItemHits {
     }
     return limit;
   }
+}
+
+function isTexts(input: LimitInput): input is readonly string[] {
+  return Array.isArray(input) && input.length > 0 && input.every((one) => typeof one === 'string');
 }
 
 function assertDistinct(batch: readonly Hit[]): void {

@@ -6,6 +6,7 @@ import { Decision, isDecision } from '../core/decision.js';
 import { costsByPolicy, settleDecision } from './settle-decision.js';
 import { FairQueue, type WaitOptions } from './fair-queue.js';
 import { slotsTakenBy } from './held-slots.js';
+import { Meter, type MeterOptions } from './meter.js';
 import { Slot } from './slot.js';
 import { waitForRelease } from './slot-releases.js';
 
@@ -27,7 +28,7 @@ export interface WindowStats {
 }
 
 /**
- * Counts, tests and refunds hits on limits in a storage. Returns values with a memory storage and
+ * Counts, tests, meters and refunds hits on limits in a storage. Returns values with a memory storage and
  * promises with any other; `await` handles both.
  *
  * Limits of concurrent requests are taken by `acquire`. Methods that take or return units throw `ConfigurationError` for them.
@@ -141,6 +142,32 @@ export abstract class Limiter<Limits> {
         if (error instanceof WaitTimeoutError) return take(); // at its end, those who wait behind others try once
         throw error;
       });
+  }
+
+  /**
+   * Opens a meter, for work whose cost becomes known while it runs. It takes units in steps, and
+   * refunds the unused units of the last one when it ends. It keeps the limits that apply when it is
+   * opened.
+   *
+   * @throws RangeError for a `step` that is not a whole number from 1; ConfigurationError for limits of
+   * concurrent requests
+   * @example
+   * ```ts
+   * import { FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
+   *
+   * const limiter = new FixedWindowRateLimiter(new MemoryStorage());
+   *
+   * async function* deliver(tokens: AsyncIterable<string>, orgId: string) {
+   *   await using meter = await limiter.meter('100000/day', ['tokens', orgId], { step: 200 });
+   *   for await (const token of tokens) {
+   *     if (!(await meter.add(1))) return;
+   *     yield token;
+   *   }
+   * }
+   * ```
+   */
+  async meter(limits: Limits, identifiers: readonly string[], { step }: MeterOptions): Promise<Meter> {
+    return new Meter(this.storage, assertNoSlots(await this.#batch(limits, [identifiers])), step);
   }
 
   /** Returns the state of the limit; for several limits, of the one with the least remaining. */

@@ -6,6 +6,7 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { tap, type Observable } from 'rxjs';
+import type { Awaitable } from '../common/awaitable.js';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
 import { Transports } from './transports/transports.js';
@@ -41,16 +42,18 @@ export class RateLimitInterceptor implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const transport = this.transports.get(context);
     if (transport === undefined || transport.onAnswer !== undefined) return next.handle();
-    const settle = (outcome: RequestOutcome): void => {
+    const settle = (findOutcome: () => Awaitable<RequestOutcome>): void => {
       const call = transport.stateHolder(context);
       if (settled.has(call)) return;
       settled.add(call);
-      void this.reservations.settle(context, transport, outcome);
+      void this.reservations.settle(context, transport, findOutcome);
     };
+    let returned: unknown;
     return next.handle().pipe(
       tap({
-        complete: () => settle({ success: true }),
-        error: (error: unknown) => settle({ success: false, error }),
+        next: (value) => (returned = value),
+        complete: () => settle(() => transport.outcomeOf?.(context, returned) ?? { success: true }),
+        error: (error: unknown) => settle(() => ({ success: false, error })),
       }),
     );
   }

@@ -1,17 +1,7 @@
-import {
-  HttpException,
-  Inject,
-  Injectable,
-  type ExecutionContext,
-  type INestApplication,
-  type NestMiddleware,
-} from '@nestjs/common';
-import { attempt, chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { messageOf } from '../common/describe.js';
+import { Inject, Injectable, type INestApplication, type NestMiddleware } from '@nestjs/common';
+import { chain, type Awaitable } from '../common/awaitable.js';
 import { ConfigurationError } from '../common/errors.js';
-import { logger } from './options/warnings.js';
-import { HandlerContext } from './transports/handler-context.js';
-import { isAnswered } from './transports/http.transport.js';
+import { checkEarly, middlewareOf, type EarlyCheck } from './request/middleware-of.js';
 import { RequestLimiter } from './request/request-limiter.js';
 import { RouteRules } from './routes/route-rules.js';
 import { shownByName } from '../common/inspection.js';
@@ -27,7 +17,8 @@ export class RateLimitMiddleware implements NestMiddleware {
   constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
 
   use(request: unknown, response: unknown, next: () => void): Awaitable<void> {
-    return chain(checkPath(this.limiter, contextOf(request, response, next)), (isAdmitted) => {
+    const checked = checkEarly(RateLimitMiddleware, checkOf(this.limiter), [request, response, next]);
+    return chain(checked, (isAdmitted) => {
       if (isAdmitted) next();
     });
   }
@@ -59,25 +50,11 @@ export class RateLimitMiddleware implements NestMiddleware {
  * ```
  */
 export function applyRateLimits(app: INestApplication): void {
-  const limiter = limiterOf(app);
-  app.use((request: unknown, response: unknown, next: (error?: unknown) => void) => {
-    // Express 4 does not handle a rejected promise of a middleware, so that errors go to `next`.
-    const admitted = attempt(() => checkPath(limiter, contextOf(request, response, next)));
-    if (isPromise(admitted)) void admitted.then((isAdmitted) => isAdmitted && next(), next);
-    else if (admitted) next();
-  });
+  app.use(middlewareOf(RateLimitMiddleware, checkOf(limiterOf(app))));
 }
 
-/** Returns true to continue. Throws nothing once another middleware has answered. */
-function checkPath(limiter: RequestLimiter, context: ExecutionContext): Awaitable<boolean> {
-  const checked = limiter.checkPath(context);
-  if (!isPromise(checked)) return checked;
-  return checked.catch((error: unknown) => {
-    if (!isAnswered(context)) throw error;
-    // Nest 10 on Fastify cannot handle an error of a request that is answered.
-    if (!(error instanceof HttpException)) logger.error(`Checking limits failed: ${messageOf(error)}`);
-    return false;
-  });
+function checkOf(limiter: RequestLimiter): EarlyCheck {
+  return (context) => limiter.checkPath(context);
 }
 
 function limiterOf(app: INestApplication): RequestLimiter {
@@ -96,8 +73,4 @@ function limiterOf(app: INestApplication): RequestLimiter {
         'Call it before app.init() and app.listen().',
     );
   return limiter;
-}
-
-function contextOf(...args: unknown[]): ExecutionContext {
-  return new HandlerContext('http', args, RateLimitMiddleware, () => undefined);
 }

@@ -3,7 +3,9 @@ import {
   Inject,
   Module,
   type ConfigurableModuleAsyncOptions,
+  Optional,
   type DynamicModule,
+  type NestModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
 } from '@nestjs/common';
@@ -34,6 +36,7 @@ import {
 } from './options/rate-limit.tokens.js';
 import { DROPPED_MESSAGES } from './dropped-message.filter.js';
 import { RateLimiterService } from './rate-limiter.service.js';
+import { DeniedClients } from './request/denied-clients.js';
 import { Refusals } from './request/refusals.js';
 import { RequestDecider } from './request/request-decider.js';
 import { RequestHits } from './request/request-hits.js';
@@ -43,6 +46,7 @@ import { ReferencedHits } from './request/referenced-hits.js';
 import { Reservations } from './request/reservations.js';
 import {
   assertAsyncOptions,
+  assertNotOfThrottler,
   resolveExtras,
   resolveOptions,
   type ResolvedOptions,
@@ -52,6 +56,7 @@ import { ScopeCheck } from './options/scope-check.js';
 import { logger, Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
 import { GuardedCallBinding } from './routes/guarded-call-binding.js';
+import { MountedPaths } from './routes/mounted-paths.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
 import { RouteIds } from './routes/route-ids.js';
 import { RoutePolicies } from './routes/route-policies.js';
@@ -73,7 +78,7 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       return {
         ...definition,
         global: isGlobal,
-        providers: [...(definition.providers ?? []), ...(guard ? [FIRST_GUARD] : [])],
+        providers: [...(definition.providers ?? []), ...(guard ? [FIRST_GUARD, DeniedClients] : [])],
       };
     })
     .build();
@@ -126,6 +131,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     InjectedFunctions,
     IdentityWarnings,
     LateUserDetector,
+    MountedPaths,
     Plans,
     PolicyDirectory,
     RateLimitEvents,
@@ -167,7 +173,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
 @shownByName
 export class RateLimitModule
   extends ConfigurableModuleClass
-  implements OnApplicationBootstrap, OnApplicationShutdown
+  implements NestModule, OnApplicationBootstrap, OnApplicationShutdown
 {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -175,6 +181,8 @@ export class RateLimitModule
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(StoreLog) private readonly log: StoreLog,
+    /** Absent without the guard of the module. */
+    @Optional() @Inject(DeniedClients) private readonly deniedClients?: DeniedClients,
   ) {
     super();
   }
@@ -185,6 +193,7 @@ export class RateLimitModule
    * @throws ConfigurationError while the application starts, for an unknown, misplaced or invalid option, or a second configuration
    */
   static override forRoot(options: RateLimitModuleOptions & RateLimitModuleExtras = {}): DynamicModule {
+    assertNotOfThrottler(options);
     return super.forRoot(options);
   }
 
@@ -196,6 +205,11 @@ export class RateLimitModule
   static override forRootAsync(options: RateLimitModuleAsyncOptions): DynamicModule {
     assertAsyncOptions(options);
     return super.forRootAsync(options);
+  }
+
+  /** Binds the middleware for denied clients: Nest calls this before it binds routes, which GraphQL does later. */
+  configure(): void {
+    this.deniedClients?.bindMiddleware();
   }
 
   /**

@@ -13,7 +13,8 @@ import { fixedPosition } from '../policies/declared-policies.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import type { RateLimitRule } from './options/rate-limit.options.js';
+import { ClientAddresses } from './identities/client-addresses.js';
+import type { RateLimitNetworks, RateLimitRule } from './options/rate-limit.options.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './options/rate-limit.tokens.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { ReferencedHits } from './request/referenced-hits.js';
@@ -62,6 +63,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(ReferencedHits) private readonly referenced: ReferencedHits,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
+    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
   ) {
     super(storage);
     this.#items = new ItemHits(storage, strategy, fixedPosition({ timeZone, anchor }));
@@ -121,6 +123,35 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
         .filter(({ limit }) => limit.block.length > 0)
         .map(({ identity, limit }) => ({ identity, limit, duration: 0 })),
     );
+  }
+
+  /**
+   * Removes the counts and blocks of a policy for all identities: of its limits, and of all its plans. A policy whose limits a function
+   * returns is cleared of those given: `{ policy: 'api', limits: '3/hour' }`. Visits all keys of the store. Other processes may refuse for
+   * up to two seconds more.
+   *
+   * @throws ConfigurationError unless exactly one policy matches; StorageError if the store lists no keys, as Memcached, or fails
+   */
+  clearPolicy(reference: PolicyReference): Awaitable<void> {
+    return this.storage.removeLimits(this.referenced.allLimitsOf(reference));
+  }
+
+  /**
+   * Replaces the networks of the options `allow` and `deny` in this process, from the next request on. A list that is left out
+   * stays; `[]` is an empty list.
+   *
+   * @throws ConfigurationError for a value that is not a network; both lists then stay unchanged
+   * @example
+   * ```ts
+   * import type { RateLimiterService } from 'nestjs-limits';
+   *
+   * function refuse(limiter: RateLimiterService, networks: readonly string[]) {
+   *   limiter.setNetworks({ deny: networks });
+   * }
+   * ```
+   */
+  setNetworks(networks: RateLimitNetworks): void {
+    this.addresses.setNetworks(networks);
   }
 
   protected override hitsOf(

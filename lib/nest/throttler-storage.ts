@@ -34,6 +34,24 @@ export interface ThrottlerStorageRecord {
   timeToBlockExpire: number;
 }
 
+/** The longest window or block in ms: 1,000 years. */
+const MAX_MS = 31_557_600_000_000;
+
+/** Returns true for a limit that no number of hits exceeds. */
+function isUnlimited(limit: number): boolean {
+  return Number.isNaN(limit) || limit > Number.MAX_SAFE_INTEGER;
+}
+
+/** Returns the hits that a limit allows. The storage of throttler refuses hits above it: 2.5 allows two, and -1 none. */
+function wholeUnits(limit: number): number {
+  return Math.max(0, Math.floor(limit));
+}
+
+/** Returns whole ms, of at least a minimum: a window of no length has ended at the next hit. */
+function wholeMs(ms: number, minimum: number): number {
+  return Math.ceil(Math.min(MAX_MS, Math.max(minimum, Number.isNaN(ms) ? minimum : ms)));
+}
+
 /** Capacity of the cache of compiled limits. */
 const MAX_LIMITS = 1000;
 
@@ -74,8 +92,17 @@ export function toThrottlerStorage(
       return limit;
     });
   return {
-    async increment(key, ttl, amount, blockDuration, throttlerName) {
-      const limit = limitOf(throttlerName, amount, ttl, blockDuration);
+    async increment(key, ttl, given, blockFor, throttlerName) {
+      if (isUnlimited(given))
+        return {
+          totalHits: 1,
+          timeToExpire: Math.ceil(wholeMs(ttl, 0) / 1000),
+          isBlocked: false,
+          timeToBlockExpire: 0,
+        };
+      const amount = wholeUnits(given);
+      const blockDuration = wholeMs(blockFor, 0);
+      const limit = limitOf(throttlerName, amount, wholeMs(ttl, 1), blockDuration);
       const identity = identityOf('throttler', key);
       const result = await storage.consume([{ identity, limit, cost: 1 }]);
       const { allowed, remaining, resetTime, retryAfter } = onlyOutcome(result);

@@ -3,8 +3,14 @@ import { describeValue } from '../common/describe.js';
 import { parseMany } from './parse.js';
 import type { RateLimitItem } from './rate-limit-item.js';
 
-/** A limit in any form: an item, several, or the notation of one or several. Several are decided together, all or none. */
-export type LimitInput = string | RateLimitItem | readonly RateLimitItem[];
+/**
+ * A limit in any form: an item, the notation of one or several, or a list of these. Several are decided together, all or none.
+ * `'unlimited'` counts nothing, where policies declare limits.
+ */
+export type LimitInput = string | RateLimitItem | readonly (string | RateLimitItem)[];
+
+/** The limits of requests that are not counted. */
+export const UNLIMITED = 'unlimited';
 
 /**
  * Returns the items of a limit in any form; at least one.
@@ -13,18 +19,30 @@ export type LimitInput = string | RateLimitItem | readonly RateLimitItem[];
  */
 export function itemsOf(input: LimitInput): readonly RateLimitItem[] {
   if (typeof input === 'string') return parseMany(input);
-  const items = isList(input) ? input : [input];
-  const invalid = items.findIndex(
-    (item) => typeof (item as Partial<RateLimitItem> | undefined)?.identityFor !== 'function',
-  );
-  if (items.length === 0 || invalid >= 0) {
-    throw new ConfigurationError(
-      `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${items.length === 0 ? 'an empty list' : describeValue(items[invalid])}.`,
-    );
-  }
-  return items;
+  if (!isList(input)) return [assertItem(input)];
+  if (input.length === 0) throw invalid('an empty list');
+  // Unlike flatMap, Array.from visits holes.
+  return Array.from(input, (one) => (typeof one === 'string' ? parseMany(one) : [assertItem(one)])).flat();
 }
 
-function isList(input: RateLimitItem | readonly RateLimitItem[]): input is readonly RateLimitItem[] {
+/** Returns the items of a limit in any form; none for `'unlimited'`. */
+export function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
+  return input === UNLIMITED ? [] : itemsOf(input);
+}
+
+function assertItem(item: RateLimitItem): RateLimitItem {
+  if (typeof (item as Partial<RateLimitItem> | undefined | null)?.identityFor === 'function') return item;
+  throw invalid(describeValue(item));
+}
+
+function invalid(got: string): ConfigurationError {
+  return new ConfigurationError(
+    `A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got ${got}.`,
+  );
+}
+
+function isList(
+  input: RateLimitItem | readonly (string | RateLimitItem)[],
+): input is readonly (string | RateLimitItem)[] {
   return Array.isArray(input);
 }

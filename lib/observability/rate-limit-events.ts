@@ -11,7 +11,7 @@ import type { DecidingStorage } from '../resilience/resilient-storage.js';
  *
  * - `decision`: a hit was decided. `refused` follows if it was refused, `near-limit` if less than a
  *   tenth of a limit is left
- * - `error`: a call to the store failed or timed out
+ * - `error`: a call to the store failed or timed out; one event per kind of error and second
  * - `degraded`: the store has stopped responding; `recovered`: it responds again
  */
 export type RateLimitEvent =

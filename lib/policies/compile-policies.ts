@@ -3,11 +3,17 @@ import { BoundedMap } from '../common/bounded-map.js';
 import { ConfigurationError } from '../common/errors.js';
 import { fingerprintOf } from '../common/fingerprint.js';
 import { createLimit, type Limit } from '../core/limit.js';
-import type { LimitInput } from '../notation/limit-input.js';
 import { declaredPolicies, withLocation, type DeclaredPolicy } from './declared-policies.js';
+import { keyOfLimits, type GivenLimits } from './given-limits.js';
 import { isSameWindow, nameLimits, type LimitDraft } from './limit-names.js';
 import type { CompletedDeclaration } from './policy-options.js';
-import type { CountFunction, LimitsFunction, Policy, PolicyCompilation, PolicySettlement } from './policy.js';
+import type {
+  CountFunction,
+  Policy,
+  PolicyCompilation,
+  PolicyDeclaration,
+  PolicySettlement,
+} from './policy.js';
 
 /** Capacity of the cache of limits that a function returns, in texts. */
 const MAX_COMPILED_ANSWERS = 1000;
@@ -52,8 +58,8 @@ function compilePolicy<Context, Key>(
       drafts,
       others.flatMap((other) => other.plans?.get(plan) ?? other.limits),
     );
-  const compileAnswer = (input: LimitInput): readonly Limit[] => {
-    const drafts = draft(input);
+  const compileAnswer = (given: GivenLimits): readonly Limit[] => {
+    const drafts = draft(given);
     // A function may return a limit that is also declared: a request then counts once for both.
     const distinct = limitsOfOthers.filter((other) => !drafts.some((one) => isSameWindow(one, other)));
     return compile(drafts, distinct);
@@ -77,6 +83,7 @@ function compilePolicy<Context, Key>(
     settlement: settlementOf(options),
     onError: options.onError,
     errorMessage: options.errorMessage,
+    onRefused: options.onRefused,
     fingerprint: fingerprintOfPolicy(id, options, compiled),
   });
 }
@@ -88,7 +95,14 @@ function fingerprintOfPolicy<Context, Key>(
   { limits, plans }: Pick<Policy<Context, Key>, 'limits' | 'plans'>,
 ): string {
   const cells = (of: readonly Limit[]): unknown =>
-    of.map(({ id: cell, amount, burst, mode, block }) => [cell, amount, burst, mode, block]);
+    of.map(({ id: cell, amount, burst, mode, block, blockAfter }) => [
+      cell,
+      amount,
+      burst,
+      mode,
+      block,
+      blockAfter,
+    ]);
   const byPlan = [...(plans ?? [])].map(([plan, of]) => [plan, cells(of)]);
   const limitsFor = typeof given === 'function' ? given : undefined;
   return fingerprintOf([id, cells(limits), byPlan, limitsFor, cost, count, actualCost, phase, skip]);
@@ -96,26 +110,29 @@ function fingerprintOfPolicy<Context, Key>(
 
 /** @param sharedWith the limits of other policies of the same name */
 function compileLimits<Context, Key>(
-  { name, burst }: CompletedDeclaration<Context, Key>,
+  { name }: CompletedDeclaration<Context, Key>,
   drafts: readonly LimitDraft[],
   sharedWith: readonly LimitDraft[],
 ): Limit[] {
-  if (burst !== undefined && drafts.filter(({ strategy }) => strategy !== 'concurrency').length > 1)
+  const rates = drafts.filter(({ strategy }) => strategy !== 'concurrency');
+  if (rates.length > 1 && rates.some(({ burst }) => burst !== undefined))
     throw new ConfigurationError(
       'A burst needs a single limit. Declare each limit with its own burst and name.',
     );
   return nameLimits(name, drafts, sharedWith).map(createLimit);
 }
 
-/** Compiles the limits that a function returns, and caches those that are given as text. */
+/** Compiles the limits that a function returns, and caches those that are given as texts. */
 function foundLimits<Context>(
-  limits: LimitInput | LimitsFunction<Context> | undefined,
-  compile: (input: LimitInput) => readonly Limit[],
+  limits: PolicyDeclaration<Context>['limits'],
+  compile: (given: GivenLimits) => readonly Limit[],
 ): Pick<Policy<Context, unknown>, 'limitsFor' | 'compileLimits'> {
   if (typeof limits !== 'function') return { limitsFor: undefined, compileLimits: undefined };
   const compiled = new BoundedMap<readonly Limit[]>(MAX_COMPILED_ANSWERS);
-  const compileLimits = (input: LimitInput): readonly Limit[] =>
-    typeof input === 'string' ? compiled.getOrMake(input, compile) : compile(input);
+  const compileLimits = (given: GivenLimits): readonly Limit[] => {
+    const key = keyOfLimits(given);
+    return key === undefined ? compile(given) : compiled.getOrMake(key, () => compile(given));
+  };
   return { limitsFor: (context) => chain(limits(context), compileLimits), compileLimits };
 }
 

@@ -1,21 +1,22 @@
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
-import { itemsOf, type LimitInput } from '../notation/limit-input.js';
-import { parseDuration } from '../notation/parse-duration.js';
+import { itemsOrNone, UNLIMITED } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
+import { parseDuration } from '../notation/parse-duration.js';
+import { blockOf } from './block-option.js';
+import { withOptions, type GivenLimits, type LimitsWithOptions } from './given-limits.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import {
-  UNLIMITED,
-  type CalendarSource,
-  type Policy,
-  type PolicyCompilation,
-  type PolicyDeclaration,
-  type PolicyLevel,
-  type PolicyScopes,
+import type {
+  CalendarSource,
+  Policy,
+  PolicyCompilation,
+  PolicyDeclaration,
+  PolicyLevel,
+  PolicyScopes,
 } from './policy.js';
 
 /** A valid declaration, before the limits of its policy are named. */
@@ -31,7 +32,7 @@ export interface DeclaredPolicy<Context, Key> {
   readonly plans: ReadonlyMap<string, readonly LimitDraft[]> | undefined;
   readonly calendar: Policy<Context, Key>['calendar'];
   /** Drafts limits that a function returned. */
-  readonly draft: (input: LimitInput) => readonly LimitDraft[];
+  readonly draft: (given: GivenLimits) => readonly LimitDraft[];
 }
 
 /**
@@ -68,23 +69,13 @@ export function withLocation<T>(where: string, step: () => T): T {
 }
 
 function declare<Context, Key>(
-  { scopes, defaultStrategy, defaultCalendar }: PolicyCompilation<Context, Key>,
+  { scopes, defaultStrategy, defaultCalendar, defaultBlock = [] }: PolicyCompilation<Context, Key>,
   level: PolicyLevel<Context, Key>,
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
   const options = readDeclaration(declaration);
-  const {
-    name,
-    strategy = defaultStrategy,
-    scope = level.scope,
-    burst,
-    mode,
-    count,
-    actualCost,
-    plans,
-  } = options;
+  const { name, strategy = defaultStrategy, scope = level.scope, mode, count, actualCost, plans } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
-  const block = [options.block].flat().map(parseDuration);
   const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
   if (calendar === undefined) assertNoCalendar(options, strategy);
   if (strategy === 'concurrency')
@@ -95,61 +86,85 @@ function declare<Context, Key>(
   const hold = options.hold === undefined ? undefined : parseDuration(options.hold);
   const draftSlots = (item: RateLimitItem): LimitDraft => ({
     id: `${id}:concurrency`,
-    window: windowOf(item),
+    where: level.where,
+    window: item.granularity.name,
     strategy: 'concurrency',
     amount: item.amount,
     period: hold ?? item.period,
     mode,
   });
-  const draftRate = (item: RateLimitItem): LimitDraft => ({
+  const draftRate = (
+    item: RateLimitItem,
+    { burst = options.burst, block = options.block ?? defaultBlock }: Partial<LimitsWithOptions>,
+  ): LimitDraft => ({
     id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
-    window: windowOf(item),
+    where: level.where,
+    window: windowOf(item, calendar !== undefined),
     strategy,
     amount: item.amount,
     period: item.period,
     calendar: calendar && calendarOptions(item.granularity.name, item.multiples, fixedPosition(calendar)),
     burst,
     mode,
-    block,
+    ...blockOf(block, item.period),
     refundable: count !== 'all' || actualCost !== undefined,
   });
-  const draftItem = (item: RateLimitItem): LimitDraft =>
-    isConcurrent(item) ? draftSlots(item) : draftRate(item);
-  const draft = (input: LimitInput): LimitDraft[] => itemsOrNone(input).map(draftItem);
+  const draft = (given: GivenLimits): LimitDraft[] => {
+    const { limits, ...own } = withOptions(given);
+    const items = itemsOrNone(limits);
+    assertForRates(own, items);
+    return items.map((item) => (isConcurrent(item) ? draftSlots(item) : draftRate(item, own)));
+  };
   return {
     id,
     where: level.where,
     strategy,
     options,
-    limits: itemsWithoutPlan(options).map(draftItem),
+    limits: withoutPlan(options, draft),
     plans: plans && new Map(Object.entries(plans).map(([plan, input]) => [plan, draft(input)] as const)),
     calendar: calendar && calendarFunctions(calendar),
     draft,
   };
 }
 
-/** Throws for options of rates beside slots alone, and for `hold` without slots. A function may return limits of either kind. */
+/** Throws for options that do not fit slots, and for `hold` without slots. A function may return limits of either kind. */
 function assertSlotOptions<Context, Key>({
   limits = UNLIMITED,
   plans = {},
   hold,
-  count,
-  actualCost,
-  block,
-  burst,
+  ...options
 }: CompletedDeclaration<Context, Key>): void {
   if (typeof limits === 'function') return;
-  const items = [limits, ...Object.values(plans)].flatMap(itemsOrNone);
+  const items = [limits, ...Object.values(plans)].flatMap((given) => itemsOrNone(withOptions(given).limits));
   if (hold !== undefined && !items.some(isConcurrent))
     throw new ConfigurationError(
       'The option "hold" is for limits of concurrent requests, such as "5 concurrent".',
     );
-  const ofRates = { count: count !== 'all', actualCost, block: block.length > 0, burst };
-  const given = Object.entries(ofRates).find(([, value]) => value !== undefined && value !== false)?.[0];
-  if (given !== undefined && items.every(isConcurrent))
-    throw new ConfigurationError(
-      `The option "${given}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
-    );
+  assertForRates(options, items);
+}
+
+/** Options that do not apply to slots. */
+type RateOptions = {
+  readonly [Name in 'count' | 'actualCost' | 'block' | 'burst']?: PolicyDeclaration<never>[Name];
+};
+
+/** Throws for options of rates beside slots alone. */
+function assertForRates(
+  { count = 'all', actualCost, block = [], burst }: RateOptions,
+  items: readonly RateLimitItem[],
+): void {
+  if (items.length === 0 || !items.every(isConcurrent)) return;
+  const isGiven = {
+    count: count !== 'all',
+    actualCost: actualCost !== undefined,
+    block: blockOf(block, 1).block.length > 0,
+    burst: burst !== undefined,
+  };
+  const given = Object.entries(isGiven).find(([, is]) => is)?.[0];
+  if (given === undefined) return;
+  throw new ConfigurationError(
+    `The option "${given}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
+  );
 }
 
 function assertNoCalendar({ timeZone, anchor }: CalendarSource<never>, strategy: string): void {
@@ -179,26 +194,22 @@ function calendarFunctions<Context, Key>({
 }
 
 /** Returns the limits of a request without a plan that the policy knows: `limits`, or else the strictest of the plans. */
-function itemsWithoutPlan<Context, Key>({
-  limits,
-  plans = {},
-}: PolicyDeclaration<Context, Key>): readonly RateLimitItem[] {
+function withoutPlan<Context, Key>(
+  { limits, plans = {} }: PolicyDeclaration<Context, Key>,
+  draft: (given: GivenLimits) => LimitDraft[],
+): readonly LimitDraft[] {
   if (typeof limits === 'function') return [];
-  if (limits !== undefined) return itemsOf(limits);
+  if (limits !== undefined) return draft(limits);
   const limited = Object.values(plans)
-    .map(itemsOrNone)
-    .filter((items) => items.length > 0);
+    .map(draft)
+    .filter((drafts) => drafts.length > 0);
   return limited.sort((one, other) => rateOf(one) - rateOf(other))[0] ?? [];
 }
 
 /** Units per ms in the long run, or slots per hold if that is all. */
-function rateOf(items: readonly RateLimitItem[]): number {
-  const rates = items.filter((item) => !isConcurrent(item));
-  return Math.min(...(rates.length > 0 ? rates : items).map(({ amount, period }) => amount / period));
-}
-
-function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
-  return input === UNLIMITED ? [] : itemsOf(input);
+function rateOf(drafts: readonly LimitDraft[]): number {
+  const rates = drafts.filter(({ strategy }) => strategy !== 'concurrency');
+  return Math.min(...(rates.length > 0 ? rates : drafts).map(({ amount, period }) => amount / period));
 }
 
 function skip(

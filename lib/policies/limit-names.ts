@@ -1,15 +1,20 @@
 import { ConfigurationError } from '../common/errors.js';
 import type { CreateLimitOptions } from '../core/limit.js';
+import { describePeriod } from '../notation/describe-period.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 
 /** A limit before it is named: its name depends on the other limits of its policy. */
 export interface LimitDraft extends Omit<CreateLimitOptions, 'name' | 'policy'> {
-  /** The window as it was declared: `minute`, `2-hour`. */
+  /** The name of the window: `minute`, `2-hour`. */
   readonly window: string;
 }
 
-/** Returns the window of an item as it was declared, for {@link LimitDraft}. */
-export function windowOf({ multiples, granularity }: RateLimitItem): string {
+/**
+ * Returns the window of an item, for {@link LimitDraft}. A calendar's is that of its declaration; any other is named by its length, as in
+ * the message of a refusal: `second` for 1000 milliseconds.
+ */
+export function windowOf({ multiples, granularity, period }: RateLimitItem, isCalendar: boolean): string {
+  if (!isCalendar) return describePeriod(period).replace(/^(\d+) (.*)s$/, '$1-$2');
   return multiples === 1 ? granularity.name : `${multiples}-${granularity.name}`;
 }
 

@@ -12,7 +12,9 @@ import {
   type OptionTable,
 } from '../common/options.js';
 import { assertAnchor, assertTimeZone } from '../strategies/calendars.js';
-import { UNLIMITED, type PolicyDeclaration } from './policy.js';
+import { assertBlock } from './block-option.js';
+import { areUnlimited } from './given-limits.js';
+import type { PolicyDeclaration } from './policy.js';
 
 /** Also accepts a function, which is checked when it returns. */
 export const orFunction =
@@ -20,7 +22,7 @@ export const orFunction =
   (where, value) =>
     typeof value === 'function' || check(where, value);
 
-/** The options of a declaration. Limits, burst, mode, block and key are checked when they are compiled. */
+/** The options of a declaration. Limits, burst, mode and key are checked when they are compiled. */
 export const policyOptions = {
   limits: checkedLater,
   name: { check: (_where, value) => assertName('name of a policy', value), default: 'default' },
@@ -35,12 +37,13 @@ export const policyOptions = {
   scope: { check: assertScope },
   skip: { check: ofType('function') },
   plans: { check: assertPlans },
-  block: { default: [] },
+  block: { check: assertBlock },
   mode: checkedLater,
   phase: { check: oneOf(['beforeAuth', 'afterAuth']), default: 'beforeAuth' },
   count: { check: orFunction(oneOf(['all', 'failure', 'success'])), default: 'all' },
   onError: { check: oneOf(ON_ERROR) },
   errorMessage: { check: ofType('string', 'function') },
+  onRefused: { check: ofType('function') },
 } as const satisfies OptionTable<PolicyDeclaration<never>>;
 
 /** A declaration with its defaults. */
@@ -78,7 +81,7 @@ export function readDeclaration<Context, Key>(
   if (limits !== undefined) return options;
   if (plans === undefined)
     throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');
-  if (Object.values(plans).every((plan) => plan === UNLIMITED))
+  if (Object.values(plans).every(areUnlimited))
     throw new ConfigurationError(
       'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
     );

@@ -3,19 +3,18 @@ import type { OnError } from '../core/contract.js';
 import type { Decision } from '../core/decision.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import type { Limit } from '../core/limit.js';
+import type { BlockOption } from './block-option.js';
+import type { GivenLimits } from './given-limits.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Returns the identity of a request; `undefined`, `null` and `''` fall back to the client's address. */
 export type KeyFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
 
-/** The limits of a plan whose requests are not counted. */
-export const UNLIMITED = 'unlimited';
+/** Limits by plan, alone or with options: `{ limits: '100/minute', burst: 50 }`; `'unlimited'` for a plan without limits. */
+export type PlanLimits = Readonly<Record<string, GivenLimits>>;
 
-/** Limits by plan; `'unlimited'` for a plan without limits. */
-export type PlanLimits = Readonly<Record<string, LimitInput>>;
-
-/** Returns the limits of a request; `'unlimited'` for none. */
-export type LimitsFunction<Context> = (context: Context) => Awaitable<LimitInput>;
+/** Returns the limits of a request, alone or with options: `{ limits: '100/minute', burst: 50 }`; `'unlimited'` for none. */
+export type LimitsFunction<Context> = (context: Context) => Awaitable<GivenLimits>;
 
 /**
  * Returns the time zone or the anchor of a request's calendar windows; `undefined` and `null` mean the default.
@@ -57,6 +56,9 @@ export type ActualCostFunction<Context> = (
 
 /** Returns the message of a refusal. */
 export type ErrorMessageFunction<Context> = (decision: Decision, context: Context) => Awaitable<string>;
+
+/** Called for a refusal. Its result is ignored. */
+export type RefusalListener<Context> = (decision: Decision, context: Context) => unknown;
 
 /** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
@@ -104,8 +106,12 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * keeps the counts of windows of the same length.
    */
   plans?: PlanLimits | undefined;
-  /** Duration of the block after a refusal: `'15 minutes'`, or a list for the first, the second, … Default: no block. */
-  block?: string | readonly string[] | undefined;
+  /**
+   * The block after a refusal: its duration, `'15 minutes'`, or a list for the first, the second, …; `'window'` for the period of
+   * the limit that refused; `{ after: 20, for: '1 hour' }` to block at the 20th refusal within a period; `[]` for none. Default: the
+   * module's, else no block.
+   */
+  block?: BlockOption | undefined;
   /** A `'shadow'` limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
   /**
@@ -122,13 +128,19 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
   onError?: OnError | undefined;
   /** The message of a refusal by this policy, or a function that returns it. Default: the module's. */
   errorMessage?: string | ErrorMessageFunction<Context> | undefined;
+  /**
+   * Called when the policy refuses a request, for example to lock an account. The answer does not wait for a promise that it returns,
+   * and an error is logged once. Default: the module's.
+   */
+  onRefused?: RefusalListener<Context> | undefined;
 }
 
 /** Limits and their options. */
 export interface PolicyDeclaration<Context, Key = KeyFunction<Context>> extends PolicyOptions<Context, Key> {
   /**
-   * One or several limits, for example `'10/minute; 100/hour'`, or a function that returns them; all must allow a request. Optional
-   * with `plans`: a request without one of these plans then gets the limits of the strictest plan.
+   * One or several limits, for example `'10/minute; 100/hour'` or `['10/minute', '100/hour']`, or a function that returns them; all
+   * must allow a request. `'unlimited'` for none. Optional with `plans`: a request without one of these plans then gets the limits
+   * of the strictest plan.
    */
   limits?: LimitInput | LimitsFunction<Context> | undefined;
 }
@@ -156,6 +168,8 @@ export interface PolicyCompilation<Context, Key> {
   readonly levels: readonly PolicyLevel<Context, Key>[];
   readonly scopes: PolicyScopes;
   readonly defaultStrategy: StrategyName;
+  /** The block of declarations that have none. Default: no block. */
+  readonly defaultBlock?: BlockOption | undefined;
   /** Where the calendar windows of declarations lie that do not say it. Default: UTC, from 1970. */
   readonly defaultCalendar?: CalendarSource<Context>;
   /** Names of policies of no level, such as those of rules, so that a level may skip them too. */
@@ -180,14 +194,14 @@ export interface Policy<Context, Key> {
   /** Names the place of the declaration in errors. */
   readonly where: string;
   readonly strategy: StrategyName;
-  /** The limits of a request without a plan, or with a plan that the policy does not have. */
+  /** The limits of a request without a plan, or with a plan that the policy does not have; empty for none. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */
   readonly plans: ReadonlyMap<string, readonly Limit[]> | undefined;
   /** Returns the limits of a request, instead of `limits`. */
   readonly limitsFor: ((context: Context) => Awaitable<readonly Limit[]>) | undefined;
   /** Compiles limits as if the function had returned them; absent if the policy has no function. */
-  readonly compileLimits: ((input: LimitInput) => readonly Limit[]) | undefined;
+  readonly compileLimits: ((given: GivenLimits) => readonly Limit[]) | undefined;
   /** Functions that find where the calendar windows of a request lie; absent if that is the same for all requests. */
   readonly calendar:
     | {
@@ -203,6 +217,7 @@ export interface Policy<Context, Key> {
   readonly settlement: PolicySettlement<Context> | undefined;
   readonly onError: OnError | undefined;
   readonly errorMessage: string | ErrorMessageFunction<Context> | undefined;
+  readonly onRefused: RefusalListener<Context> | undefined;
   /** Equal for policies that count a request in the same way, apart from its identity; also in another copy of this library. */
   readonly fingerprint: string;
 }

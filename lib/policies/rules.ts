@@ -49,7 +49,12 @@ export interface CompiledRule<P> {
   readonly priority: number;
   /** Whether further rules are tried. */
   readonly continues: boolean;
+  /** With the scope `'route'`, those of no route: as {@link policiesOf}, apart from what they count. */
   readonly policies: readonly P[];
+  /** Whether each route counts apart. */
+  readonly isPerRoute: boolean;
+  /** Returns the policies for a request to a route. Without a route, a rule with the scope `'route'` has none. */
+  policiesOf(routeId: string | undefined): readonly P[];
 }
 
 /** A rule that may apply to a route. */
@@ -80,22 +85,7 @@ export class RuleBook<Context, Key, P> {
       ids.add(id);
     }
     this.compiled = completed
-      .map(({ id, method, path, priority, continue: continues, ...declaration }) => {
-        const where = `The rule "${id}"`;
-        return {
-          id,
-          path: patternOf(where, path),
-          methods: methodsOf(where, method),
-          priority,
-          continues,
-          policies: compile({
-            where,
-            scope: `rule ${id}`,
-            declarations: [{ ...declaration, name: declaration.name ?? id }],
-            skips: [],
-          }),
-        };
-      })
+      .map((rule) => compileRule(rule, compile))
       .sort((one, other) => other.priority - one.priority || one.path.compareTo(other.path));
   }
 
@@ -117,12 +107,16 @@ export class RuleBook<Context, Key, P> {
     return found;
   }
 
-  /** Returns the policies of the rules that apply to a request. */
-  forRequest(method: string, path: PathSegments): readonly P[] {
+  /**
+   * Returns the policies of the rules that apply to a request.
+   *
+   * @param routeId the route that it has reached
+   */
+  forRequest(method: string, path: PathSegments, routeId?: string): readonly P[] {
     const policies: P[] = [];
     for (const rule of this.compiled) {
       if (!answers(rule, method) || !rule.path.matches(path)) continue;
-      policies.push(...rule.policies);
+      policies.push(...rule.policiesOf(routeId));
       if (!rule.continues) break;
     }
     return policies;
@@ -142,14 +136,47 @@ export class RuleBook<Context, Key, P> {
 }
 
 /** Returns the policies of the rules of a route that apply to one of its requests. */
-export function policiesFor<P>(rules: readonly RuleOfRoute<P>[], path: PathSegments): readonly P[] {
+export function policiesFor<P>(
+  rules: readonly RuleOfRoute<P>[],
+  path: PathSegments,
+  routeId?: string,
+): readonly P[] {
   const policies: P[] = [];
   for (const { rule, always } of rules) {
     if (!always && !rule.path.matches(path)) continue;
-    policies.push(...rule.policies);
+    policies.push(...rule.policiesOf(routeId));
     if (!rule.continues) break;
   }
   return policies;
+}
+
+function compileRule<Context, Key, P>(
+  { id, method, path, priority, continue: continues, scope, ...declaration }: CompletedRule<Context, Key>,
+  compile: (level: PolicyLevel<Context, Key>) => readonly P[],
+): CompiledRule<P> {
+  const where = `The rule "${id}"`;
+  const isPerRoute = scope === 'route';
+  const declared = { ...declaration, name: declaration.name ?? id, ...(isPerRoute ? {} : { scope }) };
+  const compileIn = (own: string): readonly P[] =>
+    compile({ where, scope: own, declarations: [declared], skips: [] });
+  const policies = compileIn(`rule ${id}`);
+  const byRoute = new Map<string, readonly P[]>();
+  return {
+    id,
+    path: patternOf(where, path),
+    methods: methodsOf(where, method),
+    priority,
+    continues,
+    policies,
+    isPerRoute,
+    policiesOf(routeId) {
+      if (!isPerRoute) return policies;
+      if (routeId === undefined) return [];
+      const known = byRoute.get(routeId) ?? compileIn(`rule ${id} ${routeId}`);
+      byRoute.set(routeId, known);
+      return known;
+    },
+  };
 }
 
 function answers(
@@ -181,10 +208,9 @@ function readRule<Context, Key>(rule: Rule<Context, Key>, index: number): Comple
     option: (name) => `${where}: "${name}"`,
     hints: POLICY_HINTS,
   });
-  const { scope } = options;
-  if (scope === 'route' || scope === 'controller')
+  if (options.scope === 'controller')
     throw new ConfigurationError(
-      `${where}: a rule has no ${scope}. Its scope is "global" or another name; by default all it matches share one count.`,
+      `${where}: a rule has no controller. Its scope is "route", "global" or another name; by default all it matches share one count.`,
     );
   return options;
 }

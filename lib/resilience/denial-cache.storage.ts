@@ -3,7 +3,7 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { isSameLimit } from '../core/limit.js';
+import { isSameLimit, type Limit } from '../core/limit.js';
 
 /**
  * Longest time that a refusal is cached, in ms. Refunds by other processes and raised limits are
@@ -29,8 +29,10 @@ interface Denial {
 
 /**
  * Caches refusals, so that an identity that is refused repeatedly costs one call of the store per
- * two seconds. Caches a refusal while a limit refuses whose time is certain. Does not cache refusals that change a count (elastic
- * windows). Limits that count by outcome and slots of concurrent requests are not certain: they may allow at any time.
+ * two seconds. Caches a refusal while a limit refuses whose time is certain. Does not cache refusals
+ * that change a count (elastic windows, and limits that block after several refusals, until they
+ * do). Limits that count by outcome and slots of concurrent requests are not certain: they may allow
+ * at any time.
  */
 export class DenialCacheStorage extends WrappedStorage {
   /** By the identities of the batch. */
@@ -78,10 +80,19 @@ export class DenialCacheStorage extends WrappedStorage {
     return this.#ending(cells, () => this.inner.remove(cells));
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.removeLimits(limits));
+  }
+
   override reset(): Awaitable<number> {
+    this.#forgetAll();
+    return this.#ending([], () => this.inner.reset());
+  }
+
+  #forgetAll(): void {
     this.#denials.clear();
     this.#byIdentity.clear();
-    return this.#ending([], () => this.inner.reset());
   }
 
   /**
@@ -155,8 +166,9 @@ function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
 }
 
 /** Returns the ms for which an outcome certainly refuses its batch. */
-function certainWaitOf({ allowed, limit, retryAfter = 0 }: Outcome): number {
-  return allowed || limit.mode === 'shadow' || limit.refundable ? 0 : retryAfter;
+function certainWaitOf({ allowed, limit, retryAfter = 0, blocked }: Outcome): number {
+  const isCertain = !limit.refundable && (limit.blockAfter === 1 || blocked === true);
+  return allowed || limit.mode === 'shadow' || !isCertain ? 0 : retryAfter;
 }
 
 /** Returns a cached refusal after `elapsed` ms. Limits that would allow their hit by then do so. */

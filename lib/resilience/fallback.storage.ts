@@ -99,6 +99,11 @@ export class FallbackStorage extends WrappedStorage {
     return this.inner.remove(cells);
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    this.#local.removeLimits(limits.map((limit) => this.#shareOf(limit)));
+    return this.inner.removeLimits(limits);
+  }
+
   override reset(): Awaitable<number> {
     this.#local.reset();
     return this.inner.reset();

@@ -1,6 +1,6 @@
 import { BoundedMap } from '../common/bounded-map.js';
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { withdrawn, type BatchResult, type Cell, type Hit } from '../core/contract.js';
+import { withdrawn, type BatchResult, type Cell, type Hit, type Settlement } from '../core/contract.js';
 import { isSameLimit, type Limit } from '../core/limit.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
@@ -79,6 +79,22 @@ export class LeasingStorage extends WrappedStorage {
     });
   }
 
+  /**
+   * Refunds permits where the store has to know what is used: before a refund without a receipt, which
+   * would return unused ones, and when a hit that has cost more has used up its limit.
+   */
+  override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
+    const refunds = settlements.filter(({ window }) => window === 'current');
+    return chain(this.#endLeasesOf(refunds), () =>
+      chain(this.inner.settle(settlements), (result) => {
+        const exhausted = settlements.filter(
+          ({ actual, cost }, index) => actual > cost && result.outcomes[index]?.remaining === 0,
+        );
+        return chain(this.#endLeasesOf(exhausted), () => result);
+      }),
+    );
+  }
+
   /** Drops the leases of the cells, since their permits are void. */
   override remove(cells: readonly Cell[]): Awaitable<void> {
     for (const { identity, limit } of cells) {
@@ -92,6 +108,19 @@ export class LeasingStorage extends WrappedStorage {
     return this.inner.remove(cells);
   }
 
+  override removeLimits(limits: readonly Limit[]): Awaitable<void> {
+    const ids = new Set(limits.map(({ id }) => id));
+    const kept = this.#leases
+      .clear()
+      .flat()
+      .filter(({ hit }) => !ids.has(hit.limit.id));
+    for (const lease of kept) {
+      const { identity } = lease.hit;
+      this.#leases.set(identity, [...(this.#leases.get(identity) ?? []), lease]);
+    }
+    return this.inner.removeLimits(limits);
+  }
+
   override reset(): Awaitable<number> {
     this.#leases.clear();
     return this.inner.reset();
@@ -99,9 +128,7 @@ export class LeasingStorage extends WrappedStorage {
 
   /** Refunds unused permits. Does not wait for leases that the store has not answered yet. */
   override async close(): Promise<void> {
-    const leases = this.#leases.clear().flat();
-    for (const lease of leases.filter(({ isAnswered }) => !isAnswered)) void this.#giveBack(lease);
-    await this.#giveBack(...leases.filter(({ isAnswered }) => isAnswered));
+    await this.#end(this.#leases.clear().flat());
     await this.inner.close();
   }
 
@@ -120,6 +147,19 @@ export class LeasingStorage extends WrappedStorage {
       !refundable;
     const { maxError, instances } = this.options;
     return isLeasable ? 1 + Math.floor((maxError * Math.min(amount, burst)) / instances) : 1;
+  }
+
+  /** Refunds the permits of cells. Does not wait for leases that the store has not answered yet. */
+  #endLeasesOf(cells: readonly Cell[]): Awaitable<void> {
+    const leases = cells.flatMap(({ identity, limit }) =>
+      (this.#leases.get(identity) ?? []).filter(({ hit, left }) => hit.limit.id === limit.id && left > 0),
+    );
+    return leases.length === 0 ? undefined : this.#end(leases);
+  }
+
+  async #end(leases: readonly Lease[]): Promise<void> {
+    for (const lease of leases.filter(({ isAnswered }) => !isAnswered)) void this.#giveBack(lease);
+    await this.#giveBack(...leases.filter(({ isAnswered }) => isAnswered));
   }
 
   #leaseOf({ identity, limit }: Hit): Lease | undefined {

@@ -196,7 +196,9 @@ function report(cells: ReadableCells, draft: Draft, state: object | undefined, n
   const until = blockedUntil(cells, identity, limit, now);
   draft.resetTime = remaining > 0 ? until : Math.max(until, draft.resetTime);
   draft.remaining = 0;
-  if (!draft.allowed) draft.retryAfter = Math.max(until - now, draft.retryAfter ?? 0);
+  if (draft.allowed) return;
+  draft.retryAfter = Math.max(until - now, draft.retryAfter ?? 0);
+  draft.blocked = true;
 }
 
 function isBlocked(cells: ReadableCells, identity: string, limit: Limit, now: number): boolean {

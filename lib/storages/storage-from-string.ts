@@ -2,6 +2,10 @@ import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
 import { MemoryStorage } from './memory/memory.storage.js';
 import type { Storage, StorageOptions } from '../core/storage.js';
+import type * as etcdEntry from './etcd/index.js';
+import type * as mongodbEntry from './mongodb/index.js';
+import type * as postgresqlEntry from './postgresql/index.js';
+import type * as redisEntry from './redis/index.js';
 import { SCHEMES } from './storage-uri.js';
 
 /** Options of the storage named by the URI, and of its driver. */
@@ -11,7 +15,21 @@ interface Backend {
   readonly schemes: readonly string[];
   /** The optional peer dependency that it needs. */
   readonly driver?: string;
+  /** The storage and its entry in this package, if only that entry imports the driver. */
+  readonly inBundles?: string;
   readonly open: (uri: string, options: StorageFromStringOptions) => Promise<Storage>;
+}
+
+const redis = (): Promise<typeof redisEntry> => importUnbundled('nestjs-limits/redis');
+const mongodb = (): Promise<typeof mongodbEntry> => importUnbundled('nestjs-limits/mongodb');
+const etcd = (): Promise<typeof etcdEntry> => importUnbundled('nestjs-limits/etcd');
+const postgresql = (): Promise<typeof postgresqlEntry> => importUnbundled('nestjs-limits/postgresql');
+
+/**
+ * Imports a module in a way that bundlers do not follow: they would need the drivers of all storages.
+ */
+function importUnbundled<T>(entry: string): Promise<T> {
+  return import(/* webpackIgnore: true */ entry) as Promise<T>;
 }
 
 const backends: readonly Backend[] = [
@@ -19,17 +37,20 @@ const backends: readonly Backend[] = [
   {
     schemes: SCHEMES.redis,
     driver: 'ioredis',
-    open: async (uri, options) => new (await import('./redis/index.js')).RedisStorage(uri, options),
+    inBundles: 'new RedisStorage(uri), of "nestjs-limits/redis"',
+    open: async (uri, options) => new (await redis()).RedisStorage(uri, options),
   },
   {
     schemes: SCHEMES.redisCluster,
     driver: 'ioredis',
-    open: async (uri, options) => new (await import('./redis/index.js')).RedisClusterStorage(uri, options),
+    inBundles: 'new RedisClusterStorage(uri), of "nestjs-limits/redis"',
+    open: async (uri, options) => new (await redis()).RedisClusterStorage(uri, options),
   },
   {
     schemes: SCHEMES.redisSentinel,
     driver: 'ioredis',
-    open: async (uri, options) => new (await import('./redis/index.js')).RedisSentinelStorage(uri, options),
+    inBundles: 'new RedisSentinelStorage(uri), of "nestjs-limits/redis"',
+    open: async (uri, options) => new (await redis()).RedisSentinelStorage(uri, options),
   },
   {
     schemes: SCHEMES.memcached,
@@ -43,19 +64,23 @@ const backends: readonly Backend[] = [
   {
     schemes: SCHEMES.mongodb,
     driver: 'mongodb',
-    open: async (uri, options) => new (await import('./mongodb/index.js')).MongoDBStorage(uri, options),
+    inBundles: 'new MongoDBStorage(uri), of "nestjs-limits/mongodb"',
+    open: async (uri, options) => new (await mongodb()).MongoDBStorage(uri, options),
   },
   {
     schemes: SCHEMES.etcd,
     driver: 'etcd3',
-    open: async (uri, options) => new (await import('./etcd/index.js')).EtcdStorage(uri, options),
+    inBundles: 'new EtcdStorage(uri), of "nestjs-limits/etcd"',
+    open: async (uri, options) => new (await etcd()).EtcdStorage(uri, options),
   },
   {
     schemes: SCHEMES.postgresql,
     driver: 'pg',
+    inBundles: 'new PostgreSQLStorage(uri), of "nestjs-limits/postgresql"',
     open: async (uri, options) => {
-      await import('./postgresql/own-connections.js'); // the storage would load its driver later
-      return new (await import('./postgresql/index.js')).PostgreSQLStorage(uri, options);
+      const { PostgreSQLStorage } = await postgresql();
+      await importUnbundled('pg'); // the storage would import its driver at the first call
+      return new PostgreSQLStorage(uri, options);
     },
   },
 ];
@@ -66,9 +91,9 @@ const backends: readonly Backend[] = [
  *
  * @param options passed to the storage's constructor; options that it does not know go to the
  *   driver
- * @throws ConfigurationError when the scheme is unknown, the URI is malformed, or the driver is not
- *   installed. The message lists the known schemes or the install command, and never shows the part
- *   after the scheme
+ * @throws ConfigurationError when the scheme is unknown, the URI is malformed, the driver is not
+ *   installed, or a bundle does not contain the storage. The message lists the known schemes or the
+ *   remedy, and never shows the part after the scheme
  * @example
  * ```ts
  * import { storageFromString } from 'nestjs-limits';
@@ -97,7 +122,7 @@ export async function storageFromString(
 }
 
 async function open(
-  { driver, open }: Backend,
+  { driver, inBundles, open }: Backend,
   scheme: string,
   uri: string,
   options: StorageFromStringOptions,
@@ -105,22 +130,28 @@ async function open(
   try {
     return await open(uri, options);
   } catch (cause) {
-    if (driver === undefined || !isMissing(driver, cause)) throw cause;
-    throw new ConfigurationError(
-      `A storage at "${scheme}://" needs the package "${driver}": npm install ${driver}`,
-      { cause },
-    );
+    if (driver !== undefined && isMissing(driver, cause))
+      throw new ConfigurationError(
+        `A storage at "${scheme}://" needs the package "${driver}": npm install ${driver}`,
+        { cause },
+      );
+    if (inBundles !== undefined && isMissing('nestjs-limits', cause))
+      throw new ConfigurationError(
+        `A bundle of the application has no storage for "${scheme}://". Give the storage itself: ${inBundles}.`,
+        { cause },
+      );
+    throw cause;
   }
 }
 
 /**
- * Returns true if an import failed because the package is not installed. Checks the error codes of
- * ES modules and of CommonJS.
+ * Returns true if an import failed because the package, or the entry of it, is not found. Checks the
+ * error codes of ES modules and of CommonJS.
  */
-function isMissing(driver: string, error: unknown): boolean {
+function isMissing(name: string, error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return (
     (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') &&
-    String(message).includes(`'${driver}'`)
+    new RegExp(`'${name}['/]`).test(String(message))
   );
 }

@@ -44,6 +44,9 @@ export interface Credentials {
 const PARTS = /^(?:async\+)?([a-z][a-z0-9+.-]*):\/\/(?:([^@/]*)@)?([^/?]*)(\/[^?]*)?(?:\?(.*))?$/is;
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/i;
 
+const MISSING_AT =
+  'has a host whose port is no number. If that is a user and a password, an "@" must follow them: user:password@host, or :password@/path';
+
 /**
  * Parses a storage URI.
  *
@@ -68,6 +71,7 @@ export function parseStorageUri(uri: string, form: string, defaultPort: number):
     const port = digits === undefined ? defaultPort : Number(digits);
     // The "@" is part of a password. Hosts are shown in errors, so they must not contain one.
     if (text.includes('@')) throw malformed('has an "@" too many');
+    if (/^[^:[\]]*:(?!\d{1,5}$)/.test(text.trim())) throw malformed(MISSING_AT);
     if (found === undefined || port < 1 || port > 65_535) throw malformed('has a host that cannot be read');
     return { host: bracketed ?? decode(plain ?? ''), port };
   };

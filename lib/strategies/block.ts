@@ -10,12 +10,18 @@ export interface BlockState {
   start: number;
   /** Units reserved in that period, whose hits are not known to count yet. */
   pending: number;
-  /** The same for the period before. A reservation that nobody settles is dropped with its period. */
+  /** The same for the period before. A reservation that is never settled is dropped with its period. */
   before: number;
+  /** Refusals without a block, in the period that began at `since`. */
+  refusals: number;
+  /** Epoch ms of the first of these refusals. */
+  since: number;
 }
 
 /** The amount of a block that every limit obeys: one set by hand, or stored before blocks had an amount. */
 const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
+
+const NO_REFUSALS = { refusals: 0, since: 0 };
 
 /** The numbers of a limit that blocks. */
 export interface BlockRule {
@@ -23,12 +29,14 @@ export interface BlockRule {
   readonly amount: number;
   /** Durations in ms: of the first block, the second, …; at least one. */
   readonly block: readonly number[];
+  /** Refusals within a period, from the first of them, after which a block begins. */
+  readonly blockAfter: number;
   /** Length of the limit's window in ms. */
   readonly period: number;
 }
 
 /**
- * Blocks a limit after a refusal, for longer each time if several durations are given. The level resets once the longest
+ * Blocks a limit after a refusal, or after several within a period, for longer each time if several durations are given. The level resets once the longest
  * duration has passed without a block. Pure steps, like those of a strategy.
  *
  * Limits of several amounts may share a count, such as those of plans. A raised amount lifts the block of the lower one, unless
@@ -44,12 +52,17 @@ export const block = {
     return Math.max(now, Math.min(state.until, now + longest(rule)));
   },
 
-  /** Returns the state after a refusal that happened while no block was in force. */
+  /** Returns the state after a refusal that happened while no block was in force: it counts, or begins a block. */
   commit(state: BlockState | undefined, rule: BlockRule, now: number): BlockState {
+    const refusals = refusalsBefore(state, rule, now) + 1;
+    if (refusals < rule.blockAfter) {
+      const since = refusals === 1 ? now : Math.min(state?.since ?? now, now);
+      return { ...reservations(state, rule, now), refusals, since };
+    }
     const again = state !== undefined && state.until > 0 && now < state.until + longest(rule);
     const level = again ? Math.min(state.level + 1, rule.block.length - 1) : 0;
     const until = now + (rule.block[level] ?? 0);
-    return { ...reservations(state, rule, now), until, level, amount: rule.amount };
+    return { ...reservations(state, rule, now), ...NO_REFUSALS, until, level, amount: rule.amount };
   },
 
   /** Returns the state with a block set by hand (the next refusal uses the second duration), or lifted. */
@@ -60,7 +73,7 @@ export const block = {
     now: number,
   ): BlockState | undefined {
     const until = duration > 0 ? now + duration : 0;
-    const next = { ...reservations(state, rule, now), until, level: 0, amount: EVERY_AMOUNT };
+    const next = { ...reservations(state, rule, now), ...NO_REFUSALS, until, level: 0, amount: EVERY_AMOUNT };
     return next.until > 0 || next.pending + next.before > 0 ? next : undefined;
   },
 
@@ -100,7 +113,7 @@ export const block = {
     return block.expiresAt(next, rule) > now ? next : undefined;
   },
 
-  /** Returns the epoch ms at which the last reservation is dropped, if nobody settles it; 0 if there is none. */
+  /** Returns the epoch ms at which the last reservation is dropped, if it is never settled; 0 if there is none. */
   reservedUntil({ start, pending, before }: BlockState, { period }: BlockRule): number {
     if (pending > 0) return start + 2 * period;
     return before > 0 ? start + period : 0;
@@ -108,10 +121,12 @@ export const block = {
 
   expiresAt(state: BlockState, rule: BlockRule): number {
     const levelEnd = state.until > 0 ? state.until + longest(rule) : 0;
-    return Math.max(levelEnd, block.reservedUntil(state, rule));
+    const countedUntil = state.refusals > 0 ? state.since + rule.period : 0;
+    return Math.max(levelEnd, countedUntil, block.reservedUntil(state, rule));
   },
 
-  encode({ until, level, amount, start, pending, before }: BlockState): number[] {
+  encode({ until, level, amount, start, pending, before, refusals, since }: BlockState): number[] {
+    if (refusals > 0) return [until, level, start, pending, before, amount, refusals, since];
     const reserved = pending + before > 0 ? [start, pending, before] : [];
     return [until, level, ...reserved, ...(amount === EVERY_AMOUNT ? [] : [amount])];
   },
@@ -120,21 +135,27 @@ export const block = {
     const hasReserved = others.length >= 3;
     const [start = 0, pending = 0, before = 0] = hasReserved ? others : [];
     const amount = others[hasReserved ? 3 : 0] ?? EVERY_AMOUNT;
-    return { until, level, amount, start, pending, before };
+    const [refusals = 0, since = 0] = others.slice(4);
+    return { until, level, amount, start, pending, before, refusals, since };
   },
 };
 
 /** Returns a copy of the state whose periods of reservations are advanced to now. */
 function reservations(state: BlockState | undefined, { period }: BlockRule, now: number): BlockState {
-  const { until, level, amount } = state ?? { until: 0, level: 0, amount: EVERY_AMOUNT };
-  if (state === undefined || state.pending + state.before === 0)
-    return { until, level, amount, start: now, pending: 0, before: 0 };
+  if (state === undefined)
+    return { until: 0, level: 0, amount: EVERY_AMOUNT, start: now, pending: 0, before: 0, ...NO_REFUSALS };
+  if (state.pending + state.before === 0) return { ...state, start: now, pending: 0, before: 0 };
   const elapsed = now - state.start;
   if (elapsed < 0) return { ...state, start: now };
   if (elapsed < period) return { ...state };
   if (elapsed < 2 * period)
     return { ...state, start: state.start + period, pending: 0, before: state.pending };
   return { ...state, start: now, pending: 0, before: 0 };
+}
+
+/** Returns the refusals that count together with one now. */
+function refusalsBefore(state: BlockState | undefined, { period }: BlockRule, now: number): number {
+  return state === undefined || now - state.since >= period ? 0 : state.refusals;
 }
 
 function longest({ block: durations }: BlockRule): number {

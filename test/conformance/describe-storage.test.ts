@@ -33,6 +33,7 @@ describe('conformanceCases', () => {
       'blocks',
       'clocks',
       'concurrency',
+      'meters',
       'random traces',
       'per-key methods',
       'lifecycle',

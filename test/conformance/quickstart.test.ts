@@ -18,6 +18,7 @@ const SERVERS: readonly ServerName[] = [
   'ETCD',
   'MONGODB',
   'MONGODB_REPLICA',
+  'POSTGRESQL',
 ];
 
 @Controller('items')
@@ -43,7 +44,7 @@ describe.each(SERVERS)('on %s', (server) => {
       const storage = await storageFromString(uri, options());
       const rules = [{ id: 'default', method: '*' as const, path: '/**', limits: '5/minute' }];
       const app = await startHttpApp('express', {
-        imports: [RateLimitModule.forRoot({ storage, strategy: 'token-bucket', rules })],
+        imports: [RateLimitModule.forRoot({ storage, strategy: 'token-bucket', rules, resilience: false })],
         controllers: [ItemsController],
       });
       try {

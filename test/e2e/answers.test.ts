@@ -35,7 +35,89 @@ class AnswersController {
   }
 }
 
+/** Of a window that opens when a manual clock starts. */
+const END_OF_HOUR = new Date(new ManualClock().now() + 3_600_000).toISOString();
+
 const POLICY = '"default/minute";q=2;w=60, "default/hour";q=9;w=3600';
+
+describeOverHttp('The name of a limit among several, and the message of a refusal,', (start) => {
+  it.each([
+    ['0/1000 ms; 9/hour', 'default/second', 'second'],
+    ['0/60 seconds; 9/hour', 'default/minute', 'minute'],
+    ['0/90 seconds; 9/hour', 'default/90-second', '90 seconds'],
+    ['0 per 120 minutes; 9/day', 'default/2-hour', '2 hours'],
+    ['0/month; 9/minute', 'default/month', 'month'],
+  ])('say the same of %s', async (limits, name, period) => {
+    @Controller()
+    class NamedController {
+      @Get()
+      @RateLimit(limits)
+      home() {
+        return '';
+      }
+    }
+    const app = await start(limited([NamedController]));
+    const { limit, message } = (await app.get('/')).body as { limit: { name: string }; message: string };
+    expect(limit.name).toBe(name);
+    expect(message).toMatch(`Rate limit "${name}" exceeded: 0 per ${period}. `);
+  });
+});
+
+describeOverHttp('Problem details', (start) => {
+  const PROBLEM = /^application\/problem\+json/;
+  const options: RateLimitModuleOptions = { errorFormat: 'problem', limits: '0/minute' };
+  @Controller()
+  class RefusedController {
+    @Get()
+    home() {
+      return '';
+    }
+  }
+  const filtered = (filter: ExceptionFilter): ReturnType<typeof start> =>
+    start(limited([RefusedController], options), { configure: (app) => app.useGlobalFilters(filter) });
+  const reply = (host: ArgumentsHost, body: object | string): void => {
+    const response = host
+      .switchToHttp()
+      .getResponse<{ status(code: number): { send(body: unknown): void } }>();
+    response.status(429).send(body);
+  };
+
+  it('label only their own body, and no other one of a filter', async () => {
+    const own = await start(limited([RefusedController], options));
+    expect((await own.get('/')).headers.get('content-type')).toMatch(PROBLEM);
+
+    const object = await filtered({ catch: (_error, host) => reply(host, { error: 'too fast' }) });
+    expect((await object.get('/')).headers.get('content-type')).toMatch(/^application\/json/);
+
+    const text = await filtered({ catch: (_error, host) => reply(host, 'too fast') });
+    expect((await text.get('/')).headers.get('content-type')).toMatch(/^text\/(html|plain)/);
+
+    const extended = await filtered({
+      catch: (error: HttpException, host) =>
+        reply(host, { ...(error.getResponse() as object), trace: 'abc' }),
+    });
+    const { headers, body } = await extended.get('/');
+    expect([headers.get('content-type'), body]).toEqual([
+      'application/json; charset=utf-8',
+      expect.objectContaining({ status: 429, trace: 'abc' }),
+    ]);
+  });
+
+  it('are labelled when a filter passes them on', async () => {
+    @Catch(RateLimitExceededException)
+    class PassingFilter extends BaseExceptionFilter {
+      override catch(error: RateLimitExceededException, host: ArgumentsHost) {
+        super.catch(error, host);
+      }
+    }
+    const app = await start(limited([RefusedController], options), {
+      configure: (nest) => nest.useGlobalFilters(new PassingFilter(nest.get(HttpAdapterHost).httpAdapter)),
+    });
+    const { headers, body } = await app.get('/');
+    expect(headers.get('content-type')).toMatch(PROBLEM);
+    expect(body).toMatchObject({ status: 429, 'violated-policies': ['default'] });
+  });
+});
 
 describeOverHttp('Header fields', (start) => {
   it.each<[string, RateLimitModuleOptions['headers'], Record<string, string>, Record<string, string>]>([
@@ -74,6 +156,32 @@ describeOverHttp('Header fields', (start) => {
       { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1', 'x-ratelimit-reset': '60' },
       { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '50' },
     ],
+    [
+      'with the legacy ones of one limit, and the time of its reset',
+      { legacy: { show: 'default/hour', reset: 'iso' }, standard: false, retryAfter: false },
+      { 'x-ratelimit-limit': '9', 'x-ratelimit-remaining': '8', 'x-ratelimit-reset': END_OF_HOUR },
+      { 'x-ratelimit-limit': '9', 'x-ratelimit-remaining': '7', 'x-ratelimit-reset': END_OF_HOUR },
+    ],
+    [
+      'with legacy ones of each limit',
+      { legacy: { perLimit: true }, standard: false, retryAfter: false },
+      {
+        'x-ratelimit-limit-default-minute': '2',
+        'x-ratelimit-remaining-default-minute': '1',
+        'x-ratelimit-reset-default-minute': '60',
+        'x-ratelimit-limit-default-hour': '9',
+        'x-ratelimit-remaining-default-hour': '8',
+        'x-ratelimit-reset-default-hour': '3600',
+      },
+      {
+        'x-ratelimit-limit-default-minute': '2',
+        'x-ratelimit-remaining-default-minute': '0',
+        'x-ratelimit-reset-default-minute': '50',
+        'x-ratelimit-limit-default-hour': '9',
+        'x-ratelimit-remaining-default-hour': '7',
+        'x-ratelimit-reset-default-hour': '3590',
+      },
+    ],
     ['without the standard ones', { standard: false }, {}, { 'retry-after': '50' }],
     [
       'without Retry-After',
@@ -101,6 +209,24 @@ describeOverHttp('Header fields', (start) => {
       'x-ratelimit-limit': '2',
       'x-ratelimit-remaining': '2',
       'x-ratelimit-reset': '0',
+    });
+  });
+
+  it('of the legacy kind leave out a limit that the request costs nothing', async () => {
+    @Controller()
+    class CheapController {
+      @Get()
+      @RateLimit('9/minute', { name: 'requests' })
+      @RateLimit('1/minute', { name: 'tokens', cost: 0 })
+      cheap() {
+        return '';
+      }
+    }
+    const app = await start(limited([CheapController], { headers: { legacy: { reset: 'epoch' } } }));
+    expect((await app.get('/')).fields).toMatchObject({
+      'x-ratelimit-limit': '9',
+      'x-ratelimit-remaining': '8',
+      'x-ratelimit-reset': String(Math.ceil(Date.parse(END_OF_HOUR) / 1000) - 3540),
     });
   });
 

@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
 import { Controller, Get, type ModuleMetadata, type Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
 import {
   ConfigurationError,
   MemoryStorage,
@@ -42,7 +43,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, timeZone, anchor, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory.';
+  'Known options: storage, strategy, timeZone, anchor, block, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
@@ -147,7 +148,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'two limits of one period',
       ['5/minute; 10/60 seconds'],
-      'The policy "default" has two limits per 60-second with the strategy "fixed-window", which would ' +
+      'The policy "default" has two limits per minute with the strategy "fixed-window", which would ' +
         'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
     ],
     [
@@ -192,12 +193,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage, onRefused.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage, onRefused.',
     ],
     [
       'a storage',
@@ -267,9 +268,9 @@ describeOverHttp('A mistake', (start) => {
         'them into a list of declarations: [{ limits: \'5/minute\', name }]; a plan of that name goes into the option "plans".',
     ],
     [
-      'texts in a list',
-      { limits: untyped(['5/minute', '10/hour']) },
-      'RateLimitModule: A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got the string "5/minute".',
+      'numbers in a list',
+      { limits: untyped(['5/minute', 10]) },
+      'RateLimitModule: A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got the number 10.',
     ],
     [
       'no limits at all',
@@ -392,19 +393,24 @@ describeOverHttp('A mistake', (start) => {
       'The keyPrefix of a storage must be a non-empty string without white space, braces and control characters; got the string "my shop".',
     ],
     [
+      'limits as a throttler',
+      { limits: untyped({ ttl: 3_600_000, limit: 10 }) },
+      'The option "limits" of RateLimitModule was given limits in the form of @nestjs/throttler. Write them as text: \'10/hour\'.',
+    ],
+    [
       'a storage that is none',
       { storage: untyped(new Map()) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got an object (Map).',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got an object (Map). A client goes into a storage: new RedisStorage(client).',
     ],
     [
       'a storage class instead of a storage',
       { storage: untyped(MemoryStorage) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got a function (MemoryStorage).',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got a function (MemoryStorage). A client goes into a storage: new RedisStorage(client).',
     ],
     [
       'a storage that is null',
       { storage: untyped(null) },
-      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got null.',
+      'The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got null. A client goes into a storage: new RedisStorage(client).',
     ],
   ])('in the options of the module stops the start: %s', async (_mistake, options, message) => {
     await expectRefusal(withOptions(options), message);
@@ -526,4 +532,45 @@ describeOverHttp('A mistake', (start) => {
       await expectRefusal(metadata, message);
     }
   });
+});
+
+it.each([
+  [{ limit: 5, ttl: 60_000 }, "'5/minute'"],
+  [{ default: { limit: 5, ttl: 60_000 } }, "'5/minute'"],
+  [
+    { short: { limit: 1, ttl: 250 }, long: { limit: 100, ttl: 7_200_000 } },
+    "'1 per 250 milliseconds; 100 per 2 hours'",
+  ],
+  [[{ limit: 5, ttl: 60_000 }], "'5/minute'"],
+  [{ throttlers: [{ limit: 5, ttl: 60_000 }] }, "'5/minute'"],
+  [{ limit: () => 5, ttl: 60_000 }, "'10/minute'"],
+  [{ limit: 5, ttl: 0 }, "'10/minute'"],
+])('@RateLimit names the text for limits in the form of @nestjs/throttler: %j', (limits, text) => {
+  expect(() => RateLimit(limits as never)).toThrow(
+    new ConfigurationError(
+      `@RateLimit was given limits in the form of @nestjs/throttler. Write them as text: ${text}.`,
+    ),
+  );
+});
+
+it.each<[unknown, string]>([
+  [[{ ttl: 60_000, limit: 10 }], "'10/minute'"],
+  [{ ttl: 60_000, limit: 10 }, "'10/minute'"],
+  [
+    {
+      throttlers: [
+        { name: 'short', ttl: 1000, limit: 3 },
+        { name: 'long', ttl: 90_000, limit: 100 },
+      ],
+      ignoreUserAgents: [],
+    },
+    "'3/second; 100 per 90 seconds'",
+  ],
+])('RateLimitModule names the text for options of ThrottlerModule: %j', async (options, text) => {
+  const message =
+    'RateLimitModule was given options in the form of @nestjs/throttler. ' +
+    `Write the limits as text: forRoot({ limits: ${text} }).`;
+  expect(() => RateLimitModule.forRoot(options as never)).toThrow(new ConfigurationError(message));
+  const module = RateLimitModule.forRootAsync({ useFactory: () => options as never });
+  await expect(Test.createTestingModule({ imports: [module] }).compile()).rejects.toThrow(message);
 });

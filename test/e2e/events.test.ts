@@ -1,4 +1,4 @@
-import { expect, it } from '@jest/globals';
+import { expect, it, jest } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { RateLimit, RateLimiterService, type RateLimitEvent } from 'nestjs-limits';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -37,6 +37,43 @@ describeOverHttp('Events', (start) => {
     subscription.unsubscribe();
     await app.get('/');
     expect(told).toHaveLength(5);
+  });
+
+  it('name the place of each limit', async () => {
+    const app = await start(
+      limited([ShopController], {
+        rules: [{ id: 'all', path: '/**', limits: '9/minute' }],
+        limits: [{ name: 'own', limits: '9/hour' }],
+      }),
+    );
+    const places: unknown[] = [];
+    app.nest.get(RateLimiterService).events$.subscribe((event) => {
+      if (event.type === 'decision') places.push(...event.decision.limits.map(({ limit }) => limit.where));
+    });
+    await app.get('/');
+    expect(places).toEqual(['RateLimitModule', '@RateLimit on ShopController.shop', 'The rule "all"']);
+  });
+
+  it('report an error of one kind once per second, however many calls fail', async () => {
+    const server = new MapCasServer();
+    const resilience = { failureThreshold: 1000, denialCache: false };
+    const app = await start(limited([ShopController], { storage: new MapCasStorage(server), resilience }));
+    const errors: string[] = [];
+    app.nest.get(RateLimiterService).events$.subscribe((event) => {
+      if (event.type === 'error') errors.push(event.error.message);
+    });
+    const fail = (message: string) => (): never => {
+      throw new Error(message);
+    };
+    jest.spyOn(performance, 'now').mockReturnValue(performance.now());
+    server.interfere = fail('connection 1 lost');
+    await app.statuses(3, '/');
+    server.interfere = fail('connection 2 lost');
+    await app.statuses(3, '/');
+    server.interfere = fail('no memory');
+    await app.statuses(3, '/');
+    jest.restoreAllMocks();
+    expect(errors).toEqual(['MapCasStorage failed: connection 1 lost', 'MapCasStorage failed: no memory']);
   });
 
   it('also report decisions by hand', async () => {
@@ -121,7 +158,6 @@ describeOverHttp('Events', (start) => {
     expect(told).toEqual([
       'error: MapCasStorage failed: connection lost',
       'decision',
-      'error: MapCasStorage failed: connection lost',
       'degraded: MapCasStorage failed: connection lost',
       'decision',
       'near-limit',

@@ -326,6 +326,98 @@ describeOverHttp('A rule', (start) => {
   });
 });
 
+describeOverHttp("A rule with the scope 'route'", (start) => {
+  const perRoute: RateLimitRule = { id: 'each', path: '/**', limits: '2/minute', scope: 'route' };
+
+  it('counts each route apart, whatever its parameters are', async () => {
+    const app = await start(withRules(perRoute));
+    expect((await app.get('/users/1')).remaining).toBe('"each";r=1');
+    expect(await app.statuses(2, '/users/2')).toEqual([200, 429]);
+    expect((await app.get('/users')).remaining).toBe('"each";r=1');
+    expect((await app.post('/users')).remaining).toBe('"each";r=1');
+    expect((await app.get('/')).remaining).toBe('"each";r=1');
+  });
+
+  it('counts only what its path matches of a route', async () => {
+    const app = await start(withRules({ ...perRoute, path: '/users/me' }));
+    expect((await app.get('/users/me')).remaining).toBe('"each";r=1');
+    expect((await app.get('/users/1')).remaining).toBeNull();
+    expect((await app.get('/users/me')).remaining).toBe('"each";r=0');
+  });
+
+  it('counts no request in the middleware, where no route is known, and once in the guard', async () => {
+    const rules: RateLimitRule[] = [perRoute];
+    const app = await start(withMiddleware({ rules }));
+    expect((await app.get('/users')).remaining).toBe('"each";r=1');
+    expect((await app.get('/nothing')).remaining).toBeNull();
+  });
+
+  it('ends the search for rules in the middleware as in the guard', async () => {
+    const rules = [perRoute, { id: 'rest', path: '/**', limits: '9/minute', priority: -1 }];
+    const app = await start(withMiddleware({ rules }));
+    expect((await app.get('/users')).remaining).toBe('"each";r=1');
+    expect((await app.get('/nothing')).remaining).toBeNull();
+  });
+
+  it('applies beside a limit of the same name on a route, and is skipped like others', async () => {
+    const app = await start(
+      limited([ShopController, SkippingController], {
+        rules: [
+          { ...perRoute, name: 'own', limits: '9/minute' },
+          { ...perRoute, id: 'users' },
+        ],
+      }),
+    );
+    expect((await app.get('/login')).remaining).toBe('"own";r=1, "own";r=8');
+    expect((await app.get('/health')).remaining).toBeNull();
+  });
+
+  it('keeps its counts when rules are replaced', async () => {
+    const app = await start(withRules(perRoute));
+    await app.get('/users');
+    await app.nest.get(RateLimiterService).setRules([{ ...perRoute, limits: '5/minute' }]);
+    expect((await app.get('/users')).remaining).toBe('"each";r=3');
+    expect((await app.get('/')).remaining).toBe('"each";r=4');
+  });
+
+  it('has plans and blocks for each route', async () => {
+    const clock = new ManualClock();
+    const rule = {
+      ...perRoute,
+      limits: undefined,
+      plans: { free: '1/minute', pro: '9/minute' },
+      block: '1 hour',
+    };
+    const plan = (): string => 'free';
+    const app = await start(limited([ShopController], { rules: [rule], plan }, clock));
+    expect(await app.statuses(2, '/users')).toEqual([200, 429]);
+    clock.advance(60_000);
+    expect(await app.statuses(1, '/users')).toEqual([429]);
+    expect(await app.statuses(1, '/')).toEqual([200]);
+  });
+
+  it('is reached by hand with the name of a route: peek, unblock, clear', async () => {
+    const clock = new ManualClock();
+    const app = await start(limited([ShopController], { rules: [{ ...perRoute, block: '1 hour' }] }, clock));
+    const service = app.nest.get(RateLimiterService);
+    const users = { policy: 'each', route: 'GET /users' };
+    expect(await app.statuses(3, '/users')).toEqual([200, 200, 429]);
+    clock.advance(60_000);
+    expect((await service.peek(users, '127.0.0.1')).allowed).toBe(false);
+    expect((await service.peek({ ...users, route: 'GET /' }, '127.0.0.1')).allowed).toBe(true);
+    await service.unblock(users, '127.0.0.1');
+    expect((await app.get('/users')).remaining).toBe('"each";r=1');
+    await service.clear(users, '127.0.0.1');
+    expect((await service.peek(users, '127.0.0.1')).remaining).toBe(2);
+    expect(() => service.peek({ policy: 'each' }, '127.0.0.1')).toThrow(
+      /^Several policies "each" count apart or differ. Name the route too, \{ policy: 'each', route \}: one of "GET \/", /,
+    );
+    expect(() => service.peek({ ...users, route: 'GET /health' }, '127.0.0.1')).toThrow(
+      'There is no policy "each" on the route "GET /health".',
+    );
+  });
+});
+
 /**
  * Spellings of /users/me, and of the same path with a query. Not every adapter routes all of them.
  */

@@ -206,8 +206,87 @@ describe('Sample 08-resilient', () => {
     } finally {
       await redis.stop();
     }
+    // Errors of one kind are reported once per second.
     const told = [...output.matchAll(/^event (error|degraded|recovered)/gm)].map(([, type]) => type);
-    expect(told).toEqual([...times(5, 'error'), 'degraded', 'recovered']);
+    expect(told.filter((type, index) => type !== told[index - 1])).toEqual([
+      'error',
+      'degraded',
+      'recovered',
+    ]);
+  });
+});
+
+describe('Sample 09-llm-gateway', () => {
+  const BUDGET = 2000;
+  /** Tokens that a request takes when it begins: four of its prompt, and the first one of its answer. */
+  const AT_FIRST = 5;
+
+  interface Line {
+    token?: string;
+    usage?: { input: number; output: number; stop: string };
+  }
+
+  function complete(url: string, maxTokens: number, signal?: AbortSignal): Promise<Response> {
+    return fetch(url, {
+      method: 'POST',
+      headers: { 'x-api-key': 'umbrella-key', 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: 'one two three four', max_tokens: maxTokens }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  async function linesOf(response: Response): Promise<Line[]> {
+    const lines = (await response.text()).trim().split('\n');
+    return lines.map((line) => JSON.parse(line) as Line);
+  }
+
+  /** Reads a part of a stream, and hangs up. */
+  async function hangUp(url: string, chunks: number): Promise<number> {
+    const controller = new AbortController();
+    const response = await complete(url, 60, controller.signal);
+    const reader = response.body?.getReader();
+    for (let chunk = 0; chunk < chunks; chunk++) await reader?.read();
+    controller.abort();
+    return response.status;
+  }
+
+  it('never exceeds a budget by 50 streams at once, some of which are killed, and bills what it counts', async () => {
+    const [completions = '', usage = ''] = await start('09-llm-gateway');
+    const usageOf = async (): Promise<{ tokens: number; left: { month: number } }> => {
+      const response = await fetch(usage, { headers: { 'x-api-key': 'umbrella-key' } });
+      return (await response.json()) as { tokens: number; left: { month: number } };
+    };
+    const killed = Array.from({ length: 10 }, (_, index) => hangUp(completions, 1 + index));
+    const streams = Array.from({ length: 40 }, async () => {
+      const response = await complete(completions, 60);
+      return { status: response.status, lines: await linesOf(response) };
+    });
+    expect(new Set(await Promise.all(killed))).toEqual(new Set([200]));
+    const answers = await Promise.all(streams);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    let delivered = 0;
+    const stops = new Set<string | undefined>();
+    for (const { lines } of answers) {
+      const { usage: used } = lines.at(-1) ?? {};
+      expect(lines.filter(({ token }) => token !== undefined)).toHaveLength(used?.output ?? NaN);
+      stops.add(used?.stop);
+      delivered += 4 + (used?.output ?? NaN);
+    }
+    expect(stops).toContain('limit');
+    expect(delivered).toBeLessThanOrEqual(BUDGET);
+
+    const isSettled = async (): Promise<boolean> => {
+      const { tokens, left } = await usageOf();
+      return tokens + left.month === BUDGET;
+    };
+    await until(isSettled, 'the killed streams to give their tokens back');
+    let response = await complete(completions, BUDGET);
+    for (; response.status === 200; response = await complete(completions, BUDGET)) await response.text();
+    expect(response.status).toBe(429);
+    expect(await response.json()).toMatchObject({ limit: { name: 'month', amount: BUDGET } });
+    const { tokens, left } = await usageOf();
+    expect(left.month).toBeLessThan(AT_FIRST);
+    expect(tokens).toBe(BUDGET - left.month);
   });
 });
 

@@ -111,6 +111,34 @@ describeOverHttp('The health check of limits', (start) => {
     expect(reply.body).toEqual(checked('error', { status: 'down', store: 'MapCasStorage', degraded: false }));
   });
 
+  it('is down in time while the store answers checks and never a decision, without a fallback', async () => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server);
+    const app = await start(withHealth({ storage, resilience: false }));
+    expect((await app.get('/health')).status).toBe(200);
+    Object.assign(storage, { check: () => true, consume: () => new Promise(() => {}) });
+    const reply = await app.get('/health');
+    expect(reply.status).toBe(503);
+    expect(reply.body).toEqual(checked('error', { status: 'down', store: 'MapCasStorage', degraded: false }));
+  });
+
+  it('is degraded in time while the store answers checks and never a decision', async () => {
+    const storage = new MapCasStorage(new MapCasServer());
+    const app = await start(withHealth({ storage, resilience: { timeout: 20 } }));
+    Object.assign(storage, { check: () => true, consume: () => new Promise(() => {}) });
+    expect((await app.get('/health')).body).toEqual(
+      checked('degraded', { ...DEGRADED, store: 'MapCasStorage' }),
+    );
+  });
+
+  it('leaves nothing in the store', async () => {
+    const server = new MapCasServer();
+    const app = await start(withHealth({ storage: new MapCasStorage(server) }));
+    server.entries.clear(); // of the check at the start
+    await app.get('/health');
+    expect([...server.entries.keys()].filter((key) => key.includes('health'))).toEqual([]);
+  });
+
   it('ends at the timeout of a decision if the store hangs', async () => {
     const storage = new MapCasStorage(new MapCasServer());
     Object.assign(storage, { check: () => new Promise<boolean>(() => {}) });

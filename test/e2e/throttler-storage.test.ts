@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { MemoryStorage, toThrottlerStorage } from 'nestjs-limits';
+import { ManualClock } from 'nestjs-limits/testing';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { platforms } from '../support/http-app.js';
@@ -113,6 +114,48 @@ describe('A storage of @nestjs/throttler over a storage of nestjs-limits', () =>
       isBlocked: true,
       timeToBlockExpire: 5,
     });
+  });
+
+  it.each([
+    ['Infinity', Infinity, 60 * SECOND, [false, false, false]],
+    ['not a number', NaN, 60 * SECOND, [false, false, false]],
+    ['a fraction', 1.5, 60 * SECOND, [false, true, true]],
+    ['negative', -1, 60 * SECOND, [true, true, true]],
+    ['-Infinity', -Infinity, 60 * SECOND, [true, true, true]],
+    ['above the safe integers', 1e300, 60 * SECOND, [false, false, false]],
+    ['of a window of a fraction', 1, 1500.5, [false, true, true]],
+    ['of an endless window', 1, Infinity, [false, true, true]],
+  ])('refuses like the storage of throttler with a limit that is %s', async (_what, limit, ttl, refused) => {
+    for (const strategy of ['fixed-window', 'moving-window', 'token-bucket'] as const) {
+      if (ttl === Infinity && strategy === 'token-bucket') continue;
+      const storage = toThrottlerStorage(new MemoryStorage({ clock: new ManualClock() }), { strategy });
+      const seen: boolean[] = [];
+      for (let hit = 0; hit < 3; hit++)
+        seen.push((await storage.increment('somebody', ttl, limit, 0, 'default')).isBlocked);
+      expect(seen).toEqual(refused);
+    }
+  });
+
+  it.each([0, -5, NaN])('opens a window for each ms with a ttl of %p', async (ttl) => {
+    const clock = new ManualClock();
+    const storage = toThrottlerStorage(new MemoryStorage({ clock }));
+    for (let hit = 0; hit < 3; hit++) {
+      expect(await storage.increment('somebody', ttl, 1, 0, 'default')).toMatchObject({
+        totalHits: 1,
+        isBlocked: false,
+      });
+      clock.advance(1);
+    }
+  });
+
+  it.each([0.5, Infinity])('takes a block of %p ms', async (blockDuration) => {
+    const clock = new ManualClock();
+    const storage = toThrottlerStorage(new MemoryStorage({ clock }));
+    const hit = async (): Promise<boolean> =>
+      (await storage.increment('somebody', 60 * SECOND, 1, blockDuration, 'default')).isBlocked;
+    expect([await hit(), await hit()]).toEqual([false, true]);
+    clock.advance(60 * SECOND);
+    expect(await hit()).toBe(blockDuration === Infinity);
   });
 
   it('counts by any strategy', async () => {

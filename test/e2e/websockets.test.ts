@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, it } from '@jest/globals';
 import {
@@ -18,6 +20,7 @@ import {
   MessageBody,
   SubscribeMessage,
   WebSocketGateway,
+  WebSocketServer,
   WsException,
 } from '@nestjs/websockets';
 import {
@@ -26,6 +29,7 @@ import {
   RateLimitGuard,
   RateLimitInfo,
   RateLimitInterceptor,
+  requestOf,
   SkipRateLimit,
   type Decision,
 } from 'nestjs-limits';
@@ -172,18 +176,6 @@ describeOverWebSockets('A limited message', (start) => {
     expect(await client.outcomes(9, 'say')).toEqual(new Array(9).fill('ok'));
   });
 
-  it('is refused with 403 where its network is denied', async () => {
-    const client = await (
-      await start([ChatGateway], { limits: { deny: ['127.0.0.2'] } })
-    ).connect({
-      from: '127.0.0.2',
-    });
-    expect(await client.ask('free')).toEqual({
-      event: 'exception',
-      data: { status: 'error', statusCode: 403, message: 'Forbidden' },
-    });
-  });
-
   it('gets an error while the store is down, and so does the next one', async () => {
     const server = new MapCasServer();
     const storage = new MapCasStorage(server, { clock: new ManualClock() });
@@ -291,6 +283,290 @@ describeOverWebSockets('Counting by outcome', (start) => {
     for (let attempt = 0; attempt < 2; attempt++)
       expect(await client.ask('login', 'wrong')).toMatchObject({ data: { message: 'wrong password' } });
     expect(await client.outcomes(1, 'login', 'right')).toEqual(['refused']);
+  });
+});
+
+/** Sees everything that happens to connections, and sends to all of them. */
+@WebSocketGateway()
+class OpenGateway {
+  readonly seen: string[] = [];
+
+  @WebSocketServer()
+  readonly server!: { clients?: Set<{ send(text: string): void }>; emit(event: string, data: string): void };
+
+  handleConnection() {
+    this.seen.push('connected');
+  }
+
+  handleDisconnect() {
+    this.seen.push('disconnected');
+  }
+
+  @SubscribeMessage('say')
+  say() {
+    this.seen.push('message');
+    return answer();
+  }
+
+  broadcast(): void {
+    const { clients } = this.server;
+    if (clients === undefined) this.server.emit('news', 'secret');
+    else for (const client of clients) client.send(JSON.stringify({ event: 'news', data: 'secret' }));
+  }
+}
+
+describeOverWebSockets('A denied client', (start, sockets) => {
+  const forbidden = { event: 'exception', data: { status: 'error', statusCode: 403, message: 'Forbidden' } };
+  const from = '127.0.0.2';
+
+  @WebSocketGateway()
+  class OtherGateway {
+    seen = 0;
+
+    handleConnection() {
+      this.seen++;
+    }
+  }
+
+  it('is closed when it connects, before any gateway sees it, and gets no broadcast', async () => {
+    const app = await start([OpenGateway, OtherGateway], { limits: { deny: [from] } });
+    const gateway = app.http.nest.get(OpenGateway);
+    const denied = await app.connect({ from });
+    denied.send('say');
+    expect(await denied.next()).toEqual(forbidden);
+    gateway.broadcast();
+    expect(await denied.ended()).toEqual(sockets === 'ws' ? { code: 1008, reason: 'Forbidden' } : {});
+    expect(denied.received).toEqual([forbidden]);
+    expect([gateway.seen, app.http.nest.get(OtherGateway).seen]).toEqual([[], 0]);
+    expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+    expect(app.http.log.entries).toEqual([]);
+  });
+
+  it('is closed with limits of connections, too', async () => {
+    const app = await start([LimitedGateway], { limits: { deny: [from] } });
+    for (let connection = 0; connection < 3; connection++) {
+      const denied = await app.connect({ from });
+      expect(await denied.next()).toEqual(forbidden);
+      await denied.ended();
+    }
+    const gateway = app.http.nest.get(LimitedGateway);
+    expect([gateway.connected, gateway.ended]).toEqual([[], []]);
+  });
+
+  it('is closed by an address that a function resolves, and its messages are not handled meanwhile', async () => {
+    const clientIp = (context: ExecutionContext): Promise<string> =>
+      Promise.resolve(requestOf(context)?.headers?.['x-client'] as string);
+    const app = await start([LimitedGateway], { limits: { deny: ['192.0.2.0/24'], clientIp } });
+    const denied = await app.connect({ headers: { 'x-client': '192.0.2.1' } });
+    denied.send('say');
+    expect(await denied.next()).toEqual(forbidden);
+    await denied.ended();
+    expect(denied.received.filter(({ event }) => event === 'answer')).toEqual([]);
+    expect(app.http.nest.get(LimitedGateway).connected).toEqual([]);
+  });
+
+  it('is closed if its address cannot be resolved', async () => {
+    const clientIp = (): never => {
+      throw new Error('the secret name of a server');
+    };
+    const app = await start([OpenGateway], { limits: { deny: [from], clientIp } });
+    const client = await app.connect();
+    client.send('say');
+    expect(await client.next()).toMatchObject({ data: { message: 'Internal server error' } });
+    await client.ended();
+    expect(app.http.nest.get(OpenGateway).seen).not.toContain('message');
+    expect(app.http.log.errors).toHaveLength(1);
+  });
+
+  it('is not closed without the guard of the module, or where WebSockets are not limited', async () => {
+    for (const limits of [
+      { deny: [from], guard: false },
+      { deny: [from], transports: ['http'] },
+    ]) {
+      const client = await (await start([OpenGateway], { limits })).connect({ from });
+      expect(await client.outcomes(1, 'say')).toEqual(['ok']);
+    }
+  });
+});
+
+describeOverWebSockets('The handleDisconnect of a gateway', (start) => {
+  @Injectable()
+  class BaseGateway {
+    online = 0;
+
+    @RateLimit('2/minute')
+    handleConnection(_client?: unknown) {
+      this.online++;
+    }
+
+    @SubscribeMessage('say')
+    say() {
+      return answer();
+    }
+  }
+
+  @WebSocketGateway()
+  class DerivedGateway extends BaseGateway {
+    ends = 0;
+
+    handleDisconnect() {
+      this.online--;
+      this.ends++;
+    }
+  }
+
+  @WebSocketGateway()
+  class FieldGateway extends BaseGateway {
+    ends = 0;
+    readonly handleDisconnect = (): void => {
+      this.online--;
+      this.ends++;
+    };
+  }
+
+  @WebSocketGateway()
+  class OverridingGateway extends DerivedGateway {
+    override handleConnection(client: unknown) {
+      super.handleConnection(client);
+    }
+
+    override handleDisconnect() {
+      super.handleDisconnect();
+    }
+  }
+
+  it.each([
+    ['a derived class', DerivedGateway],
+    ['a field', FieldGateway],
+    ['an override that calls the base class', OverridingGateway],
+  ])('does not see refused connections, declared by %s', async (_kind, gatewayClass) => {
+    const app = await start([gatewayClass]);
+    const gateway = app.http.nest.get<DerivedGateway>(gatewayClass);
+    for (let connection = 0; connection < 2; connection++) await (await app.connect()).outcomes(1, 'say');
+    for (let connection = 0; connection < 6; connection++) await (await app.connect()).ended();
+    const [open] = [await app.connect({ from: '127.0.0.2' })];
+    await open.outcomes(1, 'say');
+    open.close();
+    while (gateway.ends === 0) await new Promise(setImmediate);
+    expect([gateway.online, gateway.ends]).toEqual([2, 1]);
+  });
+
+  it('is told about once, and not limited, if an override calls the base class without the connection', async () => {
+    @WebSocketGateway()
+    class ForgetfulGateway extends BaseGateway {
+      override handleConnection() {
+        super.handleConnection();
+      }
+    }
+    const app = await start([ForgetfulGateway]);
+    for (let connection = 0; connection < 4; connection++)
+      expect(await (await app.connect()).outcomes(1, 'say')).toEqual(['ok']);
+    expect(app.http.nest.get(ForgetfulGateway).online).toBe(4);
+    expect(app.http.log.warnings).toContain(
+      'ForgetfulGateway.handleConnection was called without a connection, so it is not limited. Pass the arguments on: super.handleConnection(client).',
+    );
+  });
+
+  it('does not see the connections that one of two gateways of a family refused', async () => {
+    @WebSocketGateway()
+    class StrictGateway extends DerivedGateway {
+      @RateLimit('1/minute')
+      override handleConnection() {
+        this.online++;
+      }
+    }
+    const app = await start([DerivedGateway, StrictGateway]);
+    await (await app.connect()).outcomes(1, 'say');
+    await (await app.connect()).ended();
+    await (await app.connect()).ended();
+    const http = app.http.nest.getHttpServer() as Server;
+    const open = (): Promise<number> => promisify<number>((callback) => http.getConnections(callback))();
+    while ((await open()) > 1) await new Promise(setImmediate);
+    const [loose, strict] = [app.http.nest.get(DerivedGateway), app.http.nest.get(StrictGateway)];
+    expect([loose.online, strict.online]).toEqual([1, 1]);
+  });
+});
+
+describeOverWebSockets('A refused connection', (start, sockets) => {
+  /** Refuses to make an error, or makes one that cannot be told. */
+  const factories: readonly [string, () => unknown, unknown][] = [
+    ['returns nothing', () => undefined, { statusCode: 429 }],
+    ['returns a text', () => 'too many', { statusCode: 429 }],
+    ['returns a promise of nothing', () => Promise.resolve(), { statusCode: 429 }],
+    [
+      'throws',
+      () => {
+        throw new WsException('thrown');
+      },
+      { message: 'thrown' },
+    ],
+    ['rejects', () => Promise.reject(new WsException('rejected')), { message: 'rejected' }],
+    ['returns an error without a text', () => new WsException(undefined as never), { status: 'error' }],
+    [
+      'returns an error that cannot be read',
+      () =>
+        Object.assign(new Error(), {
+          getError: () => {
+            throw new Error('unreadable');
+          },
+        }),
+      { message: 'Internal server error' },
+    ],
+    ['returns another error', () => new TypeError('internal'), { message: 'Internal server error' }],
+  ];
+
+  it.each(factories)(
+    'ends without an uncaught error if errorFactory %s',
+    async (_kind, errorFactory, data) => {
+      const app = await start([LimitedGateway], { limits: { errorFactory: errorFactory as () => Error } });
+      await app.connect();
+      await app.connect();
+      const refused = await app.connect();
+      expect(await refused.next()).toMatchObject({ event: 'exception', data });
+      await refused.ended();
+      expect(app.http.nest.get(LimitedGateway).connected).toHaveLength(2);
+    },
+  );
+
+  it('ends even if it cannot be told why', async () => {
+    const body: Record<string, unknown> = { big: 1n };
+    body['self'] = body;
+    const app = await start([LimitedGateway], { limits: { errorFactory: () => new WsException(body) } });
+    await app.connect();
+    await app.connect();
+    await (await app.connect()).ended();
+    expect(app.http.log.errors).toEqual(
+      sockets === 'ws'
+        ? [expect.stringContaining('A refused connection could not be told why:')]
+        : expect.any(Array),
+    );
+  });
+
+  it('is terminated soon if its client does not answer the close frame', async () => {
+    const app = await start([LimitedGateway]);
+    await app.connect();
+    await app.connect();
+    const { port } = new URL(await app.http.nest.getUrl());
+    const path = sockets === 'ws' ? '/' : '/socket.io/?EIO=4&transport=websocket';
+    const silent = connect(Number(port), '127.0.0.1');
+    silent.write(
+      [
+        `GET ${path} HTTP/1.1`,
+        'Host: localhost',
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        '\r\n',
+      ].join('\r\n'),
+    );
+    await once(silent, 'data');
+    // Connects to the default namespace of Socket.IO: "40", in a masked frame.
+    if (sockets === 'socket.io') silent.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30]));
+    const begun = performance.now();
+    silent.resume();
+    await once(silent, 'close');
+    expect(performance.now() - begun).toBeLessThan(10_000); // ws itself waits for 30 s
   });
 });
 

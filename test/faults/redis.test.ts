@@ -3,9 +3,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { createLimit, StorageError, type BatchResult, type Hit } from 'nestjs-limits';
 import { RedisClusterStorage, RedisStorage } from 'nestjs-limits/redis';
-import { expectStorageErrors, untilServed } from '../support/failures.js';
+import { expectStorageErrors, failureOf, untilServed } from '../support/failures.js';
 import { startRedis } from '../support/servers/redis.js';
-import { ask, type Server } from '../support/servers/server-process.js';
+import { ask, until, type Server } from '../support/servers/server-process.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
 /**
@@ -200,6 +200,24 @@ describe('a server that rejects', () => {
     const [mine] = await Promise.all([hit(), expectStorageErrors(other)]);
     expect(mine.allowed).toBe(true);
     expect(await counted()).toBe(1);
+  });
+});
+
+describe('a lost connection', () => {
+  it('is reported with its reason, before an attempt to reconnect fails and after it', async () => {
+    proxy.close();
+    const messages = new Set<string>();
+    await until(async () => {
+      const error = await failureOf(hit());
+      expect(error).toBeInstanceOf(StorageError);
+      expect((error as StorageError).cause).toHaveProperty('message', expect.any(String));
+      messages.add((error as StorageError).message);
+      return [...messages].some((message) => message.includes('ECONNREFUSED'));
+    }, 'an attempt to reconnect');
+    for (const message of messages)
+      expect(message).toMatch(
+        /^RedisStorage (failed: (Connection is closed|Reached the max retries)|is not connected: (the connection was closed|.*ECONNRE(FUSED|SET).*))/,
+      );
   });
 });
 

@@ -65,6 +65,10 @@ function expectFieldsOf(decision: Decision): void {
       expect([...parameters.values()].every((value) => value >= 0)).toBe(true);
     }
   }
+  for (const [name, value] of legacyFields(decision, { perLimit: true, reset: 'iso' })) {
+    expect(name).toMatch(/^[\w.-]+$/);
+    expect(value).toMatch(/^[0-9]{1,16}$|^[+-]?[0-9]{4,6}-[0-9T:.-]+Z$/);
+  }
   for (const [name, value] of [...legacyFields(decision), ...retryAfterFields(decision)] as HeaderField[]) {
     expect(name).toMatch(/^[A-Za-z-]+$/);
     expect(value).toMatch(/^[0-9]{1,15}$/);
@@ -105,7 +109,6 @@ const nat = fc.oneof(fc.constantFrom(0, 1, 5, 1000, 2 ** 53 - 1, 1e15 - 1, 1e15)
 
 const limits: fc.Arbitrary<Limit | undefined> = fc
   .record({
-    id: fc.constant('id'),
     name: names,
     strategy: fc.constantFrom(...strategyNames),
     amount: nat,
@@ -116,7 +119,7 @@ const limits: fc.Arbitrary<Limit | undefined> = fc
   })
   .map((options) => {
     try {
-      return createLimit(options);
+      return createLimit({ ...options, id: options.strategy });
     } catch {
       return undefined;
     }

@@ -28,15 +28,25 @@ await loadTemporal();
 
 const flag = fc.boolean();
 const fn = fc.constantFrom(() => undefined);
-const limits = fc.constantFrom('10/minute', '1/second; 5/hour', '0/day', '5 per 2 hours');
+const limits = fc.constantFrom<unknown>(
+  '10/minute',
+  '1/second; 5/hour',
+  '0/day',
+  '5 per 2 hours',
+  ['1/second', '5/hour'],
+  'unlimited',
+);
 const names = fc.oneof(fc.constantFrom('default', 'burst', 'a.b-c_1'), treacherousNames);
 const planNames = fc.oneof(fc.constantFrom('free', 'pro'), treacherousNames, anyText);
 
+const block = fc.oneof(
+  fc.constantFrom<unknown>('1 minute', 'window', ['1 minute', 'window'], []),
+  nearly({ after: fc.integer({ min: 1, max: 5 }), for: fc.constantFrom<unknown>('1 minute', ['window']) }),
+);
+const planLimits = fc.oneof(limits, nearly({ limits, burst: fc.nat(), block }), anything);
+
 const plans = fc
-  .tuple(
-    fc.array(fc.tuple(planNames, fc.oneof(limits, fc.constant('unlimited'), anything)), { maxLength: 4 }),
-    fc.constantFrom(Object.prototype, null),
-  )
+  .tuple(fc.array(fc.tuple(planNames, planLimits), { maxLength: 4 }), fc.constantFrom(Object.prototype, null))
   .map(([entries, prototype]) => {
     const made = Object.create(prototype) as Record<string, unknown>;
     for (const [name, value] of entries)
@@ -61,7 +71,7 @@ const policyOptions = {
   scope: fc.oneof(fc.constantFrom('route', 'controller', 'global', 'shared'), treacherousNames),
   skip: fn,
   plans,
-  block: fc.constantFrom<unknown>('1 minute', ['1 minute', '1 hour'], []),
+  block,
   mode: fc.constantFrom('enforce', 'shadow'),
   phase: fc.constantFrom('beforeAuth', 'afterAuth'),
   count: fc.oneof(fc.constantFrom('all', 'failure', 'success'), fn),
@@ -83,6 +93,7 @@ const moduleOptions = nearly({
   strategy: policyOptions.strategy,
   timeZone: policyOptions.timeZone,
   anchor: policyOptions.anchor,
+  block,
   limits: fc.oneof(limits, fc.array(declarations, { maxLength: 2 })),
   rules: fc.array(rules, { maxLength: 2 }),
   key: policyOptions.key,
@@ -96,7 +107,12 @@ const moduleOptions = nearly({
   transports: fc.constant(['http']),
   resilience: fc.constantFrom<unknown>(false, {}, { timeout: 10 }),
   keyPrefix: fc.constant('app'),
-  headers: fc.constantFrom<unknown>(false, {}, { standard: false, legacy: true }),
+  headers: fc.oneof(
+    fc.constantFrom<unknown>(false, {}, { standard: false, legacy: true }),
+    fc.record({
+      legacy: nearly({ reset: fc.constantFrom('seconds', 'epoch', 'iso'), perLimit: flag, show: names }),
+    }),
+  ),
   skip: fn,
   errorMessage: fc.oneof(anyText, fn),
   errorFormat: fc.constantFrom('nest', 'problem'),
@@ -159,11 +175,9 @@ describe('Options of the module', () => {
           resilience,
         } = resolveOptions(given);
         expect([Array.isArray(found), Array.isArray(foundRules)]).toEqual([true, true]);
-        expect(Object.values(headers).map((value) => typeof value)).toEqual([
-          'boolean',
-          'boolean',
-          'boolean',
-        ]);
+        const { standard, legacy, retryAfter } = headers;
+        expect([typeof standard, typeof retryAfter]).toEqual(['boolean', 'boolean']);
+        expect(legacy === false || typeof legacy === 'object').toBe(true);
         expect(ipv6Prefix >= 32 && ipv6Prefix <= 128).toBe(true);
         expect(typeof strategy).toBe('string');
         expect(resilience === false || Number.isInteger(resilience.timeout)).toBe(true);

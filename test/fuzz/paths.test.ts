@@ -133,8 +133,10 @@ describe('The path of a request', () => {
     'is filled in from any template and parameters, or is not known',
     fc.tuple(fc.oneof(paths, anyText), fc.dictionary(fc.constantFrom('id', '*', '0', 'a', 'b'), anything)),
     ([template, parameters]) => {
-      const path = new RouteTemplate(template).fill(parameters);
-      expect(path ?? []).not.toContain('');
+      refusalOf(() => {
+        const path = new RouteTemplate(template).fill(parameters);
+        expect(path ?? []).not.toContain('');
+      });
     },
   );
 });

@@ -16,6 +16,9 @@ const ZONES = [
 ];
 const DAY = 86_400_000;
 
+/** `temporal-polyfill` knows the changes of clocks up to ten years from now. */
+const KNOWN_UNTIL = Date.UTC(new Date().getUTCFullYear() + 10, 0, 1);
+
 /** Spans of ten years: the first has the changes of Sao Paulo, the day that Apia skipped, and those of St. John's at 00:01. */
 const SPANS = [
   ['2008 to 2018', Date.UTC(2008, 0, 1), Date.UTC(2018, 0, 1)],
@@ -91,8 +94,11 @@ describe('The windows of any calendar', () => {
     fc.assert(
       fc.property(rules, fc.array(instants, { minLength: 1, maxLength: 3 }), (rule, times) => {
         fc.pre(!['millisecond', 'second'].includes(rule.unit));
-        for (const time of times)
-          expect(calendarFor(rule).windowAt(time)).toEqual(windowByDefinition(rule, time));
+        for (const time of times) {
+          const window = windowByDefinition(rule, time);
+          fc.pre(window.end < KNOWN_UNTIL);
+          expect(calendarFor(rule).windowAt(time)).toEqual(window);
+        }
       }),
       { numRuns: Math.ceil(RUNS.numRuns / 5) },
     );

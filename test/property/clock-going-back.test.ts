@@ -86,10 +86,15 @@ describe.each(rateStrategyNames)('When the clock goes back, %s', (name) => {
             expect(mostAboveRefill(history, quota)).toBeLessThanOrEqual(quota.burst * quota.period);
             break;
           case 'fixed-window':
-          case 'calendar-window':
           case 'sliding-window-counter':
             expect(mostWithin(history, quota.period)).toBeLessThanOrEqual(2 * quota.amount);
             break;
+          case 'calendar-window': {
+            // A month may be shorter than its nominal length, and each return may meet one more bound.
+            const returns = steps.filter(({ wait }) => wait < 0).length;
+            expect(mostWithin(history, quota.period)).toBeLessThanOrEqual((3 + returns) * quota.amount);
+            break;
+          }
           case 'fixed-window-elastic-expiry':
           case 'moving-window':
             expect(mostWithin(history, quota.period)).toBeLessThanOrEqual(quota.amount);

@@ -34,6 +34,9 @@ export interface GraphqlAppOptions extends HttpAppOptions {
   clock?: ManualClock;
   /** Options of `GraphQLModule`. */
   graphql?: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>;
+  /** Options of each server. */
+  apollo?: Partial<ApolloDriverConfig>;
+  mercurius?: Partial<MercuriusDriverConfig>;
   /** More metadata of the application's module. */
   module?: ModuleMetadata;
 }
@@ -41,21 +44,37 @@ export interface GraphqlAppOptions extends HttpAppOptions {
 /** Starts an application with resolvers. It is closed after the test. */
 export type StartGraphqlApp = (resolvers: Provider[], options?: GraphqlAppOptions) => Promise<GraphqlApp>;
 
+export type GraphqlServer = (typeof servers)[number][0];
+
+/** The names of the servers. */
+export const graphqlServers: readonly GraphqlServer[] = servers.map(([name]) => name);
+
+/** Starts an application on a server. The caller closes it. */
+export async function startGraphqlApp(
+  name: GraphqlServer,
+  resolvers: Provider[],
+  options: GraphqlAppOptions = {},
+): Promise<GraphqlApp> {
+  const [, platform, server] = servers.find(([known]) => known === name) ?? servers[0];
+  const app = await startApp(platform, server, resolvers, options);
+  return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
+}
+
 /** Describes a subject once per GraphQL server. */
 export function describeOverGraphql(
   subject: string,
-  define: (start: StartGraphqlApp, server: string) => void,
+  define: (start: StartGraphqlApp, server: GraphqlServer) => void,
 ): void {
-  describe.each(servers)(`${subject}, over %s`, (name, platform, server) => {
-    const running: HttpApp[] = [];
+  describe.each(graphqlServers)(`${subject}, over %s`, (name) => {
+    const running: GraphqlApp[] = [];
     afterEach(async () => {
-      await Promise.all(running.splice(0).map((app) => app.close()));
+      await Promise.all(running.splice(0).map(({ http }) => http.close()));
     });
 
-    define(async (resolvers, options = {}) => {
-      const app = await startApp(platform, server, resolvers, options);
+    define(async (resolvers, options) => {
+      const app = await startGraphqlApp(name, resolvers, options);
       running.push(app);
-      return new GraphqlApp(app, `${await app.nest.getUrl()}/graphql`);
+      return app;
     }, name);
   });
 }
@@ -64,13 +83,21 @@ function startApp(
   platform: Platform,
   server: 'apollo' | 'mercurius',
   resolvers: Provider[],
-  { limits = {}, clock = new ManualClock(), graphql = {}, module = {}, ...options }: GraphqlAppOptions,
+  {
+    limits = {},
+    clock = new ManualClock(),
+    graphql = {},
+    apollo,
+    mercurius,
+    module = {},
+    ...options
+  }: GraphqlAppOptions,
 ): Promise<HttpApp> {
   const metadata: ModuleMetadata = {
     ...module,
     imports: [
       RateLimitModule.forRoot({ storage: new MemoryStorage({ clock }), ...limits }),
-      graphqlModule(server, graphql),
+      graphqlModule(server, { ...graphql, ...(server === 'apollo' ? apollo : mercurius) }),
       ...(module.imports ?? []),
     ],
     providers: [...resolvers, ...(module.providers ?? [])],
@@ -78,10 +105,7 @@ function startApp(
   return startHttpApp(platform, metadata, options);
 }
 
-function graphqlModule(
-  server: 'apollo' | 'mercurius',
-  options: Pick<GqlModuleOptions, 'fieldResolverEnhancers'>,
-): DynamicModule {
+function graphqlModule(server: 'apollo' | 'mercurius', options: object): DynamicModule {
   const schema = { autoSchemaFile: true as const, ...options };
   return server === 'apollo'
     ? GraphQLModule.forRoot<ApolloDriverConfig>({
@@ -101,7 +125,7 @@ function graphqlModule(
 export class GraphqlApp {
   constructor(
     readonly http: HttpApp,
-    private readonly url: string,
+    readonly url: string,
   ) {}
 
   /** Returns the response to one operation. */

@@ -18,6 +18,8 @@ export interface HttpAppOptions {
    * false.
    */
   trustProxy?: boolean;
+  /** Largest body of a request, in bytes. Default: that of the platform. */
+  bodyLimit?: number;
   /** Prepares the application before it listens: versioning, filters, … */
   configure?: (app: INestApplication) => void;
   /** Overrides providers before the module is compiled. */
@@ -62,16 +64,22 @@ export function describeOverHttp(
 export async function startHttpApp(
   platform: Platform,
   metadata: ModuleMetadata,
-  { trustProxy = false, configure, override = (builder) => builder }: HttpAppOptions = {},
+  { trustProxy = false, bodyLimit, configure, override = (builder) => builder }: HttpAppOptions = {},
 ): Promise<HttpApp> {
   const log = new RecordingLogger();
   const module = await override(Test.createTestingModule(metadata).setLogger(log)).compile();
   const app = module.createNestApplication(
     platform === 'fastify'
-      ? new FastifyAdapter({ trustProxy: trustProxy ? '127.0.0.1' : false })
+      ? new FastifyAdapter({
+          forceCloseConnections: true,
+          trustProxy: trustProxy ? '127.0.0.1' : false,
+          ...(bodyLimit === undefined ? {} : { bodyLimit }),
+        })
       : new ExpressAdapter(),
   );
   if (platform === 'express' && trustProxy) (app as NestExpressApplication).set('trust proxy', 1);
+  if (platform === 'express' && bodyLimit !== undefined)
+    (app as NestExpressApplication).useBodyParser('json', { limit: bodyLimit });
   configure?.(app);
   try {
     await app.listen(0, '127.0.0.1');

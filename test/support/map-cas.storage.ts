@@ -66,6 +66,9 @@ export class MapCasServer {
   }
 }
 
+/** Few, so that tests see several pages. */
+const KEYS_PER_PAGE = 200;
+
 /** A compare-and-set storage over a map. Two storages over one server act as two processes. */
 export class MapCasStorage extends CasStorage<number> {
   released = 0;
@@ -93,6 +96,11 @@ export class MapCasStorage extends CasStorage<number> {
   protected async removeAll(prefix: string): Promise<number> {
     await setImmediate();
     return this.server.removeAll(prefix);
+  }
+
+  protected override keysAfter(prefix: string, last: string): string[] {
+    const keys = [...this.server.entries.keys()].filter((key) => key.startsWith(prefix) && key > last);
+    return keys.sort().slice(0, KEYS_PER_PAGE);
   }
 
   protected probe(): void {}

@@ -41,18 +41,19 @@ export function describeOverWebSockets(
     });
 
     define(async (gateways, options = {}) => {
-      const app = new WsApp(await startWsApp(sockets, gateways, options), sockets);
+      const app = await startWsApp(sockets, gateways, options);
       running.push(app);
       return app;
     }, sockets);
   });
 }
 
-function startWsApp(
+/** Starts an application on a platform. The caller closes it. */
+export async function startWsApp(
   sockets: WebSockets,
   gateways: Provider[],
-  { limits = {}, clock = new ManualClock(), module = {}, configure, ...options }: WsAppOptions,
-): Promise<HttpApp> {
+  { limits = {}, clock = new ManualClock(), module = {}, configure, ...options }: WsAppOptions = {},
+): Promise<WsApp> {
   const metadata: ModuleMetadata = {
     ...module,
     imports: [
@@ -61,13 +62,14 @@ function startWsApp(
     ],
     providers: [...gateways, ...(module.providers ?? [])],
   };
-  return startHttpApp('express', metadata, {
+  const http = await startHttpApp('express', metadata, {
     ...options,
     configure: (app) => {
       app.useWebSocketAdapter(sockets === 'ws' ? new WsAdapter(app) : new IoAdapter(app));
       configure?.(app);
     },
   });
+  return new WsApp(http, sockets);
 }
 
 /** An application with gateways, and its clients. */

@@ -64,9 +64,10 @@ function compile(examples: [where: string, code: string][]): string[] {
 
 /** The tables of options, by document and heading, with the interfaces whose options they list. */
 const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
-  ['README.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
-  ['README.md#Decorators', 'PolicyOptions'],
+  ['docs/options.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
+  ['docs/options.md#Decorators', 'PolicyOptions'],
   ['docs/headers.md#Header fields', 'RateLimitHeaders'],
+  ['docs/headers.md#The legacy fields', 'LegacyHeaders'],
   ['docs/rules.md#Rules and plans', 'Rule'],
   ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
   ['docs/reliability.md#Permits in advance', 'LeaseOptions'],
@@ -90,7 +91,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'ServerStorageOptions',
     'StorageOptions',
   ],
-  ['docs/custom-storage.md#Try it', 'DescribeStorageOptions'],
+  ['docs/custom-storage.md#Test it', 'DescribeStorageOptions'],
 ];
 
 /** Options by the interfaces of the library that declare them, without inherited options. */
@@ -205,6 +206,18 @@ describe('the documentation', () => {
     const [, more = ''] = read('README.md').split('## More');
     const general = pages.filter((name) => !name.startsWith('docs/storages/'));
     expect(general.filter((name) => !more.includes(`](${name})`))).toEqual([]);
+  });
+
+  it('links each page of the index to the one before and after it', () => {
+    const pages = [...read('docs/README.md').matchAll(/^\d+\. (\[[^\]]+\]\(([^)]+)\))/gm)];
+    expect(pages.length).toBeGreaterThan(20);
+    for (const [index, [, , name = '']] of pages.entries()) {
+      const links = [
+        ['Previous', pages[index - 1]?.[1]],
+        ['Next', pages[index + 1]?.[1]],
+      ].flatMap(([direction, link]) => (link === undefined ? [] : [`${direction}: ${link}`]));
+      expect([name, read(`docs/${name}`).split('\n---\n\n').pop()]).toEqual([name, `${links.join(' · ')}\n`]);
+    }
   });
 
   it('has pictures of the strategies that match their results', async () => {

@@ -6,53 +6,69 @@ import { isGateway } from '../transports/ws.transport.js';
 
 type Handler = (this: Gateway, ...args: unknown[]) => unknown;
 
-/** Property of a gateway for the injected limiter of its connections. */
+/** The property of a gateway that Nest injects the limiter of its connections into. */
 const LIMITS = Symbol.for('nestjs-limits:connections-of-gateway');
 
-interface Gateway {
-  readonly [LIMITS]?: {
-    isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean>;
-  };
+interface Limits {
+  isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean>;
 }
 
+interface Gateway {
+  readonly handleDisconnect?: Handler;
+}
+
+/** The injected limiters. */
+const limitsOf = new WeakMap<object, Limits>();
+
+/** Connections that the `handleConnection` of a gateway never received, by connection. */
+const unseen = new WeakMap<object, Set<Type>>();
+
 /**
- * Wraps a gateway's `handleConnection` so that it checks the limits first, since Nest calls it without guards. Also wraps
- * `handleDisconnect`, which does not run for a connection that `handleConnection` never received.
+ * Wraps a gateway's `handleConnection` so that it checks the limits first, since Nest calls it without guards. Its
+ * `handleDisconnect`, which a derived class may declare, does not run for a connection that `handleConnection` never received.
  */
 export function limitConnections(gateway: object, descriptor: PropertyDescriptor): void {
   const handle = descriptor.value as Handler;
   if (Reflect.hasMetadata(CONNECTION_METADATA, handle)) return;
   Inject(CONNECTION_LIMITS)(gateway, LIMITS);
-  const unseen = new WeakSet();
+  Object.defineProperty(gateway, LIMITS, { set: injectLimits, configurable: true });
 
   const handleConnection: Handler = function (...args) {
-    const limits = this[LIMITS];
+    const limits = limitsOf.get(this);
     const target = this.constructor as Type;
     // Not limited: a gateway that Nest did not create, as in a test, and a controller's method of the same name.
     if (limits === undefined || !isGateway(target)) return handle.apply(this, args);
     const isAdmitted = limits.isAdmitted(target, handleConnection, args);
     if (isAdmitted === true) return handle.apply(this, args);
     const connection = args[0] as object;
-    unseen.add(connection);
+    unseen.set(connection, new Set([...(unseen.get(connection) ?? []), target]));
     return chain(isAdmitted, (admitted) =>
-      admitted && unseen.delete(connection) ? handle.apply(this, args) : undefined,
+      admitted && becomesSeen(connection, target) ? handle.apply(this, args) : undefined,
     );
   };
   copyMetadata(handle, handleConnection);
   Reflect.defineMetadata(CONNECTION_METADATA, true, handleConnection);
   descriptor.value = handleConnection;
+}
 
-  const { handleDisconnect: handleEnd } = gateway as { handleDisconnect?: Handler };
-  if (handleEnd === undefined) return;
-  const handleDisconnect: Handler = function (...args) {
-    return unseen.delete(args[0] as object) ? undefined : handleEnd.apply(this, args);
-  };
-  copyMetadata(handleEnd, handleDisconnect);
-  Object.defineProperty(gateway, 'handleDisconnect', {
-    value: handleDisconnect,
-    writable: true,
-    configurable: true,
-  });
+/** Sets the limits of a gateway that Nest creates, before it reads the gateway's handlers. */
+function injectLimits(this: Gateway, limits: Limits): void {
+  const { handleDisconnect: handle } = this;
+  if (typeof handle === 'function' && !limitsOf.has(this))
+    Object.defineProperty(this, 'handleDisconnect', {
+      value: (connection: object, ...others: unknown[]) =>
+        becomesSeen(connection, this.constructor as Type)
+          ? undefined
+          : handle.call(this, connection, ...others),
+      writable: true,
+      configurable: true,
+    });
+  limitsOf.set(this, limits);
+}
+
+/** Returns true if a gateway had not received a connection before. */
+function becomesSeen(connection: object, gateway: Type): boolean {
+  return unseen.get(connection)?.delete(gateway) === true;
 }
 
 function copyMetadata(from: object, to: object): void {

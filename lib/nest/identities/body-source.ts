@@ -13,7 +13,7 @@ export function bodySource(field: string, warnings: Warnings): IdentitySource {
     `body:${field}`,
     (request) => {
       const body = bodyOf(request);
-      if (body === undefined) warnOfMissingBody(field, request, warnings);
+      if (body === undefined) warnOfMissingBody(`The key "body:${field}"`, request, warnings);
       return fieldOf(body, field);
     },
     { isUnverified: true, encode: hashedIdentity },
@@ -39,19 +39,23 @@ function fieldOf(body: unknown, field: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Middleware on Fastify runs before the body is parsed. */
-function warnOfMissingBody(
-  field: string,
+/**
+ * Warns of a key that found nothing in middleware that runs before the body is parsed: on Fastify always, on Express that of
+ * `applyRateLimits`.
+ */
+export function warnOfMissingBody(
+  key: string,
   { context, transport }: IdentifiedRequest,
   warnings: Warnings,
 ): void {
   if (!(context instanceof HandlerContext) || transport.type !== 'http') return;
+  if (context.getArgByIndex<{ body?: unknown }>(0).body !== undefined) return;
   const { 'content-length': length, 'transfer-encoding': encoding } =
     transport.requestOf(context)?.headers ?? {};
   if ((length === undefined || length === '0') && encoding === undefined) return;
   warnings.once(
-    'missing body',
-    `The key "body:${field}" found no parsed body in RateLimitMiddleware, so the address was counted instead. Fastify parses the ` +
-      'body after the middleware: give the limit to the route, where the guard counts it.',
+    `missing body ${key}`,
+    `${key} found nothing in a middleware that runs before the body is parsed, so the address was counted instead. If it reads the ` +
+      'body, give the limit to the route, where the guard counts it.',
   );
 }

@@ -5,7 +5,10 @@ import { describeValue } from '../../common/describe.js';
 import { AddressList } from '../../http/address-list.js';
 import { clientNetwork, isAddress } from '../../http/client-address.js';
 import { identityOf } from '../../common/identity.js';
+import { assertOptionsObject, readOptions, type OptionNaming } from '../../common/options.js';
 import { callUserFunction } from '../options/user-functions.js';
+import { networkOptions } from '../options/module-options.js';
+import type { RateLimitNetworks } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
@@ -24,19 +27,34 @@ interface ProxiedRequest extends HttpRequest {
 /** Resolves client addresses, and warns once about a misconfigured proxy. */
 @Injectable()
 export class ClientAddresses {
-  readonly #allowed: AddressList | undefined;
-  readonly #denied: AddressList | undefined;
+  #allowed: AddressList | undefined;
+  #denied: AddressList | undefined;
+
+  /** The addresses that `clientIp` returned, since middleware and guards need that of a request. */
+  readonly #resolved = new WeakMap<object, string>();
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(Warnings) private readonly warnings: Warnings,
   ) {
     const { allow, deny } = options;
-    this.#allowed = allow && new AddressList('allow', allow);
-    this.#denied = deny && new AddressList('deny', deny);
+    this.setNetworks({ allow, deny });
   }
 
-  /** True if the options have `allow` or `deny`. */
+  /**
+   * Replaces the lists that are given. An empty list is none.
+   *
+   * @throws ConfigurationError for an unknown list, or an entry that is not a network
+   */
+  setNetworks(networks: RateLimitNetworks): void {
+    assertOptionsObject('The argument of setNetworks', networks);
+    const { allow, deny } = readOptions(networkOptions, networks, naming);
+    const [allowed, denied] = [listOf('allow', allow), listOf('deny', deny)];
+    if (allow !== undefined) this.#allowed = allowed;
+    if (deny !== undefined) this.#denied = denied;
+  }
+
+  /** True if there are networks to allow or to deny. */
   get hasLists(): boolean {
     return this.#allowed !== undefined || this.#denied !== undefined;
   }
@@ -53,10 +71,16 @@ export class ClientAddresses {
       if (transport.isProxied) this.#warnOfProxies(transport.requestOf(context));
       return transport.addressOf(context);
     }
+    const request = transport.stateHolder(context);
+    const known = this.#resolved.get(request);
+    if (known !== undefined) return known;
     return chain(
       callUserFunction('RateLimitModule', 'clientIp', () => chain(clientIp(context), assertText)),
       (given) => {
-        if (given !== undefined && isAddress(given)) return given;
+        if (given !== undefined && isAddress(given)) {
+          this.#resolved.set(request, given);
+          return given;
+        }
         if (given) this.#warnOfInvalid(given);
         return transport.addressOf(context);
       },
@@ -140,6 +164,15 @@ export class ClientAddresses {
         'of that proxy: configure the proxies that the adapter trusts, see docs/behind-a-proxy.md. If there is no proxy, ignore this.',
     );
   }
+}
+
+const naming: OptionNaming = {
+  owner: 'setNetworks',
+  option: (name) => `The option "${name}" of setNetworks`,
+};
+
+function listOf(option: string, networks: readonly string[] = []): AddressList | undefined {
+  return networks.length === 0 ? undefined : new AddressList(option, networks);
 }
 
 function assertText(address: string | null | undefined): string | undefined {

@@ -9,6 +9,7 @@ import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
 import { ClientAddresses } from './client-addresses.js';
+import { warnOfMissingBody } from './body-source.js';
 import { builtInSource } from './built-in-sources.js';
 import { isFirstOf, type IdentityResolver, type RateLimitKey } from '../options/rate-limit-key.js';
 import { sourceOf, type IdentitySource } from './identity-source.js';
@@ -74,9 +75,10 @@ export class IdentitySources {
       });
     return sourceOf(
       'key',
-      ({ context }, observe) =>
-        chain(resolve(context), (found) => {
-          observe?.({ option: 'key', found, repeat: () => resolve(context) });
+      (request, observe) =>
+        chain(resolve(request.context), (found) => {
+          if (found === undefined) warnOfMissingBody(`${where}: the function "key"`, request, this.warnings);
+          observe?.({ option: 'key', found, repeat: () => resolve(request.context) });
           return found;
         }),
       { mayReadUser: true },

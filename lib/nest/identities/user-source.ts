@@ -4,6 +4,7 @@ import { ResolverError } from '../../common/errors.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { idOfUser, USER_IDS } from '../options/user-id.js';
 import type { Warnings } from '../options/warnings.js';
+import { graphqlTransport, isSubscription } from '../transports/graphql.transport.js';
 import { sourceOf, textOf, type IdentifiedRequest, type IdentitySource } from './identity-source.js';
 
 const HINT =
@@ -23,6 +24,7 @@ export function userSource(options: ResolvedOptions, warnings: Warnings): Identi
     (request, observe) =>
       chain(find(request), (found) => {
         if (found === undefined && options.user === idOfUser) warnOfShape(request, warnings);
+        if (found === undefined && observe === undefined) warnOfSubscription(request, warnings);
         observe?.({ option: 'user', found, repeat: () => attempt(() => find(request)) });
         return found;
       }),
@@ -52,5 +54,15 @@ function warnOfShape({ context, transport }: IdentifiedRequest, warnings: Warnin
   warnings.once(
     'user shape',
     `The key "user" found none of ${USER_IDS.join(', ')} in request.user, so the address was counted instead. ${HINT}`,
+  );
+}
+
+/** Warns of a subscription that has no user after authentication, since its guard may keep the user elsewhere. */
+function warnOfSubscription({ context, transport }: IdentifiedRequest, warnings: Warnings): void {
+  if (transport !== graphqlTransport || !isSubscription(context)) return;
+  warnings.once(
+    'subscription user',
+    'The key "user" found no user of a subscription, so the address was counted instead. If a guard or "onConnect" knows the user, let ' +
+      'it set "user" on the context of GraphQL, on its "req" or on "extra", see docs/transports.md.',
   );
 }

@@ -3,6 +3,7 @@ import { quote } from '../../common/describe.js';
 import { policyOptions } from '../../policies/policy-options.js';
 import type { PlanLimits } from '../../policies/policy.js';
 import type { RateLimitDeclaration, RateLimitInput, RateLimitOptions } from './rate-limit.options.js';
+import { namedThrottlerLimits, throttlerLimits } from './throttler-form.js';
 import { METHODS_METADATA } from './rate-limit.tokens.js';
 
 /**
@@ -18,6 +19,11 @@ export function declarationOf(
   limits: RateLimitInput,
   options: RateLimitOptions = {},
 ): RateLimitDeclaration {
+  const ofThrottler = throttlerLimits(limits) ?? namedThrottlerLimits(limits);
+  if (ofThrottler !== undefined)
+    throw new ConfigurationError(
+      `${where} was given limits in the form of @nestjs/throttler. Write them as text: ${ofThrottler}.`,
+    );
   if (!isPlans(limits)) return { ...options, limits };
   const option = Object.keys(limits).find((plan) => Object.hasOwn(policyOptions, plan));
   if (option !== undefined)

@@ -6,9 +6,12 @@ import {
   checkedLater,
   ofType,
   oneOf,
+  type OptionCheck,
   type OptionTable,
 } from '../../common/options.js';
 import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
+import { assertBlock } from '../../policies/block-option.js';
 import { orFunction } from '../../policies/policy-options.js';
 import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
 import { rateStrategyNames } from '../../strategies/strategies.js';
@@ -16,6 +19,7 @@ import type {
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitNetworks,
 } from './rate-limit.options.js';
 import { idOfUser } from './user-id.js';
 
@@ -25,6 +29,7 @@ export const moduleOptions = {
   strategy: { check: assertStrategy, default: 'fixed-window' },
   timeZone: { check: orFunction(assertTimeZone) },
   anchor: { check: orFunction(assertAnchor) },
+  block: { check: assertBlock },
   limits: checkedLater,
   rules: { check: assertList, default: [] },
   key: { default: 'ip' },
@@ -44,7 +49,14 @@ export const moduleOptions = {
   errorMessage: { check: ofType('string', 'function') },
   errorFormat: { check: oneOf(['nest', 'problem']) },
   errorFactory: { check: ofType('function') },
+  onRefused: { check: ofType('function') },
 } as const satisfies OptionTable<RateLimitModuleOptions>;
+
+/** The options that can be replaced while the application runs. */
+export const networkOptions = {
+  allow: moduleOptions.allow,
+  deny: moduleOptions.deny,
+} as const satisfies OptionTable<RateLimitNetworks>;
 
 /** The options that `forRootAsync` takes next to the factory. */
 export const extraOptions = {
@@ -55,9 +67,21 @@ export const extraOptions = {
 /** The option `headers`. */
 export const headerOptions = {
   standard: { check: assertBoolean, default: true },
-  legacy: { check: assertBoolean, default: false },
+  legacy: { check: orObject(assertBoolean), default: false },
   retryAfter: { check: assertBoolean, default: true },
 } as const satisfies OptionTable<RateLimitHeaders>;
+
+/** The option `headers.legacy`. */
+export const legacyOptions = {
+  reset: { check: oneOf(['seconds', 'epoch', 'iso']), default: 'seconds' },
+  perLimit: { check: assertBoolean, default: false },
+  show: { check: ofType('string') },
+} as const satisfies OptionTable<LegacyHeaders>;
+
+/** Also accepts an object, whose options have a separate table. */
+function orObject(check: OptionCheck): OptionCheck {
+  return (where, value) => (typeof value === 'object' && value !== null) || check(where, value);
+}
 
 function assertStrategy(_where: string, value: unknown): void {
   if (!rateStrategyNames.some((name) => name === value))

@@ -1,6 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
 import type { LimitInput } from '../../notation/limit-input.js';
 import type {
   CalendarFunction,
@@ -9,7 +10,9 @@ import type {
   PlanLimits,
   PolicyDeclaration,
   PolicyOptions,
+  RefusalListener,
 } from '../../policies/policy.js';
+import type { BlockOption } from '../../policies/block-option.js';
 import type { Rule } from '../../policies/rules.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
@@ -59,8 +62,8 @@ export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | Pla
 export interface RateLimitHeaders {
   /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
   standard?: boolean | undefined;
-  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`. Default: false. */
-  legacy?: boolean | undefined;
+  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`, and their form. Default: false. */
+  legacy?: boolean | LegacyHeaders | undefined;
   /** `Retry-After` on a refusal. Default: true. */
   retryAfter?: boolean | undefined;
 }
@@ -75,6 +78,11 @@ export interface RateLimitModuleOptions {
   timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
   /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
   anchor?: string | CalendarFunction<ExecutionContext> | undefined;
+  /**
+   * The block of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
+   * no block. Limits by hand have no block. Default: no block.
+   */
+  block?: BlockOption | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.
@@ -99,7 +107,10 @@ export interface RateLimitModuleOptions {
   apiKeyHeader?: string | undefined;
   /** Networks whose requests are not counted, for example `['10.0.0.0/8']`. Default: none. */
   allow?: readonly string[] | undefined;
-  /** Networks whose requests are refused with 403. Takes precedence over `allow`. Default: none. */
+  /**
+   * Networks whose requests are refused with 403, also where no route answers, and whose WebSockets are closed. Takes precedence
+   * over `allow`. Default: none.
+   */
   deny?: readonly string[] | undefined;
   /**
    * Types of execution contexts to limit, for example `['http', 'ws']`. Default: all, but the module's own `limits` count only
@@ -107,10 +118,10 @@ export interface RateLimitModuleOptions {
    */
   transports?: readonly string[] | undefined;
   /**
-   * What becomes of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
+   * Settlement of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
    *
    * - `'reject'`: nacked without requeue, so that RabbitMQ drops it, or sends it to the dead letter exchange of its queue
-   * - `'requeue'`: an event is given back once, for another consumer, and rejected if it comes back
+   * - `'requeue'`: an event is requeued once, for another consumer, and rejected if it comes back
    * - `'ack'`: acknowledged, so that it is gone
    * - `'manual'`: left to an exception filter of the application
    *
@@ -131,7 +142,15 @@ export interface RateLimitModuleOptions {
   errorFormat?: 'nest' | 'problem' | undefined;
   /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
+  /**
+   * Called when a limit refuses a request, once per request, for limits that have no `onRefused`. The response does not wait for a
+   * promise that it returns, and an error is logged once. Default: nothing is called.
+   */
+  onRefused?: RefusalListener<ExecutionContext> | undefined;
 }
+
+/** The lists of networks that can be replaced while the application runs. */
+export type RateLimitNetworks = Pick<RateLimitModuleOptions, 'allow' | 'deny'>;
 
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */
 export interface RateLimitModuleExtras {

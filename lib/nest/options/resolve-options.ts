@@ -10,7 +10,9 @@ import {
 } from '../../common/options.js';
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
 import { declarationOf } from './declaration.js';
-import { extraOptions, headerOptions, moduleOptions } from './module-options.js';
+import type { LegacyHeaders } from '../../http/header-fields.js';
+import { extraOptions, headerOptions, legacyOptions, moduleOptions } from './module-options.js';
+import { throttlerLimits } from './throttler-form.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
@@ -24,7 +26,9 @@ export interface ResolvedOptions extends Omit<
   'limits' | 'headers' | 'resilience'
 > {
   readonly limits: readonly RateLimitDeclaration[];
-  readonly headers: Completed<RateLimitHeaders, typeof headerOptions>;
+  readonly headers: Omit<Completed<RateLimitHeaders, typeof headerOptions>, 'legacy'> & {
+    readonly legacy: LegacyHeaders | false;
+  };
   readonly resilience: ResolvedResilience | false;
 }
 
@@ -82,6 +86,7 @@ export function resolveExtras({
  * @throws ConfigurationError naming the option and the fix
  */
 export function resolveOptions(given: unknown): ResolvedOptions {
+  assertNotOfThrottler(given);
   assertOptionsObject('The options of RateLimitModule', given);
   const options = readOptions<RateLimitModuleOptions, typeof moduleOptions>(moduleOptions, given, {
     ...naming,
@@ -100,6 +105,15 @@ export function resolveOptions(given: unknown): ResolvedOptions {
     headers: resolveHeaders(options.headers),
     resilience: resolveResilience(options.resilience),
   });
+}
+
+/** @throws ConfigurationError for options of `ThrottlerModule`, which may be a list */
+export function assertNotOfThrottler(given: unknown): void {
+  const limits = throttlerLimits(given);
+  if (limits === undefined) return;
+  throw new ConfigurationError(
+    `RateLimitModule was given options in the form of @nestjs/throttler. Write the limits as text: forRoot({ limits: ${limits} }).`,
+  );
 }
 
 function resolveLimits(limits: RateLimitModuleOptions['limits']): readonly RateLimitDeclaration[] {
@@ -130,10 +144,26 @@ function resolveHeaders(headers: RateLimitModuleOptions['headers'] = {}): Resolv
   if (headers === false) return NO_HEADERS;
   const owner = 'The option "headers" of RateLimitModule';
   assertOptionsObject(owner, headers);
-  return readOptions(headerOptions, headers, {
+  const options = readOptions(headerOptions, headers, {
     owner,
     option: (name) => `The option "headers.${name}" of RateLimitModule`,
   });
+  return { ...options, legacy: resolveLegacy(options.legacy) };
+}
+
+function resolveLegacy(legacy: boolean | LegacyHeaders): LegacyHeaders | false {
+  if (typeof legacy === 'boolean') return legacy && {};
+  const owner = 'The option "headers.legacy" of RateLimitModule';
+  assertOptionsObject(owner, legacy);
+  const options = readOptions(legacyOptions, legacy, {
+    owner,
+    option: (name) => `The option "headers.legacy.${name}" of RateLimitModule`,
+  });
+  if (options.perLimit && options.show !== undefined)
+    throw new ConfigurationError(
+      `${owner} takes "perLimit" or "show", not both: "perLimit" shows every limit.`,
+    );
+  return options;
 }
 
 function hints(table: object, hint: string): Record<string, string> {

@@ -3,8 +3,8 @@ import type { ModulesContainer } from '@nestjs/core';
 import { ConfigurationError } from '../../common/errors.js';
 
 /**
- * Stops the start if an application has several configurations of a module: each would have a storage, rules and a service of its
- * own. Nest keeps one module for a dynamic module that is imported in several places.
+ * Stops the start if an application has several configurations of a module: each would have a separate storage, rules and
+ * service. Nest keeps one module for a dynamic module that is imported in several places.
  *
  * @throws ConfigurationError with the fix
  */

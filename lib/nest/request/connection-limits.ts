@@ -1,33 +1,53 @@
-import { HttpException, Inject, Injectable, type Type } from '@nestjs/common';
+import { ForbiddenException, HttpException, Inject, Injectable, type Type } from '@nestjs/common';
 import { chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
-import { logger } from '../options/warnings.js';
+import { logger, Warnings } from '../options/warnings.js';
 import { CallSlots } from '../transports/call-slots.js';
 import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from '../transports/transport.js';
 import { admit, wsTransport } from '../transports/ws.transport.js';
 
-/** The methods of a Socket.IO or `ws` connection that close it. */
-interface Connection {
-  /** Socket.IO only. */
-  disconnect?(close: boolean): unknown;
-  emit(event: string, data: object): unknown;
-  once(event: 'disconnect' | 'close', listener: () => void): unknown;
-  /** Socket.IO only. */
-  readonly connected?: boolean;
-  /** `ws` only. */
+/** A connection of `ws`. */
+interface PlainConnection {
   send(data: string): unknown;
   close(code: number, reason: string): unknown;
+  /** {@link CLOSING} or more once the connection is ending. */
   readonly readyState?: number;
+  terminate(): void;
+  once(event: 'close', listener: () => void): unknown;
 }
+
+/** A connection of Socket.IO. */
+interface SocketIoConnection {
+  /** False once the connection has ended. */
+  readonly connected?: boolean;
+  disconnect(close: boolean): unknown;
+  emit(event: string, data: object): unknown;
+  once(event: 'disconnect', listener: () => void): unknown;
+  /** The transport of the connection; one by WebSocket has that as `socket`. */
+  readonly conn?: { readonly transport?: { readonly socket?: Partial<PlainConnection> } };
+}
+
+type Connection = PlainConnection | SocketIoConnection;
 
 /** State of a `ws` connection from which on it is closing. */
 const CLOSING = 2;
 
 /** Close codes of WebSockets, from RFC 6455 and the IANA registry. */
+const POLICY_VIOLATION = 1008;
 const INTERNAL_ERROR = 1011;
 const TRY_AGAIN_LATER = 1013;
+
+/** How long a refused client has to answer the close frame, in ms. `ws` itself waits for 30 s. */
+const CLOSE_TIMEOUT_MS = 1000;
+
+/** What the client of a refused connection is told. */
+interface Refusal {
+  readonly status: unknown;
+  readonly statusCode?: unknown;
+  readonly message?: unknown;
+}
 
 /** Longest reason in the close frame of a WebSocket, in bytes. */
 const MAX_REASON_BYTES = 123;
@@ -35,7 +55,13 @@ const MAX_REASON_BYTES = 123;
 /** Admits connections to gateways, or closes them. */
 @Injectable()
 export class ConnectionLimits {
-  constructor(@Inject(RequestLimiter) private readonly limiter: RequestLimiter) {}
+  /** Connections that are checked, since each gateway on a server gets them. */
+  readonly #allowed = new WeakMap<object, Awaitable<boolean>>();
+
+  constructor(
+    @Inject(RequestLimiter) private readonly limiter: RequestLimiter,
+    @Inject(Warnings) private readonly warnings: Warnings,
+  ) {}
 
   /**
    * Counts a connection, and closes it if a limit refuses it. Never throws, since nothing would
@@ -45,7 +71,14 @@ export class ConnectionLimits {
    * that opened it
    */
   isAdmitted(gateway: Type, handler: RouteHandler, args: unknown[]): Awaitable<boolean> {
-    const connection = args[0] as Connection;
+    const [connection] = args as [Connection?];
+    if (connection === undefined) {
+      this.warnings.once(
+        `no connection ${gateway.name}`,
+        `${gateway.name}.handleConnection was called without a connection, so it is not limited. Pass the arguments on: super.handleConnection(client).`,
+      );
+      return true;
+    }
     const refuse = (error: unknown): false => this.#end(connection, error);
     try {
       const context = new HandlerContext('ws', args, gateway, handler);
@@ -63,23 +96,45 @@ export class ConnectionLimits {
     }
   }
 
+  /**
+   * Closes a connection whose client is denied. Returns a promise while the application's `clientIp`
+   * resolves the address; messages wait for it. Never throws.
+   */
+  isAllowed(args: unknown[]): Awaitable<boolean> {
+    const connection = args[0] as Connection;
+    const known = this.#allowed.get(connection);
+    if (known !== undefined) return known;
+    const end = (error: unknown): false => this.#end(connection, error);
+    let isAllowed: Awaitable<boolean>;
+    try {
+      const isDenied = this.limiter.isDenied(
+        new HandlerContext('ws', args, ConnectionLimits, () => undefined),
+      );
+      const allowed = chain(isDenied, (denied) => (denied ? end(new ForbiddenException()) : true));
+      isAllowed = isPromise(allowed) ? allowed.catch(end) : allowed;
+    } catch (error) {
+      isAllowed = end(error);
+    }
+    this.#allowed.set(connection, isAllowed);
+    if (isAllowed !== true) admit(connection, isAllowed);
+    return isAllowed;
+  }
+
   #end(connection: Connection, error: unknown): false {
-    const refusal = refusalIn(error);
+    const attempt = <T>(failure: string, call: () => T): T | undefined => {
+      try {
+        return call();
+      } catch (cause) {
+        logger.error(`${failure}: ${messageOf(cause)}`);
+        return undefined;
+      }
+    };
+    const refusal = attempt('The error of a refused connection could not be read', () => refusalIn(error));
     if (refusal === undefined)
       logger.error(`A connection was ended, because counting it failed: ${messageOf(error)}`);
     const body = refusal ?? { status: 'error', message: 'Internal server error' };
-    try {
-      if (connection.disconnect === undefined) {
-        connection.send(JSON.stringify({ event: 'exception', data: body }));
-        const code = refusal === undefined ? INTERNAL_ERROR : TRY_AGAIN_LATER;
-        connection.close(code, reasonOf(body));
-      } else {
-        connection.emit('exception', body);
-        connection.disconnect(true);
-      }
-    } catch (cause) {
-      logger.error(`A refused connection could not be ended: ${messageOf(cause)}`);
-    }
+    attempt('A refused connection could not be told why', () => tell(connection, body));
+    attempt('A refused connection could not be ended', () => close(connection, codeOf(refusal), body));
     return false;
   }
 }
@@ -88,27 +143,60 @@ export class ConnectionLimits {
 function holdSlots(context: HandlerContext, connection: Connection): void {
   const slots = CallSlots.of(context, wsTransport);
   if (slots?.begin() !== true) return;
-  const { connected, readyState = 0 } = connection;
-  if (connected === false || readyState >= CLOSING) slots.end();
-  else connection.once(connection.disconnect === undefined ? 'close' : 'disconnect', () => slots.end());
+  if (isOver(connection)) slots.end();
+  else if ('disconnect' in connection) connection.once('disconnect', () => slots.end());
+  else connection.once('close', () => slots.end());
+}
+
+function isOver(connection: Connection): boolean {
+  if ('disconnect' in connection) return connection.connected === false;
+  return (connection.readyState ?? 0) >= CLOSING;
+}
+
+function tell(connection: Connection, body: Refusal): void {
+  if ('disconnect' in connection) connection.emit('exception', body);
+  else connection.send(JSON.stringify({ event: 'exception', data: body }));
+}
+
+/** Closes a connection, and terminates it if its client does not answer. */
+function close(connection: Connection, code: number, body: Refusal): void {
+  if ('disconnect' in connection) {
+    const socket = connection.conn?.transport?.socket;
+    connection.disconnect(true);
+    if (socket?.terminate !== undefined) terminateLater(socket as PlainConnection);
+    return;
+  }
+  connection.close(code, reasonOf(body));
+  terminateLater(connection);
+}
+
+function terminateLater(connection: PlainConnection): void {
+  const timer = setTimeout(() => connection.terminate(), CLOSE_TIMEOUT_MS);
+  timer.unref();
+  connection.once('close', () => clearTimeout(timer));
+}
+
+function codeOf(refusal: Refusal | undefined): number {
+  if (refusal === undefined) return INTERNAL_ERROR;
+  return refusal.statusCode === 403 ? POLICY_VIOLATION : TRY_AGAIN_LATER;
 }
 
 /** Returns the body of a refusal for the client; `undefined` for any other error. */
-function refusalIn(error: unknown): object | undefined {
+function refusalIn(error: unknown): Refusal | undefined {
   const { getError } = (error ?? {}) as { getError?: () => string | object };
   if (typeof getError === 'function') return describe(getError.call(error));
   if (error instanceof HttpException && error.getStatus() < 500) return describe(error.getResponse());
   return undefined;
 }
 
-function describe(response: string | object): object {
+function describe(response: string | object): Refusal {
   return typeof response === 'string'
     ? { status: 'error', message: response }
     : { status: 'error', ...response };
 }
 
 /** Truncates a message to the size of a close frame, without splitting a character. */
-function reasonOf({ message }: { message?: unknown }): string {
+function reasonOf({ message }: Refusal): string {
   const bytes = new TextEncoder().encode(typeof message === 'string' ? message : 'Refused');
   return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES), { stream: true });
 }

@@ -58,14 +58,25 @@ function strictest(stricter: Limit, looser: Limit): Limit {
   const known = made.get(stricter)?.get(looser);
   if (known !== undefined) return known;
   const burst = Math.min(stricter.burst, looser.burst);
-  const block = longest(looser) > longest(stricter) ? looser.block : stricter.block;
+  const { block, blockAfter } = blocksLonger(looser, stricter) ? looser : stricter;
   // A refund would also undo the hit of a policy that counts every request.
   const refundable = stricter.refundable && looser.refundable;
   const hasBurst = stricter.strategy === 'token-bucket' && stricter.amount > 0;
-  const limit = createLimit({ ...stricter, burst: hasBurst ? burst : undefined, block, refundable });
+  const limit = createLimit({
+    ...stricter,
+    burst: hasBurst ? burst : undefined,
+    block,
+    blockAfter,
+    refundable,
+  });
   const others = made.get(stricter) ?? new WeakMap<Limit, Limit>();
   made.set(stricter, others.set(looser, limit));
   return limit;
+}
+
+/** Compares two limits by their longest blocks, then by the refusals after which they block. */
+function blocksLonger(one: Limit, other: Limit): boolean {
+  return longest(one) === longest(other) ? one.blockAfter < other.blockAfter : longest(one) > longest(other);
 }
 
 function longest({ block }: Limit): number {

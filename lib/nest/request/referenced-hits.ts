@@ -28,13 +28,30 @@ export class ReferencedHits {
    * the reference; RateLimitParseError for malformed limits
    */
   hitsOf(reference: PolicyReference, identifiers: readonly string[], cost: number): Hit[] {
-    this.routes.ensureCompiled();
-    this.rules.ensureCompiled();
-    const policy = this.policies.find(reference);
+    const policy = this.#find(reference);
     const limits = this.#limitsOf(policy, reference);
     assertPosition(policy, limits, reference);
     const identity = this.#identityFor(policy, reference, identifiers);
     return limits.map((limit) => ({ identity, limit: limitAt(limit, reference), cost }));
+  }
+
+  /**
+   * Returns all limits of a policy: those of requests without a plan, of its plans, and those given.
+   *
+   * @throws ConfigurationError as {@link hitsOf}
+   */
+  allLimitsOf(reference: PolicyReference): readonly Limit[] {
+    const policy = this.#find(reference);
+    const compiled = [policy.limits, ...(policy.plans?.values() ?? [])].flat();
+    const isComplete = reference.limits === undefined && compiled.length > 0;
+    const limits = isComplete ? compiled : [...compiled, ...this.#limitsOf(policy, reference)];
+    return [...new Map(limits.map((limit) => [limit.id, limit])).values()];
+  }
+
+  #find(reference: PolicyReference): RoutePolicy {
+    this.routes.ensureCompiled();
+    this.rules.ensureCompiled();
+    return this.policies.find(reference);
   }
 
   /**
@@ -58,7 +75,9 @@ export class ReferencedHits {
       throw new ConfigurationError(
         isFound
           ? `The limits given for the policy "${name}" are unlimited: nothing is counted.`
-          : `The policy "${name}" has no limit for the plan "${plan}": nothing is counted.`,
+          : plan === undefined
+            ? `The policy "${name}" is unlimited: nothing is counted.`
+            : `The policy "${name}" has no limit for the plan "${plan}": nothing is counted.`,
       );
     return limits;
   }

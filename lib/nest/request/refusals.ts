@@ -1,6 +1,7 @@
 import { Inject, Injectable, type ExecutionContext, type HttpException } from '@nestjs/common';
-import { chain, type Awaitable } from '../../common/awaitable.js';
+import { attempt, chain, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
+import type { Decision } from '../../core/decision.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { logger, Warnings } from '../options/warnings.js';
@@ -8,6 +9,7 @@ import type { AmqpChannel, AmqpDelivery, AmqpMessage } from '../transports/deliv
 import { DroppedMessageException } from '../transports/dropped-message.exception.js';
 import { RmqServers } from '../transports/rmq-servers.js';
 import type { Transport } from '../transports/transport.js';
+import { policiesOf, type PolicyHit } from './policy-hit.js';
 
 /** Refuses requests: settles a message with its broker, and throws the error that the transport expects. */
 @Injectable()
@@ -20,6 +22,27 @@ export class Refusals {
     @Inject(RmqServers) private readonly rmqServers: RmqServers,
     @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
+
+  /**
+   * Calls `onRefused` of the policies that refuse a request, each function once. Waits for none of them, so
+   * that none delays the answer, and never throws.
+   */
+  announce(refused: readonly PolicyHit[], decision: Decision, context: ExecutionContext): void {
+    const listeners = new Map(
+      refused.flatMap(policiesOf).flatMap(({ onRefused, where }) => {
+        const listener = onRefused ?? this.options.onRefused;
+        return listener === undefined ? [] : [[listener, onRefused ? where : 'RateLimitModule'] as const];
+      }),
+    );
+    for (const [listener, where] of listeners) {
+      const warn = (error: unknown): void =>
+        this.warnings.once(
+          `onRefused ${where}`,
+          `${where}: the function "onRefused" failed, and the request is refused anyway: ${messageOf(error)}`,
+        );
+      void Promise.resolve(attempt(() => listener(decision, context))).catch(warn);
+    }
+  }
 
   /**
    * Refuses a request with an exception.

@@ -2,7 +2,7 @@ import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext 
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
-import { strictest, type BatchResult, type OnError } from '../../core/contract.js';
+import { strictest, type BatchResult, type OnError, type Outcome } from '../../core/contract.js';
 import { Decision } from '../../core/decision.js';
 import {
   legacyFields,
@@ -75,7 +75,7 @@ export class RequestDecider {
     const { context, transport, handler, policies } = request;
     const holder = transport.stateHolder(context);
     const before = stateFor(holder, handler);
-    const decision = new Decision(result, before?.decision);
+    const decision = new Decision(result, before?.decision, request.route);
     const reserved = reservationsOf(hits, result);
     keepState(holder, {
       handler,
@@ -92,11 +92,16 @@ export class RequestDecider {
     if (result.allowed && !hasFailed) return true;
     // Interceptors do not run after a guard throws, so settle here.
     if (transport.onAnswer === undefined) {
-      void this.reservations.settle(context, transport, { success: false });
+      void this.reservations.settle(context, transport, () => ({ success: false }));
       CallSlots.of(context, transport)?.end();
     }
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
+    this.refusals.announce(
+      hits.filter((_hit, index) => refuses(result.outcomes[index])),
+      decision,
+      context,
+    );
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
   }
@@ -105,7 +110,7 @@ export class RequestDecider {
     const { standard, legacy, retryAfter } = this.options.headers;
     return [
       ...(standard ? standardFields(decision) : []),
-      ...(legacy ? legacyFields(decision) : []),
+      ...(legacy === false ? [] : legacyFields(decision, legacy)),
       ...(retryAfter ? retryAfterFields(decision) : []),
     ];
   }
@@ -133,10 +138,12 @@ export class RequestDecider {
   ): Awaitable<never> {
     const isProblem = this.options.errorFormat === 'problem';
     return chain(this.#messageOf(policy, decision, context), (message) => {
+      const label = (): void =>
+        this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
+      if (isProblem && this.transports.dropsLateFields(context, transport)) label();
       const exception = new RateLimitExceededException(decision, message, (body) =>
-        isProblem ? problemDetails(decision, body.message) : body,
+        isProblem ? calledWhenSent(problemDetails(decision, body.message), label) : body,
       );
-      if (isProblem) this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
       return this.refusals.refuse(transport, exception, exception.body, context);
     });
   }
@@ -153,6 +160,22 @@ export class RequestDecider {
       chain(errorMessage(decision, context), (message) => assertText(where, message)),
     );
   }
+}
+
+/**
+ * Returns a body that calls back when it is converted to JSON for the response. The response is labelled then and not before, since a
+ * filter of the application may send another body.
+ */
+function calledWhenSent<Body extends object>(body: Body, call: () => void): Body {
+  const toJSON = (): Body => {
+    call();
+    return { ...body };
+  };
+  return Object.defineProperty(body, 'toJSON', { value: toJSON });
+}
+
+function refuses(outcome: Outcome | undefined): boolean {
+  return outcome?.allowed === false && outcome.limit.mode === 'enforce';
 }
 
 /**

@@ -26,6 +26,8 @@ export interface CountedRequest extends IdentifiedRequest {
   readonly policies: readonly RoutePolicy[];
   /** The rules that were resolved for the request. */
   readonly ruleSet: object | undefined;
+  /** The route, as in a reference to a policy; absent before the request has reached a handler. */
+  readonly route: string | undefined;
   /** An object, since a request may have no plan. */
   plan: { readonly resolved: Awaitable<string | null | undefined> } | undefined;
   identities: Map<IdentitySource, Awaitable<string>> | undefined;

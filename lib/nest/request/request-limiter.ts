@@ -54,6 +54,16 @@ export class RequestLimiter {
     return this.#admit(context, transport, undefined, this.policies.forPath(context));
   }
 
+  /** Returns true if the option `deny` names the client of a request, or of a connection. */
+  isDenied(context: ExecutionContext): Awaitable<boolean> {
+    const transport = this.transports.get(context);
+    if (transport === undefined) return false;
+    return chain(
+      this.addresses.resolve(context, transport),
+      (address) => this.addresses.verdict(address, context, transport) === 'deny',
+    );
+  }
+
   #checkHandler(
     context: ExecutionContext,
     transport: Transport,
@@ -91,7 +101,7 @@ export class RequestLimiter {
     context: ExecutionContext,
     transport: Transport,
     handler: RouteHandler | undefined,
-    { policies, ruleSet }: SelectedPolicies,
+    { policies, ruleSet, route }: SelectedPolicies,
     address?: string,
   ): Awaitable<boolean> {
     if (policies.length === 0) return true;
@@ -107,6 +117,7 @@ export class RequestLimiter {
       handler,
       policies: open,
       ruleSet,
+      route,
       address,
       addressIdentity: undefined,
       plan: undefined,

@@ -11,7 +11,10 @@ import { Transports } from '../transports/transports.js';
 import { stateFor } from './request-state.js';
 
 /** The policies that count a request, and the rules that were resolved for it. */
-export type SelectedPolicies = Pick<PoliciesByPhase, 'policies' | 'ruleSet'>;
+export interface SelectedPolicies extends Pick<PoliciesByPhase, 'policies' | 'ruleSet'> {
+  /** The route that the request has reached, as in a {@link PolicyReference}. */
+  readonly route?: string | undefined;
+}
 
 /**
  * Selects the policies that count a request: by its route, by the rules for its path, and by phase.
@@ -53,7 +56,7 @@ export class RequestPolicies {
       if (phase === 'afterAuth') this.unboundGuards.see(route);
       else this.unboundGuards.watch(route, policies, context, transport);
     }
-    return phase === 'afterAuth' ? selected : { policies: beforeAuth, ruleSet };
+    return { policies: phase === 'afterAuth' ? policies : beforeAuth, ruleSet, route: route.name };
   }
 
   /**

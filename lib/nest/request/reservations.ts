@@ -27,9 +27,20 @@ export class Reservations {
     transport.onAnswer?.(context, (outcome) => void this.#settle(reserved, context, transport, outcome));
   }
 
-  /** Settles all reservations of a request whose outcome an interceptor has observed. */
-  async settle(context: ExecutionContext, transport: Transport, outcome: RequestOutcome): Promise<void> {
+  /**
+   * Settles all reservations of a request that has ended.
+   *
+   * @param findOutcome called only if there are reservations
+   */
+  async settle(
+    context: ExecutionContext,
+    transport: Transport,
+    findOutcome: () => Awaitable<RequestOutcome>,
+  ): Promise<void> {
     const { reservations = [] } = stateOf(transport.stateHolder(context)) ?? {};
+    if (reservations.length === 0) return;
+    const found = findOutcome();
+    const outcome = isPromise(found) ? await found : found; // synchronous if the outcome is known
     await this.#settle(reservations, context, transport, outcome);
   }
 

@@ -70,8 +70,14 @@ function bindInterceptor(
 /** Whether limits count concurrent requests, or a function returns them. Nothing is checked yet, so this may be no declaration at all. */
 function mayHoldSlots(declaration: Pick<RateLimitDeclaration, 'limits' | 'plans'> | null): boolean {
   const { limits, plans } = declaration ?? {};
-  return [limits, ...Object.values(plans ?? {})].flat().some((limit: unknown) => {
+  return [limits, ...Object.values(plans ?? {})].flatMap(limitsIn).some((limit) => {
     if (typeof limit === 'function') return true;
     return typeof limit === 'string' ? /concurrent/i.test(limit) : limit instanceof RateLimitItemConcurrent;
   });
+}
+
+/** Returns the limits of a plan, also those of an object `{ limits }`. */
+function limitsIn(given: unknown): unknown[] {
+  const { limits = given } = (given ?? {}) as { limits?: unknown };
+  return [limits].flat();
 }

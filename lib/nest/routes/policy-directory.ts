@@ -1,13 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { ConfigurationError } from '../../common/errors.js';
 import { positionOf } from '../../core/limit.js';
+import type { CompiledRule } from '../../policies/rules.js';
 import type { CompiledRoute, PolicyReference, RoutePolicy } from './route-policy.js';
+
+/** A rule, which is looked up like a route, or with each route. */
+type KnownRule = Pick<CompiledRule<RoutePolicy>, 'id' | 'policies' | 'isPerRoute' | 'policiesOf'>;
 
 /** Looks up the policies of all known routes and rules by name. */
 @Injectable()
 export class PolicyDirectory {
   readonly #routes = new Map<string, CompiledRoute>();
-  #rules: readonly CompiledRoute[] = [];
+  #rules: readonly KnownRule[] = [];
   readonly #found = new Map<string, RoutePolicy>();
 
   /** Adds a route. Ignores a second one with the same id. */
@@ -22,8 +26,8 @@ export class PolicyDirectory {
     return [...this.#routes.values(), ...this.#rules].flatMap(({ policies }) => policies);
   }
 
-  /** Replaces the rules. Each is looked up like a route. */
-  setRules(rules: readonly CompiledRoute[]): void {
+  /** Replaces the rules. */
+  setRules(rules: readonly KnownRule[]): void {
     this.#rules = rules;
     this.#found.clear();
   }
@@ -44,7 +48,8 @@ export class PolicyDirectory {
   }
 
   #search({ policy: name, route }: PolicyReference): RoutePolicy {
-    const known = [...this.#routes.values(), ...this.#rules];
+    const routes = [...this.#routes.values()];
+    const known = [...routes, ...this.#rules.flatMap((rule) => ofRoutes(rule, routes))];
     const found = known
       .filter(({ id }) => route === undefined || id === route || id === `http ${route}`)
       .flatMap(({ id, policies }) =>
@@ -59,16 +64,27 @@ export class PolicyDirectory {
       );
     }
     if (others.length > 0) {
-      const routes = [...new Set(found.map(({ id }) => JSON.stringify(id.replace('http ', ''))))];
+      const places = [...new Set(found.map(({ id }) => JSON.stringify(id.replace('http ', ''))))];
       throw new ConfigurationError(
-        routes.length === 1
-          ? `The route ${routes.join()} has several policies "${name}". Give each a name of its own: @RateLimit(limits, { name }).`
-          : `Several policies "${name}" count apart or differ. Name the route too, { policy: '${name}', route }: one of ${routes.join(', ')}; ` +
+        places.length === 1
+          ? `The route ${places.join()} has several policies "${name}". Give each a name of its own: @RateLimit(limits, { name }).`
+          : `Several policies "${name}" count apart or differ. Name the route too, { policy: '${name}', route }: one of ${places.join(', ')}; ` +
               'or give the policies names or a scope of their own.',
       );
     }
     return first.policy;
   }
+}
+
+/** Returns a rule as a route, or what it counts on each route of HTTP. Which of them its path covers is known only when requests come. */
+function ofRoutes(
+  rule: KnownRule,
+  routes: readonly CompiledRoute[],
+): readonly Pick<CompiledRoute, 'id' | 'policies'>[] {
+  if (!rule.isPerRoute) return [rule];
+  return routes
+    .filter(({ id, skips }) => id.startsWith('http ') && skips !== 'all')
+    .map(({ id }) => ({ id, policies: rule.policiesOf(id) }));
 }
 
 /** Returns a key that is equal for policies with the same counts, amounts and kind of identity. */

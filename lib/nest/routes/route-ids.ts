@@ -42,7 +42,7 @@ export class RouteIds {
 
   #namedHandlers(controller: Type): readonly NamedHandler[] {
     if (!this.#areKnownNamed) {
-      // All at once, so that the ids do not depend on which class is used first.
+      // All together, so that the ids do not depend on which class is used first.
       this.#areKnownNamed = true;
       for (const known of knownClasses(this.modules)) this.#name(known);
     }

@@ -147,6 +147,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       levels,
       scopes,
       defaultStrategy: this.options.strategy,
+      defaultBlock: this.options.block,
       defaultCalendar: { timeZone: this.options.timeZone, anchor: this.options.anchor },
       otherNames: [...this.options.rules.map(({ name, id }) => name ?? id), ...otherNames],
       assertSupported: (limit) => assertSupported(this.storage, limit),
@@ -172,6 +173,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
     );
     const route: CompiledRoute = {
       id,
+      name: id.replace(/^http /, ''),
       policies,
       beforeAuth: policies.filter(({ phase }) => phase === 'beforeAuth'),
       skips: skipsOf(levels),

@@ -1,5 +1,5 @@
 import type { ExecutionContext } from '@nestjs/common';
-import type { LimitInput } from '../../notation/limit-input.js';
+import type { GivenLimits } from '../../policies/given-limits.js';
 import type { Policy } from '../../policies/policy.js';
 import type { IdentitySource } from '../identities/identity-source.js';
 import type { BuiltInKey } from '../options/rate-limit-key.js';
@@ -14,6 +14,8 @@ export interface RoutePolicy extends Omit<Policy<ExecutionContext, unknown>, 'ke
 /** A handler and its policies. */
 export interface CompiledRoute {
   readonly id: string;
+  /** The id as in a {@link PolicyReference}: without `http`. */
+  readonly name: string;
   readonly policies: readonly RoutePolicy[];
   /** The policies that count before authentication. */
   readonly beforeAuth: readonly RoutePolicy[];
@@ -36,9 +38,10 @@ export interface PolicyReference {
   plan?: string | undefined;
   /**
    * The limits that the policy's function returns for the identity, for example `'3/hour'`. Required if the policy has
-   * such a function, unless `plan` has limits of its own. Counts differ by period, not by amount.
+   * such a function, unless `plan` has its own limits. May have options, as those of the function. Counts differ by period,
+   * not by amount.
    */
-  limits?: LimitInput | undefined;
+  limits?: GivenLimits | undefined;
   /** The time zone of the policy's calendar windows. Required if a function finds it. Default: the policy's. */
   timeZone?: string | undefined;
   /** The anchor of the policy's calendar windows. Required if a function finds it. Default: the policy's. */

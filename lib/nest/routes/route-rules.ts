@@ -1,7 +1,14 @@
-import { Inject, Injectable, type ExecutionContext, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type ExecutionContext,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { chain, type Awaitable } from '../../common/awaitable.js';
 import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
+import { MountedPaths } from './mounted-paths.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
 import type { RateLimitKey } from '../options/rate-limit-key.js';
@@ -14,16 +21,18 @@ import type { HttpRequest } from '../transports/http.transport.js';
 
 /** Compiles the rules, and returns their policies for requests, whether or not they reach a route. */
 @Injectable()
-export class RouteRules implements OnModuleInit {
+export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
   #rules: RuleSet | undefined;
   #isCompiled = false;
   #isInitialized = false;
+  #isStarted = false;
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(RoutePolicies) private readonly routes: RoutePolicies,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
+    @Inject(MountedPaths) private readonly mountedPaths: MountedPaths,
   ) {}
 
   /** Compiles the rules, so that an invalid one stops the start. */
@@ -31,6 +40,12 @@ export class RouteRules implements OnModuleInit {
     await this.routes.load();
     this.ensureCompiled();
     this.#isInitialized = true;
+  }
+
+  /** Checks the rules once everything is mounted. */
+  onApplicationBootstrap(): void {
+    this.#isStarted = true;
+    this.mountedPaths.check(this.rules);
   }
 
   /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
@@ -66,14 +81,8 @@ export class RouteRules implements OnModuleInit {
     );
     this.#rules = rules.length > 0 ? new RuleSet(this, book) : undefined;
     this.#isCompiled = true;
-    this.directory.setRules(
-      book.compiled.map(({ id, policies }) => ({
-        id: `rule ${id}`,
-        policies,
-        beforeAuth: policies,
-        skips: NONE,
-      })),
-    );
+    this.directory.setRules(book.compiled.map((rule) => ({ ...rule, id: `rule ${rule.id}` })));
+    if (this.#isStarted) this.mountedPaths.check(rules);
     for (const rule of book.compiled) {
       if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
       const others = book.beside(rule).flatMap(({ policies }) => policies);
@@ -98,5 +107,4 @@ export class RouteRules implements OnModuleInit {
   }
 }
 
-const NONE: ReadonlySet<string> = new Set();
 const NO_POLICIES = { policies: [] };

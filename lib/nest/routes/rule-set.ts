@@ -51,8 +51,8 @@ export class RuleSet {
     return this.#withRules(
       route,
       union([
-        ...paths.map((path) => policiesFor(rules, path)),
-        ...resolved.map((path) => this.book.forRequest(request.method ?? '', path)),
+        ...paths.map((path) => policiesFor(rules, path, route.id)),
+        ...resolved.map((path) => this.book.forRequest(request.method ?? '', path, route.id)),
       ]),
     );
   }
@@ -82,7 +82,7 @@ export class RuleSet {
       templateText,
       isMounted: mounted,
       template: templateText === undefined ? undefined : new RouteTemplate(templateText),
-      always: isCertain ? this.#withRules(route, policiesFor(rules, [])) : undefined,
+      always: isCertain ? this.#withRules(route, policiesFor(rules, [], route.id)) : undefined,
       rules,
     };
     if (known === undefined) this.#ruled.set(route, [ruled]);

@@ -1,8 +1,29 @@
+import { BoundedMap } from '../../common/bounded-map.js';
+
 /** Ms until a failed call is reported, unless the circuit opens and the log reports that. */
 const REPORT_DELAY_MS = 2000;
 
 /** Maximum kinds of errors, for stores whose messages never repeat. */
 const MAX_KINDS = 100;
+
+/** Ms in which only one error of a kind is an event: a store that is down fails every call. */
+const EVENT_INTERVAL_MS = 1000;
+
+/** Chooses the errors of a store that are events: of each kind one per second. */
+export class ErrorSampler {
+  /** The time of the last event of each kind, by `performance.now()`. */
+  readonly #last = new BoundedMap<number>(MAX_KINDS);
+
+  /** Returns true if an error is an event. */
+  takes(error: Error): boolean {
+    const now = performance.now();
+    const kind = kindOf(error);
+    const last = this.#last.get(kind);
+    if (last !== undefined && now - last < EVENT_INTERVAL_MS) return false;
+    this.#last.set(kind, now);
+    return true;
+  }
+}
 
 /** Reports each kind of error of a store once, after a delay. */
 export class CallFailures {

@@ -7,6 +7,7 @@ import { storageFromString } from '../../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../../core/storage.js';
 import { BorrowedStorage } from '../../core/wrapped.storage.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { ErrorSampler } from './call-failures.js';
 import type { StoreHealth } from './store-health.js';
 import type { StoreLog } from './store-log.js';
 
@@ -17,7 +18,8 @@ export async function openStorage({ storage, keyPrefix }: ResolvedOptions): Prom
   if (typeof storage === 'string') return storageFromString(storage, options);
   if (!isStorage(storage)) {
     throw new ConfigurationError(
-      `The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got ${describeValue(storage)}.`,
+      `The storage of RateLimitModule must be a URI such as "memory://" or a Storage; got ${describeValue(storage)}. ` +
+        'A client goes into a storage: new RedisStorage(client).',
     );
   }
   if (keyPrefix !== undefined) {
@@ -42,9 +44,10 @@ export function decidingStorage(
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return new ObservedStorage(owned, events);
+  const sampler = new ErrorSampler();
   const deciding = resilient(owned, resilience, {
     failed: (error) => {
-      events.publish({ type: 'error', error });
+      if (sampler.takes(error)) events.publish({ type: 'error', error });
       log.failed(error);
     },
     degraded: (error) => {

@@ -1,9 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { OnError } from '../../core/contract.js';
+import type { Hit, OnError } from '../../core/contract.js';
+import { createLimit } from '../../core/limit.js';
 import type { Storage } from '../../core/storage.js';
 import { DEFAULT_TIMEOUT_MS, withTimeout } from '../../common/time.js';
 import { RATE_LIMIT_OPTIONS, RATE_LIMIT_STORAGE } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+
+/** A hit that takes nothing, and leaves nothing in the store. */
+const NO_UNITS: readonly Hit[] = [
+  {
+    identity: 'health',
+    limit: createLimit({ id: 'health', strategy: 'fixed-window', amount: 1, period: 1000 }),
+    cost: 0,
+  },
+];
 
 /** The state of the store, for health checks. */
 @Injectable()
@@ -38,11 +48,14 @@ export class StoreHealth {
     return resilience === false ? undefined : resilience.onError;
   }
 
-  /** Returns true if the store responds within the timeout of a decision. Never rejects. */
+  /** Returns true if the store checks well, and decides a hit that takes nothing, within the timeout of a decision. Never rejects. */
   async answers(): Promise<boolean> {
     if (this.#isLost) return false;
     const { resilience } = this.options;
     const timeout = resilience === false ? DEFAULT_TIMEOUT_MS : resilience.timeout;
-    return withTimeout(timeout, async () => this.storage.check()).catch(() => false);
+    return withTimeout(timeout, async () => {
+      const [isWell] = await Promise.all([this.storage.check(), this.storage.consume(NO_UNITS)]);
+      return isWell;
+    }).catch(() => false);
   }
 }

@@ -1,7 +1,7 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 
 /**
- * A message was refused whose error nobody should see: an event has no sender to tell, and an error may make a broker deliver it
+ * A message was refused whose error must not be reported: an event has no sender, and an error may make a broker deliver it
  * again. `DroppedMessageFilter` catches it, so that the call ends without an error.
  */
 export class DroppedMessageException extends HttpException {

@@ -1,4 +1,6 @@
 import { HttpStatus, type ExecutionContext, type HttpException, type Type } from '@nestjs/common';
+import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
+import type { RequestOutcome } from '../../policies/policy.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { identifyCall, objectIn } from './calls.js';
 import { onHttpAnswer, type NodeResponse } from './http-answer.js';
@@ -18,14 +20,18 @@ interface OperationRequest extends RequestLike {
   readonly res?: NodeResponse;
 }
 
-/** The properties of a GraphQL server's context that lead to a request. */
-interface OperationContext {
-  readonly req?: OperationRequest & { readonly extra?: { readonly request?: OperationRequest } };
+/** The context of a connection by `graphql-ws`, which Nest gives to resolvers as `req`. */
+interface SocketContext {
+  readonly extra?: { readonly request?: OperationRequest; readonly user?: unknown };
+}
+
+/** The properties of a GraphQL server's context that lead to a request and its user. */
+interface OperationContext extends SocketContext {
+  readonly req?: OperationRequest & SocketContext;
   readonly request?: OperationRequest;
   readonly res?: { readonly raw?: NodeResponse };
   readonly reply?: { readonly request?: OperationRequest; readonly raw?: NodeResponse };
-  /** `graphql-ws` only. */
-  readonly extra?: { readonly request?: OperationRequest };
+  readonly user?: unknown;
 }
 
 /**
@@ -63,6 +69,8 @@ export const graphqlTransport: Transport = {
     if (response !== undefined) onHttpAnswer(response, tell);
   },
 
+  outcomeOf: (context, value) => outcomeOf(returnTypeOf(context), value),
+
   /**
    * GraphQL servers copy the `extensions` of a thrown error to the error for the client. Apollo's
    * driver replaces the code of an exception whose response has a status, so this response has
@@ -79,19 +87,68 @@ export const graphqlTransport: Transport = {
 };
 
 function operationOf(context: ExecutionContext): OperationContext {
-  // Resolvers of references get no arguments of the field.
-  const position = context.getArgs().length === 3 ? 1 : 2;
-  return context.getArgByIndex<OperationContext | undefined>(position) ?? {};
+  return context.getArgByIndex<OperationContext | undefined>(isReference(context) ? 1 : 2) ?? {};
 }
 
+/**
+ * Returns the request of an operation. If guards or the server have left its user on the context or
+ * on the connection, the returned view of the request has that user.
+ */
 function requestOf(context: ExecutionContext): OperationRequest | undefined {
-  const { req, request, reply, extra } = operationOf(context);
-  return req?.extra?.request ?? req ?? request ?? reply?.request ?? extra?.request;
+  const operation = operationOf(context);
+  const { req, request: own, reply, extra } = operation;
+  const request = req?.extra?.request ?? req ?? own ?? reply?.request ?? extra?.request;
+  if (request === undefined || isPresent(request.user)) return request;
+  const user = [req?.user, req?.extra?.user, extra?.user, operation.user].find(isPresent);
+  if (user === undefined) return request;
+  return Object.create(request, { user: { value: user, enumerable: true } }) as OperationRequest;
+}
+
+/** Returns true for resolvers of references, which get no arguments of the field. */
+function isReference(context: ExecutionContext): boolean {
+  return context.getArgs().length === 3;
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** Returns true if a context is one of a subscription. */
+export function isSubscription(context: ExecutionContext): boolean {
+  const { operation } = (infoOf(context) ?? {}) as { operation?: { operation?: unknown } };
+  return operation?.operation === 'subscription';
 }
 
 /** Returns the `info` argument, which GraphQL.js creates for each field of each operation. */
 function infoOf(context: ExecutionContext): object | undefined {
   return objectIn(context.getArgs().at(-1));
+}
+
+/** Returns the notation of a field's type, such as `[Book!]!`. */
+function returnTypeOf(context: ExecutionContext): string {
+  if (isReference(context)) return '';
+  const { returnType } = (infoOf(context) ?? {}) as { returnType?: { toString(): string } };
+  return returnType?.toString() ?? '';
+}
+
+/**
+ * Reads a returned value as GraphQL.js does: an error fails like a thrown one, also within a list,
+ * and so does `null` where the type forbids it.
+ */
+function outcomeOf(type: string, value: unknown): Awaitable<RequestOutcome> {
+  if (value instanceof Error) return { success: false, error: value };
+  if (type.endsWith('!'))
+    return value === undefined || value === null ? { success: false } : outcomeOf(type.slice(0, -1), value);
+  if (!type.startsWith('[') || !(Array.isArray(value) || value instanceof Set)) return { success: true };
+  const outcomes = Array.from<unknown, Awaitable<RequestOutcome>>(value, (item) =>
+    isPromise(item)
+      ? item.then(
+          (resolved) => outcomeOf(type.slice(1, -1), resolved),
+          (error: unknown) => ({ success: false, error }),
+        )
+      : outcomeOf(type.slice(1, -1), item),
+  );
+  return chain(all(outcomes), (found) => found.find(({ success }) => !success) ?? { success: true });
 }
 
 function fieldOf(resolver: Type, handler: RouteHandler): string {

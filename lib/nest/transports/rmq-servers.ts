@@ -6,7 +6,7 @@ import { objectIn } from './calls.js';
 /** The properties of Nest's `ServerRMQ` that tell whether its messages must be acknowledged. */
 interface RmqServer {
   readonly noAck: boolean;
-  /** The wrapper of `amqp-connection-manager`, which opens a channel anew after each reconnection. */
+  /** The wrapper of `amqp-connection-manager`, which opens a new channel after each reconnection. */
   readonly channel?: { readonly _channel?: unknown } | null;
 }
 

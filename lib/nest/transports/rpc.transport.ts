@@ -1,4 +1,5 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
+import type * as microservices from '@nestjs/microservices';
 import { rmqDelivery } from './amqp.js';
 import { grpcCallOf, grpcFailure, grpcRequest, grpcStatus, peerAddress } from './grpc.js';
 import { identifyCall, objectIn } from './calls.js';
@@ -58,7 +59,7 @@ export const rpcTransport: Transport = {
    */
   async refusal(cause: HttpException, body: object, context: ExecutionContext): Promise<Error> {
     if (isEventHandler(context.getHandler())) return cause;
-    const { RpcException } = await import('@nestjs/microservices');
+    const { RpcException } = await importOptional();
     const call = grpcCallOf(context);
     const error = call === undefined ? { status: 'error', ...body } : grpcStatus(cause, body, call);
     return Object.assign(new RpcException(error), { cause });
@@ -104,4 +105,13 @@ function patternOf(handler: RouteHandler): string {
   ]
     .filter(Boolean)
     .join(' ');
+}
+
+/** Imports the package in a `try`, which tells bundlers that an application may lack it. */
+async function importOptional(): Promise<typeof microservices> {
+  try {
+    return await import('@nestjs/microservices');
+  } catch (error) {
+    throw error; // unreachable: Nest itself has loaded the package for the call
+  }
 }

@@ -81,7 +81,14 @@ export interface Transport {
   /** Calls back when the HTTP response has ended that carries several calls. */
   onOperationEnd?(context: ExecutionContext, tell: () => void): void;
 
-  /** How a message came, if the broker or the client has to be told of its refusal. */
+  /**
+   * Returns the outcome of a call whose handler has returned. Without it, every such call succeeds.
+   *
+   * @param value what the handler returned
+   */
+  outcomeOf?(context: ExecutionContext, value: unknown): Awaitable<RequestOutcome>;
+
+  /** Delivery of a message, if the broker or the client must be notified of its refusal. */
   deliveryOf?(context: ExecutionContext): Delivery | undefined;
 
   /**

@@ -14,6 +14,7 @@ import { Warnings } from '../options/warnings.js';
 import { foreignDelivery } from './amqp.js';
 import { identifyCall, objectIn, hintedCall } from './calls.js';
 import { graphqlTransport } from './graphql.transport.js';
+import { HandlerContext } from './handler-context.js';
 import { httpTransport } from './http.transport.js';
 import { rpcTransport } from './rpc.transport.js';
 import type { RouteHandler, Transport } from './transport.js';
@@ -134,6 +135,18 @@ export class Transports implements OnApplicationBootstrap {
    */
   areLimitedByModule(type: string): boolean {
     return this.#limitedByModule.has(type);
+  }
+
+  /**
+   * Returns true if header fields are lost that are set while the body is made. Fastify makes a reply of the raw response of
+   * middleware, and knows only the fields that it had before.
+   */
+  dropsLateFields(context: ExecutionContext, transport: Transport): boolean {
+    return (
+      transport === httpTransport &&
+      context instanceof HandlerContext &&
+      this.adapterHost.httpAdapter.getType() === 'fastify'
+    );
   }
 
   /** Sends header fields, if the transport has a response for them. */

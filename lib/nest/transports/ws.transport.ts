@@ -1,4 +1,5 @@
 import type { ExecutionContext, HttpException, Type } from '@nestjs/common';
+import type * as websockets from '@nestjs/websockets';
 import type { Awaitable } from '../../common/awaitable.js';
 import { CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 import { joinPaths } from './join-paths.js';
@@ -76,7 +77,7 @@ export const wsTransport: Transport = {
   isAdmitted: (context) => admissions.get(connectionOf(context)) ?? true,
 
   async refusal(cause: HttpException, body: object): Promise<Error> {
-    const { WsException } = await import('@nestjs/websockets');
+    const { WsException } = await importOptional();
     return Object.assign(new WsException({ status: 'error', ...body }), { cause });
   },
 };
@@ -124,4 +125,13 @@ function placeOf(gateway: Type): string {
     .map((part) => (part instanceof RegExp ? String(part) : joinPaths(String(part))))
     .join('#');
   return (port ? `:${port}` : '') + (place || '/').replaceAll(/\s/g, '%20');
+}
+
+/** Imports the package in a `try`, which tells bundlers that an application may lack it. */
+async function importOptional(): Promise<typeof websockets> {
+  try {
+    return await import('@nestjs/websockets');
+  } catch (error) {
+    throw error; // unreachable: Nest itself has loaded the package for the call
+  }
 }

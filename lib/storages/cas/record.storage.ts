@@ -1,7 +1,9 @@
 import { blockBatch, consumeBatch, peekBatch, settleBatch } from '../apply-batch.js';
 import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
 import type { BatchResult, Block, Cell, Hit, Settlement } from '../../core/contract.js';
-import { ServerStorage } from '../server.storage.js';
+import type { Awaitable } from '../../common/awaitable.js';
+import type { Limit } from '../../core/limit.js';
+import { identityKeys, ServerStorage } from '../server.storage.js';
 import type { Write } from './cas-record.js';
 import { CasRecords } from './cas-records.js';
 import { KeyedBatcher } from './keyed-batcher.js';
@@ -15,6 +17,9 @@ export type Decide = (texts: readonly (string | undefined)[], now?: number) => r
 
 /** The operation of one call on the records of its identities. */
 type Step<T> = (records: CasRecords, now: number) => T;
+
+/** Identities whose cells are removed together, so that none waits longer than a call may take. */
+const REMOVALS_TOGETHER = 100;
 
 interface QueuedStep {
   readonly step: Step<unknown>;
@@ -42,6 +47,14 @@ export abstract class RecordStorage extends ServerStorage {
    * @throws StorageError, ConcurrentUpdateError
    */
   protected abstract transact(identities: readonly string[], decide: Decide, since: number): Promise<void>;
+
+  /**
+   * Lists keys with a prefix, in order, a page at a time: those after the last key of the page before
+   * it; an empty page ends the list. Without it, `removeLimits` throws.
+   *
+   * @param last `''` for the first page
+   */
+  protected keysAfter?(prefix: string, last: string): Awaitable<readonly string[]>;
 
   override async consume(batch: readonly Hit[]): Promise<BatchResult> {
     return consumeInParts(
@@ -77,6 +90,22 @@ export abstract class RecordStorage extends ServerStorage {
       }),
     );
     await Promise.all(done);
+  }
+
+  override async removeLimits(limits: readonly Limit[]): Promise<void> {
+    const { keysAfter } = this;
+    if (keysAfter === undefined) return super.removeLimits(limits);
+    const prefix = identityKeys(this.keyPrefix);
+    for (let last = ''; ;) {
+      const keys = await this.call(async () => keysAfter.call(this, prefix, last));
+      const identities = keys.map((key) => key.slice(prefix.length, -1));
+      for (let start = 0; start < identities.length; start += REMOVALS_TOGETHER) {
+        const some = identities.slice(start, start + REMOVALS_TOGETHER);
+        await this.remove(some.flatMap((identity) => limits.map((limit) => ({ identity, limit }))));
+      }
+      last = keys.at(-1) ?? '';
+      if (last === '') return;
+    }
   }
 
   /** Runs immediately: a call that changes nothing need not wait in the queue. */

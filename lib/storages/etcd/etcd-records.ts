@@ -17,8 +17,8 @@ const MAX_CACHE_BYTES = 8_000_000;
 /** Approximate overhead of a cached record, in bytes. */
 const OVERHEAD_BYTES = 150;
 
-/** Keys that one step of `removeAll` deletes. Small enough not to block the servers. */
-const KEYS_PER_DELETION = 1000;
+/** Keys that one step lists or deletes. Small enough not to block the servers. */
+const KEYS_PER_STEP = 1000;
 
 /** Reads and replaces records on etcd servers, by transactions on their mod revisions. */
 export class EtcdRecords {
@@ -81,7 +81,7 @@ export class EtcdRecords {
     let { start } = range;
     let removed = 0;
     for (;;) {
-      const listing = client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_DELETION);
+      const listing = client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_STEP);
       const last = (await listing.options(callOptions()).keyBuffers()).at(-1);
       if (last === undefined) return removed;
       const next = Buffer.concat([last, Buffer.of(0)]);
@@ -89,6 +89,20 @@ export class EtcdRecords {
       removed += Number((await deletion.options(callOptions()).exec()).deleted);
       start = next;
     }
+  }
+
+  /**
+   * Returns the next keys with a prefix, in order.
+   *
+   * @param last the last key before them, or `''`
+   * @param timeout in ms
+   */
+  async keysAfter(prefix: string, last: string, timeout: number): Promise<string[]> {
+    const { client } = this.connection;
+    const range = client.range({ prefix });
+    const start = last === '' ? range.start : `${last}\0`;
+    const listing = client.getAll().inRange({ start, end: range.end }).limit(KEYS_PER_STEP);
+    return listing.options(deadlineAt(performance.now() + timeout)).keys();
   }
 
   /**

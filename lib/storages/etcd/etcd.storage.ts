@@ -5,6 +5,7 @@ import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
 import type { StorageCapabilities } from '../../core/contract.js';
 import { queueTimeoutError } from '../../common/time.js';
+import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
@@ -71,6 +72,12 @@ export class EtcdStorage extends RecordStorage {
   constructor(connection: string | Etcd3, options: EtcdStorageOptions = {}) {
     const { keyPrefix, clock, timeout, ...driverOptions } = options;
     super({ keyPrefix, clock, timeout });
+    assertConnection(
+      'An EtcdStorage',
+      connection,
+      ['getAll', 'if', 'put'],
+      'a URI or an Etcd3 of the package "etcd3"',
+    );
     if (typeof connection !== 'string')
       assertKnownOptions('An EtcdStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     this.#connection = new EtcdConnection(
@@ -90,6 +97,10 @@ export class EtcdStorage extends RecordStorage {
 
   override async reset(): Promise<number> {
     return this.call(() => this.#records.removeAll(identityKeys(this.keyPrefix), this.timeout));
+  }
+
+  protected override keysAfter(prefix: string, last: string): Promise<readonly string[]> {
+    return this.#records.keysAfter(prefix, last, this.timeout);
   }
 
   protected override release(): void {

@@ -4,6 +4,7 @@ import { ConfigurationError, StorageError } from '../../common/errors.js';
 import { assertKnownOptions } from '../../common/options.js';
 import { CasStorage, type CasStorageOptions, type VersionedText } from '../cas/cas.storage.js';
 import { closedError } from '../../core/storage.js';
+import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { MemcachedClient } from './memcached-client.js';
 import { memcachedExpiry } from './memcached-expiry.js';
@@ -53,6 +54,12 @@ export class MemcachedStorage extends CasStorage<string> {
    */
   constructor(uri: string, options: MemcachedStorageOptions = {}) {
     assertKnownOptions('MemcachedStorage', options, ['clock', 'keyPrefix', 'timeout', 'tls']);
+    assertConnection(
+      'A MemcachedStorage',
+      uri,
+      [],
+      'a URI, since it has a client of its own: memcached://host:port',
+    );
     super(options);
     const { tls = false } = options;
     assertMemcachedPrefix(this.keyPrefix);

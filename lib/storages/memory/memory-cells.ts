@@ -38,7 +38,7 @@ export class MemoryCells implements Cells {
     this.#room = new MemoryRoom(maxKeys, clock, [this.#states, this.#blocks]);
   }
 
-  /** Returns these cells for a batch at a time, in epoch ms: what has expired by then is dropped, and nothing else. */
+  /** Returns these cells for a batch at a time, in epoch ms; drops only cells that have expired by then. */
   at(now: number): this {
     this.#room.now = now;
     return this;
@@ -80,7 +80,7 @@ export class MemoryCells implements Cells {
   /**
    * Sets a block. While an identity shares a cell, its block is shared, too, and ends with the window. While its own cell
    * counts hits of others, its reservations are kept, but it is not blocked, since the refusal may be due to the others. An
-   * identity with a cell of its own gets one for its block even if there is no room.
+   * identity with its own cell gets one for its block even if there is no room.
    */
   setBlock(identity: string, limit: Limit, given: BlockState | undefined): void {
     const { now } = this.#room;
@@ -115,6 +115,12 @@ export class MemoryCells implements Cells {
     this.#forget(this.#blocks, identity, limit);
   }
 
+  /** Forgets all cells of a limit and their blocks. */
+  removeLimit(limit: Limit): void {
+    this.#forgetAll(this.#states, limit);
+    this.#forgetAll(this.#blocks, limit);
+  }
+
   /** Returns the number of identities held. Of those that share an overflow cell, it knows one. */
   countIdentities(): number {
     const identities = new Set<string | number>();
@@ -135,7 +141,7 @@ export class MemoryCells implements Cells {
   }
 
   /**
-   * Gives an identity a cell of its own with a copy of the state that it shares, so that it does not start over; returns the
+   * Gives an identity its own cell with a copy of the state that it shares, so that it does not start over; returns the
    * copy. A shared block stays behind: it may be due to others, and the count refuses what is too much.
    */
   #leaveOverflow(table: MemoryTable<object>, identity: string, limit: Limit, shared: object): object {
@@ -147,8 +153,8 @@ export class MemoryCells implements Cells {
   }
 
   /**
-   * Stores a state in an overflow cell that has one: either the one that it was made of, as its windows moved on, or one that
-   * an identity before it in the batch has brought, to which its hit is added.
+   * Stores a state in an overflow cell that has one: either the one that it was derived from, with its windows moved on, or one of
+   * an earlier identity in the batch, to which its hit is added.
    */
   #addToShared(table: MemoryTable<object>, identity: string, limit: Limit, state: object): void {
     const shared = table.getShared(identity, this.#room.now);
@@ -162,7 +168,7 @@ export class MemoryCells implements Cells {
     this.#room.take();
   }
 
-  /** Returns the block in the overflow cell of an identity that has no cell of its own. */
+  /** Returns the block in the overflow cell of an identity that has no separate cell. */
   #getSharedBlock(identity: string, limit: Limit): BlockState | undefined {
     const shared = this.#blocks.find(limit)?.getShared(identity, this.#room.now);
     return shared === undefined || this.#states.find(limit)?.cells.has(identity) === true
@@ -185,6 +191,13 @@ export class MemoryCells implements Cells {
     table.deleteShared(identity);
   }
 
+  #forgetAll<State extends object>(tables: MemoryTables<State>, limit: Limit): void {
+    const table = tables.find(limit);
+    if (table === undefined) return;
+    for (const identity of table.cells.keys()) this.#delete(table, identity);
+    table.overflow.clear();
+  }
+
   #delete<State extends object>(table: MemoryTable<State>, identity: string): boolean {
     const isDeleted = table.delete(identity);
     if (isDeleted) this.#room.giveBack();
@@ -195,6 +208,12 @@ export class MemoryCells implements Cells {
 /** Returns a state with the block of the own state before, or none; `undefined` if nothing is reserved or stored. */
 function withoutBlock(state: BlockState, own: BlockState | undefined): BlockState | undefined {
   if (own === undefined && state.pending + state.before === 0) return undefined;
-  const { until, level, amount } = own ?? { ...state, until: 0, level: 0 };
-  return { ...state, until, level, amount };
+  const { until, level, amount, refusals, since } = own ?? {
+    ...state,
+    until: 0,
+    level: 0,
+    refusals: 0,
+    since: 0,
+  };
+  return { ...state, until, level, amount, refusals, since };
 }

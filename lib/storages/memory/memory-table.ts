@@ -1,5 +1,8 @@
 import { hash, randomBytes } from 'node:crypto';
+import { quote } from '../../common/describe.js';
+import { ConfigurationError } from '../../common/errors.js';
 import type { Limit } from '../../core/limit.js';
+import { strategies } from '../../strategies/strategies.js';
 
 /** Overflow cells per limit. Identities that arrive when the storage is full share them. */
 export const OVERFLOW_CELLS = 4096;
@@ -35,6 +38,7 @@ export class MemoryTable<State extends object> {
    * its states last longest.
    */
   admit(limit: Limit): this {
+    if (limit.strategy !== this.limit.strategy) assertSameStrategy(limit, this.limit);
     if (limit.amount < this.limit.amount) this.limit = limit;
     return this;
   }
@@ -90,6 +94,15 @@ export class MemoryTable<State extends object> {
   private isSharedExpired(state: State, now: number): boolean {
     return this.sharedExpiry(state, this.limit) <= now;
   }
+}
+
+/** A state is passed only to the strategy that created it. Calendar windows have the states of fixed windows. */
+function assertSameStrategy(limit: Limit, other: Limit): void {
+  if (strategies[limit.strategy].commit === strategies[other.strategy].commit) return;
+  throw new ConfigurationError(
+    `Two limits have the id ${quote(limit.id)} and the strategies "${other.strategy}" and "${limit.strategy}". ` +
+      'Limits with one id share a count, so give each strategy an id of its own.',
+  );
 }
 
 /** Returns the overflow cell of an identity, by a keyed hash. */

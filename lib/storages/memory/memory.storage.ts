@@ -2,7 +2,7 @@ import { assertKnownOptions, assertOptionsObject, assertWholeNumber } from '../.
 import { strategyNames } from '../../strategies/strategies.js';
 import { blockBatch, consumeBatch, peekBatch, settleBatch } from '../apply-batch.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
-import { MAX_MOVING_WINDOW } from '../../core/limit.js';
+import { MAX_MOVING_WINDOW, type Limit } from '../../core/limit.js';
 import { closedError, Storage, type StorageOptions } from '../../core/storage.js';
 import { MemoryCells } from './memory-cells.js';
 
@@ -11,7 +11,7 @@ export interface MemoryStorageOptions extends StorageOptions {
   /**
    * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
    * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count is
-   * dropped. A block of an identity with a cell of its own is stored beyond the maximum too.
+   * dropped. A block of an identity with its own cell is stored beyond the maximum too.
    * Default: 500,000.
    */
   maxKeys?: number | undefined;
@@ -85,6 +85,10 @@ export class MemoryStorage extends Storage {
 
   override remove(cells: readonly Cell[]): void {
     for (const { identity, limit } of cells) this.#open().remove(identity, limit);
+  }
+
+  override removeLimits(limits: readonly Limit[]): void {
+    for (const limit of limits) this.#open().removeLimit(limit);
   }
 
   override check(): boolean {

@@ -2,6 +2,7 @@ import { UUID, type Binary, type Document, type MongoClient, type MongoClientOpt
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
@@ -69,6 +70,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
   constructor(connection: string | MongoClient, options: MongoDBStorageOptions = {}) {
     const { keyPrefix, clock, timeout, database, collection = 'rate_limits', ...driverOptions } = options;
     super({ keyPrefix, clock, timeout }, 'server');
+    assertConnection(
+      'A MongoDBStorage',
+      connection,
+      ['connect', 'db', 'startSession'],
+      'a URI or a MongoClient of the package "mongodb" (of mongoose: connection.getClient())',
+    );
     if (typeof connection !== 'string')
       assertKnownOptions('A MongoDBStorage on a given client', withoutUndefined(options), OWN_OPTIONS);
     const opened =
@@ -138,21 +145,25 @@ export class MongoDBStorage extends CasStorage<Binary> {
   }
 
   protected override async removeAll(prefix: string): Promise<number> {
-    const pattern = `^${prefix.replace(/[^\w\u0080-\uffff]/g, '\\$&')}`;
-    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
     let removed = 0;
     for (let last = ''; ;) {
-      const filter = { _id: { $regex: pattern, $gt: last } };
-      const found = await this.#collection.use((collection) =>
-        collection.find(filter, { ...options, ...this.#timeLimit }).toArray(),
-      );
-      const keys = found.map(({ _id }) => _id);
+      const keys = await this.keysAfter(prefix, last);
       if (keys.length === 0) return removed;
       const step = { _id: { $in: keys } };
       const deletion = this.#collection.use((collection) => collection.deleteMany(step, this.#timeLimit));
       removed += (await deletion).deletedCount;
       last = keys.at(-1) ?? '';
     }
+  }
+
+  protected override async keysAfter(prefix: string, last: string): Promise<string[]> {
+    const pattern = `^${prefix.replace(/[^\w\u0080-\uffff]/g, '\\$&')}`;
+    const options = { projection: { _id: 1 }, sort: { _id: 1 }, limit: DOCUMENTS_PER_STEP } as const;
+    const filter = { _id: { $regex: pattern, $gt: last } };
+    const found = await this.#collection.use((collection) =>
+      collection.find(filter, { ...options, ...this.#timeLimit }).toArray(),
+    );
+    return found.map(({ _id }) => _id);
   }
 
   protected override async release(): Promise<void> {

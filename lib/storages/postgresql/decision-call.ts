@@ -113,7 +113,7 @@ function limitNumbers(limits: readonly Limit[], near: number | undefined): numbe
     return place;
   };
   const numbers = limits.flatMap((limit) => {
-    const { strategy, amount, period, burst, mode, refundable, block, calendar } = limit;
+    const { strategy, amount, period, burst, mode, refundable, block, blockAfter, calendar } = limit;
     return [
       sqlStrategyNames.indexOf(strategy),
       amount,
@@ -124,6 +124,7 @@ function limitNumbers(limits: readonly Limit[], near: number | undefined): numbe
       placeOf(block),
       block.length,
       Math.max(0, ...block),
+      blockAfter,
       calendar === undefined || near === undefined ? 0 : placeOf(boundsAround(calendar, near)),
     ];
   });

@@ -1,5 +1,6 @@
 import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
+import type { Limit } from '../../core/limit.js';
 import { closedError } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
@@ -27,7 +28,7 @@ const LOCK_WAIT = { gathered: 0.4, alone: 0.9 } as const;
 /**
  * Counts on PostgreSQL, 13 or later, by its clock. One row per identity holds all of its limits.
  * One call of a function decides a batch of any limits and identities. The batches of one turn of
- * the event loop share a call. The storage creates its tables and functions in a schema of its own.
+ * the event loop share a call. The storage creates its tables and functions in a separate schema.
  * Its calls also delete expired rows.
  *
  * @example
@@ -100,6 +101,18 @@ export class PostgreSQLStorage extends ServerStorage {
       'remove',
       cells.map(({ identity, limit }) => ({ identity, limit, cost: 0 })),
     );
+  }
+
+  override async removeLimits(limits: readonly Limit[]): Promise<void> {
+    const ids = `{${limits.flatMap(({ digest }) => [`"${digest}"`, `"${digest}!"`]).join(',')}}`;
+    const from = identityKeys(this.keyPrefix);
+    for (let last: unknown = from; typeof last === 'string';) {
+      const values = [last, from.replace('{', '|'), ids, String(ROWS_PER_STEP)];
+      const [row] = await this.call(() =>
+        this.#within(performance.now(), (query) => query({ text: this.#sql.removeLimits, values })),
+      );
+      last = row?.['last'];
+    }
   }
 
   override async reset(): Promise<number> {

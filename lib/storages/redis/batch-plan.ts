@@ -169,7 +169,7 @@ export function logKey(key: string, limit: Limit): string {
 
 /** Returns a limit for the JSON argument of a script. A missing property is falsy in Lua. */
 function argumentOf(
-  { strategy, digest, amount, period, burst, mode, block, refundable }: Limit,
+  { strategy, digest, amount, period, burst, mode, block, blockAfter, refundable }: Limit,
   identity: number,
   bounds: readonly number[] | undefined,
 ): object {
@@ -183,6 +183,7 @@ function argumentOf(
     ...(bounds === undefined ? {} : { bounds }),
     ...(mode === 'shadow' ? { shadow: true } : {}),
     ...(block.length > 0 ? { block } : {}),
+    ...(block.length > 0 && blockAfter > 1 ? { after: blockAfter } : {}),
     ...(block.length > 0 && refundable ? { refundable } : {}),
   };
 }
@@ -200,6 +201,9 @@ function retryAfterOf(wait: number): number | undefined {
   if (wait >= 0) return wait;
   return wait === -1 ? Infinity : undefined;
 }
+
+/** In place of a window: a block refused the hit. */
+const BLOCKED = -2;
 
 function resultOf(step: BatchStep, batch: PlannedBatch, now: number, line: string): BatchResult {
   const numbers = line.split(' ');
@@ -225,6 +229,7 @@ function outcomeOf(
     retryAfter: retryAfterOf(Number(wait)),
     taken: false,
     window: Number(window) < 0 ? undefined : Number(window),
+    ...(Number(window) === BLOCKED ? { blocked: true as const } : {}),
   };
   if (!('actual' in hit)) return outcome;
   const settled = { ...outcome, cost: hit.actual };

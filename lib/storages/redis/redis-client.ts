@@ -1,6 +1,7 @@
 import { Cluster, Redis, type ClusterOptions, type RedisOptions } from 'ioredis';
 import { ConfigurationError } from '../../common/errors.js';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
+import { assertConnection } from '../given-client.js';
 import { clusterConnector, DISCONNECT_TIMEOUT_MS, SentinelPrimaryConnector } from './redis-connectors.js';
 import { parseClusterUri, parseRedisUri, parseSentinelUri } from './redis-uri.js';
 
@@ -119,6 +120,30 @@ export function openSentinel(
   const tlsForPrimary = secure || options.tls !== undefined ? { enableTLSForSentinelMode: true } : {};
   return new Redis(
     safe(timeout, { sentinels: [...servers] }, SENTINEL_CONNECTOR, tls, tlsForPrimary, named, options),
+  );
+}
+
+/** Methods of `ioredis` that no other client has together. */
+const CLIENT_METHODS = ['defineCommand', 'duplicate', 'disconnect'];
+
+/**
+ * Throws a `ConfigurationError` for a client of another driver, and of the other class of `ioredis`.
+ *
+ * @param name name of the storage
+ */
+export function assertClient(name: string, connection: unknown, isCluster: boolean): void {
+  const [own, other, otherStorage] = isCluster
+    ? ['Cluster', 'Redis', 'RedisStorage']
+    : ['Redis', 'Cluster', 'RedisClusterStorage'];
+  assertConnection(
+    `A ${name}`,
+    connection,
+    CLIENT_METHODS,
+    `a URI or a ${own} of the package "ioredis", and no client of another package such as "redis" or "@upstash/redis"`,
+  );
+  if (typeof connection === 'string' || (connection as RedisClient).isCluster === isCluster) return;
+  throw new ConfigurationError(
+    `A ${name} takes a ${own} of "ioredis"; got a ${other}. Use ${otherStorage}: new ${otherStorage}(client).`,
   );
 }
 

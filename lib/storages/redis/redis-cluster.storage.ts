@@ -1,6 +1,6 @@
 import type { Cluster, ClusterOptions, Redis } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyCluster, openCluster, type RedisClient } from './redis-client.js';
+import { assertClient, assertUsable, copyCluster, openCluster, type RedisClient } from './redis-client.js';
 import { tagsOfAll } from './redis-slots.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 import type { GivenClientOptions } from './redis.storage.js';
@@ -41,6 +41,7 @@ export class RedisClusterStorage extends RedisScriptStorage {
    */
   constructor(connection: string | Cluster, options: RedisClusterStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;
+    assertClient('RedisClusterStorage', connection, true);
     const open = (within: number): Cluster => {
       if (typeof connection === 'string') return openCluster(connection, driverOptions, within);
       if (duplicate) return copyCluster(connection, driverOptions, within);

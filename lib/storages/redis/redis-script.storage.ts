@@ -1,10 +1,11 @@
 import type { Redis } from 'ioredis';
+import type { Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import { StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
-import { MAX_MOVING_WINDOW } from '../../core/limit.js';
+import { MAX_MOVING_WINDOW, type Limit } from '../../core/limit.js';
 import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
@@ -13,7 +14,7 @@ import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
 import { redisRemedy, type RedisTopology } from './redis-remedies.js';
 
-/** Keys that one step of `reset` scans. */
+/** Keys that one step over all keys scans. */
 const KEYS_PER_SCAN = 1000;
 
 /**
@@ -89,6 +90,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
         this.#lastError = error;
       });
       client.on('ready', () => (this.#lastError = undefined));
+      client.on('close', () => (this.#lastError ??= new Error('the connection was closed')));
     }
     this.#connected = firstConnection(client).finally(() => (this.#connected = undefined));
   }
@@ -145,16 +147,30 @@ export abstract class RedisScriptStorage extends ServerStorage {
     await Promise.all(removals);
   }
 
+  override async removeLimits(limits: readonly Limit[]): Promise<void> {
+    const fields = limits.flatMap(({ digest }) => [digest, `${digest}!`]);
+    const logs = limits.map((limit) => logKey('}', limit));
+    await this.call(() =>
+      this.#forEachKey((key) => {
+        if (key.endsWith('}')) return this.#client.hdel(key, ...fields);
+        return logs.some((log) => key.endsWith(log)) ? this.#client.unlink(key) : 0;
+      }),
+    );
+  }
+
   /** Resolves if every primary accepts the writes of a decision. */
   protected override async probe(): Promise<void> {
     await Promise.all(this.checkedTags(this.#client).map((tags) => this.#checkWriting(tags)));
   }
 
   override async reset(): Promise<number> {
-    const counts = await this.call(() =>
-      Promise.all(this.primariesOf(this.#client).map((server) => this.#resetServer(server))),
+    // Each identity has one hash, whose key ends with its tag. Logs of moving windows have further keys.
+    return this.call(() =>
+      this.#forEachKey(async (key, server) => {
+        const count = await server.unlink(key);
+        return key.endsWith('}') ? count : 0;
+      }),
     );
-    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   protected override release(): void {
@@ -169,20 +185,26 @@ export abstract class RedisScriptStorage extends ServerStorage {
     if (this.#ownsClient && !this.closed && this.#client.status === 'ready') this.#client.disconnect(true);
   }
 
-  async #resetServer(server: Redis): Promise<number> {
+  /** Calls a command for each key of this prefix on every primary. Returns the sum of the answers. */
+  async #forEachKey(call: (key: string, server: Redis) => Awaitable<number>): Promise<number> {
+    const servers = this.primariesOf(this.#client);
+    return sumOf(await Promise.all(servers.map((server) => this.#forEachKeyOn(server, call))));
+  }
+
+  async #forEachKeyOn(
+    server: Redis,
+    call: (key: string, server: Redis) => Awaitable<number>,
+  ): Promise<number> {
     const pattern = `${identityKeys(this.keyPrefix).replace(/[\\*?[\]^-]/g, '\\$&')}*`;
-    let removed = 0;
+    let sum = 0;
     let cursor = '0';
     do {
       const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
       // One command per key: a cluster rejects keys of several slots in one command.
-      removed += (await Promise.all(keys.map((key) => server.unlink(key)))).reduce(
-        (sum, count) => sum + count,
-        0,
-      );
+      sum += sumOf(await Promise.all(keys.map(async (key) => call(key, server))));
       cursor = next;
     } while (cursor !== '0');
-    return removed;
+    return sum;
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
@@ -270,6 +292,10 @@ function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
     else list.push(cell);
   }
   return lists;
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0);
 }
 
 function throwWithoutCommand(error: unknown): never {

@@ -1,5 +1,6 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
+import { assertConnection } from '../given-client.js';
 import { openSentinel, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
@@ -38,6 +39,12 @@ export class RedisSentinelStorage extends RedisScriptStorage {
    */
   constructor(uri: string, options: RedisSentinelStorageOptions = {}) {
     const { keyPrefix, clock, timeout, serviceName, ...driverOptions } = options;
+    assertConnection(
+      'A RedisSentinelStorage',
+      uri,
+      [],
+      'a URI. A client that finds its server through sentinels is for RedisStorage: new RedisStorage(client)',
+    );
     const open = (within: number): Redis => openSentinel(uri, serviceName, driverOptions, within);
     super({ keyPrefix, clock, timeout }, open, true, 'sentinel');
   }

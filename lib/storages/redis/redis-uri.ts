@@ -32,6 +32,10 @@ export function parseRedisUri(uri: string): Partial<RedisOptions> {
   assertQuery('A RedisStorage', query, scheme.endsWith('+unix') ? ['db'] : []);
   const [server, ...others] = hosts;
   const isSocket = scheme.endsWith('+unix');
+  if (isSocket && server !== undefined)
+    throw new ConfigurationError(
+      `The URI of a RedisStorage has something before the path of the socket. An "@" must follow user and password: ${REDIS_FORM}.`,
+    );
   if (others.length > 0 || isSocket !== (server === undefined) || (isSocket && path === '')) {
     throw new ConfigurationError(`A RedisStorage needs exactly one server: ${REDIS_FORM}.`);
   }

@@ -1,6 +1,6 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import type { StorageOptions } from '../../core/storage.js';
-import { assertUsable, copyRedis, openRedis, type RedisClient } from './redis-client.js';
+import { assertClient, assertUsable, copyRedis, openRedis, type RedisClient } from './redis-client.js';
 import { RedisScriptStorage } from './redis-script.storage.js';
 
 /** Options for a client that is given instead of a URI. */
@@ -48,6 +48,7 @@ export class RedisStorage extends RedisScriptStorage {
    */
   constructor(connection: string | Redis, options: RedisStorageOptions = {}) {
     const { keyPrefix, clock, timeout, duplicate = true, ...driverOptions } = options;
+    assertClient('RedisStorage', connection, false);
     const open = (within: number): Redis => {
       if (typeof connection === 'string') return openRedis(connection, driverOptions, within);
       if (duplicate) return copyRedis(connection, driverOptions, within);

@@ -6,6 +6,7 @@ import { concurrencyCases } from './cases/concurrency.cases.js';
 import { costsCases } from './cases/costs.cases.js';
 import { keysCases } from './cases/keys.cases.js';
 import { lifecycleCases } from './cases/lifecycle.cases.js';
+import { metersCases } from './cases/meters.cases.js';
 import { peekingCases } from './cases/peeking.cases.js';
 import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
 import { randomTracesCases } from './cases/random-traces.cases.js';
@@ -27,6 +28,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...blocksCases,
   ...clocksCases,
   ...concurrencyCases,
+  ...metersCases,
   ...randomTracesCases,
   ...perKeyMethodsCases,
   ...lifecycleCases,

@@ -181,7 +181,7 @@ function afterSettlement(
 }
 
 /**
- * Returns cells of every strategy, two of them in shadow mode and three with blocks. The limits of
+ * Returns cells of every strategy, two of them in shadow mode and five with blocks. The limits of
  * a cell differ in amount.
  */
 function mixedPlans(): Limit[][] {
@@ -195,6 +195,13 @@ function mixedPlans(): Limit[][] {
     plansOf('fixed-window', [4, 2], { id: 'shadow', mode: 'shadow' }),
     plansOf('moving-window', [2, 5], { id: 'shadow log', mode: 'shadow', block: [5000] }),
     plansOf('fixed-window', [6, 4, 8], { id: 'blocking', block: [10_000, 30_000] }),
+    plansOf('token-bucket', [4, 3], { id: 'patient', block: [5000, 20_000], blockAfter: 3 }),
+    plansOf('fixed-window', [3, 5], {
+      id: 'patient by outcome',
+      block: [4000],
+      blockAfter: 2,
+      refundable: true,
+    }),
     plansOf('sliding-window-counter', [4, 6], { id: 'by outcome', block: [10_000], refundable: true }),
   ];
 }

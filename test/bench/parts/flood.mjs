@@ -12,9 +12,9 @@ const OVERFLOW_CELLS = 4096;
 export async function run() {
   printHeading(
     'Flood of distinct identities',
-    `${IDENTITIES.toLocaleString('en')} identities, one hit each, on a MemoryStorage with maxKeys ${MAX_KEYS.toLocaleString('en')}; 1,000 others were at their limit before. Then all\n` +
+    `${IDENTITIES.toLocaleString('en')} identities, one hit each, on a MemoryStorage with maxKeys ${MAX_KEYS.toLocaleString('en')}; before them, 1,000 others reach their limit. Then all\n` +
       'windows end, the 1,000 reach their limit again, and more identities come, each of which may replace an expired one. Heap after\n' +
-      'a collection, keys included. µs: processor time per hit, making the key included. Forgotten: of the 1,000, those not refused.',
+      'a collection, keys included. µs: processor time per hit, including the creation of the key. Forgotten: of the 1,000, those not refused.',
   );
   const child = startChild('flood', MAX_KEYS);
   try {
@@ -37,7 +37,7 @@ async function floodInSteps(child, identities) {
 
 function print(steps, keyBytes) {
   printTable(
-    ['identities', 'heap MB', 'bytes per cell', 'beside its key', 'µs per hit', 'forgotten'],
+    ['identities', 'heap MB', 'bytes per cell', 'without its key', 'µs per hit', 'forgotten'],
     steps.map(({ bytes, microseconds, forgotten }, index) => [
       ((index + 1) * STEP).toLocaleString('en') + ((index + 1) * STEP > IDENTITIES ? ', replacing' : ''),
       formatNumber(bytes / 1e6),
@@ -55,7 +55,7 @@ function judge(flood, replaced, keyBytes, cells) {
   const atCap = flood[0].bytes;
   printTarget('identities held, those of a shared cell as one', cells, 'at most', MAX_KEYS + OVERFLOW_CELLS);
   printTarget('limited identities forgotten', forgotten, 'at most', 0);
-  printTarget('bytes per cell beside its key', largest(flood) / MAX_KEYS - keyBytes, 'at most', 105, ' B');
+  printTarget('bytes per cell without its key', largest(flood) / MAX_KEYS - keyBytes, 'at most', 105, ' B');
   printTarget('largest heap of the flood to that at the cap', largest(flood) / atCap, 'at most', 1.05, '×');
   printTarget(
     'the same while expired ones are replaced',

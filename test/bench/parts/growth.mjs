@@ -16,7 +16,7 @@ export async function run() {
   printHeading(
     'Cost against the size of the limit',
     'A hit of a key with one hit, and of a key with many, all within the window, under a limit of 1,000,000; median ns of rounds\n' +
-      'that alternate in one process per row. Each hit of a key falls into a ms of its own: an entry each for a moving window.',
+      'that alternate in one process per row. Each hit of a key falls into a separate ms, so that a moving window has one entry per hit.',
   );
   const rows = [];
   for (const { subject, hits, keys, passes, rounds } of CASES) {

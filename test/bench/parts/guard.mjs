@@ -35,11 +35,11 @@ const EXPRESS = [
 export async function run() {
   printHeading(
     'Guard: requests to a whole application',
-    `The same Nest application in a process of its own per row, one route, one client; autocannon with ${LOAD.connections} connections × ${LOAD.pipelining} in flight\n` +
+    `The same Nest application in a separate process per row, one route, one client; autocannon with ${LOAD.connections} connections × ${LOAD.pipelining} in flight\n` +
       `from this process, ${ROUNDS.least} to ${ROUNDS.most} interleaved rounds of ${SECONDS} s after one of ${WARM_UP_SECONDS} s to warm up. CPU: processor time of the application per request.\n` +
-      'Good rounds: the upper quartile of the rates and the lower one of the times, since what else runs on the machine only slows.\n' +
-      'Median: over the rounds, of the ratios within one.' +
-      ' @nestjs/throttler keeps each hit, so that its rounds become slower.',
+      'Good rounds: the upper quartile of the rates and the lower one of the times, since other work on the machine can only slow a round down.\n' +
+      'Median: of the ratios within a round, over all rounds.' +
+      ' @nestjs/throttler stores each hit, so its rounds become slower.',
   );
   const fastify = await compare('fastify', FASTIFY);
   const express = await compare('express', EXPRESS);
@@ -62,7 +62,7 @@ export async function run() {
 
 /** Why a whole guard costs more than its own work. */
 const FIELDS =
-  'an empty application is 20 µs of work; the guard’s own are about 2, and as much again goes into the two header fields that Node and Fastify write';
+  'an empty application takes 20 µs; the guard takes about 2 µs, and Node and Fastify about as much to write the two header fields';
 
 /** Why two applications that do the same may differ. */
 const NOISE =

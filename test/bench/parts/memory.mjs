@@ -29,9 +29,9 @@ export async function run() {
   printHeading(
     'Memory: one decision',
     'Five hits per key on fresh stores: the first, which makes the cell, and the later ones; ns of processor time per hit, garbage\n' +
-      `collection included. One process per subject, asked in turn; one round to warm up, then ${ROUNDS.least} to ${ROUNDS.most}; medians.\n` +
+      `collection included. One process per subject, called in turn; one warm-up round, then ${ROUNDS.least} to ${ROUNDS.most}; medians.\n` +
       'Peers that answer with promises are awaited. × ours: median over the rounds of the ratio to `consume`, of all hits and of\n' +
-      'the later ones. Random access meets the memory as traffic does, and waits for it most of the time; in order, the processor\n' +
+      'the later ones. Random access misses the processor’s caches as real traffic does; in order, the processor\n' +
       'fetches ahead.',
   );
   const results = [];
@@ -52,8 +52,7 @@ export async function run() {
 const PICTURE = 'benchmark-memory.svg';
 
 /** Why decisions at random keys take long. */
-const CACHES =
-  'most of the time goes into fetching what is not in the processor’s caches, as the bare Map shows';
+const CACHES = 'most of the time is spent on cache misses, as the bare Map shows';
 
 function chartOf(results) {
   showChart(PICTURE, 'Nanoseconds per decision in memory');

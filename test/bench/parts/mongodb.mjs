@@ -24,7 +24,7 @@ export async function run() {
     printHeading(
       'MongoDB: decisions per second',
       `One limit; a private stand-alone server on the loopback; ${DURATION} ms at a time, ${ROUNDS.least} to ${ROUNDS.most} rounds after one to warm up; medians. The processes of a\n` +
-        `row are asked together, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterMongo of ${FLEXIBLE}. Failed: hits\n` +
+        `row run concurrently, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterMongo of ${FLEXIBLE}. Failed: hits\n` +
         'of the timed rounds that ended with an error.',
     );
     for (const one of CASES)

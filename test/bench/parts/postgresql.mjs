@@ -37,8 +37,8 @@ export async function run() {
     printHeading(
       'PostgreSQL: decisions per second',
       `One limit; a private server on the loopback; ${DURATION} ms at a time, ${ROUNDS.least} to ${ROUNDS.most} rounds after one to warm up; medians. The processes of a\n` +
-        `row are asked together, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterPostgres of ${FLEXIBLE}. Failed: hits\n` +
-        'of the timed rounds that ended with an error. The server writes as one in production does: what the peer counts is logged, what ours counts is not. The peer has the ten connections of a\n' +
+        `row run concurrently, the rows in turn. × flexible: median over the rounds of the ratio to RateLimiterPostgres of ${FLEXIBLE}. Failed: hits\n` +
+        'of the timed rounds that ended with an error. The server is configured as in production: the table of the peer is logged, ours is not. The peer has the ten connections of a\n' +
         'pool of pg, ours has four.',
     );
     for (const one of CASES)

@@ -44,11 +44,11 @@ async function compareTimes(uri) {
   printHeading(
     'Redis: one decision',
     `µs of processor time per decision, of the server (INFO cpu) and of the Node process; a private server on the loopback, ${IN_FLIGHT} decisions\n` +
-      `in flight unless the row says otherwise, 1,000 keys, ${DECISIONS.toLocaleString('en')} timed at a time. One process per row, asked in turn; ${WARM_UP_ROUNDS} rounds to\n` +
+      `in flight unless the row says otherwise, 1,000 keys, ${DECISIONS.toLocaleString('en')} timed at a time. One process per row, called in turn; ${WARM_UP_ROUNDS} rounds to\n` +
       `warm up, then ${ROUNDS.least} to ${ROUNDS.most}; medians. × nest-lab: median over the rounds of the ratio to ${NEST_LAB}.\n` +
-      'Several limits: ours in one call; rate-limiter-flexible by RateLimiterUnion, all at once; bare INCRs all at once; the others one\n' +
-      'after the other, as the guard of @nestjs/throttler and middlewares in a row do. The key is the same for all, which spares\n' +
-      'nest-lab the hash that the guard makes of it.',
+      'Several limits: ours in one call; rate-limiter-flexible with RateLimiterUnion, in parallel; bare INCRs in parallel; the others one\n' +
+      'after the other, as the guard of @nestjs/throttler and chained middlewares do. All use the same key, which spares\n' +
+      'nest-lab the hash that the guard derives from it.',
   );
   const results = new Map();
   for (const limits of LIMIT_COUNTS) {
@@ -101,8 +101,8 @@ function judgeTimes(results) {
     const calendar = ratio(one, CALENDAR, OURS, side);
     printTarget(`1 limit, ${side} CPU of a calendar to a fixed window`, calendar, 'at most', 1.1, '×');
   }
-  printTarget('3 limits, Redis CPU of ours to nest-lab', left('redis'), 'at most', 0.6, '×');
-  printTarget('3 limits, Node CPU of ours to nest-lab', left('node'), 'at most', 0.5, '×');
+  printTarget('3 limits, our Redis CPU to nest-lab’s', left('redis'), 'at most', 0.6, '×');
+  printTarget('3 limits, our Node CPU to nest-lab’s', left('node'), 'at most', 0.5, '×');
 }
 
 function ratio(times, numerator, denominator, side) {
@@ -133,7 +133,7 @@ function chartOf(results) {
 async function compareMemory(uri) {
   printHeading(
     'Redis: bytes per identity',
-    `MEMORY USAGE of all keys of one identity after ${HITS} hits, each in a ms of its own; our key has 30 bytes. Limits: a minute; or a\n` +
+    `MEMORY USAGE of all keys of one identity after ${HITS} hits in separate ms; our key has 30 bytes. Limits: a minute; or a\n` +
       'minute, an hour, a day and a week.',
   );
   const child = startChild('redis-memory', uri);
@@ -184,7 +184,7 @@ function judgeMemory(rows, log) {
       'at most',
       250,
       ' B',
-      'five numbers a bucket, so that refunds are exact',
+      'five numbers per bucket make refunds exact',
     );
   }
   printTarget(`moving window of ${MANY_HITS.toLocaleString('en')} hits`, log.bytes, 'at most', 11_000, ' B');

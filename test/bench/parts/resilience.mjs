@@ -27,7 +27,7 @@ export async function run() {
 async function refusals(uri) {
   printHeading(
     'Refusals remembered',
-    'One identity at its limit asks without a pause for six seconds, over Redis.',
+    'One identity at its limit sends requests without a pause for six seconds, over Redis.',
   );
   await withChildren(1, async ([child]) => {
     await child.ask('open', uri, {});
@@ -42,7 +42,7 @@ async function leases(uri) {
   printHeading(
     'Leases',
     'Ten hot identities, 100 decisions in flight, one process, Redis on the loopback; calls of the store and µs of processor time of Node per\n' +
-      `decision. Then ${INSTANCES} processes at once on one limit of 20,000, 30,000 hits in all: what was admitted.`,
+      `decision. Then ${INSTANCES} concurrent processes on one limit of 20,000, with 30,000 hits in total: the admitted hits.`,
   );
   const work = { amount: 10_000_000, decisions: 100_000, inFlight: 100, identities: 10 };
   const rows = [];
@@ -83,7 +83,7 @@ async function leases(uri) {
 async function fallback() {
   printHeading(
     'Fallback',
-    `${INSTANCES} processes without their store, evenly loaded: what they admit of a limit of 1,000, and of one of 40.`,
+    `${INSTANCES} processes without their store, evenly loaded: the hits they admit under a limit of 1,000, and under one of 40.`,
   );
   await withChildren(INSTANCES, async (children) => {
     await Promise.all(
@@ -101,7 +101,7 @@ async function fallback() {
 async function blackHole(proxy) {
   printHeading(
     'A store that goes silent',
-    `200 requests in flight on Redis behind a proxy that swallows everything from one moment on, for ${DOWN / 1000} s. Added latency is the time of\n` +
+    `200 requests in flight on Redis behind a proxy that drops all traffic for ${DOWN / 1000} s. Added latency is the time of\n` +
       'a whole decision; the growth of the heap is measured after a collection, over the second half of that time.',
   );
   await withChildren(1, async ([child]) => {

@@ -17,9 +17,9 @@ const ROWS = [
 export async function run() {
   printHeading(
     'Rules: one call of the guard',
-    'The guard of one route over memory storage, called past HTTP, with one limit that a rule brings; ns of processor time per call,\n' +
-      `of ${CALLS.toLocaleString('en')} calls. One process per row, asked in turn; one round to warm up, then ${ROUNDS.least} to ${ROUNDS.most}; lower quartiles,\n` +
-      'and medians of the ratios within a round. A rule for all of a route is looked up; a narrower one is matched with each path.',
+    'The guard of one route over memory storage, called past HTTP, with one limit from a rule; ns of processor time per call,\n' +
+      `of ${CALLS.toLocaleString('en')} calls. One process per row, called in turn; one warm-up round, then ${ROUNDS.least} to ${ROUNDS.most}; lower quartiles,\n` +
+      'and medians of the ratios within a round. A rule that covers the route is looked up; a narrower one is matched against each path.',
   );
   const rows = ROWS.map((row) => ({ ...row, child: startChild('rules', row.rules, row.path) }));
   try {

@@ -13,8 +13,8 @@ const SETTLED = 2;
 export async function run() {
   printHeading(
     'Soak: mixed load',
-    `Two Nest applications on Fastify, one over memory, one over Redis, for ${MINUTES} minutes at once: five strategies on one route, logins that count by outcome\n` +
-      `and block, limits by hand with refunds, leases, events; ${CLIENTS.toLocaleString('en')} clients that come back, and one request in ten from one that never comes again. After each\n` +
+    `Two Nest applications on Fastify, one over memory, one over Redis, for ${MINUTES} minutes concurrently: five strategies on one route, logins that count by outcome\n` +
+      `and block, limits by hand with refunds, leases, events; ${CLIENTS.toLocaleString('en')} returning clients, and one request in ten from a client that never returns. After each\n` +
       'minute, with the load stopped and garbage collected: heap, handles of the process, keys in Redis.',
   );
   const { startRedis } = await import('../../support/servers/redis.ts');

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import {
   createLimit,
@@ -217,5 +218,32 @@ describe('The replacement for a store that failed', () => {
     ['allow', 'fallback', 'fallback'],
   ] as const)('is reported for two merged decisions: %p and then %p is %p', (first, second, told) => {
     expect(of(second, of(first)).degraded).toBe(told);
+  });
+});
+
+describe('A decision that is shown', () => {
+  it('has one line, and one for each limit', () => {
+    const limit = limitOf('slow', { where: '@RateLimit on LoginController.login' });
+    const refusal = { allowed: false, remaining: 0, retryAfter: 42_000 };
+    const decision = decisionOf(
+      outcome('fast', { remaining: 3 }),
+      outcome('slow', { limit, ...refusal }),
+      outcome('tried', { mode: 'shadow', allowed: false }),
+    );
+    expect(inspect(decision)).toBe(
+      [
+        'Decision: refused, retry after 42000 ms',
+        '  fast: 10 per 60000 ms for user, 3 left, allows',
+        '  slow: 10 per 60000 ms for user, 0 left, refuses (@RateLimit on LoginController.login)',
+        '  tried: 10 per 60000 ms for user, 5 left, shadow, refuses',
+      ].join('\n'),
+    );
+  });
+
+  it('names the route, and how it was decided without the store', () => {
+    const result = { allowed: true, now: NOW, outcomes: [outcome('a')], degraded: 'fallback' } as const;
+    expect(inspect(new Decision(result, undefined, 'POST /login'))).toBe(
+      'Decision: allowed on POST /login (fallback)\n  a: 10 per 60000 ms for user, 5 left, allows',
+    );
   });
 });

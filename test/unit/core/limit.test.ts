@@ -24,6 +24,7 @@ describe('createLimit', () => {
       burst: 5,
       mode: 'enforce',
       block: [],
+      blockAfter: 1,
       policy: 'logins',
       refundable: false,
     });

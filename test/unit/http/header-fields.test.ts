@@ -10,14 +10,15 @@ interface Answer extends Partial<CreateLimitOptions> {
   /** ms from now */
   reset?: number;
   retryAfter?: number | undefined;
+  cost?: number;
 }
 
-function outcome({ allowed = true, remaining = 4, reset = 60_000, ...answer }: Answer): Outcome {
+function outcome({ allowed = true, remaining = 4, reset = 60_000, cost = 1, ...answer }: Answer): Outcome {
   const { retryAfter, ...limit } = { retryAfter: 0, ...answer };
   return {
     identity: 'ip:203.0.113.7',
     limit: createLimit({ id: 'default', strategy: 'fixed-window', amount: 5, period: 60_000, ...limit }),
-    cost: 1,
+    cost,
     allowed,
     remaining,
     resetTime: now + reset,
@@ -148,12 +149,69 @@ describe('X-RateLimit-*', () => {
   });
 });
 
+describe('The limit that X-RateLimit-* describe', () => {
+  const request: Answer = { id: 'requests', amount: 9, remaining: 4 };
+  const tokens: Answer = { id: 'tokens', name: 'tokens/day', policy: 'tokens', amount: 100, remaining: 50 };
+  const free: Answer = { id: 'free', amount: 7, remaining: 0, cost: 0 };
+  const shown = (answers: Answer[], options = {}): string | undefined =>
+    legacyFields(decision(...answers), options)[0]?.[1];
+
+  it('is the one with the least left of those that the request takes from', () => {
+    expect(shown([request, tokens, free])).toBe('9');
+    expect(shown([{ ...request, remaining: 60 }, tokens, free])).toBe('100');
+  });
+
+  it('is the one that refused, and the scarcest of all where the request takes from none', () => {
+    expect(shown([request, { ...tokens, allowed: false, retryAfter: 1 }])).toBe('100');
+    expect(shown([{ ...request, cost: 0 }, free])).toBe('7');
+  });
+
+  it('is the one to show, by its name or that of its policy, or none', () => {
+    for (const show of ['tokens', 'tokens/day']) expect(shown([request, tokens], { show })).toBe('100');
+    expect(shown([request, tokens, free], { show: 'free' })).toBe('7');
+    expect(legacyFields(decision(request), { show: 'tokens' })).toEqual([]);
+    expect(legacyFields(decision({ ...tokens, mode: 'shadow' }), { show: 'tokens' })).toEqual([]);
+  });
+
+  it('is each of them with a suffix, and none for the limit "default"', () => {
+    const fields = legacyFields(
+      decision({}, tokens, { ...free, name: 'a"ü b' }, { id: 'tried', mode: 'shadow' }),
+      { perLimit: true },
+    );
+    expect(fields).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', '4'],
+      ['X-RateLimit-Reset', '60'],
+      ['X-RateLimit-Limit-tokens-day', '100'],
+      ['X-RateLimit-Remaining-tokens-day', '50'],
+      ['X-RateLimit-Reset-tokens-day', '60'],
+      ['X-RateLimit-Limit-a---b', '7'],
+      ['X-RateLimit-Remaining-a---b', '0'],
+      ['X-RateLimit-Reset-a---b', '60'],
+    ]);
+  });
+});
+
+describe('X-RateLimit-Reset', () => {
+  it.each([
+    ['seconds', 1, '1'],
+    ['seconds', 60_000, '60'],
+    ['epoch', 0, '1704067200'],
+    ['epoch', 1, '1704067201'],
+    ['iso', 60_001, '2024-01-01T00:01:00.001Z'],
+    ['iso', 2 ** 53 - 1 - now, '+275760-09-13T00:00:00.000Z'],
+  ] as const)('in the form %p, %d ms from now is %s', (reset, ms, value) => {
+    expect(legacyFields(decision({ reset: ms }), { reset })[2]).toEqual(['X-RateLimit-Reset', value]);
+  });
+});
+
 describe('With shadow limits only', () => {
   const tried: Answer = { id: 'tried', mode: 'shadow', allowed: false, remaining: 0, retryAfter: 60_000 };
 
   it.each([
     ['RateLimit', standardFields],
-    ['X-RateLimit-*', legacyFields],
+    ['X-RateLimit-*', (decided: Decision) => legacyFields(decided)],
+    ['X-RateLimit-* per limit', (decided: Decision) => legacyFields(decided, { perLimit: true })],
     ['Retry-After', retryAfterFields],
   ])('clients get no field by %s', (_fields, fieldsOf) => {
     const result = { allowed: true, now, outcomes: [outcome(tried), outcome({ ...tried, id: 'other' })] };

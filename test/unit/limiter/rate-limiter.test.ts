@@ -335,13 +335,21 @@ describe('Any limiter', () => {
     for (const call of calls('1 minute', ['a'])) expect(call).toThrow(RateLimitParseError);
   });
 
-  it.each([[undefined], [null], [5], [{}], [[]], [['1/minute']]])(
+  it.each([[undefined], [null], [5], [{}], [[]], [[5]], ['unlimited'], [['unlimited']]])(
     'throws for %j, which is not a limit',
     (limit) => {
       for (const call of calls(limit as unknown as LimitInput, ['a']))
         expect(call).toThrow(ConfigurationError);
     },
   );
+
+  it('counts a list of texts as one text of several', () => {
+    expect(limiter.hit(['2/minute', '5/hour; 9/day'], 'a')).toBe(true);
+    expect(limiter.hit('2/minute; 5/hour; 9/day', 'a')).toBe(true);
+    expect(limiter.hit(['2/minute', '5/hour'], 'a')).toBe(false);
+    expect(limiter.getWindowStats(['9/day'], 'a')).toMatchObject({ remaining: 7 });
+    expect(limiter.getWindowStats([parse('5/hour'), '9/day'], 'a')).toMatchObject({ remaining: 3 });
+  });
 
   it('throws for limits that contain one of them twice, in any spelling', () => {
     const repeated =

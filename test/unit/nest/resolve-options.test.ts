@@ -15,6 +15,29 @@ describe('The options of RateLimitModule', () => {
     );
   });
 
+  it.each([
+    [
+      { reset: 'minutes' },
+      'The option "headers.legacy.reset" of RateLimitModule must be one of "seconds", "epoch", "iso"; got the string "minutes".',
+    ],
+    [
+      { perLimit: 1 },
+      'The option "headers.legacy.perLimit" of RateLimitModule must be true or false; got the number 1.',
+    ],
+    [{ show: 5 }, 'The option "headers.legacy.show" of RateLimitModule must be a string; got the number 5.'],
+    [
+      { prefix: 'X-' },
+      'The option "headers.legacy" of RateLimitModule does not know the option "prefix". Known options: reset, perLimit, show.',
+    ],
+    [
+      { perLimit: true, show: 'login' },
+      'The option "headers.legacy" of RateLimitModule takes "perLimit" or "show", not both: "perLimit" shows every limit.',
+    ],
+    [[], 'The option "headers.legacy" of RateLimitModule must be an object; got an array.'],
+  ])('reject legacy header fields of the form %j', (legacy, message) => {
+    expect(() => resolveOptions({ headers: { legacy } })).toThrow(new ConfigurationError(message));
+  });
+
   it.each(['isGlobal', 'guard'])('bind the guard and export the providers by booleans only: %s', (name) => {
     const refusal = new ConfigurationError(
       `The option "${name}" of RateLimitModule must be true or false; got the string "no".`,

@@ -68,7 +68,7 @@ describe('The names of limits', () => {
     ];
     expect(() => compileAt(...declarations)).toThrow(ConfigurationError);
     expect(() => compileAt(...declarations)).toThrow(
-      '@RateLimit on A.a: The policy "default" has two limits per 120-second with the strategy "fixed-window", which would ' +
+      '@RateLimit on A.a: The policy "default" has two limits per 2-minute with the strategy "fixed-window", which would ' +
         'share one count. Remove one, or give one of them another name: @RateLimit(limits, { name }).',
     );
     const names = namesOf(
@@ -85,7 +85,7 @@ describe('The names of limits', () => {
 describe('Limits of one policy name, window and strategy', () => {
   it('throw even in different scopes, since header fields would show two limits with one name', () => {
     expect(() => compileAt({ limits: '5/minute' }, { limits: '9/60 seconds', scope: 'global' })).toThrow(
-      '@RateLimit on A.a: The policy "default" has two limits per 60-second with the strategy "fixed-window"',
+      '@RateLimit on A.a: The policy "default" has two limits per minute with the strategy "fixed-window"',
     );
   });
 });

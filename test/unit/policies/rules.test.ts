@@ -258,14 +258,9 @@ describe('A rule', () => {
       'The rule "rule0": "continue" must be true or false; got the string "yes".',
     ],
     [
-      'the scope of a route',
-      { scope: 'route' },
-      'The rule "rule0": a rule has no route. Its scope is "global" or another name; by default all it matches share one count.',
-    ],
-    [
       'the scope of a controller',
       { scope: 'controller' },
-      'The rule "rule0": a rule has no controller. Its scope is "global" or another name; by default all it matches share one count.',
+      'The rule "rule0": a rule has no controller. Its scope is "route", "global" or another name; by default all it matches share one count.',
     ],
     [
       'an id that begins with a digit',

@@ -98,6 +98,36 @@ describe('A refusal', () => {
     expect(hit(limit).allowed).toBe(true);
   });
 
+  it('is not cached while a limit counts refusals for a block, and is once that has begun', () => {
+    const limit = limitOf({ block: [3_600_000], blockAfter: 3 });
+    hit(limit);
+    for (let refusals = 0; refusals < 3; refusals++) expect(hit(limit).allowed).toBe(false);
+    expect(inner.asked).toBe(4);
+    for (let refusals = 0; refusals < 3; refusals++) expect(hit(limit).allowed).toBe(false);
+    expect(inner.asked).toBe(4);
+    clock.advance(2000);
+    expect(hit(limit).outcomes[0]).toMatchObject({ blocked: true, retryAfter: 3_600_000 - 2000 });
+    expect(inner.asked).toBe(5);
+  });
+
+  it('is cached for as long as a limit refuses that counts no refusals', () => {
+    const patient = limitOf({ id: 'patient', block: [3_600_000], blockAfter: 3 });
+    const plain = limitOf({ id: 'plain', period: 500 });
+    const consume = (): BatchResult =>
+      storage.consume([patient, plain].map((limit) => ({ identity: 'a', limit, cost: 1 }))) as BatchResult;
+    expect([consume(), consume(), consume()].map(({ allowed }) => allowed)).toEqual([true, false, false]);
+    expect(inner.asked).toBe(2);
+    clock.advance(500);
+    consume();
+    expect(inner.asked).toBe(3);
+  });
+
+  it('of a limit is not used for the same one with other blocks', () => {
+    hit(limitOf());
+    expect(hit(limitOf()).outcomes[0]?.blocked).toBeUndefined();
+    expect(hit(limitOf({ block: [3_600_000] })).outcomes[0]?.blocked).toBe(true);
+  });
+
   it('has the remaining wait at each time', () => {
     const limit = limitOf();
     hit(limit);

@@ -55,6 +55,25 @@ describe('The local counts from an outage', () => {
   });
 });
 
+describe('The local counts of a limit that blocks after several refusals', () => {
+  it('block after as many refusals as in the store', async () => {
+    const patient = createLimit({
+      ...limit,
+      id: 'patient',
+      amount: 1,
+      burst: undefined,
+      block: [3_600_000],
+      blockAfter: 2,
+    });
+    const storage = degrading('fallback');
+    inner.does = 'fail';
+    const waits: number[] = [];
+    for (let time = 0; time < 3; time++)
+      waits.push((await storage.consume(hits(patient))).outcomes[0]?.retryAfter ?? NaN);
+    expect([waits[0], (waits[1] ?? NaN) <= 60_000, waits[2]]).toEqual([0, true, 3_600_000]);
+  });
+});
+
 describe('While the store works, a storage with fallback', () => {
   it('decides calls that the store could not decide for lack of a turn', async () => {
     inner.consume = () => {

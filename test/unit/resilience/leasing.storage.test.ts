@@ -416,3 +416,138 @@ describe('While a lease is pending', () => {
     },
   );
 });
+
+describe('While permits are held', () => {
+  const rest = (storage: LeasingStorage, limit: Limit): number => {
+    let allowed = 0;
+    while (hit(storage, limit).allowed) allowed++;
+    return allowed;
+  };
+  const each = [
+    ['fixed-window', limitOf({ amount: 100 })],
+    ['token-bucket', limitOf({ amount: 100, strategy: 'token-bucket' })],
+  ] as const;
+
+  it.each(each)('clear gives the identity the whole limit again, and no unit more: %s', (_name, limit) => {
+    const storage = leasing();
+    hit(storage, limit);
+    void storage.remove([{ identity, limit }]);
+    expect(rest(storage, limit)).toBe(100);
+  });
+
+  it.each(each)(
+    'clear keeps permits that have not arrived from being used afterwards: %s',
+    async (_name, limit) => {
+      const storage = leasing();
+      inner.does = 'hang';
+      const waiting = asked(storage, limit);
+      void storage.remove([{ identity, limit }]);
+      inner.does = 'answer';
+      inner.release();
+      expect(await waiting).toMatchObject({ allowed: true });
+      await nextTurn();
+      expect(rest(storage, limit)).toBeLessThanOrEqual(100);
+    },
+  );
+
+  it.each(each)('a refund by hand returns no units that nobody has used: %s', async (_name, limit) => {
+    const storage = leasing();
+    hit(storage, limit);
+    await storage.settle([{ identity, limit, cost: 50, window: 'current', actual: 0 }]);
+    expect(counted(limit)).toBe(0);
+    expect(rest(storage, limit)).toBe(100);
+  });
+
+  it.each(each)('a refund of a hit returns its units: %s', async (_name, limit) => {
+    const storage = leasing();
+    hit(storage, limit);
+    const { receipts } = new Decision(hit(storage, limit));
+    await storage.settle(withdrawn(receipts));
+    expect(counted(limit)).toBe(9); // one used, eight held
+    expect(rest(storage, limit)).toBe(99);
+  });
+
+  it.each(each)('a hit that cost more than the limit leaves no permits: %s', async (_name, limit) => {
+    const storage = leasing();
+    const [receipt] = new Decision(hit(storage, limit)).receipts;
+    if (receipt === undefined) throw new Error('nothing was taken');
+    await storage.settle([{ ...receipt, actual: 150 }]);
+    expect(hit(storage, limit).allowed).toBe(false);
+    expect(rest(storage, limit)).toBe(0);
+  });
+
+  it.each(each)('a settlement to the same cost changes nothing: %s', async (_name, limit) => {
+    const storage = leasing();
+    const [receipt] = new Decision(hit(storage, limit)).receipts;
+    if (receipt === undefined) throw new Error('nothing was taken');
+    await storage.settle([{ ...receipt, actual: 1 }]);
+    expect(rest(storage, limit)).toBe(99);
+  });
+
+  it('a settlement of another identity or limit leaves them', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    hit(storage, limit);
+    await storage.settle([
+      { identity: 'other', limit, cost: 1, window: 'current', actual: 0 },
+      { identity, limit: limitOf({ id: 'other' }), cost: 1, window: 'current', actual: 0 },
+    ]);
+    expect(counted(limit)).toBe(10);
+  });
+
+  it('a settlement does not wait for permits that have not arrived, and they are refunded', async () => {
+    const storage = leasing();
+    const limit = limitOf();
+    inner.does = 'hang';
+    const waiting = asked(storage, limit);
+    inner.does = 'answer';
+    await storage.settle([{ identity, limit, cost: 1, window: 'current', actual: 0 }]);
+    inner.release();
+    expect(await waiting).toMatchObject({ allowed: true });
+    await nextTurn();
+    expect(counted(limit)).toBe(1);
+  });
+
+  it('a smaller limit refuses what it no longer admits, and the permits of the larger one serve it no hit', () => {
+    const storage = leasing();
+    hit(storage, limitOf({ amount: 100 }));
+    expect(rest(storage, limitOf({ amount: 10 }))).toBe(0);
+    expect(rest(storage, limitOf({ amount: 20 }))).toBe(10);
+    expect(counted(limitOf({ amount: 100 }))).toBe(20);
+  });
+
+  it('a larger limit admits its difference', () => {
+    const storage = leasing();
+    expect(rest(storage, limitOf({ amount: 100 }))).toBe(100);
+    expect(rest(storage, limitOf({ amount: 150 }))).toBe(50);
+  });
+
+  it('a limit that comes back uses the permits that it still holds', () => {
+    const storage = leasing();
+    hit(storage, limitOf({ amount: 100 }));
+    hit(storage, limitOf({ amount: 200 }));
+    const before = inner.asked;
+    hit(storage, limitOf({ amount: 100 }));
+    expect(inner.asked).toBe(before);
+  });
+
+  it('the same limit with a block, by outcome or in shadow mode is decided by the store', () => {
+    const storage = leasing();
+    hit(storage, limitOf({ amount: 100 }));
+    const before = inner.asked;
+    for (const options of [{ block: [MINUTE] }, { refundable: true }, { mode: 'shadow' as const }])
+      expect(hit(storage, limitOf({ amount: 100, ...options }))).toMatchObject({ allowed: true });
+    expect(inner.asked - before).toBe(3);
+    expect(counted(limitOf({ amount: 100 }))).toBe(13);
+  });
+
+  it('a block that is set on the limit refuses although permits are held', () => {
+    const storage = leasing();
+    const blocking = limitOf({ amount: 100, block: [MINUTE] });
+    hit(storage, limitOf({ amount: 100 }));
+    void storage.block([{ identity, limit: blocking, duration: MINUTE }]);
+    expect(hit(storage, blocking).allowed).toBe(false);
+    void storage.block([{ identity, limit: blocking, duration: 0 }]);
+    expect(hit(storage, blocking).allowed).toBe(true);
+  });
+});

@@ -5,11 +5,13 @@ import {
   loadTemporal,
   MemoryStorage,
   type BatchResult,
+  type StrategyName,
   type CreateLimitOptions,
   type Limit,
   type MemoryStorageOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { strategyNames } from '../../../lib/strategies/strategies.js';
 import { calendarOf } from '../../support/strategies.js';
 
 await loadTemporal();
@@ -434,6 +436,14 @@ describe('maxKeys', () => {
     },
   );
 
+  it('blocks nobody after refusals that are counted in a shared cell', () => {
+    const storage = new MemoryStorage({ clock, maxKeys: 1 });
+    const limit = once({ id: 'patient', amount: 1, block: [5 * HOUR], blockAfter: 2 });
+    hit(storage, once({ id: 'other' }), 'fills the room');
+    const waits = [1, 2, 3, 4].map(() => hit(storage, limit, 'newcomer').outcomes[0]?.retryAfter);
+    expect(waits).toEqual([0, limit.period, limit.period, limit.period]);
+  });
+
   it('ends a shared block with the window, and does not copy it when there is room', () => {
     const storage = open({ maxKeys: 1 });
     const limit = once({ id: 'blocking', amount: 1, block: [5 * HOUR] });
@@ -504,3 +514,24 @@ function findSharing(): [string, string] {
   while (left(storage, once(), `other ${index}`) === 1) index++;
   return ['one', `other ${index}`];
 }
+
+describe('Two limits with one id', () => {
+  const limitBy = (strategy: StrategyName): Limit =>
+    createLimit({ id: 'logins', strategy, amount: 3, period: 60_000 });
+
+  it.each(strategyNames.filter((strategy) => strategy !== 'fixed-window' && strategy !== 'calendar-window'))(
+    'and the strategies "fixed-window" and "%s" are a ConfigurationError',
+    (strategy) => {
+      const storage = new MemoryStorage();
+      storage.consume([{ identity: 'ann', limit: limitBy('fixed-window'), cost: 1 }]);
+      const limit = limitBy(strategy);
+      const hits = [{ identity: 'ann', limit, cost: 1 }];
+      const message =
+        `Two limits have the id "logins" and the strategies "fixed-window" and "${strategy}". ` +
+        'Limits with one id share a count, so give each strategy an id of its own.';
+      expect(() => storage.consume(hits)).toThrow(new ConfigurationError(message));
+      expect(() => storage.peek(hits)).toThrow(message);
+      expect(() => storage.remove(hits)).toThrow(message);
+    },
+  );
+});

@@ -146,7 +146,7 @@ describe('the arguments of a call', () => {
     const batches = ['b', '\u{1f600}', '\uffff', 'a"\\', 'b'].map((identity) => hitsOn([limit], 2, identity));
     expect(writeArguments('consume', batches, (identity) => identity, 0)).toMatchObject({
       keys: '{"a\\"\\\\","b","\uffff","\u{1f600}"}',
-      limits: '{0,10,3600000,10,0,0,11,0,0,0}',
+      limits: '{0,10,3600000,10,0,0,12,0,0,1,0}',
       hits: '{0,2,1,2,1,4,1,2,2,3,1,2,3,1,1,2,4,2,1,2}',
     });
   });

@@ -30,17 +30,14 @@ function optionsOf<C extends RedisClient>(client: C): C['options'] {
 }
 
 describe('A URI of Redis', () => {
-  it.each([
-    'redis://first:6379,second:6379',
-    'redis://',
-    'redis:///1',
-    'redis+unix://host/path',
-    'redis+unix://',
-  ])('names one server: "%s" does not', (uri) => {
-    expect(() => openRedis(uri, {}, 1000)).toThrow(
-      new ConfigurationError(`A RedisStorage needs exactly one server: ${SERVER}.`),
-    );
-  });
+  it.each(['redis://first:6379,second:6379', 'redis://', 'redis:///1', 'redis+unix://'])(
+    'names one server: "%s" does not',
+    (uri) => {
+      expect(() => openRedis(uri, {}, 1000)).toThrow(
+        new ConfigurationError(`A RedisStorage needs exactly one server: ${SERVER}.`),
+      );
+    },
+  );
 
   it.each(['redis://host:6379/one', 'redis://host:6379/-1', 'redis+unix:///socket?db=one'])(
     'names its database by number: "%s" does not',

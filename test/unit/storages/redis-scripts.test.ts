@@ -130,6 +130,13 @@ local low, high = { amount = 4, block = { 10000 }, period = 60000 }, { amount = 
 local ours = block.decode('110000 80000 1 5')
 print(block.blocked_until(ours, low, 75000), block.blocked_until(ours, limit, 75000), block.blocked_until(ours, high, 75000))
 print(block.encode(block.decode('110000 80000 1 80000 3 2 5'), limit))
+local patient = { amount = 5, block = { 10000 }, period = 60000, after = 3 }
+local first = block.commit(nil, patient, 1000000)
+print(block.encode(first, patient))
+print(block.encode(block.reserve(block.decode('1060000 0 0 1000000 0 0 5 1 1000000'), patient, 4, 1030000), patient))
+print(block.encode(block.commit(block.commit(first, patient, 1059999), patient, 1059999), patient))
+print(block.encode(block.commit(first, patient, 1060000), patient))
+print(block.by_hand(first, patient, 0, 1000001))
 print(pcall(block.decode, 'not ours'))`;
     expect(runLua(SERVER, preludeLua, blockLua, probe)).toEqual([
       '45000\t20000',
@@ -138,11 +145,16 @@ print(pcall(block.decode, 'not ours'))`;
       '110000 80000 1 5\t110000',
       '110000 80000 0 5\t110000',
       '55000 25000 0\t55000',
-      '5\t180000 40000 0 60000 3 2\t180000',
-      '180000 40000 0 60000 3 0\t180000',
+      '5\t200000 40000 0 80000 3 2\t200000',
+      '200000 40000 0 80000 3 0\t200000',
       '5\tnil',
       '80000\t80000\t75000',
       '200000 80000 1 80000 3 2 5\t200000',
+      '1060000 0 0 1000000 0 0 9007199254740991 1 1000000\t1060000',
+      '1150000 0 0 1030000 4 0 5 1 1000000\t1150000',
+      '1079999 1069999 0 5\t1079999',
+      '1120000 0 0 1060000 0 0 9007199254740991 1 1060000\t1120000',
+      'nil',
       NOT_OURS,
     ]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConfigurationError } from 'nestjs-limits';
+import { ConfigurationError, storageFromString } from 'nestjs-limits';
 import { parseStorageUri } from '../../../lib/storages/storage-uri.js';
 
 const FORM = 'redis://[user:password@]host:port';
@@ -19,6 +19,32 @@ describe('A storage URI whose password is not encoded', () => {
         `The storage URI ${what}. It should look like ${FORM}, with reserved characters percent-encoded.`,
       ),
     );
+  });
+
+  it.each([
+    'redis+unix://:secret/run/redis.sock',
+    'redis+unix://user:secret/run/redis.sock',
+    'redis://:secret',
+    'redis://user:secret/1',
+    'memcached://user:secret/run/memcached.sock',
+    'mongodb://user:secret,host/db',
+  ])('names the missing "@" where none follows the password: %s', (uri) => {
+    expect(() => parseStorageUri(uri, FORM, 6379)).toThrow(
+      new ConfigurationError(
+        'The storage URI has a host whose port is no number. If that is a user and a password, an "@" must follow them: ' +
+          `user:password@host, or :password@/path. It should look like ${FORM}, with reserved characters percent-encoded.`,
+      ),
+    );
+  });
+
+  it('is named as such where a socket has neither a colon nor an "@"', async () => {
+    const error: unknown = await storageFromString('redis+unix://secret/run/redis.sock').catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(String(error)).toContain(
+      'The URI of a RedisStorage has something before the path of the socket. An "@" must follow user and password: redis://',
+    );
+    expect(String(error)).not.toContain('secret/');
   });
 
   it('can have it in the path of a socket and in the query', () => {

@@ -10,18 +10,78 @@ const RULE = ruleOf(1000, 10_000, 60_000);
 
 /** A limit per minute. */
 function ruleOf(...durations: number[]): BlockRule {
-  return { amount: AMOUNT, block: durations, period: MINUTE };
+  return { amount: AMOUNT, block: durations, blockAfter: 1, period: MINUTE };
 }
 
 /** A block of a limit without reservations. */
 function blockOf(until: number, level: number, amount = AMOUNT): BlockState {
-  return { until, level, amount, start: T, pending: 0, before: 0 };
+  return { until, level, amount, start: T, pending: 0, before: 0, refusals: 0, since: 0 };
 }
 
 /** The first stored numbers of a block: its end and its level. */
 function stored(state: BlockState): number[] {
   return block.encode(state).slice(0, 2);
 }
+
+describe('A block after several refusals', () => {
+  const rule: BlockRule = { ...ruleOf(1000, 10_000), blockAfter: 3 };
+
+  function refuse(times: number[], of = rule): BlockState | undefined {
+    return times.reduce<BlockState | undefined>((state, at) => block.commit(state, of, T + at), undefined);
+  }
+
+  it('begins with the last of them', () => {
+    expect(block.blockedUntil(refuse([0, 1]), rule, T + 1)).toBe(T + 1);
+    expect(block.blockedUntil(refuse([0, 1, 2]), rule, T + 2)).toBe(T + 1002);
+  });
+
+  it('counts them in a period that begins with the first one', () => {
+    expect(block.blockedUntil(refuse([0, 1, MINUTE - 1]), rule, T + MINUTE - 1)).toBe(T + MINUTE + 999);
+    const tooLate = refuse([0, 1, MINUTE]);
+    expect(block.blockedUntil(tooLate, rule, T + MINUTE)).toBe(T + MINUTE);
+    expect(tooLate).toMatchObject({ refusals: 1, since: T + MINUTE });
+  });
+
+  it('begins to count anew after a block, with the next duration', () => {
+    const again = refuse([0, 1, 2, 1002, 1003, 1004]);
+    expect(stored(again as BlockState)).toEqual([T + 11_004, 1]);
+    expect(again).toMatchObject({ refusals: 0 });
+  });
+
+  it('keeps the level while refusals are counted, and is forgotten with the last that counts', () => {
+    const counting = refuse([0, 1, 2, 5000]) as BlockState;
+    expect(counting).toMatchObject({ until: T + 1002, level: 0, refusals: 1, since: T + 5000 });
+    expect(block.expiresAt(counting, rule)).toBe(T + 5000 + MINUTE);
+  });
+
+  it('is stored with its refusals, and loaded as it was', () => {
+    for (const state of [refuse([0]), refuse([0, 1]), refuse([0, 1, 2]), refuse([0, 1, 2, 5000])])
+      expect(block.decode(block.encode(state as BlockState))).toMatchObject({
+        until: state?.until,
+        level: state?.level,
+        amount: state?.amount,
+        refusals: state?.refusals,
+        since: state?.since,
+      });
+  });
+
+  it('keeps reservations and refusals apart', () => {
+    const reserved = block.reserve(refuse([0, 1]), rule, 4, T + 2);
+    expect(block.decode(block.encode(reserved))).toEqual(reserved);
+    expect(block.commit(reserved, rule, T + 3)).toMatchObject({ pending: 4, until: T + 1003 });
+    expect(block.settle(reserved, rule, 4, T + 2, T + 3)).toMatchObject({ pending: 0, refusals: 2 });
+  });
+
+  it('is lifted by hand together with its refusals', () => {
+    expect(block.byHand(refuse([0, 1]), rule, 0, T + 2)).toBeUndefined();
+    expect(block.byHand(refuse([0, 1]), rule, 500, T + 2)).toMatchObject({ until: T + 502, refusals: 0 });
+  });
+
+  it('counts refusals from the future as made now, after a clock has gone back', () => {
+    const late = refuse([MINUTE, MINUTE]);
+    expect(block.commit(late, { ...rule, blockAfter: 4 }, T)).toMatchObject({ refusals: 3, since: T });
+  });
+});
 
 describe('A block', () => {
   it('lasts until the last ms before its end', () => {
@@ -184,6 +244,8 @@ describe('The reservations of a limit that blocks by outcome', () => {
       start: T,
       pending: 2,
       before: 0,
+      refusals: 0,
+      since: 0,
     });
     expect(block.byHand(blocked, RULE, 0, T + 20)).toEqual({ ...reserved, level: 0 });
     expect(block.pending(block.commit(reserved, RULE, T + 30), RULE, T + 30)).toBe(2);

@@ -98,7 +98,7 @@ describe('A text without its numbers', () => {
 
   it('is no block', () => {
     const lost = block.decode([]);
-    const rule = { amount: 5, block: [1000, 5000], period: 1000 };
+    const rule = { amount: 5, block: [1000, 5000], blockAfter: 1, period: 1000 };
     expect(block.blockedUntil(lost, rule, T)).toBe(T);
     expect(block.pending(lost, rule, T)).toBe(0);
     expect(block.commit(lost, rule, T)).toEqual(block.commit(undefined, rule, T));

@@ -80,6 +80,7 @@ DECLARE${VARIABLES}
   actual bigint; has_receipt boolean; hit_at bigint; hit_window bigint; counted bigint; -- settlements
   block_id text; block_changed boolean := false;
   block_until bigint; block_level int; block_amount bigint; block_start bigint; block_pending bigint; block_before bigint; block_expiry bigint;
+  block_refusals bigint; block_since bigint;
   moved timestamptz;
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -124,7 +125,7 @@ ${NOW}
 END $function$;`;
 
 /**
- * Part of the names of the functions. Several versions of the package can run at once, so functions
+ * Part of the names of the functions. Several versions of the package can run concurrently, so functions
  * are never replaced.
  */
 export const VERSION = createHash('sha256').update(DECIDE).update(PEEK).digest('hex').slice(0, 8);

@@ -6,7 +6,7 @@ import { sqlStrategies, sqlStrategyNames } from '../strategies/sql-strategies.js
  * Numbers per limit. The durations of all blocks and the bounds of all calendar windows follow the
  * numbers of all limits.
  */
-export const NUMBERS_PER_LIMIT = 10;
+export const NUMBERS_PER_LIMIT = 11;
 /** Numbers per hit. */
 export const NUMBERS_PER_HIT = 4;
 /** Numbers per settlement, which begin with those of a hit. */
@@ -36,7 +36,7 @@ export const VARIABLES = `
   digest text;
   strategy int; amount bigint; period bigint; window_end bigint; burst bigint; is_shadow boolean; refundable boolean;
   bounds int;       -- index of the bounds of its calendar's windows; 0 without a calendar
-  durations int; duration_count int; longest bigint; -- of blocks
+  durations int; duration_count int; longest bigint; block_after bigint; -- of blocks
   cost bigint;
   cell jsonb; changed jsonb; reply jsonb; -- the state: stored, to be stored, in the answer
   a bigint; b bigint; c bigint;           -- the numbers of the state
@@ -65,7 +65,8 @@ export const LOAD = `
       durations := limits[limit_base + 7];
       duration_count := limits[limit_base + 8];
       longest := limits[limit_base + 9];
-      bounds := limits[limit_base + 10];
+      block_after := limits[limit_base + 10];
+      bounds := limits[limit_base + 11];
       window_end := CASE WHEN bounds = 0 THEN t + period
         WHEN t >= limits[bounds + 2] THEN limits[bounds + 3]
         WHEN t >= limits[bounds + 1] THEN limits[bounds + 2]

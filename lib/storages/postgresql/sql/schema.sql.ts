@@ -10,12 +10,17 @@ export interface SchemaSql {
   readonly peek: string;
   /** Reports what exists; a row with `installed` and `unlogged`. */
   readonly look: string;
-  /** Creates what is missing, atomically. Several processes may run it at once. */
+  /** Creates what is missing, atomically. Several processes may run it concurrently. */
   readonly install: string;
   /** Deletes up to $1 expired rows that are not locked. */
   readonly sweep: string;
   /** Deletes up to $3 rows with keys from $1 to $2; a row with `count`. */
   readonly reset: string;
+  /**
+   * Removes the cells of $3 (digests) from up to $4 rows with keys after $1 and before $2; a row with
+   * `last`, the last of these keys, or null at the end.
+   */
+  readonly removeLimits: string;
   /** Updates no row. */
   readonly probe: string;
   /** Makes unlogged tables logged. */
@@ -76,6 +81,16 @@ WITH gone AS (
 logs AS (DELETE FROM @schema.rate_limit_log h USING gone WHERE h.key = gone.key)
 SELECT count(*)::int AS count FROM gone`;
 
+const REMOVE_LIMITS = `
+WITH page AS MATERIALIZED (
+  SELECT key FROM @schema.rate_limits WHERE key > $1::text AND key < $2::text ORDER BY key LIMIT $4::text::int),
+changed AS (
+  UPDATE @schema.rate_limits SET cells = cells - $3::text::text[] WHERE key = ANY(ARRAY(
+    SELECT r.key FROM @schema.rate_limits r JOIN page USING (key) WHERE jsonb_exists_any(r.cells, $3::text::text[]) ORDER BY r.key
+    FOR UPDATE OF r)) RETURNING key),
+logs AS (DELETE FROM @schema.rate_limit_log h USING changed WHERE h.key = changed.key AND h.id = ANY($3::text::text[]))
+SELECT max(key) AS last FROM page`;
+
 const LOOK = `
 SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 2 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
 FROM pg_class WHERE oid IN (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'))`;
@@ -109,6 +124,7 @@ export function schemaSql(schema: string, durable: boolean): SchemaSql {
     install: fill(INSTALL(durable ? '' : 'UNLOGGED ')),
     sweep: fill(SWEEP),
     reset: fill(RESET),
+    removeLimits: fill(REMOVE_LIMITS),
     probe: fill("UPDATE @schema.rate_limits SET cells = cells WHERE key = ''"),
     makeDurable: fill(
       'ALTER TABLE @schema.rate_limits SET LOGGED; ALTER TABLE @schema.rate_limit_log SET LOGGED;',

@@ -1,7 +1,10 @@
 /** The amount of a block that every limit obeys: one set by hand, or stored without an amount. */
 const EVERY_AMOUNT = Number.MAX_SAFE_INTEGER;
 
-/** The amount is the last number. Three more come before it if units are reserved. */
+/**
+ * The amount follows the level, or the reservations, if units are reserved. Refusals that are counted,
+ * and the time of the first one, follow the amount and all reservations.
+ */
 const STORED_AMOUNT = `coalesce(
       (block -> CASE WHEN jsonb_array_length(block) > 4 THEN 6 ELSE 3 END)::bigint, ${EVERY_AMOUNT})`;
 
@@ -18,7 +21,9 @@ const RESERVATIONS = `
       block_pending := (block -> 4)::bigint;
       block_before := (block -> 5)::bigint;
     END IF;
-    IF t - block_start >= 2 * period THEN
+    block_refusals := coalesce((block -> 7)::bigint, 0);
+    block_since := coalesce((block -> 8)::bigint, 0);
+    IF block_pending + block_before = 0 OR t - block_start >= 2 * period THEN
       block_start := t;
       block_pending := 0;
       block_before := 0;
@@ -38,11 +43,17 @@ const STORE = `
     ELSIF block_before > 0 THEN
       block_expiry := greatest(block_expiry, block_start + period);
     END IF;
+    IF block_refusals > 0 THEN
+      block_expiry := greatest(block_expiry, block_since + period);
+    END IF;
     block := CASE
-      WHEN block_pending + block_before > 0
+      WHEN block_pending + block_before + block_refusals > 0
         THEN jsonb_build_array(block_expiry, block_until, block_level, block_start, block_pending, block_before)
       WHEN block_until > 0 THEN jsonb_build_array(block_expiry, block_until, block_level)
-    END || CASE WHEN block_amount = ${EVERY_AMOUNT} THEN '[]' ELSE jsonb_build_array(block_amount) END;
+    END || CASE
+      WHEN block_refusals > 0 THEN jsonb_build_array(block_amount, block_refusals, block_since)
+      WHEN block_amount = ${EVERY_AMOUNT} THEN '[]'
+      ELSE jsonb_build_array(block_amount) END;
     block_changed := true;`;
 
 /**
@@ -65,16 +76,24 @@ export const blockSql = {
     END IF;`,
 
   /**
-   * Blocks after a refusal, unless the refusal depends on reservations that may still be refunded.
+   * Counts a refusal, and blocks after the last that is needed, unless the refusal depends on
+   * reservations that may still be refunded.
    * `durations` is the index of the first duration in `limits`.
    */
   commit: `
     ${RESERVATIONS}
     IF NOT refundable OR cost > remaining + block_pending + block_before THEN
-      block_level := CASE WHEN block_until > 0 AND t < block_until + longest
-        THEN least(block_level + 1, duration_count - 1) ELSE 0 END;
-      block_until := t + limits[durations + block_level];
-      block_amount := amount;
+      block_refusals := CASE WHEN t - block_since >= period THEN 0 ELSE block_refusals END + 1;
+      IF block_refusals < block_after THEN
+        block_since := CASE WHEN block_refusals = 1 THEN t ELSE least(block_since, t) END;
+      ELSE
+        block_level := CASE WHEN block_until > 0 AND t < block_until + longest
+          THEN least(block_level + 1, duration_count - 1) ELSE 0 END;
+        block_until := t + limits[durations + block_level];
+        block_amount := amount;
+        block_refusals := 0;
+        block_since := 0;
+      END IF;
       ${STORE}
     END IF;`,
 
@@ -105,5 +124,7 @@ export const blockSql = {
     block_until := CASE WHEN cost > 0 THEN t + cost ELSE 0 END;
     block_level := 0;
     block_amount := ${EVERY_AMOUNT};
+    block_refusals := 0;
+    block_since := 0;
     ${STORE}`,
 } as const;

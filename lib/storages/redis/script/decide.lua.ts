@@ -5,7 +5,7 @@
 export const decideLua = `
 -- ARGV, per batch and limit: the cost.
 -- Line, per limit: remaining, ms to the reset, ms to wait (0: the hit is allowed, -1: it never will be, -2: unknown), window (-1:
--- none was taken).
+-- none was taken, -2: a block refused the hit).
 
 -- Decides one hit by the state before the batch.
 local function look(cell)
@@ -41,7 +41,10 @@ local function report(cell, window)
   if cell.stop > now then
     reset_time = remaining > 0 and cell.stop or max(cell.stop, reset_time)
     remaining = 0
-    if not cell.fits and wait >= 0 then wait = max(wait, cell.stop - now) end
+    if not cell.fits then
+      window = -2
+      if wait ~= -1 then wait = max(wait, cell.stop - now) end
+    end
   end
   return outcome(remaining, reset_time, cell.fits and 0 or wait, window or -1)
 end
@@ -71,7 +74,7 @@ local function penalize(cell)
   if not limit.block or cell.cost > limit.burst then return end
   if limit.refundable and cell.cost <= cell.remaining + block.pending(cell.block, limit, now) then return end
   local penalty = block.commit(cell.block, limit, now)
-  cell.stop = penalty.stop
+  cell.stop = block.blocked_until(penalty, limit, now)
   set_block(cell, penalty)
 end
 

@@ -1,7 +1,20 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { Limit } from '../../../core/limit.js';
 import { CasesOf } from '../define-cases.js';
-import { DAY, hit, hitsOn, HOUR, limitOf, look, MINUTE, passes, refused, SECOND, seen } from '../scenario.js';
+import {
+  DAY,
+  hit,
+  hitsOn,
+  HOUR,
+  limitOf,
+  look,
+  MINUTE,
+  onlyOne,
+  passes,
+  refused,
+  SECOND,
+  seen,
+} from '../scenario.js';
 
 const topic = new CasesOf('blocks');
 
@@ -223,6 +236,94 @@ topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario
   deepEqual(await scenario.hit(limit), passes(0, MINUTE));
   await scenario.remove([limit]);
 });
+
+topic.addPerStrategy(
+  'a block after three refusals begins with the third one within a period',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { amount: 1, period: HOUR, block: [2 * HOUR, 3 * HOUR], blockAfter: 3 });
+    await scenario.hit(limit);
+    for (const at of [1000, 2000]) {
+      scenario.at(at);
+      const { retryAfter } = await scenario.hit(limit);
+      ok(retryAfter <= HOUR, `it is not blocked after the refusal at ${at}`);
+    }
+    scenario.at(3000);
+    deepEqual(await scenario.hit(limit), refused(0, 2 * HOUR, 2 * HOUR));
+    scenario.at(3000 + 2 * HOUR);
+    equal((await scenario.hit(limit)).allowed, true);
+  },
+);
+
+topic.add(
+  'refusals for a block count in a period from the first of them',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, block: [HOUR], blockAfter: 2 });
+    await scenario.play(limit, [
+      hit(0, passes(0, MINUTE)),
+      hit(59_999, refused(0, 1, 1)),
+      hit(MINUTE, passes(0, MINUTE)),
+      hit(2 * MINUTE - 1, refused(0, 1, 1)), // a period after the first refusal, so the first of a new one
+      hit(2 * MINUTE, passes(0, MINUTE)),
+      hit(2 * MINUTE + 1, refused(0, HOUR, HOUR)),
+    ]);
+  },
+);
+
+topic.add(
+  'refusals by other limits of a batch, and hits of cost 0, lead to no block after several refusals',
+  ['fixed-window'],
+  async (scenario) => {
+    const patient = limitOf('fixed-window', { id: 'patient', amount: 2, block: [HOUR], blockAfter: 2 });
+    const narrow = limitOf('fixed-window', { id: 'narrow', amount: 1 });
+    await scenario.consume(hitsOn([patient, narrow]));
+    for (let refusals = 0; refusals < 3; refusals++) await scenario.consume(hitsOn([patient, narrow]));
+    deepEqual(await scenario.hit(patient), passes(0, MINUTE));
+    deepEqual(await scenario.hit(patient), refused(0, MINUTE, MINUTE));
+    for (let looks = 0; looks < 3; looks++) deepEqual(await scenario.hit(patient, 0), passes(0, MINUTE));
+    deepEqual(await scenario.hit(patient), refused(0, HOUR, HOUR));
+  },
+);
+
+topic.add(
+  'an outcome tells whether a block refused the hit, or began with it',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, block: [HOUR], blockAfter: 2 });
+    const told: (true | undefined)[] = [];
+    for (let count = 0; count < 4; count++)
+      told.push(onlyOne((await scenario.consume(hitsOn([limit]))).outcomes).blocked);
+    told.push(onlyOne((await scenario.peek(hitsOn([limit]))).outcomes).blocked);
+    deepEqual(told, [undefined, undefined, true, true, true]);
+  },
+);
+
+topic.add(
+  'lifting a block by hand also forgets the refusals that were counted',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, block: [HOUR], blockAfter: 2 });
+    await scenario.hit(limit);
+    await scenario.hit(limit);
+    await scenario.block(limit, 0);
+    deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE));
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
+
+topic.add(
+  'a limit by outcome counts only refusals that do not depend on reservations',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 1, block: [HOUR], blockAfter: 2, refundable: true });
+    const receipts = await scenario.take([limit]);
+    for (let refusals = 0; refusals < 3; refusals++)
+      deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE));
+    await scenario.settle(receipts, 1);
+    deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE));
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
 
 function oncePerMinute(block: readonly number[]): Limit {
   return limitOf('fixed-window', { amount: 1, block });

@@ -1,4 +1,5 @@
-import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import type { Limit } from '../../../core/limit.js';
 import type { Storage } from '../../../core/storage.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
@@ -16,6 +17,20 @@ topic.add('reports its capabilities', [], async ({ storage: { capabilities } }) 
     [],
   );
   ok(capabilities.maxMovingWindow > 0, 'a moving window holds something');
+});
+
+topic.add('reset counts an identity once, however many limits it has', strategyNames, async ({ storage }) => {
+  const supported = strategyNames.filter((strategy) => storage.capabilities.strategies.includes(strategy));
+  const limits = supported.flatMap((strategy) => [
+    limitOf(strategy, { period: HOUR }),
+    limitOf(strategy, { id: `${strategy} with blocks`, period: HOUR, block: [HOUR] }),
+  ]);
+  await storage.consume(hitsOn(limits));
+  await storage.block(
+    hitsOn(limits.filter(({ block }) => block.length > 0)).map((hit) => ({ ...hit, duration: HOUR })),
+  );
+  await storage.consume(hitsOn(limits.slice(0, 1), 1, 'conformance/other'));
+  equal(await storage.reset(), 2);
 });
 
 topic.add('uses the given key prefix', [], async ({ storage, context }) => {
@@ -63,7 +78,7 @@ topic.add('removes cells of several identities in one call', ['fixed-window'], a
 });
 
 topic.add(
-  'reset removes everything and returns the number of records',
+  'reset removes everything and returns the number of identities',
   ['fixed-window'],
   async (scenario) => {
     equal(await scenario.storage.reset(), 0);
@@ -129,6 +144,44 @@ topic.add('reset takes its key prefix literally, not as a pattern', ['fixed-wind
   equal(await scenario.left(hourly), 2);
 });
 
+topic.addPerStrategy(
+  'removes the counts and blocks of a limit for all identities, and those of no other limit',
+  async (scenario, strategy) => {
+    const removed = limitOf(strategy, { amount: 1, period: HOUR, block: [2 * HOUR] });
+    const kept = limitOf(strategy, { id: 'kept', period: HOUR });
+    const identities = ['conformance/a', 'conformance/b/c', 'conformance/%7B'];
+    for (const identity of identities) {
+      await scenario.consume([...hitsOn([removed, kept], 1, identity)]);
+      await scenario.hit(removed, 1, identity); // is blocked
+    }
+    if (!(await removesLimits(scenario.storage, [removed]))) return;
+    for (const identity of identities) {
+      deepEqual(await scenario.leftOf([removed, kept], identity), [1, 2]);
+      equal((await scenario.hit(removed, 1, identity)).allowed, true);
+    }
+  },
+);
+
+topic.add(
+  'removes a limit for more identities than one reply of a server lists, and under its own key prefix only',
+  ['fixed-window'],
+  async (scenario) => {
+    const { storage, context } = scenario;
+    const other = await context.open(`${storage.keyPrefix}:2`);
+    const identities = Array.from({ length: 500 }, (_, index) => `conformance/${index}`);
+    const hits = identities.flatMap((identity) => hitsOn([hourly], 1, identity));
+    for (const each of [storage, other]) await each.consume(hits);
+    if (!(await removesLimits(storage, [hourly]))) return;
+    for (const [each, remaining] of [
+      [storage, 3],
+      [other, 2],
+    ] as const) {
+      const left = await each.peek(hits.map((hit) => ({ ...hit, cost: 0 })));
+      deepEqual([...new Set(left.outcomes.map((outcome) => outcome.remaining))], [remaining]);
+    }
+  },
+);
+
 topic.add('check returns whether the storage can count, and never throws', [], async ({ storage }) => {
   equal(await storage.check(), true);
   await storage.close();
@@ -140,6 +193,17 @@ topic.add('can be closed twice', [], async ({ storage }) => {
   await storage.close();
 });
 
+/** Removes limits for all identities. Returns false if the storage rejects because it lists no keys. */
+async function removesLimits(storage: Storage, limits: readonly Limit[]): Promise<boolean> {
+  try {
+    await storage.removeLimits(limits);
+    return true;
+  } catch (error) {
+    match((error as Error).message, /lists no keys/);
+    return false;
+  }
+}
+
 const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
   consume: (storage) => storage.consume(hitsOn([hourly])),
   peek: (storage) => storage.peek(hitsOn([hourly])),
@@ -147,6 +211,7 @@ const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
     storage.settle(hitsOn([hourly]).map((hit) => ({ ...hit, window: 'current', actual: 0 }))),
   remove: (storage) => storage.remove(hitsOn([hourly])),
   reset: (storage) => storage.reset(),
+  removeLimits: (storage) => storage.removeLimits([hourly]),
 };
 
 for (const [method, use] of Object.entries(uses)) {
