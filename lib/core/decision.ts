@@ -78,7 +78,9 @@ export class Decision {
 
   /** @internal Shows one line per limit: all properties would show each limit twice. */
   [INSPECT](): string {
-    const verdict = this.allowed ? 'allowed' : `refused, retry after ${this.retryAfter} ms`;
+    const { retryAfter } = this;
+    const wait = retryAfter === undefined ? 'a slot is released' : `${retryAfter} ms`;
+    const verdict = this.allowed ? 'allowed' : `refused, retry after ${wait}`;
     const place = this.route === undefined ? '' : ` on ${this.route}`;
     const limits = this.limits.map((outcome) => `\n  ${describeOutcome(outcome)}`);
     return `Decision: ${verdict}${place}${this.degraded ? ` (${this.degraded})` : ''}${limits.join('')}`;
@@ -96,9 +98,10 @@ export function isDecision(value: unknown): value is Decision {
 }
 
 function describeOutcome({ limit, identity, allowed, remaining }: Outcome): string {
-  const { name, mode, amount, period, where } = limit;
+  const { name, mode, strategy, amount, period, where } = limit;
+  const quota = strategy === 'concurrency' ? `${amount} concurrent` : `${amount} per ${period} ms`;
   const verdict = `${mode === 'shadow' ? 'shadow, ' : ''}${allowed ? 'allows' : 'refuses'}`;
-  return `${name}: ${amount} per ${period} ms for ${identity}, ${remaining} left, ${verdict}${where === undefined ? '' : ` (${where})`}`;
+  return `${name}: ${quota} for ${identity}, ${remaining} left, ${verdict}${where === undefined ? '' : ` (${where})`}`;
 }
 
 /**

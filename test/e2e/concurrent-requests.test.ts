@@ -158,6 +158,31 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     expect(await left(app, 'export')).toEqual([2]);
   });
 
+  it.each<[string, RateLimitModuleOptions['limits']]>([
+    ['a list', [{ limits: ['9/minute', '1 concurrent'], ...everybody }]],
+    ['an object of a plan', [{ plans: { pro: { limits: ['1 concurrent'] } }, ...everybody }]],
+    ['an object that a function returns', [{ limits: () => ({ limits: '1 concurrent' }), ...everybody }]],
+  ])('hold their slots while the handler runs, with limits in %s', async (_form, limits) => {
+    const app = await start(protocol, { limits, plan: () => 'pro' });
+    for (const exchange of await begin(app, '/by-rule', 1)) exchange.reset();
+    await app.untilClosed(1);
+    expect(await app.client.send('/by-rule').end).toBe(429);
+    open();
+    await app.untilClosed(2);
+    expect(await app.client.send('/by-rule').end).toBe(200);
+  });
+
+  it('have free slots after clearPolicy, and release none twice', async () => {
+    const app = await start(protocol);
+    const sent = await begin(app, '/export', 2);
+    await app.nest.get(RateLimiterService).clearPolicy({ policy: 'export' });
+    expect(await left(app, 'export')).toEqual([2]);
+    open();
+    expect(await Promise.all(sent.map(({ end }) => end))).toEqual([200, 200]);
+    await app.untilClosed(2);
+    expect(await left(app, 'export')).toEqual([2]);
+  });
+
   it('that are streams hold slots until the stream ends', async () => {
     const app = await start(protocol);
     const [stream] = await begin(app, '/events', 1);

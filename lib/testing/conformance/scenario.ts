@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, match } from 'node:assert/strict';
 import {
   receiptsOf,
   type BatchResult,
@@ -214,4 +214,15 @@ export function onlyOne<T>(values: readonly T[]): T {
   const [value] = values;
   equal(values.length, 1);
   return value as T;
+}
+
+/** Removes limits for all identities. Returns false if the storage rejects because it lists no keys. */
+export async function removesLimits(storage: Storage, limits: readonly Limit[]): Promise<boolean> {
+  try {
+    await storage.removeLimits(limits);
+    return true;
+  } catch (error) {
+    match((error as Error).message, /lists no keys/);
+    return false;
+  }
 }

@@ -240,6 +240,16 @@ describe('A decision that is shown', () => {
     );
   });
 
+  it('has slots of concurrent requests, which are released at an unknown time', () => {
+    const limit = limitOf('exports', { strategy: 'concurrency', amount: 2 });
+    const decision = decisionOf(
+      outcome('exports', { limit, allowed: false, remaining: 0, retryAfter: undefined }),
+    );
+    expect(inspect(decision)).toBe(
+      'Decision: refused, retry after a slot is released\n  exports: 2 concurrent for user, 0 left, refuses',
+    );
+  });
+
   it('names the route, and how it was decided without the store', () => {
     const result = { allowed: true, now: NOW, outcomes: [outcome('a')], degraded: 'fallback' } as const;
     expect(inspect(new Decision(result, undefined, 'POST /login'))).toBe(

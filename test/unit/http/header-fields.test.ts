@@ -304,7 +304,28 @@ describe('The other fields', () => {
       ['X-RateLimit-Reset', '60'],
     ]);
     expect(legacyFields(decision(refused))).toEqual([]);
+    expect(legacyFields(decision({ remaining: 3 }, refused), { perLimit: true })).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', '3'],
+      ['X-RateLimit-Reset', '60'],
+    ]);
     expect(retryAfterFields(decision({ remaining: 3 }, refused))).toEqual([]);
+  });
+
+  it('show slots of concurrent requests if their limit is named', () => {
+    expect(legacyFields(decision({ remaining: 3 }, { ...slots, remaining: 2 }), { show: 'slots' })).toEqual([
+      ['X-RateLimit-Limit', '5'],
+      ['X-RateLimit-Remaining', '2'],
+      ['X-RateLimit-Reset', '0'],
+    ]);
+  });
+
+  it('show the rate of a policy that is named, not its slots', () => {
+    const rate = { name: 'login/minute', policy: 'login', remaining: 3 };
+    const held = { ...slots, name: 'login/concurrent', policy: 'login', remaining: 0 };
+    const remaining = (show: string): unknown => legacyFields(decision(rate, held), { show })[1];
+    expect(remaining('login')).toEqual(['X-RateLimit-Remaining', '3']);
+    expect(remaining('login/concurrent')).toEqual(['X-RateLimit-Remaining', '0']);
   });
 
   it('have the time of a rate that refuses beside them', () => {

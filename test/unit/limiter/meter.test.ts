@@ -140,6 +140,12 @@ describe('A meter', () => {
     await expect(open(1, '5/minuet')).rejects.toThrow('Cannot read the rate limit "5/minuet"');
   });
 
+  it('rejects limits of concurrent requests, whose slots are held', async () => {
+    await expect(open(1, '5/minute; 5 concurrent')).rejects.toThrow(
+      'The limit "5 concurrent" counts concurrent requests, whose slots are held until they are released.',
+    );
+  });
+
   it('rejects units after its end, and ends once', async () => {
     const meter = await open();
     await meter.add(1);

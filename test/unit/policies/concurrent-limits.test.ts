@@ -81,4 +81,45 @@ describe('A limit of concurrent requests', () => {
       { ...SLOTS, amount: 3, burst: 3, period: 60_000 },
     ]);
   });
+
+  it('may be given in a list, or with options that apply to the rate next to it', async () => {
+    const policy = compile({
+      limits: () => ({ limits: ['9/minute', '3 concurrent'], burst: 20, block: '1 hour' }),
+      plans: { pro: { limits: ['20/minute', '5 concurrent'], burst: 30 }, internal: 'unlimited' },
+    });
+    const optionsOf = (limits: readonly Limit[] = []): unknown[] =>
+      limits.map(({ amount, burst, block }) => [amount, burst, block]);
+    expect(optionsOf(await policy.limitsFor?.(''))).toEqual([
+      [9, 20, [3_600_000]],
+      [3, 3, []],
+    ]);
+    expect(optionsOf(policy.plans?.get('pro'))).toEqual([
+      [20, 30, []],
+      [5, 5, []],
+    ]);
+  });
+
+  it.each<[string, Declaration]>([
+    ['burst', { plans: { pro: { limits: '5 concurrent', burst: 9 }, free: '1/minute' } }],
+    ['block', { plans: { pro: { limits: ['5 concurrent'], block: '1 hour' }, free: '1/minute' } }],
+    ['block', { limits: '5 concurrent', block: { after: 3, for: '1 hour' } }],
+    ['block', { limits: '5 concurrent', block: 'window' }],
+  ])('rejects the option "%s" without a rate: %j', (option, declaration) => {
+    expect(() => compile(declaration)).toThrow(
+      `The option "${option}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
+    );
+  });
+
+  it('rejects options without a rate from a function, too', () => {
+    const { limitsFor } = compile({ limits: () => ({ limits: '5 concurrent', burst: 9 }) });
+    expect(() => limitsFor?.('')).toThrow('The option "burst" does not apply to concurrent requests');
+  });
+
+  it('rejects no option of limits that are unlimited', () => {
+    expect(compile({ limits: 'unlimited', block: '1 hour', count: 'failure' }).limits).toEqual([]);
+  });
+
+  it('needs no other block than none, whatever that of the module', () => {
+    expect(compile({ limits: '5 concurrent', block: [] }).limits.map(({ block }) => block)).toEqual([[]]);
+  });
 });

@@ -1,9 +1,8 @@
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
-import type { Limit } from '../../../core/limit.js';
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
 import type { Storage } from '../../../core/storage.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
-import { hitsOn, HOUR, limitOf } from '../scenario.js';
+import { hitsOn, HOUR, limitOf, removesLimits } from '../scenario.js';
 
 const topic = new CasesOf('lifecycle');
 const hourly = limitOf('fixed-window', { period: HOUR });
@@ -192,17 +191,6 @@ topic.add('can be closed twice', [], async ({ storage }) => {
   await storage.close();
   await storage.close();
 });
-
-/** Removes limits for all identities. Returns false if the storage rejects because it lists no keys. */
-async function removesLimits(storage: Storage, limits: readonly Limit[]): Promise<boolean> {
-  try {
-    await storage.removeLimits(limits);
-    return true;
-  } catch (error) {
-    match((error as Error).message, /lists no keys/);
-    return false;
-  }
-}
 
 const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
   consume: (storage) => storage.consume(hitsOn([hourly])),

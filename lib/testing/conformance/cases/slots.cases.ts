@@ -2,7 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import { receiptsOf } from '../../../core/contract.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../../core/limit.js';
 import { CasesOf } from '../define-cases.js';
-import { DAY, hitsOn, limitOf, MINUTE, passes, refused, SECOND, seen } from '../scenario.js';
+import { DAY, hitsOn, limitOf, MINUTE, passes, refused, removesLimits, SECOND, seen } from '../scenario.js';
 
 const topic = new CasesOf('slots');
 
@@ -194,6 +194,18 @@ topic.add('removes slots that are held', ['concurrency'], async (scenario) => {
   await scenario.hit(limit);
   await scenario.settle(receipts, 0);
   equal(await scenario.left(limit), 0);
+});
+
+topic.add('removes the slots of a limit for all identities', ['concurrency'], async (scenario) => {
+  const [limit, other] = [slotsOf(1), slotsOf(1, { id: 'others' })];
+  const identities = ['conformance/one', 'conformance/two'];
+  for (const identity of identities) await scenario.take([limit, other], 1, identity);
+  if (!(await removesLimits(scenario.storage, [limit]))) return;
+  scenario.at(1);
+  for (const identity of identities) {
+    deepEqual(await scenario.leftOf([limit, other], identity), [1, 0]);
+    deepEqual(await scenario.hit(limit, 1, identity), passes(0, 0));
+  }
 });
 
 function slotsOf(amount: number, options: Partial<CreateLimitOptions> = {}): Limit {
