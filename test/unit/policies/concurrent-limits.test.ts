@@ -1,15 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseMany, RateLimitItemConcurrent, type Limit, type PolicyDeclaration } from 'nestjs-limits';
+import type { BlockOption } from '../../../lib/policies/block-option.js';
 import { compilePolicies } from '../../../lib/policies/compile-policies.js';
 import type { Policy } from '../../../lib/policies/policy.js';
 
 type Declaration = PolicyDeclaration<string>;
 
-function compile(declaration: Declaration): Policy<string, Declaration['key']> {
+function compile(declaration: Declaration, defaultBlock?: BlockOption): Policy<string, Declaration['key']> {
   const [policy] = compilePolicies({
     levels: [{ where: '@RateLimit on A.a', scope: 'route', declarations: [declaration], skips: [] }],
     scopes: { route: 'http GET /a', controller: 'http GET /' },
     defaultStrategy: 'token-bucket',
+    defaultBlock,
     assertSupported: () => undefined,
   });
   return policy as Policy<string, Declaration['key']>;
@@ -119,7 +121,11 @@ describe('A limit of concurrent requests', () => {
     expect(compile({ limits: 'unlimited', block: '1 hour', count: 'failure' }).limits).toEqual([]);
   });
 
-  it('needs no other block than none, whatever that of the module', () => {
-    expect(compile({ limits: '5 concurrent', block: [] }).limits.map(({ block }) => block)).toEqual([[]]);
+  it('has no block where the module has one', () => {
+    const { limits } = compile({ limits: '9/minute; 5 concurrent' }, { after: 3, for: 'window' });
+    expect(limits.map(({ block, blockAfter }) => [block, blockAfter])).toEqual([
+      [[60_000], 3],
+      [[], 1],
+    ]);
   });
 });
