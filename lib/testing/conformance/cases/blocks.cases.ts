@@ -237,7 +237,7 @@ topic.add('a block lasts longer than 30 days', ['fixed-window'], async (scenario
   await scenario.remove([limit]);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'a block after three refusals begins with the third one within a period',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: 1, period: HOUR, block: [2 * HOUR, 3 * HOUR], blockAfter: 3 });

@@ -22,7 +22,11 @@ topic.add('reset counts an identity once, however many limits it has', strategyN
   const supported = strategyNames.filter((strategy) => storage.capabilities.strategies.includes(strategy));
   const limits = supported.flatMap((strategy) => [
     limitOf(strategy, { period: HOUR }),
-    limitOf(strategy, { id: `${strategy} with blocks`, period: HOUR, block: [HOUR] }),
+    limitOf(strategy, {
+      id: `${strategy} with blocks`,
+      period: HOUR,
+      block: strategy === 'concurrency' ? [] : [HOUR],
+    }),
   ]);
   await storage.consume(hitsOn(limits));
   await storage.block(
@@ -143,7 +147,7 @@ topic.add('reset takes its key prefix literally, not as a pattern', ['fixed-wind
   equal(await scenario.left(hourly), 2);
 });
 
-topic.addPerStrategy(
+topic.addPerRate(
   'removes the counts and blocks of a limit for all identities, and those of no other limit',
   async (scenario, strategy) => {
     const removed = limitOf(strategy, { amount: 1, period: HOUR, block: [2 * HOUR] });

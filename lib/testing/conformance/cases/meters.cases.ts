@@ -9,7 +9,7 @@ const STREAMS = 12;
 const BUDGET = 1000;
 const STEP = 100;
 
-topic.addPerStrategy(
+topic.addPerRate(
   'twelve metered streams never exceed a budget, and use all of it but less than one step',
   async (scenario, strategy) => {
     const limit = limitOf(strategy, { amount: BUDGET, period: HOUR });
