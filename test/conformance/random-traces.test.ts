@@ -9,7 +9,7 @@ import { runConformanceCase, type OpenStorage } from 'nestjs-limits/testing';
 import { Random } from '../../lib/testing/conformance/random.js';
 import { plansOf, RandomTrace } from '../../lib/testing/conformance/random-trace.js';
 import { Scenario } from '../../lib/testing/conformance/scenario.js';
-import { strategyNames } from '../../lib/strategies/strategies.js';
+import { rateStrategyNames } from '../../lib/strategies/strategies.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { describeOn, type ServerName } from '../support/servers.js';
 
@@ -50,7 +50,7 @@ function compare(name: string, open: OpenStorage): void {
         {
           name: `seed ${seed}`,
           topic: 'random traces',
-          strategies: strategyNames,
+          strategies: rateStrategyNames,
           run: (context) => trace(new Scenario(context)).run(STEPS),
         },
         open,
@@ -62,7 +62,7 @@ function compare(name: string, open: OpenStorage): void {
 /** Returns three plans of one strategy, with blocks and settlements by chance. */
 function plansOfSeed(seed: number): ReturnType<typeof plansOf> {
   const random = new Random(seed);
-  const strategy = strategyNames[(seed >> 1) % strategyNames.length] ?? 'fixed-window';
+  const strategy = rateStrategyNames[(seed >> 1) % rateStrategyNames.length] ?? 'fixed-window';
   const amounts = [1, 2, 3].map(() => 1 + random.below(9));
   return plansOf(strategy, amounts, {
     block: random.chance(40) ? [5000, 20_000] : [],
