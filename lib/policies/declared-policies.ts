@@ -170,7 +170,7 @@ function assertForRates(
 function assertNoCalendar({ timeZone, anchor }: CalendarSource<never>, strategy: string): void {
   if (timeZone === undefined && anchor === undefined) return;
   throw new ConfigurationError(
-    `The option "${timeZone === undefined ? 'anchor' : 'timeZone'}" is for the strategy "calendar-window" only, not for "${strategy}".`,
+    `The option "${timeZone === undefined ? 'anchor' : 'timeZone'}" is for the strategy "calendar-window" only, not for ${quote(strategy)}.`,
   );
 }
 

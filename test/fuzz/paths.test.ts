@@ -131,7 +131,11 @@ describe('The path of a request', () => {
 
   fuzz(
     'is filled in from any template and parameters, or is not known',
-    fc.tuple(fc.oneof(paths, anyText), fc.dictionary(fc.constantFrom('id', '*', '0', 'a', 'b'), anything)),
+    // A template of the application is short, and so is the path that it gives.
+    fc.tuple(
+      fc.oneof(paths, anyText).map((template) => template.slice(0, 200)),
+      fc.dictionary(fc.constantFrom('id', '*', '0', 'a', 'b'), anything),
+    ),
     ([template, parameters]) => {
       refusalOf(() => {
         const path = new RouteTemplate(template).fill(parameters);

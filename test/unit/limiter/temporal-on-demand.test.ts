@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { CalendarWindowRateLimiter, createLimit, FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
 import { isTemporalLoaded } from '../../../lib/common/temporal.js';
 
-const describeWithout = 'Temporal' in globalThis ? describe.skip : describe;
+const hasTemporal = 'Temporal' in globalThis;
+const reason = hasTemporal ? ' (skipped: this engine has it)' : '';
 
-describeWithout('Temporal, where the engine has none,', () => {
+(hasTemporal ? describe.skip : describe)(`Temporal, where the engine has none${reason},`, () => {
   it('is loaded with the first hit on a calendar window, and hits return values afterwards', async () => {
     const storage = new MemoryStorage();
     expect(new FixedWindowRateLimiter(storage).hit('1/month', 'a')).toBe(true);
