@@ -39,6 +39,7 @@ const folders = {
   identities: ['transports', 'options'],
   transports: ['options'],
   options: [],
+  settings: ['routes', 'identities', 'transports', 'options'],
   storage: ['options'],
   terminus: ['storage', 'options'],
 };

@@ -48,6 +48,7 @@ export type {
   RateLimitOptions,
   RateLimitOptionsFactory,
   RateLimitRule,
+  RateLimitSettings,
   RequestLike,
   UserFunction,
 } from './nest/options/rate-limit.options.js';
@@ -58,6 +59,9 @@ export {
 } from './nest/throttler-storage.js';
 export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
+export type { SharedChange, SharedSettings } from './nest/settings/shared-settings.js';
+export type { SharedRule } from './policies/shared-rules.js';
+export type { SettingsStore, StoredSettings } from './core/settings-store.js';
 
 export type { Awaitable } from './common/awaitable.js';
 export { systemClock, type Clock } from './common/time.js';

@@ -7,6 +7,7 @@ import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import type { BatchResult, Block, Cell, Hit, Outcome, Settlement, StorageCapabilities } from './contract.js';
 import { createLimit, type Limit } from './limit.js';
+import type { SettingsStore } from './settings-store.js';
 import { shownByName } from '../common/inspection.js';
 
 /** Options of every storage. */
@@ -118,6 +119,11 @@ export abstract class Storage implements MovingWindowSupport {
   }
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
+
+  /** Where all processes on this store share settings. Default: `undefined`, for a storage that cannot. */
+  get settings(): SettingsStore | undefined {
+    return undefined;
+  }
 
   /**
    * Replaces a connection that this storage opened. Called while the store does not respond. Never

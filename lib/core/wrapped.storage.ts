@@ -1,6 +1,7 @@
 import type { Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
 import type { Limit } from './limit.js';
+import type { SettingsStore } from './settings-store.js';
 import { clockOf, Storage } from './storage.js';
 
 /**
@@ -49,6 +50,10 @@ export abstract class WrappedStorage extends Storage {
 
   override close(): Awaitable<void> {
     return this.inner.close();
+  }
+
+  override get settings(): SettingsStore | undefined {
+    return this.inner.settings;
   }
 
   override reconnect(): void {

@@ -62,6 +62,7 @@ import { RouteIds } from './routes/route-ids.js';
 import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
+import { SharedSettingsService } from './settings/shared-settings.js';
 import { decidingStorage, openStorage } from './storage/module-storage.js';
 import { assertReady } from './storage/start-check.js';
 import { StoreHealth } from './storage/store-health.js';
@@ -147,6 +148,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     RoutePolicies,
     RouteRules,
     ScopeCheck,
+    SharedSettingsService,
     StoreLog,
     Transports,
     UnboundGuardDetector,

@@ -20,6 +20,8 @@ import type { ResolvedOptions } from './options/resolve-options.js';
 import { ReferencedHits } from './request/referenced-hits.js';
 import type { PolicyReference } from './routes/route-policy.js';
 import { RouteRules } from './routes/route-rules.js';
+import { SharedSettingsService, type SharedChange, type SharedSettings } from './settings/shared-settings.js';
+import type { SharedRule } from '../policies/shared-rules.js';
 import { shownByName } from '../common/inspection.js';
 
 /**
@@ -64,6 +66,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
+    @Inject(SharedSettingsService) private readonly shared: SharedSettingsService,
   ) {
     super(storage);
     this.#items = new ItemHits(storage, strategy, fixedPosition({ timeZone, anchor }));
@@ -78,7 +81,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     return this.events.events$;
   }
 
-  /** Returns the current rules, in the order in which they were given. */
+  /** Returns the rules that hold in this process, in the order in which they were given; those that are shared included. */
   rules(): readonly RateLimitRule[] {
     return this.routeRules.rules;
   }
@@ -89,8 +92,42 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
    *
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
-  setRules(rules: readonly RateLimitRule[]): Awaitable<void> {
-    return this.routeRules.set(rules);
+  setRules(rules: readonly RateLimitRule[]): Awaitable<void>;
+  /**
+   * Replaces the shared rules in the store. They hold in this process at once, and in all others within three seconds. A shared rule
+   * changes the options of the rule of the code with its `id`, switches it off, or is a new one. It is ignored, with a warning, by
+   * processes whose code has another rule of this `id` than that of this process.
+   *
+   * @returns the settings with their new version
+   * @throws ConfigurationError naming the invalid rule, and without the option `settings: { shared: true }`; ConcurrentUpdateError if
+   * another process has changed the settings; StorageError when the store fails
+   * @example
+   * ```ts
+   * import type { RateLimiterService } from 'nestjs-limits';
+   *
+   * async function slowDown(limiter: RateLimiterService) {
+   *   const { version, rules } = await limiter.sharedSettings();
+   *   await limiter.setRules([...rules, { id: 'api', limits: '10/minute' }], { everywhere: true, version });
+   * }
+   * ```
+   */
+  setRules(rules: readonly SharedRule[], change: SharedChange): Promise<SharedSettings>;
+  setRules(
+    rules: readonly RateLimitRule[] | readonly SharedRule[],
+    change?: SharedChange,
+  ): Awaitable<SharedSettings | void> {
+    return change === undefined
+      ? this.shared.setOwnRules(rules as readonly RateLimitRule[])
+      : this.shared.setRules(rules as readonly SharedRule[], change);
+  }
+
+  /**
+   * Reads the shared settings from the store.
+   *
+   * @throws ConfigurationError without the option `settings: { shared: true }`; StorageError when the store fails
+   */
+  sharedSettings(): Promise<SharedSettings> {
+    return this.shared.read();
   }
 
   /**
@@ -150,7 +187,11 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
    * }
    * ```
    */
-  setNetworks(networks: RateLimitNetworks): void {
+  setNetworks(networks: RateLimitNetworks): void;
+  /** Replaces shared lists in the store, as {@link setRules} does with rules. A list that is left out stays. */
+  setNetworks(networks: RateLimitNetworks, change: SharedChange): Promise<SharedSettings>;
+  setNetworks(networks: RateLimitNetworks, change?: SharedChange): void | Promise<SharedSettings> {
+    if (change !== undefined) return this.shared.setNetworks(networks, change);
     this.addresses.setNetworks(networks);
   }
 

@@ -37,6 +37,7 @@ describe('conformanceCases', () => {
       'random traces',
       'per-key methods',
       'lifecycle',
+      'settings',
     ]);
   });
 

@@ -33,6 +33,7 @@ describeOn('POSTGRESQL', 'with logged tables, in a schema with a strange name', 
     const tables = await queryPostgres(uri, `${text} ORDER BY 1`, ['r', '"it\'s ""ours"""']);
     expect(tables).toEqual([
       { name: 'rate_limit_log', kind: 'p' },
+      { name: 'rate_limit_settings', kind: 'p' },
       { name: 'rate_limits', kind: 'p' },
     ]);
   });

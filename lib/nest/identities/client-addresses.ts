@@ -47,11 +47,22 @@ export class ClientAddresses {
    * @throws ConfigurationError for an unknown list, or an entry that is not a network
    */
   setNetworks(networks: RateLimitNetworks): void {
+    this.prepareNetworks(networks)();
+  }
+
+  /**
+   * Returns a function that replaces the lists that are given, once they are known to be valid.
+   *
+   * @throws ConfigurationError for an unknown list, or an entry that is not a network
+   */
+  prepareNetworks(networks: RateLimitNetworks): () => void {
     assertOptionsObject('The argument of setNetworks', networks);
     const { allow, deny } = readOptions(networkOptions, networks, naming);
     const [allowed, denied] = [listOf('allow', allow), listOf('deny', deny)];
-    if (allow !== undefined) this.#allowed = allowed;
-    if (deny !== undefined) this.#denied = denied;
+    return () => {
+      if (allow !== undefined) this.#allowed = allowed;
+      if (deny !== undefined) this.#denied = denied;
+    };
   }
 
   /** True if there are networks to allow or to deny. */

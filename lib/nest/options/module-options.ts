@@ -20,6 +20,7 @@ import type {
   RateLimitModuleExtras,
   RateLimitModuleOptions,
   RateLimitNetworks,
+  RateLimitSettings,
 } from './rate-limit.options.js';
 import { idOfUser } from './user-id.js';
 
@@ -32,6 +33,7 @@ export const moduleOptions = {
   block: { check: assertBlock },
   limits: checkedLater,
   rules: { check: assertList, default: [] },
+  settings: checkedLater,
   key: { default: 'ip' },
   plan: { check: ofType('function') },
   clientIp: { check: ofType('function') },
@@ -63,6 +65,11 @@ export const extraOptions = {
   isGlobal: { check: assertBoolean, default: true },
   guard: { check: assertBoolean, default: true },
 } as const satisfies OptionTable<RateLimitModuleExtras>;
+
+/** The option `settings`. */
+export const settingsOptions = {
+  shared: { check: assertBoolean, default: false },
+} as const satisfies OptionTable<RateLimitSettings>;
 
 /** The option `headers`. */
 export const headerOptions = {

@@ -58,6 +58,15 @@ export type RateLimitRule = Rule<ExecutionContext, RateLimitKey>;
 /** The first argument of `@RateLimit`: limits, limits by plan, or a function that returns limits. */
 export type RateLimitInput = LimitInput | LimitsFunction<ExecutionContext> | PlanLimits;
 
+/** Settings that change while the application runs. */
+export interface RateLimitSettings {
+  /**
+   * True to read rules and networks that all instances share from the store, every two seconds, for
+   * `setRules(rules, { everywhere: true, version })`. For Redis, PostgreSQL, MongoDB and etcd. Default: false.
+   */
+  shared?: boolean | undefined;
+}
+
 /** Header fields of a response. */
 export interface RateLimitHeaders {
   /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
@@ -90,6 +99,8 @@ export interface RateLimitModuleOptions {
   limits?: RateLimitInput | readonly RateLimitDeclaration[] | undefined;
   /** Limits by method and path, in addition to those of routes. Default: none. */
   rules?: readonly RateLimitRule[] | undefined;
+  /** Settings that change while the application runs. Default: each process changes its own. */
+  settings?: RateLimitSettings | undefined;
   /** The identity that limits without a `key` count. Default: the client's address. */
   key?: RateLimitKey | undefined;
   /** Resolves the plan of a request, for limits with plans: a function or an injectable class. Default: no plan. */

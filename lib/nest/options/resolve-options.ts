@@ -11,25 +11,33 @@ import {
 import { resolveResilience, type ResolvedResilience } from '../../resilience/resilience.options.js';
 import { declarationOf } from './declaration.js';
 import type { LegacyHeaders } from '../../http/header-fields.js';
-import { extraOptions, headerOptions, legacyOptions, moduleOptions } from './module-options.js';
+import {
+  extraOptions,
+  headerOptions,
+  legacyOptions,
+  moduleOptions,
+  settingsOptions,
+} from './module-options.js';
 import { throttlerLimits } from './throttler-form.js';
 import type {
   RateLimitDeclaration,
   RateLimitHeaders,
   RateLimitModuleExtras,
   RateLimitModuleOptions,
+  RateLimitSettings,
 } from './rate-limit.options.js';
 
 /** The module's options, validated and with defaults. */
 export interface ResolvedOptions extends Omit<
   Completed<RateLimitModuleOptions, typeof moduleOptions>,
-  'limits' | 'headers' | 'resilience'
+  'limits' | 'headers' | 'resilience' | 'settings'
 > {
   readonly limits: readonly RateLimitDeclaration[];
   readonly headers: Omit<Completed<RateLimitHeaders, typeof headerOptions>, 'legacy'> & {
     readonly legacy: LegacyHeaders | false;
   };
   readonly resilience: ResolvedResilience | false;
+  readonly settings: Completed<RateLimitSettings, typeof settingsOptions>;
 }
 
 const naming: OptionNaming = {
@@ -104,6 +112,7 @@ export function resolveOptions(given: unknown): ResolvedOptions {
     apiKeyHeader: options.apiKeyHeader.toLowerCase(),
     headers: resolveHeaders(options.headers),
     resilience: resolveResilience(options.resilience),
+    settings: resolveSettings(options.settings),
   });
 }
 
@@ -138,6 +147,15 @@ function isDeclarations(
       (one) => typeof one === 'object' && one !== null && ('limits' in one || 'plans' in one),
     )
   );
+}
+
+function resolveSettings(settings: RateLimitSettings = {}): ResolvedOptions['settings'] {
+  const owner = 'The option "settings" of RateLimitModule';
+  assertOptionsObject(owner, settings);
+  return readOptions(settingsOptions, settings, {
+    owner,
+    option: (name) => `The option "settings.${name}" of RateLimitModule`,
+  });
 }
 
 function resolveHeaders(headers: RateLimitModuleOptions['headers'] = {}): ResolvedOptions['headers'] {

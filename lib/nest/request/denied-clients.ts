@@ -20,12 +20,17 @@ export class DeniedClients {
     @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
     @Inject(ApplicationConfig) application: ApplicationConfig,
   ) {
-    if (options.deny !== undefined) this.#watchAdapterOf(application);
+    if (this.#mayDeny) this.#watchAdapterOf(application);
+  }
+
+  /** True if there is a list, be it empty, or a shared one may come. */
+  get #mayDeny(): boolean {
+    return this.options.deny !== undefined || this.options.settings.shared;
   }
 
   /** Binds a middleware. To be called before the routes are bound. */
   bindMiddleware(): void {
-    if (this.options.deny === undefined) return;
+    if (!this.#mayDeny) return;
     const check = middlewareOf(DeniedClients, (context) =>
       chain(this.limiter.isDenied(context), (isDenied) => {
         if (isDenied) throw new ForbiddenException();

@@ -50,7 +50,7 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
 
   /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
   ensureCompiled(): void {
-    if (!this.#isCompiled) this.#set([...this.options.rules]);
+    if (!this.#isCompiled) this.#compile([...this.options.rules])();
   }
 
   /** Whether the application has bound its routes, which come before middleware that is bound later. */
@@ -71,18 +71,31 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
    * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
    */
   set(rules: readonly RateLimitRule[]): Awaitable<void> {
-    const given = [...rules];
-    return chain(this.routes.prepare([...this.options.limits, ...given]), () => this.#set(given));
+    return chain(this.prepare(rules), (replace) => replace());
   }
 
-  #set(rules: readonly RateLimitRule[]): void {
+  /**
+   * Returns a function that replaces all rules, once they are known to be valid. A promise, as with {@link set}.
+   *
+   * @throws ConfigurationError naming the invalid rule
+   */
+  prepare(rules: readonly RateLimitRule[]): Awaitable<() => void> {
+    const given = [...rules];
+    return chain(this.routes.prepare([...this.options.limits, ...given]), () => this.#compile(given));
+  }
+
+  #compile(rules: readonly RateLimitRule[]): () => void {
     const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>(rules, (level) =>
       this.routes.compile([level], { route: '', controller: '' }),
     );
-    this.#rules = rules.length > 0 ? new RuleSet(this, book) : undefined;
+    return () => this.#replace(book);
+  }
+
+  #replace(book: RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>): void {
+    this.#rules = book.rules.length > 0 ? new RuleSet(this, book) : undefined;
     this.#isCompiled = true;
     this.directory.setRules(book.compiled.map((rule) => ({ ...rule, id: `rule ${rule.id}` })));
-    if (this.#isStarted) this.mountedPaths.check(rules);
+    if (this.#isStarted) this.mountedPaths.check(book.rules);
     for (const rule of book.compiled) {
       if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
       const others = book.beside(rule).flatMap(({ policies }) => policies);

@@ -5,12 +5,14 @@ import { RecordStorage, type Decide } from '../cas/record.storage.js';
 import { retryUntilStored } from '../cas/retry-until-stored.js';
 import type { StorageCapabilities } from '../../core/contract.js';
 import { queueTimeoutError } from '../../common/time.js';
+import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
 import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKey, identityKeys, type ServerStorageOptions } from '../server.storage.js';
 import { EtcdConnection } from './etcd-connection.js';
 import { etcdAddresses, openEtcd } from './etcd-client.js';
 import { EtcdRecords } from './etcd-records.js';
+import { EtcdSettings } from './etcd-settings.js';
 
 /** Options of {@link EtcdStorage}. Other options go to `etcd3`, and are refused with a given client. */
 export interface EtcdStorageOptions
@@ -101,6 +103,11 @@ export class EtcdStorage extends RecordStorage {
 
   protected override keysAfter(prefix: string, last: string): Promise<readonly string[]> {
     return this.#records.keysAfter(prefix, last, this.timeout);
+  }
+
+  override get settings(): SettingsStore {
+    const call = <T>(ask: () => Promise<T>): Promise<T> => this.call(ask);
+    return new EtcdSettings(this.#connection, settingsKey(this.keyPrefix), call, this.timeout);
   }
 
   protected override release(): void {

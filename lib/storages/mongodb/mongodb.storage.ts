@@ -1,12 +1,14 @@
 import { UUID, type Binary, type Document, type MongoClient, type MongoClientOptions } from 'mongodb';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
+import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
 import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
 import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
-import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
+import { isDuplicateKey, LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { openMongo } from './mongodb-client.js';
+import { MongoDBSettings } from './mongodb-settings.js';
 
 /** Options of {@link MongoDBStorage}. Other options go to the driver, and are refused with a given client. */
 export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOptions {
@@ -23,8 +25,6 @@ const DOCUMENTS_PER_STEP = 1000;
 
 /** Shortest slack of `expireAt`, in ms. The server deletes expired documents only once a minute. */
 const MIN_SLACK_MS = 60_000;
-
-const DUPLICATE_KEY = 11_000;
 
 const REMEDIES: Remedies = [
   [
@@ -96,6 +96,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
       : findRemedy(REMEDIES, cause);
   }
 
+  override get settings(): SettingsStore {
+    return new MongoDBSettings(settingsKey(this.keyPrefix), (call) =>
+      this.call(() => this.#collection.use(call)),
+    );
+  }
+
   override reconnect(): void {
     if (!this.closed) this.#collection.reconnect();
   }
@@ -131,7 +137,7 @@ export class MongoDBStorage extends CasStorage<Binary> {
       );
       return matchedCount + upsertedCount === 1;
     } catch (error) {
-      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process created it first
+      if (isDuplicateKey(error)) return false; // another process created it first
       throw error;
     }
   }

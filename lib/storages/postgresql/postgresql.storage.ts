@@ -1,6 +1,7 @@
 import { queueTimeoutError, withTimeout } from '../../common/time.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import type { Limit } from '../../core/limit.js';
+import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
 import { closedError } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
@@ -10,6 +11,7 @@ import { outsideOf, readAnswer, writeArguments, type PlannedBatch, type Step } f
 import { postgreSQLKey } from './postgresql-key.js';
 import { postgreSQLRemedy } from './postgresql-remedies.js';
 import { parsePostgreSQLUri, withSsl } from './postgresql-uri.js';
+import { PostgreSQLSettings } from './postgresql-settings.js';
 import { resolveOptions, type PostgreSQLStorageOptions, type ResolvedOptions } from './postgresql.options.js';
 import { MAX_ATTEMPTS, partsToRetry } from './retries.js';
 import { Schema, type Query } from './schema.js';
@@ -126,6 +128,12 @@ export class PostgreSQLStorage extends ServerStorage {
       count = Number(row?.['count'] ?? 0);
     }
     return removed;
+  }
+
+  override get settings(): SettingsStore {
+    return new PostgreSQLSettings(this.#sql, settingsKey(this.keyPrefix), (statement) =>
+      this.call(() => this.#within(performance.now(), (query) => query(statement))),
+    );
   }
 
   override reconnect(): void {

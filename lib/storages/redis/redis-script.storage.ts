@@ -6,6 +6,7 @@ import { strategyNames } from '../../strategies/strategies.js';
 import { consumeInParts, joinResults, partition } from '../../core/batch-parts.js';
 import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from '../../core/contract.js';
 import { MAX_MOVING_WINDOW, type Limit } from '../../core/limit.js';
+import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
 import { failureOf, withRemedy } from '../../core/storage.js';
 import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } from '../server.storage.js';
 import { BatchGatherer } from './batch-gatherer.js';
@@ -13,6 +14,7 @@ import { BatchPlans, hasLog, logKey, type BatchPlan, type PlannedBatch } from '.
 import type { BatchStep } from './batch-script.js';
 import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
 import { redisRemedy, type RedisTopology } from './redis-remedies.js';
+import { RedisSettings } from './redis-settings.js';
 
 /** Keys that one step over all keys scans. */
 const KEYS_PER_SCAN = 1000;
@@ -156,6 +158,10 @@ export abstract class RedisScriptStorage extends ServerStorage {
         return logs.some((log) => key.endsWith(log)) ? this.#client.unlink(key) : 0;
       }),
     );
+  }
+
+  override get settings(): SettingsStore {
+    return new RedisSettings(this.#client, settingsKey(this.keyPrefix), (call) => this.call(call));
   }
 
   /** Resolves if every primary accepts the writes of a decision. */

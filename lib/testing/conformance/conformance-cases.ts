@@ -11,6 +11,7 @@ import { peekingCases } from './cases/peeking.cases.js';
 import { perKeyMethodsCases } from './cases/per-key-methods.cases.js';
 import { randomTracesCases } from './cases/random-traces.cases.js';
 import { settlementsCases } from './cases/settlements.cases.js';
+import { settingsCases } from './cases/settings.cases.js';
 import { sharedCellsCases } from './cases/shared-cells.cases.js';
 import { slotsCases } from './cases/slots.cases.js';
 import type { ConformanceCase } from './conformance-case.js';
@@ -32,4 +33,5 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...randomTracesCases,
   ...perKeyMethodsCases,
   ...lifecycleCases,
+  ...settingsCases,
 ];

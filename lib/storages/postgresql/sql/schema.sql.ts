@@ -21,6 +21,10 @@ export interface SchemaSql {
    * `last`, the last of these keys, or null at the end.
    */
   readonly removeLimits: string;
+  /** Reads the settings of a key ($1); a row with `version` and `text`, or none. */
+  readonly readSettings: string;
+  /** Writes the settings of a key ($1) with a version ($2) and a text ($3), if the stored version is the one before; else no row. */
+  readonly writeSettings: string;
   /** Updates no row. */
   readonly probe: string;
   /** Makes unlogged tables logged. */
@@ -48,6 +52,13 @@ const LOG = (kind: TableKind): string => `
       PRIMARY KEY (key, id, at)
     ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);`;
 
+const SETTINGS = `
+    CREATE TABLE @schema.rate_limit_settings ( -- logged, whatever the counts are
+      key text COLLATE "C" PRIMARY KEY,
+      version bigint NOT NULL,
+      text text NOT NULL
+    );`;
+
 /**
  * Checks before it creates: `IF NOT EXISTS` needs the right to create, even if everything exists.
  */
@@ -60,6 +71,8 @@ DO $install$ BEGIN
   IF to_regclass('@schema.rate_limits') IS NULL THEN${IDENTITIES(kind)}
   END IF;
   IF to_regclass('@schema.rate_limit_log') IS NULL THEN${LOG(kind)}
+  END IF;
+  IF to_regclass('@schema.rate_limit_settings') IS NULL THEN${SETTINGS}
   END IF;
   IF to_regproc('@decide') IS NULL THEN${FUNCTIONS.join('')}
   END IF;
@@ -92,8 +105,19 @@ logs AS (DELETE FROM @schema.rate_limit_log h USING changed WHERE h.key = change
 SELECT max(key) AS last FROM page`;
 
 const LOOK = `
-SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 2 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
-FROM pg_class WHERE oid IN (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'))`;
+SELECT to_regproc('@decide') IS NOT NULL AND count(*) = 3 AS installed, count(*) FILTER (WHERE relpersistence = 'u') > 0 AS unlogged
+FROM pg_class WHERE oid IN
+  (to_regclass('@schema.rate_limits'), to_regclass('@schema.rate_limit_log'), to_regclass('@schema.rate_limit_settings'))`;
+
+const READ_SETTINGS = 'SELECT version, text FROM @schema.rate_limit_settings WHERE key = $1::text';
+
+/** The first version is inserted; a later one updates the row of the version before. */
+const WRITE_SETTINGS = `
+INSERT INTO @schema.rate_limit_settings AS stored (key, version, text)
+SELECT $1::text, $2::text::bigint, $3::text
+WHERE $2::text::bigint = 1 OR EXISTS (SELECT FROM @schema.rate_limit_settings WHERE key = $1::text)
+ON CONFLICT (key) DO UPDATE SET version = excluded.version, text = excluded.text WHERE stored.version = excluded.version - 1
+RETURNING true AS written`;
 
 /**
  * The common arguments of both functions. Parameters are text, which every driver sends unchanged.
@@ -125,6 +149,8 @@ export function schemaSql(schema: string, durable: boolean): SchemaSql {
     sweep: fill(SWEEP),
     reset: fill(RESET),
     removeLimits: fill(REMOVE_LIMITS),
+    readSettings: fill(READ_SETTINGS),
+    writeSettings: fill(WRITE_SETTINGS),
     probe: fill("UPDATE @schema.rate_limits SET cells = cells WHERE key = ''"),
     makeDurable: fill(
       'ALTER TABLE @schema.rate_limits SET LOGGED; ALTER TABLE @schema.rate_limit_log SET LOGGED;',

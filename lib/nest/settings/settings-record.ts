@@ -1,0 +1,44 @@
+import { describeValue } from '../../common/describe.js';
+import { StorageError } from '../../common/errors.js';
+import type { StoredSettings } from '../../core/settings-store.js';
+import type { StoredRule } from '../../policies/shared-rules.js';
+import type { RateLimitNetworks } from '../options/rate-limit.options.js';
+
+/** What the store keeps, with its version. */
+export interface SettingsRecord {
+  /** 0 before anything was written. */
+  readonly version: number;
+  readonly rules: readonly StoredRule[];
+  /** The lists that were set; absent ones are those of the code. */
+  readonly networks: RateLimitNetworks;
+}
+
+export const NO_SETTINGS: SettingsRecord = { version: 0, rules: [], networks: {} };
+
+/** @throws StorageError for a text that no {@link writeRecord} has written */
+export function readRecord(stored: StoredSettings | undefined): SettingsRecord {
+  if (stored === undefined) return NO_SETTINGS;
+  const { rules, networks } = parsed(stored) as Partial<SettingsRecord>;
+  if (!Array.isArray(rules) || typeof networks !== 'object') throw unreadable(stored);
+  return { version: stored.version, rules: rules as readonly StoredRule[], networks };
+}
+
+export function writeRecord({ version, rules, networks }: SettingsRecord): StoredSettings {
+  return { version, text: JSON.stringify({ rules, networks }) };
+}
+
+function parsed(stored: StoredSettings): object {
+  try {
+    const value: unknown = JSON.parse(stored.text);
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // as any other text
+  }
+  throw unreadable(stored);
+}
+
+function unreadable({ version, text }: StoredSettings): StorageError {
+  return new StorageError(
+    `The shared settings of version ${version} cannot be read: got ${describeValue(text)}. Write them again with setRules.`,
+  );
+}
