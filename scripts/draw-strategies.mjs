@@ -16,6 +16,7 @@ import {
   TokenBucketRateLimiter,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { frame } from './picture.mjs';
 
 const LIMITERS = {
   'fixed-window': FixedWindowRateLimiter,
@@ -97,30 +98,30 @@ function draw(strategy) {
   const told =
     `Of ${all} hits ${admitted} are admitted and ${all - admitted} refused; ` +
     `${span.admitted} of them in the worst minute, from second ${span.start} on.`;
-  return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${round(WIDTH)} ${HEIGHT}" role="img" aria-labelledby="t d">`,
-    `<title id="t">${strategy}, ${AMOUNT} per minute</title>`,
-    `<desc id="d">${told}</desc>`,
-    STYLE,
-    `<rect class="card" width="${round(WIDTH)}" height="${HEIGHT}" rx="8"/>`,
-    `<text class="name" x="16" y="26">${strategy}</text>`,
-    legend(windows.length > 0),
-    ...windows.map(drawWindow),
-    ...instants.flatMap(drawInstant),
-    drawLevel(left),
-    drawAxis(),
-    drawSpan(span),
-    '</svg>',
-  ].join('\n')}\n`;
+  return frame({
+    width: WIDTH,
+    height: HEIGHT,
+    title: `${strategy}, ${AMOUNT} per minute`,
+    heading: strategy,
+    description: told,
+    style: STYLE,
+    parts: [
+      legend(windows.length > 0),
+      ...windows.map(drawWindow),
+      ...instants.flatMap(drawInstant),
+      drawLevel(left),
+      drawAxis(),
+      drawSpan(span),
+    ],
+  });
 }
 
-const STYLE = `<style>
-text{font:12px system-ui,sans-serif;fill:#1f2328}.name{font-size:15px;font-weight:600}.mid{text-anchor:middle}.end{text-anchor:end}
-.card{fill:#fff;stroke:#d1d9e0}.yes{fill:#1a7f37}.no{stroke:#cf222e;stroke-width:2}.window{fill:#0969da;opacity:.3}
-.level{fill:#0969da;fill-opacity:.15;stroke:#0969da;stroke-width:1.5}.line{stroke:#818b98;fill:none}.span{stroke:#9a6700;stroke-width:2;fill:none}
-@media (prefers-color-scheme:dark){text{fill:#f0f6fc}.card{fill:#0d1117;stroke:#3d444d}.yes{fill:#3fb950}.no{stroke:#f85149}
-.window{fill:#4493f8;opacity:.45}.level{fill:#4493f8;fill-opacity:.25;stroke:#4493f8}.line{stroke:#9198a1}.span{stroke:#d29922}}
-</style>`;
+const STYLE = {
+  light: `.yes{fill:#1a7f37}.no{stroke:#cf222e;stroke-width:2}.window{fill:#0969da;opacity:.3}
+.level{fill:#0969da;fill-opacity:.15;stroke:#0969da;stroke-width:1.5}.line{stroke:#818b98;fill:none}.span{stroke:#9a6700;stroke-width:2;fill:none}`,
+  dark: `.yes{fill:#3fb950}.no{stroke:#f85149}
+.window{fill:#4493f8;opacity:.45}.level{fill:#4493f8;fill-opacity:.25;stroke:#4493f8}.line{stroke:#9198a1}.span{stroke:#d29922}`,
+};
 
 function legend(hasWindows) {
   const at = round(WIDTH) - 232;

@@ -165,10 +165,12 @@ function textsOf(node: ts.Expression): string[] {
   );
 }
 
-/** The generated pictures. The benchmarks write the others. */
-function picturesOfStrategies(): string[] {
+/** The pictures that scripts draw. The benchmarks write the others. */
+function drawnPictures(): string[] {
   return filesOf('docs/images', '.svg').filter((name) => !name.includes('/benchmark-'));
 }
+
+type Pictures = Record<string, string>;
 
 describe('the documentation', () => {
   it('has only examples that compile, in the documents and in doc comments', () => {
@@ -220,13 +222,15 @@ describe('the documentation', () => {
     }
   });
 
-  it('has pictures of the strategies that match their results', async () => {
-    // Imported by a name that TypeScript does not follow, since the script has no types. Jest
-    // resolves its imports to the sources.
-    const script: string = join(ROOT, 'scripts/draw-strategies.mjs');
-    const { drawStrategies } = (await import(script)) as { drawStrategies(): Record<string, string> };
-    const drawn = Object.entries(drawStrategies()).map(([strategy, picture]) => [`${strategy}.svg`, picture]);
-    expect(picturesOfStrategies().sort()).toEqual(drawn.map(([name]) => `docs/images/${name}`).sort());
+  it('has pictures that match what the scripts draw, and the results of the strategies', async () => {
+    // Imported by names that TypeScript does not follow, since the scripts have no types. Jest
+    // resolves their imports to the sources.
+    const script = (name: string): string => join(ROOT, 'scripts', name);
+    const strategies = (await import(script('draw-strategies.mjs'))) as { drawStrategies(): Pictures };
+    const diagrams = (await import(script('draw-diagrams.mjs'))) as { drawDiagrams(): Pictures };
+    const pictures = { ...strategies.drawStrategies(), ...diagrams.drawDiagrams() };
+    const drawn = Object.entries(pictures).map(([name, picture]) => [`${name}.svg`, picture]);
+    expect(drawnPictures().sort()).toEqual(drawn.map(([name]) => `docs/images/${name}`).sort());
     for (const [name = '', picture = ''] of drawn) {
       expect(
         picture === read(`docs/images/${name}`) ? name : `npm run docs:pictures, for ${name} is old`,
@@ -235,14 +239,23 @@ describe('the documentation', () => {
     }
   });
 
-  it('has a text next to each picture', () => {
-    const pictures = picturesOfStrategies().map((name) => {
+  it('has a text next to each picture of a strategy', () => {
+    const pictures = drawnPictures().flatMap((name) => {
       const [, all, admitted, worst] =
         /Of (\d+) hits (\d+) are admitted and \d+ refused; (\d+) of them/.exec(read(name)) ?? [];
-      return `${admitted} of ${all} hits admitted, ${worst} of them in the worst minute](${name.slice('docs/'.length)})`;
+      if (all === undefined) return [];
+      return [
+        `${admitted} of ${all} hits admitted, ${worst} of them in the worst minute](${name.slice('docs/'.length)})`,
+      ];
     });
+    expect(pictures).toHaveLength(5);
     const text = read('docs/strategies.md');
     expect(pictures.filter((picture) => !text.includes(picture))).toEqual([]);
+  });
+
+  it('shows every picture, each on one page or in the README', () => {
+    const text = documents.map(read).join('\n');
+    expect(drawnPictures().filter((name) => !text.includes(`](${name.slice('docs/'.length)})`))).toEqual([]);
   });
 
   it('explains every error code', () => {
