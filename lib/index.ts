@@ -60,7 +60,7 @@ export {
 export { RATE_LIMIT_STORAGE } from './nest/options/rate-limit.tokens.js';
 export { RateLimiterService } from './nest/rate-limiter.service.js';
 export type { SharedChange, SharedSettings } from './nest/settings/shared-settings.js';
-export type { SharedRule } from './policies/shared-rules.js';
+export type { SharedRule, SharedRuleOptions } from './policies/shared-rules.js';
 export type { SettingsStore, StoredSettings } from './core/settings-store.js';
 
 export type { Awaitable } from './common/awaitable.js';

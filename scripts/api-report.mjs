@@ -34,6 +34,7 @@ const unnamed = {
     'Reservations',
     'ResolvedOptions',
     'RouteRules',
+    'SharedSettingsService',
     'StoreLog',
     'Transports',
     // What Nest's builder of modules makes.

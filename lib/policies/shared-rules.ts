@@ -6,10 +6,9 @@ import type { Rule } from './rules.js';
 import { assertName } from './policy-options.js';
 
 type AnyFunction = (...args: never[]) => unknown;
-type Names = string | readonly string[];
 
 /** The options of a rule that can be written as text. */
-type SharedOptions = {
+export type SharedRuleOptions = {
   [
     Name in keyof Omit<Rule<never>, 'id' | 'key' | 'limits'> as Exclude<
       Rule<never>[Name],
@@ -24,12 +23,12 @@ type SharedOptions = {
  * A rule that is shared by all processes on a store. It has the `id` of a rule of the code, whose options it replaces one by one, or
  * a new one. It has no functions: those of the code's rule stay.
  */
-export interface SharedRule extends SharedOptions {
+export interface SharedRule extends SharedRuleOptions {
   id: string;
   /** One or several limits as text, or `'unlimited'`. */
-  limits?: Names | undefined;
+  limits?: string | readonly string[] | undefined;
   /** Built-in identities by name. */
-  key?: Names | undefined;
+  key?: string | readonly string[] | undefined;
   /** True to switch the rule of the code off. Default: false. */
   off?: boolean | undefined;
 }
