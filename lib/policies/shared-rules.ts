@@ -5,18 +5,16 @@ import { assertBoolean, assertOptionsObject } from '../common/options.js';
 import type { Rule } from './rules.js';
 import { assertName } from './policy-options.js';
 
-type AnyFunction = (...args: never[]) => unknown;
-
 /** The options of a rule that can be written as text. */
 export type SharedRuleOptions = {
   [
     Name in keyof Omit<Rule<never>, 'id' | 'key' | 'limits'> as Exclude<
       Rule<never>[Name],
-      AnyFunction
+      (...args: never[]) => unknown
     > extends undefined
       ? never
       : Name
-  ]?: Exclude<Rule<never>[Name], AnyFunction>;
+  ]?: Exclude<Rule<never>[Name], (...args: never[]) => unknown>;
 };
 
 /**
