@@ -73,7 +73,10 @@ describe('the tarball', () => {
       .filter((path) => path.endsWith('.ts'))
       .map((path) => path.slice(0, -'.ts'.length));
     const built = ['esm', 'cjs'].flatMap((form) =>
-      modules.flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
+      modules
+        // The executable exists as ES modules only.
+        .filter((module) => form === 'esm' || !/^cli[\\/]/.test(module))
+        .flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
     );
     const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
@@ -172,6 +175,33 @@ describe('loading the root entry, with all packages installed,', () => {
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(most);
     },
   );
+});
+
+describe('the executable', () => {
+  let application: string;
+  const nestjsLimits = (...args: string[]) =>
+    run(application, join(application, 'node_modules/.bin/nestjs-limits'), ...args);
+
+  beforeAll(async () => {
+    application = await installed('without-optional-packages');
+  });
+
+  it('prints its version and its commands, and loads no package', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(await nestjsLimits('--version')).toBe(`${version}\n`);
+    expect(await nestjsLimits('--help')).toMatch(/^Usage: nestjs-limits <command> \[options\]\n/);
+    const loaded = await modulesLoadedBy(
+      `process.argv.push('--help'); await import('./dist/esm/cli/bin.js');`,
+      unpacked,
+    );
+    expect(loaded.map((module) => module.package).filter((name) => name !== undefined)).toEqual([]);
+  });
+
+  it('ends with exit code 2 for an unknown command, and names it', async () => {
+    await expect(nestjsLimits('reply')).rejects.toMatchObject({
+      cause: { code: 2, stderr: expect.stringContaining('Unknown command "reply"') },
+    });
+  });
 });
 
 describe('an application without optional packages', () => {
