@@ -29,7 +29,8 @@ const layers = {
     'observability',
   ],
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
-  cli: ['common'],
+  replay: ['common', 'notation', 'strategies', 'core', 'storages/memory', 'limiter', 'policies', 'http'],
+  cli: ['common', 'notation', 'strategies', 'core', 'policies', 'replay'],
 };
 
 /** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
@@ -107,8 +108,8 @@ module.exports = {
       name: 'cli-apart',
       comment: 'Only the executable loads what is made for it; it exists as ES modules only.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/cli/' },
-      to: { path: '^lib/cli/' },
+      from: { path: '^lib/', pathNot: '^lib/(cli|replay)/' },
+      to: { path: '^lib/(cli|replay)/' },
     },
     {
       name: 'terminus-apart',

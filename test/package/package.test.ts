@@ -75,7 +75,7 @@ describe('the tarball', () => {
     const built = ['esm', 'cjs'].flatMap((form) =>
       modules
         // The executable exists as ES modules only.
-        .filter((module) => form === 'esm' || !/^cli[\\/]/.test(module))
+        .filter((module) => form === 'esm' || !/^(cli|replay)[\\/]/.test(module))
         .flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
     );
     const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
@@ -191,7 +191,7 @@ describe('the executable', () => {
     expect(await nestjsLimits('--version')).toBe(`${version}\n`);
     expect(await nestjsLimits('--help')).toMatch(/^Usage: nestjs-limits <command> \[options\]\n/);
     const loaded = await modulesLoadedBy(
-      `process.argv.push('--help'); await import('./dist/esm/cli/bin.js');`,
+      `process.argv.push('bin', '--help'); await import('./dist/esm/cli/bin.js');`,
       unpacked,
     );
     expect(loaded.map((module) => module.package).filter((name) => name !== undefined)).toEqual([]);
