@@ -30,6 +30,6 @@ export class Identities {
 }
 
 /** Copies the characters of a text, since the engine keeps the whole chunk of a log for a part of it. */
-function copyOf(text: string): string {
+export function copyOf(text: string): string {
   return JSON.parse(JSON.stringify(text)) as string;
 }
