@@ -37,7 +37,7 @@ export async function run() {
       ['', 'lines/s', 'peak MB'],
       rows.map(({ args, rate, peak }) => [args.join(' '), formatNumber(rate), formatNumber(peak)]),
     );
-    printTarget('one limit', rows[0].rate, 'at least', 200_000, 'lines/s');
+    printTarget('one limit', rows[0].rate, 'at least', 200_000, ' lines/s');
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -20,10 +20,6 @@ describe('a chart', () => {
   });
 
   it('shows the highest of several bars in a column if there are too many', () => {
-    expect(drawChart(bars(0, 0, 8, 0, 1, 0, 0), 7, 8).slice(-3)).toEqual([
-      '  │ █▆',
-      '0 └────',
-      '   t0',
-    ]);
+    expect(drawChart(bars(0, 0, 8, 0, 1, 0, 0), 7, 8).slice(-3)).toEqual(['  │ █▆', '0 └────', '   t0']);
   });
 });
