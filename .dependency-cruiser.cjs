@@ -29,6 +29,8 @@ const layers = {
     'observability',
   ],
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
+  replay: ['common', 'notation', 'strategies', 'core', 'storages/memory', 'limiter', 'policies', 'http'],
+  cli: ['common', 'notation', 'strategies', 'core', 'policies', 'replay'],
 };
 
 /** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
@@ -55,9 +57,12 @@ const optional = {
   '@nestjs/websockets': '^lib/nest/transports/',
 };
 
-/** Entry points: what `exports` in package.json names. */
-const entries = Object.values(require('./package.json').exports)
-  .map((entry) => /^[.][/]dist[/]esm[/](.+)[.]js$/.exec(entry.import?.default)?.[1])
+/** Entry points: what `exports` and `bin` in package.json name. */
+const manifest = require('./package.json');
+const entries = Object.values(manifest.exports)
+  .map((entry) => entry.import?.default)
+  .concat(Object.values(manifest.bin))
+  .map((path) => /^(?:[.][/])?dist[/]esm[/](.+)[.]js$/.exec(path)?.[1])
   .filter((module) => module !== undefined)
   .map((module) => `^lib/${module}[.]ts$`);
 
@@ -99,6 +104,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/testing/' },
       to: { path: '^lib/testing/' },
+    },
+    {
+      name: 'cli-apart',
+      comment: 'Only the executable loads what is made for it; it exists as ES modules only.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(cli|replay)/' },
+      to: { path: '^lib/(cli|replay)/' },
     },
     {
       name: 'terminus-apart',

@@ -3,6 +3,7 @@ import { cp, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile 
 import { tmpdir } from 'node:os';
 import { extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
@@ -73,7 +74,10 @@ describe('the tarball', () => {
       .filter((path) => path.endsWith('.ts'))
       .map((path) => path.slice(0, -'.ts'.length));
     const built = ['esm', 'cjs'].flatMap((form) =>
-      modules.flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
+      modules
+        // The executable exists as ES modules only.
+        .filter((module) => form === 'esm' || !/^(cli|replay)[\\/]/.test(module))
+        .flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
     );
     const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
@@ -172,6 +176,56 @@ describe('loading the root entry, with all packages installed,', () => {
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(most);
     },
   );
+});
+
+describe('the executable', () => {
+  let application: string;
+  const nestjsLimits = (...args: string[]) =>
+    run(application, join(application, 'node_modules/.bin/nestjs-limits'), ...args);
+
+  beforeAll(async () => {
+    application = await installed('without-optional-packages');
+  });
+
+  it('prints its version and its commands', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect(await nestjsLimits('--version')).toBe(`${version}\n`);
+    expect(await nestjsLimits('--help')).toMatch(/^Usage: nestjs-limits <command> \[options\]\n/);
+  });
+
+  it('replays files and the standard input, and fails as a gate with exit code 1', async () => {
+    const line = '192.0.2.1 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5\n';
+    await writeFile(join(application, 'access.log'), line.repeat(3));
+    await writeFile(join(application, 'access.log.1.gz'), gzipSync(line));
+    const replay = ['replay', 'access.log', 'access.log.1.gz', '--limit', '3/minute'];
+    expect(JSON.parse(await nestjsLimits(...replay, '--json'))).toMatchObject({
+      requests: 4,
+      limit: { refused: 1 },
+    });
+    await expect(nestjsLimits(...replay, '--max-newly-refused', '24%')).rejects.toMatchObject({
+      cause: { code: 1 },
+    });
+    const pipe = 'cat access.log | node_modules/.bin/nestjs-limits replay - --limit 1/minute | head -n 1';
+    expect(await run(application, 'sh', '-c', pipe)).toMatch(/^3 requests of 1 identity, /);
+  });
+
+  it('loads no package of NestJS for a replay', async () => {
+    await writeFile(join(unpacked, 'empty.log'), '');
+    const loaded = await modulesLoadedBy(
+      `process.argv.push('bin', 'replay', 'empty.log', '--limit', '1/minute');
+      await import('./dist/esm/cli/bin.js');
+      process.exitCode = 0;`,
+      unpacked,
+    );
+    const packages = new Set(loaded.map((module) => module.package).filter((name) => name !== undefined));
+    expect([...packages].sort()).toEqual(['ipaddr.js', 'picomatch']);
+  });
+
+  it('ends with exit code 2 for an unknown command, and names it', async () => {
+    await expect(nestjsLimits('reply')).rejects.toMatchObject({
+      cause: { code: 2, stderr: expect.stringContaining('Unknown command "reply"') },
+    });
+  });
 });
 
 describe('an application without optional packages', () => {
