@@ -75,7 +75,7 @@ export class ExportsService implements OnModuleDestroy {
         maxWait: MAX_WAIT_MS,
         signal,
       });
-      if (!slot.allowed) return report({ state: 'failed' });
+      if (!slot.allowed) throw new Error('There was no slot in time.');
       report({ state: 'running' });
       for await (const row of this.table.read(progress.value.of, signal)) report({ rows: row });
       report({ state: 'done' });

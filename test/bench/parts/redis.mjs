@@ -10,16 +10,7 @@ import {
   showChart,
 } from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
-import {
-  CALENDAR,
-  DECISIONS,
-  IN_FLIGHT,
-  MOVING,
-  NEST_LAB,
-  OURS,
-  SLOT,
-  subjects,
-} from '../redis-subjects.mjs';
+import { CALENDAR, DECISIONS, IN_FLIGHT, NEST_LAB, OURS, subjects } from '../redis-subjects.mjs';
 
 const ROUNDS = { least: 3, most: 7, milliseconds: 25_000 };
 const WARM_UP_ROUNDS = 3;
@@ -57,7 +48,7 @@ async function compareTimes(uri) {
       `warm up, then ${ROUNDS.least} to ${ROUNDS.most}; medians. × nest-lab: median over the rounds of the ratio to ${NEST_LAB}.\n` +
       'Several limits: ours in one call; rate-limiter-flexible with RateLimiterUnion, in parallel; bare INCRs in parallel; the others one\n' +
       'after the other, as the guard of @nestjs/throttler and chained middlewares do. All use the same key, which spares\n' +
-      'nest-lab the hash that the guard derives from it. A slot is taken and released in two calls, with its registration for renewal.',
+      'nest-lab the hash that the guard derives from it.',
   );
   const results = new Map();
   for (const limits of LIMIT_COUNTS) {
@@ -100,9 +91,6 @@ function printTimes(times) {
 /** Why a run may find less than others did. */
 const BUSY = '2.4 to 2.9 in several runs of a busy machine';
 
-/** Why a slot costs Node more than two hits. */
-const TWO_CALLS = 'two calls, and a release sends five arguments where a hit sends one';
-
 function judgeTimes(results) {
   const [one, three] = LIMIT_COUNTS.map((limits) => results.get(limits));
   const saved = (side) => ratio(one, NEST_LAB, OURS, side);
@@ -112,15 +100,6 @@ function judgeTimes(results) {
   for (const side of ['node', 'redis']) {
     const calendar = ratio(one, CALENDAR, OURS, side);
     printTarget(`1 limit, ${side} CPU of a calendar to a fixed window`, calendar, 'at most', 1.1, '×');
-    const slot = ratio(one, SLOT, MOVING, side);
-    printTarget(
-      `1 limit, ${side} CPU of a slot taken and released to a moving window`,
-      slot,
-      'at most',
-      2.2,
-      '×',
-      TWO_CALLS,
-    );
   }
   printTarget('3 limits, our Redis CPU to nest-lab’s', left('redis'), 'at most', 0.6, '×');
   printTarget('3 limits, our Node CPU to nest-lab’s', left('node'), 'at most', 0.5, '×');
