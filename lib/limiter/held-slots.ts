@@ -67,6 +67,11 @@ function isHeld({ limit, taken, cost }: Outcome): boolean {
   return limit.strategy === 'concurrency' && taken && cost > 0;
 }
 
+/** Renews all slots of a storage whose store is back: it may have lost them, and does not know those that were taken without it. */
+export function renewAllSlots(storage: Storage): void {
+  for (const slots of renewals.all()) if (slots.storage === storage) slots.renew();
+}
+
 /** Releases all slots of a storage that are renewed, for a storage that is about to close. */
 export async function releaseAllSlots(storage: Storage): Promise<void> {
   const held = renewals.all().filter((slots) => slots.storage === storage);

@@ -1,5 +1,7 @@
 /** So much that no hit of a benchmark is refused; the most that a moving window takes. */
 const AMOUNT = 1_000_000;
+/** The most slots that a limit may have. */
+const MAX_SLOTS = 100_000;
 const HOUR = 3_600_000;
 /** All longer than a benchmark lasts: nothing expires meanwhile. */
 const WINDOWS = [
@@ -17,6 +19,8 @@ const ONE_AT_A_TIME = { inFlight: 1, decisions: 3000 };
 
 export const OURS = 'nestjs-limits, fixed window';
 export const CALENDAR = 'nestjs-limits, calendar window';
+export const MOVING = 'nestjs-limits, moving window';
+export const SLOT = 'nestjs-limits, a slot taken and released';
 export const NEST_LAB = '@nest-lab/throttler-storage-redis';
 
 /**
@@ -45,7 +49,8 @@ export const subjects = {
   [CALENDAR]: { open: ours('CalendarWindowRateLimiter') },
   'nestjs-limits, token bucket': { open: ours('TokenBucketRateLimiter') },
   'nestjs-limits, sliding window counter': { open: ours('SlidingWindowCounterRateLimiter') },
-  'nestjs-limits, moving window': { open: ours('MovingWindowRateLimiter') },
+  [MOVING]: { open: ours('MovingWindowRateLimiter') },
+  [SLOT]: { open: slots },
   'nestjs-limits, fixed window, one at a time': { open: ours('FixedWindowRateLimiter'), ...ONE_AT_A_TIME },
 
   [NEST_LAB]: { open: nestLab },
@@ -104,6 +109,21 @@ function ours(limiterName) {
     );
     const limiter = new library[limiterName](new RedisStorage(uri));
     return { decide: (key) => limiter.consume(items, key), isAllowed: ({ allowed }) => allowed };
+  };
+}
+
+async function slots(uri, limits) {
+  const { FixedWindowRateLimiter, parse } = await import('nestjs-limits');
+  const { RedisStorage } = await import('nestjs-limits/redis');
+  const items = WINDOWS.slice(0, limits).map((_, index) => parse(`${MAX_SLOTS - index} concurrent`));
+  const limiter = new FixedWindowRateLimiter(new RedisStorage(uri));
+  return {
+    async decide(key) {
+      const slot = await limiter.acquire(items, [key]);
+      await slot.release();
+      return slot;
+    },
+    isAllowed: ({ allowed }) => allowed,
   };
 }
 

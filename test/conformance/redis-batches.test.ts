@@ -57,7 +57,7 @@ describe('an error of one batch of a call does not affect the other batches', ()
     await client.config('RESETSTAT');
   }
 
-  it.each(['fixed-window', 'moving-window', 'token-bucket'] as const)(
+  it.each(['fixed-window', 'moving-window', 'token-bucket', 'concurrency'] as const)(
     'a text that the library did not write (%s)',
     async (strategy) => {
       const limit = limitOf(strategy);
@@ -70,6 +70,16 @@ describe('an error of one batch of a call does not affect the other batches', ()
       expect(outcomes.map(({ remaining }) => remaining)).toEqual([4, 4]);
     },
   );
+
+  it('a log of slots that the library did not write', async () => {
+    const limit = limitOf('concurrency');
+    await prepare(limit);
+    for (const identity of identities) await storage.consume([{ identity, limit, cost: 1 }]);
+    await client.hset(`${keyOf('bad')}:${limit.digest}`, 'not', 'ours');
+    clock.advance(60_000); // looks at each slot
+    await client.config('RESETSTAT');
+    expect(await hitAll(limit, identities)).toEqual([true, unreadable, true]);
+  });
 
   it('a key of another type', async () => {
     const limit = limitOf('fixed-window');

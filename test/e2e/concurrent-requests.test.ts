@@ -21,6 +21,7 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { concat, NEVER, of, throwError, type Observable } from 'rxjs';
+import { Gate } from '../support/gate.js';
 import { describeOverHttp, limited } from '../support/http-app.js';
 import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
 
@@ -156,6 +157,39 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     open();
     await app.untilClosed(2);
     expect(await left(app, 'export')).toEqual([2]);
+  });
+
+  it('never run above the limit, although clients reset each request while its handler runs', async () => {
+    const gate = new Gate();
+    let most = 0;
+    @Controller()
+    class ResetController {
+      @Get('reset')
+      @RateLimit('2 concurrent', { name: 'reset', ...everybody })
+      async reset() {
+        running++;
+        most = Math.max(most, gate.waiting + 1);
+        await gate.pass();
+      }
+    }
+    const app = await start(protocol, {}, undefined, [ResetController]);
+    for (let attack = 1; attack <= 60; attack++) {
+      const before = running;
+      const exchange = app.client.send('/reset');
+      let status = 0;
+      void exchange.end.then((answered) => {
+        status = answered;
+      });
+      await until(() => running > before || status === 429);
+      exchange.reset();
+      await app.untilClosed(attack);
+      if (attack % 10 === 0) {
+        gate.open();
+        await until(() => gate.waiting === 0);
+      }
+    }
+    expect([most, running]).toEqual([2, 12]);
+    expect(await left(app, 'reset')).toEqual([2]);
   });
 
   it.each<[string, RateLimitModuleOptions['limits']]>([

@@ -143,6 +143,20 @@ describeOverHttp('While the store is down, a request', (start) => {
     expect(await app.statuses(1, '/browse')).toEqual([503]);
   });
 
+  it('keeps its slot, which is registered at once with a store that is back and has lost it', async () => {
+    const { app, server, down, up } = await open(start);
+    const service = app.nest.get(RateLimiterService);
+    const slot = await service.acquire('2 concurrent', ['job']);
+    down();
+    for (let request = 0; request < 9; request++) await app.get('/');
+    server.entries.clear();
+    await up();
+    const { remaining, degraded } = await service.peek('2 concurrent', 'job');
+    expect([remaining, degraded]).toEqual([1, undefined]);
+    await slot.release();
+    expect((await service.peek('2 concurrent', 'job')).remaining).toBe(2);
+  });
+
   it('is handled by the strictest of its limits', async () => {
     const { app, down } = await open(start);
     down();

@@ -226,10 +226,15 @@ describe('Sample 09-llm-gateway', () => {
     usage?: { input: number; output: number; stop: string };
   }
 
-  function complete(url: string, maxTokens: number, signal?: AbortSignal): Promise<Response> {
+  function complete(
+    url: string,
+    maxTokens: number,
+    signal?: AbortSignal,
+    key = 'umbrella-key',
+  ): Promise<Response> {
     return fetch(url, {
       method: 'POST',
-      headers: { 'x-api-key': 'umbrella-key', 'content-type': 'application/json' },
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
       body: JSON.stringify({ prompt: 'one two three four', max_tokens: maxTokens }),
       ...(signal === undefined ? {} : { signal }),
     });
@@ -288,7 +293,110 @@ describe('Sample 09-llm-gateway', () => {
     expect(left.month).toBeLessThan(AT_FIRST);
     expect(tokens).toBe(BUDGET - left.month);
   });
+
+  it('runs three streams of a free organisation at once, and a fourth once a client has hung up', async () => {
+    const [completions = '', usage = ''] = await start('09-llm-gateway', { PACE_MS: '60000' });
+    const left = async (): Promise<unknown> => {
+      const response = await fetch(usage, { headers: { 'x-api-key': 'acme-key' } });
+      return ((await response.json()) as { left: unknown }).left;
+    };
+    const clients = times(4, 0).map(() => new AbortController());
+    const complete30 = (client?: AbortController): Promise<Response> =>
+      complete(completions, 30, client?.signal, 'acme-key');
+    const streams = await Promise.all(clients.slice(0, 3).map(complete30));
+    expect(streams.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const refused = await complete30();
+    expect(refused.status).toBe(429);
+    expect(await refused.json()).toMatchObject({
+      limit: { name: 'streams', amount: 3, period: null, remaining: 0 },
+      retryAfter: null,
+    });
+    expect(await left()).toMatchObject({ requests: 2, streams: 0 });
+    clients[0]?.abort();
+    await until(async () => ((await left()) as { streams: number }).streams === 1, 'its slot to be free');
+    expect((await complete30(clients[3])).status).toBe(200);
+    expect(await left()).toMatchObject({ requests: 1, streams: 0 });
+    for (const client of clients) client.abort();
+  }, 60_000);
 });
+
+describe('Sample 10-exports', () => {
+  interface Exports {
+    free: number;
+    exports: { state: string; rows: number }[];
+  }
+
+  it('runs two exports of a user at once, also while its Redis is restarted without its data', async () => {
+    const redis = await startRedis();
+    try {
+      const [exportsOfAnn = ''] = await start('10-exports', { REDIS_URL: redis.uri });
+      const begin = async (url: string, rows: number): Promise<number> => {
+        const response = await fetch(url, {
+          method: 'POST',
+          body: new URLSearchParams({ rows: String(rows) }),
+        });
+        expect(response.status).toBe(202);
+        return ((await response.json()) as { id: number }).id;
+      };
+      const list = async (): Promise<Exports> => (await (await fetch(exportsOfAnn)).json()) as Exports;
+      const states = async (): Promise<unknown[]> => {
+        const { free, exports } = await list();
+        return [free, ...exports.map(({ state }) => state)];
+      };
+      const untilStates = (...expected: unknown[]): Promise<void> =>
+        until(async () => JSON.stringify(await states()) === JSON.stringify(expected), expected.join(', '));
+      const moreRows = async (): Promise<void> => {
+        const [first = NaN, second = NaN] = (await list()).exports.map(({ rows }) => rows);
+        await until(
+          async () => (await list()).exports.slice(0, 2).every(({ rows }) => rows > Math.max(first, second)),
+          'both exports to go on',
+        );
+      };
+      const [first, second, third] = [
+        await begin(exportsOfAnn, 1_000_000),
+        await begin(exportsOfAnn, 1_000_000),
+        await begin(exportsOfAnn, 1_000_000),
+      ];
+      await untilStates(0, 'running', 'running', 'waiting');
+
+      const exportsOfBob = exportsOfAnn.replace('ann', 'bob');
+      const progress = await (await fetch(`${exportsOfBob}/${await begin(exportsOfBob, 3)}`)).text();
+      const events = [...progress.matchAll(/^data: (.*)$/gm)].map(
+        ([, json = '']) => JSON.parse(json) as object,
+      );
+      expect(events.at(-1)).toEqual({ id: 4, state: 'done', rows: 3, of: 3 });
+
+      await redis.kill();
+      await until(() => output.includes('event degraded'), 'Redis to be missed');
+      await moreRows();
+      expect(await states()).toEqual([0, 'running', 'running', 'waiting']);
+
+      await redis.restart();
+      await until(() => output.includes('event recovered'), 'Redis to be found again');
+      await moreRows();
+      expect(await slotsCountedIn(redis.uri)).toBe(2);
+      expect(await states()).toEqual([0, 'running', 'running', 'waiting']);
+
+      expect((await fetch(`${exportsOfAnn}/${first}`, { method: 'DELETE' })).status).toBe(204);
+      await untilStates(0, 'cancelled', 'running', 'running');
+      for (const id of [second, third]) await fetch(`${exportsOfAnn}/${id}`, { method: 'DELETE' });
+      await untilStates(2, 'cancelled', 'cancelled', 'cancelled');
+    } finally {
+      await redis.stop();
+    }
+  }, 120_000);
+});
+
+/** Returns the slots of all limits of concurrent requests. */
+async function slotsCountedIn(uri: string): Promise<number> {
+  const client = new Redis(uri);
+  try {
+    const logs = await client.keys('*:{*/exports/*}:*');
+    return (await Promise.all(logs.map((key) => client.hlen(key)))).reduce((sum, count) => sum + count, 0);
+  } finally {
+    client.disconnect();
+  }
+}
 
 async function clientsCountedIn(uri: string): Promise<number> {
   const client = new Redis(uri);

@@ -12,6 +12,7 @@ const pieces = fc.constantFrom(
   ...['/', 'per', 'PER', 'Per ', ' per ', '\\', '÷', 'pe', 'perper'],
   ...[' ', '\t', '\n', '\u00a0', '\u2003', '\ufeff', '\u200b', '\u2028', ''],
   ...[';', ',', '|', ';;', '，', '\0'],
+  ...['concurrent', 'Concurrent', ' concurrent', 'concurrently', 'ｃoncurrent'],
   ...['second', 'Minutes', 'h', 'ms', 'week', 'year', 'K', 'ſ', 'fortnight', 'minutess', 'ｍin', 'İ'],
 );
 const nearMisses = fc

@@ -33,6 +33,8 @@ const limits = fc.constantFrom<unknown>(
   '1/second; 5/hour',
   '0/day',
   '5 per 2 hours',
+  '5 concurrent',
+  '2/second; 3 concurrent',
   ['1/second', '5/hour'],
   'unlimited',
 );
@@ -66,6 +68,7 @@ const policyOptions = {
   timeZone: fc.constantFrom<unknown>('UTC', 'Asia/Kathmandu', 'Mars/Base', () => undefined),
   anchor: fc.constantFrom<unknown>('2026-01-31', '2026-03-29T02:30', '2026-02-30', () => undefined),
   burst: fc.nat(),
+  hold: fc.constantFrom<unknown>('1 minute', '5 ms', 'window', 1000, ''),
   key: fc.constantFrom('ip', 'user', 'header:x'),
   cost: fc.oneof(fc.nat(), fn),
   scope: fc.oneof(fc.constantFrom('route', 'controller', 'global', 'shared'), treacherousNames),

@@ -1,5 +1,6 @@
 import { describeValue } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
+import { renewAllSlots } from '../../limiter/held-slots.js';
 import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
@@ -59,7 +60,9 @@ export function decidingStorage(
       health.found();
       events.publish({ type: 'recovered' });
       log.found();
+      renewAllSlots(observed);
     },
   });
-  return new ObservedStorage(deciding, events);
+  const observed: DecidingStorage = new ObservedStorage(deciding, events);
+  return observed;
 }

@@ -96,7 +96,7 @@ function isRecord(value: unknown): value is Record<string, StoredCell> {
 }
 
 function isStoredCell(value: unknown): value is StoredCell {
-  return Array.isArray(value) && value.length > 0 && value.every((number) => typeof number === 'number');
+  return Array.isArray(value) && value.length > 0 && value.every(Number.isFinite);
 }
 
 function unreadableRecord(options?: ErrorOptions): StorageError {

@@ -126,6 +126,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   override async settle(settlements: readonly Settlement[]): Promise<BatchResult> {
+    if (settlements.length === 1) return this.#gather('settle', settlements);
     const parts = this.#partsOf(settlements).flatMap(distinctCells);
     const results = await Promise.all(parts.map((part) => this.#gather('settle', part)));
     return joinResults(settlements, parts, results);

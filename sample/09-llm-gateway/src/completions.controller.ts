@@ -15,7 +15,7 @@ import {
 import { RateLimit, RateLimitGuard } from 'nestjs-limits';
 import { ApiKeyGuard, type CompletionRequest, type GatewayRequest } from './api-key.guard.js';
 import { CompletionsService } from './completions.service.js';
-import { input, month, output, requests } from './limits.js';
+import { input, month, output, requests, streams } from './limits.js';
 
 @Controller('v1')
 @UseGuards(ApiKeyGuard, RateLimitGuard)
@@ -28,6 +28,7 @@ export class CompletionsController {
   @RateLimit(...requests)
   @RateLimit(...input)
   @RateLimit(...output)
+  @RateLimit(...streams)
   @RateLimit(...month)
   complete(@Req() { user }: GatewayRequest, @Body() body: Partial<CompletionRequest>): StreamableFile {
     if (user === undefined) throw new UnauthorizedException();

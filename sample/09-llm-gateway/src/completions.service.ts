@@ -23,6 +23,7 @@ export interface Left {
   readonly requests: number;
   readonly input: number;
   readonly output: number;
+  readonly streams: number;
   readonly month: number;
 }
 
@@ -71,6 +72,7 @@ export class CompletionsService {
       requests: await remaining('requests'),
       input: await remaining('input'),
       output: await remaining('output'),
+      streams: await remaining('streams'),
       month: await remaining('month'),
     };
   }

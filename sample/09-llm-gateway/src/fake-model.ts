@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 
 /** Time per token, in ms. */
-const PACE_MS = 2;
+const PACE_MS = Number(process.env['PACE_MS'] ?? 2);
 
 /** In production, a language model. This one repeats the prompt. */
 @Injectable()
@@ -15,7 +15,7 @@ export class FakeModel {
   async *complete(prompt: string, maxTokens: number): AsyncGenerator<string> {
     const words = prompt.split(/\s+/).filter(Boolean);
     for (let token = 0; token < maxTokens; token++) {
-      await sleep(PACE_MS);
+      if (token > 0) await sleep(PACE_MS);
       yield words[token % words.length] ?? '…';
     }
   }

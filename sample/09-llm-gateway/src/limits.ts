@@ -28,6 +28,12 @@ export const output = [
   { name: 'output', strategy: 'token-bucket', cost: 1, ...perOrganisation },
 ] as const;
 
+/** Streams that run at the same time. Each holds its slot until its last token, or until its client hangs up. */
+export const streams = [
+  { free: '3 concurrent', pro: '50 concurrent' },
+  { name: 'streams', ...perOrganisation },
+] as const;
+
 /** Input and output together, from the first of each month, UTC. */
 export const month = [
   { free: '300/month', pro: '2000/month' },

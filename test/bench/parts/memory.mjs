@@ -9,7 +9,7 @@ import {
   showChart,
 } from '../support/report.mjs';
 import { interleave, median, medianRatio } from '../support/statistics.mjs';
-import { CALENDAR, MOVING, OURS, SLOT, subjects } from '../subjects.mjs';
+import { CALENDAR, OURS, subjects } from '../subjects.mjs';
 
 const ROUNDS = { least: 3, most: 7, milliseconds: 25_000 };
 const SETTINGS = [
@@ -87,8 +87,6 @@ function judge(times, access) {
     printTarget(`one decision ${where}`, ours, 'at most', 350, ' ns', CACHES);
     const calendar = ratioToOurs(times, CALENDAR, part);
     printTarget(`calendar to fixed window ${where}`, calendar, 'at most', 1.1, '×');
-    const slot = medianRatio(pick(times.get(SLOT), part), pick(times.get(MOVING), part));
-    printTarget(`a slot taken and released to a moving window ${where}`, slot, 'at most', 2.2, '×');
     for (const [peer, target] of PEER_TARGETS)
       printTarget(
         `${peer} to ours ${where}`,

@@ -1,4 +1,4 @@
-import { expect, it } from '@jest/globals';
+import { afterEach, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
@@ -19,6 +19,7 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { Gate } from '../../support/gate.js';
 import {
   authenticatedRequest,
   HeaderUserGuard,
@@ -26,12 +27,16 @@ import {
   type AuthenticatedRequest,
 } from '../../support/header-user.js';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../../support/http-app.js';
+import { until } from '../../support/http-exchange.js';
 
 /**
- * GitHub's REST API, without its limit of concurrent requests: 60 requests an hour by address, 5,000
- * by user, 15,000 by the app of an enterprise; per minute 900 points for each endpoint, 80 requests
- * that create content (500 an hour), and 90 s of CPU. Answers of status 304 do not count.
+ * GitHub's REST API: 60 requests an hour by address, 5,000 by user, 15,000 by the app of an enterprise; 100 concurrent requests; per
+ * minute 900 points for each endpoint, 80 requests that create content (500 an hour), and 90 s of CPU. Answers of status 304 do not
+ * count.
  */
+
+const gate = new Gate();
+afterEach(() => gate.open());
 
 const key = firstOf('user', 'ip');
 const CREATES = ['POST', 'PUT', 'PATCH', 'DELETE'];
@@ -59,6 +64,7 @@ const options: RateLimitModuleOptions = {
       phase: 'afterAuth',
       actualCost: (context) => numberIn(context, 'x-cpu-ms'),
     },
+    { name: 'concurrent', limits: '100 concurrent', phase: 'afterAuth' },
   ],
   rules: [
     { id: 'content', method: 'POST', path: '/**', limits: ['80/minute', '500/hour'], phase: 'afterAuth' },
@@ -87,6 +93,12 @@ class GitHubController {
 
   @Put('labels')
   label() {
+    return '';
+  }
+
+  @Get('search')
+  async search() {
+    await gate.pass();
     return '';
   }
 
@@ -185,5 +197,19 @@ describeOverHttp('The limits of GitHub', (start) => {
     await app.get('/repos', ann);
     for (let look = 0; look < 3; look++)
       expect((await app.get('/rate_limit', ann)).body).toEqual({ limit: 5000, remaining: 4999 });
+  });
+
+  it('admit 100 requests at the same time, whichever they are; one more takes nothing else', async () => {
+    const { app } = await open(start);
+    const running = Array.from({ length: 100 }, () => app.get('/search', ann));
+    await until(() => gate.waiting === 100);
+    const refused = await app.get('/repos', ann);
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, null]);
+    expect(refused.body).toMatchObject({ limit: { name: 'concurrent', amount: 100, period: null } });
+    expect(refused.remaining).toContain('"primary";r=4900');
+    expect((await app.get('/repos', { 'x-user': 'bob' })).status).toBe(200);
+    gate.open();
+    expect(new Set((await Promise.all(running)).map(({ status }) => status))).toEqual(new Set([200]));
+    expect((await app.get('/repos', ann)).remaining).toContain('"primary";r=4899');
   });
 });

@@ -1,15 +1,20 @@
-import { expect, it } from '@jest/globals';
+import { afterEach, expect, it } from '@jest/globals';
 import { Controller, Get, HttpCode, Post, UseGuards, type ExecutionContext } from '@nestjs/common';
 import { RateLimit, RateLimitGuard, RateLimiterService, type RateLimitModuleOptions } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { Gate } from '../../support/gate.js';
 import { authenticatedRequest, HeaderUserGuard } from '../../support/header-user.js';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../../support/http-app.js';
+import { until } from '../../support/http-exchange.js';
 
 /**
- * Stripe's API, without its limit of concurrent requests: per second 100 requests in live mode and
- * 25 in test mode by account, 25 for each endpoint, 20 reads and 20 writes of files. When the fleet is
- * busy, critical requests keep a fifth of it.
+ * Stripe's API: per second 100 requests in live mode and 25 in test mode by account, 25 for each endpoint, 20 reads and 20 writes of
+ * files; beside these rates, a limit of the requests that an account has in flight, here 30. When the fleet is busy, critical requests
+ * keep a fifth of it.
  */
+
+const gate = new Gate();
+afterEach(() => gate.open());
 
 const isCritical = (context: ExecutionContext): boolean => authenticatedRequest(context).method === 'POST';
 const everybody = (): string => 'fleet';
@@ -21,6 +26,7 @@ const options: RateLimitModuleOptions = {
   limits: [
     { name: 'account', plans: { live: '100/second', test: '25/second' }, ...common },
     { name: 'endpoint', limits: '25/second', scope: 'route', ...common },
+    { name: 'concurrent', limits: '30 concurrent', phase: 'afterAuth' },
     { name: 'bulk', limits: '80/second', scope: 'bulk', key: everybody, skip: isCritical, ...common },
     {
       name: 'critical',
@@ -38,6 +44,18 @@ const options: RateLimitModuleOptions = {
 class StripeController {
   @Get(['customers', 'invoices', 'balance', 'events', 'payouts'])
   read() {
+    return '';
+  }
+
+  @Get('reports')
+  async report() {
+    await gate.pass();
+    return '';
+  }
+
+  @Get('exports')
+  async export() {
+    await gate.pass();
     return '';
   }
 
@@ -64,7 +82,7 @@ class StripeController {
 /** The same, but each endpoint and each account may use the whole fleet. */
 const busy: RateLimitModuleOptions = {
   ...options,
-  limits: [...(options.limits as []).slice(2)],
+  limits: [...(options.limits as []).slice(3)],
 };
 
 async function open(start: StartHttpApp, given = options): Promise<{ app: HttpApp; clock: ManualClock }> {
@@ -121,5 +139,21 @@ describeOverHttp('The limits of Stripe', (start) => {
     clock.advance(100);
     expect(await admitted(times(10, () => app.get('/customers', account('bob'))))).toBe(8);
     expect(await admitted(times(3, () => app.post('/charges', account('ann'))))).toBe(2);
+  });
+
+  it('admit 30 requests of an account at the same time, and tell no time to one more', async () => {
+    const { app, clock } = await open(start);
+    const running = ['/reports', '/exports'].flatMap((path) =>
+      times(15, () => app.get(path, account('ann'))),
+    );
+    await until(() => gate.waiting === 30);
+    clock.advance(1000); // no rate refuses
+    const refused = await app.post('/charges', account('ann'));
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, null]);
+    expect(refused.body).toMatchObject({ limit: { name: 'concurrent', amount: 30, period: null } });
+    expect((await app.post('/charges', account('bob'))).status).toBe(200);
+    gate.open();
+    expect(await admitted(running)).toBe(30);
+    expect((await app.post('/charges', account('ann'))).status).toBe(200);
   });
 });

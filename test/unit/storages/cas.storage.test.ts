@@ -181,16 +181,23 @@ describe('a store that fails', () => {
     expect(await left(hourly(), 'a')).toBe(40);
   });
 
-  it.each(['no JSON', '"text"', '5', 'null', '{"abc":5}', '{"abc":[]}', '{"abc":["x"]}', '[1,2]'])(
-    'with the text %s causes a StorageError with the reason',
-    async (text) => {
-      server.entries.set('nestjs-limits:{somebody}', { text, version: 1, end: Infinity });
-      const message = 'A stored record cannot be read: does another program write under this keyPrefix?';
-      await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(storageError(message));
-      await expect(storage.peek(hits([hourly()]))).rejects.toMatchObject(storageError(message));
-      expect(server.entries.get('nestjs-limits:{somebody}')?.text).toBe(text);
-    },
-  );
+  it.each([
+    'no JSON',
+    '"text"',
+    '5',
+    'null',
+    '{"abc":5}',
+    '{"abc":[]}',
+    '{"abc":["x"]}',
+    '{"abc":[1e999]}',
+    '[1,2]',
+  ])('with the text %s causes a StorageError with the reason', async (text) => {
+    server.entries.set('nestjs-limits:{somebody}', { text, version: 1, end: Infinity });
+    const message = 'A stored record cannot be read: does another program write under this keyPrefix?';
+    await expect(storage.consume(hits([hourly()]))).rejects.toMatchObject(storageError(message));
+    await expect(storage.peek(hits([hourly()]))).rejects.toMatchObject(storageError(message));
+    expect(server.entries.get('nestjs-limits:{somebody}')?.text).toBe(text);
+  });
 });
 
 describe('a store that hangs', () => {

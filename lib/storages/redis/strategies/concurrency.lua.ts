@@ -14,6 +14,7 @@ local function each_slot(state, visit)
   local slots = call('HGETALL', state.log)
   for index = 1, #slots, 2 do
     local stop, cost = match(slots[index + 1], '(%d+) (%d+)')
+    if not stop then fail_to_parse() end
     visit(slots[index], stop + 0, cost + 0)
   end
 end
@@ -74,7 +75,7 @@ end
 
 local function cost_of(state, id)
   local slot = call('HGET', state.log, format('%d', id))
-  return slot and match(slot, ' (%d+)') + 0 or 0
+  return slot and (match(slot, ' (%d+)') or fail_to_parse()) + 0 or 0
 end
 
 function concurrency.remaining(state, limit, now)

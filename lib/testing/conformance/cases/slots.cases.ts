@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, equal, rejects } from 'node:assert/strict';
 import { receiptsOf } from '../../../core/contract.js';
 import { createLimit, type CreateLimitOptions, type Limit } from '../../../core/limit.js';
 import { CasesOf } from '../define-cases.js';
@@ -206,6 +206,14 @@ topic.add('removes the slots of a limit for all identities', ['concurrency'], as
     deepEqual(await scenario.leftOf([limit, other], identity), [1, 0]);
     deepEqual(await scenario.hit(limit, 1, identity), passes(0, 0));
   }
+});
+
+topic.add('a release after the storage was closed is a StorageError', ['concurrency'], async (scenario) => {
+  const receipts = await scenario.take([slotsOf(1)]);
+  await scenario.storage.close();
+  await rejects(async () => scenario.storage.settle(receipts.map((receipt) => ({ ...receipt, actual: 0 }))), {
+    code: 'ERR_RATE_LIMIT_STORAGE',
+  });
 });
 
 function slotsOf(amount: number, options: Partial<CreateLimitOptions> = {}): Limit {
