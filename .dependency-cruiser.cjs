@@ -41,6 +41,8 @@ const folders = {
   options: [],
   storage: ['options'],
   terminus: ['storage', 'options'],
+  opentelemetry: ['options'],
+  swagger: ['routes', 'transports', 'options'],
 };
 
 /** Packages that not everybody has, and the only folder that knows each, types included. */
@@ -50,6 +52,7 @@ const optional = {
   etcd3: '^lib/storages/etcd/',
   pg: '^lib/storages/postgresql/',
   '@nestjs/terminus': '^lib/nest/terminus/',
+  '@opentelemetry/api': '^lib/observability/opentelemetry/',
   '@nestjs/microservices': '^lib/nest/transports/',
   '@nestjs/websockets': '^lib/nest/transports/',
 };
@@ -106,8 +109,22 @@ module.exports = {
       from: { path: '^lib/', pathNot: '^lib/nest/terminus/' },
       to: { path: '^lib/nest/terminus/' },
     },
+    {
+      name: 'metrics-apart',
+      comment: 'Who has no OpenTelemetry must not load what needs it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(nest|observability)/opentelemetry/' },
+      to: { path: '^lib/(nest|observability)/opentelemetry/' },
+    },
+    {
+      name: 'swagger-apart',
+      comment: 'Nothing loads the entry for OpenAPI unless the application imports it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/swagger/' },
+      to: { path: '^lib/nest/swagger/' },
+    },
     ...Object.entries(optional).map(([name, folder]) => ({
-      name: `${name.replace('@nestjs/', 'nest-')}-in-its-folder`,
+      name: `${name.replace('@nestjs/', 'nest-').replace('@opentelemetry/', 'opentelemetry-')}-in-its-folder`,
       comment: `Only ${folder} knows the optional package ${name}.`,
       severity: 'error',
       from: { path: '^lib/', pathNot: folder },
@@ -136,7 +153,10 @@ module.exports = {
       name: 'drivers-in-backends',
       comment: 'Only a backend knows its driver, and only lib/nest the packages of a transport.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: ['^lib/storages/[^/]+/', '^lib/nest/'] },
+      from: {
+        path: '^lib/',
+        pathNot: ['^lib/storages/[^/]+/', '^lib/nest/', '^lib/observability/opentelemetry/'],
+      },
       to: {
         path: 'node_modules/',
         pathNot:

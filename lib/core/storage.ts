@@ -283,7 +283,7 @@ export function withRemedy(message: string, remedy: string | undefined): string 
 const UNLIMITED = 2 ** 50;
 
 /** The name of limits by key, which must not tell the key: metrics show names. */
-const KEYS = 'keys';
+const KEYS = 'key';
 
 /** Longer than any window, and still exact when added to the time. */
 const MAX_PERIOD_MS = 2 ** 52;

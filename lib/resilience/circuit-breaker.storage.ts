@@ -82,9 +82,9 @@ export class CircuitBreakerStorage extends WrappedStorage {
     this.#failures = new FailureWindow(options.failureThreshold, options.failureWindow);
   }
 
-  /** True while the store is not called. */
+  /** True while the store is not called because it fails; false once this is closed. */
   get isOpen(): boolean {
-    return this.#circuit.state === 'open';
+    return this.#circuit.state === 'open' && !this.#closed;
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
