@@ -12,12 +12,15 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { RateLimitMetrics, RateLimitMetricsModule } from 'nestjs-limits/opentelemetry';
+import { readFile } from 'node:fs/promises';
 import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { Prometheus } from '../support/prometheus.js';
 import { until } from '../support/servers/server-process.js';
 
 const DECISIONS = 'nestjs_limits_decisions_total';
+/** Has no sample and no description until a request waits. */
+const WAITING = 'nestjs_limits_waiting';
 const UNITS = 'nestjs_limits_units_total';
 
 let prometheus: Prometheus;
@@ -183,6 +186,40 @@ describeOverHttp('Metrics', (start) => {
     const app = await start(measured());
     await app.statuses(3, '/health');
     expect((await prometheus.scrape()).filter(({ name }) => name === DECISIONS)).toEqual([]);
+  });
+});
+
+describe('The queries of the documentation', () => {
+  it.each(['docs/metrics.md', 'docs/grafana-dashboard.json'])(
+    'use only names that exist: %s',
+    async (file) => {
+      const storage = new RateLimitMetrics().observe(new MapCasStorage(new MapCasServer()));
+      const limiter = new FixedWindowRateLimiter(storage);
+      await limiter.acquire('5 concurrent; 9/minute', ['exports']);
+      // Descriptions, since a gauge without a value has no sample.
+      const described = [...(await prometheus.text()).matchAll(/^# TYPE (nestjs_limits_\w+) (\w+)$/gm)];
+      const names = described.flatMap(([, name = '', type]) =>
+        type === 'histogram' ? [`${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],
+      );
+      const used = new Set((await readFile(file, 'utf8')).match(/nestjs_limits_\w+(?=[{[)\s,"])/g));
+      expect([...used].filter((name) => !names.includes(name) && name !== WAITING)).toEqual([]);
+      expect(used.size).toBeGreaterThan(2);
+    },
+  );
+
+  it('have labels that exist, in the dashboard', async () => {
+    const text = await readFile('docs/grafana-dashboard.json', 'utf8');
+    const labels = [...text.matchAll(/(\w+)(?:=~|!=|=)\\"/g), ...text.matchAll(/\{\{(\w+)\}\}/g)].map(
+      ([, name]) => name,
+    );
+    expect([...new Set(labels)].sort()).toEqual([
+      'degraded',
+      'kind',
+      'operation',
+      'outcome',
+      'policy',
+      'result',
+    ]);
   });
 });
 
