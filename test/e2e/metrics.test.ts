@@ -193,10 +193,10 @@ describe('The queries of the documentation', () => {
   it.each(['docs/metrics.md', 'docs/grafana-dashboard.json'])(
     'use only names that exist: %s',
     async (file) => {
-      const storage = new RateLimitMetrics().observe(new MapCasStorage(new MapCasServer()));
-      const limiter = new FixedWindowRateLimiter(storage);
-      await limiter.acquire('5 concurrent; 9/minute', ['exports']);
-      // Descriptions, since a gauge without a value has no sample.
+      for (const store of [new MapCasStorage(new MapCasServer()), new MemoryStorage()]) {
+        const limiter = new FixedWindowRateLimiter(new RateLimitMetrics().observe(store));
+        await limiter.acquire('5 concurrent; 9/minute', ['exports']);
+      }
       const described = [...(await prometheus.text()).matchAll(/^# TYPE (nestjs_limits_\w+) (\w+)$/gm)];
       const names = described.flatMap(([, name = '', type]) =>
         type === 'histogram' ? [`${name}_bucket`, `${name}_count`, `${name}_sum`] : [name],
