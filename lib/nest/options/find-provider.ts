@@ -13,7 +13,7 @@ export function findProvider(
   user: string,
 ): unknown {
   try {
-    return context.get<unknown>(token as symbol, { strict: false });
+    return context.get<unknown>(token, { strict: false });
   } catch (cause) {
     throw new ConfigurationError(
       `${user} needs RateLimitModule, which this application does not import. Add RateLimitModule.forRoot() to its imports.`,

@@ -59,18 +59,16 @@ export async function documentRateLimits<Document extends OpenApiDocument>(
     return { ...operation, responses: { ...operation.responses, '429': refusal }, 'x-rate-limit': policies };
   };
 
-  const paths = mapValues(document.paths, (item: object, path) =>
-    mapValues(item, (value: object, key) =>
-      METHODS.some((method) => method === key) ? described(value, key.toUpperCase(), path) : value,
-    ),
+  const isOperation = (key: string): boolean => METHODS.some((method) => method === key);
+  const paths = mapValues(document.paths, (item, path) =>
+    mapValues(item, (value, key) => (isOperation(key) ? described(value, key.toUpperCase(), path) : value)),
   );
   return { ...document, paths, components: withSchema(document, options) };
 }
 
-function mapValues<Value>(values: object, map: (value: Value, key: string) => unknown): object {
-  return Object.fromEntries(
-    Object.entries(values as Readonly<Record<string, Value>>).map(([key, value]) => [key, map(value, key)]),
-  );
+function mapValues(values: object, map: (value: object, key: string) => object): object {
+  const entries = Object.entries(values as Readonly<Record<string, object>>);
+  return Object.fromEntries(entries.map(([key, value]) => [key, map(value, key)]));
 }
 
 function withSchema({ openapi, components = {} }: OpenApiDocument, options: ResolvedOptions): object {

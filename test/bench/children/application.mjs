@@ -29,16 +29,6 @@ const guards = {
   idle: async () => ({ providers: [{ provide: APP_GUARD, useValue: { canActivate: () => true } }] }),
 
   'nestjs-limits': async () => limits(`${AMOUNT}/hour`),
-  'nestjs-limits, metrics': async () => {
-    const { metrics } = await import('@opentelemetry/api');
-    const { MeterProvider } = await import('@opentelemetry/sdk-metrics');
-    const { PrometheusExporter } = await import('@opentelemetry/exporter-prometheus');
-    const reader = new PrometheusExporter({ preventServerStart: true });
-    metrics.setGlobalMeterProvider(new MeterProvider({ readers: [reader] }));
-    const { RateLimitMetricsModule } = await import('nestjs-limits/opentelemetry');
-    const { imports, ...rest } = await limits(`${AMOUNT}/hour`);
-    return { imports: [...imports, RateLimitMetricsModule], ...rest };
-  },
   'nestjs-limits, 3 limits': async () => limits(`${AMOUNT}/minute; ${AMOUNT}/hour; ${AMOUNT}/day`),
   'nestjs-limits, without header fields': async () => limits(`${AMOUNT}/hour`, { headers: false }),
 
