@@ -15,7 +15,7 @@ const layers = {
   policies: ['common', 'notation', 'strategies', 'core'],
   http: ['common', 'core'],
   resilience: ['common', 'core', 'storages/memory'],
-  observability: ['common', 'core', 'resilience'],
+  observability: ['common', 'core', 'storages/memory', 'limiter', 'resilience'],
   nest: [
     'common',
     'notation',
@@ -44,6 +44,8 @@ const folders = {
   settings: ['routes', 'identities', 'transports', 'options'],
   storage: ['options'],
   terminus: ['storage', 'options'],
+  opentelemetry: ['options'],
+  swagger: ['routes', 'transports', 'options'],
 };
 
 /** Packages that not everybody has, and the only folder that knows each, types included. */
@@ -53,6 +55,7 @@ const optional = {
   etcd3: '^lib/storages/etcd/',
   pg: '^lib/storages/postgresql/',
   '@nestjs/terminus': '^lib/nest/terminus/',
+  '@opentelemetry/api': '^lib/observability/opentelemetry/',
   '@nestjs/microservices': '^lib/nest/transports/',
   '@nestjs/websockets': '^lib/nest/transports/',
 };
@@ -119,8 +122,22 @@ module.exports = {
       from: { path: '^lib/', pathNot: '^lib/nest/terminus/' },
       to: { path: '^lib/nest/terminus/' },
     },
+    {
+      name: 'metrics-apart',
+      comment: 'Who has no OpenTelemetry must not load what needs it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(nest|observability)/opentelemetry/' },
+      to: { path: '^lib/(nest|observability)/opentelemetry/' },
+    },
+    {
+      name: 'swagger-apart',
+      comment: 'Nothing loads the entry for OpenAPI unless the application imports it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/swagger/' },
+      to: { path: '^lib/nest/swagger/' },
+    },
     ...Object.entries(optional).map(([name, folder]) => ({
-      name: `${name.replace('@nestjs/', 'nest-')}-in-its-folder`,
+      name: `${name.replace('@nestjs/', 'nest-').replace('@opentelemetry/', 'opentelemetry-')}-in-its-folder`,
       comment: `Only ${folder} knows the optional package ${name}.`,
       severity: 'error',
       from: { path: '^lib/', pathNot: folder },
@@ -149,7 +166,10 @@ module.exports = {
       name: 'drivers-in-backends',
       comment: 'Only a backend knows its driver, and only lib/nest the packages of a transport.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: ['^lib/storages/[^/]+/', '^lib/nest/'] },
+      from: {
+        path: '^lib/',
+        pathNot: ['^lib/storages/[^/]+/', '^lib/nest/', '^lib/observability/opentelemetry/'],
+      },
       to: {
         path: 'node_modules/',
         pathNot:

@@ -23,7 +23,7 @@ const project = {
     '^nestjs-limits$': '<rootDir>/lib/index.ts',
     '^nestjs-limits/testing$': '<rootDir>/lib/testing/index.ts',
     '^nestjs-limits/(redis|memcached|mongodb|etcd|postgresql)$': '<rootDir>/lib/storages/$1/index.ts',
-    '^nestjs-limits/terminus$': '<rootDir>/lib/nest/terminus/index.ts',
+    '^nestjs-limits/(terminus|opentelemetry|swagger)$': '<rootDir>/lib/nest/$1/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/coverage', '<rootDir>/test/package/consumers'],

@@ -30,6 +30,7 @@ import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/ra
 import {
   CONNECTION_LIMITS,
   DECIDING_STORAGE,
+  RATE_LIMIT_EVENTS,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
   STORE_HEALTH,
@@ -123,7 +124,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     {
       provide: DECIDING_STORAGE,
       useFactory: decidingStorage,
-      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RateLimitEvents, STORE_HEALTH, StoreLog],
+      inject: [RATE_LIMIT_STORAGE, RATE_LIMIT_OPTIONS, RATE_LIMIT_EVENTS, STORE_HEALTH, StoreLog],
     },
     ClientAddresses,
     DeclarationCheck,
@@ -135,7 +136,6 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     MountedPaths,
     Plans,
     PolicyDirectory,
-    RateLimitEvents,
     ReferencedHits,
     Refusals,
     RequestDecider,
@@ -154,6 +154,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     UnboundGuardDetector,
     Warnings,
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
+    { provide: RATE_LIMIT_EVENTS, useClass: RateLimitEvents },
     { provide: STORE_HEALTH, useClass: StoreHealth },
     DROPPED_MESSAGES,
     GlobalRateLimitGuard,

@@ -26,6 +26,7 @@ const optionalPackages = [
   '@nestjs/microservices',
   '@nestjs/terminus',
   '@nestjs/websockets',
+  '@opentelemetry/api',
   'etcd3',
   'ioredis',
   'mongodb',
@@ -144,6 +145,19 @@ describe('the tarball', () => {
   });
 });
 
+describe('the entry for metrics', () => {
+  it('alone names OpenTelemetry, which is optional', async () => {
+    const naming: string[] = [];
+    for (const path of await codeFiles())
+      if (/['"]@opentelemetry\//.test(await codeOf(path)))
+        naming.push(path.slice(join(unpacked, 'dist/').length));
+    expect(
+      naming.filter((path) => !path.slice('esm/'.length).startsWith('observability/opentelemetry/')),
+    ).toEqual([]);
+    expect(naming).toContain('esm/observability/opentelemetry/rate-limit-metrics.js');
+  });
+});
+
 describe('loading the root entry, with all packages installed,', () => {
   const nest = `await Promise.all(['@nestjs/common', '@nestjs/core', 'rxjs'].map((name) => import(name)));`;
 
@@ -169,7 +183,9 @@ describe('loading the root entry, with all packages installed,', () => {
       expect(ours.filter((path) => !path.startsWith(dist))).toEqual([]);
       expect(
         ours.filter((path) =>
-          /[\\/](redis|memcached|mongodb|etcd|postgresql|terminus|testing)[\\/]/.test(path),
+          /[\\/](redis|memcached|mongodb|etcd|postgresql|terminus|opentelemetry|swagger|testing)[\\/]/.test(
+            path,
+          ),
         ),
       ).toEqual([]);
       const sizes = await Promise.all(ours.map(async (path) => (await stat(path)).size));

@@ -7,6 +7,9 @@ export const DECIDING_STORAGE = Symbol.for('nestjs-limits:deciding-storage');
 /** Injection token of the state of the store, for health checks. */
 export const STORE_HEALTH = Symbol.for('nestjs-limits:store-health');
 
+/** Injection token of the events of limits and their store. */
+export const RATE_LIMIT_EVENTS = Symbol.for('nestjs-limits:events');
+
 /** Injection token of the module's options, validated and with defaults. */
 export const RATE_LIMIT_OPTIONS = Symbol.for('nestjs-limits:options');
 

@@ -21,6 +21,11 @@ export class PolicyDirectory {
     this.#found.clear();
   }
 
+  /** All known routes. */
+  get routes(): readonly CompiledRoute[] {
+    return [...this.#routes.values()];
+  }
+
   /** All known policies. */
   get policies(): readonly RoutePolicy[] {
     return [...this.#routes.values(), ...this.#rules].flatMap(({ policies }) => policies);

@@ -113,6 +113,16 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
     return rules === undefined || route.skips === 'all' ? route : rules.policiesFor(route, request);
   }
 
+  /**
+   * Returns the policies that count every request to a route: the route's, then those of rules that cover it.
+   *
+   * @param template the path with the global prefix, as Express or Fastify have it
+   */
+  certainPoliciesFor(route: CompiledRoute, method: string, template: string): readonly RoutePolicy[] {
+    this.ensureCompiled();
+    return this.#rules?.certainPoliciesFor(route, method, template) ?? route.policies;
+  }
+
   /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
   forRequest(request: HttpRequest): Pick<PoliciesByPhase, 'policies' | 'ruleSet'> {
     const rules = this.#rules;

@@ -57,6 +57,12 @@ export class RuleSet {
     );
   }
 
+  /** Returns the policies that count every request to a route by one method and template. */
+  certainPoliciesFor(route: CompiledRoute, method: string, template: string): readonly RoutePolicy[] {
+    const rules = this.book.forRoute(method, template).filter(({ always }) => always);
+    return this.#withRules(route, policiesFor(rules, [], route.id)).policies;
+  }
+
   /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
   forRequest(request: HttpRequest): readonly RoutePolicy[] {
     const paths = requestPaths(request);

@@ -1,7 +1,8 @@
 import { describeValue } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
 import { renewAllSlots } from '../../limiter/held-slots.js';
-import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
+import { observed, ObservedStorage } from '../../observability/observed.storage.js';
+import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
@@ -44,9 +45,10 @@ export function decidingStorage(
 ): DecidingStorage {
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
-  if (resilience === false) return new ObservedStorage(owned, events);
+  if (resilience === false) return observed(owned, events);
   const sampler = new ErrorSampler();
   const deciding = resilient(owned, resilience, {
+    called: (operation, start, result) => events.called(operation, start, result),
     failed: (error) => {
       if (sampler.takes(error)) events.publish({ type: 'error', error });
       log.failed(error);
@@ -60,9 +62,9 @@ export function decidingStorage(
       health.found();
       events.publish({ type: 'recovered' });
       log.found();
-      renewAllSlots(observed);
+      renewAllSlots(decided);
     },
   });
-  const observed: DecidingStorage = new ObservedStorage(deciding, events);
-  return observed;
+  const decided: DecidingStorage = new ObservedStorage(deciding, events);
+  return decided;
 }

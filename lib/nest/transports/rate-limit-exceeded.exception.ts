@@ -73,12 +73,13 @@ export class RateLimitExceededException extends HttpException {
 
 function describeRefusal(decision: Decision): string {
   const { limit } = decision.binding;
-  return `Rate limit "${limit.name}" exceeded: ${limit.amount} ${unitOf(limit)}. ${adviceOn(decision)}`;
+  return `Rate limit "${limit.name}" exceeded: ${describeQuota(limit)}. ${adviceOn(decision)}`;
 }
 
-function unitOf({ strategy, calendar, period }: Limit): string {
-  if (strategy === 'concurrency') return 'at once';
-  return `per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
+/** Formats the quota of a limit: `'10 per minute'`, `'5 at once'`. */
+export function describeQuota({ strategy, amount, calendar, period }: Limit): string {
+  if (strategy === 'concurrency') return `${amount} at once`;
+  return `${amount} per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
 }
 
 function adviceOn(decision: Decision): string {
