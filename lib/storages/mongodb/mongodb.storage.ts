@@ -1,7 +1,18 @@
-import { UUID, type Binary, type Document, type MongoClient, type MongoClientOptions } from 'mongodb';
+import {
+  MongoBulkWriteError,
+  MongoServerError,
+  UUID,
+  type Binary,
+  type BulkWriteResult,
+  type Document,
+  type MongoClient,
+  type MongoClientOptions,
+  type UpdateOneModel,
+  type WriteError,
+} from 'mongodb';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
-import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { CasStorage, type CasStorageOptions, type Replacement, type StoredText } from '../cas/cas.storage.js';
 import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
@@ -25,6 +36,9 @@ const DOCUMENTS_PER_STEP = 1000;
 const MIN_SLACK_MS = 60_000;
 
 const DUPLICATE_KEY = 11_000;
+
+/** The text of a record without cells. */
+const EMPTY_RECORD = '{}';
 
 const REMEDIES: Remedies = [
   [
@@ -100,20 +114,25 @@ export class MongoDBStorage extends CasStorage<Binary> {
     if (!this.closed) this.#collection.reconnect();
   }
 
+  protected override async read(key: string): Promise<StoredText<Binary> | undefined> {
+    const [stored] = await this.readMany([key]);
+    return stored;
+  }
+
   /** Reads the time even if there is no document or no collection: a facet always returns one result. */
-  protected override async read(key: string): Promise<StoredText<Binary>> {
+  protected override async readMany(keys: readonly string[]): Promise<StoredText<Binary>[]> {
     const pipeline = [
-      { $match: { _id: key } },
-      { $facet: { found: [{ $project: { _id: 0, text: 1, version: 1 } }] } },
+      { $match: { _id: { $in: keys } } },
+      { $facet: { found: [{ $project: { text: 1, version: 1 } }] } },
       { $set: { now: '$$NOW' } },
     ];
     const [reading] = await this.#collection.use((collection) =>
-      collection
-        .aggregate<{ found: Partial<IdentityDocument>[]; now: Date }>(pipeline, this.#timeLimit)
-        .toArray(),
+      collection.aggregate<{ found: IdentityDocument[]; now: Date }>(pipeline, this.#timeLimit).toArray(),
     );
     if (reading === undefined) throw new Error('the server answered nothing');
-    return { ...reading.found[0], now: reading.now.getTime() };
+    const now = reading.now.getTime();
+    const found = new Map(reading.found.map(({ _id, text, version }) => [_id, { text, version, now }]));
+    return keys.map((key) => found.get(key) ?? { now });
   }
 
   protected override async compareAndSet(
@@ -122,18 +141,28 @@ export class MongoDBStorage extends CasStorage<Binary> {
     version: Binary | undefined,
     ttl: number,
   ): Promise<boolean> {
-    const isNew = version === undefined;
-    const filter = { _id: key, version: isNew ? { $exists: false } : version };
-    const fields = { text: { $literal: text }, version: new UUID().toBinary(), expireAt: expiryIn(ttl) };
-    try {
-      const { matchedCount, upsertedCount } = await this.#collection.use((collection) =>
-        collection.updateOne(filter, [{ $set: fields }], { ...this.#timeLimit, upsert: isNew }),
+    const [stored] = await this.compareAndSetMany([{ key, text, version, ttl }]);
+    if (stored instanceof Error) throw stored;
+    return stored === true;
+  }
+
+  protected override async compareAndSetMany(
+    replacements: readonly Replacement<Binary>[],
+  ): Promise<(boolean | Error)[]> {
+    const updates = replacements.map((replacement) => ({ updateOne: updateOf(replacement) }));
+    const options = { ...this.#timeLimit, ordered: false };
+    return this.#collection
+      .use((collection) => collection.bulkWrite(updates, options))
+      .then(
+        (result) => storedBy(result, [], replacements),
+        (error: unknown) => {
+          const isOfWrites =
+            error instanceof MongoBulkWriteError && error.result.getWriteConcernError() === undefined;
+          const errors = isOfWrites ? [error.writeErrors].flat() : [];
+          if (!isOfWrites || errors.length === 0) throw error;
+          return storedBy(error.result, errors, replacements);
+        },
       );
-      return matchedCount + upsertedCount === 1;
-    } catch (error) {
-      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process created it first
-      throw error;
-    }
   }
 
   /** Sends an update, which only a primary accepts. It matches no document, and so changes none. */
@@ -175,6 +204,37 @@ export class MongoDBStorage extends CasStorage<Binary> {
 function hasNoPrimary(cause: unknown): boolean {
   const { reason } = (cause ?? {}) as { reason?: { type?: unknown } | null };
   return reason?.type === 'ReplicaSetNoPrimary';
+}
+
+/**
+ * Returns the update of one document. With `upsert`, a lost race is a duplicate key, and the server
+ * reports which update caused it; of updates that match nothing it reports only the number. A
+ * document that was deleted after it was read comes back empty.
+ */
+function updateOf({ key, text, version, ttl }: Replacement<Binary>): UpdateOneModel<IdentityDocument> {
+  const isNew = version === undefined;
+  const literal = { $literal: text };
+  const fields = {
+    text: isNew ? literal : { $cond: ['$text', literal, EMPTY_RECORD] },
+    version: new UUID().toBinary(),
+    expireAt: expiryIn(ttl),
+  };
+  const filter = { _id: key, version: isNew ? { $exists: false } : version };
+  return { filter, update: [{ $set: fields }], upsert: true };
+}
+
+/** Returns for each replacement whether it was stored, or its error. */
+function storedBy(
+  { upsertedIds }: BulkWriteResult,
+  errors: readonly WriteError[],
+  replacements: readonly Replacement<Binary>[],
+): (boolean | Error)[] {
+  const errorAt = new Map(errors.map((error) => [error.index, error]));
+  return replacements.map(({ version }, index) => {
+    const { code, errmsg = 'the server refused the write' } = errorAt.get(index) ?? {};
+    if (code === undefined) return version === undefined || upsertedIds[index] === undefined;
+    return code === DUPLICATE_KEY ? false : new MongoServerError({ message: errmsg, code });
+  });
 }
 
 /**
