@@ -207,7 +207,7 @@ export abstract class CasStorage<Version> extends RecordStorage {
       changes.forEach(({ entry }, index) => {
         const result = results[index];
         if (typeof result === 'boolean') entry.resolve(result);
-        else entry.reject(result);
+        else entry.reject(result ?? new Error('the store returned no result for a key'));
       });
     } catch (error) {
       for (const { reject } of waiting) reject(error);

@@ -1,15 +1,4 @@
-import {
-  MongoBulkWriteError,
-  MongoServerError,
-  UUID,
-  type Binary,
-  type BulkWriteResult,
-  type Document,
-  type MongoClient,
-  type MongoClientOptions,
-  type UpdateOneModel,
-  type WriteError,
-} from 'mongodb';
+import { MongoBulkWriteError, type Binary, type MongoClient, type MongoClientOptions } from 'mongodb';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { CasStorage, type CasStorageOptions, type Replacement, type StoredText } from '../cas/cas.storage.js';
@@ -18,6 +7,7 @@ import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
 import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { openMongo } from './mongodb-client.js';
+import { storedBy, updateOf } from './mongodb-updates.js';
 
 /** Options of {@link MongoDBStorage}. Other options go to the driver, and are refused with a given client. */
 export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOptions {
@@ -32,13 +22,8 @@ const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
 /** Documents that one step of `reset` deletes. */
 const DOCUMENTS_PER_STEP = 1000;
 
-/** Shortest slack of `expireAt`, in ms. The server deletes expired documents only once a minute. */
-const MIN_SLACK_MS = 60_000;
-
-const DUPLICATE_KEY = 11_000;
-
-/** The text of a record without cells. */
-const EMPTY_RECORD = '{}';
+/** The records of a call do not fit into one reply. */
+const TOO_LARGE = 10_334;
 
 const REMEDIES: Remedies = [
   [
@@ -119,8 +104,19 @@ export class MongoDBStorage extends CasStorage<Binary> {
     return stored;
   }
 
-  /** Reads the time even if there is no document or no collection: a facet always returns one result. */
   protected override async readMany(keys: readonly string[]): Promise<StoredText<Binary>[]> {
+    try {
+      return await this.#readTogether(keys);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== TOO_LARGE || keys.length === 1) throw error;
+      const middle = Math.ceil(keys.length / 2);
+      const halves = [keys.slice(0, middle), keys.slice(middle)].map((half) => this.readMany(half));
+      return (await Promise.all(halves)).flat();
+    }
+  }
+
+  /** Reads the time even if there is no document or no collection: a facet always returns one result. */
+  async #readTogether(keys: readonly string[]): Promise<StoredText<Binary>[]> {
     const pipeline = [
       { $match: { _id: { $in: keys } } },
       { $facet: { found: [{ $project: { text: 1, version: 1 } }] } },
@@ -204,45 +200,4 @@ export class MongoDBStorage extends CasStorage<Binary> {
 function hasNoPrimary(cause: unknown): boolean {
   const { reason } = (cause ?? {}) as { reason?: { type?: unknown } | null };
   return reason?.type === 'ReplicaSetNoPrimary';
-}
-
-/**
- * Returns the update of one document. With `upsert`, a lost race is a duplicate key, and the server
- * reports which update caused it; of updates that match nothing it reports only the number. A
- * document that was deleted after it was read comes back empty.
- */
-function updateOf({ key, text, version, ttl }: Replacement<Binary>): UpdateOneModel<IdentityDocument> {
-  const isNew = version === undefined;
-  const literal = { $literal: text };
-  const fields = {
-    text: isNew ? literal : { $cond: ['$text', literal, EMPTY_RECORD] },
-    version: new UUID().toBinary(),
-    expireAt: expiryIn(ttl),
-  };
-  const filter = { _id: key, version: isNew ? { $exists: false } : version };
-  return { filter, update: [{ $set: fields }], upsert: true };
-}
-
-/** Returns for each replacement whether it was stored, or its error. */
-function storedBy(
-  { upsertedIds }: BulkWriteResult,
-  errors: readonly WriteError[],
-  replacements: readonly Replacement<Binary>[],
-): (boolean | Error)[] {
-  const errorAt = new Map(errors.map((error) => [error.index, error]));
-  return replacements.map(({ version }, index) => {
-    const { code, errmsg = 'the server refused the write' } = errorAt.get(index) ?? {};
-    if (code === undefined) return version === undefined || upsertedIds[index] === undefined;
-    return code === DUPLICATE_KEY ? false : new MongoServerError({ message: errmsg, code });
-  });
-}
-
-/**
- * Returns the time at which the server may delete a document. Slack keeps most writes from moving
- * it and updating the index.
- */
-function expiryIn(ttl: number): Document {
-  const slack = Math.max(MIN_SLACK_MS, Math.ceil(ttl / 4));
-  const [earliest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));
-  return { $cond: [{ $gte: ['$expireAt', earliest] }, '$expireAt', latest] };
 }

@@ -1,4 +1,4 @@
-import { startDeadline } from '../common/time.js';
+import { startDeadline } from './time.js';
 
 /** A deadline with its callback. */
 interface Deadline {
@@ -35,6 +35,23 @@ export class Deadlines {
       deadline.miss = undefined;
       return inTime;
     };
+  }
+
+  /** Returns the reply of a call, or rejects when the deadline has passed. A late reply is ignored. */
+  bound<T>(reply: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = this.begin(() => reject(new Error(`no answer within ${this.length} ms`)));
+      reply.then(
+        (value) => {
+          end();
+          resolve(value);
+        },
+        () => {
+          end();
+          resolve(reply); // rejects with the original reason, which need not be an Error
+        },
+      );
+    });
   }
 
   /** Clears the timer when idle, so that the process can exit. */
