@@ -17,7 +17,10 @@ const ONE_AT_A_TIME = { inFlight: 1, decisions: 3000 };
 
 export const OURS = 'nestjs-limits, fixed window';
 export const CALENDAR = 'nestjs-limits, calendar window';
+export const MOVING = 'nestjs-limits, moving window';
 export const NEST_LAB = '@nest-lab/throttler-storage-redis';
+/** The row of a subject that waits for each decision before the next. */
+export const oneAtATime = (name) => `${name}, one at a time`;
 
 /**
  * What is compared on Redis. Each is opened in a process of its own with a server's URI and a number of limits, and answers
@@ -45,11 +48,11 @@ export const subjects = {
   [CALENDAR]: { open: ours('CalendarWindowRateLimiter') },
   'nestjs-limits, token bucket': { open: ours('TokenBucketRateLimiter') },
   'nestjs-limits, sliding window counter': { open: ours('SlidingWindowCounterRateLimiter') },
-  'nestjs-limits, moving window': { open: ours('MovingWindowRateLimiter') },
-  'nestjs-limits, fixed window, one at a time': { open: ours('FixedWindowRateLimiter'), ...ONE_AT_A_TIME },
+  [MOVING]: { open: ours('MovingWindowRateLimiter') },
+  [oneAtATime(OURS)]: { open: ours('FixedWindowRateLimiter'), ...ONE_AT_A_TIME },
 
   [NEST_LAB]: { open: nestLab },
-  [`${NEST_LAB}, one at a time`]: { open: nestLab, ...ONE_AT_A_TIME },
+  [oneAtATime(NEST_LAB)]: { open: nestLab, ...ONE_AT_A_TIME },
 
   'rate-limiter-flexible': {
     async open(uri, limits) {
