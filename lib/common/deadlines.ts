@@ -16,6 +16,7 @@ export class Deadlines {
   /** Index of the oldest deadline in `#queue`. Those before it are over. */
   #head = 0;
   #callOff: (() => void) | undefined;
+  #isResting = false;
 
   /** @param length ms */
   constructor(private readonly length: number) {}
@@ -33,6 +34,7 @@ export class Deadlines {
     return () => {
       const inTime = deadline.miss !== undefined;
       deadline.miss = undefined;
+      if (this.#isResting) this.#clearIfIdle();
       return inTime;
     };
   }
@@ -54,8 +56,13 @@ export class Deadlines {
     });
   }
 
-  /** Clears the timer when idle, so that the process can exit. */
+  /** Clears the timer as soon as it is idle, so that the process can exit. */
   rest(): void {
+    this.#isResting = true;
+    this.#clearIfIdle();
+  }
+
+  #clearIfIdle(): void {
     if (this.#queue.some(({ miss }) => miss !== undefined)) return;
     this.#callOff?.();
     this.#callOff = undefined;

@@ -228,19 +228,14 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   /** Runs a script that has been defined. */
-  async #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
+  #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
     const commands = this.#client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
     return this.#bound(commands[name]?.(...args) as Promise<T>);
   }
 
   /** Applies the timeout of a command. */
-  async #bound<T>(reply: Promise<T>): Promise<T> {
-    if (this.#deadlines === undefined) return reply;
-    try {
-      return await this.#deadlines.bound(reply);
-    } finally {
-      if (this.closed) this.#deadlines.rest();
-    }
+  #bound<T>(reply: Promise<T>): Promise<T> {
+    return this.#deadlines === undefined ? reply : this.#deadlines.bound(reply);
   }
 
   /** Calls the server once. Waits for the first connection, but not for a reconnection. */

@@ -5,6 +5,8 @@ import { AppController } from './app.controller.js';
 @Module({ controllers: [AppController] })
 export class AppModule {
   static on(uri: string): DynamicModule {
-    return { module: AppModule, imports: [RateLimitModule.forRoot({ storage: uri })] };
+    // The start waits for the server, and creates its tables.
+    const rateLimits = RateLimitModule.forRoot({ storage: uri, startWithoutStore: false });
+    return { module: AppModule, imports: [rateLimits] };
   }
 }

@@ -69,6 +69,19 @@ describe('A deadline', () => {
   });
 });
 
+it('The timer of deadlines at rest is cleared with the last call in flight', () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const deadlines = new Deadlines(60_000);
+  const [meetFirst, meetSecond] = [deadlines.begin(() => undefined), deadlines.begin(() => undefined)];
+  deadlines.rest();
+  expect(timers()).toBe(before + 1);
+  meetFirst();
+  expect(timers()).toBe(before + 1);
+  meetSecond();
+  expect(timers()).toBe(before);
+});
+
 describe('A call with a deadline', () => {
   it('returns its reply, and the reason of its failure', async () => {
     const deadlines = new Deadlines(20);
