@@ -5,8 +5,9 @@ import { AppController } from './app.controller.js';
 @Module({ controllers: [AppController] })
 export class AppModule {
   static on(uri: string): DynamicModule {
-    // The start waits for the server, and creates its tables.
-    const rateLimits = RateLimitModule.forRoot({ storage: uri, startWithoutStore: false });
+    // The start creates the tables, and fails without the server. The timeout is long, for a busy machine.
+    const resilience = { startWithoutStore: false, timeout: 1000 };
+    const rateLimits = RateLimitModule.forRoot({ storage: uri, resilience });
     return { module: AppModule, imports: [rateLimits] };
   }
 }
