@@ -96,19 +96,26 @@ describe('Sample 02-redis', () => {
 });
 
 describe('Sample 11-postgresql', () => {
-  it('shares five requests a minute between two instances, and stops its server', async () => {
-    const [one = '', other = ''] = await start('11-postgresql');
-    expect(one).not.toBe(other);
-    const replies = [];
-    for (const url of [one, other, one, other, one]) replies.push(await (await fetch(url)).json());
-    expect(replies).toEqual([4, 3, 2, 1, 0].map((remaining) => ({ message: 'Hello!', remaining })));
-    expect(await statusesOf([other, one])).toEqual([429, 429]);
+  /** It creates the data of a server. */
+  const START_TIMEOUT_MS = 90_000;
 
-    const port = Number(/@127\.0\.0\.1:(\d+)\//.exec(output)?.[1]);
-    expect(await isListening(port)).toBe(true);
-    await stop();
-    expect(await isListening(port)).toBe(false);
-  });
+  it(
+    'shares five requests a minute between two instances, and stops its server',
+    async () => {
+      const [one = '', other = ''] = await start('11-postgresql');
+      expect(one).not.toBe(other);
+      const replies = [];
+      for (const url of [one, other, one, other, one]) replies.push(await (await fetch(url)).json());
+      expect(replies).toEqual([4, 3, 2, 1, 0].map((remaining) => ({ message: 'Hello!', remaining })));
+      expect(await statusesOf([other, one])).toEqual([429, 429]);
+
+      const port = Number(/@127\.0\.0\.1:(\d+)\//.exec(output)?.[1]);
+      expect(await isListening(port)).toBe(true);
+      await stop();
+      expect(await isListening(port)).toBe(false);
+    },
+    START_TIMEOUT_MS,
+  );
 
   it('tells what to install if PostgreSQL is missing', async () => {
     const child = spawn(process.execPath, ['--import', LOADER, 'sample/11-postgresql/src/main.ts'], {

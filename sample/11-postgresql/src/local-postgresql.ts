@@ -26,8 +26,9 @@ export async function startPostgreSQL(): Promise<LocalPostgreSQL | undefined> {
   if (bin === undefined || !existsSync(join(bin, 'postgres'))) return undefined;
 
   const folder = mkdtempSync(join(tmpdir(), 'nestjs-limits-postgresql-'));
-  const options = { cwd: folder, ...otherUser() };
-  if (options.uid !== undefined) chownSync(folder, options.uid, options.gid);
+  const user = otherUser();
+  if (user !== undefined) chownSync(folder, user.uid, user.gid);
+  const options = { cwd: folder, ...user };
   const data = join(folder, 'data');
   run(join(bin, 'initdb'), ['-D', data, '-A', 'trust', '-U', 'postgres', '--no-sync'], options);
 
@@ -68,12 +69,12 @@ function installedBin(): string | undefined {
 }
 
 /** PostgreSQL does not run as root: uses its own user, or else "nobody". */
-function otherUser(): { uid?: number; gid?: number } {
-  if (process.getuid?.() !== 0) return {};
+function otherUser(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
   const idOf = (flag: string, user: string): number =>
     Number(spawnSync('id', [flag, user], { encoding: 'utf8' }).stdout || NaN);
   const user = ['postgres', 'nobody'].find((name) => idOf('-u', name) > 0);
-  return user === undefined ? {} : { uid: idOf('-u', user), gid: idOf('-g', user) };
+  return user === undefined ? undefined : { uid: idOf('-u', user), gid: idOf('-g', user) };
 }
 
 function run(program: string, args: readonly string[], options: SpawnOptions): void {
