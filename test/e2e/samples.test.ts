@@ -117,18 +117,22 @@ describe('Sample 11-postgresql', () => {
     START_TIMEOUT_MS,
   );
 
-  it('tells what to install if PostgreSQL is missing', async () => {
-    const child = spawn(process.execPath, ['--import', LOADER, 'sample/11-postgresql/src/main.ts'], {
-      env: { ...process.env, POSTGRESQL_BIN: '/nowhere' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let errors = '';
-    child.stderr.setEncoding('utf8').on('data', (piece: string) => (errors += piece));
-    expect(await once(child, 'close')).toEqual([1, null]);
-    expect(errors).toContain(
-      'PostgreSQL is not installed. Install it, for example by "apt-get install postgresql"',
-    );
-  });
+  it(
+    'tells what to install if PostgreSQL is missing',
+    async () => {
+      const child = spawn(process.execPath, ['--import', LOADER, 'sample/11-postgresql/src/main.ts'], {
+        env: { ...process.env, POSTGRESQL_BIN: '/nowhere' },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let errors = '';
+      child.stderr.setEncoding('utf8').on('data', (piece: string) => (errors += piece));
+      expect(await once(child, 'close')).toEqual([1, null]);
+      expect(errors).toContain(
+        'PostgreSQL is not installed. Install it, for example by "apt-get install postgresql"',
+      );
+    },
+    START_TIMEOUT_MS,
+  );
 });
 
 describe('Sample 04-rules-and-plans', () => {
