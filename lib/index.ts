@@ -101,6 +101,7 @@ export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/
 export {
   CasStorage,
   type CasStorageOptions,
+  type Replacement,
   type StoredText,
   type VersionedText,
 } from './storages/cas/cas.storage.js';

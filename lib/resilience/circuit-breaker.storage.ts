@@ -1,9 +1,9 @@
 import type { Awaitable } from '../common/awaitable.js';
+import { Deadlines } from '../common/deadlines.js';
 import { isStorageError, StorageError } from '../common/errors.js';
 import type { BatchResult, Block, Cell, Hit, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
-import { Deadlines } from './deadlines.js';
 import { FailureWindow } from './failure-window.js';
 import { OwedSettlements } from './owed-settlements.js';
 

@@ -6,6 +6,7 @@ const PATIENCE = 20_000;
 
 export const OURS = 'nestjs-limits, fixed window';
 export const FLEXIBLE = 'rate-limiter-flexible';
+export const PIPELINE = 'one update pipeline per hit (for reference)';
 
 /**
  * What is compared on MongoDB: each is opened with a server's URI, and `decide(key)` decides one
@@ -14,6 +15,25 @@ export const FLEXIBLE = 'rate-limiter-flexible';
 export const subjects = {
   [OURS]: ours('FixedWindowRateLimiter'),
   'nestjs-limits, token bucket': ours('TokenBucketRateLimiter'),
+
+  /** A fixed window that the server counts in one command, as this library did before it gathered identities. */
+  async [PIPELINE](uri) {
+    const { MongoClient } = await import('mongodb');
+    const client = await new MongoClient(uri).connect();
+    const counts = client.db('pipeline').collection('counts');
+    const pipeline = [
+      { $set: { isOpen: { $gt: ['$end', '$$NOW'] } } },
+      {
+        $set: {
+          count: { $cond: ['$isOpen', { $add: ['$count', 1] }, 1] },
+          end: { $cond: ['$isOpen', '$end', { $add: ['$$NOW', HOUR_S * 1000] }] },
+        },
+      },
+      { $unset: 'isOpen' },
+    ];
+    return (key) =>
+      counts.findOneAndUpdate({ _id: key }, pipeline, { upsert: true, returnDocument: 'after' });
+  },
 
   async [FLEXIBLE](uri) {
     const { MongoClient } = await import('mongodb');

@@ -22,6 +22,8 @@ export const CALENDAR = 'nestjs-limits, calendar window';
 export const MOVING = 'nestjs-limits, moving window';
 export const SLOT = 'nestjs-limits, a slot taken and released';
 export const NEST_LAB = '@nest-lab/throttler-storage-redis';
+/** The row of a subject that waits for each decision before the next. */
+export const oneAtATime = (name) => `${name}, one at a time`;
 
 /**
  * What is compared on Redis. Each is opened in a process of its own with a server's URI and a number of limits, and answers
@@ -51,10 +53,10 @@ export const subjects = {
   'nestjs-limits, sliding window counter': { open: ours('SlidingWindowCounterRateLimiter') },
   [MOVING]: { open: ours('MovingWindowRateLimiter') },
   [SLOT]: { open: slots },
-  'nestjs-limits, fixed window, one at a time': { open: ours('FixedWindowRateLimiter'), ...ONE_AT_A_TIME },
+  [oneAtATime(OURS)]: { open: ours('FixedWindowRateLimiter'), ...ONE_AT_A_TIME },
 
   [NEST_LAB]: { open: nestLab },
-  [`${NEST_LAB}, one at a time`]: { open: nestLab, ...ONE_AT_A_TIME },
+  [oneAtATime(NEST_LAB)]: { open: nestLab, ...ONE_AT_A_TIME },
 
   'rate-limiter-flexible': {
     async open(uri, limits) {

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { BSON, MongoClient, type Binary, type Collection } from 'mongodb';
-import { createLimit, type CreateLimitOptions, type Hit, type Limit, type StrategyName } from 'nestjs-limits';
+import {
+  createLimit,
+  type CreateLimitOptions,
+  type Hit,
+  type Limit,
+  type StoredText,
+  type StrategyName,
+} from 'nestjs-limits';
 import { MongoDBStorage, type MongoDBStorageOptions } from 'nestjs-limits/mongodb';
 import { describeStorage, ManualClock } from 'nestjs-limits/testing';
 import { strategies } from '../../lib/strategies/strategies.js';
@@ -257,6 +264,100 @@ describeOn('MONGODB', 'what is stored', (uri) => {
     expect(await storage.consume(hitsOn([limit], 10_000))).toMatchObject({ outcomes: [{ allowed: false }] });
   });
 });
+
+describeOn('MONGODB', 'identities of one turn of the event loop', (uri) => {
+  const database = `gathered-${randomBytes(4).toString('hex')}`;
+  let client: MongoClient;
+  let documents: Collection<StoredDocument>;
+  let storage: MongoDBStorage;
+  /** The commands on the collection, in order. */
+  let commands: string[];
+
+  beforeEach(async () => {
+    client = new MongoClient(uri, { monitorCommands: true });
+    documents = client.db(database).collection('rate_limits');
+    storage = new MongoDBStorage(client, { database, ...PATIENT });
+    await storage.peek(hitsOn([limitOf('fixed-window')])); // connects
+    commands = [];
+    client.on('commandStarted', ({ commandName }) => commands.push(commandName));
+  });
+  afterEach(async () => {
+    await storage.close();
+    await client.db(database).dropDatabase();
+    await client.close();
+  });
+
+  function hitOn(identity: string): Hit[] {
+    return [{ identity, limit: limitOf('fixed-window'), cost: 1 }];
+  }
+
+  function names(count: number): string[] {
+    return Array.from({ length: count }, (_, index) => `user/${index}`);
+  }
+
+  it('are read in one command, and written in one', async () => {
+    for (const remaining of [9, 8]) {
+      const results = await Promise.all(names(64).map((name) => storage.consume(hitOn(name))));
+      expect(results.map(({ outcomes }) => outcomes[0]?.remaining)).toEqual(names(64).map(() => remaining));
+    }
+    expect(commands).toEqual(['aggregate', 'update', 'aggregate', 'update']);
+  });
+
+  it('fail alone if the server rejects their document', async () => {
+    await client.db(database).command({
+      collMod: 'rate_limits',
+      validator: { _id: { $ne: 'nestjs-limits:{user/1}' } },
+    });
+    const settled = await Promise.allSettled(names(3).map((name) => storage.consume(hitOn(name))));
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(settled[1]).toMatchObject({
+      reason: { message: expect.stringContaining('Document failed validation') },
+    });
+    expect(await documents.countDocuments()).toBe(2);
+  });
+
+  it('that lose a race are counted once, beside those that win', async () => {
+    const racing = new RacingStorage(client, { database, ...PATIENT });
+    racing.interfere = async () => {
+      await storage.consume(hitOn('user/1'));
+      await storage.consume(hitOn('user/2'));
+    };
+    await storage.consume(hitOn('user/2'));
+    const results = await Promise.all(names(4).map((name) => racing.consume(hitOn(name))));
+    expect(results.map(({ outcomes }) => outcomes[0]?.remaining)).toEqual([9, 8, 7, 9]);
+  });
+
+  it('begin anew if their documents were deleted before the write', async () => {
+    await Promise.all(names(3).map((name) => storage.consume(hitOn(name))));
+    const racing = new RacingStorage(client, { database, ...PATIENT });
+    racing.interfere = async () => {
+      await documents.deleteOne({ _id: 'nestjs-limits:{user/1}' });
+    };
+    const results = await Promise.all(names(3).map((name) => racing.consume(hitOn(name))));
+    expect(results.map(({ outcomes }) => outcomes[0]?.remaining)).toEqual([8, 9, 8]);
+  });
+
+  it('may have more records than one document of the server can hold', async () => {
+    const text = JSON.stringify({ other: Array.from({ length: 20_000 }, () => 2 ** 52) });
+    const fields = { text, version: new BSON.UUID().toBinary(), expireAt: new Date(2 ** 52) };
+    await documents.insertMany(names(60).map((name) => ({ _id: `nestjs-limits:{${name}}`, ...fields })));
+    const results = await Promise.all(names(60).map((name) => storage.peek(hitOn(name))));
+    expect(results.map(({ outcomes }) => outcomes[0]?.remaining)).toEqual(names(60).map(() => 10));
+  });
+});
+
+/** A storage that does something else between reading and writing, once. */
+class RacingStorage extends MongoDBStorage {
+  interfere: (() => Promise<void>) | undefined;
+
+  protected override async readMany(keys: readonly string[]): Promise<StoredText<Binary>[]> {
+    const read = await super.readMany(keys);
+    const { interfere } = this;
+    this.interfere = undefined;
+    await interfere?.();
+    return read;
+  }
+}
 
 describe('opening a MongoDBStorage', () => {
   it.each([

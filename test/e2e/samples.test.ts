@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import { startRedis } from '../support/servers/redis.js';
-import { freePort, until } from '../support/servers/server-process.js';
+import { freePort, isListening, until } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
 
 /** The samples as `npm run sample` starts them, but compiled by the loader of the tests. */
@@ -18,13 +18,16 @@ let running: ChildProcess | undefined;
 /** Its output so far. */
 let output = '';
 
-afterEach(async () => {
+afterEach(stop);
+
+/** Stops the sample, if one runs. */
+async function stop(): Promise<void> {
   if (running === undefined) return;
   const exit = once(running, 'exit');
   running.kill('SIGTERM');
-  expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process with the signal
   running = undefined;
-});
+  expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process with the signal
+}
 
 /** Starts a sample; returns the addresses in its output. */
 async function start(name: string, env: Record<string, string> = {}): Promise<string[]> {
@@ -90,6 +93,46 @@ describe('Sample 02-redis', () => {
     expect(replies).toEqual([4, 3, 2, 1, 0].map((remaining) => ({ message: 'Hello!', remaining })));
     expect(await statusesOf([other, one])).toEqual([429, 429]);
   });
+});
+
+describe('Sample 11-postgresql', () => {
+  /** It creates the data of a server. */
+  const START_TIMEOUT_MS = 90_000;
+
+  it(
+    'shares five requests a minute between two instances, and stops its server',
+    async () => {
+      const [one = '', other = ''] = await start('11-postgresql');
+      expect(one).not.toBe(other);
+      const replies = [];
+      for (const url of [one, other, one, other, one]) replies.push(await (await fetch(url)).json());
+      expect(replies).toEqual([4, 3, 2, 1, 0].map((remaining) => ({ message: 'Hello!', remaining })));
+      expect(await statusesOf([other, one])).toEqual([429, 429]);
+
+      const port = Number(/@127\.0\.0\.1:(\d+)\//.exec(output)?.[1]);
+      expect(await isListening(port)).toBe(true);
+      await stop();
+      expect(await isListening(port)).toBe(false);
+    },
+    START_TIMEOUT_MS,
+  );
+
+  it(
+    'tells what to install if PostgreSQL is missing',
+    async () => {
+      const child = spawn(process.execPath, ['--import', LOADER, 'sample/11-postgresql/src/main.ts'], {
+        env: { ...process.env, POSTGRESQL_BIN: '/nowhere' },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let errors = '';
+      child.stderr.setEncoding('utf8').on('data', (piece: string) => (errors += piece));
+      expect(await once(child, 'close')).toEqual([1, null]);
+      expect(errors).toContain(
+        'PostgreSQL is not installed. Install it, for example by "apt-get install postgresql"',
+      );
+    },
+    START_TIMEOUT_MS,
+  );
 });
 
 describe('Sample 04-rules-and-plans', () => {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
@@ -14,7 +15,8 @@ import { TcpProxy } from '../support/tcp-proxy.js';
  */
 
 const AMOUNT = 1000;
-const limit = createLimit({ id: 'faults', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 });
+const FAULTS = { id: 'faults', strategy: 'fixed-window', amount: AMOUNT, period: 3_600_000 } as const;
+const limit = createLimit(FAULTS);
 
 let server: Server;
 let proxy: TcpProxy;
@@ -163,6 +165,44 @@ describe('a server that does not respond', () => {
     const before = await counted();
     await hit();
     expect(await counted()).toBe(before + 1);
+  });
+});
+
+describe('a server that does not respond to a new connection', () => {
+  it('makes calls reject, and the connection is given up and opened again', async () => {
+    await hit();
+    proxy.swallows = 'answers';
+    const sent = proxy.requests.length;
+    proxy.cut();
+    await until(() => /hello|info/.test(proxy.requests.slice(sent)), 'the driver to greet the server');
+    await expectStorageErrors(hit());
+    proxy.swallows = 'nothing';
+    await untilServed(() => storage.peek(hits()));
+    expect(await counted()).toBe(1);
+  });
+});
+
+describe('the timeout of commands', () => {
+  it('takes one timer for all that are in flight, and none per command', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    await hit(); // starts the timer
+    const before = timers();
+    const commands = Array.from({ length: 20 }, (_, index) => {
+      const other = createLimit({ ...FAULTS, id: `faults ${index}` });
+      return storage.consume([{ identity, limit: other, cost: 1 }]);
+    });
+    await nextTurn(); // they are sent
+    expect(timers()).toBe(before);
+    await Promise.all(commands);
+  });
+
+  it('is that of the options, for a command that is not answered', async () => {
+    const impatient = new RedisStorage(`redis://127.0.0.1:${proxy.port}`, { timeout: 300 });
+    await impatient.peek(hits());
+    proxy.swallows = 'answers';
+    const error = await failureOf(impatient.consume(hits()));
+    expect(error).toMatchObject({ message: 'RedisStorage failed: no answer within 300 ms' });
+    await impatient.close();
   });
 });
 

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { CasStorage, type CasStorageOptions, type VersionedText } from 'nestjs-limits';
+import { CasStorage, type CasStorageOptions, type Replacement, type VersionedText } from 'nestjs-limits';
 
 interface Entry extends VersionedText<number> {
   /** Epoch ms at which the text expires. */
@@ -107,5 +107,31 @@ export class MapCasStorage extends CasStorage<number> {
 
   protected override release(): void {
     this.released++;
+  }
+}
+
+/** The same store, which reads and replaces several keys in one call. */
+export class GatheringCasStorage extends MapCasStorage {
+  /** Every call of several keys in order, with their number. */
+  readonly calls: [method: 'readMany' | 'compareAndSetMany', keys: number][] = [];
+  /** Called before every call of several keys. It may throw, or delay the call. */
+  interfere: (method: 'readMany' | 'compareAndSetMany') => void | Promise<void> = () => undefined;
+
+  protected override async readMany(keys: readonly string[]): Promise<(VersionedText<number> | undefined)[]> {
+    this.calls.push(['readMany', keys.length]);
+    await this.interfere('readMany');
+    return Promise.all(keys.map((key) => this.read(key)));
+  }
+
+  protected override async compareAndSetMany(
+    replacements: readonly Replacement<number>[],
+  ): Promise<(boolean | Error)[]> {
+    this.calls.push(['compareAndSetMany', replacements.length]);
+    await this.interfere('compareAndSetMany');
+    return Promise.all(
+      replacements.map(({ key, text, version, ttl }) =>
+        this.compareAndSet(key, text, version, ttl).catch((error: unknown) => error as Error),
+      ),
+    );
   }
 }

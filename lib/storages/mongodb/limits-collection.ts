@@ -4,15 +4,6 @@ import { ConfigurationError } from '../../common/errors.js';
 import { InFlightCalls } from '../../common/cancellation.js';
 import { withTimeout } from '../../common/time.js';
 
-const DUPLICATE_KEY = 11_000;
-
-/** Returns true for the error of a document that another process has created first. */
-export function isDuplicateKey(error: unknown): boolean {
-  return [error, (error as Error | undefined)?.cause].some(
-    (one) => (one as { code?: unknown } | undefined)?.code === DUPLICATE_KEY,
-  );
-}
-
 /** The record of an identity. */
 export interface IdentityDocument {
   readonly _id: string;

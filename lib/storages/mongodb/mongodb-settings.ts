@@ -1,6 +1,7 @@
 import type { Collection } from 'mongodb';
 import type { SettingsStore, StoredSettings } from '../../core/settings-store.js';
-import { isDuplicateKey, type IdentityDocument } from './limits-collection.js';
+import type { IdentityDocument } from './limits-collection.js';
+import { DUPLICATE_KEY } from './mongodb-updates.js';
 
 /** The document of the settings, in the collection of the identities. It has no `expireAt`, so it does not expire. */
 interface SettingsDocument {
@@ -34,7 +35,7 @@ export class MongoDBSettings implements SettingsStore {
       );
       return matchedCount + upsertedCount === 1;
     } catch (error) {
-      if (isDuplicateKey(error)) return false; // another process wrote first
+      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process wrote first
       throw error;
     }
   }

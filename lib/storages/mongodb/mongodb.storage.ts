@@ -1,14 +1,15 @@
-import { UUID, type Binary, type Document, type MongoClient, type MongoClientOptions } from 'mongodb';
+import { MongoBulkWriteError, type Binary, type MongoClient, type MongoClientOptions } from 'mongodb';
 import { assertKnownOptions, withoutUndefined } from '../../common/options.js';
 import { withTimeout } from '../../common/time.js';
 import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
-import { CasStorage, type CasStorageOptions, type StoredText } from '../cas/cas.storage.js';
+import { CasStorage, type CasStorageOptions, type Replacement, type StoredText } from '../cas/cas.storage.js';
 import { assertConnection } from '../given-client.js';
 import { findRemedy, type Remedies } from '../remedy.js';
 import { identityKeys } from '../server.storage.js';
-import { isDuplicateKey, LimitsCollection, type IdentityDocument } from './limits-collection.js';
+import { LimitsCollection, type IdentityDocument } from './limits-collection.js';
 import { openMongo } from './mongodb-client.js';
 import { MongoDBSettings } from './mongodb-settings.js';
+import { storedBy, updateOf } from './mongodb-updates.js';
 
 /** Options of {@link MongoDBStorage}. Other options go to the driver, and are refused with a given client. */
 export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOptions {
@@ -23,8 +24,8 @@ const OWN_OPTIONS = ['clock', 'collection', 'database', 'keyPrefix', 'timeout'];
 /** Documents that one step of `reset` deletes. */
 const DOCUMENTS_PER_STEP = 1000;
 
-/** Shortest slack of `expireAt`, in ms. The server deletes expired documents only once a minute. */
-const MIN_SLACK_MS = 60_000;
+/** The records of a call do not fit into one reply. */
+const TOO_LARGE = 10_334;
 
 const REMEDIES: Remedies = [
   [
@@ -106,20 +107,36 @@ export class MongoDBStorage extends CasStorage<Binary> {
     if (!this.closed) this.#collection.reconnect();
   }
 
+  protected override async read(key: string): Promise<StoredText<Binary> | undefined> {
+    const [stored] = await this.readMany([key]);
+    return stored;
+  }
+
+  protected override async readMany(keys: readonly string[]): Promise<StoredText<Binary>[]> {
+    try {
+      return await this.#readTogether(keys);
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== TOO_LARGE || keys.length === 1) throw error;
+      const middle = Math.ceil(keys.length / 2);
+      const halves = [keys.slice(0, middle), keys.slice(middle)].map((half) => this.readMany(half));
+      return (await Promise.all(halves)).flat();
+    }
+  }
+
   /** Reads the time even if there is no document or no collection: a facet always returns one result. */
-  protected override async read(key: string): Promise<StoredText<Binary>> {
+  async #readTogether(keys: readonly string[]): Promise<StoredText<Binary>[]> {
     const pipeline = [
-      { $match: { _id: key } },
-      { $facet: { found: [{ $project: { _id: 0, text: 1, version: 1 } }] } },
+      { $match: { _id: { $in: keys } } },
+      { $facet: { found: [{ $project: { text: 1, version: 1 } }] } },
       { $set: { now: '$$NOW' } },
     ];
     const [reading] = await this.#collection.use((collection) =>
-      collection
-        .aggregate<{ found: Partial<IdentityDocument>[]; now: Date }>(pipeline, this.#timeLimit)
-        .toArray(),
+      collection.aggregate<{ found: IdentityDocument[]; now: Date }>(pipeline, this.#timeLimit).toArray(),
     );
     if (reading === undefined) throw new Error('the server answered nothing');
-    return { ...reading.found[0], now: reading.now.getTime() };
+    const now = reading.now.getTime();
+    const found = new Map(reading.found.map(({ _id, text, version }) => [_id, { text, version, now }]));
+    return keys.map((key) => found.get(key) ?? { now });
   }
 
   protected override async compareAndSet(
@@ -128,18 +145,28 @@ export class MongoDBStorage extends CasStorage<Binary> {
     version: Binary | undefined,
     ttl: number,
   ): Promise<boolean> {
-    const isNew = version === undefined;
-    const filter = { _id: key, version: isNew ? { $exists: false } : version };
-    const fields = { text: { $literal: text }, version: new UUID().toBinary(), expireAt: expiryIn(ttl) };
-    try {
-      const { matchedCount, upsertedCount } = await this.#collection.use((collection) =>
-        collection.updateOne(filter, [{ $set: fields }], { ...this.#timeLimit, upsert: isNew }),
+    const [stored] = await this.compareAndSetMany([{ key, text, version, ttl }]);
+    if (stored instanceof Error) throw stored;
+    return stored === true;
+  }
+
+  protected override async compareAndSetMany(
+    replacements: readonly Replacement<Binary>[],
+  ): Promise<(boolean | Error)[]> {
+    const updates = replacements.map((replacement) => ({ updateOne: updateOf(replacement) }));
+    const options = { ...this.#timeLimit, ordered: false };
+    return this.#collection
+      .use((collection) => collection.bulkWrite(updates, options))
+      .then(
+        (result) => storedBy(result, [], replacements),
+        (error: unknown) => {
+          const isOfWrites =
+            error instanceof MongoBulkWriteError && error.result.getWriteConcernError() === undefined;
+          const errors = isOfWrites ? [error.writeErrors].flat() : [];
+          if (!isOfWrites || errors.length === 0) throw error;
+          return storedBy(error.result, errors, replacements);
+        },
       );
-      return matchedCount + upsertedCount === 1;
-    } catch (error) {
-      if (isDuplicateKey(error)) return false; // another process created it first
-      throw error;
-    }
   }
 
   /** Sends an update, which only a primary accepts. It matches no document, and so changes none. */
@@ -181,14 +208,4 @@ export class MongoDBStorage extends CasStorage<Binary> {
 function hasNoPrimary(cause: unknown): boolean {
   const { reason } = (cause ?? {}) as { reason?: { type?: unknown } | null };
   return reason?.type === 'ReplicaSetNoPrimary';
-}
-
-/**
- * Returns the time at which the server may delete a document. Slack keeps most writes from moving
- * it and updating the index.
- */
-function expiryIn(ttl: number): Document {
-  const slack = Math.max(MIN_SLACK_MS, Math.ceil(ttl / 4));
-  const [earliest, latest] = [ttl, ttl + slack].map((ms) => ({ $add: ['$$NOW', ms] }));
-  return { $cond: [{ $gte: ['$expireAt', earliest] }, '$expireAt', latest] };
 }

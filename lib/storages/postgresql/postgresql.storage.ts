@@ -4,8 +4,8 @@ import type { Limit } from '../../core/limit.js';
 import { settingsKey, type SettingsStore } from '../../core/settings-store.js';
 import { closedError } from '../../core/storage.js';
 import { strategyNames } from '../../strategies/strategies.js';
+import { CallGatherer } from '../call-gatherer.js';
 import { identityKeys, ServerStorage } from '../server.storage.js';
-import { CallGatherer, type WaitingBatch } from './call-gatherer.js';
 import { codeOf, givenConnections, type Connections, type PostgreSQLClient } from './connections.js';
 import { outsideOf, readAnswer, writeArguments, type PlannedBatch, type Step } from './decision-call.js';
 import { postgreSQLKey } from './postgresql-key.js';
@@ -13,7 +13,7 @@ import { postgreSQLRemedy } from './postgresql-remedies.js';
 import { parsePostgreSQLUri, withSsl } from './postgresql-uri.js';
 import { PostgreSQLSettings } from './postgresql-settings.js';
 import { resolveOptions, type PostgreSQLStorageOptions, type ResolvedOptions } from './postgresql.options.js';
-import { MAX_ATTEMPTS, partsToRetry } from './retries.js';
+import { MAX_ATTEMPTS, partsToRetry, type WaitingBatch } from './retries.js';
 import { Schema, type Query } from './schema.js';
 import { schemaSql, type SchemaSql } from './sql/schema.sql.js';
 import { SweepSchedule } from './sweep-schedule.js';
@@ -47,7 +47,7 @@ export class PostgreSQLStorage extends ServerStorage {
   readonly #connections: Promise<Connections>;
   readonly #sql: SchemaSql;
   readonly #schema: Schema;
-  readonly #gatherer: CallGatherer;
+  readonly #gatherer: CallGatherer<Step, PlannedBatch, BatchResult>;
   readonly #sweeps = new SweepSchedule();
   readonly #now: () => string | null;
 
@@ -177,7 +177,7 @@ export class PostgreSQLStorage extends ServerStorage {
   }
 
   async #callFunction(step: Step, waiting: readonly WaitingBatch[]): Promise<BatchResult[]> {
-    const batches = waiting.map(({ batch }) => batch);
+    const batches = waiting.map(({ item }) => item);
     const since = Math.min(...waiting.map((entry) => entry.since));
     const part = waiting.length > 1 ? LOCK_WAIT.gathered : LOCK_WAIT.alone;
     const keyOf = (identity: string): string => postgreSQLKey(this.keyPrefix, identity);

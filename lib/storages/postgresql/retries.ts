@@ -1,4 +1,9 @@
-import type { WaitingBatch } from './call-gatherer.js';
+import type { BatchResult } from '../../core/contract.js';
+import type { Waiting } from '../call-gatherer.js';
+import type { PlannedBatch } from './decision-call.js';
+
+/** A batch waiting to be sent. */
+export type WaitingBatch = Waiting<PlannedBatch, BatchResult>;
 
 /** Attempts per batch: gathered, without unrelated batches, and once more after a deadlock. */
 export const MAX_ATTEMPTS = 3;
@@ -27,10 +32,10 @@ export function partsToRetry(waiting: readonly WaitingBatch[], code: string): (r
 function independentParts(waiting: readonly WaitingBatch[]): WaitingBatch[][] {
   const parts = new Set<{ entries: WaitingBatch[]; identities: Set<string> }>();
   for (const entry of waiting) {
-    const own = new Set(entry.batch.map(({ identity }) => identity));
+    const own = new Set(entry.item.map(({ identity }) => identity));
     const joined = { entries: [entry], identities: own };
     for (const part of parts) {
-      if (!entry.batch.some(({ identity }) => part.identities.has(identity))) continue;
+      if (!entry.item.some(({ identity }) => part.identities.has(identity))) continue;
       parts.delete(part);
       joined.entries = [...part.entries, ...joined.entries];
       for (const identity of part.identities) own.add(identity);

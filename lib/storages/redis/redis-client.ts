@@ -190,6 +190,25 @@ export function firstConnection(client: RedisClient): Promise<void> {
 }
 
 /**
+ * Turns off the driver's timer per command on connections that are ready, since each costs as much
+ * as a reply. Until then, it bounds the commands by which the driver connects.
+ *
+ * @returns the timeout of a command in ms, which the caller has to apply
+ */
+export function takeOverTimeout(client: RedisClient): number | undefined {
+  if (client.isCluster) {
+    client.on('+node', takeOverTimeout);
+    return (client as Cluster).options.redisOptions?.commandTimeout;
+  }
+  const { options } = client as Redis;
+  const { commandTimeout } = options;
+  if (commandTimeout === undefined) return undefined;
+  client.on('ready', () => delete options.commandTimeout);
+  client.on('close', () => (options.commandTimeout = commandTimeout));
+  return commandTimeout;
+}
+
+/**
  * Removes the command that the driver attaches to an error. Its arguments may contain the password.
  */
 export function forgetCommand(error: unknown): void {

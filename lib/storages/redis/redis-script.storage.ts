@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Awaitable } from '../../common/awaitable.js';
+import { Deadlines } from '../../common/deadlines.js';
 import { messageOf } from '../../common/describe.js';
 import { StorageError } from '../../common/errors.js';
 import { strategyNames } from '../../strategies/strategies.js';
@@ -12,12 +12,10 @@ import { identityKey, identityKeys, ServerStorage, type ServerStorageOptions } f
 import { BatchGatherer } from './batch-gatherer.js';
 import { BatchPlans, hasLog, logKey, type BatchPlan, type PlannedBatch } from './batch-plan.js';
 import type { BatchStep } from './batch-script.js';
-import { firstConnection, forgetCommand, type RedisClient } from './redis-client.js';
+import { firstConnection, forgetCommand, takeOverTimeout, type RedisClient } from './redis-client.js';
+import { forEachKey } from './redis-keys.js';
 import { redisRemedy, type RedisTopology } from './redis-remedies.js';
 import { RedisSettings } from './redis-settings.js';
-
-/** Keys that one step over all keys scans. */
-const KEYS_PER_SCAN = 1000;
 
 /**
  * Maximum limits in one script call. Far more than a request has, and well within the limits of
@@ -56,6 +54,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
   readonly #plans = new BatchPlans();
   readonly #gatherer = new BatchGatherer((plan, step, batches) => this.#run(plan, step, batches));
   readonly #defined = new Set<string>();
+  /** Of commands; `undefined` for a client of the application, whose own timeout applies. */
+  readonly #deadlines: Deadlines | undefined;
   #connected: Promise<void> | undefined;
   /** The last error of the connection, until it is ready again. */
   #lastError: Error | undefined;
@@ -77,6 +77,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
     const { clock } = options;
     this.#client = client;
     this.#ownsClient = owned;
+    const commandTimeout = owned ? takeOverTimeout(client) : undefined;
+    this.#deadlines = commandTimeout === undefined ? undefined : new Deadlines(commandTimeout);
     this.#now = clock === undefined ? () => '' : () => String(clock.now());
     this.capabilities = {
       atomicity: this.#slotted ? 'identity' : 'batch',
@@ -143,8 +145,8 @@ export abstract class RedisScriptStorage extends ServerStorage {
       const fields = part.flatMap(({ limit }) => [limit.digest, `${limit.digest}!`]);
       const logs = part.filter(({ limit }) => hasLog(limit)).map(({ limit }) => logKey(key, limit));
       return [
-        this.call(() => this.#client.hdel(key, ...fields)),
-        ...(logs.length > 0 ? [this.call(() => this.#client.unlink(...logs))] : []),
+        this.call(() => this.#bound(this.#client.hdel(key, ...fields))),
+        ...(logs.length > 0 ? [this.call(() => this.#bound(this.#client.unlink(...logs)))] : []),
       ];
     });
     await Promise.all(removals);
@@ -154,7 +156,7 @@ export abstract class RedisScriptStorage extends ServerStorage {
     const fields = limits.flatMap(({ digest }) => [digest, `${digest}!`]);
     const logs = limits.map((limit) => logKey('}', limit));
     await this.call(() =>
-      this.#forEachKey((key) => {
+      this.#forEachKey(async (key) => {
         if (key.endsWith('}')) return this.#client.hdel(key, ...fields);
         return logs.some((log) => key.endsWith(log)) ? this.#client.unlink(key) : 0;
       }),
@@ -181,7 +183,9 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   protected override release(): void {
-    if (this.#ownsClient) this.#client.disconnect();
+    if (!this.#ownsClient) return;
+    this.#client.disconnect();
+    this.#deadlines?.rest();
   }
 
   /**
@@ -193,25 +197,9 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   /** Calls a command for each key of this prefix on every primary. Returns the sum of the answers. */
-  async #forEachKey(call: (key: string, server: Redis) => Awaitable<number>): Promise<number> {
+  #forEachKey(call: (key: string, server: Redis) => Promise<number>): Promise<number> {
     const servers = this.primariesOf(this.#client);
-    return sumOf(await Promise.all(servers.map((server) => this.#forEachKeyOn(server, call))));
-  }
-
-  async #forEachKeyOn(
-    server: Redis,
-    call: (key: string, server: Redis) => Awaitable<number>,
-  ): Promise<number> {
-    const pattern = `${identityKeys(this.keyPrefix).replace(/[\\*?[\]^-]/g, '\\$&')}*`;
-    let sum = 0;
-    let cursor = '0';
-    do {
-      const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', KEYS_PER_SCAN);
-      // One command per key: a cluster rejects keys of several slots in one command.
-      sum += sumOf(await Promise.all(keys.map(async (key) => call(key, server))));
-      cursor = next;
-    } while (cursor !== '0');
-    return sum;
+    return forEachKey(servers, identityKeys(this.keyPrefix), (reply) => this.#bound(reply), call);
   }
 
   #gather(step: BatchStep, batch: PlannedBatch): Promise<BatchResult> {
@@ -247,9 +235,14 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   /** Runs a script that has been defined. */
-  async #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
+  #runScript<T>(name: string, ...args: unknown[]): Promise<T> {
     const commands = this.#client as unknown as Record<string, (...args: unknown[]) => Promise<T>>;
-    return (await commands[name]?.(...args)) as T;
+    return this.#bound(commands[name]?.(...args) as Promise<T>);
+  }
+
+  /** Applies the timeout of a command. */
+  #bound<T>(reply: Promise<T>): Promise<T> {
+    return this.#deadlines === undefined ? reply : this.#deadlines.bound(reply);
   }
 
   /** Calls the server once. Waits for the first connection, but not for a reconnection. */
@@ -299,10 +292,6 @@ function distinctCells<C extends Cell>(cells: readonly C[]): C[][] {
     else list.push(cell);
   }
   return lists;
-}
-
-function sumOf(numbers: readonly number[]): number {
-  return numbers.reduce((sum, one) => sum + one, 0);
 }
 
 function throwWithoutCommand(error: unknown): never {

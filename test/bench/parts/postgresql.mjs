@@ -3,7 +3,7 @@ import { compareRates } from '../support/compare-rates.mjs';
 import { printHeading, printTarget } from '../support/report.mjs';
 import { FLEXIBLE, OURS, subjects } from '../postgresql-subjects.mjs';
 
-const ROUNDS = { least: 3, most: 5, milliseconds: 20_000 };
+const ROUNDS = { least: 3, most: 9, milliseconds: 40_000 };
 /** Ms of one measurement. */
 const DURATION = 1500;
 

@@ -9,9 +9,8 @@ import {
   type PostgreSQLStorageOptions,
 } from 'nestjs-limits/postgresql';
 import { writeArguments } from '../../../lib/storages/postgresql/decision-call.js';
-import type { WaitingBatch } from '../../../lib/storages/postgresql/call-gatherer.js';
 import { parsePostgreSQLUri, withSsl } from '../../../lib/storages/postgresql/postgresql-uri.js';
-import { partsToRetry } from '../../../lib/storages/postgresql/retries.js';
+import { partsToRetry, type WaitingBatch } from '../../../lib/storages/postgresql/retries.js';
 import { hitsOn, limitOf } from '../../support/postgresql.js';
 
 describe('the URI of a PostgreSQLStorage', () => {
@@ -154,7 +153,7 @@ describe('the arguments of a call', () => {
 
 describe('batches of a call that failed', () => {
   const waitingFor = (...identities: string[]): WaitingBatch => ({
-    batch: identities.flatMap((identity) => hitsOn([limitOf('fixed-window')], 1, identity)),
+    item: identities.flatMap((identity) => hitsOn([limitOf('fixed-window')], 1, identity)),
     since: 0,
     resolve: () => undefined,
     reject: () => undefined,

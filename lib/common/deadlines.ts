@@ -1,4 +1,4 @@
-import { startDeadline } from '../common/time.js';
+import { startDeadline } from './time.js';
 
 /** A deadline with its callback. */
 interface Deadline {
@@ -16,6 +16,7 @@ export class Deadlines {
   /** Index of the oldest deadline in `#queue`. Those before it are over. */
   #head = 0;
   #callOff: (() => void) | undefined;
+  #isResting = false;
 
   /** @param length ms */
   constructor(private readonly length: number) {}
@@ -33,12 +34,35 @@ export class Deadlines {
     return () => {
       const inTime = deadline.miss !== undefined;
       deadline.miss = undefined;
+      if (this.#isResting) this.#clearIfIdle();
       return inTime;
     };
   }
 
-  /** Clears the timer when idle, so that the process can exit. */
+  /** Returns the reply of a call, or rejects when the deadline has passed. A late reply is ignored. */
+  bound<T>(reply: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = this.begin(() => reject(new Error(`no answer within ${this.length} ms`)));
+      reply.then(
+        (value) => {
+          end();
+          resolve(value);
+        },
+        () => {
+          end();
+          resolve(reply); // rejects with the original reason, which need not be an Error
+        },
+      );
+    });
+  }
+
+  /** Clears the timer as soon as it is idle, so that the process can exit. */
   rest(): void {
+    this.#isResting = true;
+    this.#clearIfIdle();
+  }
+
+  #clearIfIdle(): void {
     if (this.#queue.some(({ miss }) => miss !== undefined)) return;
     this.#callOff?.();
     this.#callOff = undefined;

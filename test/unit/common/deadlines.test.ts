@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../support/servers/server-process.js';
-import { Deadlines } from '../../../lib/resilience/deadlines.js';
+import { Deadlines } from '../../../lib/common/deadlines.js';
 
 describe('A deadline', () => {
   it('that is met is not missed, and one that is missed is not met', async () => {
@@ -66,5 +66,41 @@ describe('A deadline', () => {
     deadlines.begin(() => missed.push('started again'));
     await until(() => missed.length === 2, 'the next deadline to be missed');
     expect(missed).toEqual(['waited for', 'started again']);
+  });
+});
+
+it('The timer of deadlines at rest is cleared with the last call in flight', () => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const deadlines = new Deadlines(60_000);
+  const [meetFirst, meetSecond] = [deadlines.begin(() => undefined), deadlines.begin(() => undefined)];
+  deadlines.rest();
+  expect(timers()).toBe(before + 1);
+  meetFirst();
+  expect(timers()).toBe(before + 1);
+  meetSecond();
+  expect(timers()).toBe(before);
+});
+
+describe('A call with a deadline', () => {
+  it('returns its reply, and the reason of its failure', async () => {
+    const deadlines = new Deadlines(20);
+    expect(await deadlines.bound(Promise.resolve('reply'))).toBe('reply');
+    const reason = new Error('refused');
+    await expect(deadlines.bound(Promise.reject(reason))).rejects.toBe(reason);
+    deadlines.rest();
+  });
+
+  it('rejects when the deadline has passed, and its late failure is ignored', async () => {
+    const deadlines = new Deadlines(5);
+    let fail = (_error: Error): void => undefined;
+    const late = deadlines.bound(
+      new Promise((_resolve, reject) => {
+        fail = reject;
+      }),
+    );
+    await expect(late).rejects.toThrow('no answer within 5 ms');
+    fail(new Error('late'));
+    await sleep(1); // an unhandled rejection would fail the run
   });
 });
