@@ -29,7 +29,8 @@ const layers = {
     'observability',
   ],
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
-  cli: ['common'],
+  migrate: ['common', 'notation'],
+  cli: ['common', 'migrate'],
 };
 
 /** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
@@ -111,6 +112,27 @@ module.exports = {
       to: { path: '^lib/cli/' },
     },
     {
+      name: 'migrate-apart',
+      comment: 'Only the executable loads the codemod; it exists as ES modules only.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(cli|migrate)/' },
+      to: { path: '^lib/migrate/' },
+    },
+    {
+      name: 'typescript-of-the-application',
+      comment: "The codemod takes the application's TypeScript when it runs, and imports its types only.",
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: '(^|/)node_modules/typescript/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'typescript-in-migrate',
+      comment: 'Only the codemod knows TypeScript, types included.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/migrate/' },
+      to: { path: '(^|/)node_modules/typescript/' },
+    },
+    {
       name: 'terminus-apart',
       comment: 'Who has no terminus must not load the entry that needs it.',
       severity: 'error',
@@ -151,7 +173,7 @@ module.exports = {
       to: {
         path: 'node_modules/',
         pathNot:
-          'node_modules/(ipaddr[.]js|picomatch|temporal-polyfill|temporal-spec|@nestjs|rxjs|reflect-metadata)/',
+          'node_modules/(ipaddr[.]js|picomatch|temporal-polyfill|temporal-spec|@nestjs|rxjs|reflect-metadata|typescript)/',
       },
     },
     {
@@ -202,7 +224,11 @@ module.exports = {
       comment: 'Users get dependencies and peers, not what this repository is developed with.',
       severity: 'error',
       from: { path: '^lib/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
+      to: {
+        pathNot: '(^|/)node_modules/typescript/',
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        dependencyTypesNot: ['npm-peer'],
+      },
     },
   ],
   options: {
