@@ -1,14 +1,8 @@
 import { bare, TEMPLATE } from './quantities.js';
-import type { Project } from './project.js';
-import { propertiesOf, valueOf } from './settings.js';
+import type { Constants } from './constants.js';
+import { propertiesOf, returnedBy, valueOf, type Located } from './objects.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
-
-/** A node and the file that it is in. */
-export interface Located<T extends ts.Node> {
-  readonly source: Source;
-  readonly node: T;
-}
 
 /** The options of `ThrottlerModule` in one place: an object, or a list of throttlers. */
 export interface OptionsLiteral extends Located<ts.ObjectLiteralExpression | ts.ArrayLiteralExpression> {
@@ -31,7 +25,7 @@ export interface Configuration {
 const UNREADABLE = `the options are not written as literals; write the limits as text, ${TEMPLATE}, in the options of RateLimitModule`;
 
 /** Finds the configurations of the throttler in a file. */
-export function configurationsIn(source: Source, project: Project): Configuration[] {
+export function configurationsIn(source: Source, constants: Constants): Configuration[] {
   const { ts } = source;
   const calls = source
     .all(ts.isCallExpression)
@@ -44,12 +38,12 @@ export function configurationsIn(source: Source, project: Project): Configuratio
   const fromCalls = calls.map((call): Configuration => {
     const isAsync = (call.expression as ts.PropertyAccessExpression).name.text === 'forRootAsync';
     const [argument] = call.arguments;
-    const reader = new OptionsReader(project);
+    const reader = new OptionsReader(constants);
     if (argument !== undefined && !isAsync) reader.read(source, argument);
     else if (argument !== undefined) readAsync(source, argument, reader);
     return { source, node: call, call, options: reader.options, problem: reader.problem };
   });
-  return [...fromCalls, ...typedOptions(source, project)];
+  return [...fromCalls, ...typedOptions(source, constants)];
 }
 
 function readAsync(source: Source, argument: ts.Expression, reader: OptionsReader): void {
@@ -63,13 +57,13 @@ function readAsync(source: Source, argument: ts.Expression, reader: OptionsReade
 }
 
 /** Options that are declared as such: by a factory class, a function or a constant. */
-function typedOptions(source: Source, project: Project): Configuration[] {
+function typedOptions(source: Source, constants: Constants): Configuration[] {
   const { ts } = source;
   const isOptions = (type: ts.TypeNode | undefined): boolean =>
     type !== undefined &&
     new RegExp(`\\b${source.localName('ThrottlerModuleOptions') ?? '-'}\\b`).test(type.getText(source.file));
   const read = (node: ts.Node, run: (reader: OptionsReader) => void): Configuration[] => {
-    const reader = new OptionsReader(project);
+    const reader = new OptionsReader(constants);
     run(reader);
     return [{ source, node, call: undefined, options: reader.options, problem: reader.problem }];
   };
@@ -100,7 +94,7 @@ class OptionsReader {
   readonly options: OptionsLiteral[] = [];
   problem: string | undefined;
 
-  constructor(private readonly project: Project) {}
+  constructor(private readonly constants: Constants) {}
 
   read(source: Source, expression: ts.Expression): void {
     const { ts } = source;
@@ -127,7 +121,7 @@ class OptionsReader {
     const { ts } = source;
     let fn: ts.Node | undefined = ts.isPropertyAssignment(node) ? bare(source, node.initializer) : node;
     if (ts.isIdentifier(fn)) {
-      const known = this.project.functions.get(fn.text);
+      const known = this.constants.functions.get(fn.text);
       if (known !== undefined) {
         this.readFunction(known.source, known.node);
         return;
@@ -182,7 +176,7 @@ class OptionsReader {
     }
     const node = bare(source, element);
     if (ts.isObjectLiteralExpression(node)) return [{ source, node }];
-    const known = this.project.constantAt(source, node);
+    const known = this.constants.objectAt(source, node);
     return known && [known];
   }
 
@@ -196,11 +190,11 @@ class OptionsReader {
           ({ name, initializer }) => name.getText(source.file) === node.text && initializer !== undefined,
         );
       if (local?.initializer !== undefined) return { source, node: local.initializer };
-      return this.project.constants.get(node.text);
+      return this.constants.values.get(node.text);
     }
     if (!ts.isCallExpression(node)) return undefined;
     const { expression } = node;
-    if (ts.isIdentifier(expression)) return this.project.functions.get(expression.text);
+    if (ts.isIdentifier(expression)) return this.constants.functions.get(expression.text);
     if (
       ts.isPropertyAccessExpression(expression) &&
       expression.expression.kind === ts.SyntaxKind.ThisKeyword
@@ -212,17 +206,4 @@ class OptionsReader {
     }
     return undefined;
   }
-}
-
-/** The expressions that a function returns, without those of functions in it. */
-export function returnedBy(source: Source, body: ts.Block): ts.Expression[] {
-  const { ts } = source;
-  const found: ts.Expression[] = [];
-  const visit = (node: ts.Node): void => {
-    if (ts.isFunctionLike(node)) return;
-    if (ts.isReturnStatement(node) && node.expression !== undefined) found.push(node.expression);
-    ts.forEachChild(node, visit);
-  };
-  visit(body);
-  return found;
 }

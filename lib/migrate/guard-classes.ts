@@ -1,6 +1,5 @@
-import { returnedBy } from './configurations.js';
+import { returnedBy } from './objects.js';
 import { bare } from './quantities.js';
-import { readsUser } from './project.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
 
@@ -223,7 +222,7 @@ function usesThis(source: Source, method: ts.MethodDeclaration, allowed: readonl
 }
 
 /** The properties of the throttler's details that a decision has too. */
-export const DETAILS: Readonly<Record<string, string>> = {
+const DETAILS: Readonly<Record<string, string>> = {
   limit: 'decision.binding.limit.amount',
   ttl: 'decision.binding.limit.period',
   timeToBlockExpire: 'Math.ceil((decision.retryAfter ?? 0) / 1000)',
@@ -298,4 +297,20 @@ function extendsWell(
       source.textOf(method),
     )
   );
+}
+
+/** Returns true for the code of a tracker that reads the authenticated user. */
+export function readsUser(code: string): boolean {
+  return /\.user\b|\[['"]user['"]\]|\buser\b\s*[?:}=,]/.test(code);
+}
+
+/** Returns code in which the details of the throttler are those of a decision. */
+export function withDecision(source: Source, node: ts.Node, detail: string | undefined): string {
+  const text = source.textOf(node);
+  return detail === undefined
+    ? text
+    : text.replaceAll(
+        new RegExp(`\\b${detail}\\??\\.(\\w+)`, 'g'),
+        (whole, name: string) => DETAILS[name] ?? whole,
+      );
 }

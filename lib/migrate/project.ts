@@ -1,7 +1,9 @@
-import { configurationsIn, type Configuration, type Located } from './configurations.js';
-import { guardClassesIn, type GuardClass } from './guard-classes.js';
+import { configurationsIn, type Configuration } from './configurations.js';
+import { Constants } from './constants.js';
+import { guardClassesIn, readsUser, type GuardClass } from './guard-classes.js';
 import { bare, type Quantity } from './quantities.js';
-import { propertiesOf, settingsOf, valueOf } from './settings.js';
+import { propertiesOf, valueOf } from './objects.js';
+import { settingsOf } from './settings.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
 
@@ -16,9 +18,7 @@ export interface Throttler {
 
 /** What the files of an application say together. */
 export class Project {
-  /** Constants of files by name; those of several files with one name are left out. */
-  readonly constants = new Map<string, Located<ts.Expression>>();
-  readonly functions = new Map<string, Located<ts.Node>>();
+  readonly constants: Constants;
   readonly configurations: readonly Configuration[];
   readonly guards: ReadonlyMap<string, GuardClass>;
   /** True if a guard is bound to all routes. */
@@ -27,8 +27,8 @@ export class Project {
   readonly hasBoundGuard: boolean;
 
   constructor(readonly sources: readonly Source[]) {
-    this.#collectConstants();
-    this.configurations = sources.flatMap((source) => configurationsIn(source, this));
+    this.constants = new Constants(sources);
+    this.configurations = sources.flatMap((source) => configurationsIn(source, this.constants));
     const classes = sources.flatMap((source) => guardClassesIn(source));
     this.guards = new Map(classes.map((guard) => [guard.name, guard]));
     const application = sources.filter(({ isTest }) => !isTest);
@@ -61,12 +61,12 @@ export class Project {
     for (const { options } of used) {
       for (const literal of options) {
         if (literal.list === undefined && source.ts.isObjectLiteralExpression(literal.node)) {
-          const settings = settingsOf(literal.source, this, literal.node);
+          const settings = settingsOf(literal.source, this.constants, literal.node);
           if (settings !== undefined) found.set('default', { ...settings, inherited: [] });
           continue;
         }
         for (const { source: where, node } of literal.throttlers) {
-          const settings = settingsOf(where, this, node);
+          const settings = settingsOf(where, this.constants, node);
           const name = settings && this.#nameOf(where, settings.properties.get('name'));
           if (settings === undefined || name === undefined) return undefined;
           const inherited = ['getTracker', 'generateKey', 'skipIf', 'ignoreUserAgents'].filter((option) =>
@@ -110,64 +110,15 @@ export class Project {
     });
   }
 
-  /** Returns the object that an expression is, if that is a constant: `LIMITS.login`. */
-  constantAt(source: Source, expression: ts.Expression): Located<ts.ObjectLiteralExpression> | undefined {
-    const { ts } = source;
-    const node = bare(source, expression);
-    if (ts.isObjectLiteralExpression(node)) return { source, node };
-    if (ts.isIdentifier(node)) {
-      const known = this.#constantNamed(source, node.text);
-      return known && this.constantAt(known.source, known.node);
-    }
-    if (!ts.isPropertyAccessExpression(node)) return undefined;
-    const owner = this.constantAt(source, node.expression);
-    const property = owner && propertiesOf(owner.source, owner.node)?.get(node.name.text);
-    const value = property && owner && valueOf(owner.source, property);
-    return value && owner && this.constantAt(owner.source, value);
-  }
-
-  #constantNamed(source: Source, name: string): Located<ts.Expression> | undefined {
-    const { ts } = source;
-    const local = source
-      .all(ts.isVariableDeclaration)
-      .find((node) => node.name.getText(source.file) === name);
-    if (local?.initializer !== undefined) return { source, node: local.initializer };
-    return this.constants.get(name);
-  }
-
   #nameOf(source: Source, property: ts.ObjectLiteralElementLike | undefined): string | undefined {
     if (property === undefined) return 'default';
     const value = valueOf(source, property);
     const node = value && bare(source, value);
     if (node === undefined) return undefined;
     if (source.ts.isStringLiteralLike(node)) return node.text;
-    const known = source.ts.isIdentifier(node) ? this.#constantNamed(source, node.text) : undefined;
+    const known = source.ts.isIdentifier(node) ? this.constants.named(source, node.text) : undefined;
     const literal = known && bare(known.source, known.node);
     return literal !== undefined && source.ts.isStringLiteralLike(literal) ? literal.text : undefined;
-  }
-
-  #collectConstants(): void {
-    const seen = new Set<string>();
-    const add = <T extends ts.Node>(map: Map<string, Located<T>>, name: string, found: Located<T>): void => {
-      if (seen.has(name)) map.delete(name);
-      else map.set(name, found);
-      seen.add(name);
-    };
-    for (const source of this.sources) {
-      const { ts } = source;
-      for (const statement of source.file.statements) {
-        if (ts.isFunctionDeclaration(statement) && statement.name !== undefined)
-          add(this.functions, statement.name.text, { source, node: statement });
-        if (!ts.isVariableStatement(statement)) continue;
-        for (const { name, initializer } of statement.declarationList.declarations) {
-          if (initializer === undefined || !ts.isIdentifier(name)) continue;
-          const node = bare(source, initializer);
-          if (ts.isArrowFunction(node) || ts.isFunctionExpression(node))
-            add(this.functions, name.text, { source, node });
-          else add(this.constants, name.text, { source, node });
-        }
-      }
-    }
   }
 
   #bindsGuard(source: Source): boolean {
@@ -215,9 +166,4 @@ function readsUserIn({ options }: Configuration): boolean {
           readsUser(source.textOf(property.initializer)),
       ),
   );
-}
-
-/** Returns true for the code of a tracker that reads the authenticated user. */
-export function readsUser(code: string): boolean {
-  return /\.user\b|\[['"]user['"]\]|\buser\b\s*[?:}=,]/.test(code);
 }

@@ -1,4 +1,5 @@
-import type { Project } from './project.js';
+import type { Constants } from './constants.js';
+import { propertiesOf, valueOf } from './objects.js';
 import { bare, quantityOf, type Quantity } from './quantities.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
@@ -12,33 +13,10 @@ export interface Settings {
   readonly properties: ReadonlyMap<string, ts.ObjectLiteralElementLike>;
 }
 
-/** Returns the properties of an object by name; `undefined` if it has others, such as a spread. */
-export function propertiesOf(
-  source: Source,
-  node: ts.ObjectLiteralExpression,
-): Map<string, ts.ObjectLiteralElementLike> | undefined {
-  const { ts } = source;
-  const found = new Map<string, ts.ObjectLiteralElementLike>();
-  for (const property of node.properties) {
-    if (property.name === undefined) return undefined;
-    if (ts.isIdentifier(property.name) || ts.isStringLiteral(property.name))
-      found.set(property.name.text, property);
-    else return undefined;
-  }
-  return found;
-}
-
-/** Returns the value of a property. */
-export function valueOf(source: Source, property: ts.ObjectLiteralElementLike): ts.Expression | undefined {
-  if (source.ts.isPropertyAssignment(property)) return property.initializer;
-  if (source.ts.isShorthandPropertyAssignment(property)) return property.name;
-  return undefined;
-}
-
 /** Reads the options of a throttler: an object, or a constant that is one. */
 export function settingsOf(
   source: Source,
-  project: Project,
+  constants: Constants,
   expression: ts.Expression,
 ): Settings | undefined {
   const { ts } = source;
@@ -58,7 +36,7 @@ export function settingsOf(
       properties,
     };
   }
-  const known = project.constantAt(source, node);
+  const known = constants.objectAt(source, node);
   if (known === undefined) return undefined;
   const names = propertiesOf(known.source, known.node);
   if (names === undefined) return undefined;

@@ -1,8 +1,7 @@
-import { optionsNameOf, type GuardClass, type GuardMember } from '../guard-classes.js';
+import { optionsNameOf, withDecision, type GuardClass, type GuardMember } from '../guard-classes.js';
 import type { Project } from '../project.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
-import { withDecision } from './module-options.js';
 
 /**
  * Guards of the application that extend the throttler's. What they override becomes options of the module: in place, as a constant,

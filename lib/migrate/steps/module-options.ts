@@ -1,8 +1,9 @@
 import type { OptionsLiteral } from '../configurations.js';
-import { optionsNameOf, readsKnownDetails, DETAILS } from '../guard-classes.js';
+import { optionsNameOf, readsKnownDetails, withDecision } from '../guard-classes.js';
 import type { Project } from '../project.js';
 import { bare, blockCode, limitCode, quantityOf, type Quantity } from '../quantities.js';
-import { propertiesOf, settingsOf, valueOf } from '../settings.js';
+import { propertiesOf, valueOf } from '../objects.js';
+import { settingsOf } from '../settings.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
 import { hasFixedWindow, storageCode } from './storage.js';
@@ -77,7 +78,7 @@ function problemsOf({ source, node, throttlers }: OptionsLiteral, project: Proje
     }
   }
   for (const { source: where, node: throttler } of throttlers) {
-    const settings = settingsOf(where, project, throttler);
+    const settings = settingsOf(where, project.constants, throttler);
     for (const name of settings?.properties.keys() ?? [])
       if (!THROTTLER_OPTIONS.includes(name))
         problems.push(`the option "${name}" of a throttler has no equivalent: see "scope" and "key"`);
@@ -235,7 +236,7 @@ function rewriteThrottler(
   isApart: boolean,
 ): void {
   const { ts } = source;
-  const settings = settingsOf(source, project, node);
+  const settings = settingsOf(source, project.constants, node);
   const [limit, ttl] = ['limit', 'ttl'].map((name) => settings?.properties.get(name));
   if (settings?.limit === undefined || settings.ttl === undefined || limit === undefined || ttl === undefined)
     return;
@@ -352,17 +353,6 @@ function errorMessageCode(source: Source, value: ts.Expression): string | undefi
   if (!readsKnownDetails(source, detail, node.body)) return undefined;
   const body = withDecision(source, node.body, detail?.name.getText(source.file));
   return `(decision, ${context.name.getText(source.file)}) => ${body}`;
-}
-
-/** Returns code in which the details of the throttler are those of a decision. */
-export function withDecision(source: Source, node: ts.Node, detail: string | undefined): string {
-  const text = source.textOf(node);
-  return detail === undefined
-    ? text
-    : text.replaceAll(
-        new RegExp(`\\b${detail}\\??\\.(\\w+)`, 'g'),
-        (whole, name: string) => DETAILS[name] ?? whole,
-      );
 }
 
 function insertFirst(source: Source, node: ts.ObjectLiteralExpression, code: string): void {

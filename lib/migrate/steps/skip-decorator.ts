@@ -1,6 +1,6 @@
 import type { Project } from '../project.js';
 import { bare, limitCode } from '../quantities.js';
-import { propertiesOf, valueOf } from '../settings.js';
+import { propertiesOf, valueOf } from '../objects.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
 import { replaceDecorator, targetOf, type Target } from './decorator-call.js';

@@ -1,6 +1,7 @@
 import type { Project, Throttler } from '../project.js';
 import { bare, blockCode, limitCode, quantityOf, TEMPLATE } from '../quantities.js';
-import { propertiesOf, settingsOf, valueOf } from '../settings.js';
+import { propertiesOf, valueOf } from '../objects.js';
+import { settingsOf } from '../settings.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
 import { inSeconds, noteShortWindow } from './module-options.js';
@@ -47,7 +48,7 @@ function limitsOf(
   if (first === undefined) return [];
   if (second !== undefined) return positional(source, project, first, second, target, call);
   const given = bare(source, first);
-  const object = project.constantAt(source, given);
+  const object = project.constants.objectAt(source, given);
   const named = object && propertiesOf(object.source, object.node);
   if (object === undefined || named === undefined) return NOT_AN_OBJECT;
   const isConstant = !ts.isObjectLiteralExpression(given);
@@ -65,7 +66,7 @@ function limitsOf(
     const value = valueOf(object.source, property);
     const settings = isConstant
       ? constantSettings(project, `${source.textOf(given)}.${name}`, object.source, value)
-      : value && settingsOf(source, project, value);
+      : value && settingsOf(source, project.constants, value);
     if (settings === undefined) return NOT_AN_OBJECT;
     const code = argumentsOf(source, project, name, settings, target, known?.get(name));
     if (settings.ttl !== undefined) noteShortWindow(source, call, settings.ttl);
@@ -85,7 +86,7 @@ function constantSettings(
   owner: Source,
   value: ts.Expression | undefined,
 ): GivenSettings | undefined {
-  const settings = value && settingsOf(owner, project, value);
+  const settings = value && settingsOf(owner, project.constants, value);
   if (settings === undefined) return undefined;
   const at = (name: string): { kind: 'code'; text: string } | undefined =>
     settings.properties.has(name) ? { kind: 'code', text: `${path}.${name}` } : undefined;
