@@ -189,6 +189,8 @@ class OptionsReader {
         .find(
           ({ name, initializer }) => name.getText(source.file) === node.text && initializer !== undefined,
         );
+      // Options that are completed by statements are not all in the literal.
+      if (new RegExp(`\\b${node.text}\\.\\w+\\s*=[^=]`).test(source.text)) return undefined;
       if (local?.initializer !== undefined) return { source, node: local.initializer };
       return this.constants.values.get(node.text);
     }

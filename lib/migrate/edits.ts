@@ -8,6 +8,8 @@ export interface Edit {
 /** The edits of one file. An edit within the range of a larger one is dropped. */
 export class Edits {
   readonly #edits: Edit[] = [];
+  /** Of all edits, once it is asked for. */
+  #code: string | undefined;
 
   get isEmpty(): boolean {
     return this.#edits.length === 0;
@@ -15,6 +17,7 @@ export class Edits {
 
   replace(start: number, end: number, text: string): void {
     this.#edits.push({ start, end, text });
+    this.#code = undefined;
   }
 
   insert(at: number, text: string): void {
@@ -26,9 +29,12 @@ export class Edits {
     return this.#edits.some(({ start, end }) => start <= position && position < end);
   }
 
-  /** The new texts of all edits that apply. */
-  get texts(): readonly string[] {
-    return this.#applicable().map(({ text }) => text);
+  /** Returns true if the new texts use a name, in code and not in a text such as `'10 per 5 minutes'`. */
+  mentions(name: string): boolean {
+    this.#code ??= this.#applicable()
+      .map(({ text }) => codeIn(text))
+      .join('\n');
+    return new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])`).test(this.#code);
   }
 
   /** Applies the edits to the part of the text between two positions. */
@@ -58,4 +64,13 @@ export class Edits {
     );
     return [...open, ...ranges].sort((a, b) => a.start - b.start || a.end - b.end);
   }
+}
+
+/** Returns the code of a text without its literals; of templates, what they insert. */
+function codeIn(text: string): string {
+  return text
+    .replaceAll(/`([^`]*)`/g, (_whole, template: string) =>
+      [...template.matchAll(/\$\{([^}]*)\}/g)].map(([, code]) => `(${code ?? ''})`).join(),
+    )
+    .replaceAll(/'[^'\n]*'|"[^"\n]*"/g, '');
 }

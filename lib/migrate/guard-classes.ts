@@ -130,19 +130,26 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
     }
   }
   const extendsOnly = own.length === 1 && methods.has('canActivate') && extendsWell(source, node, methods);
-  const isExtended = reasons.length > 0 && extendsOnly;
+  const isExtended = (reasons.length > 0 || source.isTest) && extendsOnly;
   return {
     name,
     source,
     node,
-    fate: reasons.length === 0 ? 'merge' : isExtended ? 'extend' : 'hand',
-    reason: reasons.join('; '),
+    fate: isExtended ? 'extend' : reasons.length === 0 && !source.isTest ? 'merge' : 'hand',
+    reason:
+      reasons.join('; ') || 'a test of a guard: RateLimitGuard has no methods to override but canActivate',
     hasOptions: inline.length + members.length > 0,
-    inline,
+    inline: withoutRepetition(inline),
     members,
     readsUser: isUser,
     readsGraphql: methods.has('getRequestResponse'),
   };
+}
+
+/** Keeps the last of several texts for one option, since a refusal replaces the message of the class. */
+function withoutRepetition(options: readonly string[]): string[] {
+  const byName = new Map(options.map((text) => [text.split(':')[0], text]));
+  return [...byName.values()].filter((text) => text !== '');
 }
 
 /** Returns true for `return req.ip`, also with `req.ips`: the address that the adapter resolves. */

@@ -37,6 +37,11 @@ export class Project {
     this.#rejectDifferentGuards(classes);
   }
 
+  /** True if the application keeps a guard of its own, which extends `RateLimitGuard`. */
+  get hasOwnGuard(): boolean {
+    return [...this.guards.values()].some(({ fate, source }) => fate === 'extend' && !source.isTest);
+  }
+
   /** The one guard whose overrides become options of the module. */
   get customGuard(): GuardClass | undefined {
     return [...this.guards.values()].find(({ fate, hasOptions }) => fate === 'merge' && hasOptions);

@@ -79,7 +79,9 @@ export class Source {
 
   /** True if the file imports the throttler, or one of its storages. */
   get usesThrottler(): boolean {
-    return this.imports.some(({ module }) => isOfThrottler(module));
+    return (
+      /['"]@nestjs\/throttler/.test(this.text) || this.imports.some(({ module }) => isOfThrottler(module))
+    );
   }
 
   /** Returns the nodes that a function recognizes, in the order of the text. */
@@ -202,7 +204,9 @@ export class Source {
   }
 
   #find(kind: Finding['kind'], node: ts.Node, message: string): void {
-    this.findings.push({ kind, path: this.path, line: this.lineOf(node.getStart(this.file)), message });
+    const line = this.lineOf(node.getStart(this.file));
+    if (this.findings.some((known) => known.line === line && known.message === message)) return;
+    this.findings.push({ kind, path: this.path, line, message });
   }
 
   #lineStart(position: number): number {

@@ -12,7 +12,7 @@ export function migrateGlobalGuard(source: Source, project: Project): void {
   for (const { entry, guard } of project.globalGuardsIn(source)) {
     const known = project.guardAt(source, guard);
     if (source.isLeft(entry) || (known !== 'throttler' && known?.fate !== 'merge')) continue;
-    const isExtended = [...project.guards.values()].some(({ fate }) => fate === 'extend');
+    const isExtended = project.hasOwnGuard;
     if (project.phase === undefined && !isExtended && ts.isArrayLiteralExpression(entry.parent))
       source.removeFromList(entry, entry.parent.elements);
     else source.replace(guard, source.add('nestjs-limits', 'RateLimitGuard'));
@@ -25,7 +25,7 @@ export function migrateBoundGuards(source: Source, project: Project): void {
   const used = source.identifiers.filter((node) => {
     const guard = project.guardAt(source, node);
     if (guard === undefined || isName(node) || source.edits.covers(node.getStart(source.file))) return false;
-    if (guard === 'throttler') return !isBase(source, node) || source.isTest;
+    if (guard === 'throttler') return !isBase(source, node);
     return guard.fate === 'merge' && !ts.isExportSpecifier(node.parent) && !isInClass(source, node, guard);
   });
   for (const name of new Set(used.map(({ text }) => text))) {

@@ -4,8 +4,7 @@ import type { ts } from '../typescript.js';
 /** Imports: adds what the other steps use, and removes what nothing uses any more. */
 export function migrateImports(source: Source): void {
   if (source.edits.isEmpty) return;
-  const texts = source.edits.texts.join('\n');
-  const gone = new Set(source.imports.filter((name) => isGone(source, name, texts)).map(({ node }) => node));
+  const gone = new Set(source.imports.filter((name) => isGone(source, name)).map(({ node }) => node));
   const declarations = new Map(
     source.imports.map(({ declaration }) => [declaration, removed(source, declaration, gone)]),
   );
@@ -63,13 +62,13 @@ function removeSpecifiers(
 }
 
 /** Returns true for a name that was used before, and is not any more. */
-function isGone(source: Source, { local, node, isType, module }: ImportedName, texts: string): boolean {
+function isGone(source: Source, { local, node, isType, module }: ImportedName): boolean {
   const used = source.identifiers.filter(
     (identifier) => identifier.text === local && !isPropertyName(source, identifier),
   );
   if (used.length === 0) return isOfThrottler(module) && !isType && !source.ts.isNamespaceImport(node);
   if (used.some((identifier) => !source.edits.covers(identifier.getStart(source.file)))) return false;
-  return !new RegExp(`(?<![\\w$.])${local.replace('$', '\\$')}(?![\\w$])`).test(texts);
+  return !source.edits.mentions(local);
 }
 
 function isPropertyName({ ts }: Source, { parent, ...node }: ts.Identifier): boolean {

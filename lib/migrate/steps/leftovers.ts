@@ -14,14 +14,13 @@ export function reportLeftovers(source: Source): void {
       source.todo(call, 'the throttler is loaded or mocked by name');
   }
   if (source.findings.some(({ kind }) => kind === 'todo') || source.text.includes(TODO)) return;
-  const texts = source.edits.texts.join('\n');
   const left = source.imports.filter(
     ({ module, local }) =>
       isOfThrottler(module) &&
       (source.identifiers.some(
         (node) => node.text === local && !source.edits.covers(node.getStart(source.file)),
       ) ||
-        new RegExp(`\\b${local}\\b`).test(texts)),
+        source.edits.mentions(local)),
   );
   const [first] = left;
   if (first !== undefined)

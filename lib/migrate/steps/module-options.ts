@@ -105,7 +105,7 @@ function renameCall(source: Source, call: ts.CallExpression, project: Project): 
     );
   if (!isAsync || extras === undefined || argument === undefined) return;
   const node = bare(source, argument);
-  if (ts.isObjectLiteralExpression(node)) insertFirst(source, node, extras);
+  if (ts.isObjectLiteralExpression(node)) insertFirst(source, node, [extras]);
 }
 
 /** The option `guard` of the module: it binds a guard itself, unless the application binds guards by decorator only. */
@@ -113,8 +113,7 @@ function guardCode(source: Source, project: Project): string | undefined {
   const isGlobal = source.isTest
     ? project.globalGuardsIn(source).length > 0 || project.hasGlobalGuard
     : project.hasGlobalGuard;
-  const isOwn = [...project.guards.values()].some(({ fate }) => fate === 'extend');
-  return isGlobal && !isOwn ? undefined : 'guard: false';
+  return isGlobal && !project.hasOwnGuard ? undefined : 'guard: false';
 }
 
 function rewrite(literal: OptionsLiteral, project: Project): void {
@@ -144,7 +143,7 @@ function rewrite(literal: OptionsLiteral, project: Project): void {
     return;
   }
   if (hasFixedWindow(source, node)) extras.push(`strategy: ${source.literal('fixed-window')}`);
-  insertFirst(source, node, extras.join(', '));
+  insertFirst(source, node, extras);
   for (const property of node.properties) rewriteProperty(source, node, property, project);
 }
 
@@ -355,12 +354,13 @@ function errorMessageCode(source: Source, value: ts.Expression): string | undefi
   return `(decision, ${context.name.getText(source.file)}) => ${body}`;
 }
 
-function insertFirst(source: Source, node: ts.ObjectLiteralExpression, code: string): void {
+function insertFirst(source: Source, node: ts.ObjectLiteralExpression, codes: readonly string[]): void {
   const [first] = node.properties;
+  const separator =
+    first !== undefined && source.isFirstInLine(first) ? `,\n${source.indentOf(first)}` : ', ';
+  const code = codes.join(separator);
   if (first === undefined) source.edits.insert(node.getStart(source.file) + 1, ` ${code} `);
-  else if (source.isFirstInLine(first))
-    source.edits.insert(first.getStart(source.file), `${code},\n${source.indentOf(first)}`);
-  else source.edits.insert(first.getStart(source.file), `${code}, `);
+  else source.edits.insert(first.getStart(source.file), code + separator);
 }
 
 function isInFunction({ ts }: Source, node: ts.Node): boolean {
