@@ -3,7 +3,6 @@ import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, relative, resolve, sep } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { ConfigurationError } from '../common/errors.js';
 import { unifiedDiff } from '../migrate/diff.js';
 import { migrate, type Migration } from '../migrate/migrate.js';
 import type { SourceText } from '../migrate/source.js';
@@ -24,7 +23,7 @@ translate stays, below a comment "TODO(nestjs-limits)" that says why.
 const OTHER_FOLDERS = new Set(['node_modules', 'dist', 'build', 'coverage', 'out']);
 
 export const migrateCommand: Command = {
-  summary: 'moves an application from @nestjs/throttler to this package',
+  summary: 'Moves an application from @nestjs/throttler to this package.',
   usage: USAGE,
   async run(args, { stdout }) {
     const { values, positionals } = parseArgs({
@@ -52,27 +51,24 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** @throws ConfigurationError if the application has no TypeScript, or one without the API of the compiler */
+/** @throws UsageError if the application has no TypeScript, or one without the API of the compiler */
 function loadTypeScript(folder: string): TypeScript {
   const advice = `Run "npm install --save-dev typescript@5" in ${folder} and try again.`;
   let ts: Partial<TypeScript>;
   try {
     ts = createRequire(join(folder, 'package.json'))('typescript') as Partial<TypeScript>;
   } catch (cause) {
-    throw new ConfigurationError(
-      `The codemod uses the TypeScript of the application, which has none. ${advice}`,
-      {
-        cause,
-      },
-    );
+    throw new UsageError(`The codemod uses the TypeScript of the application, which has none. ${advice}`, {
+      cause,
+    });
   }
   if (typeof ts.createSourceFile === 'function') return ts as TypeScript;
-  throw new ConfigurationError(
+  throw new UsageError(
     `The TypeScript of the application, version ${ts.version ?? 'unknown'}, has no API to parse files. ${advice}`,
   );
 }
 
-/** @throws ConfigurationError if the changes of the codemod could not be told from others */
+/** @throws UsageError if the changes of the codemod could not be told from others */
 async function assertCommitted(folder: string): Promise<void> {
   const status = await promisify(execFile)('git', ['status', '--porcelain', '--', '.'], {
     cwd: folder,
@@ -80,7 +76,7 @@ async function assertCommitted(folder: string): Promise<void> {
     () => undefined, // not a git repository, or no git
   );
   if (status === undefined || status.stdout.trim() === '') return;
-  throw new ConfigurationError(
+  throw new UsageError(
     `The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.`,
   );
 }

@@ -4,7 +4,7 @@ type Line = readonly [mark: ' ' | '-' | '+', text: string];
 
 /** Returns the unified diff of two versions of a file. */
 export function unifiedDiff(path: string, before: string, after: string | undefined): string {
-  const lines = compare(before.split('\n'), after === undefined ? [] : after.split('\n'));
+  const lines = compare(linesOf(before), after === undefined ? [] : linesOf(after));
   const shown = lines.map((_line, index) =>
     lines.slice(Math.max(0, index - CONTEXT_LINES), index + CONTEXT_LINES + 1).some(([mark]) => mark !== ' '),
   );
@@ -25,6 +25,10 @@ export function unifiedDiff(path: string, before: string, after: string | undefi
     start = end;
   }
   return [`--- ${path}`, `+++ ${after === undefined ? '/dev/null' : path}`, ...hunks, ''].join('\n');
+}
+
+function linesOf(text: string): string[] {
+  return text.replace(/\n$/, '').split('\n');
 }
 
 /** Finds a longest common sequence of lines, between those that both begin and end with. */

@@ -184,6 +184,7 @@ const scenarios: Record<string, readonly Step[]> = {
   '9-storage.ts': [
     ...get('/orders', 200, 200, 429),
     ...get('/orders/health', 200, 200, 200),
+    ...get('/open', 200, 200, 200, 200),
     9_999,
     ...get('/orders', 429),
     1,

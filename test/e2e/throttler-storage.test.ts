@@ -166,4 +166,15 @@ describe('A storage of @nestjs/throttler over a storage of nestjs-limits', () =>
       timeToExpire: 5,
     });
   });
+
+  it('closes its storage when the application shuts down, and only logs a failure', async () => {
+    const storage = new MemoryStorage();
+    let closed = 0;
+    storage.close = () => {
+      closed++;
+      throw new Error('no connection');
+    };
+    await toThrottlerStorage(storage).onApplicationShutdown();
+    expect(closed).toBe(1);
+  });
 });

@@ -24,9 +24,9 @@ export function migrateModuleOptions(project: Project): void {
       source.todo(node, reason);
       continue;
     }
-    if (call !== undefined) renameCall(source, call, project);
+    const guarded = call && renameCall(source, call, project);
     for (const literal of options) {
-      if (!done.has(literal.node)) rewrite(literal, project);
+      if (!done.has(literal.node)) rewrite(literal, project, literal.node === guarded);
       done.add(literal.node);
     }
   }
@@ -91,21 +91,29 @@ function problemsOf({ source, node, throttlers }: OptionsLiteral, project: Proje
   return problems;
 }
 
-function renameCall(source: Source, call: ts.CallExpression, project: Project): void {
+/** Renames the module. Returns the literal that takes the option `guard`, if it is not given beside a factory or a constant. */
+function renameCall(source: Source, call: ts.CallExpression, project: Project): ts.Expression | undefined {
   const { ts } = source;
   const { expression } = call.expression as ts.PropertyAccessExpression;
   source.replace(expression, source.add('nestjs-limits', 'RateLimitModule'));
-  const isAsync = source.textOf(call.expression).endsWith('Async');
-  const [argument] = call.arguments;
-  const extras = guardCode(source, project);
   if (!project.hasGlobalGuard && !project.hasBoundGuard && !source.isTest)
     source.note(
       call,
       'no guard of the throttler was bound, so nothing was limited; remove "guard: false" to limit',
     );
-  if (!isAsync || extras === undefined || argument === undefined) return;
+  const [argument] = call.arguments;
+  if (argument === undefined) return undefined;
   const node = bare(source, argument);
-  if (ts.isObjectLiteralExpression(node)) insertFirst(source, node, [extras]);
+  const isAsync = source.textOf(call.expression).endsWith('Async');
+  if (!isAsync && (ts.isObjectLiteralExpression(node) || ts.isArrayLiteralExpression(node))) return node;
+  const guard = guardCode(source, project);
+  if (guard === undefined) return undefined;
+  if (isAsync && ts.isObjectLiteralExpression(node)) insertFirst(source, node, [guard]);
+  else {
+    source.edits.insert(argument.getStart(source.file), `{ ${guard}, ...`);
+    source.edits.insert(argument.end, ' }');
+  }
+  return undefined;
 }
 
 /** The option `guard` of the module: it binds a guard itself, unless the application binds guards by decorator only. */
@@ -116,12 +124,11 @@ function guardCode(source: Source, project: Project): string | undefined {
   return isGlobal && !project.hasOwnGuard ? undefined : 'guard: false';
 }
 
-function rewrite(literal: OptionsLiteral, project: Project): void {
+function rewrite(literal: OptionsLiteral, project: Project, takesGuard: boolean): void {
   const { source, node, list, throttlers } = literal;
   const { ts } = source;
-  const isAsync = isInFunction(source, node);
   const spread = `...${source.add('nestjs-limits', 'throttlerCompatible')}()`;
-  const guard = isAsync ? undefined : guardCode(source, project);
+  const guard = takesGuard ? guardCode(source, project) : undefined;
   const extras = [spread, guard, ...customOptions(source, project), ...sharedOptions(literal)].filter(
     (text) => text !== undefined,
   );
@@ -365,7 +372,6 @@ function insertFirst(source: Source, node: ts.ObjectLiteralExpression, codes: re
 
 function isInFunction({ ts }: Source, node: ts.Node): boolean {
   for (let at: ts.Node | undefined = node.parent; at !== undefined; at = at.parent) {
-    if (ts.isClassDeclaration(at)) return true;
     if (ts.isFunctionLike(at)) return true;
   }
   return false;
