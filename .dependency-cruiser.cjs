@@ -30,7 +30,8 @@ const layers = {
   ],
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
   migrate: ['common', 'notation'],
-  cli: ['common', 'migrate'],
+  replay: ['common', 'notation', 'strategies', 'core', 'storages/memory', 'limiter', 'policies', 'http'],
+  cli: ['common', 'notation', 'strategies', 'core', 'policies', 'migrate', 'replay'],
 };
 
 /** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
@@ -108,8 +109,8 @@ module.exports = {
       name: 'cli-apart',
       comment: 'Only the executable loads what is made for it; it exists as ES modules only.',
       severity: 'error',
-      from: { path: '^lib/', pathNot: '^lib/cli/' },
-      to: { path: '^lib/cli/' },
+      from: { path: '^lib/', pathNot: '^lib/(cli|replay)/' },
+      to: { path: '^lib/(cli|replay)/' },
     },
     {
       name: 'migrate-apart',

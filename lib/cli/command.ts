@@ -35,5 +35,8 @@ export interface Command {
   run(args: string[], terminal: Terminal): Promise<number>;
 }
 
-/** Wrong arguments: exit code 2, with the message and a pointer to `--help`. */
-export class UsageError extends Error {}
+/** A command cannot run, for a reason that its message explains: exit code 2. */
+export class CommandError extends Error {}
+
+/** Wrong arguments: exit code 2, with a pointer to `--help`. */
+export class UsageError extends CommandError {}

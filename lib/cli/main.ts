@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { types } from 'node:util';
 import { messageOf, quote } from '../common/describe.js';
-import { type Command, EXIT, type Terminal, UsageError } from './command.js';
+import { type Command, CommandError, EXIT, type Terminal, UsageError } from './command.js';
 import { type CommandTable, COMMANDS } from './commands.js';
 
 const NAME = 'nestjs-limits';
@@ -73,7 +73,7 @@ function describeError(error: unknown, name: string | undefined, commands: Comma
   if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS_'))
     return `${command}: ${messageOf(error)}\nRun "${command} --help" for its usage.\n`;
   // Errors of the library and of the system (no such file) explain themselves; others are defects.
-  const defect = types.isNativeError(error) && code === undefined;
+  const defect = types.isNativeError(error) && code === undefined && !(error instanceof CommandError);
   return `${command}: ${defect ? error.stack : messageOf(error)}\n`;
 }
 

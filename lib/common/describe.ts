@@ -93,7 +93,8 @@ function escape(text: string): string {
   return unseenEscaped(text.replace(/["\\]/g, '\\$&'));
 }
 
-function unseenEscaped(text: string): string {
+/** Escapes control characters, invisible ones and lone surrogates, so that a text is safe to print. */
+export function unseenEscaped(text: string): string {
   return text.replace(
     UNSEEN,
     (character) => SHORT_ESCAPES[character] ?? `\\u${hexOf(character.codePointAt(0) as number)}`,

@@ -1,8 +1,20 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { extname, join, relative } from 'node:path';
+import { dirname, extname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
@@ -16,6 +28,18 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const consumers = join(root, 'test/package/consumers');
 
 jest.setTimeout(180_000);
+
+/** A module for the codemod. */
+const THROTTLED_MODULE = `import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
+
+@Module({
+  imports: [ThrottlerModule.forRoot([{ ttl: 60_000, limit: 10 }])],
+  providers: [{ provide: APP_GUARD, useClass: ThrottlerGuard }],
+})
+export class AppModule {}
+`;
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
 const budget = { packed: 620_000, unpacked: 3_600_000, importedByRoot: 600_000, requiredByRoot: 680_000 };
@@ -75,7 +99,7 @@ describe('the tarball', () => {
     const built = ['esm', 'cjs'].flatMap((form) =>
       modules
         // The executable exists as ES modules only.
-        .filter((module) => form === 'esm' || !/^cli[\\/]/.test(module))
+        .filter((module) => form === 'esm' || !/^(cli|migrate|replay)[\\/]/.test(module))
         .flatMap((module) => [`dist/${form}/${module}.js`, `dist/${form}/${module}.d.ts`]),
     );
     const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
@@ -186,15 +210,64 @@ describe('the executable', () => {
     application = await installed('without-optional-packages');
   });
 
-  it('prints its version and its commands, and loads no package', async () => {
+  it('prints its version and its commands', async () => {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
     expect(await nestjsLimits('--version')).toBe(`${version}\n`);
     expect(await nestjsLimits('--help')).toMatch(/^Usage: nestjs-limits <command> \[options\]\n/);
+  });
+
+  it('replays files and the standard input, and fails as a gate with exit code 1', async () => {
+    const line = '192.0.2.1 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 5\n';
+    await writeFile(join(application, 'access.log'), line.repeat(3));
+    await writeFile(join(application, 'access.log.1.gz'), gzipSync(line));
+    const replay = ['replay', 'access.log', 'access.log.1.gz', '--limit', '3/minute'];
+    expect(JSON.parse(await nestjsLimits(...replay, '--json'))).toMatchObject({
+      requests: 4,
+      limit: { refused: 1 },
+    });
+    await expect(nestjsLimits(...replay, '--max-newly-refused', '24%')).rejects.toMatchObject({
+      cause: { code: 1 },
+    });
+    const pipe = 'cat access.log | node_modules/.bin/nestjs-limits replay - --limit 1/minute | head -n 1';
+    expect(await run(application, 'sh', '-c', pipe)).toMatch(/^3 requests of 1 identity, /);
+  });
+
+  it('loads no package of NestJS for a replay', async () => {
+    await writeFile(join(unpacked, 'empty.log'), '');
     const loaded = await modulesLoadedBy(
-      `process.argv.push('--help'); await import('./dist/esm/cli/bin.js');`,
+      `process.argv.push('bin', 'replay', 'empty.log', '--limit', '1/minute');
+      await import('./dist/esm/cli/bin.js');
+      process.exitCode = 0;`,
       unpacked,
     );
-    expect(loaded.map((module) => module.package).filter((name) => name !== undefined)).toEqual([]);
+    const packages = new Set(loaded.map((module) => module.package).filter((name) => name !== undefined));
+    expect([...packages].sort()).toEqual(['ipaddr.js', 'picomatch']);
+  });
+
+  it("migrates from @nestjs/throttler with the application's own TypeScript", async () => {
+    const path = join(application, 'throttled', 'app.module.ts');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, THROTTLED_MODULE);
+    expect(await nestjsLimits('migrate', 'throttled')).toContain(
+      "+import { RateLimitModule, throttlerCompatible } from 'nestjs-limits';\n",
+    );
+    expect(await nestjsLimits('migrate', 'throttled', '--write')).toMatch(
+      /^1 files use @nestjs\/throttler: 1 are migrated whole, 0 have something left by hand\.$/m,
+    );
+    expect(await readFile(path, 'utf8')).toContain("limits: [{ limits: '10/minute', scope: 'route' }]");
+  });
+
+  it('loads no package but TypeScript for a migration', async () => {
+    await mkdir(join(unpacked, 'throttled'), { recursive: true });
+    await writeFile(join(unpacked, 'throttled', 'app.module.ts'), THROTTLED_MODULE);
+    const loaded = await modulesLoadedBy(
+      `process.argv.push('bin', 'migrate', 'throttled');
+      process.stdout.write = () => true;
+      await import('./dist/esm/cli/bin.js');`,
+      unpacked,
+    );
+    const packages = new Set(loaded.map((module) => module.package).filter((name) => name !== undefined));
+    expect([...packages].sort()).toEqual(['typescript']);
   });
 
   it('ends with exit code 2 for an unknown command, and names it', async () => {

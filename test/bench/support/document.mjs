@@ -17,6 +17,7 @@ export const PARTS = [
   'mongodb',
   'postgresql',
   'resilience',
+  'replay',
   'soak',
 ];
 
@@ -31,6 +32,7 @@ const TITLES = {
   mongodb: 'MongoDB',
   postgresql: 'PostgreSQL',
   resilience: 'Before a remote store',
+  replay: 'Replay of a log',
   soak: 'Ten minutes',
 };
 

@@ -142,8 +142,7 @@ Left as it is:
     const { code, errors } = await run(folder, '--write');
     expect(code).toBe(2);
     expect(errors).toBe(
-      `nestjs-limits migrate: The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.\n` +
-        'Run "nestjs-limits migrate --help" for its usage.\n',
+      `nestjs-limits migrate: The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.\n`,
     );
     expect(read('src/app.module.ts')).toBe(APP);
     expect((await run(folder)).code).toBe(0);
@@ -173,9 +172,8 @@ Left as it is:
     expect(await run(folder)).toEqual({
       code: 2,
       output: '',
-      errors:
-        `nestjs-limits migrate: The codemod uses the TypeScript of the application, which has none. Run "npm install --save-dev typescript@5" in ${folder} and try again.\n` +
-        'Run "nestjs-limits migrate --help" for its usage.\n',
+      errors: `nestjs-limits migrate: The codemod uses the TypeScript of the application, which has none. Run "npm install --save-dev typescript@5" in ${folder} and try again.
+`,
     });
   });
 

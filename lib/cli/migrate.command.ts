@@ -7,7 +7,7 @@ import { unifiedDiff } from '../migrate/diff.js';
 import { migrate, type Migration } from '../migrate/migrate.js';
 import type { SourceText } from '../migrate/source.js';
 import type { TypeScript } from '../migrate/typescript.js';
-import { EXIT, UsageError, type Command } from './command.js';
+import { type Command, CommandError, EXIT, UsageError } from './command.js';
 
 const USAGE = `Usage: nestjs-limits migrate [folder] [--write] [--force]
 
@@ -51,24 +51,24 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** @throws UsageError if the application has no TypeScript, or one without the API of the compiler */
+/** @throws CommandError if the application has no TypeScript, or one without the API of the compiler */
 function loadTypeScript(folder: string): TypeScript {
   const advice = `Run "npm install --save-dev typescript@5" in ${folder} and try again.`;
   let ts: Partial<TypeScript>;
   try {
     ts = createRequire(join(folder, 'package.json'))('typescript') as Partial<TypeScript>;
   } catch (cause) {
-    throw new UsageError(`The codemod uses the TypeScript of the application, which has none. ${advice}`, {
+    throw new CommandError(`The codemod uses the TypeScript of the application, which has none. ${advice}`, {
       cause,
     });
   }
   if (typeof ts.createSourceFile === 'function') return ts as TypeScript;
-  throw new UsageError(
+  throw new CommandError(
     `The TypeScript of the application, version ${ts.version ?? 'unknown'}, has no API to parse files. ${advice}`,
   );
 }
 
-/** @throws UsageError if the changes of the codemod could not be told from others */
+/** @throws CommandError if the changes of the codemod could not be told from others */
 async function assertCommitted(folder: string): Promise<void> {
   const status = await promisify(execFile)('git', ['status', '--porcelain', '--', '.'], {
     cwd: folder,
@@ -76,7 +76,7 @@ async function assertCommitted(folder: string): Promise<void> {
     () => undefined, // not a git repository, or no git
   );
   if (status === undefined || status.stdout.trim() === '') return;
-  throw new UsageError(
+  throw new CommandError(
     `The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.`,
   );
 }
