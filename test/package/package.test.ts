@@ -42,7 +42,7 @@ export class AppModule {}
 `;
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
-const budget = { packed: 620_000, unpacked: 3_600_000, importedByRoot: 600_000, requiredByRoot: 680_000 };
+const budget = { packed: 660_000, unpacked: 3_600_000, importedByRoot: 600_000, requiredByRoot: 680_000 };
 
 /** Packages that an application has only if it needs them. */
 const optionalPackages = [
