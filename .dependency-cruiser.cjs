@@ -29,8 +29,9 @@ const layers = {
     'observability',
   ],
   testing: ['common', 'notation', 'strategies', 'core', 'storages', 'limiter'],
+  migrate: ['common', 'notation'],
   replay: ['common', 'notation', 'strategies', 'core', 'storages/memory', 'limiter', 'policies', 'http'],
-  cli: ['common', 'notation', 'strategies', 'core', 'policies', 'replay'],
+  cli: ['common', 'notation', 'strategies', 'core', 'policies', 'migrate', 'replay'],
 };
 
 /** The folders of lib/nest that each of them may import besides itself. Only the files of lib/nest itself may import all. */
@@ -116,6 +117,27 @@ module.exports = {
       to: { path: '^lib/(cli|replay)/' },
     },
     {
+      name: 'migrate-apart',
+      comment: 'Only the executable loads the codemod; it exists as ES modules only.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(cli|migrate)/' },
+      to: { path: '^lib/migrate/' },
+    },
+    {
+      name: 'typescript-of-the-application',
+      comment: "The codemod takes the application's TypeScript when it runs, and imports its types only.",
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: '(^|/)node_modules/typescript/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'typescript-in-migrate',
+      comment: 'Only the codemod knows TypeScript, types included.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/migrate/' },
+      to: { path: '(^|/)node_modules/typescript/' },
+    },
+    {
       name: 'terminus-apart',
       comment: 'Who has no terminus must not load the entry that needs it.',
       severity: 'error',
@@ -173,7 +195,7 @@ module.exports = {
       to: {
         path: 'node_modules/',
         pathNot:
-          'node_modules/(ipaddr[.]js|picomatch|temporal-polyfill|temporal-spec|@nestjs|rxjs|reflect-metadata)/',
+          'node_modules/(ipaddr[.]js|picomatch|temporal-polyfill|temporal-spec|@nestjs|rxjs|reflect-metadata|typescript)/',
       },
     },
     {
@@ -224,7 +246,11 @@ module.exports = {
       comment: 'Users get dependencies and peers, not what this repository is developed with.',
       severity: 'error',
       from: { path: '^lib/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['npm-peer'] },
+      to: {
+        pathNot: '(^|/)node_modules/typescript/',
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        dependencyTypesNot: ['npm-peer'],
+      },
     },
   ],
   options: {

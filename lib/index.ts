@@ -52,6 +52,7 @@ export type {
   RequestLike,
   UserFunction,
 } from './nest/options/rate-limit.options.js';
+export { throttlerCompatible, type ThrottlerCompatibleOptions } from './nest/throttler-compatible.js';
 export {
   toThrottlerStorage,
   type ThrottlerStorage,

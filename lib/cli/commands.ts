@@ -4,5 +4,6 @@ import type { Command } from './command.js';
 export type CommandTable = Readonly<Record<string, () => Promise<Command>>>;
 
 export const COMMANDS: CommandTable = {
+  migrate: async () => (await import('./migrate.command.js')).migrateCommand,
   replay: async () => (await import('./replay.command.js')).replay,
 };

@@ -44,8 +44,8 @@ export interface LegacyHeaders {
    */
   reset?: 'seconds' | 'epoch' | 'iso' | undefined;
   /**
-   * True to send one set of fields per limit, named by it: `X-RateLimit-Limit-login`. The limit `default` has no suffix. Excludes
-   * `show`. Default: false.
+   * True to send one set of fields per limit, named by it: `X-RateLimit-Limit-login`, and `Retry-After-login` if it refuses. The
+   * limit `default` has no suffix. Excludes `show`. Default: false.
    */
   perLimit?: boolean | undefined;
   /**
@@ -113,12 +113,24 @@ function resetValue(form: 'seconds' | 'epoch' | 'iso', resetTime: number, now: n
 /**
  * Returns `Retry-After` of a refusal, in seconds, or none if no wait would help or its length is not known. Source: RFC 9110,
  * section 10.2.3.
+ *
+ * @param perLimit true to add one field for each limit that refuses, named by it: `Retry-After-login`
  */
-export function retryAfterFields(decision: Decision): HeaderField[] {
-  const { allowed, retryAfter } = decision;
-  return allowed || retryAfter === undefined || retryAfter === Infinity
-    ? []
-    : [['Retry-After', String(toSeconds(retryAfter))]];
+export function retryAfterFields(decision: Decision, perLimit = false): HeaderField[] {
+  if (decision.allowed) return [];
+  const refusing = perLimit
+    ? decision.limits.filter(({ limit, allowed }) => !allowed && limit.mode === 'enforce')
+    : [];
+  const times = new Map([
+    ['', decision.retryAfter],
+    ...refusing.flatMap(({ limit, retryAfter }) => {
+      const suffix = suffixOf(limit);
+      return suffix === '' ? [] : [[suffix, retryAfter] as const];
+    }),
+  ]);
+  return [...times].flatMap(([suffix, time]) =>
+    time === undefined || time === Infinity ? [] : [[`Retry-After${suffix}`, String(toSeconds(time))]],
+  );
 }
 
 /** The parts of the fields that a limit determines. They are the same in every decision. */

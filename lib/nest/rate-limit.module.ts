@@ -10,14 +10,12 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { messageOf } from '../common/describe.js';
 import { shownByName } from '../common/inspection.js';
 import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
 import { releaseAllSlots } from '../limiter/held-slots.js';
-import { withTimeout } from '../common/time.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import { IdentitySources } from './identities/identity-sources.js';
@@ -54,7 +52,7 @@ import {
 } from './options/resolve-options.js';
 import { assertConfiguredOnce } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
-import { logger, Warnings } from './options/warnings.js';
+import { Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
 import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { MountedPaths } from './routes/mounted-paths.js';
@@ -64,6 +62,7 @@ import { RoutePolicies } from './routes/route-policies.js';
 import { RouteRules } from './routes/route-rules.js';
 import { UnboundGuardDetector } from './routes/unbound-guard-detector.js';
 import { SharedSettingsService } from './settings/shared-settings.js';
+import { closeOnShutdown } from './storage/close-on-shutdown.js';
 import { decidingStorage, openStorage } from './storage/module-storage.js';
 import { assertReady } from './storage/start-check.js';
 import { StoreHealth } from './storage/store-health.js';
@@ -84,9 +83,6 @@ const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
       };
     })
     .build();
-
-/** Timeout for closing the store on shutdown, in ms. */
-const SHUTDOWN_TIMEOUT_MS = 2000;
 
 /** The argument of `forRootAsync`. */
 export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
@@ -230,14 +226,7 @@ export class RateLimitModule
   }
 
   /** Releases the slots that requests still hold, and closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */
-  async onApplicationShutdown(): Promise<void> {
-    try {
-      await withTimeout(SHUTDOWN_TIMEOUT_MS, async () => {
-        await releaseAllSlots(this.storage);
-        await this.storage.close();
-      });
-    } catch (error) {
-      logger.error(`Closing ${this.storage} failed: ${messageOf(error)}`);
-    }
+  onApplicationShutdown(): Promise<void> {
+    return closeOnShutdown(this.storage, () => releaseAllSlots(this.storage));
   }
 }

@@ -4,8 +4,9 @@ import { identityOf } from '../common/identity.js';
 import { createLimit, type Limit } from '../core/limit.js';
 import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import { closeOnShutdown } from './storage/close-on-shutdown.js';
 
-/** The storage interface of `@nestjs/throttler`. */
+/** The storage interface of `@nestjs/throttler`, whose module closes it as a provider of the application. */
 export interface ThrottlerStorage {
   /**
    * Counts a hit.
@@ -20,6 +21,8 @@ export interface ThrottlerStorage {
     blockDuration: number,
     throttlerName: string,
   ): Promise<ThrottlerStorageRecord>;
+  /** Closes the storage of this library, which closes the clients that it opened. Logs a failure instead of throwing. */
+  onApplicationShutdown(): Promise<void>;
 }
 
 /** The result of a hit for `@nestjs/throttler`. Times are in whole seconds from now. */
@@ -56,7 +59,8 @@ function wholeMs(ms: number, minimum: number): number {
 const MAX_LIMITS = 1000;
 
 /**
- * Adapts any storage of this library to `@nestjs/throttler`, for a gradual migration or to share a store.
+ * Adapts any storage of this library to `@nestjs/throttler`, for a gradual migration or to share a store. `ThrottlerModule` closes
+ * the storage when the application shuts down.
  *
  * @throws ConfigurationError for the strategies `'calendar-window'`, which needs more than a length in ms, and `'concurrency'`
  * @example
@@ -114,5 +118,6 @@ export function toThrottlerStorage(
         timeToBlockExpire: allowed ? 0 : Math.ceil(wait / 1000),
       };
     },
+    onApplicationShutdown: () => closeOnShutdown(storage),
   };
 }

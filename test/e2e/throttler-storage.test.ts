@@ -2,7 +2,10 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { MemoryStorage, toThrottlerStorage } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
+import { runScript } from '../support/child-script.js';
 import { platforms } from '../support/http-app.js';
 
 const SECOND = 1000;
@@ -166,4 +169,39 @@ describe('A storage of @nestjs/throttler over a storage of nestjs-limits', () =>
       timeToExpire: 5,
     });
   });
+
+  it('closes its storage when the application shuts down, and only logs a failure', async () => {
+    const storage = new MemoryStorage();
+    let closed = 0;
+    storage.close = () => {
+      closed++;
+      throw new Error('no connection');
+    };
+    await toThrottlerStorage(storage).onApplicationShutdown();
+    expect(closed).toBe(1);
+  });
+
+  it('closes its storage with the application, so that the process ends', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined).resume());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const result = await runScript(`
+      import { setTimeout as sleep } from 'node:timers/promises';
+      import { Module } from '@nestjs/common';
+      import { NestFactory } from '@nestjs/core';
+      import { ThrottlerModule } from '@nestjs/throttler';
+      import { toThrottlerStorage } from './lib/index.ts';
+      import { RedisStorage } from './lib/storages/redis/index.ts';
+      const storage = toThrottlerStorage(new RedisStorage('redis://127.0.0.1:${port}', { timeout: 120000 }));
+      class AppModule {}
+      Module({ imports: [ThrottlerModule.forRoot({ throttlers: [{ ttl: 1000, limit: 1 }], storage })] })(AppModule);
+      const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
+      storage.increment('somebody', 1000, 1, 0, 'default').catch(() => undefined);
+      await sleep(200);
+      await app.close();
+      process.stdout.write('closed');
+    `);
+    server.close();
+    expect(result).toEqual({ code: 0, output: 'closed', errors: '' });
+  }, 60_000);
 });

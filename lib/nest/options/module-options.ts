@@ -49,7 +49,7 @@ export const moduleOptions = {
   headers: checkedLater,
   skip: { check: ofType('function') },
   errorMessage: { check: ofType('string', 'function') },
-  errorFormat: { check: oneOf(['nest', 'problem']) },
+  errorFormat: { check: oneOf(['nest', 'problem', 'throttler']) },
   errorFactory: { check: ofType('function') },
   onRefused: { check: ofType('function') },
 } as const satisfies OptionTable<RateLimitModuleOptions>;
@@ -76,6 +76,7 @@ export const headerOptions = {
   standard: { check: assertBoolean, default: true },
   legacy: { check: orObject(assertBoolean), default: false },
   retryAfter: { check: assertBoolean, default: true },
+  graphql: { check: assertBoolean, default: false },
 } as const satisfies OptionTable<RateLimitHeaders>;
 
 /** The option `headers.legacy`. */

@@ -75,6 +75,11 @@ export interface RateLimitHeaders {
   legacy?: boolean | LegacyHeaders | undefined;
   /** `Retry-After` on a refusal. Default: true. */
   retryAfter?: boolean | undefined;
+  /**
+   * True to send the fields on the HTTP response of a GraphQL operation too. They are those of the field that was decided last.
+   * Default: false.
+   */
+  graphql?: boolean | undefined;
 }
 
 /** Options of `RateLimitModule.forRoot`, and the result of the factory of `forRootAsync`. */
@@ -149,8 +154,14 @@ export interface RateLimitModuleOptions {
   skip?: ((context: ExecutionContext) => Awaitable<boolean>) | undefined;
   /** The message of a refusal. Default: names the limit and the time until the next attempt. */
   errorMessage?: string | ErrorMessageFunction<ExecutionContext> | undefined;
-  /** Body of a refusal on HTTP: like Nest's errors, or problem details (RFC 9457). Default: `'nest'`. */
-  errorFormat?: 'nest' | 'problem' | undefined;
+  /**
+   * Body of a refusal on HTTP. Default: `'nest'`.
+   *
+   * - `'nest'`: like Nest's errors, with the limit that refused
+   * - `'problem'`: problem details (RFC 9457)
+   * - `'throttler'`: `{ statusCode, message }`, with the default message of `@nestjs/throttler`
+   */
+  errorFormat?: 'nest' | 'problem' | 'throttler' | undefined;
   /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
   /**

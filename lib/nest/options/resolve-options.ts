@@ -55,7 +55,12 @@ const ASYNC_OPTIONS = [
   ...Object.keys(extraOptions),
 ];
 
-const NO_HEADERS: ResolvedOptions['headers'] = { standard: false, legacy: false, retryAfter: false };
+const NO_HEADERS: ResolvedOptions['headers'] = {
+  standard: false,
+  legacy: false,
+  retryAfter: false,
+  graphql: false,
+};
 
 /**
  * Validates the argument of `forRootAsync`.

@@ -33,6 +33,9 @@ import { Reservations, reservationsOf } from './reservations.js';
 /** `Retry-After` of a request that failed because of the store, in seconds. */
 const STORE_RETRY_AFTER_S = 1;
 
+/** The message of `@nestjs/throttler`. */
+const THROTTLER_MESSAGE = 'ThrottlerException: Too Many Requests';
+
 /** Consumes the hits of a request, sends header fields, and refuses the request if a limit does. */
 @Injectable()
 export class RequestDecider {
@@ -108,10 +111,11 @@ export class RequestDecider {
 
   #fieldsOf(decision: Decision): HeaderField[] {
     const { standard, legacy, retryAfter } = this.options.headers;
+    const perLimit = legacy !== false && legacy.perLimit === true;
     return [
       ...(standard ? standardFields(decision) : []),
       ...(legacy === false ? [] : legacyFields(decision, legacy)),
-      ...(retryAfter ? retryAfterFields(decision) : []),
+      ...(retryAfter ? retryAfterFields(decision, perLimit) : []),
     ];
   }
 
@@ -136,14 +140,16 @@ export class RequestDecider {
     decision: Decision,
     policy?: RoutePolicy,
   ): Awaitable<never> {
-    const isProblem = this.options.errorFormat === 'problem';
+    const { errorFormat } = this.options;
+    const isProblem = errorFormat === 'problem';
     return chain(this.#messageOf(policy, decision, context), (message) => {
       const label = (): void =>
         this.transports.setFields(context, transport, [['Content-Type', PROBLEM_MEDIA_TYPE]]);
       if (isProblem && this.transports.dropsLateFields(context, transport)) label();
-      const exception = new RateLimitExceededException(decision, message, (body) =>
-        isProblem ? calledWhenSent(problemDetails(decision, body.message), label) : body,
-      );
+      const exception = new RateLimitExceededException(decision, message, (body) => {
+        if (isProblem) return calledWhenSent(problemDetails(decision, body.message), label);
+        return errorFormat === 'throttler' ? { statusCode: body.statusCode, message: body.message } : body;
+      });
       return this.refusals.refuse(transport, exception, exception.body, context);
     });
   }
@@ -155,6 +161,7 @@ export class RequestDecider {
   ): Awaitable<string | undefined> {
     const { errorMessage, where = 'RateLimitModule' } =
       policy?.errorMessage === undefined ? { errorMessage: this.options.errorMessage } : policy;
+    if (errorMessage === undefined && this.options.errorFormat === 'throttler') return THROTTLER_MESSAGE;
     if (typeof errorMessage !== 'function') return errorMessage;
     return callUserFunction(where, 'errorMessage', () =>
       chain(errorMessage(decision, context), (message) => assertText(where, message)),

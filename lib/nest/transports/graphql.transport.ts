@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { HttpStatus, type ExecutionContext, type HttpException, type Type } from '@nestjs/common';
 import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import type { RequestOutcome } from '../../policies/policy.js';
@@ -13,11 +14,14 @@ const RESOLVER_NAME_METADATA = 'graphql:resolver_name';
 const RESOLVER_PROPERTY_METADATA = 'graphql:resolve_property';
 const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 
+/** The HTTP response that carries the results of operations. */
+type HeaderResponse = NodeResponse & Pick<ServerResponse, 'setHeader'>;
+
 /** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: unknown };
   /** Express only. */
-  readonly res?: NodeResponse;
+  readonly res?: HeaderResponse;
 }
 
 /** The context of a connection by `graphql-ws`, which Nest gives to resolvers as `req`. */
@@ -29,14 +33,14 @@ interface SocketContext {
 interface OperationContext extends SocketContext {
   readonly req?: OperationRequest & SocketContext;
   readonly request?: OperationRequest;
-  readonly res?: { readonly raw?: NodeResponse };
-  readonly reply?: { readonly request?: OperationRequest; readonly raw?: NodeResponse };
+  readonly res?: { readonly raw?: HeaderResponse } | undefined;
+  readonly reply?: { readonly request?: OperationRequest; readonly raw?: HeaderResponse };
   readonly user?: unknown;
 }
 
 /**
  * Fields of GraphQL operations. Each call of a resolver counts, so that aliases and batches count
- * as the number of their fields. Sets no header fields, since a response has many fields.
+ * as the number of their fields. Sets header fields only with the option `headers.graphql`, since a response has many fields.
  */
 export const graphqlTransport: Transport = {
   type: 'graphql',
@@ -63,9 +67,14 @@ export const graphqlTransport: Transport = {
 
   hasAddresses: () => true,
 
+  setFields(context, fields) {
+    const response = responseOf(context);
+    if (response === undefined || response.headersSent) return;
+    for (const [name, value] of fields) response.setHeader(name, value);
+  },
+
   onOperationEnd(context, tell) {
-    const { req, res, reply } = operationOf(context);
-    const response = req?.res ?? res?.raw ?? reply?.raw;
+    const response = responseOf(context);
     if (response !== undefined) onHttpAnswer(response, tell);
   },
 
@@ -88,6 +97,12 @@ export const graphqlTransport: Transport = {
 
 function operationOf(context: ExecutionContext): OperationContext {
   return context.getArgByIndex<OperationContext | undefined>(isReference(context) ? 1 : 2) ?? {};
+}
+
+/** Returns the response of an operation; `undefined` for one over a WebSocket. */
+function responseOf(context: ExecutionContext): HeaderResponse | undefined {
+  const { req, res, reply } = operationOf(context);
+  return req?.res ?? res?.raw ?? reply?.raw;
 }
 
 /**

@@ -151,6 +151,7 @@ export class Transports implements OnApplicationBootstrap {
 
   /** Sends header fields, if the transport has a response for them. */
   setFields(context: ExecutionContext, transport: Transport, fields: readonly HeaderField[]): void {
+    if (transport === graphqlTransport && !this.options.headers.graphql) return;
     transport.setFields?.(context, fields, this.adapterHost.httpAdapter);
   }
 }

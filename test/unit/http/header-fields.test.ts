@@ -212,7 +212,8 @@ describe('With shadow limits only', () => {
     ['RateLimit', standardFields],
     ['X-RateLimit-*', (decided: Decision) => legacyFields(decided)],
     ['X-RateLimit-* per limit', (decided: Decision) => legacyFields(decided, { perLimit: true })],
-    ['Retry-After', retryAfterFields],
+    ['Retry-After', (decided: Decision) => retryAfterFields(decided)],
+    ['Retry-After per limit', (decided: Decision) => retryAfterFields(decided, true)],
   ])('clients get no field by %s', (_fields, fieldsOf) => {
     const result = { allowed: true, now, outcomes: [outcome(tried), outcome({ ...tried, id: 'other' })] };
     expect(fieldsOf(new Decision(result))).toEqual([]);
@@ -245,6 +246,19 @@ describe('Retry-After', () => {
       decision({ allowed: false, retryAfter: 9000 }, { allowed: false, retryAfter: 30_000 }, { id: 'fine' }),
     );
     expect(fields).toEqual([['Retry-After', '30']]);
+  });
+
+  it('is also sent for each limit that refused, with its name, if there are fields per limit', () => {
+    const decided = decision(
+      { allowed: false, retryAfter: 9000 },
+      { id: 'a', name: 'a/b', allowed: false, retryAfter: 30_000 },
+      { id: 'never', name: 'never', allowed: false, retryAfter: undefined },
+      { id: 'fine', name: 'fine' },
+    );
+    expect(retryAfterFields(decided, true)).toEqual([
+      ['Retry-After', '30'],
+      ['Retry-After-a-b', '30'],
+    ]);
   });
 
   it('is omitted if the hit was allowed', () => {

@@ -1,0 +1,31 @@
+import { isOfThrottler, TODO, type Source } from '../source.js';
+
+/** Reports what still uses the throttler and no other step has spoken about. */
+export function reportLeftovers(source: Source): void {
+  const { ts } = source;
+  for (const call of source.all(ts.isCallExpression)) {
+    const [module] = call.arguments;
+    if (
+      module !== undefined &&
+      ts.isStringLiteralLike(module) &&
+      isOfThrottler(module.text) &&
+      !source.isLeft(call)
+    )
+      source.todo(call, 'the throttler is loaded or mocked by name');
+  }
+  if (source.findings.some(({ kind }) => kind === 'todo') || source.text.includes(TODO)) return;
+  const left = source.imports.filter(
+    ({ module, local }) =>
+      isOfThrottler(module) &&
+      (source.identifiers.some(
+        (node) => node.text === local && !source.edits.covers(node.getStart(source.file)),
+      ) ||
+        source.edits.mentions(local)),
+  );
+  const [first] = left;
+  if (first !== undefined)
+    source.todo(
+      first.declaration,
+      `${left.map(({ local }) => local).join(', ')}: no equivalent is written for you`,
+    );
+}

@@ -1,0 +1,163 @@
+import type { Project, Throttler } from '../project.js';
+import { bare, blockCode, limitCode, quantityOf, TEMPLATE } from '../quantities.js';
+import { propertiesOf, valueOf } from '../objects.js';
+import { settingsOf } from '../settings.js';
+import type { Source } from '../source.js';
+import type { ts } from '../typescript.js';
+import { inSeconds, noteShortWindow } from './module-options.js';
+import { replaceDecorator, targetOf, type Target } from './decorator-call.js';
+import { skippedNames } from './skip-decorator.js';
+
+const NOT_AN_OBJECT = `the limits are not written as an object: write them as text, ${TEMPLATE}`;
+
+/**
+ * `@Throttle`: one `@RateLimit` for each throttler that the module has, with `scope: 'route'` on classes. Names that the module lacks,
+ * and names that are skipped, have no effect in the throttler: they go, with a note.
+ */
+export function migrateThrottle(source: Source, project: Project): void {
+  const { ts } = source;
+  const known = project.throttlersFor(source);
+  for (const call of source.all(ts.isCallExpression)) {
+    if (!source.isThrottlerName(call.expression, 'Throttle') || source.isLeft(call)) continue;
+    const target = targetOf(source, call);
+    const limits = limitsOf(source, project, call, target, known);
+    if (typeof limits === 'string') source.todo(call, limits);
+    else {
+      const name = limits.length > 0 ? source.add('nestjs-limits', 'RateLimit') : '';
+      const isReplaced = replaceDecorator(
+        source,
+        call,
+        target,
+        limits.map((code) => `${name}(${code})`),
+      );
+      if (!isReplaced) source.todo(call, 'several limits in one expression: list them in applyDecorators');
+    }
+  }
+}
+
+/** Returns the arguments of each `@RateLimit`, or why there are none. */
+function limitsOf(
+  source: Source,
+  project: Project,
+  call: ts.CallExpression,
+  target: Target,
+  known: ReadonlyMap<string, Throttler> | undefined,
+): string[] | string {
+  const { ts } = source;
+  const [first, second] = call.arguments;
+  if (first === undefined) return [];
+  if (second !== undefined) return positional(source, project, first, second, target, call);
+  const given = bare(source, first);
+  const object = project.constants.objectAt(source, given);
+  const named = object && propertiesOf(object.source, object.node);
+  if (object === undefined || named === undefined) return NOT_AN_OBJECT;
+  const isConstant = !ts.isObjectLiteralExpression(given);
+  const skipped = skippedNames(source, target);
+  const codes: string[] = [];
+  for (const [name, property] of named) {
+    if (known !== undefined && !known.has(name)) {
+      source.note(call, `the module has no throttler "${name}", so its limit had no effect: it was removed`);
+      continue;
+    }
+    if (skipped.has(name)) {
+      source.note(call, `@SkipThrottle skips "${name}" here, so its limit had no effect: it was removed`);
+      continue;
+    }
+    const value = valueOf(object.source, property);
+    const settings = isConstant
+      ? constantSettings(project, `${source.textOf(given)}.${name}`, object.source, value)
+      : value && settingsOf(source, project.constants, value);
+    if (settings === undefined) return NOT_AN_OBJECT;
+    const code = argumentsOf(source, project, name, settings, target, known?.get(name));
+    if (settings.ttl !== undefined) noteShortWindow(source, call, settings.ttl);
+    if (!code.startsWith('!')) codes.push(code);
+    else return code.slice(1);
+  }
+  return codes;
+}
+
+type GivenSettings = Pick<NonNullable<ReturnType<typeof settingsOf>>, 'limit' | 'ttl' | 'blockDuration'> & {
+  readonly properties: ReadonlyMap<string, unknown>;
+};
+
+function constantSettings(
+  project: Project,
+  path: string,
+  owner: Source,
+  value: ts.Expression | undefined,
+): GivenSettings | undefined {
+  const settings = value && settingsOf(owner, project.constants, value);
+  if (settings === undefined) return undefined;
+  const at = (name: string): { kind: 'code'; text: string } | undefined =>
+    settings.properties.has(name) ? { kind: 'code', text: `${path}.${name}` } : undefined;
+  return {
+    limit: at('limit'),
+    ttl: at('ttl'),
+    blockDuration: at('blockDuration'),
+    properties: settings.properties,
+  };
+}
+
+/** Returns the arguments of `@RateLimit`, or a reason that starts with `!`. */
+function argumentsOf(
+  source: Source,
+  project: Project,
+  name: string,
+  settings: GivenSettings,
+  target: Target,
+  throttler: Throttler | undefined,
+): string {
+  if (!/^[A-Za-z][\w.-]*$/.test(name))
+    return `!the name "${name}" is not one of a limit: it begins with a letter and holds letters, digits, "_", "." and "-"`;
+  const other = [...settings.properties.keys()].find(
+    (option) => !['limit', 'ttl', 'blockDuration'].includes(option),
+  );
+  if (other !== undefined) return `!the option "${other}" of @Throttle: see "key" and "scope"`;
+  const [lost] = throttler?.inherited ?? [];
+  if (lost !== undefined)
+    return `!the throttler "${name}" has the option "${lost}", which its override inherits: repeat it as an option of @RateLimit`;
+  const limit = settings.limit ?? throttler?.limit;
+  const ttl = settings.ttl ?? throttler?.ttl;
+  if (limit?.kind === 'number' && limit.value === 0)
+    return '!a limit of 0 means "not set" in most versions of the throttler, and refuses every request here';
+  const inherits = settings.limit === undefined || settings.ttl === undefined;
+  if (
+    limit === undefined ||
+    ttl === undefined ||
+    (inherits && [limit, ttl].some(({ kind }) => kind === 'code'))
+  )
+    return `!half of the limit is inherited from the throttler "${name}": write both numbers`;
+  const text = limitCode(source, limit, ttl);
+  if (text === undefined || text.includes('=>'))
+    return '!a limit or a ttl that has no text: give a function that returns the limits as text';
+  const block = blockCode(source, settings.blockDuration ?? throttler?.blockDuration, ttl);
+  if (settings.blockDuration === undefined && throttler?.blockDuration?.kind === 'code')
+    return `!the blockDuration of the throttler "${name}" is inherited: write it as the option "block"`;
+  const options = [
+    ...(name === 'default' ? [] : [`name: ${source.literal(name)}`]),
+    ...(target.isMethod ? [] : [`scope: ${source.literal('route')}`]),
+    ...(project.phase === undefined ? [] : [`phase: ${source.literal(project.phase)}`]),
+    ...(block === undefined ? [] : [`block: ${block}`]),
+  ];
+  return options.length === 0 ? text : `${text}, { ${options.join(', ')} }`;
+}
+
+/** Versions before 5: `@Throttle(limit, ttl)`, with the ttl in seconds. */
+function positional(
+  source: Source,
+  project: Project,
+  limit: ts.Expression,
+  ttl: ts.Expression,
+  target: Target,
+  call: ts.CallExpression,
+): string[] | string {
+  source.note(call, 'the ttl was read as seconds, as in version 4 of the throttler and before');
+  const settings = {
+    limit: quantityOf(source, limit),
+    ttl: inSeconds(quantityOf(source, ttl)),
+    blockDuration: undefined,
+    properties: new Map<string, unknown>(),
+  };
+  const code = argumentsOf(source, project, 'default', settings, target, undefined);
+  return code.startsWith('!') ? code.slice(1) : [code];
+}
