@@ -3,7 +3,7 @@ import { Subject, type Observable } from 'rxjs';
 import { chain, type Awaitable } from '../common/awaitable.js';
 import { Decision } from '../core/decision.js';
 import type { BatchResult, Hit, OnError, Outcome } from '../core/contract.js';
-import { WrappedStorage } from '../core/wrapped.storage.js';
+import { WrappedStorage, type ObservableStorage } from '../core/wrapped.storage.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 
 /**
@@ -81,7 +81,7 @@ function isNear({ limit, remaining }: Outcome): boolean {
 }
 
 /** Publishes an event for each decision of a storage. */
-export class ObservedStorage extends WrappedStorage {
+export class ObservedStorage extends WrappedStorage implements ObservableStorage<DecidingStorage> {
   constructor(
     private readonly deciding: DecidingStorage,
     private readonly events: RateLimitEvents,
@@ -89,10 +89,22 @@ export class ObservedStorage extends WrappedStorage {
     super(deciding);
   }
 
-  override consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult> {
+  override consume(
+    batch: readonly Hit[],
+    onError?: OnError,
+    isPending?: (result: BatchResult) => boolean,
+  ): Awaitable<BatchResult> {
     return chain(this.deciding.consume(batch, onError), (result) => {
-      this.events.decided(result);
+      if (result.allowed || isPending?.(result) !== true) this.events.decided(result);
       return result;
     });
+  }
+
+  async decideOnce<Result extends BatchResult>(
+    calls: (storage: DecidingStorage) => Promise<Result>,
+  ): Promise<Result> {
+    const result = await calls(this.deciding);
+    this.events.decided(result);
+    return result;
   }
 }
