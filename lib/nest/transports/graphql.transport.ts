@@ -4,6 +4,7 @@ import type { RequestOutcome } from '../../policies/policy.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { identifyCall, objectIn } from './calls.js';
 import { onHttpAnswer, type NodeResponse } from './http-answer.js';
+import { onLastEvent } from './last-event.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -16,6 +17,10 @@ const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 /** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: unknown };
+  /** HTTP/2 only. */
+  readonly stream?: object;
+  /** Fastify only. */
+  readonly raw?: { readonly socket?: object; readonly stream?: object };
   /** Express only. */
   readonly res?: NodeResponse;
 }
@@ -67,6 +72,14 @@ export const graphqlTransport: Transport = {
     const { req, res, reply } = operationOf(context);
     const response = req?.res ?? res?.raw ?? reply?.raw;
     if (response !== undefined) onHttpAnswer(response, tell);
+  },
+
+  /** Apollo on Fastify does not give its resolvers the response, and a subscription has none. */
+  onDisconnect(context, tell) {
+    const request = requestOf(context);
+    const { stream, socket } = request?.raw ?? request ?? {};
+    const connection = stream ?? socket;
+    return connection === undefined ? () => undefined : onLastEvent(connection, 'close', tell);
   },
 
   outcomeOf: (context, value) => outcomeOf(returnTypeOf(context), value),
