@@ -13,6 +13,8 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { queueOf } from '../../../lib/limiter/fair-queue.js';
+import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
+import { until } from '../../support/http-exchange.js';
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
 
 /** A storage that counts its calls. */
@@ -316,6 +318,26 @@ describe('A line', () => {
     storage.answer();
     await storage.untilAsked();
     storage.answer();
+    expect((await waiting).allowed).toBe(true);
+  });
+
+  it('for slots asks again every 100 to 250 ms, since another process may release one', async () => {
+    const clock = new ManualClock();
+    const server = new MapCasServer();
+    const [one, other] = [1, 2].map(
+      () => new FixedWindowRateLimiter(new MapCasStorage(server, { clock })),
+    ) as [FixedWindowRateLimiter, FixedWindowRateLimiter];
+    const held = await other.acquire('1 concurrent', ['a']);
+    const waiting = one.acquire('1 concurrent', ['a'], { maxWait: 60_000 });
+    await until(() => !queueOf(one.storage).isEmpty);
+    const before = server.count('read');
+    clock.advance(99);
+    await immediate();
+    expect(server.count('read')).toBe(before);
+    clock.advance(151);
+    await until(() => server.count('read') === before + 1);
+    await held.release();
+    clock.advance(250);
     expect((await waiting).allowed).toBe(true);
   });
 
