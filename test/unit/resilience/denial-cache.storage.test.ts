@@ -46,7 +46,7 @@ describe('A refusal', () => {
       storage.peek([{ identity: 'somebody', limit, cost }]) as BatchResult;
     hit(limit);
     hit(limit);
-    void inner.remove([{ identity: 'somebody', limit }]); // by another process
+    inner.remove([{ identity: 'somebody', limit }]); // by another process
     clock.advance(500);
     expect(peek(1)).toMatchObject({ allowed: false, outcomes: [{ retryAfter: MINUTE - 500 }] });
     expect(peek(0).outcomes[0]?.remaining).toBe(1);
