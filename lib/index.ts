@@ -116,7 +116,7 @@ export type {
   Settlement,
   StorageCapabilities,
 } from './core/contract.js';
-export { createLimit, type CreateLimitOptions, type Limit } from './core/limit.js';
+export { createLimit, type CreateLimitOptions, type Limit, type LimitWait } from './core/limit.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
 export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
@@ -159,3 +159,4 @@ export type {
   RequestOutcome,
 } from './policies/policy.js';
 export type { Rule } from './policies/rules.js';
+export type { WaitInstead, WaitOption } from './policies/wait-option.js';

@@ -109,25 +109,15 @@ export class ResolverError extends RateLimitError {
   }
 }
 
-/** The wait would have exceeded `maxWait`; nothing was taken. */
+/** The wait would have exceeded `maxWait`, or the line was full; nothing was taken. */
 export class WaitTimeoutError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_WAIT';
 
-  /**
-   * @param retryAfter ms until the hit would be allowed; `Infinity` if never, `undefined` if
-   *   unknown because others are ahead
-   * @param maxWait ms
-   */
   constructor(
+    message: string,
     /** Ms until the hit would be allowed; `Infinity` if never, `undefined` if unknown because others are ahead. */
     readonly retryAfter: number | undefined,
-    maxWait: number,
   ) {
-    super(
-      retryAfter === Infinity
-        ? 'The cost is more than the limit ever allows, so that no wait would help. Take a smaller cost or a larger burst.'
-        : `A rate limit would have kept this waiting for longer than its maxWait of ${maxWait} ms` +
-            `${retryAfter === undefined ? ', behind others who wait' : `: another ${retryAfter} ms`}.`,
-    );
+    super(message);
   }
 }

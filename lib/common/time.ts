@@ -16,6 +16,11 @@ import { withCancellation } from './cancellation.js';
 export interface Clock {
   /** Epoch milliseconds, a whole number. */
   now(): number;
+  /**
+   * Calls back once a number of ms have passed by this clock, and returns a function that cancels that. A clock that has it, such as a
+   * manual one, also measures how long calls wait. Default: timers and the monotonic clock of this machine.
+   */
+  startTimer?(milliseconds: number, onEnd: () => void): () => void;
 }
 
 /** Longest delay that `setTimeout` accepts, in ms. A longer one fires immediately. */
@@ -23,6 +28,24 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Reads the machine's clock. */
 export const systemClock: Clock = { now: () => Date.now() };
+
+/** Returns the ms of a clock that is never set back. */
+export function monotonicNow(clock: Clock): number {
+  return clock.startTimer === undefined ? performance.now() : clock.now();
+}
+
+/**
+ * Calls back once a number of ms have passed, or earlier if they are more than a timer can wait for.
+ *
+ * @param milliseconds `Infinity` for never
+ * @returns a function that cancels the timer
+ */
+export function startTimer(clock: Clock, milliseconds: number, onEnd: () => void): () => void {
+  if (milliseconds === Infinity) return () => undefined;
+  if (clock.startTimer !== undefined) return clock.startTimer(milliseconds, onEnd);
+  const timer = setTimeout(onEnd, Math.min(milliseconds, MAX_TIMER_MS));
+  return () => clearTimeout(timer);
+}
 
 /** Default timeout of a call, in ms: long for a healthy store, short for a waiting client. */
 export const DEFAULT_TIMEOUT_MS = 1000;

@@ -93,6 +93,11 @@ export interface StorageCapabilities {
   readonly maxMovingWindow: number;
 }
 
+/** Returns true for an outcome that refuses its batch. */
+export function refuses({ allowed, limit }: Outcome): boolean {
+  return !allowed && limit.mode === 'enforce';
+}
+
 /** Returns the receipts of a batch; an empty list if it was refused. */
 export function receiptsOf(result: BatchResult): Receipt[] {
   return result.outcomes.flatMap((outcome) => receiptOf(result, outcome) ?? []);

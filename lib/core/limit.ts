@@ -43,6 +43,16 @@ export interface Limit extends Quota {
   readonly blockAfter: number;
   /** True if hits may be refunded at any time, so that a refusal must not be cached. */
   readonly refundable: boolean;
+  /** How long a request waits instead of being refused; absent if it does not wait. */
+  readonly wait: LimitWait | undefined;
+}
+
+/** How long requests wait for a limit, and how many. */
+export interface LimitWait {
+  /** Longest wait in ms. */
+  readonly maxWait: number;
+  /** Most requests that wait in one process for one identity; `Infinity` for no maximum. */
+  readonly maxQueue: number;
 }
 
 /** Options of {@link createLimit}. */
@@ -78,6 +88,8 @@ export interface CreateLimitOptions {
    * True if hits may be refunded at any time, so that a refusal must not be cached. Default: false.
    */
   refundable?: boolean | undefined;
+  /** How long a request waits instead of being refused. Excludes blocks and elastic windows. Default: it does not wait. */
+  wait?: LimitWait | undefined;
 }
 
 /**
@@ -107,6 +119,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
     block = [],
     blockAfter = 1,
     refundable = false,
+    wait,
   } = options;
   const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
   if (!isStrategyName(strategy)) {
@@ -132,6 +145,7 @@ export function createLimit(options: CreateLimitOptions): Limit {
   assertCalendar(where('calendar'), strategy, calendar);
   for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
   assertWholeNumber(where('blockAfter'), blockAfter, 1);
+  if (wait !== undefined) assertCanWait(where('wait'), strategy, block);
 
   return Object.freeze({
     id,
@@ -148,7 +162,25 @@ export function createLimit(options: CreateLimitOptions): Limit {
     block: Object.freeze([...block]),
     blockAfter,
     refundable,
+    wait: wait && Object.freeze({ ...wait }),
   });
+}
+
+/**
+ * Throws for a limit whose requests cannot wait.
+ *
+ * @param where names the wait: `The wait of the limit "api"`
+ * @throws ConfigurationError
+ */
+export function assertCanWait(where: string, strategy: StrategyName, block: readonly number[]): void {
+  if (block.length > 0)
+    throw new ConfigurationError(
+      `${where} does not go with a block: a request that waits is not refused, and would start none. Set "wait: false" or "block: []".`,
+    );
+  if (strategy === 'fixed-window-elastic-expiry')
+    throw new ConfigurationError(
+      `${where} does not go with the strategy "fixed-window-elastic-expiry": each attempt would extend the window. Set "wait: false" or take another strategy.`,
+    );
 }
 
 function assertConcurrency(where: (what: string) => string, amount: number, block: readonly number[]): void {

@@ -1,4 +1,5 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import { announceReturn } from './returned-units.js';
 import { assertCost, receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
 import type { Storage } from './storage.js';
 
@@ -98,6 +99,7 @@ function settleCharges(
       charge.receipt = { ...charge.receipt, cost: Math.min(charge.receipt.cost, actual) };
     throw error;
   };
+  const returned = changes.filter(({ charge, actual }) => actual < charge.receipt.cost);
   const answer = storage.settle(changes.map(({ charge, actual }) => ({ ...charge.receipt, actual })));
   return chain(isPromise(answer) ? answer.catch(lost) : answer, (settled) => {
     const outcomes = new Map<Outcome, Outcome>();
@@ -111,6 +113,11 @@ function settleCharges(
       charges.set(after, charge);
       outcomes.set(outcome, after);
     });
+    if (returned.length > 0)
+      announceReturn(
+        storage,
+        returned.map(({ outcome }) => outcome),
+      );
     return { now: settled.now, outcomes };
   });
 }

@@ -66,6 +66,21 @@ export abstract class WrappedStorage extends Storage {
   }
 }
 
+/** A storage whose decisions are observed. */
+export interface ObservableStorage<Inner extends Storage = Storage> {
+  /** Makes several calls for one decision, and lets observers see only its result. */
+  decideOnce<Result extends BatchResult>(calls: (storage: Inner) => Promise<Result>): Promise<Result>;
+}
+
+/** Makes several calls of a storage for one decision. If the storage is observed, observers see only the result. */
+export function decideOnce<S extends Storage, Result extends BatchResult>(
+  storage: S,
+  calls: (storage: S) => Promise<Result>,
+): Promise<Result> {
+  const observable = storage as Partial<ObservableStorage<S>>;
+  return observable.decideOnce === undefined ? calls(storage) : observable.decideOnce(calls);
+}
+
 /** A storage that its owner closes. `close` does nothing. */
 export class BorrowedStorage extends WrappedStorage {
   override close(): void {}

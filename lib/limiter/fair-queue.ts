@@ -1,8 +1,21 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { startDeadline, MAX_TIMER_MS } from '../common/time.js';
-import { withCancellation } from '../common/cancellation.js';
+import type { Awaitable } from '../common/awaitable.js';
 import { describeValue } from '../common/describe.js';
 import { WaitTimeoutError } from '../common/errors.js';
+import { monotonicNow, startTimer } from '../common/time.js';
+import {
+  receiptsOf,
+  refuses,
+  withdrawn,
+  type BatchResult,
+  type Cell,
+  type Hit,
+  type Outcome,
+} from '../core/contract.js';
+import { bindingOf } from '../core/decision.js';
+import { isSameLimit, type Limit, type LimitWait } from '../core/limit.js';
+import { announceReturn, onReturn } from '../core/returned-units.js';
+import { clockOf, type Storage } from '../core/storage.js';
+import { waitBehind } from '../strategies/wait-behind.js';
 
 /** Options of a call that waits. */
 export interface WaitOptions {
@@ -10,98 +23,402 @@ export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Longest wait in ms, from 0. Default: no maximum. */
   maxWait?: number | undefined;
+  /** Most callers in this process that may wait for the same limit and identity; a whole number from 1. Default: no maximum. */
+  maxQueue?: number | undefined;
 }
 
-/** Queues callers by name, first come, first served. Only the first caller of a queue tries. */
+/** A caller that may wait until a batch is allowed. */
+export interface WaitingCall {
+  readonly batch: readonly Hit[];
+  /** The storage that decides. */
+  readonly storage: Storage;
+  /** Consumes the batch. */
+  readonly consume: () => Awaitable<BatchResult>;
+  /** Returns how long the caller waits for a limit; `undefined` if a refusal by that limit is final. */
+  readonly waitOf: (limit: Limit) => LimitWait | undefined;
+  /** Makes the caller leave its line. */
+  readonly signal: AbortSignal | undefined;
+  /** The refusal of a first attempt. Default: the caller makes that attempt now, unless others wait for its limits. */
+  readonly refusal?: BatchResult | undefined;
+}
+
+/** The result of a batch after waiting. */
+export interface WaitedResult extends BatchResult {
+  /** Why a caller stopped waiting before its batch was allowed. */
+  readonly gaveUp?: WaitTimeoutError;
+}
+
+/** What a caller waits for. */
+interface Need {
+  /** Index of the hit in whose line it waits. */
+  readonly index: number;
+  /** Ms until the hit is allowed; `undefined` if the time is not known. */
+  readonly wait: number | undefined;
+  readonly maxWait: number;
+  readonly maxQueue: number;
+}
+
+/** Most callers that wait in this process. */
+const MAX_WAITING = 10_000;
+
+/** Callers that wait in this process. */
+let waitingInProcess = 0;
+
+const queues = new WeakMap<Storage, FairQueue>();
+
+/** Returns the lines of a storage. */
+export function queueOf(storage: Storage): FairQueue {
+  const queue = queues.get(storage) ?? new FairQueue(storage);
+  queues.set(storage, queue);
+  return queue;
+}
+
+/**
+ * Lines of callers that wait until a limit allows them, one per cell: first come, first served. Only the first of a line calls the
+ * storage: when the refusing limit allows it, when this process returns units of the cell, and for slots every 100 to 250 ms, since
+ * other processes release some too.
+ */
 export class FairQueue {
-  /** By name: settles when every caller in the queue has left. */
-  readonly #ends = new Map<string, Promise<void>>();
+  /** By cell. Limits that share a cell and differ in amount have a line each. */
+  readonly #lines = new Map<string, Line[]>();
+  #isClosed = false;
+
+  constructor(private readonly storage: Storage) {
+    onReturn(storage, (cells) => this.#wake(cells));
+  }
+
+  /** True if nobody waits. */
+  get isEmpty(): boolean {
+    return this.#lines.size === 0;
+  }
+
+  /** Returns the number of callers that wait, by the policy of the limit for which they do. */
+  waiting(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const line of [...this.#lines.values()].flat()) {
+      const { policy } = line.hit.limit;
+      counts.set(policy, (counts.get(policy) ?? 0) + line.size);
+    }
+    return counts;
+  }
+
+  /** Returns true if callers wait for a limit of the batch that the given one would wait for too, so that it must not pass them. */
+  hasAhead(batch: readonly Hit[], waitOf: WaitingCall['waitOf']): boolean {
+    return this.#indexAhead(batch, waitOf) >= 0;
+  }
 
   /**
-   * Waits for the caller's turn, then tries until no wait is left.
+   * Waits until a batch is allowed. A caller that would pass others joins their line. One that finds the line full, or whose wait is certain
+   * to be too long, is refused at once.
    *
-   * @param ask returns an answer and the ms until the next try; 0 ends the wait, `undefined` means an unknown time
-   * @param pause waits for an unknown time, at most the given ms
-   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal`
-   * when it is aborted; RangeError for a `maxWait` that is not a number from 0
+   * @returns the result that allowed the batch, or a refusal
+   * @throws the reason of `signal` when it is aborted; then nothing is taken
    */
-  async wait<Answer>(
-    name: string,
-    { signal, maxWait = Infinity }: WaitOptions,
-    ask: () => Promise<readonly [answer: Answer, wait: number | undefined]>,
-    pause: (milliseconds: number, signal: AbortSignal | undefined) => Promise<unknown> = sleepUnlessAborted,
-  ): Promise<Answer> {
-    assertMaxWait(maxWait);
-    const deadline = performance.now() + maxWait;
-    const ahead = this.#ends.get(name);
-    const leave = this.#standIn(name, ahead);
+  async wait(call: WaitingCall): Promise<WaitedResult> {
+    const { batch, waitOf, signal } = call;
+    const caller = new Caller();
+    const began = this.#now();
+    let place: Place | undefined;
+    let result = call.refusal;
+    let need = result === undefined ? this.#needAhead(batch, waitOf) : needOf(result, waitOf);
     try {
-      if (ahead !== undefined) await waitForTurn(ahead, deadline, maxWait, signal);
+      if (result === undefined && need === undefined) {
+        result = await attempt(call, this.storage);
+        need = needOf(result, waitOf);
+      }
       for (;;) {
         signal?.throwIfAborted();
-        const [answer, wait] = await ask();
-        if (wait === 0) return answer;
-        const now = performance.now();
-        if (wait === Infinity || now + (wait ?? 0) >= deadline) throw new WaitTimeoutError(wait, maxWait);
-        if (wait === undefined) await pause(Math.min(pollInterval(), deadline - now), signal);
-        else await sleepUnlessAborted(wait, signal);
+        if (need === undefined) return result as BatchResult; // allowed, or refused for good
+        const hit = batch[need.index] as Hit;
+        if (place !== undefined && place.line !== this.#lineOf(hit)) {
+          place.leave();
+          place = undefined;
+        }
+        const now = this.#now();
+        const atLeast = place === undefined ? this.#leastWait(hit, need, now) : (need.wait ?? 0);
+        const gaveUp = this.#reasonToGiveUp(hit, need, place, {
+          now,
+          atLeast,
+          deadline: began + need.maxWait,
+        });
+        if (gaveUp !== undefined)
+          return { ...(result ?? (await refusedBehind(call, need.index, atLeast))), gaveUp };
+        place ??= this.#join(hit, caller);
+        if (place.isFirst) place.line.opensAt = now + (need.wait ?? 0);
+        const pause = place.isFirst ? (need.wait ?? pollInterval()) : Infinity;
+        await caller.pause(this.storage, Math.min(pause, began + need.maxWait - now), signal);
+        if (!place.isFirst || this.#isClosed) {
+          result = undefined;
+          need = { ...need, wait: undefined };
+          continue;
+        }
+        place.line.opensAt = this.#now();
+        caller.isWoken = false;
+        result = await attempt(call, this.storage);
+        need = needOf(result, waitOf);
       }
     } finally {
-      leave();
+      place?.leave();
     }
   }
 
-  /**
-   * Appends a caller to a queue and returns the function that removes it. Later callers always wait
-   * for those ahead.
-   */
-  #standIn(name: string, ahead: Promise<void> | undefined): () => void {
-    let leave = (): void => undefined;
-    const gone = new Promise<void>((resolve) => {
-      leave = resolve;
-    });
-    const end = Promise.all([ahead, gone]).then(() => {
-      if (this.#ends.get(name) === end) this.#ends.delete(name);
-    });
-    this.#ends.set(name, end);
-    return leave;
+  /** Refuses all callers, and later ones that would have to wait. */
+  close(): void {
+    this.#isClosed = true;
+    for (const line of [...this.#lines.values()].flat()) for (const { caller } of line.places) caller.wake();
+  }
+
+  #now(): number {
+    return monotonicNow(clockOf(this.storage));
+  }
+
+  #wake(cells: readonly Cell[] | undefined): void {
+    if (this.isEmpty) return;
+    const lines =
+      cells === undefined
+        ? [...this.#lines.values()].flat()
+        : cells.flatMap((cell) => this.#lines.get(nameOf(cell)) ?? []);
+    for (const line of lines) line.first?.caller.wake();
+  }
+
+  #indexAhead(batch: readonly Hit[], waitOf: WaitingCall['waitOf']): number {
+    if (this.isEmpty) return -1;
+    return batch.findIndex(
+      (hit) =>
+        hit.cost > 0 &&
+        hit.limit.mode === 'enforce' &&
+        waitOf(hit.limit) !== undefined &&
+        this.#lineOf(hit) !== undefined,
+    );
+  }
+
+  #needAhead(batch: readonly Hit[], waitOf: WaitingCall['waitOf']): Need | undefined {
+    const index = this.#indexAhead(batch, waitOf);
+    const wait = index < 0 ? undefined : waitOf((batch[index] as Hit).limit);
+    return wait && { index, wait: undefined, maxWait: wait.maxWait, maxQueue: wait.maxQueue };
+  }
+
+  #lineOf(hit: Hit): Line | undefined {
+    return this.#lines.get(nameOf(hit))?.find((line) => isSameLimit(line.hit.limit, hit.limit));
+  }
+
+  /** Returns the fewest ms that a caller at the end of a line waits. */
+  #leastWait(hit: Hit, { wait = 0 }: Need, now: number): number {
+    const line = this.#lineOf(hit);
+    if (line?.first === undefined) return wait;
+    const { strategy } = hit.limit;
+    const behind = waitBehind(strategy, hit.limit, line.units + hit.cost, line.first.hit.cost);
+    return Math.max(wait, line.opensAt + behind - now);
+  }
+
+  #reasonToGiveUp(
+    hit: Hit,
+    { wait, maxWait, maxQueue }: Need,
+    place: Place | undefined,
+    { now, atLeast, deadline }: { readonly now: number; readonly atLeast: number; readonly deadline: number },
+  ): WaitTimeoutError | undefined {
+    if (wait === Infinity) return new WaitTimeoutError(NEVER, Infinity);
+    if (this.#isClosed)
+      return new WaitTimeoutError('The limiter is shutting down, so no call waits any more.', wait);
+    if (now + atLeast > deadline || (wait === undefined && now >= deadline))
+      return tooLongError(maxWait, wait);
+    if (place !== undefined) return undefined;
+    const ahead = this.#lineOf(hit)?.size ?? 0;
+    if (ahead >= maxQueue)
+      return new WaitTimeoutError(
+        `${ahead} calls wait for this rate limit already, and its maxQueue is ${maxQueue}.`,
+        wait,
+      );
+    if (waitingInProcess >= MAX_WAITING)
+      return new WaitTimeoutError(
+        `${waitingInProcess} calls wait in this process already, which is the most.`,
+        wait,
+      );
+    return undefined;
+  }
+
+  #join(hit: Hit, caller: Caller): Place {
+    let line = this.#lineOf(hit);
+    if (line === undefined) {
+      line = new Line(hit);
+      const name = nameOf(hit);
+      this.#lines.set(name, [...(this.#lines.get(name) ?? []), line]);
+    }
+    const place = new Place(line, hit, caller, () => this.#leave(place));
+    line.add(place);
+    caller.isWoken = false; // for another line
+    waitingInProcess++;
+    return place;
+  }
+
+  #leave(place: Place): void {
+    const { line } = place;
+    const wasFirst = place.isFirst;
+    line.remove(place);
+    waitingInProcess--;
+    if (line.first === undefined) {
+      const name = nameOf(line.hit);
+      const others = (this.#lines.get(name) ?? []).filter((one) => one !== line);
+      if (others.length > 0) this.#lines.set(name, others);
+      else this.#lines.delete(name);
+    } else if (wasFirst) {
+      line.opensAt = this.#now();
+      line.first.caller.wake();
+    }
   }
 }
 
-/** Returns 100 to 250 ms, at random: the time between tries while it is not known when the next one succeeds. */
+/** Callers that wait for one limit and identity. */
+class Line {
+  readonly places = new Set<Place>();
+  /** The costs of all callers. */
+  units = 0;
+  /** The earliest time at which the first caller may be allowed. */
+  opensAt = -Infinity;
+
+  /** @param hit names the cell and the limit */
+  constructor(readonly hit: Hit) {}
+
+  get size(): number {
+    return this.places.size;
+  }
+
+  get first(): Place | undefined {
+    const [first] = this.places;
+    return first;
+  }
+
+  add(place: Place): void {
+    this.places.add(place);
+    this.units += place.hit.cost;
+  }
+
+  remove(place: Place): void {
+    this.places.delete(place);
+    this.units -= place.hit.cost;
+  }
+}
+
+/** The place of a caller in a line. */
+class Place {
+  constructor(
+    readonly line: Line,
+    readonly hit: Hit,
+    readonly caller: Caller,
+    readonly leave: () => void,
+  ) {}
+
+  get isFirst(): boolean {
+    return this.line.first === this;
+  }
+}
+
+/** A caller that can be woken. */
+class Caller {
+  /** True if it was woken since its last attempt. */
+  isWoken = false;
+  #end: (() => void) | undefined;
+
+  wake(): void {
+    this.isWoken = true;
+    this.#end?.();
+  }
+
+  /** Resolves once the caller is woken, after a number of ms by the storage's clock, or once the signal is aborted. */
+  async pause(storage: Storage, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.isWoken || signal?.aborted === true) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#end = resolve;
+    });
+    const end = (): void => this.#end?.();
+    const clear = startTimer(clockOf(storage), milliseconds, end);
+    signal?.addEventListener('abort', end);
+    await ended;
+    clear();
+    signal?.removeEventListener('abort', end);
+  }
+}
+
+/** Returns what a refused caller waits for; `undefined` if it was allowed, or if a limit refuses that it does not wait for. */
+export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['waitOf']): Need | undefined {
+  if (allowed) return undefined;
+  const waits = outcomes.filter(refuses).map(({ limit }) => waitOf(limit));
+  if (!waits.every((wait) => wait !== undefined)) return undefined;
+  const binding = bindingOf(outcomes);
+  const { maxQueue = Infinity } = waitOf(binding.limit) ?? {};
+  const maxWait = Math.min(...waits.map((wait) => wait.maxWait));
+  return { index: outcomes.indexOf(binding), wait: binding.retryAfter, maxWait, maxQueue };
+}
+
+/** Consumes the batch of a caller; returns what it has taken if the caller left meanwhile. */
+async function attempt(
+  { batch, storage, consume, signal }: WaitingCall,
+  owner: Storage,
+): Promise<BatchResult> {
+  signal?.throwIfAborted();
+  const result = await consume();
+  if (signal?.aborted !== true) return result;
+  const receipts = receiptsOf(result);
+  if (receipts.length > 0) {
+    // Stays counted if the store fails, like any hit whose answer was lost.
+    await Promise.resolve(storage.settle(withdrawn(receipts))).catch(() => undefined);
+    announceReturn(owner, batch);
+  }
+  throw signal.reason;
+}
+
+/** Returns the refusal of a caller that did not get its turn: the present state, and the wait of its line. */
+async function refusedBehind(
+  { storage, batch }: WaitingCall,
+  index: number,
+  atLeast: number,
+): Promise<BatchResult> {
+  const state = await storage.peek(batch);
+  const outcomes = state.outcomes.map((outcome, at) =>
+    at === index ? refusedInLine(outcome, atLeast) : outcome,
+  );
+  return { ...state, allowed: false, outcomes };
+}
+
+function refusedInLine(outcome: Outcome, atLeast: number): Outcome {
+  const { limit, retryAfter = 0, remaining, cost } = outcome;
+  const wait = Math.max(1, retryAfter, Math.ceil(atLeast));
+  return {
+    ...outcome,
+    allowed: false,
+    remaining: Math.min(remaining, cost - 1), // those ahead take the others
+    retryAfter: limit.strategy === 'concurrency' ? undefined : wait,
+  };
+}
+
+const NEVER =
+  'The cost is more than the limit ever allows, so that no wait would help. Take a smaller cost or a larger burst.';
+
+function tooLongError(maxWait: number, wait: number | undefined): WaitTimeoutError {
+  const rest = wait === undefined ? ', behind others who wait' : `: another ${wait} ms`;
+  return new WaitTimeoutError(
+    `A rate limit would have kept this waiting for longer than its maxWait of ${maxWait} ms${rest}.`,
+    wait,
+  );
+}
+
+/** Returns 100 to 250 ms, at random: the time between attempts while it is not known when the next one succeeds. */
 function pollInterval(): number {
   return 100 + 150 * Math.random();
 }
 
-async function sleepUnlessAborted(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(Math.min(milliseconds, MAX_TIMER_MS), undefined, { signal }).catch(() =>
-    signal?.throwIfAborted(),
-  );
+function nameOf({ identity, limit }: Cell): string {
+  return `${identity} ${limit.id}`;
 }
 
-function assertMaxWait(maxWait: unknown): asserts maxWait is number {
+/** Throws for a wait that is out of range. */
+export function assertWait({ maxWait, maxQueue }: LimitWait): void {
   if (typeof maxWait !== 'number' || !(maxWait >= 0))
     throw new RangeError(
       `The maxWait of a hit must be a number of ms from 0; got ${describeValue(maxWait)}.`,
     );
-}
-
-/** Waits until those ahead have left, the deadline passes, or `signal` is aborted. */
-function waitForTurn(
-  ahead: Promise<void>,
-  deadline: number,
-  maxWait: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  signal?.throwIfAborted();
-  return withCancellation(ahead, (cancel) => {
-    const abort = (): void => cancel(signal?.reason);
-    const timeOut = (): void => cancel(new WaitTimeoutError(undefined, maxWait));
-    const forget = deadline === Infinity ? () => undefined : startDeadline(deadline, timeOut);
-    signal?.addEventListener('abort', abort);
-    return () => {
-      signal?.removeEventListener('abort', abort);
-      forget();
-    };
-  });
+  if (maxQueue !== Infinity && (!Number.isSafeInteger(maxQueue) || maxQueue < 1))
+    throw new RangeError(
+      `The maxQueue of a hit must be a whole number from 1; got ${describeValue(maxQueue)}.`,
+    );
 }

@@ -3,7 +3,6 @@ import type { BatchResult, Outcome } from '../core/contract.js';
 import { settleOutcomes } from '../core/settlement.js';
 import type { Storage } from '../core/storage.js';
 import { SlotRenewals } from './slot-renewals.js';
-import { announceRelease } from './slot-releases.js';
 
 /** Part of the hold after which a slot is renewed: two renewals may fail. */
 const RENEWALS_PER_HOLD = 3;
@@ -45,7 +44,7 @@ export class HeldSlots {
     renewals.delete(this);
     this.#release = chain(
       quietly(() => this.#settle(() => 0)),
-      () => this.outcomes.forEach(announceRelease),
+      () => undefined,
     );
     return this.#release;
   }

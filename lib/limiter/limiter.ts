@@ -1,14 +1,16 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import { ConfigurationError, WaitTimeoutError } from '../common/errors.js';
+import { ConfigurationError } from '../common/errors.js';
 import { assertCost, type BatchResult, type Hit } from '../core/contract.js';
+import type { LimitWait } from '../core/limit.js';
+import { announceReturn } from '../core/returned-units.js';
 import type { Storage } from '../core/storage.js';
+import { decideOnce } from '../core/wrapped.storage.js';
 import { Decision, isDecision } from '../core/decision.js';
 import { costsByPolicy, settleDecision } from './settle-decision.js';
-import { FairQueue, type WaitOptions } from './fair-queue.js';
+import { assertWait, queueOf, type WaitedResult, type WaitOptions } from './fair-queue.js';
 import { slotsTakenBy } from './held-slots.js';
 import { Meter, type MeterOptions } from './meter.js';
 import { Slot } from './slot.js';
-import { waitForRelease } from './slot-releases.js';
 
 /** The identity of a hit: any number of identifiers, or an array of them followed by options. */
 export type HitArguments = readonly string[] | [identifiers: readonly string[], options?: HitOptions];
@@ -37,8 +39,6 @@ export interface WindowStats {
  * identifier that is not a string, and `StorageError` when the store fails.
  */
 export abstract class Limiter<Limits> {
-  readonly #lines = new FairQueue();
-
   protected constructor(
     /** The storage that counts the limits. */
     readonly storage: Storage,
@@ -68,29 +68,28 @@ export abstract class Limiter<Limits> {
   }
 
   /**
-   * Takes a hit as soon as it is allowed. Callers in this process that wait for the same limits and
-   * identity are served in order, and only the first of them calls the store.
+   * Takes a hit as soon as it is allowed. Callers in this process that wait for the same limit and identity are served in order, and only
+   * the first of them calls the store. A caller whose wait is certain to be too long is refused at once.
    *
-   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short; the reason of `signal`
-   * when it is aborted; RangeError for a `maxWait` that is not a number from 0
+   * @throws WaitTimeoutError as soon as `maxWait` is known to be too short, or if `maxQueue` others wait; the reason of `signal`
+   * when it is aborted; RangeError for a `maxWait` that is not a number from 0, or a `maxQueue` that is not a whole number from 1
    * @example
    * ```ts
    * import { MemoryStorage, TokenBucketRateLimiter } from 'nestjs-limits';
    *
    * const limiter = new TokenBucketRateLimiter(new MemoryStorage());
-   * await limiter.waitFor('10/second', ['mails'], { cost: 2, maxWait: 5000 });
+   * await limiter.waitFor('10/second', ['mails'], { cost: 2, maxWait: 5000, maxQueue: 100 });
    * ```
    */
   async waitFor(
     limits: Limits,
     identifiers: readonly string[],
-    { cost = 1, ...patience }: HitOptions & WaitOptions = {},
+    { cost = 1, maxWait = Infinity, maxQueue = Infinity, signal }: HitOptions & WaitOptions = {},
   ): Promise<Decision> {
     const batch = assertNoSlots(await this.#batch(limits, [identifiers, { cost }]));
-    return this.#lines.wait(lineOf(batch), patience, async () => {
-      const decision = new Decision(await this.storage.consume(batch));
-      return [decision, decision.retryAfter];
-    });
+    const result = await this.#wait(batch, { maxWait, maxQueue }, signal);
+    if (result.gaveUp !== undefined) throw result.gaveUp;
+    return new Decision(result);
   }
 
   /**
@@ -100,9 +99,10 @@ export abstract class Limiter<Limits> {
    *
    * With `maxWait`, waits for a slot, in a line with other callers in this process.
    *
-   * @param options `cost`: slots to take, default 1; `maxWait`: longest wait in ms, default 0; `signal`: stops waiting
+   * @param options `cost`: slots to take, default 1; `maxWait`: longest wait in ms, default 0; `maxQueue`: most callers that may wait,
+   * default no maximum; `signal`: stops waiting
    * @throws ConfigurationError if none of the limits is one of concurrent requests; the reason of `signal` when it is aborted;
-   * RangeError for a `maxWait` that is not a number from 0
+   * RangeError for a `maxWait` that is not a number from 0, or a `maxQueue` that is not a whole number from 1
    * @example
    * ```ts
    * import { FixedWindowRateLimiter, MemoryStorage } from 'nestjs-limits';
@@ -118,30 +118,15 @@ export abstract class Limiter<Limits> {
   async acquire(
     limits: Limits,
     identifiers: readonly string[],
-    { cost = 1, maxWait = 0, signal }: HitOptions & WaitOptions = {},
+    { cost = 1, maxWait = 0, maxQueue = Infinity, signal }: HitOptions & WaitOptions = {},
   ): Promise<Slot> {
     const batch = await this.#batch(limits, [identifiers, { cost }]);
-    const slots = batch.filter(isSlot);
-    if (slots.length === 0)
+    if (!batch.some(isSlot))
       throw new ConfigurationError(
         `acquire takes slots, and "${batch.map(({ limit }) => limit.name).join('; ')}" has none. Add a limit such as "5 concurrent", or call consume.`,
       );
-    signal?.throwIfAborted();
-    const take = async (): Promise<Slot> => {
-      const result = await this.storage.consume(batch);
-      return new Slot(new Decision(result), slotsTakenBy(this.storage, result)?.keep());
-    };
-    if (maxWait === 0) return take();
-    const ask = async (): Promise<[Slot, number | undefined]> => {
-      const slot = await take();
-      return [slot, slot.decision.retryAfter];
-    };
-    return this.#lines
-      .wait(lineOf(batch), { signal, maxWait }, ask, (wait) => waitForRelease(slots, wait, signal))
-      .catch((error: unknown) => {
-        if (error instanceof WaitTimeoutError) return take(); // at its end, those who wait behind others try once
-        throw error;
-      });
+    const result = await this.#wait(batch, { maxWait, maxQueue }, signal);
+    return new Slot(new Decision(result), slotsTakenBy(this.storage, result)?.keep());
   }
 
   /**
@@ -212,8 +197,11 @@ export abstract class Limiter<Limits> {
     const settled: Awaitable<unknown> = isDecision(given)
       ? settleDecision(this.storage, given, () => 0)
       : chain(this.#batch(given, args), (batch) =>
-          this.storage.settle(
-            assertNoSlots(batch).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
+          chain(
+            this.storage.settle(
+              assertNoSlots(batch).map((hit) => ({ ...hit, window: 'current' as const, actual: 0 })),
+            ),
+            () => announceReturn(this.storage, batch),
           ),
         );
     return chain(settled, () => undefined);
@@ -221,7 +209,22 @@ export abstract class Limiter<Limits> {
 
   /** Removes the counts. */
   clear(limits: Limits, ...args: HitArguments): Awaitable<void> {
-    return chain(this.#batch(limits, args), (batch) => this.storage.remove(batch));
+    return chain(this.#batch(limits, args), (batch) =>
+      chain(this.storage.remove(batch), () => announceReturn(this.storage, batch)),
+    );
+  }
+
+  #wait(batch: readonly Hit[], wait: LimitWait, signal: AbortSignal | undefined): Promise<WaitedResult> {
+    assertWait(wait);
+    return decideOnce(this.storage, (storage) =>
+      queueOf(this.storage).wait({
+        batch,
+        storage,
+        consume: () => storage.consume(batch),
+        waitOf: () => wait,
+        signal,
+      }),
+    );
   }
 
   #consume(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
@@ -254,11 +257,6 @@ function assertNoSlots(batch: Hit[]): Hit[] {
     `The limit "${slot.limit.name}" counts concurrent requests, whose slots are held until they are released. Take them with acquire: ` +
       'await using slot = await limiter.acquire(limits, identifiers).',
   );
-}
-
-/** Returns the name of the line in which callers wait for a batch. */
-function lineOf(batch: readonly Hit[]): string {
-  return batch.map(({ identity, limit }) => `${identity} ${limit.id}`).join('\n');
 }
 
 function splitArguments(args: HitArguments): [identifiers: readonly string[], options?: HitOptions] {

@@ -5,6 +5,7 @@ import {
   type ConfigurableModuleAsyncOptions,
   Optional,
   type DynamicModule,
+  type BeforeApplicationShutdown,
   type NestModule,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
@@ -15,6 +16,7 @@ import { RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { countsInProcess } from '../storages/memory/memory.storage.js';
 import type { Storage } from '../core/storage.js';
+import { queueOf } from '../limiter/fair-queue.js';
 import { releaseAllSlots } from '../limiter/held-slots.js';
 import { ConnectionLimits } from './request/connection-limits.js';
 import { ClientAddresses } from './identities/client-addresses.js';
@@ -172,7 +174,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
 @shownByName
 export class RateLimitModule
   extends ConfigurableModuleClass
-  implements NestModule, OnApplicationBootstrap, OnApplicationShutdown
+  implements NestModule, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
@@ -223,6 +225,11 @@ export class RateLimitModule
     const ready = assertReady(this.store, this.directory.policies, strategy);
     if (!resilience.startWithoutStore) await ready;
     else ready.catch((error: unknown) => this.log.notReady(error));
+  }
+
+  /** Refuses the requests that wait, since a server closes only once all requests are answered. */
+  beforeApplicationShutdown(): void {
+    queueOf(this.storage).close();
   }
 
   /** Releases the slots that requests still hold, and closes the clients that this module opened. Logs failures instead of throwing, so that the shutdown continues. */

@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import type { Awaitable } from '../common/awaitable.js';
+import { chain, type Awaitable } from '../common/awaitable.js';
 import { describeValue } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 import type { Hit } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
+import { announceReturn } from '../core/returned-units.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
 import { describeDuration } from '../notation/describe-period.js';
@@ -170,7 +171,9 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
    * @throws ConfigurationError unless exactly one policy matches; StorageError if the store lists no keys, as Memcached, or fails
    */
   clearPolicy(reference: PolicyReference): Awaitable<void> {
-    return this.storage.removeLimits(this.referenced.allLimitsOf(reference));
+    return chain(this.storage.removeLimits(this.referenced.allLimitsOf(reference)), () =>
+      announceReturn(this.storage, undefined),
+    );
   }
 
   /**

@@ -1,13 +1,13 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, OnError, Settlement } from '../core/contract.js';
 import type { Storage } from '../core/storage.js';
-import { WrappedStorage } from '../core/wrapped.storage.js';
+import { WrappedStorage, type ObservableStorage } from '../core/wrapped.storage.js';
 import type { StoreOperation } from '../resilience/circuit-breaker.storage.js';
 import { isLocal, type DecidingStorage } from '../resilience/resilient-storage.js';
 import type { RateLimitEvents } from './rate-limit-events.js';
 
 /** Publishes an event for each decision of a storage, and for each change of a hit. */
-export class ObservedStorage extends WrappedStorage {
+export class ObservedStorage extends WrappedStorage implements ObservableStorage<DecidingStorage> {
   constructor(
     private readonly deciding: DecidingStorage,
     private readonly events: RateLimitEvents,
@@ -15,11 +15,23 @@ export class ObservedStorage extends WrappedStorage {
     super(deciding);
   }
 
-  override consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult> {
+  override consume(
+    batch: readonly Hit[],
+    onError?: OnError,
+    isPending?: (result: BatchResult) => boolean,
+  ): Awaitable<BatchResult> {
     return chain(this.deciding.consume(batch, onError), (result) => {
-      this.events.decided(result);
+      if (result.allowed || isPending?.(result) !== true) this.events.decided(result);
       return result;
     });
+  }
+
+  async decideOnce<Result extends BatchResult>(
+    calls: (storage: DecidingStorage) => Promise<Result>,
+  ): Promise<Result> {
+    const result = await calls(this.deciding);
+    this.events.decided(result);
+    return result;
   }
 
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {

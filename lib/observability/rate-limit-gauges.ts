@@ -1,5 +1,6 @@
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage } from '../core/wrapped.storage.js';
+import { queueOf } from '../limiter/fair-queue.js';
 import { slotsHeldIn } from '../limiter/held-slots.js';
 import { CircuitBreakerStorage } from '../resilience/circuit-breaker.storage.js';
 import { FallbackStorage } from '../resilience/fallback.storage.js';
@@ -20,7 +21,7 @@ export class RateLimitGauges {
 
   /** Requests of this process that wait for a limit. */
   get waiting(): NumbersByPolicy {
-    return new Map();
+    return queueOf(this.storage).waiting();
   }
 
   /** Cells in the memory of this process: those of a memory storage, or of the fallback of a remote one. */

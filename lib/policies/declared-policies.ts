@@ -1,5 +1,6 @@
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
+import { assertCanWait } from '../core/limit.js';
 import { itemsOrNone, UNLIMITED } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
@@ -7,6 +8,7 @@ import { parseDuration } from '../notation/parse-duration.js';
 import { blockOf } from './block-option.js';
 import { withOptions, type GivenLimits, type LimitsWithOptions } from './given-limits.js';
 import { windowOf, type LimitDraft } from './limit-names.js';
+import { waitOf } from './wait-option.js';
 import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
@@ -69,7 +71,13 @@ export function withLocation<T>(where: string, step: () => T): T {
 }
 
 function declare<Context, Key>(
-  { scopes, defaultStrategy, defaultCalendar, defaultBlock = [] }: PolicyCompilation<Context, Key>,
+  {
+    scopes,
+    defaultStrategy,
+    defaultCalendar,
+    defaultBlock = [],
+    defaultWait = false,
+  }: PolicyCompilation<Context, Key>,
   level: PolicyLevel<Context, Key>,
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
@@ -84,7 +92,12 @@ function declare<Context, Key>(
     );
   assertSlotOptions(options);
   const hold = options.hold === undefined ? undefined : parseDuration(options.hold);
-  const draftSlots = (item: RateLimitItem): LimitDraft => ({
+  const block = options.block ?? defaultBlock;
+  const wait = options.wait ?? defaultWait;
+  // What a function returns is compiled at a request.
+  if (typeof options.limits === 'function' && waitOf(wait) !== undefined)
+    assertCanWait('The wait', strategy, blockOf(block, 1).block);
+  const draftSlots = (item: RateLimitItem, own: Partial<LimitsWithOptions>): LimitDraft => ({
     id: `${id}:concurrency`,
     where: level.where,
     window: item.granularity.name,
@@ -92,11 +105,9 @@ function declare<Context, Key>(
     amount: item.amount,
     period: hold ?? item.period,
     mode,
+    wait: waitOf(own.wait ?? wait),
   });
-  const draftRate = (
-    item: RateLimitItem,
-    { burst = options.burst, block = options.block ?? defaultBlock }: Partial<LimitsWithOptions>,
-  ): LimitDraft => ({
+  const draftRate = (item: RateLimitItem, own: Partial<LimitsWithOptions>): LimitDraft => ({
     id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
     where: level.where,
     window: windowOf(item, calendar !== undefined),
@@ -104,16 +115,17 @@ function declare<Context, Key>(
     amount: item.amount,
     period: item.period,
     calendar: calendar && calendarOptions(item.granularity.name, item.multiples, fixedPosition(calendar)),
-    burst,
+    burst: own.burst ?? options.burst,
     mode,
-    ...blockOf(block, item.period),
+    ...blockOf(own.block ?? block, item.period),
     refundable: count !== 'all' || actualCost !== undefined,
+    wait: waitOf(own.wait ?? wait),
   });
   const draft = (given: GivenLimits): LimitDraft[] => {
     const { limits, ...own } = withOptions(given);
     const items = itemsOrNone(limits);
     assertForRates(own, items);
-    return items.map((item) => (isConcurrent(item) ? draftSlots(item) : draftRate(item, own)));
+    return items.map((item) => (isConcurrent(item) ? draftSlots(item, own) : draftRate(item, own)));
   };
   return {
     id,

@@ -3,6 +3,7 @@ import { checkedLater, readOptions, type OptionNaming, type OptionTable } from '
 import { UNLIMITED, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import type { BlockOption } from './block-option.js';
+import type { WaitOption } from './wait-option.js';
 
 /** The limits of a plan, or those that a function returns, with options that replace the policy's. */
 export interface LimitsWithOptions {
@@ -12,6 +13,8 @@ export interface LimitsWithOptions {
   burst?: number | undefined;
   /** The block after a refusal. Default: that of the policy. */
   block?: BlockOption | undefined;
+  /** The wait instead of a refusal. Default: that of the policy. */
+  wait?: WaitOption | undefined;
 }
 
 /** Limits, alone or with options. */
@@ -21,6 +24,7 @@ const limitsOptions = {
   limits: checkedLater,
   burst: checkedLater,
   block: checkedLater,
+  wait: checkedLater,
 } as const satisfies OptionTable<LimitsWithOptions>;
 
 const naming: OptionNaming = {

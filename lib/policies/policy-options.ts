@@ -14,6 +14,7 @@ import {
 import { assertAnchor, assertTimeZone } from '../strategies/calendars.js';
 import { assertBlock } from './block-option.js';
 import { areUnlimited } from './given-limits.js';
+import { assertWaitOption } from './wait-option.js';
 import type { PolicyDeclaration } from './policy.js';
 
 /** Also accepts a function, which is checked when it returns. */
@@ -38,6 +39,7 @@ export const policyOptions = {
   skip: { check: ofType('function') },
   plans: { check: assertPlans },
   block: { check: assertBlock },
+  wait: { check: assertWaitOption },
   mode: checkedLater,
   phase: { check: oneOf(['beforeAuth', 'afterAuth']), default: 'beforeAuth' },
   count: { check: orFunction(oneOf(['all', 'failure', 'success'])), default: 'all' },

@@ -6,6 +6,7 @@ import type { Limit } from '../core/limit.js';
 import type { BlockOption } from './block-option.js';
 import type { GivenLimits } from './given-limits.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import type { WaitOption } from './wait-option.js';
 
 /** Returns the identity of a request; `undefined`, `null` and `''` fall back to the client's address. */
 export type KeyFunction<Context> = (context: Context) => Awaitable<string | null | undefined>;
@@ -112,6 +113,12 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * module's, else no block.
    */
   block?: BlockOption | undefined;
+  /**
+   * Makes a request wait instead of being refused: the longest wait, `'2 seconds'`, or `{ maxWait: '2 seconds', maxQueue: 100 }`; `false`
+   * for none. A request waits if every limit that refuses it has this option. Excludes blocks and elastic windows. Default: the
+   * module's, else a refused request does not wait.
+   */
+  wait?: WaitOption | undefined;
   /** A `'shadow'` limit counts and reports, but refuses nothing. Default: `'enforce'`. */
   mode?: 'enforce' | 'shadow' | undefined;
   /**
@@ -170,6 +177,8 @@ export interface PolicyCompilation<Context, Key> {
   readonly defaultStrategy: StrategyName;
   /** The block of declarations that have none. Default: no block. */
   readonly defaultBlock?: BlockOption | undefined;
+  /** The wait of declarations that have none. Default: no wait. */
+  readonly defaultWait?: WaitOption | undefined;
   /** Where the calendar windows of declarations lie that do not say it. Default: UTC, from 1970. */
   readonly defaultCalendar?: CalendarSource<Context>;
   /** Names of policies of no level, such as those of rules, so that a level may skip them too. */

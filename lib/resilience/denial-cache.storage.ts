@@ -54,8 +54,8 @@ export class DenialCacheStorage extends WrappedStorage {
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
     const key = keyOf(batch);
     const since = this.now();
-    const denial = this.#denials.get(key)?.find((one) => one.until > since && isSame(one.batch, batch));
-    if (denial !== undefined) return later(denial, batch, Math.floor(since - denial.since));
+    const denied = this.#denied(key, batch, since);
+    if (denied !== undefined) return denied;
     const endings = this.#endings;
     return chain(this.inner.consume(batch), (result) => {
       if (result.allowed)
@@ -63,6 +63,11 @@ export class DenialCacheStorage extends WrappedStorage {
       else if (endings === this.#endings) this.#remember(key, batch, result, since);
       return result;
     });
+  }
+
+  /** Returns a cached refusal too, since `consume` would. */
+  override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
+    return this.#denied(keyOf(batch), batch, this.now()) ?? this.inner.peek(batch);
   }
 
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
@@ -88,6 +93,11 @@ export class DenialCacheStorage extends WrappedStorage {
   override reset(): Awaitable<number> {
     this.#forgetAll();
     return this.#ending([], () => this.inner.reset());
+  }
+
+  #denied(key: string, batch: readonly Hit[], now: number): BatchResult | undefined {
+    const denial = this.#denials.get(key)?.find((one) => one.until > now && isSame(one.batch, batch));
+    return denial && later(denial, batch, Math.floor(now - denial.since));
   }
 
   #forgetAll(): void {

@@ -11,8 +11,15 @@ import { WrappedStorage } from '../core/wrapped.storage.js';
 
 /** The storage that decides requests. */
 export type DecidingStorage = Storage & {
-  /** @param onError what to do if the store fails; default: as configured */
-  consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult>;
+  /**
+   * @param onError what to do if the store fails; default: as configured
+   * @param isPending returns true for a refusal after which the caller waits, so that it is no decision yet
+   */
+  consume(
+    batch: readonly Hit[],
+    onError?: OnError,
+    isPending?: (result: BatchResult) => boolean,
+  ): Awaitable<BatchResult>;
 };
 
 /**

@@ -15,6 +15,7 @@ import type { Clock } from '../common/time.js';
  */
 export class ManualClock implements Clock {
   #now: number;
+  readonly #timers = new Set<{ readonly end: number; readonly onEnd: () => void }>();
 
   /** @param now epoch ms; default: 2024-01-01T00:00:00Z */
   constructor(now = 1_704_067_200_000) {
@@ -27,11 +28,19 @@ export class ManualClock implements Clock {
 
   /** Advances the clock by a number of ms; a negative one moves it back. */
   advance(milliseconds: number): void {
-    this.#now += milliseconds;
+    this.set(this.#now + milliseconds);
   }
 
-  /** Sets the clock to an epoch time in ms. */
+  /** Sets the clock to an epoch time in ms, and wakes the calls that wait until then. */
   set(now: number): void {
     this.#now = now;
+    const due = [...this.#timers].filter(({ end }) => end <= now).sort((one, other) => one.end - other.end);
+    for (const timer of due) if (this.#timers.delete(timer)) timer.onEnd();
+  }
+
+  startTimer(milliseconds: number, onEnd: () => void): () => void {
+    const timer = { end: this.#now + milliseconds, onEnd };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 }

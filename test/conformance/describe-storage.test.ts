@@ -34,6 +34,7 @@ describe('conformanceCases', () => {
       'clocks',
       'concurrency',
       'meters',
+      'waiting',
       'random traces',
       'per-key methods',
       'lifecycle',

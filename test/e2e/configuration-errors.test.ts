@@ -43,7 +43,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, timeZone, anchor, block, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
+  'Known options: storage, strategy, timeZone, anchor, block, wait, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
@@ -193,12 +193,12 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown option',
       ['5/minute', untyped({ strategie: 'token-bucket' })],
-      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage, onRefused.',
+      'A rate limit does not know the option "strategie". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, wait, mode, phase, count, onError, errorMessage, onRefused.',
     ],
     [
       'an option named as objects have it by nature',
       ['5/minute', untyped({ toString: 1 })],
-      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, mode, phase, count, onError, errorMessage, onRefused.',
+      'A rate limit does not know the option "toString". Known options: limits, name, strategy, timeZone, anchor, burst, hold, key, cost, actualCost, scope, skip, plans, block, wait, mode, phase, count, onError, errorMessage, onRefused.',
     ],
     [
       'a storage',

@@ -563,10 +563,9 @@ describeOverWebSockets('A refused connection', (start, sockets) => {
     await once(silent, 'data');
     // Connects to the default namespace of Socket.IO: "40", in a masked frame.
     if (sockets === 'socket.io') silent.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30]));
-    const begun = performance.now();
     silent.resume();
-    await once(silent, 'close');
-    expect(performance.now() - begun).toBeLessThan(10_000); // ws itself waits for 30 s
+    await once(silent, 'close'); // ws itself would wait for longer than this test may take
+    expect(silent.readableEnded || silent.errored !== null).toBe(true);
   });
 });
 

@@ -124,6 +124,10 @@ export class RpcClient {
     }
   }
 
+  async close(): Promise<void> {
+    await (this.client.close() as unknown);
+  }
+
   async emit(pattern: unknown, data: unknown = {}): Promise<void> {
     await lastValueFrom(this.client.emit(pattern, data), { defaultValue: undefined });
   }

@@ -12,6 +12,7 @@ const TABLES = [
   ['RateLimitHeaders', 'lib/nest/options/rate-limit.options.ts', 'lib/nest/options/module-options.ts'],
   ['LegacyHeaders', 'lib/http/header-fields.ts', 'lib/nest/options/module-options.ts'],
   ['BlockAfterRefusals', 'lib/policies/block-option.ts', 'lib/policies/block-option.ts'],
+  ['WaitInstead', 'lib/policies/wait-option.ts', 'lib/policies/wait-option.ts'],
   ['LimitsWithOptions', 'lib/policies/given-limits.ts', 'lib/policies/given-limits.ts'],
   ['PolicyOptions', 'lib/policies/policy.ts', 'lib/policies/policy-options.ts'],
   ['Rule', 'lib/policies/rules.ts', 'lib/policies/rules.ts'],

@@ -13,6 +13,7 @@ import { DEFAULT_IPV6_PREFIX } from '../../http/client-address.js';
 import type { LegacyHeaders } from '../../http/header-fields.js';
 import { assertBlock } from '../../policies/block-option.js';
 import { orFunction } from '../../policies/policy-options.js';
+import { assertWaitOption } from '../../policies/wait-option.js';
 import { assertAnchor, assertTimeZone } from '../../strategies/calendars.js';
 import { rateStrategyNames } from '../../strategies/strategies.js';
 import type {
@@ -31,6 +32,7 @@ export const moduleOptions = {
   timeZone: { check: orFunction(assertTimeZone) },
   anchor: { check: orFunction(assertAnchor) },
   block: { check: assertBlock },
+  wait: { check: assertWaitOption },
   limits: checkedLater,
   rules: { check: assertList, default: [] },
   settings: checkedLater,

@@ -14,6 +14,7 @@ import type {
 } from '../../policies/policy.js';
 import type { BlockOption } from '../../policies/block-option.js';
 import type { Rule } from '../../policies/rules.js';
+import type { WaitOption } from '../../policies/wait-option.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
 import type { StrategyName } from '../../strategies/strategy.js';
@@ -97,6 +98,11 @@ export interface RateLimitModuleOptions {
    * no block. Limits by hand have no block. Default: no block.
    */
   block?: BlockOption | undefined;
+  /**
+   * The wait of policies that have none: `'2 seconds'`, or `{ maxWait, maxQueue }`; `false` of a policy is no wait. Default: a refused
+   * request does not wait.
+   */
+  wait?: WaitOption | undefined;
   /**
    * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
    * replace them. Default: none; only decorated routes are limited.

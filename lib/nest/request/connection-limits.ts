@@ -6,33 +6,25 @@ import { CallSlots } from '../transports/call-slots.js';
 import { HandlerContext } from '../transports/handler-context.js';
 import { RequestLimiter } from './request-limiter.js';
 import type { RouteHandler } from '../transports/transport.js';
-import { admit, wsTransport } from '../transports/ws.transport.js';
+import { admit, onDisconnect, wsTransport } from '../transports/ws.transport.js';
 
 /** A connection of `ws`. */
 interface PlainConnection {
   send(data: string): unknown;
   close(code: number, reason: string): unknown;
-  /** {@link CLOSING} or more once the connection is ending. */
-  readonly readyState?: number;
   terminate(): void;
   once(event: 'close', listener: () => void): unknown;
 }
 
 /** A connection of Socket.IO. */
 interface SocketIoConnection {
-  /** False once the connection has ended. */
-  readonly connected?: boolean;
   disconnect(close: boolean): unknown;
   emit(event: string, data: object): unknown;
-  once(event: 'disconnect', listener: () => void): unknown;
   /** The transport of the connection; one by WebSocket has that as `socket`. */
   readonly conn?: { readonly transport?: { readonly socket?: Partial<PlainConnection> } };
 }
 
 type Connection = PlainConnection | SocketIoConnection;
-
-/** State of a `ws` connection from which on it is closing. */
-const CLOSING = 2;
 
 /** Close codes of WebSockets, from RFC 6455 and the IANA registry. */
 const POLICY_VIOLATION = 1008;
@@ -142,15 +134,7 @@ export class ConnectionLimits {
 /** Holds the slots of a connection until it ends. */
 function holdSlots(context: HandlerContext, connection: Connection): void {
   const slots = CallSlots.of(context, wsTransport);
-  if (slots?.begin() !== true) return;
-  if (isOver(connection)) slots.end();
-  else if ('disconnect' in connection) connection.once('disconnect', () => slots.end());
-  else connection.once('close', () => slots.end());
-}
-
-function isOver(connection: Connection): boolean {
-  if ('disconnect' in connection) return connection.connected === false;
-  return (connection.readyState ?? 0) >= CLOSING;
+  if (slots?.begin() === true) onDisconnect(connection, () => slots.end());
 }
 
 function tell(connection: Connection, body: Refusal): void {

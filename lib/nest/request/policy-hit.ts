@@ -1,4 +1,4 @@
-import { createLimit, type Limit } from '../../core/limit.js';
+import { createLimit, type Limit, type LimitWait } from '../../core/limit.js';
 import type { Hit } from '../../core/contract.js';
 import type { RoutePolicy } from '../routes/route-policy.js';
 
@@ -52,7 +52,7 @@ function isStricter(one: Limit, other: Limit): boolean {
 /** Cache of {@link strictest}: by the stricter limit, then by the looser one. */
 const made = new WeakMap<Limit, WeakMap<Limit, Limit>>();
 
-/** Returns the stricter limit, with the smaller burst and the longer blocks of both. */
+/** Returns the stricter limit, with the smaller burst, the longer blocks and the shorter wait of both. */
 function strictest(stricter: Limit, looser: Limit): Limit {
   if (stricter === looser || stricter.mode !== looser.mode) return stricter;
   const known = made.get(stricter)?.get(looser);
@@ -61,6 +61,7 @@ function strictest(stricter: Limit, looser: Limit): Limit {
   const { block, blockAfter } = blocksLonger(looser, stricter) ? looser : stricter;
   // A refund would also undo the hit of a policy that counts every request.
   const refundable = stricter.refundable && looser.refundable;
+  const wait = shorterWait(stricter.wait, looser.wait);
   const hasBurst = stricter.strategy === 'token-bucket' && stricter.amount > 0;
   const limit = createLimit({
     ...stricter,
@@ -68,10 +69,19 @@ function strictest(stricter: Limit, looser: Limit): Limit {
     block,
     blockAfter,
     refundable,
+    wait,
   });
   const others = made.get(stricter) ?? new WeakMap<Limit, Limit>();
   made.set(stricter, others.set(looser, limit));
   return limit;
+}
+
+function shorterWait(one: LimitWait | undefined, other: LimitWait | undefined): LimitWait | undefined {
+  if (one === undefined || other === undefined) return undefined;
+  return {
+    maxWait: Math.min(one.maxWait, other.maxWait),
+    maxQueue: Math.min(one.maxQueue, other.maxQueue),
+  };
 }
 
 /** Compares two limits by their longest blocks, then by the refusals after which they block. */

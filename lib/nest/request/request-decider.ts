@@ -2,14 +2,17 @@ import { Inject, Injectable, ServiceUnavailableException, type ExecutionContext 
 import { attempt, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
 import { describeValue, messageOf } from '../../common/describe.js';
 import { isStorageError, ResolverError } from '../../common/errors.js';
-import { strictest, type BatchResult, type OnError, type Outcome } from '../../core/contract.js';
+import { refuses, strictest, type BatchResult, type OnError, type Outcome } from '../../core/contract.js';
 import { Decision } from '../../core/decision.js';
+import type { Limit, LimitWait } from '../../core/limit.js';
+import { decideOnce } from '../../core/wrapped.storage.js';
 import {
   legacyFields,
   retryAfterFields,
   standardFields,
   type HeaderField,
 } from '../../http/header-fields.js';
+import { needOf, queueOf, type FairQueue } from '../../limiter/fair-queue.js';
 import { slotsTakenBy } from '../../limiter/held-slots.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
@@ -23,6 +26,7 @@ import {
   RateLimitExceededException,
 } from '../transports/rate-limit-exceeded.exception.js';
 import { CallSlots } from '../transports/call-slots.js';
+import { clientClosedError } from '../transports/http.transport.js';
 import { Transports } from '../transports/transports.js';
 import { Refusals } from './refusals.js';
 import { policiesOf, type PolicyHit } from './policy-hit.js';
@@ -39,6 +43,8 @@ const THROTTLER_MESSAGE = 'ThrottlerException: Too Many Requests';
 /** Consumes the hits of a request, sends header fields, and refuses the request if a limit does. */
 @Injectable()
 export class RequestDecider {
+  readonly #queue: FairQueue;
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
@@ -46,7 +52,9 @@ export class RequestDecider {
     @Inject(Reservations) private readonly reservations: Reservations,
     @Inject(Warnings) private readonly warnings: Warnings,
     @Inject(Refusals) private readonly refusals: Refusals,
-  ) {}
+  ) {
+    this.#queue = queueOf(storage);
+  }
 
   /**
    * @throws the transport's error if a limit refuses the request, or if the store fails and
@@ -54,14 +62,57 @@ export class RequestDecider {
    * have counted the request
    */
   decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
-    return chain(this.#consume(request, found.hits), (result) => this.#answer(request, found, result));
+    const { hits } = found;
+    const mayWait = !('failure' in found); // a request that fails anyway does not wait
+    const answer = (result: BatchResult): Awaitable<true> => this.#answer(request, found, result);
+    if (mayWait && this.#queue.hasAhead(hits, waitOf)) return chain(this.#wait(request, hits), answer);
+    const result = this.storage.consume(hits, this.#onErrorOf(hits), mayWait ? isWorthWaiting : undefined);
+    return chain(this.#orUnavailable(request, result), (first) =>
+      mayWait && isWorthWaiting(first) ? chain(this.#wait(request, hits, first), answer) : answer(first),
+    );
   }
 
-  #consume({ context, transport }: CountedRequest, hits: readonly PolicyHit[]): Awaitable<BatchResult> {
+  /** Waits in a line, which the request leaves when its client goes away. */
+  async #wait(
+    request: CountedRequest,
+    batch: readonly PolicyHit[],
+    refusal?: BatchResult,
+  ): Promise<BatchResult> {
+    const { context, transport } = request;
+    const client = new AbortController();
+    const leave = (): void => client.abort();
+    transport.onAnswer?.(context, leave);
+    transport.onOperationEnd?.(context, leave);
+    const forget = transport.onDisconnect?.(context, leave);
+    const { signal } = client;
+    const onError = this.#onErrorOf(batch);
+    const waited = decideOnce(this.storage, (storage) => {
+      const consume = (): Awaitable<BatchResult> => storage.consume(batch, onError);
+      return this.#queue.wait({ batch, storage, consume, waitOf, signal, refusal });
+    });
+    try {
+      return await this.#orUnavailable(request, waited);
+    } catch (error) {
+      if (error !== signal.reason) throw error;
+      const exception = clientClosedError();
+      return await this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
+    } finally {
+      forget?.();
+    }
+  }
+
+  #onErrorOf(hits: readonly PolicyHit[]): OnError | undefined {
+    const { resilience } = this.options;
+    return resilience === false ? undefined : strictestOf(hits, resilience.onError);
+  }
+
+  /** Refuses a request that the store could not decide, if its limits deny it then. */
+  #orUnavailable(
+    { context, transport }: CountedRequest,
+    result: Awaitable<BatchResult>,
+  ): Awaitable<BatchResult> {
     const { resilience, headers } = this.options;
-    if (resilience === false) return this.storage.consume(hits);
-    const result = this.storage.consume(hits, strictestOf(hits, resilience.onError));
-    if (!isPromise(result)) return result;
+    if (resilience === false || !isPromise(result)) return result;
     return result.catch((error: unknown) => {
       if (!isStorageError(error)) throw error;
       if (headers.retryAfter)
@@ -101,7 +152,7 @@ export class RequestDecider {
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     this.refusals.announce(
-      hits.filter((_hit, index) => refuses(result.outcomes[index])),
+      hits.filter((_hit, index) => refuses(result.outcomes[index] as Outcome)),
       decision,
       context,
     );
@@ -181,8 +232,13 @@ function calledWhenSent<Body extends object>(body: Body, call: () => void): Body
   return Object.defineProperty(body, 'toJSON', { value: toJSON });
 }
 
-function refuses(outcome: Outcome | undefined): boolean {
-  return outcome?.allowed === false && outcome.limit.mode === 'enforce';
+function waitOf({ wait }: Limit): LimitWait | undefined {
+  return wait;
+}
+
+/** Returns true for a refusal by limits that all have a wait. */
+function isWorthWaiting(result: BatchResult): boolean {
+  return needOf(result, waitOf) !== undefined;
 }
 
 /**

@@ -148,6 +148,7 @@ export class RoutePolicies implements OnApplicationBootstrap {
       scopes,
       defaultStrategy: this.options.strategy,
       defaultBlock: this.options.block,
+      defaultWait: this.options.wait,
       defaultCalendar: { timeZone: this.options.timeZone, anchor: this.options.anchor },
       otherNames: [...this.options.rules.map(({ name, id }) => name ?? id), ...otherNames],
       assertSupported: (limit) => assertSupported(this.storage, limit),

@@ -5,6 +5,7 @@ import type { RequestOutcome } from '../../policies/policy.js';
 import { RateLimitExceededException } from './rate-limit-exceeded.exception.js';
 import { identifyCall, objectIn } from './calls.js';
 import { onHttpAnswer, type NodeResponse } from './http-answer.js';
+import { onLastEvent } from './last-event.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -20,6 +21,10 @@ type HeaderResponse = NodeResponse & Pick<ServerResponse, 'setHeader'>;
 /** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
   readonly socket?: { readonly remoteAddress?: unknown };
+  /** HTTP/2 only. */
+  readonly stream?: object;
+  /** Fastify only. */
+  readonly raw?: { readonly socket?: object; readonly stream?: object };
   /** Express only. */
   readonly res?: HeaderResponse;
 }
@@ -76,6 +81,14 @@ export const graphqlTransport: Transport = {
   onOperationEnd(context, tell) {
     const response = responseOf(context);
     if (response !== undefined) onHttpAnswer(response, tell);
+  },
+
+  /** Apollo on Fastify does not give its resolvers the response, and a subscription has none. */
+  onDisconnect(context, tell) {
+    const request = requestOf(context);
+    const { stream, socket } = request?.raw ?? request ?? {};
+    const connection = stream ?? socket;
+    return connection === undefined ? () => undefined : onLastEvent(connection, 'close', tell);
   },
 
   outcomeOf: (context, value) => outcomeOf(returnTypeOf(context), value),

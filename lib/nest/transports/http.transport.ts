@@ -41,6 +41,11 @@ interface HttpResponse extends NodeResponse {
 /** Status in the logs of servers for requests whose client has closed the connection. */
 export const CLIENT_CLOSED_REQUEST = 499;
 
+/** Returns the error of a request whose client has gone. Nest does not log it. */
+export function clientClosedError(): HttpException {
+  return new HttpException('The client has closed the connection.', CLIENT_CLOSED_REQUEST);
+}
+
 /** Requests to controllers, on Express and Fastify. */
 export const httpTransport = {
   type: 'http',
@@ -80,7 +85,7 @@ export const httpTransport = {
   isAdmitted(context) {
     const request = requestOf(context);
     if (hasClient(request.raw ?? request)) return true;
-    throw new HttpException('The client has closed the connection.', CLIENT_CLOSED_REQUEST);
+    throw clientClosedError();
   },
 
   /** Does nothing once the header has been sent, for example by a middleware with a timeout. */

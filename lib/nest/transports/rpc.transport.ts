@@ -3,6 +3,7 @@ import type * as microservices from '@nestjs/microservices';
 import { rmqDelivery } from './amqp.js';
 import { grpcCallOf, grpcFailure, grpcRequest, grpcStatus, peerAddress } from './grpc.js';
 import { identifyCall, objectIn } from './calls.js';
+import { onLastEvent } from './last-event.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { RouteHandler, Transport } from './transport.js';
 
@@ -13,9 +14,15 @@ const PATTERN_TRANSPORT_METADATA = 'microservices:transport';
 const EVENT_HANDLER = 2;
 const GRPC = 4;
 
+/** The connection of a message over TCP. */
+interface NetSocket {
+  readonly remoteAddress?: unknown;
+  readonly destroyed?: boolean;
+}
+
 /** The context of a message over TCP. Contexts of brokers have no client. */
 interface TcpMessage {
-  getSocketRef?(): { readonly netSocket?: { readonly remoteAddress?: unknown } } | undefined;
+  getSocketRef?(): { readonly netSocket?: NetSocket } | undefined;
 }
 
 /** Messages and events of microservices. */
@@ -46,6 +53,15 @@ export const rpcTransport: Transport = {
 
   hasAddresses: (context) =>
     grpcCallOf(context) !== undefined || tcpMessage(context)?.getSocketRef !== undefined,
+
+  onDisconnect(context, tell) {
+    const call = grpcCallOf(context);
+    if (call !== undefined) return onLastEvent(call, 'cancelled', tell);
+    const socket = tcpMessage(context)?.getSocketRef?.()?.netSocket;
+    if (socket === undefined) return () => undefined; // a broker's message has no client
+    if (socket.destroyed === true) tell();
+    return onLastEvent(socket, 'close', tell);
+  },
 
   deliveryOf: (context) => ({
     hasReply: !isEventHandler(context.getHandler()),

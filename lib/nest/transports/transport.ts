@@ -78,6 +78,13 @@ export interface Transport {
    */
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 
+  /**
+   * Calls back when the client of a message has disconnected, at once if it has already.
+   *
+   * @returns a function that removes the callback
+   */
+  onDisconnect?(context: ExecutionContext, tell: () => void): () => void;
+
   /** Calls back when the HTTP response has ended that carries several calls. */
   onOperationEnd?(context: ExecutionContext, tell: () => void): void;
 

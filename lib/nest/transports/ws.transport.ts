@@ -5,6 +5,7 @@ import { CONNECTION_METADATA } from '../options/rate-limit.tokens.js';
 import { joinPaths } from './join-paths.js';
 import { HandlerContext } from './handler-context.js';
 import { identifyCall, objectIn } from './calls.js';
+import { onLastEvent } from './last-event.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import type { Transport } from './transport.js';
 
@@ -30,7 +31,14 @@ interface Connection extends RequestLike {
   readonly request?: RequestLike;
   /** `ws` only, whose public API gives the address only to listeners of its server. */
   readonly _socket?: { readonly remoteAddress?: unknown };
+  /** Socket.IO only: false once the connection has ended. */
+  readonly connected?: boolean;
+  /** `ws` only: {@link CLOSING} or more once the connection is ending. */
+  readonly readyState?: number;
 }
+
+/** State of a `ws` connection from which on it is closing. */
+const CLOSING = 2;
 
 /** Admissions of connections that are refused or still pending. */
 const admissions = new WeakMap<object, Awaitable<boolean>>();
@@ -74,6 +82,8 @@ export const wsTransport: Transport = {
 
   connectionOf,
 
+  onDisconnect: (context, tell) => onDisconnect(connectionOf(context), tell),
+
   isAdmitted: (context) => admissions.get(connectionOf(context)) ?? true,
 
   async refusal(cause: HttpException, body: object): Promise<Error> {
@@ -81,6 +91,16 @@ export const wsTransport: Transport = {
     return Object.assign(new WsException({ status: 'error', ...body }), { cause });
   },
 };
+
+/** Calls back when a connection has ended, at once if it has already. Returns a function that removes the callback. */
+export function onDisconnect(connection: object, tell: () => void): () => void {
+  const { connected, readyState = 0 } = connection as Connection;
+  if (connected === false || readyState >= CLOSING) {
+    tell();
+    return () => undefined;
+  }
+  return onLastEvent(connection, 'disconnect' in connection ? 'disconnect' : 'close', tell);
+}
 
 /** Returns true if Nest calls `handleConnection` of a class. */
 export function isGateway(target: Type): boolean {

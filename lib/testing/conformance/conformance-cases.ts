@@ -14,6 +14,7 @@ import { settlementsCases } from './cases/settlements.cases.js';
 import { settingsCases } from './cases/settings.cases.js';
 import { sharedCellsCases } from './cases/shared-cells.cases.js';
 import { slotsCases } from './cases/slots.cases.js';
+import { waitingCases } from './cases/waiting.cases.js';
 import type { ConformanceCase } from './conformance-case.js';
 
 /** Every case of the conformance suite, in the order {@link describeStorage} registers them. */
@@ -30,6 +31,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...clocksCases,
   ...concurrencyCases,
   ...metersCases,
+  ...waitingCases,
   ...randomTracesCases,
   ...perKeyMethodsCases,
   ...lifecycleCases,

@@ -26,6 +26,20 @@ describe('ManualClock', () => {
     expect(clock.now()).toBe(9000);
   });
 
+  it('ends the timers that are due, in the order of their ends, and no others', () => {
+    const clock = new ManualClock();
+    const ended: string[] = [];
+    clock.startTimer(300, () => ended.push('late'));
+    clock.startTimer(200, () => ended.push('due'));
+    const cancel = clock.startTimer(50, () => ended.push('cancelled'));
+    clock.startTimer(100, () => ended.push('first'));
+    cancel();
+    clock.advance(200);
+    expect(ended).toEqual(['first', 'due']);
+    clock.advance(100);
+    expect(ended).toEqual(['first', 'due', 'late']);
+  });
+
   it('starts in 2024 by default', () => {
     expect(new Date(new ManualClock().now()).toISOString()).toBe('2024-01-01T00:00:00.000Z');
   });

@@ -40,6 +40,20 @@ describe('A refusal', () => {
     expect(inner.asked).toBe(3);
   });
 
+  it('is what a peek at the same hit returns, too', () => {
+    const limit = limitOf();
+    const peek = (cost: number): BatchResult =>
+      storage.peek([{ identity: 'somebody', limit, cost }]) as BatchResult;
+    hit(limit);
+    hit(limit);
+    inner.remove([{ identity: 'somebody', limit }]); // by another process
+    clock.advance(500);
+    expect(peek(1)).toMatchObject({ allowed: false, outcomes: [{ retryAfter: MINUTE - 500 }] });
+    expect(peek(0).outcomes[0]?.remaining).toBe(1);
+    clock.advance(1500);
+    expect(peek(1).allowed).toBe(true);
+  });
+
   it('of hits of several identities is invalidated with any of them', () => {
     const [open, full] = [limitOf({ id: 'open', amount: 100 }), limitOf({ id: 'full' })];
     const batch: Hit[] = [
