@@ -31,9 +31,12 @@ export class MemoryRoom {
     private readonly kinds: readonly (MemoryTables<object> | MemoryTables<BlockState>)[],
   ) {}
 
-  /** Returns true if a new identity gets a cell, after dropping expired ones if need be. */
+  /**
+   * Returns true if a new identity gets a cell, after dropping expired ones if need be. Drops all that it finds: a full Map doubles
+   * its table when a key is added, unless half of its keys have been deleted by then.
+   */
   hasSome(checks = CHECKS_PER_NEW_IDENTITY): boolean {
-    for (let looks = 0; looks < checks && this.#size >= this.maxKeys; looks++) this.#cells.next();
+    if (this.#size >= this.maxKeys) for (let looks = 0; looks < checks; looks++) this.#cells.next();
     return this.#size < this.maxKeys;
   }
 
