@@ -18,7 +18,7 @@ export function identityOf(type: string, value: string): string {
   // Encoding never shortens a value.
   if (typeof value === 'string' && value.length > MAX_IDENTITY_LENGTH) return hashedIdentity(type, value);
   const encoded = encodeIdentifier(value);
-  return encoded.length <= MAX_IDENTITY_LENGTH ? `${type}:${encoded}` : hashedIdentity(type, value);
+  return encoded.length <= MAX_IDENTITY_LENGTH ? flat(`${type}:${encoded}`) : hashedIdentity(type, value);
 }
 
 /** Returns the identity of a client as a hash, for values that must not be stored. */
@@ -35,6 +35,12 @@ const WHOLE = '%#:';
  */
 export function boundedIdentity(identity: string): string {
   return identity.length <= MAX_IDENTITY_LENGTH ? identity : WHOLE + digest(identity);
+}
+
+/** Makes one string of the parts of a concatenated one, which V8 looks up in a Map in half the time. */
+export function flat(text: string): string {
+  text.charCodeAt(0);
+  return text;
 }
 
 /** Returns the identity of several parts, for example of a user within a tenant. */

@@ -16,23 +16,22 @@ const MAX_INTEGER = 999_999_999_999_999;
  * Source: draft-ietf-httpapi-ratelimit-headers-11, over the lists of strings of RFC 9651.
  */
 export function standardFields(decision: Decision): HeaderField[] {
-  const policies: string[] = [];
-  const limits: string[] = [];
+  let [policies, limits] = ['', '']; // joined here: a list is slower, and most decisions have one limit
   for (const { limit, remaining, resetTime, retryAfter } of decision.limits) {
     if (limit.mode === 'shadow') continue;
     const { name, policy } = partsOf(limit);
-    policies.push(
-      limit.calendar === undefined ? policy : `${policy};w=${toSeconds(windowLength(limit, decision.now))}`,
-    );
+    const separator = limits === '' ? '' : ', ';
+    policies += separator + policy;
+    if (limit.calendar !== undefined) policies += `;w=${toSeconds(windowLength(limit, decision.now))}`;
     const hasTime = Number.isFinite(retryAfter) && limit.strategy !== 'concurrency';
     const time = hasTime ? `;t=${toSeconds(resetTime - decision.now)}` : '';
-    limits.push(`${name};r=${toInteger(remaining)}${time}`);
+    limits += `${separator}${name};r=${toInteger(remaining)}${time}`;
   }
-  return limits.length === 0
+  return limits === ''
     ? []
     : [
-        ['RateLimit-Policy', policies.join(', ')],
-        ['RateLimit', limits.join(', ')],
+        ['RateLimit-Policy', policies],
+        ['RateLimit', limits],
       ];
 }
 

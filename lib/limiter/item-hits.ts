@@ -43,19 +43,16 @@ export class ItemHits {
   }
 
   #hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    // Reuse one string for all limits of an identity: V8 hashes every new string at its first
-    // look-up.
-    let identity: string | undefined;
-    let namespace: string | undefined;
-    const batch = this.#itemsOf(limits).map((item) => {
-      if (identity === undefined || item.namespace !== namespace) {
-        identity = boundedIdentity(item.identityFor(identifiers));
-        namespace = item.namespace;
-      }
-      return { identity, limit: this.#limitOf(item), cost };
-    });
-    if (batch.length > 1) assertDistinct(batch);
+    const items = this.#itemsOf(limits);
+    const [only] = items;
+    if (items.length === 1 && only !== undefined) return [this.#hitOn(only, identifiers, cost)];
+    const batch = items.map((item) => this.#hitOn(item, identifiers, cost));
+    assertDistinct(batch);
     return batch;
+  }
+
+  #hitOn(item: RateLimitItem, identifiers: readonly string[], cost: number): Hit {
+    return { identity: boundedIdentity(item.identityFor(identifiers)), limit: this.#limitOf(item), cost };
   }
 
   #itemsOf(input: LimitInput): readonly RateLimitItem[] {

@@ -49,22 +49,22 @@ export abstract class Limiter<Limits> {
 
   /** Takes a hit; returns true if it was allowed. */
   hit(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
-    return chain(this.#consume(limits, args), (result) => result.allowed);
+    return chain(this.#consume(limits, args), isAllowed);
   }
 
   /** Returns true if a hit would be allowed; takes nothing. */
   test(limits: Limits, ...args: HitArguments): Awaitable<boolean> {
-    return chain(this.#peek(limits, args), (result) => result.allowed);
+    return chain(this.#peek(limits, args), isAllowed);
   }
 
   /** Takes a hit; returns the decision. */
   consume(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
-    return chain(this.#consume(limits, args), (result) => new Decision(result));
+    return chain(this.#consume(limits, args), decisionOn);
   }
 
   /** Returns the decision that `consume` would return; takes nothing. */
   peek(limits: Limits, ...args: HitArguments): Awaitable<Decision> {
-    return chain(this.#peek(limits, args), (result) => new Decision(result));
+    return chain(this.#peek(limits, args), decisionOn);
   }
 
   /**
@@ -235,14 +235,24 @@ export abstract class Limiter<Limits> {
   }
 
   #peek(limits: Limits, args: HitArguments): Awaitable<BatchResult> {
-    return chain(this.#batch(limits, args), (batch) => this.storage.peek(batch));
+    const batch = this.#batch(limits, args);
+    return isPromise(batch) ? batch.then((hits) => this.storage.peek(hits)) : this.storage.peek(batch);
   }
 
   #batch(limits: Limits, args: HitArguments): Awaitable<Hit[]> {
+    if (!Array.isArray(args[0])) return this.hitsOf(limits, args as readonly string[], 1);
     const [identifiers, { cost = 1 } = {}] = splitArguments(args);
     assertCost(cost);
     return this.hitsOf(limits, identifiers, cost);
   }
+}
+
+function isAllowed({ allowed }: BatchResult): boolean {
+  return allowed;
+}
+
+function decisionOn(result: BatchResult): Decision {
+  return new Decision(result);
 }
 
 function isSlot({ limit }: Hit): boolean {
@@ -251,10 +261,9 @@ function isSlot({ limit }: Hit): boolean {
 
 /** @throws ConfigurationError for slots, which are held until they are released */
 function assertNoSlots(batch: Hit[]): Hit[] {
-  const slot = batch.find(isSlot);
-  if (slot === undefined) return batch;
+  if (!batch.some(isSlot)) return batch;
   throw new ConfigurationError(
-    `The limit "${slot.limit.name}" counts concurrent requests, whose slots are held until they are released. Take them with acquire: ` +
+    `The limit "${batch.find(isSlot)?.limit.name}" counts concurrent requests, whose slots are held until they are released. Take them with acquire: ` +
       'await using slot = await limiter.acquire(limits, identifiers).',
   );
 }

@@ -1,6 +1,9 @@
 import { describeValue } from '../common/describe.js';
-import { encodeIdentifier } from '../common/identity.js';
+import { encodeIdentifier, flat } from '../common/identity.js';
 import { unitsOf, type Granularity } from './granularity.js';
+
+/** A part of keys that needs no encoding. */
+const DEFAULT_NAMESPACE = 'LIMITER';
 
 /**
  * A limit: `amount` hits per `multiples` × granularity. Immutable.
@@ -32,7 +35,7 @@ export abstract class RateLimitItem {
     readonly amount: number,
     multiples = 1,
     /** First part of every key. */
-    readonly namespace = 'LIMITER',
+    readonly namespace = DEFAULT_NAMESPACE,
   ) {
     this.multiples = multiples === 0 ? 1 : multiples;
     assertCount('amount', amount, this);
@@ -68,9 +71,10 @@ export abstract class RateLimitItem {
 
   /** Returns the part of {@link keyFor} that names the identity. */
   identityFor(identifiers: readonly string[]): string {
-    let identity = encodeIdentifier(this.namespace);
+    let identity =
+      this.namespace === DEFAULT_NAMESPACE ? DEFAULT_NAMESPACE : encodeIdentifier(this.namespace);
     for (const identifier of identifiers) identity += `/${encodeIdentifier(identifier)}`;
-    return identity;
+    return flat(identity);
   }
 
   /** The part of {@link keyFor} that names the limit: amount, multiples and granularity. */

@@ -77,12 +77,10 @@ function isClass<Result>(given: Result | ResolverClass<Result>): given is Resolv
  * Turns a synchronous throw into a rejection, so that calls that are already in flight are still awaited.
  */
 export function callUserFunction<T>(where: string, option: string, call: () => Awaitable<T>): Awaitable<T> {
-  const fail = (cause: unknown): Promise<never> =>
-    Promise.reject(
-      cause instanceof HttpException || cause instanceof ResolverError
-        ? cause
-        : new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause }),
-    );
   const answer = attempt(call);
-  return isPromise(answer) ? Promise.resolve(answer).catch(fail) : answer;
+  if (!isPromise(answer)) return answer;
+  return Promise.resolve(answer).catch((cause: unknown) => {
+    if (cause instanceof HttpException || cause instanceof ResolverError) throw cause;
+    throw new ResolverError(`${where}: the function "${option}" failed: ${messageOf(cause)}`, { cause });
+  });
 }

@@ -131,9 +131,10 @@ export class RequestDecider {
     const before = stateFor(holder, handler);
     const decision = new Decision(result, before?.decision, request.route);
     const reserved = reservationsOf(hits, result);
+    const counted = policies.map(({ fingerprint }) => fingerprint);
     keepState(holder, {
       handler,
-      counted: [...(before?.counted ?? []), ...policies.map(({ fingerprint }) => fingerprint)],
+      counted: before === undefined ? counted : [...before.counted, ...counted],
       decision,
       reservations: before === undefined ? reserved : [...before.reservations, ...reserved],
       ruleSet: request.ruleSet,
@@ -162,12 +163,11 @@ export class RequestDecider {
 
   #fieldsOf(decision: Decision): HeaderField[] {
     const { standard, legacy, retryAfter } = this.options.headers;
-    const perLimit = legacy !== false && legacy.perLimit === true;
-    return [
-      ...(standard ? standardFields(decision) : []),
-      ...(legacy === false ? [] : legacyFields(decision, legacy)),
-      ...(retryAfter ? retryAfterFields(decision, perLimit) : []),
-    ];
+    const fields = standard ? standardFields(decision) : [];
+    if (legacy !== false) fields.push(...legacyFields(decision, legacy));
+    if (retryAfter && !decision.allowed)
+      fields.push(...retryAfterFields(decision, legacy !== false && legacy.perLimit === true));
+    return fields;
   }
 
   #refuse(request: CountedRequest, decision: Decision, policy?: RoutePolicy): Awaitable<never> {

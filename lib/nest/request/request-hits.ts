@@ -174,8 +174,10 @@ export class RequestHits {
         callUserFunction(where, 'key', () => source.resolve(request, observe)),
         (found) => found ?? this.addresses.identityFor(request),
       );
-      request.identities ??= new Map();
-      request.identities.set(source, identity);
+      if (request.policies.length > 1) {
+        request.identities ??= new Map();
+        request.identities.set(source, identity);
+      }
     }
     return identity;
   }

@@ -21,6 +21,8 @@ export class MemoryRoom {
   now = 0;
   /** Number of cells, without the overflow. */
   #size = 0;
+  /** Number of cells that new identities have yet to check since the storage was full. */
+  #unchecked = 0;
   #cells: Examination = this.#examineCells();
   #overflow: Examination = this.#examineOverflow();
   #sweeper: NodeJS.Timeout | undefined;
@@ -31,9 +33,17 @@ export class MemoryRoom {
     private readonly kinds: readonly (MemoryTables<object> | MemoryTables<BlockState>)[],
   ) {}
 
-  /** Returns true if a new identity gets a cell, after dropping expired ones if need be. */
+  /**
+   * Returns true if a new identity gets a cell, after dropping expired ones if need be. Once the storage is full, new identities check
+   * all cells, though there is room again: a Map doubles its table when a key is added to a full one, unless half of the keys have
+   * been deleted by then.
+   */
   hasSome(checks = CHECKS_PER_NEW_IDENTITY): boolean {
-    for (let looks = 0; looks < checks && this.#size >= this.maxKeys; looks++) this.#cells.next();
+    if (this.#size >= this.maxKeys) this.#unchecked = this.#size + checks;
+    for (let looks = 0; looks < checks && this.#unchecked > 0; looks++) {
+      this.#unchecked--;
+      this.#cells.next();
+    }
     return this.#size < this.maxKeys;
   }
 
@@ -56,6 +66,7 @@ export class MemoryRoom {
   /** Starts again after all tables were cleared. */
   clear(): void {
     this.#size = 0;
+    this.#unchecked = 0;
     this.#cells = this.#examineCells(); // drops its iterators over the old tables
     this.#overflow = this.#examineOverflow();
     this.#stopSweeping();

@@ -88,6 +88,18 @@ describe('a flood on a full storage', () => {
     expect(storage.peek([{ identity, limit: often, cost: 1 }]).outcomes[0]?.remaining).toBe(before);
   });
 
+  it('drops every expired cell that a new identity finds, so that the table of the Map need not grow', () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage({ maxKeys: 100, clock });
+    const once = limit({ amount: 1 });
+    for (const identity of names('flood', 100)) hit(storage, once, identity);
+    clock.advance(HOUR);
+
+    expect(hit(storage, once, 'newcomer')).toBe(true);
+
+    expect(storage.reset()).toBe(100 - 16 + 1);
+  });
+
   it('replaces only identities whose windows have ended', () => {
     const clock = new ManualClock();
     const storage = new MemoryStorage({ maxKeys, clock });

@@ -210,7 +210,7 @@ describe('A moving window', () => {
 
   it('is stored as pairs of time and units, and loaded again', () => {
     const state = movingWindow.decode([T, 2, T + 100, 3]);
-    expect(state).toEqual({ times: [T, T + 100], totals: [2, 5], cut: 0, first: 0 });
+    expect(state).toEqual({ log: [T, 2, T + 100, 5], size: 2, first: 0 });
     expect(movingWindow.encode(state)).toEqual([T, 2, T + 100, 3]);
   });
 });
