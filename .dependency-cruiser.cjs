@@ -41,6 +41,7 @@ const folders = {
   options: [],
   storage: ['options'],
   terminus: ['storage', 'options'],
+  console: ['decorators', 'routes', 'transports', 'storage', 'options'],
 };
 
 /** Packages that not everybody has, and the only folder that knows each, types included. */
@@ -105,6 +106,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/nest/terminus/' },
       to: { path: '^lib/nest/terminus/' },
+    },
+    {
+      name: 'console-apart',
+      comment: 'An application without a console must not load it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/console/' },
+      to: { path: '^lib/nest/console/' },
     },
     ...Object.entries(optional).map(([name, folder]) => ({
       name: `${name.replace('@nestjs/', 'nest-')}-in-its-folder`,

@@ -23,7 +23,9 @@ const project = {
     '^nestjs-limits$': '<rootDir>/lib/index.ts',
     '^nestjs-limits/testing$': '<rootDir>/lib/testing/index.ts',
     '^nestjs-limits/(redis|memcached|mongodb|etcd|postgresql)$': '<rootDir>/lib/storages/$1/index.ts',
-    '^nestjs-limits/terminus$': '<rootDir>/lib/nest/terminus/index.ts',
+    '^nestjs-limits/(terminus|console)$': '<rootDir>/lib/nest/$1/index.ts',
+    // As scripts/build.mjs does in the package.
+    '^\\./page\\.js$': '<rootDir>/scripts/build-page.mjs',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/coverage', '<rootDir>/test/package/consumers'],

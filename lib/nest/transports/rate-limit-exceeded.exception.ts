@@ -76,7 +76,12 @@ function describeRefusal(decision: Decision): string {
   return `Rate limit "${limit.name}" exceeded: ${limit.amount} ${unitOf(limit)}. ${adviceOn(decision)}`;
 }
 
-function unitOf({ strategy, calendar, period }: Limit): string {
+/** Describes what the amount of a limit is counted by: `'per minute'`, `'at once'`. */
+export function unitOf({
+  strategy,
+  calendar,
+  period,
+}: Pick<Limit, 'strategy' | 'calendar' | 'period'>): string {
   if (strategy === 'concurrency') return 'at once';
   return `per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
 }
