@@ -1,6 +1,10 @@
 /** Returns the element with an id. */
-export function byId<E extends HTMLElement = HTMLElement>(id: string): E {
-  return document.getElementById(id) as E;
+export function byId(id: string): HTMLElement;
+export function byId<E extends HTMLElement>(id: string, type: new () => E): E;
+export function byId(id: string, type = HTMLElement): HTMLElement {
+  const element = document.getElementById(id);
+  if (element instanceof type) return element;
+  throw new Error(`The page has no element "${id}".`);
 }
 
 /** Creates an element. Children are nodes or texts, never HTML, since names and identities come from clients. */

@@ -17,9 +17,9 @@ const DONE = {
 
 /** Looks up, clears, blocks and unblocks an identity of the selected policy. */
 export class IdentityPanel {
-  readonly #form = byId<HTMLFormElement>('look-up');
+  readonly #form = byId('look-up', HTMLFormElement);
   readonly #outcome = byId('outcome');
-  readonly #duration = byId<HTMLInputElement>('duration');
+  readonly #duration = byId('duration', HTMLInputElement);
   #policy: PolicyView | undefined;
 
   constructor() {

@@ -50,7 +50,10 @@ export class PolicyDetail {
   show(policies: readonly ShownPolicy[], second: number): void {
     if (this.#selected === undefined) return;
     const policy = policies.find(({ view }) => view.id === this.selected);
-    if (policy === undefined) return this.close();
+    if (policy === undefined) {
+      this.close();
+      return;
+    }
     this.#describe(policy.view);
     this.#chart.show(policy.series, second);
   }
@@ -109,5 +112,5 @@ function setTexts(cells: readonly HTMLElement[], texts: readonly string[]): void
 }
 
 function bodyOf(id: string): HTMLTableSectionElement {
-  return byId<HTMLTableElement>(id).tBodies[0] as HTMLTableSectionElement;
+  return byId(id, HTMLTableElement).tBodies[0] as HTMLTableSectionElement;
 }

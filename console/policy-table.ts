@@ -2,7 +2,7 @@ import type { PolicyView } from '../lib/nest/console/console-messages.js';
 import { Spark } from './charts.js';
 import { byId, create, Rows, setText } from './dom.js';
 import { formatCount, formatShare } from './format.js';
-import { Series } from './series.js';
+import type { Series } from './series.js';
 
 type Order = 'name' | 'requests' | 'refused' | 'share' | 'shadow';
 
@@ -21,10 +21,10 @@ interface PolicyRow {
 
 /** The table of all policies. */
 export class PolicyTable {
-  readonly #table = byId<HTMLTableElement>('policies');
+  readonly #table = byId('policies', HTMLTableElement);
   readonly #body = this.#table.tBodies[0] as HTMLTableSectionElement;
   readonly #rows = new Rows<PolicyRow>(this.#body);
-  readonly #filter = byId<HTMLInputElement>('filter');
+  readonly #filter = byId('filter', HTMLInputElement);
   #order: Order = 'refused';
   #policies: readonly ShownPolicy[] = [];
   #selected: number | undefined;
