@@ -15,7 +15,7 @@ const layers = {
   policies: ['common', 'notation', 'strategies', 'core'],
   http: ['common', 'core'],
   resilience: ['common', 'core', 'storages/memory'],
-  observability: ['common', 'core', 'resilience'],
+  observability: ['common', 'core', 'storages/memory', 'limiter', 'resilience'],
   nest: [
     'common',
     'notation',

@@ -117,7 +117,8 @@ export { storageFromString, type StorageFromStringOptions } from './storages/sto
 export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
 
 export type { LegacyHeaders } from './http/header-fields.js';
-export type { RateLimitEvent } from './observability/rate-limit-events.js';
+export type { RateLimitEvent, SettledHit } from './observability/rate-limit-events.js';
+export type { CallResult, StoreOperation } from './resilience/circuit-breaker.storage.js';
 export type { OnError } from './core/contract.js';
 export type { LeaseOptions, ResilienceOptions } from './resilience/resilience.options.js';
 

@@ -21,7 +21,7 @@ export class HeldSlots {
   constructor(
     readonly storage: Storage,
     private readonly result: BatchResult,
-    private readonly outcomes: readonly Outcome[],
+    readonly outcomes: readonly Outcome[],
   ) {
     const hold = Math.min(...outcomes.map(({ limit }) => limit.period));
     this.interval = Math.max(1, Math.floor(hold / RENEWALS_PER_HOLD));
@@ -65,6 +65,15 @@ export function slotsTakenBy(storage: Storage, result: BatchResult): HeldSlots |
 
 function isHeld({ limit, taken, cost }: Outcome): boolean {
   return limit.strategy === 'concurrency' && taken && cost > 0;
+}
+
+/** Returns the slots of a storage that this process holds and renews, by policy. */
+export function slotsHeldIn(storage: Storage): Map<string, number> {
+  const held = new Map<string, number>();
+  for (const slots of renewals.all().filter((one) => one.storage === storage))
+    for (const { limit, cost } of slots.outcomes)
+      held.set(limit.policy, (held.get(limit.policy) ?? 0) + cost);
+  return held;
 }
 
 /** Releases all slots of a storage that are renewed, for a storage that is about to close. */

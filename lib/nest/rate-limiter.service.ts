@@ -11,11 +11,11 @@ import { describeDuration } from '../notation/describe-period.js';
 import type { LimitInput } from '../notation/limit-input.js';
 import { fixedPosition } from '../policies/declared-policies.js';
 import { parseDuration } from '../notation/parse-duration.js';
-import { RateLimitEvents, type RateLimitEvent } from '../observability/rate-limit-events.js';
+import type { RateLimitEvent, RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
 import { ClientAddresses } from './identities/client-addresses.js';
 import type { RateLimitNetworks, RateLimitRule } from './options/rate-limit.options.js';
-import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from './options/rate-limit.tokens.js';
+import { DECIDING_STORAGE, RATE_LIMIT_EVENTS, RATE_LIMIT_OPTIONS } from './options/rate-limit.tokens.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { ReferencedHits } from './request/referenced-hits.js';
 import type { PolicyReference } from './routes/route-policy.js';
@@ -62,7 +62,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(DECIDING_STORAGE) storage: DecidingStorage,
     @Inject(ReferencedHits) private readonly referenced: ReferencedHits,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
-    @Inject(RateLimitEvents) private readonly events: RateLimitEvents,
+    @Inject(RATE_LIMIT_EVENTS) private readonly events: RateLimitEvents,
     @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
   ) {
     super(storage);
@@ -73,7 +73,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
         : undefined;
   }
 
-  /** Emits events from subscription on: decisions, refusals, limits nearly used up, a store lost or back. */
+  /** Emits events from subscription on: decisions, refusals, settled hits, calls of the store, a store lost or back. */
   get events$(): Observable<RateLimitEvent> {
     return this.events.events$;
   }

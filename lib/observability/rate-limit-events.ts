@@ -1,34 +1,78 @@
-import { channel, type Channel } from 'node:diagnostics_channel';
-import { Subject, type Observable } from 'rxjs';
-import { chain, type Awaitable } from '../common/awaitable.js';
+import { channel } from 'node:diagnostics_channel';
+import { merge, Subject, type Observable } from 'rxjs';
 import { Decision } from '../core/decision.js';
-import type { BatchResult, Hit, OnError, Outcome } from '../core/contract.js';
-import { WrappedStorage } from '../core/wrapped.storage.js';
-import type { DecidingStorage } from '../resilience/resilient-storage.js';
+import type { BatchResult, Outcome, Settlement } from '../core/contract.js';
+import type { CallResult, StoreOperation } from '../resilience/circuit-breaker.storage.js';
+
+/** A hit whose cost has changed after it was taken. */
+export interface SettledHit {
+  /** The hit after the change. Its `cost` is the units that it counts now. */
+  readonly outcome: Outcome;
+  /** Units that it counted before. */
+  readonly before: number;
+}
 
 /**
  * An event of a limit or its store:
  *
  * - `decision`: a hit was decided. `refused` follows if it was refused, `near-limit` if less than a
  *   tenth of a limit is left
+ * - `settled`: hits were refunded, charged more, or have released their slots
+ * - `call`: a call to the store has ended. Nothing is published for a memory storage
  * - `error`: a call to the store failed or timed out; one event per kind of error and second
  * - `degraded`: the store has stopped responding; `recovered`: it responds again
  */
 export type RateLimitEvent =
-  | { readonly type: 'decision' | 'refused' | 'near-limit'; readonly decision: Decision }
-  | { readonly type: 'error' | 'degraded'; readonly error: Error }
+  | { readonly type: 'decision'; readonly decision: Decision }
+  | { readonly type: 'refused'; readonly decision: Decision }
+  | { readonly type: 'near-limit'; readonly decision: Decision }
+  | { readonly type: 'settled'; readonly settled: readonly SettledHit[] }
+  | {
+      readonly type: 'call';
+      readonly operation: StoreOperation;
+      /** Ms. */
+      readonly duration: number;
+      /** `'timeout'` after the timeout of `resilience`. */
+      readonly result: CallResult;
+    }
+  | { readonly type: 'error'; readonly error: Error }
+  | { readonly type: 'degraded'; readonly error: Error }
   | { readonly type: 'recovered' };
 
 type EventType = RateLimitEvent['type'];
 
-const TYPES: readonly EventType[] = ['decision', 'refused', 'near-limit', 'error', 'degraded', 'recovered'];
+/** The events of one type. */
+type EventOf<Type extends EventType> = Extract<RateLimitEvent, { readonly type: Type }>;
 
 /** Share of a limit below which `near-limit` is published. */
 const NEAR = 0.1;
 
+/** Publishes the events of one type. */
+class Topic<Type extends EventType> {
+  readonly #subject = new Subject<EventOf<Type>>();
+  readonly #channel;
+
+  constructor(type: Type) {
+    this.#channel = channel(`nestjs-limits:${type}`);
+  }
+
+  get events$(): Observable<EventOf<Type>> {
+    return this.#subject.asObservable();
+  }
+
+  get hasListeners(): boolean {
+    return this.#subject.observed || this.#channel.hasSubscribers;
+  }
+
+  publish(event: EventOf<Type>): void {
+    if (this.#channel.hasSubscribers) this.#channel.publish(event);
+    if (this.#subject.observed) this.#subject.next(event);
+  }
+}
+
 /**
  * Publishes events by RxJS and by the diagnostics channels `nestjs-limits:<type>`. Creates no event
- * without a listener.
+ * of a type without a listener for that type.
  *
  * A listener that throws breaks neither the request nor other listeners. RxJS and Node report its
  * error later as an uncaught exception, which ends the process if the application does not handle
@@ -42,57 +86,69 @@ const NEAR = 0.1;
  * ```
  */
 export class RateLimitEvents {
-  readonly #subject = new Subject<RateLimitEvent>();
-  readonly #channels = new Map<EventType, Channel>(
-    TYPES.map((type) => [type, channel(`nestjs-limits:${type}`)]),
-  );
-  readonly #decisionChannels = (['decision', 'refused', 'near-limit'] as const).map((type) =>
-    this.#channelOf(type),
-  );
+  readonly #topics: { readonly [Type in EventType]: Topic<Type> } = {
+    decision: new Topic('decision'),
+    refused: new Topic('refused'),
+    'near-limit': new Topic('near-limit'),
+    settled: new Topic('settled'),
+    call: new Topic('call'),
+    error: new Topic('error'),
+    degraded: new Topic('degraded'),
+    recovered: new Topic('recovered'),
+  };
 
   /** Emits every event from now on. */
-  get events$(): Observable<RateLimitEvent> {
-    return this.#subject.asObservable();
+  readonly events$: Observable<RateLimitEvent> = merge(
+    ...Object.values(this.#topics).map((topic): Observable<RateLimitEvent> => topic.events$),
+  );
+
+  /** Emits the events of one type from now on. */
+  on<Type extends EventType>(type: Type): Observable<EventOf<Type>> {
+    return this.#topics[type].events$;
+  }
+
+  /** Returns true if events of a type have a listener. */
+  hasListeners(type: EventType): boolean {
+    return this.#topics[type].hasListeners;
   }
 
   /** Publishes the events of a decided batch. */
   decided(result: BatchResult): void {
-    if (!this.#subject.observed && !this.#decisionChannels.some(({ hasSubscribers }) => hasSubscribers))
-      return;
+    const { decision: decisions, refused, 'near-limit': near } = this.#topics;
+    if (!decisions.hasListeners && !refused.hasListeners && !near.hasListeners) return;
     const decision = new Decision(result);
-    this.publish({ type: 'decision', decision });
-    if (!decision.allowed) this.publish({ type: 'refused', decision });
-    else if (decision.limits.some(isNear)) this.publish({ type: 'near-limit', decision });
+    decisions.publish({ type: 'decision', decision });
+    if (!decision.allowed) refused.publish({ type: 'refused', decision });
+    else if (near.hasListeners && decision.limits.some(isNear))
+      near.publish({ type: 'near-limit', decision });
   }
 
-  publish(event: RateLimitEvent): void {
-    const typeChannel = this.#channelOf(event.type);
-    if (typeChannel.hasSubscribers) typeChannel.publish(event);
-    if (this.#subject.observed) this.#subject.next(event);
+  /** Publishes the changes of settlements. A renewal of a slot changes nothing. */
+  settled(settlements: readonly Settlement[], { outcomes }: BatchResult): void {
+    const settled = outcomes.flatMap((outcome, index) => {
+      const before = settlements[index]?.cost ?? outcome.cost;
+      return outcome.cost === before ? [] : [{ outcome, before }];
+    });
+    if (settled.length > 0) this.#topics.settled.publish({ type: 'settled', settled });
   }
 
-  #channelOf(type: EventType): Channel {
-    return this.#channels.get(type) as Channel;
+  /**
+   * Publishes a call of the store that ends now.
+   *
+   * @param start when it began, by `performance.now()`
+   */
+  called(operation: StoreOperation, start: number, result: CallResult): void {
+    const { call } = this.#topics;
+    if (call.hasListeners)
+      call.publish({ type: 'call', operation, duration: performance.now() - start, result });
+  }
+
+  publish<Type extends EventType>(event: EventOf<Type> & { readonly type: Type }): void {
+    const topic: Topic<Type> = this.#topics[event.type];
+    topic.publish(event);
   }
 }
 
 function isNear({ limit, remaining }: Outcome): boolean {
   return limit.mode === 'enforce' && remaining < NEAR * limit.burst;
-}
-
-/** Publishes an event for each decision of a storage. */
-export class ObservedStorage extends WrappedStorage {
-  constructor(
-    private readonly deciding: DecidingStorage,
-    private readonly events: RateLimitEvents,
-  ) {
-    super(deciding);
-  }
-
-  override consume(batch: readonly Hit[], onError?: OnError): Awaitable<BatchResult> {
-    return chain(this.deciding.consume(batch, onError), (result) => {
-      this.events.decided(result);
-      return result;
-    });
-  }
 }

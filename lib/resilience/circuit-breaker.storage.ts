@@ -18,8 +18,20 @@ export interface CircuitBreakerStorageOptions {
   readonly probeInterval: number;
 }
 
-/** Receives the failures of calls and the state changes of the circuit. */
+/** The operations of a store. */
+export type StoreOperation = 'consume' | 'peek' | 'settle' | 'block' | 'remove';
+
+/** The end of a call: the store answered, did not answer in time, or failed. */
+export type CallResult = 'ok' | 'timeout' | 'error';
+
+/** Receives the calls, their failures, and the state changes of the circuit. */
 export interface HealthListener {
+  /**
+   * Called when a call that reached the store has ended.
+   *
+   * @param start when it began, by `performance.now()`
+   */
+  called?(operation: StoreOperation, start: number, result: CallResult): void;
   /** Called when a call that reached the store failed or timed out. */
   failed?(error: StorageError): void;
   /** Called when the circuit opens. */
@@ -70,27 +82,32 @@ export class CircuitBreakerStorage extends WrappedStorage {
     this.#failures = new FailureWindow(options.failureThreshold, options.failureWindow);
   }
 
+  /** True while the store is not called. */
+  get isOpen(): boolean {
+    return this.#circuit.state === 'open';
+  }
+
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#call(() => this.inner.consume(batch));
+    return this.#call('consume', () => this.inner.consume(batch));
   }
 
   override peek(batch: readonly Hit[]): Promise<BatchResult> {
-    return this.#call(() => this.inner.peek(batch));
+    return this.#call('peek', () => this.inner.peek(batch));
   }
 
   /** Stores settlements with a receipt until the circuit closes, if it is open. */
   override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
     if (this.#circuit.state === 'open' && settlements.every(({ window }) => window !== 'current'))
       return Promise.resolve(this.#owed.add(settlements, this.clock.now()));
-    return this.#call(() => this.inner.settle(settlements));
+    return this.#call('settle', () => this.inner.settle(settlements));
   }
 
   override block(blocks: readonly Block[]): Promise<void> {
-    return this.#call(() => this.inner.block(blocks));
+    return this.#call('block', () => this.inner.block(blocks));
   }
 
   override remove(cells: readonly Cell[]): Promise<void> {
-    return this.#call(() => this.inner.remove(cells));
+    return this.#call('remove', () => this.inner.remove(cells));
   }
 
   override async close(): Promise<void> {
@@ -100,8 +117,9 @@ export class CircuitBreakerStorage extends WrappedStorage {
     this.#deadlines.rest();
   }
 
-  #call<T>(call: () => Awaitable<T>): Promise<T> {
+  #call<T>(operation: StoreOperation, call: () => Awaitable<T>): Promise<T> {
     if (this.#circuit.state === 'open') return Promise.reject(this.#circuit.error);
+    const start = performance.now();
     return new Promise((resolve, reject) => {
       const answer = promiseOf(call);
       const isInTime = this.#deadlines.begin(() => {
@@ -110,6 +128,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
           answer,
         );
         reject(error);
+        this.listener.called?.(operation, start, 'timeout');
         this.#failed(error);
       });
       answer.then(
@@ -117,10 +136,12 @@ export class CircuitBreakerStorage extends WrappedStorage {
           if (!isInTime()) return;
           this.#failures.succeed();
           resolve(value);
+          this.listener.called?.(operation, start, 'ok');
         },
         (error: unknown) => {
           if (!isInTime()) return;
           resolve(answer); // rejects with the original reason, which need not be an Error
+          this.listener.called?.(operation, start, 'error');
           if (isStorageError(error)) this.#failed(error);
           else this.#failures.succeed();
         },

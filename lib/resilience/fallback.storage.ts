@@ -34,7 +34,8 @@ export interface FallbackStorageOptions {
  * A slot that was taken during one is registered with the store by its first renewal afterwards, above the limit if need be.
  */
 export class FallbackStorage extends WrappedStorage {
-  readonly #local = new MemoryStorage();
+  /** Counts in this process. */
+  readonly local = new MemoryStorage();
   /** The local share of each limit. */
   readonly #shares = new WeakMap<Limit, Limit>();
   /** The limit of each local share. */
@@ -63,7 +64,7 @@ export class FallbackStorage extends WrappedStorage {
         if (onError === 'deny') throw error;
         return onError === 'allow'
           ? allowed(batch, this.clock.now())
-          : { ...this.#local.peek(this.#sharesOf(batch)), degraded: 'fallback' };
+          : { ...this.local.peek(this.#sharesOf(batch)), degraded: 'fallback' };
       },
     );
   }
@@ -73,13 +74,13 @@ export class FallbackStorage extends WrappedStorage {
     const local = settlements.filter(({ limit }) => this.#originals.has(limit));
     const remote = local.length === 0 ? settlements : settlements.filter((one) => !local.includes(one));
     const slots = remote.filter(isSlot);
-    if (slots.length > 0) this.#local.settle(this.#sharesOf(slots));
+    if (slots.length > 0) this.local.settle(this.#sharesOf(slots));
     if (local.length === 0) return this.inner.settle(remote);
     const renewals = local.filter((one) => isSlot(one) && one.actual > 0);
     const others = local.filter((one) => !renewals.includes(one));
     const parts = [others, remote, ...renewals.map((one) => [one])].filter((part) => part.length > 0);
     const results = parts.map((part) => {
-      if (part === others) return this.#local.settle(part);
+      if (part === others) return this.local.settle(part);
       return part === remote ? this.inner.settle(part) : this.#register(part);
     });
     return chain(all(results), (settled) => {
@@ -90,28 +91,28 @@ export class FallbackStorage extends WrappedStorage {
 
   /** Also lifts local blocks. Sets blocks on the store only. */
   override block(blocks: readonly Block[]): Awaitable<void> {
-    this.#local.block(this.#sharesOf(blocks.filter(({ duration }) => duration === 0)));
+    this.local.block(this.#sharesOf(blocks.filter(({ duration }) => duration === 0)));
     return this.inner.block(blocks);
   }
 
   override remove(cells: readonly Cell[]): Awaitable<void> {
-    this.#local.remove(this.#sharesOf(cells));
+    this.local.remove(this.#sharesOf(cells));
     return this.inner.remove(cells);
   }
 
   override removeLimits(limits: readonly Limit[]): Awaitable<void> {
-    this.#local.removeLimits(limits.map((limit) => this.#shareOf(limit)));
+    this.local.removeLimits(limits.map((limit) => this.#shareOf(limit)));
     return this.inner.removeLimits(limits);
   }
 
   override reset(): Awaitable<number> {
-    this.#local.reset();
+    this.local.reset();
     return this.inner.reset();
   }
 
   /** Closes the inner storage first. Calls that fail then are still decided locally. */
   override close(): Awaitable<void> {
-    return chain(this.inner.close(), () => this.#local.close());
+    return chain(this.inner.close(), () => this.local.close());
   }
 
   #decide(batch: readonly Hit[], onError: OnError, error: StorageError): BatchResult {
@@ -123,7 +124,7 @@ export class FallbackStorage extends WrappedStorage {
       this.#withdrawLate(error);
       throw error;
     }
-    const result = this.#local.consume(this.#sharesOf(batch));
+    const result = this.local.consume(this.#sharesOf(batch));
     this.#withdrawLate(error, result.allowed ? isSlot : undefined);
     return { ...result, degraded: 'fallback' };
   }
@@ -134,7 +135,7 @@ export class FallbackStorage extends WrappedStorage {
       (receipt) => isSlot(receipt) && !this.#originals.has(receipt.limit),
     );
     if (taken.length > 0)
-      this.#local.settle(
+      this.local.settle(
         this.#sharesOf(taken).map((receipt) => ({ ...receipt, cost: 0, actual: receipt.cost })),
       );
     return result;
@@ -148,12 +149,12 @@ export class FallbackStorage extends WrappedStorage {
       cost: 0,
       window: undefined,
     }));
-    const extend = (): BatchResult => this.#local.settle(renewal);
+    const extend = (): BatchResult => this.local.settle(renewal);
     const registered = chain(
       attempt(() => this.inner.settle(stored as readonly Settlement[])),
       (result) => {
         if (result.degraded !== undefined) return extend();
-        this.#local.settle(renewal.map((one) => ({ ...one, actual: 0 })));
+        this.local.settle(renewal.map((one) => ({ ...one, actual: 0 })));
         return this.#countLocally(result);
       },
     );

@@ -32,6 +32,7 @@ export function resilient(
   return new FallbackStorage(caching, options);
 }
 
-function isLocal(storage: Storage): boolean {
+/** Returns true for a storage that counts in this process, or wraps one that does. */
+export function isLocal(storage: Storage): boolean {
   return storage instanceof WrappedStorage ? isLocal(storage.inner) : countsInProcess(storage);
 }

@@ -1,12 +1,9 @@
-import type { Observable } from 'rxjs';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { Decision } from '../../core/decision.js';
-import type { RateLimitEvent } from '../../observability/rate-limit-events.js';
 import type { PolicyReference } from '../routes/route-policy.js';
 
 /** What the console uses of `RateLimiterService`. */
 export interface ConsoleLimiter {
-  readonly events$: Observable<RateLimitEvent>;
   peek(reference: PolicyReference, identity: readonly string[]): Awaitable<Decision>;
   clear(reference: PolicyReference, identity: readonly string[]): Awaitable<void>;
   block(reference: PolicyReference, identity: readonly string[], duration?: string): Awaitable<void>;

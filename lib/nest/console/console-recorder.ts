@@ -1,15 +1,15 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import type { Subscription } from 'rxjs';
 import { BoundedMap } from '../../common/bounded-map.js';
 import { messageOf } from '../../common/describe.js';
 import type { Outcome } from '../../core/contract.js';
 import type { Decision } from '../../core/decision.js';
 import type { Limit } from '../../core/limit.js';
 import { Latencies } from '../../observability/latencies.js';
-import type { RateLimitEvent } from '../../observability/rate-limit-events.js';
+import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { SERIES_SECONDS } from '../../observability/second-series.js';
-import { RATE_LIMITER, STORE_HEALTH } from '../options/rate-limit.tokens.js';
+import { RATE_LIMIT_EVENTS, STORE_HEALTH } from '../options/rate-limit.tokens.js';
 import type { StoreHealth } from '../storage/store-health.js';
-import type { ConsoleLimiter } from './console-limiter.js';
 import type { Counts, ErrorView, StoreView } from './console-messages.js';
 import { PolicyCounter, RequestCounter, type LimitCounter } from './policy-counter.js';
 
@@ -41,17 +41,26 @@ export class ConsoleRecorder implements OnModuleDestroy {
   /** Number of the current decision. */
   #decision = 0;
   #second = currentSecond();
-  readonly #subscription: { unsubscribe(): void };
+  readonly #subscriptions: readonly Subscription[];
 
   constructor(
-    @Inject(RATE_LIMITER) limiter: ConsoleLimiter,
+    @Inject(RATE_LIMIT_EVENTS) events: RateLimitEvents,
     @Inject(STORE_HEALTH) private readonly health: StoreHealth,
   ) {
-    this.#subscription = limiter.events$.subscribe((event) => this.#record(event));
+    this.#subscriptions = [
+      events.on('decision').subscribe(({ decision }) => this.#recordDecision(decision)),
+      events.on('call').subscribe(({ duration }) => this.#latencies.add(duration)),
+      events.on('error').subscribe(({ error }) => this.#recordError(error)),
+      events.on('degraded').subscribe(({ error }) => {
+        this.#degradedSince = Date.now();
+        this.#recordError(error);
+      }),
+      events.on('recovered').subscribe(() => (this.#degradedSince = undefined)),
+    ];
   }
 
   onModuleDestroy(): void {
-    this.#subscription.unsubscribe();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
   }
 
   /** The newest second of the series. */
@@ -101,15 +110,6 @@ export class ConsoleRecorder implements OnModuleDestroy {
       calls: this.#latencies.summary(),
       errors: this.#errors.values().reverse(),
     };
-  }
-
-  #record(event: RateLimitEvent): void {
-    if (event.type === 'decision') this.#recordDecision(event.decision);
-    else if (event.type === 'error') this.#recordError(event.error);
-    else if (event.type === 'degraded') {
-      this.#degradedSince = Date.now();
-      this.#recordError(event.error);
-    } else if (event.type === 'recovered') this.#degradedSince = undefined;
   }
 
   #recordDecision({ allowed, limits, degraded }: Decision): void {

@@ -13,6 +13,9 @@ export const RATE_LIMITER = Symbol.for('nestjs-limits:limiter');
 /** Injection token of the policies of all routes and rules, for the console. */
 export const POLICY_DIRECTORY = Symbol.for('nestjs-limits:policies');
 
+/** Injection token of the events of limits and their store. */
+export const RATE_LIMIT_EVENTS = Symbol.for('nestjs-limits:events');
+
 /** Injection token of the module's options, validated and with defaults. */
 export const RATE_LIMIT_OPTIONS = Symbol.for('nestjs-limits:options');
 

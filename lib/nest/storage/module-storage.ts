@@ -1,6 +1,7 @@
 import { describeValue } from '../../common/describe.js';
 import { ConfigurationError } from '../../common/errors.js';
-import { ObservedStorage, type RateLimitEvents } from '../../observability/rate-limit-events.js';
+import { observed, ObservedStorage } from '../../observability/observed.storage.js';
+import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
 import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
@@ -43,9 +44,10 @@ export function decidingStorage(
 ): DecidingStorage {
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
-  if (resilience === false) return new ObservedStorage(owned, events);
+  if (resilience === false) return observed(owned, events);
   const sampler = new ErrorSampler();
   const deciding = resilient(owned, resilience, {
+    called: (operation, start, result) => events.called(operation, start, result),
     failed: (error) => {
       if (sampler.takes(error)) events.publish({ type: 'error', error });
       log.failed(error);

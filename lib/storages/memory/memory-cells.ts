@@ -133,6 +133,14 @@ export class MemoryCells implements Cells {
     return identities.size;
   }
 
+  /** Returns the number of cells by policy, without blocks. */
+  countByPolicy(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { policy, cells, overflow } of this.#states.values())
+      counts.set(policy, (counts.get(policy) ?? 0) + cells.size + overflow.size);
+    return counts;
+  }
+
   /** Removes everything. */
   clear(): void {
     this.#states.clear();

@@ -29,6 +29,10 @@ export class MemoryTable<State extends object> {
     private readonly sharedExpiry: Expiry<State>,
   ) {}
 
+  get policy(): string {
+    return this.limit.policy;
+  }
+
   get isEmpty(): boolean {
     return this.cells.size === 0 && this.overflow.size === 0;
   }

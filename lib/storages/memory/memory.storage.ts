@@ -107,6 +107,11 @@ export class MemoryStorage extends Storage {
     this.#cells.clear();
   }
 
+  /** @internal Returns the number of cells by policy. Limits of several policies that share cells count for the first. */
+  cellsByPolicy(): Map<string, number> {
+    return this.#cells.countByPolicy();
+  }
+
   #open(): MemoryCells {
     if (this.#closed) throw closedError(this);
     return this.#cells;

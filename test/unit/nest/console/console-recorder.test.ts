@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { createLimit, Decision, StorageError, type RateLimitEvent } from 'nestjs-limits';
-import { Subject } from 'rxjs';
+import { createLimit, StorageError } from 'nestjs-limits';
+import { RateLimitEvents } from '../../../../lib/observability/rate-limit-events.js';
 import { ConsoleRecorder } from '../../../../lib/nest/console/console-recorder.js';
-import type { ConsoleLimiter } from '../../../../lib/nest/console/console-limiter.js';
 import type { StoreHealth } from '../../../../lib/nest/storage/store-health.js';
 import type { PolicyCounter } from '../../../../lib/nest/console/policy-counter.js';
 import type { Limit } from '../../../../lib/core/limit.js';
@@ -19,15 +18,12 @@ function limit(name: string, options: Partial<Parameters<typeof createLimit>[0]>
 }
 
 class Recording {
-  readonly events = new Subject<RateLimitEvent>();
-  readonly recorder = new ConsoleRecorder(
-    { events$: this.events } as unknown as ConsoleLimiter,
-    { store: 'TestStorage', onError: 'fallback' } as unknown as StoreHealth,
-  );
+  readonly events = new RateLimitEvents();
+  readonly recorder = new ConsoleRecorder(this.events, { store: 'TestStorage', onError: 'fallback' } as unknown as StoreHealth);
 
   /** Publishes a decision on limits; `false` is a refusal. */
   decide(outcomes: readonly (readonly [Limit, boolean])[], identity = 'ip:1', degraded?: 'fallback'): void {
-    const decision = new Decision({
+    this.events.decided({
       allowed: outcomes.every(([{ mode }, allowed]) => allowed || mode === 'shadow'),
       now: 0,
       ...(degraded === undefined ? {} : { degraded }),
@@ -43,7 +39,6 @@ class Recording {
         retryAfter: 0,
       })),
     });
-    this.events.next({ type: 'decision', decision });
   }
 
   get policies(): PolicyCounter[] {
@@ -124,12 +119,12 @@ describe('The recorder of the console', () => {
   it('tells since when the store is lost, and its last errors with their remedies', () => {
     const recording = new Recording();
     const error = new StorageError('RedisStorage failed: NOAUTH. Give the password.');
-    recording.events.next({ type: 'error', error });
+    recording.events.publish({ type: 'error', error });
     expect(recording.recorder.store).toMatchObject({
       circuit: 'closed',
       errors: [{ message: error.message, count: 1 }],
     });
-    recording.events.next({ type: 'degraded', error });
+    recording.events.publish({ type: 'degraded', error });
     recording.decide([[limit('a'), true]], 'ip:1', 'fallback');
     expect(recording.recorder.store).toMatchObject({
       name: 'TestStorage',
@@ -140,9 +135,17 @@ describe('The recorder of the console', () => {
       fallback: 1,
       errors: [{ message: error.message, count: 2 }],
     });
-    recording.events.next({ type: 'recovered' });
+    recording.events.publish({ type: 'recovered' });
     expect(recording.recorder.store).toMatchObject({ circuit: 'closed', fallback: 1 });
     expect(recording.recorder.store).not.toHaveProperty('degradedSince');
+  });
+
+  it('tells the latencies of the calls', () => {
+    const recording = new Recording();
+    for (const duration of [1, 1, 1, 8])
+      recording.events.publish({ type: 'call', operation: 'consume', duration, result: 'ok' });
+    const { count, p50, p99 } = recording.recorder.store.calls;
+    expect([count, p50 >= 1 && p50 < 1.1, p99 >= 8 && p99 < 8.8]).toEqual([4, true, true]);
   });
 
   it('stays bounded under a flood: of identities, policies, limits and errors', () => {
@@ -153,7 +156,7 @@ describe('The recorder of the console', () => {
     for (let amount = 1; amount <= 80; amount++)
       recording.decide([[limit('varied', { amount, where: 'V' }), true]]);
     for (let kind = 0; kind < 50; kind++)
-      recording.events.next({ type: 'error', error: new Error(`Error ${kind}`) });
+      recording.events.publish({ type: 'error', error: new Error(`Error ${kind}`) });
     const [first] = recording.policies;
     expect([first?.refused, first?.identities.size, first?.identities.total]).toEqual([20_000, 1000, 20_000]);
     expect(recording.policies.length).toBe(1001);
