@@ -19,7 +19,10 @@ function limit(name: string, options: Partial<Parameters<typeof createLimit>[0]>
 
 class Recording {
   readonly events = new RateLimitEvents();
-  readonly recorder = new ConsoleRecorder(this.events, { store: 'TestStorage', onError: 'fallback' } as unknown as StoreHealth);
+  readonly recorder = new ConsoleRecorder(this.events, {
+    store: 'TestStorage',
+    onError: 'fallback',
+  } as unknown as StoreHealth);
 
   /** Publishes a decision on limits; `false` is a refusal. */
   decide(outcomes: readonly (readonly [Limit, boolean])[], identity = 'ip:1', degraded?: 'fallback'): void {
