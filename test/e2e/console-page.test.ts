@@ -33,14 +33,27 @@ class ShopController {
   }
 
   @Get('named')
-  @RateLimit('1/hour', { name: SCRIPT, key: 'header:x-name' })
   named() {
     return '';
   }
 }
 
 const withConsole: ModuleMetadata = {
-  imports: [RateLimitModule.forRoot(), RateLimitConsoleModule.forRoot({ guards: [AdminGuard] })],
+  imports: [
+    RateLimitModule.forRoot({
+      rules: [
+        {
+          id: SCRIPT,
+          name: 'named',
+          path: '/named',
+          limits: '1/hour',
+          plans: { [SCRIPT]: '2/hour' },
+          key: 'header:x-name',
+        },
+      ],
+    }),
+    RateLimitConsoleModule.forRoot({ guards: [AdminGuard] }),
+  ],
   controllers: [ShopController],
 };
 
@@ -220,14 +233,15 @@ describeInChromium('The page of the console', (program) => {
     async () => {
       const page = await open();
       for (let request = 0; request < 3; request++) await app.get('/named', { 'x-name': SCRIPT });
-      await rowOf(page, SCRIPT, /66\.7%/);
-      await select(page, SCRIPT);
+      await rowOf(page, 'named', /66\.7%/);
+      await select(page, 'named');
       const identity = page.locator('#identities td').first();
       await identity.waitFor();
       expect(await identity.textContent()).toContain('<img src=x onerror=alert(1)>');
       await identity.getByRole('button').click();
       await page.locator('#state').waitFor();
-      expect(await page.locator('#policy-title').textContent()).toBe(SCRIPT);
+      expect(await page.locator('#facts').textContent()).toContain(`The rule "${SCRIPT}"`);
+      expect(await page.locator('[name=plan]').textContent()).toBe(`none${SCRIPT}`);
       expect(await page.locator('main img, main script').count()).toBe(0);
       expect([...new Set(loaded)]).toEqual([new URL(page.url()).origin]);
       expect(complaints).toEqual([]);

@@ -298,3 +298,20 @@ async function clientsCountedIn(uri: string): Promise<number> {
     client.disconnect();
   }
 }
+
+describe('Sample 12-operations', () => {
+  it('shows its own traffic in its console within two seconds', async () => {
+    const [events = ''] = await start('12-operations');
+    const response = await fetch(events);
+    let text = '';
+    // The console sends an event per second.
+    for await (const piece of response.body as AsyncIterable<Uint8Array>) {
+      text += Buffer.from(piece).toString();
+      if (text.split('event: tick').length > 2) break;
+    }
+    const ticks = [...text.matchAll(/^event: tick\ndata: (.*)$/gm)].map(
+      ([, data = '']) => JSON.parse(data) as { total: { requests: number } },
+    );
+    expect(ticks.at(-1)?.total.requests).toBeGreaterThan(0);
+  });
+});
