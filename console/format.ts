@@ -42,6 +42,6 @@ export function formatLatency(ms: number): string {
 export function formatWait(ms: number): string {
   const seconds = Math.ceil(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${whole.format(seconds / 60)} min`;
-  return seconds < 172_800 ? `${whole.format(seconds / 3600)} h` : `${whole.format(seconds / 86_400)} days`;
+  if (seconds < 5400) return `${whole.format(seconds / 60)} min`;
+  return seconds < 129_600 ? `${whole.format(seconds / 3600)} h` : `${whole.format(seconds / 86_400)} days`;
 }

@@ -87,8 +87,13 @@ function simulate(limiter, recorder) {
     recorder.sample(now - SECONDS + second);
   }
   let second = SECONDS;
-  setInterval(() => hitFor(++second, limiter, random), 1000).unref();
-  hitFor(++second, limiter, random);
+  const hitMore = () => hitFor(++second, limiter, random);
+  while (recorder.second < Math.floor(Date.now() / 1000)) {
+    hitMore();
+    recorder.sample(recorder.second + 1);
+  }
+  hitMore();
+  setInterval(hitMore, 1000).unref();
 }
 
 function hitFor(second, limiter, random) {

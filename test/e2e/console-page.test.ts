@@ -31,30 +31,22 @@ class ShopController {
   login() {
     return '';
   }
+}
 
+/** Names of policies and rules are plain, but not those of classes and plans. */
+@Controller()
+class ScriptController {
   @Get('named')
+  @RateLimit('1/hour', { name: 'named', plans: { [SCRIPT]: '2/hour' }, key: 'header:x-name' })
   named() {
     return '';
   }
 }
+Object.defineProperty(ScriptController, 'name', { value: SCRIPT });
 
 const withConsole: ModuleMetadata = {
-  imports: [
-    RateLimitModule.forRoot({
-      rules: [
-        {
-          id: SCRIPT,
-          name: 'named',
-          path: '/named',
-          limits: '1/hour',
-          plans: { [SCRIPT]: '2/hour' },
-          key: 'header:x-name',
-        },
-      ],
-    }),
-    RateLimitConsoleModule.forRoot({ guards: [AdminGuard] }),
-  ],
-  controllers: [ShopController],
+  imports: [RateLimitModule.forRoot(), RateLimitConsoleModule.forRoot({ guards: [AdminGuard] })],
+  controllers: [ShopController, ScriptController],
 };
 
 describeInChromium('The page of the console', (program) => {
@@ -240,7 +232,7 @@ describeInChromium('The page of the console', (program) => {
       expect(await identity.textContent()).toContain('<img src=x onerror=alert(1)>');
       await identity.getByRole('button').click();
       await page.locator('#state').waitFor();
-      expect(await page.locator('#facts').textContent()).toContain(`The rule "${SCRIPT}"`);
+      expect(await page.locator('#facts').textContent()).toContain(`@RateLimit on ${SCRIPT}.named`);
       expect(await page.locator('[name=plan]').textContent()).toBe(`none${SCRIPT}`);
       expect(await page.locator('main img, main script').count()).toBe(0);
       expect([...new Set(loaded)]).toEqual([new URL(page.url()).origin]);

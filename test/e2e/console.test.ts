@@ -124,7 +124,7 @@ async function send(
     NodeJS.ReadableStream & { statusCode: number; headers: Record<string, string> },
   ];
   let text = '';
-  for await (const piece of response.setEncoding('utf8')) text += piece;
+  for await (const piece of response.setEncoding('utf8')) text += String(piece);
   return new HttpReply(response.statusCode, new Headers(response.headers), text);
 }
 
