@@ -30,6 +30,7 @@ import type {
   PolicyView,
   SnapshotMessage,
 } from '../../lib/nest/console/console-messages.js';
+import { readStream } from '../support/event-stream.js';
 import { describeOverHttp, HttpReply, type HttpApp } from '../support/http-app.js';
 
 @Injectable()
@@ -130,16 +131,9 @@ async function send(
 
 /** Returns the first event of a stream. */
 async function firstEvent<T>(app: HttpApp, path: string, headers: Record<string, string> = {}): Promise<T> {
-  const abort = new AbortController();
-  const response = await fetch(`http://127.0.0.1:${portOf(app)}${path}`, { headers, signal: abort.signal });
-  expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
-  let text = '';
-  const decoder = new TextDecoder();
-  for await (const piece of response.body as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(piece, { stream: true });
-    if (text.includes('\n\n')) break;
-  }
-  abort.abort();
+  const url = `http://127.0.0.1:${portOf(app)}${path}`;
+  const { status, contentType, text } = await readStream(url, (read) => read.includes('\n\n'), headers);
+  expect([status, contentType]).toEqual([200, 'text/event-stream']);
   return JSON.parse(/^data: (.*)$/m.exec(text)?.[1] ?? '') as T;
 }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
+import { readStream } from '../support/event-stream.js';
 import { startRedis } from '../support/servers/redis.js';
 import { freePort, until } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
@@ -302,13 +303,8 @@ async function clientsCountedIn(uri: string): Promise<number> {
 describe('Sample 12-operations', () => {
   it('shows its own traffic in its console within two seconds', async () => {
     const [events = ''] = await start('12-operations');
-    const response = await fetch(events);
-    let text = '';
     // The console sends an event per second.
-    for await (const piece of response.body as AsyncIterable<Uint8Array>) {
-      text += Buffer.from(piece).toString();
-      if (text.split('event: tick').length > 2) break;
-    }
+    const { text } = await readStream(events, (read) => /(event: tick.*){2}\n\n/s.test(read));
     const ticks = [...text.matchAll(/^event: tick\ndata: (.*)$/gm)].map(
       ([, data = '']) => JSON.parse(data) as { total: { requests: number } },
     );
