@@ -156,7 +156,7 @@ describe('The options of the console', () => {
     [
       'a guard that is none',
       { guards: [Passwords] },
-      'must list guards, with a method canActivate; got a function (Passwords)',
+      'must be a list of guards, which have a method canActivate; got a function (Passwords)',
     ],
     ['a guard for a list', { guards: AdminGuard }, 'must be a list'],
     [

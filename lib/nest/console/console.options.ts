@@ -72,7 +72,7 @@ function assertGuards(where: string, value: unknown): void {
       {}) as Partial<CanActivate>;
     if (typeof canActivate !== 'function')
       throw new ConfigurationError(
-        `${where} must list guards, with a method canActivate; got ${describeValue(guard)}.`,
+        `${where} must be a list of guards, which have a method canActivate; got ${describeValue(guard)}.`,
       );
   }
 }

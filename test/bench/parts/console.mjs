@@ -2,6 +2,8 @@ import { startChild } from '../support/child.mjs';
 import { formatNumber, printHeading, printTable, printTarget } from '../support/report.mjs';
 import { interleave, medianRatio, quantile } from '../support/statistics.mjs';
 
+/** The applications of the child. */
+const NAMES = ['none', 'console'];
 const ROUNDS = { least: 20, most: 20, milliseconds: 0 };
 const CALLS = 100_000;
 const IDENTITIES = 1_000_000;
@@ -11,16 +13,16 @@ export async function run() {
   printHeading(
     'The console: one call of the guard, and a flood',
     'The guard of one route over memory storage, called past HTTP, with one limit and header fields; ns of processor time per call,\n' +
-      `of ${CALLS.toLocaleString('en')} calls. One process per row, called in turn; one warm-up round, then ${ROUNDS.least}; medians of the ratios within a round.\n` +
+      `of ${CALLS.toLocaleString('en')} calls. Two applications in one process, called in turn; one warm-up round, then ${ROUNDS.least}; medians of the ratios within a round.\n` +
       `Then ${IDENTITIES.toLocaleString('en')} identities are refused by 20 policies: bytes by which the heap grows, array buffers included.`,
   );
-  const rows = ['none', 'console'].map((name) => ({ name, child: startChild('console', name) }));
+  const child = startChild('console');
   try {
-    for (const { child } of rows) await child.ask('call', CALLS);
-    const rounds = await interleave(rows, ROUNDS, ({ child }) => child.ask('call', CALLS));
-    const times = rows.map((row) => rounds.get(row));
+    for (const name of NAMES) await child.ask('call', name, CALLS);
+    const rounds = await interleave(NAMES, ROUNDS, (name) => child.ask('call', name, CALLS));
+    const times = NAMES.map((name) => rounds.get(name));
     const heaps = [];
-    for (const { child } of rows) heaps.push(await child.ask('flood', IDENTITIES));
+    for (const name of NAMES) heaps.push(await child.ask('flood', name, IDENTITIES));
     printTable(
       ['', 'ns', '× without', 'MB after the flood'],
       ['without a console', 'with a console'].map((name, index) => [
@@ -33,6 +35,6 @@ export async function run() {
     printTarget('guard with a console to none', medianRatio(times[1], times[0]), 'at most', 1.05, '×');
     printTarget('heap after the flood, of the console', (heaps[1] - heaps[0]) / 1e6, 'at most', 20, ' MB');
   } finally {
-    await Promise.all(rows.map(({ child }) => child.stop()));
+    await child.stop();
   }
 }
