@@ -34,6 +34,9 @@ export class ConsoleRecorder implements OnModuleDestroy {
   readonly total = new RequestCounter();
   readonly #policies = new Map<string, PolicyCounter>();
   readonly #limits = new WeakMap<Limit, LimitCounter>();
+  /** The last limit and its counter: requests in a row often meet the same one. */
+  #lastLimit: Limit | undefined;
+  #lastCounter: LimitCounter | undefined;
   readonly #latencies = new Latencies();
   readonly #errors = new BoundedMap<ErrorView>(MAX_ERRORS);
   readonly #withoutStore = { allow: 0, fallback: 0 };
@@ -118,7 +121,7 @@ export class ConsoleRecorder implements OnModuleDestroy {
     if (!allowed) this.total.refused++;
     if (degraded !== undefined) this.#withoutStore[degraded]++;
     for (const outcome of limits) {
-      const counter = this.#limits.get(outcome.limit) ?? this.#add(outcome.limit);
+      const counter = this.#counterOf(outcome.limit);
       const { policy } = counter;
       if (policy.lastCounted !== decision) {
         policy.lastCounted = decision;
@@ -144,9 +147,15 @@ export class ConsoleRecorder implements OnModuleDestroy {
     }
   }
 
-  #add(limit: Limit): LimitCounter {
-    const counter = this.counterOf(limit.where, limit.policy).counterOf(limit);
-    this.#limits.set(limit, counter);
+  #counterOf(limit: Limit): LimitCounter {
+    if (limit === this.#lastLimit && this.#lastCounter !== undefined) return this.#lastCounter;
+    let counter = this.#limits.get(limit);
+    if (counter === undefined) {
+      counter = this.counterOf(limit.where, limit.policy).counterOf(limit);
+      this.#limits.set(limit, counter);
+    }
+    this.#lastLimit = limit;
+    this.#lastCounter = counter;
     return counter;
   }
 
