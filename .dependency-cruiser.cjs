@@ -47,6 +47,7 @@ const folders = {
   terminus: ['storage', 'options'],
   opentelemetry: ['options'],
   swagger: ['routes', 'transports', 'options'],
+  console: ['decorators', 'routes', 'transports', 'storage', 'options'],
 };
 
 /** Packages that not everybody has, and the only folder that knows each, types included. */
@@ -157,6 +158,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^lib/', pathNot: '^lib/nest/swagger/' },
       to: { path: '^lib/nest/swagger/' },
+    },
+    {
+      name: 'console-apart',
+      comment: 'An application without a console must not load it.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/nest/console/' },
+      to: { path: '^lib/nest/console/' },
     },
     ...Object.entries(optional).map(([name, folder]) => ({
       name: `${name.replace('@nestjs/', 'nest-').replace('@opentelemetry/', 'opentelemetry-')}-in-its-folder`,

@@ -80,6 +80,11 @@ export default defineConfig(
   },
 
   {
+    name: 'the page of the console, for browsers',
+    files: ['console/**/*.ts'],
+    languageOptions: { parserOptions: { project: 'console/tsconfig.json' } },
+  },
+  {
     name: 'CommonJS',
     files: ['**/*.cjs'],
     rules: { '@typescript-eslint/no-require-imports': 'off' },

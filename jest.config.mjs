@@ -1,6 +1,6 @@
 /** Tests that need servers. Only when one of them runs does a run start any. */
 const withServers =
-  '/test/(conformance/(redis|memcached|etcd|mongodb|postgresql|quickstart|records|random-traces)[^/]*|e2e/(samples|microservices-redis|rabbitmq|shared-settings)|(exactness|faults)/.*)\\.test\\.ts$';
+  '/test/(conformance/(redis|memcached|etcd|mongodb|postgresql|quickstart|records|random-traces)[^/]*|e2e/(samples|microservices-redis|rabbitmq|shared-settings|console-page)|(exactness|faults)/.*)\\.test\\.ts$';
 
 /** Jest runs the TypeScript sources as ES modules, as NestJS 12 itself is published. */
 const project = {
@@ -23,7 +23,9 @@ const project = {
     '^nestjs-limits$': '<rootDir>/lib/index.ts',
     '^nestjs-limits/testing$': '<rootDir>/lib/testing/index.ts',
     '^nestjs-limits/(redis|memcached|mongodb|etcd|postgresql)$': '<rootDir>/lib/storages/$1/index.ts',
-    '^nestjs-limits/(terminus|opentelemetry|swagger)$': '<rootDir>/lib/nest/$1/index.ts',
+    '^nestjs-limits/(terminus|opentelemetry|swagger|console)$': '<rootDir>/lib/nest/$1/index.ts',
+    // As scripts/build.mjs does in the package.
+    '^\\./page\\.js$': '<rootDir>/scripts/build-page.mjs',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/coverage', '<rootDir>/test/package/consumers'],

@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PAGE } from './build-page.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
@@ -25,6 +26,7 @@ try {
   if (exitCodes.some((code) => code !== 0)) throw new Error('The build failed; dist is as it was.');
   await writeFile(join(staging, 'new', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
   await keepImportsForBundlers(join(staging, 'new', 'cjs'));
+  await writePage(join(staging, 'new'));
   await replaceDist();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
@@ -39,6 +41,14 @@ function compile(project, outDir) {
     const args = [tsc, '--project', project, '--outDir', outDir, '--noEmitOnError'];
     spawn(process.execPath, args, { cwd: root, stdio: 'inherit' }).on('error', reject).on('exit', resolve);
   });
+}
+
+/** Puts the page of the console into the module that is a placeholder in the sources. */
+async function writePage(folder) {
+  const page = JSON.stringify(PAGE);
+  const module = join('nest', 'console', 'page.js');
+  await writeFile(join(folder, 'esm', module), `export const PAGE = ${page};\n`);
+  await writeFile(join(folder, 'cjs', module), `'use strict';\nexports.PAGE = ${page};\n`);
 }
 
 async function replaceDist() {

@@ -17,6 +17,11 @@ export class BoundedMap<Value> {
     return this.#values.get(key);
   }
 
+  /** Returns all values, the newest last. */
+  values(): Value[] {
+    return [...this.#values.values()];
+  }
+
   /** Returns the value of a key, and makes and stores it if it is missing. Nothing is stored if `make` throws. */
   getOrMake(key: string, make: (key: string) => Value): Value {
     const known = this.#values.get(key);

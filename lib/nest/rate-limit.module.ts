@@ -30,9 +30,11 @@ import type { RateLimitModuleExtras, RateLimitModuleOptions } from './options/ra
 import {
   CONNECTION_LIMITS,
   DECIDING_STORAGE,
+  POLICY_DIRECTORY,
   RATE_LIMIT_EVENTS,
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
+  RATE_LIMITER,
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
 import { DROPPED_MESSAGES } from './dropped-message.filter.js';
@@ -154,16 +156,21 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     { provide: CONNECTION_LIMITS, useClass: ConnectionLimits },
     { provide: RATE_LIMIT_EVENTS, useClass: RateLimitEvents },
     { provide: STORE_HEALTH, useClass: StoreHealth },
+    { provide: POLICY_DIRECTORY, useExisting: PolicyDirectory },
+    { provide: RATE_LIMITER, useExisting: RateLimiterService },
     DROPPED_MESSAGES,
     GlobalRateLimitGuard,
     RateLimitGuard,
     RateLimiterService,
   ],
-  // Includes the dependencies of guard, middleware, interceptor, gateways and health checks, which Nest creates in other modules.
+  // Includes the dependencies of guard, middleware, interceptor, gateways, health checks and console, which Nest creates in other modules.
   exports: [
     RATE_LIMIT_STORAGE,
     CONNECTION_LIMITS,
     STORE_HEALTH,
+    POLICY_DIRECTORY,
+    RATE_LIMIT_EVENTS,
+    RATE_LIMITER,
     RequestLimiter,
     Reservations,
     Transports,

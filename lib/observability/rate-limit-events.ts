@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
-import { merge, Subject, type Observable } from 'rxjs';
+import { merge, Observable, type Subscriber } from 'rxjs';
 import { Decision } from '../core/decision.js';
 import type { BatchResult, Outcome, Settlement } from '../core/contract.js';
 import type { CallResult, StoreOperation } from '../resilience/circuit-breaker.storage.js';
@@ -47,26 +47,29 @@ type EventOf<Type extends EventType> = Extract<RateLimitEvent, { readonly type: 
 /** Share of a limit below which `near-limit` is published. */
 const NEAR = 0.1;
 
-/** Publishes the events of one type. */
+/** Publishes the events of one type. Calls its subscribers itself: a `Subject` takes twice the time. */
 class Topic<Type extends EventType> {
-  readonly #subject = new Subject<EventOf<Type>>();
+  #subscribers: readonly Subscriber<EventOf<Type>>[] = [];
   readonly #channel;
+
+  readonly events$ = new Observable<EventOf<Type>>((subscriber) => {
+    this.#subscribers = [...this.#subscribers, subscriber];
+    return () => {
+      this.#subscribers = this.#subscribers.filter((other) => other !== subscriber);
+    };
+  });
 
   constructor(type: Type) {
     this.#channel = channel(`nestjs-limits:${type}`);
   }
 
-  get events$(): Observable<EventOf<Type>> {
-    return this.#subject.asObservable();
-  }
-
   get hasListeners(): boolean {
-    return this.#subject.observed || this.#channel.hasSubscribers;
+    return this.#subscribers.length > 0 || this.#channel.hasSubscribers;
   }
 
   publish(event: EventOf<Type>): void {
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
-    if (this.#subject.observed) this.#subject.next(event);
+    for (const subscriber of this.#subscribers) subscriber.next(event);
   }
 }
 

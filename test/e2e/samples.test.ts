@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
+import { readStream } from '../support/event-stream.js';
 import { startRedis } from '../support/servers/redis.js';
 import { freePort, isListening, until } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
@@ -449,3 +450,15 @@ async function clientsCountedIn(uri: string): Promise<number> {
     client.disconnect();
   }
 }
+
+describe('Sample 12-operations', () => {
+  it('shows its own traffic in its console within two seconds', async () => {
+    const [events = ''] = await start('12-operations');
+    // The console sends an event per second.
+    const { text } = await readStream(events, (read) => /(event: tick.*){2}\n\n/s.test(read));
+    const ticks = [...text.matchAll(/^event: tick\ndata: (.*)$/gm)].map(
+      ([, data = '']) => JSON.parse(data) as { total: { requests: number } },
+    );
+    expect(ticks.at(-1)?.total.requests).toBeGreaterThan(0);
+  });
+});

@@ -20,6 +20,8 @@ export interface HttpAppOptions {
   trustProxy?: boolean;
   /** Largest body of a request, in bytes. Default: that of the platform. */
   bodyLimit?: number;
+  /** False for an application that parses no bodies. Default: true. */
+  bodyParser?: boolean;
   /** Prepares the application before it listens: versioning, filters, … */
   configure?: (app: INestApplication) => void;
   /** Overrides providers before the module is compiled. */
@@ -64,7 +66,13 @@ export function describeOverHttp(
 export async function startHttpApp(
   platform: Platform,
   metadata: ModuleMetadata,
-  { trustProxy = false, bodyLimit, configure, override = (builder) => builder }: HttpAppOptions = {},
+  {
+    trustProxy = false,
+    bodyLimit,
+    bodyParser = true,
+    configure,
+    override = (builder) => builder,
+  }: HttpAppOptions = {},
 ): Promise<HttpApp> {
   const log = new RecordingLogger();
   const module = await override(Test.createTestingModule(metadata).setLogger(log)).compile();
@@ -76,6 +84,7 @@ export async function startHttpApp(
           ...(bodyLimit === undefined ? {} : { bodyLimit }),
         })
       : new ExpressAdapter(),
+    { bodyParser },
   );
   if (platform === 'express' && trustProxy) (app as NestExpressApplication).set('trust proxy', 1);
   if (platform === 'express' && bodyLimit !== undefined)

@@ -43,3 +43,10 @@ export function describeWithMongod(title: string, body: () => void): void {
     describe.skip(`${title} (skipped: no mongod available)`, body);
   else describe(title, body);
 }
+
+/** Describes tests in Chromium, whose program they get. They are skipped if there is none. */
+export function describeInChromium(title: string, body: (program: string) => void): void {
+  const program = process.env['TEST_CHROMIUM_BIN'];
+  if (program === undefined) describe.skip(`${title} (skipped: no chromium available)`, () => body(''));
+  else describe(title, () => body(program));
+}

@@ -20,7 +20,8 @@ export async function resolve(specifier, context, next) {
 
 function libraryEntry(name) {
   const folder =
-    { undefined: '', testing: 'testing/', terminus: 'nest/terminus/' }[name] ?? `storages/${name}/`;
+    { undefined: '', testing: 'testing/', terminus: 'nest/terminus/', console: 'nest/console/' }[name] ??
+    `storages/${name}/`;
   return new URL(`../../lib/${folder}index.ts`, import.meta.url).href;
 }
 

@@ -91,6 +91,7 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
     'ServerStorageOptions',
     'StorageOptions',
   ],
+  ['docs/console.md#Set up', 'RateLimitConsoleOptions'],
   ['docs/custom-storage.md#Test it', 'DescribeStorageOptions'],
 ];
 

@@ -83,6 +83,7 @@ export class ReferencedHits {
   }
 
   #identityFor(policy: RoutePolicy, { as }: PolicyReference, identifiers: readonly string[]): string {
+    if (as === 'identity') return single(identifiers);
     if (as === 'key') return identityOf('key', single(identifiers));
     const source = as === undefined ? policy.source : this.identities.for(as, 'RateLimiterService');
     return source.fromValues(identifiers);

@@ -52,9 +52,14 @@ export class PolicyDirectory {
     return policy;
   }
 
-  #search({ policy: name, route }: PolicyReference): RoutePolicy {
+  /** Returns all routes and rules with their policies, by the ids that a reference names. */
+  known(): readonly Pick<CompiledRoute, 'id' | 'policies'>[] {
     const routes = [...this.#routes.values()];
-    const known = [...routes, ...this.#rules.flatMap((rule) => ofRoutes(rule, routes))];
+    return [...routes, ...this.#rules.flatMap((rule) => ofRoutes(rule, routes))];
+  }
+
+  #search({ policy: name, route }: PolicyReference): RoutePolicy {
+    const known = this.known();
     const found = known
       .filter(({ id }) => route === undefined || id === route || id === `http ${route}`)
       .flatMap(({ id, policies }) =>

@@ -31,9 +31,10 @@ export interface PolicyReference {
   route?: string | undefined;
   /**
    * The kind of the identity, if the policy counts several: `'ip'` for requests that were counted by address because they had no
-   * other identity. Default: the kind of the policy's key.
+   * other identity. `'identity'` for one as decisions and events show it, `'user:42'`, or hashed, `'api-key#:…'`. Default: the kind
+   * of the policy's key.
    */
-  as?: BuiltInKey | 'key' | undefined;
+  as?: BuiltInKey | 'key' | 'identity' | undefined;
   /** The plan whose limits apply. Default: the limits of requests without a plan. */
   plan?: string | undefined;
   /**

@@ -44,13 +44,38 @@ export function isExecutable(path: string): boolean {
 export function providePrograms(): void {
   const missing = Object.entries(packages).filter(([program]) => findProgram(program) === undefined);
   if (missing.length === 0) return;
-  const command = `apt-get install -y --no-install-recommends ${missing.map(([, name]) => name).join(' ')}`;
   const programs = missing.map(([program]) => program).join(', ');
-  if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
+  const command = installation(missing.map(([, name]) => name));
+  if (!canInstall()) {
     throw new Error(
       `The tests run against real servers, and these programs are not on the PATH: ${programs}. On Debian or Ubuntu: sudo ${command}`,
     );
   }
+  install(programs, command);
+}
+
+/** Returns the path of Chromium, given by CHROMIUM_BIN or found on the PATH, or installed if the user is root. */
+export function provideChromium(): string {
+  const given = process.env['CHROMIUM_BIN'] ?? findProgram('chromium');
+  if (given !== undefined) return given;
+  const command = installation(['chromium']);
+  if (!canInstall())
+    throw new Error(`Set CHROMIUM_BIN, or put chromium on the PATH. On Debian: sudo ${command}`);
+  install('chromium', command);
+  const installed = findProgram('chromium');
+  if (installed === undefined) throw new Error(`The package has no program chromium: ${command}`);
+  return installed;
+}
+
+function installation(names: readonly string[]): string {
+  return `apt-get install -y --no-install-recommends ${names.join(' ')}`;
+}
+
+function canInstall(): boolean {
+  return process.getuid?.() === 0 && findProgram('apt-get') !== undefined;
+}
+
+function install(programs: string, command: string): void {
   process.stderr.write(`Installing what the tests run against and is not there (${programs}): ${command}\n`);
   withoutStartingServices(() => {
     try {
@@ -72,12 +97,12 @@ function aptGet(...args: string[]): void {
 }
 
 /** Prevents Debian's packages from starting servers. */
-function withoutStartingServices(install: () => void): void {
+function withoutStartingServices(run: () => void): void {
   const policy = '/usr/sbin/policy-rc.d';
-  if (existsSync(policy)) return install();
+  if (existsSync(policy)) return run();
   writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
-    install();
+    run();
   } finally {
     rmSync(policy);
   }

@@ -4,7 +4,7 @@ import { startMemcached } from './memcached.js';
 import { startMongo, withMongo } from './mongo.js';
 import { downloadMongod, findMongod } from './mongod-program.js';
 import { postgresVersion, startPgBouncer, startPostgres } from './postgres.js';
-import { providePrograms } from './programs.js';
+import { provideChromium, providePrograms } from './programs.js';
 import { redisVersion, startRedisCluster, startRedisSentinel, startRedisWithSocketAndTls } from './redis.js';
 import { ask } from './server-process.js';
 
@@ -29,6 +29,7 @@ export async function startSharedServers(): Promise<SharedServers> {
     etcd(),
     postgresql(),
     mongo(),
+    chromium(),
   ]);
   const forget = parts.map((part) => part.forget).find((each) => each !== undefined);
   return {
@@ -106,6 +107,18 @@ async function mongo(): Promise<SharedServers> {
       `None could be downloaded and started either: ${messageOf(cause).replace(/\s+/g, ' ')}`;
     if (process.env['REQUIRE_SERVERS'] === '1') throw new Error(why, { cause });
     return { env: {}, report: [`No MongoDB, its cases were skipped. ${why}`] };
+  }
+}
+
+/** Not a server, but a program that a machine may lack as well. */
+async function chromium(): Promise<SharedServers> {
+  try {
+    const program = provideChromium();
+    return { env: { TEST_CHROMIUM_BIN: program }, report: [`Chromium: ${program}`] };
+  } catch (cause) {
+    const why = `There is no Chromium to show pages in. ${messageOf(cause)}`;
+    if (process.env['REQUIRE_SERVERS'] === '1') throw new Error(why, { cause });
+    return { env: {}, report: [`No Chromium, its cases were skipped. ${why}`] };
   }
 }
 

@@ -1,0 +1,60 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { shownByName } from '../../common/inspection.js';
+import { CONSOLE_OPTIONS, ConsoleAccessGuard } from './console-access.guard.js';
+import { ConsoleActions } from './console-actions.js';
+import { consoleController } from './console.controller.js';
+import { ConsoleFeed } from './console-feed.js';
+import { ConsolePolicies } from './console-policies.js';
+import { ConsoleRecorder } from './console-recorder.js';
+import { resolveConsoleOptions, type RateLimitConsoleOptions } from './console.options.js';
+
+/**
+ * Serves a page that shows the policies of this process, the identities that they refuse, and the state of the store, live. An
+ * operator looks up, clears, blocks and unblocks identities there. Needs `RateLimitModule`. The page itself is exempt from the
+ * limits of routes.
+ *
+ * @example
+ * ```ts
+ * import { Injectable, Module, type CanActivate, type ExecutionContext } from '@nestjs/common';
+ * import { RateLimitModule } from 'nestjs-limits';
+ * import { RateLimitConsoleModule } from 'nestjs-limits/console';
+ *
+ * @Injectable()
+ * class AdminGuard implements CanActivate {
+ *   canActivate(context: ExecutionContext) {
+ *     const { user } = context.switchToHttp().getRequest<{ user?: { isAdmin: boolean } }>();
+ *     return user?.isAdmin ?? false;
+ *   }
+ * }
+ *
+ * @Module({
+ *   imports: [RateLimitModule.forRoot(), RateLimitConsoleModule.forRoot({ path: '/rate-limits', guards: [AdminGuard] })],
+ * })
+ * class AppModule {}
+ * ```
+ */
+@Module({})
+@shownByName
+export class RateLimitConsoleModule {
+  /**
+   * Configures the console.
+   *
+   * @throws ConfigurationError without guards, unless `open` is true; for an unknown or invalid option
+   */
+  static forRoot(options: RateLimitConsoleOptions): DynamicModule {
+    const resolved = resolveConsoleOptions(options);
+    return {
+      module: RateLimitConsoleModule,
+      imports: resolved.imports,
+      controllers: [consoleController(resolved)],
+      providers: [
+        { provide: CONSOLE_OPTIONS, useValue: resolved },
+        ConsoleAccessGuard,
+        ConsoleActions,
+        ConsoleFeed,
+        ConsolePolicies,
+        ConsoleRecorder,
+      ],
+    };
+  }
+}
