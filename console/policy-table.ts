@@ -84,7 +84,7 @@ export class PolicyTable {
       button.type = 'button';
       button.addEventListener('click', () => this.select(view));
       const spark = new Spark();
-      const figures = ['wide', '', '', 'wide'].map((className) => create('td', `figure ${className}`));
+      const figures = ['wide', '', 'wide', 'wide'].map((className) => create('td', `figure ${className}`));
       const limits = create('td', 'limits wide');
       const row = create(
         'tr',
