@@ -104,7 +104,7 @@ describe('a given client that has not connected yet', () => {
 });
 
 describe('after all tests', () => {
-  it('no key on the server lacks a time to live', async () => {
+  it('no key of an identity lacks a time to live', async () => {
     const client = new Redis(uri);
     const eternal: string[] = [];
     let keys = 0;
@@ -115,6 +115,6 @@ describe('after all tests', () => {
     }
     client.disconnect();
     expect(keys).toBeGreaterThan(0);
-    expect(eternal).toEqual([]);
+    expect(eternal.filter((key) => !key.endsWith(':settings'))).toEqual([]);
   });
 });

@@ -141,7 +141,7 @@ describeOverHttp('A plan with options', (start) => {
     [
       'an unknown option',
       { limits: '5/minute', strategy: 'token-bucket' },
-      'An object of limits does not know the option "strategy". Known options: limits, burst, block.',
+      'An object of limits does not know the option "strategy". Known options: limits, burst, block, wait.',
     ],
     ['no limits', { burst: 5 }, 'An object of limits needs "limits": { limits: \'10/minute\', burst: 20 }.'],
     [

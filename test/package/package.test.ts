@@ -43,10 +43,10 @@ export class AppModule {}
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
 const budget = {
-  packed: 800_000,
+  packed: 930_000,
   unpacked: 4_600_000,
-  importedByRoot: 600_000,
-  requiredByRoot: 680_000,
+  importedByRoot: 650_000,
+  requiredByRoot: 730_000,
   page: 150_000,
 };
 
@@ -112,7 +112,7 @@ describe('the tarball', () => {
     const pages = (await readdir(join(root, 'docs'), { recursive: true, withFileTypes: true }))
       .filter((entry) => entry.isFile())
       .map((entry) => relative(root, join(entry.parentPath, entry.name)));
-    expect(new Set(pages.map(extname))).toEqual(new Set(['.md', '.svg', '.webp']));
+    expect(new Set(pages.map(extname))).toEqual(new Set(['.json', '.md', '.svg', '.webp']));
     const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json', ...pages];
     expect(pack.files.map(({ path }) => path).sort()).toEqual(
       [...built, 'dist/cjs/package.json', ...documents].sort(),

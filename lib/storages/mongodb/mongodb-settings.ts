@@ -29,15 +29,15 @@ export class MongoDBSettings implements SettingsStore {
     const isFirst = version === 1;
     const filter = { _id: this.key, revision: isFirst ? { $exists: false } : version - 1 };
     const change = { $set: { settings: text, revision: version } };
-    try {
-      const { matchedCount, upsertedCount } = await this.use((collection) =>
-        settingsOf(collection).updateOne(filter, change, { upsert: isFirst }),
-      );
-      return matchedCount + upsertedCount === 1;
-    } catch (error) {
-      if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process wrote first
-      throw error;
-    }
+    return this.use(async (collection) => {
+      try {
+        const result = await settingsOf(collection).updateOne(filter, change, { upsert: isFirst });
+        return result.matchedCount + result.upsertedCount === 1;
+      } catch (error) {
+        if ((error as { code?: unknown }).code === DUPLICATE_KEY) return false; // another process wrote first
+        throw error;
+      }
+    });
   }
 }
 
