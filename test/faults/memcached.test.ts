@@ -253,9 +253,10 @@ describe('replies over bad connections', () => {
       const storage = open(proxy, SHORT);
       await storage.consume(hits());
       proxy.swallows = direction;
+      // On a busy machine the timer of the call may fire before that of its command.
       expect(await failureOf(storage.consume(hits()))).toHaveProperty(
         'message',
-        expect.stringContaining(`not answer within ${COMMAND_TIMEOUT} ms`),
+        expect.stringMatching(`answer within (${COMMAND_TIMEOUT}|${SHORT.timeout}) ms`),
       );
       proxy.swallows = 'nothing';
       expect(await untilServed(() => used(storage))).toBe(1);
