@@ -217,6 +217,17 @@ describe('Settings that instances share', () => {
     expect(limitsOf(other, 'api')).toBe('2/hour');
   });
 
+  it('are not read while the store does not answer, without a wait for ever', async () => {
+    const proxy = await TcpProxy.to(Number(new URL(serverUri('REDIS') ?? '').port));
+    const cut = await start({
+      keyPrefix: `shared-${randomUUID()}`,
+      storage: `redis://127.0.0.1:${proxy.port}`,
+    });
+    proxy.swallows = 'requests';
+    await expect(cut.limiter.sharedSettings()).rejects.toBeInstanceOf(StorageError);
+    proxy.close();
+  });
+
   it('hold on while the store is gone, and changes fail', async () => {
     const proxy = await TcpProxy.to(Number(new URL(serverUri('REDIS') ?? '').port));
     const options = { keyPrefix: `shared-${randomUUID()}` };

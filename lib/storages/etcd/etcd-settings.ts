@@ -4,27 +4,37 @@ import type { EtcdConnection } from './etcd-connection.js';
 
 /** The settings of an etcd storage: one key, whose version etcd counts. */
 export class EtcdSettings implements SettingsStore {
+  readonly #connection: EtcdConnection;
+  readonly #key: string;
+  readonly #call: <T>(call: () => Promise<T>) => Promise<T>;
+  readonly #timeout: number;
+
   constructor(
-    private readonly connection: EtcdConnection,
-    private readonly key: string,
-    private readonly call: <T>(call: () => Promise<T>) => Promise<T>,
-    private readonly timeout: number,
-  ) {}
+    connection: EtcdConnection,
+    key: string,
+    call: <T>(call: () => Promise<T>) => Promise<T>,
+    timeout: number,
+  ) {
+    this.#connection = connection;
+    this.#key = key;
+    this.#call = call;
+    this.#timeout = timeout;
+  }
 
   async read(): Promise<StoredSettings | undefined> {
-    const { kvs } = await this.call(() =>
-      this.connection.client.get(this.key).options(this.#deadline()).exec(),
+    const { kvs } = await this.#call(() =>
+      this.#connection.client.get(this.#key).options(this.#deadline()).exec(),
     );
     const [found] = kvs;
     return found === undefined ? undefined : { version: Number(found.version), text: found.value.toString() };
   }
 
   async write({ version, text }: StoredSettings): Promise<boolean> {
-    const { succeeded } = await this.call(() => {
-      const { client } = this.connection;
+    const { succeeded } = await this.#call(() => {
+      const { client } = this.#connection;
       return client
-        .if(this.key, 'Version', '==', version - 1)
-        .then(client.put(this.key).value(text))
+        .if(this.#key, 'Version', '==', version - 1)
+        .then(client.put(this.#key).value(text))
         .options(this.#deadline())
         .commit();
     });
@@ -32,6 +42,6 @@ export class EtcdSettings implements SettingsStore {
   }
 
   #deadline(): ReturnType<typeof deadlineAt> {
-    return deadlineAt(performance.now() + this.timeout);
+    return deadlineAt(performance.now() + this.#timeout);
   }
 }

@@ -15,21 +15,24 @@ type Use = <T>(call: (collection: Collection<IdentityDocument>) => Promise<T>) =
 
 /** The settings of a MongoDB storage: one document. */
 export class MongoDBSettings implements SettingsStore {
-  constructor(
-    private readonly key: string,
-    private readonly use: Use,
-  ) {}
+  readonly #key: string;
+  readonly #use: Use;
+
+  constructor(key: string, use: Use) {
+    this.#key = key;
+    this.#use = use;
+  }
 
   async read(): Promise<StoredSettings | undefined> {
-    const found = await this.use((collection) => settingsOf(collection).findOne({ _id: this.key }));
+    const found = await this.#use((collection) => settingsOf(collection).findOne({ _id: this.#key }));
     return found === null ? undefined : { version: found.revision, text: found.settings };
   }
 
   async write({ version, text }: StoredSettings): Promise<boolean> {
     const isFirst = version === 1;
-    const filter = { _id: this.key, revision: isFirst ? { $exists: false } : version - 1 };
+    const filter = { _id: this.#key, revision: isFirst ? { $exists: false } : version - 1 };
     const change = { $set: { settings: text, revision: version } };
-    return this.use(async (collection) => {
+    return this.#use(async (collection) => {
       try {
         const result = await settingsOf(collection).updateOne(filter, change, { upsert: isFirst });
         return result.matchedCount + result.upsertedCount === 1;

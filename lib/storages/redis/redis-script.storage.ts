@@ -164,7 +164,9 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   override get settings(): SettingsStore {
-    return new RedisSettings(this.#client, settingsKey(this.keyPrefix), (call) => this.call(call));
+    return new RedisSettings(this.#client, settingsKey(this.keyPrefix), (ask) =>
+      this.call(() => this.#bound(ask())),
+    );
   }
 
   /** Resolves if every primary accepts the writes of a decision. */

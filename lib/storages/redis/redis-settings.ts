@@ -12,20 +12,24 @@ type Call = <T>(call: () => Promise<T>) => Promise<T>;
 
 /** The settings of a Redis storage: one hash with a version and a text. */
 export class RedisSettings implements SettingsStore {
-  constructor(
-    private readonly client: RedisClient,
-    private readonly key: string,
-    private readonly call: Call,
-  ) {}
+  readonly #client: RedisClient;
+  readonly #key: string;
+  readonly #call: Call;
+
+  constructor(client: RedisClient, key: string, call: Call) {
+    this.#client = client;
+    this.#key = key;
+    this.#call = call;
+  }
 
   async read(): Promise<StoredSettings | undefined> {
-    const [version, text] = await this.call(() => this.client.hmget(this.key, 'version', 'text'));
+    const [version, text] = await this.#call(() => this.#client.hmget(this.#key, 'version', 'text'));
     return typeof version !== 'string' || typeof text !== 'string'
       ? undefined
       : { version: Number(version), text };
   }
 
   async write({ version, text }: StoredSettings): Promise<boolean> {
-    return (await this.call(() => this.client.eval(WRITE, 1, this.key, version, text))) === 1;
+    return (await this.#call(() => this.#client.eval(WRITE, 1, this.#key, version, text))) === 1;
   }
 }
