@@ -12,6 +12,9 @@ import {
   type Answered,
 } from './simulation.js';
 
+// Simulations of many requests, which take a while on a busy machine.
+jest.setTimeout(120_000);
+
 let store: SimulatedStore;
 let processes: SimulatedProcess[];
 
