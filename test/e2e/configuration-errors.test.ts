@@ -43,7 +43,7 @@ const withDecorator = (...limits: [limits: LimitInput, options?: RateLimitOption
 });
 
 const KNOWN_OPTIONS =
-  'Known options: storage, strategy, timeZone, anchor, block, wait, limits, rules, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
+  'Known options: storage, strategy, timeZone, anchor, block, wait, limits, rules, settings, key, plan, clientIp, ipv6Prefix, user, apiKeyHeader, allow, deny, transports, refusedMessages, resilience, keyPrefix, headers, skip, errorMessage, errorFormat, errorFactory, onRefused.';
 const STRATEGIES =
   'fixed-window, fixed-window-elastic-expiry, calendar-window, moving-window, sliding-window-counter, token-bucket';
 const NOTATION =
@@ -295,7 +295,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown header field',
       { headers: untyped({ draft: 8 }) },
-      'The option "headers" of RateLimitModule does not know the option "draft". Known options: standard, legacy, retryAfter.',
+      'The option "headers" of RateLimitModule does not know the option "draft". Known options: standard, legacy, retryAfter, graphql.',
     ],
     [
       'headers that are no object',
@@ -335,7 +335,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'an unknown format of errors',
       { errorFormat: untyped('xml') },
-      'The option "errorFormat" of RateLimitModule must be one of "nest", "problem"; got the string "xml".',
+      'The option "errorFormat" of RateLimitModule must be one of "nest", "problem", "throttler"; got the string "xml".',
     ],
     [
       'rules that are no list',
