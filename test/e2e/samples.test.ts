@@ -59,6 +59,13 @@ function addressesIn(text: string): string[] {
   return [...text.matchAll(/(?:http|ws):\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
 }
 
+/** Returns an empty folder for the data of a server, which may run as another user. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nestjs-limits-sample-'));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
 async function statusesOf(urls: readonly string[], method = 'GET'): Promise<number[]> {
   const statuses: number[] = [];
   for (const url of urls) statuses.push((await fetch(url, { method })).status);
@@ -106,8 +113,7 @@ describe('Sample 11-postgresql', () => {
   it(
     'shares five requests a minute between two instances, and stops its server',
     async () => {
-      const folder = mkdtempSync(join(tmpdir(), 'nestjs-limits-sample-'));
-      chmodSync(folder, 0o755); // PostgreSQL may run as another user
+      const folder = temporaryFolder();
       const [one = '', other = ''] = await start('11-postgresql', { TMPDIR: folder });
       expect(one).not.toBe(other);
       const replies = [];
@@ -510,7 +516,10 @@ describe('Sample 12-operations', () => {
   }, 60_000);
 
   it('counts in memory without Redis, and tells what to install', async () => {
-    const [console = '', login = ''] = await start('12-operations', { PATH: '/nowhere' });
+    const folder = temporaryFolder();
+    const [console = '', login = ''] = await start('12-operations', { PATH: '/nowhere', TMPDIR: folder });
+    expect(readdirSync(folder)).toEqual([]);
+    rmdirSync(folder);
     expect(output).toContain('Redis is not installed, so there is one instance, which counts in memory.');
     const { text } = await readStream(console, (read) => eventsIn(read, 'tick').length === 2);
     expect(eventsIn<Tick>(text, 'tick').at(-1)?.total.requests).toBeGreaterThan(0);

@@ -12,8 +12,10 @@ import { ShopController } from './shop.controller.js';
 export class AppModule {
   /** @param redis the URI of the store that instances share; absent to count in memory */
   static on(redis: string | undefined): DynamicModule {
+    // The timeout is long, for a busy machine.
+    const store = { storage: redis, settings: { shared: true }, resilience: { timeout: 1000 } };
     const rateLimits = RateLimitModule.forRoot({
-      ...(redis === undefined ? {} : { storage: redis, settings: { shared: true } }),
+      ...(redis === undefined ? {} : store),
       limits: [{ name: 'all', limits: '100000/minute' }],
       rules: [{ id: 'search', path: '/search', limits: '20/minute', key: 'header:x-customer' }],
     });

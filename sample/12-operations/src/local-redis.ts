@@ -32,6 +32,7 @@ export async function startRedis(): Promise<LocalRedis | undefined> {
   try {
     await once(server, 'spawn');
   } catch (error) {
+    deleteFolder();
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     return undefined;
   }

@@ -7,7 +7,10 @@ import { generateTraffic } from './traffic.js';
 
 /** An instance of the application: in production, each is a process. */
 async function startInstance(redis: string | undefined, port: number): Promise<INestApplication> {
-  const app = await NestFactory.create(AppModule.on(redis), { logger: ['error', 'warn'] });
+  const app = await NestFactory.create(AppModule.on(redis), {
+    logger: ['error', 'warn'],
+    forceCloseConnections: true, // the traffic never pauses, so the server would wait for its connections
+  });
   await app.listen(port, '127.0.0.1');
   return app;
 }
