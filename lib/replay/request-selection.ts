@@ -51,7 +51,7 @@ export function joinedKey(keys: readonly Key[]): Key {
   };
 }
 
-/** Selects requests by method and path. */
+/** Selects requests by method and path. Reads only the fields that it needs: a format may cut them out of the line. */
 export class RequestFilter {
   readonly #methods: ReadonlySet<string>;
 
@@ -63,9 +63,18 @@ export class RequestFilter {
     this.#methods = new Set(methods.includes('GET') ? [...methods, 'HEAD'] : methods);
   }
 
-  selects({ method, path }: LogEntry): boolean {
-    if (this.#methods.size > 0 && (method === undefined || !this.#methods.has(method))) return false;
-    if (this.paths.length === 0) return true;
+  selects(entry: LogEntry): boolean {
+    return (
+      (this.#methods.size === 0 || this.#selectsMethod(entry)) &&
+      (this.paths.length === 0 || this.#selectsPath(entry))
+    );
+  }
+
+  #selectsMethod({ method }: LogEntry): boolean {
+    return method !== undefined && this.#methods.has(method);
+  }
+
+  #selectsPath({ path }: LogEntry): boolean {
     if (path === undefined) return false;
     const readings = targetReadings(path);
     return this.paths.some((pattern) => readings.some((reading) => pattern.matches(reading)));

@@ -1,11 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocket } from 'ws';
 import { readStream } from '../support/event-stream.js';
 import { startRedis } from '../support/servers/redis.js';
-import { freePort, isListening, until } from '../support/servers/server-process.js';
+import { ask, freePort, isListening, until } from '../support/servers/server-process.js';
 import { serverUri } from '../support/servers.js';
 
 /** The samples as `npm run sample` starts them, but compiled by the loader of the tests. */
@@ -25,7 +28,7 @@ afterEach(stop);
 async function stop(): Promise<void> {
   if (running === undefined) return;
   const exit = once(running, 'exit');
-  running.kill('SIGTERM');
+  for (const signal of times(2, 'SIGTERM' as const)) running.kill(signal); // as a terminal and npm may
   running = undefined;
   expect(await exit).toEqual([null, 'SIGTERM']); // after its shutdown hooks, Nest ends the process with the signal
 }
@@ -54,6 +57,13 @@ const LINES_TO_TRY = /try:\n\n(.*\n)\n/is;
 function addressesIn(text: string): string[] {
   // By name, a client may use IPv6 for one request and IPv4 for the next.
   return [...text.matchAll(/(?:http|ws):\/\/[^\s;]+/g)].map(([url]) => url.replace('localhost', '127.0.0.1'));
+}
+
+/** Returns an empty folder for the data of a server, which may run as another user. */
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nestjs-limits-sample-'));
+  chmodSync(folder, 0o755);
+  return folder;
 }
 
 async function statusesOf(urls: readonly string[], method = 'GET'): Promise<number[]> {
@@ -103,7 +113,8 @@ describe('Sample 11-postgresql', () => {
   it(
     'shares five requests a minute between two instances, and stops its server',
     async () => {
-      const [one = '', other = ''] = await start('11-postgresql');
+      const folder = temporaryFolder();
+      const [one = '', other = ''] = await start('11-postgresql', { TMPDIR: folder });
       expect(one).not.toBe(other);
       const replies = [];
       for (const url of [one, other, one, other, one]) replies.push(await (await fetch(url)).json());
@@ -114,6 +125,8 @@ describe('Sample 11-postgresql', () => {
       expect(await isListening(port)).toBe(true);
       await stop();
       expect(await isListening(port)).toBe(false);
+      expect(readdirSync(folder)).toEqual([]);
+      rmdirSync(folder);
     },
     START_TIMEOUT_MS,
   );
@@ -452,13 +465,64 @@ async function clientsCountedIn(uri: string): Promise<number> {
 }
 
 describe('Sample 12-operations', () => {
-  it('shows its own traffic in its console within two seconds', async () => {
-    const [events = ''] = await start('12-operations');
-    // The console sends an event per second.
-    const { text } = await readStream(events, (read) => /(event: tick.*){2}\n\n/s.test(read));
-    const ticks = [...text.matchAll(/^event: tick\ndata: (.*)$/gm)].map(
-      ([, data = '']) => JSON.parse(data) as { total: { requests: number } },
+  interface Tick {
+    total: { requests: number };
+  }
+  interface Snapshot {
+    policies: { name: string; limits: { text: string }[] }[];
+  }
+
+  /** The events of a console: the state first, then one per second. */
+  function eventsIn<Data>(text: string, name: string): Data[] {
+    const events = text.matchAll(new RegExp(`^event: ${name}\ndata: (.*)\n\n`, 'gm'));
+    return [...events].map(([, data = '']) => JSON.parse(data) as Data);
+  }
+
+  const searchLimits = (text: string): unknown[] =>
+    eventsIn<Snapshot>(text, 'snapshot').map(
+      ({ policies }) => policies.find(({ name }) => name === 'search')?.limits[0]?.text,
     );
-    expect(ticks.at(-1)?.total.requests).toBeGreaterThan(0);
+
+  it('shows the traffic of each instance in its console within two seconds', async () => {
+    const [one = '', other = ''] = await start('12-operations', { REDIS_URL: redisUrl });
+    expect(one).not.toBe(other);
+    for (const console of [one, other]) {
+      const { text } = await readStream(console, (read) => eventsIn(read, 'tick').length === 2);
+      expect(eventsIn<Tick>(text, 'tick').at(-1)?.total.requests).toBeGreaterThan(0);
+    }
+  });
+
+  it('changes a rule on one instance, and it holds on the other within three seconds', async () => {
+    const [, console = '', change = '', search = ''] = await start('12-operations');
+    const socket = /redis\+unix:\/\/(\S+\.sock)/.exec(output)?.[1] ?? '';
+    expect(await ask(socket, 'PING\r\n')).toBe('+PONG\r\n');
+
+    const amount = async (): Promise<string | undefined> =>
+      /"search";q=(\d+)/.exec((await fetch(search)).headers.get('ratelimit-policy') ?? '')?.[1];
+    expect(await amount()).toBe('20');
+    const put = (limits: string): Promise<Response> => {
+      const headers = { 'content-type': 'application/json' };
+      return fetch(change, { method: 'PUT', headers, body: JSON.stringify({ limits }) });
+    };
+    expect((await put('600/fortnight')).status).toBe(400);
+    expect((await put('600/minute')).status).toBe(200);
+    const { text } = await readStream(console, (read) => searchLimits(read).at(-1) === '600 per minute');
+    expect(eventsIn<Tick>(text, 'tick').length).toBeLessThanOrEqual(3);
+    expect(await amount()).toBe('600');
+
+    await stop();
+    await expect(ask(socket, 'PING\r\n')).rejects.toThrow('ENOENT');
+    expect(existsSync(dirname(socket))).toBe(false);
+  }, 60_000);
+
+  it('counts in memory without Redis, and tells what to install', async () => {
+    const folder = temporaryFolder();
+    const [console = '', login = ''] = await start('12-operations', { PATH: '/nowhere', TMPDIR: folder });
+    expect(readdirSync(folder)).toEqual([]);
+    rmdirSync(folder);
+    expect(output).toContain('Redis is not installed, so there is one instance, which counts in memory.');
+    const { text } = await readStream(console, (read) => eventsIn(read, 'tick').length === 2);
+    expect(eventsIn<Tick>(text, 'tick').at(-1)?.total.requests).toBeGreaterThan(0);
+    expect(await statusesOf([login.replace('/login', '/rules')])).toEqual([404]);
   });
 });

@@ -30,12 +30,17 @@ PostgreSQL is not installed. Install it, for example by "apt-get install postgre
 
 const port = Number(process.env['PORT'] ?? 3000);
 const apps = [await startInstance(uri, port), await startInstance(uri, port + 1)];
+// A terminal and npm may both send the signal, so a second one is ignored.
+let stopping: Promise<void> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    void Promise.all(apps.map((app) => app.close()))
-      .then(() => server?.stop())
-      .finally(() => process.kill(process.pid, signal));
-  });
+  process.on(signal, () => void (stopping ??= stop(signal)));
+}
+
+async function stop(signal: NodeJS.Signals): Promise<void> {
+  await Promise.all(apps.map((app) => app.close()));
+  await server?.stop();
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 const [one, other] = await Promise.all(apps.map(addressOf));

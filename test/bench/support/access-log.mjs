@@ -8,21 +8,30 @@ const AGENT =
   'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36';
 
 /**
- * Writes an access log in the format "combined": a day of requests of some clients, of which a few
- * send most. Every hundredth line is up to 20 seconds late. The same arguments write the same file.
+ * The requests of a log in the order of its lines: a day of requests of some clients, of which a few send most. Every hundredth
+ * line is up to 20 seconds late. The same arguments return the same requests.
  */
-export async function writeAccessLog(path, lines, clients) {
-  const file = createWriteStream(path);
+export function* loggedRequests(lines, clients) {
   const random = randomNumbers(lines);
-  let block = [];
   for (let index = 0; index < lines; index++) {
     const delay = index % 100 === 0 ? Math.floor(random() * 20) : 0;
-    const time = new Date(START + Math.floor((86_400 * index) / lines - delay) * 1000);
+    const time = START + Math.floor((86_400 * index) / lines - delay) * 1000;
     const client = Math.floor(clients * random() ** 4);
-    const address = `${10 + (client >> 16)}.${(client >> 8) & 255}.${client & 255}.${client % 251}`;
     const target = PATHS[Math.floor(PATHS.length * random())];
+    yield { time, client, target };
+  }
+}
+
+/** Writes requests as an access log in the format "combined". */
+export async function writeAccessLog(path, requests) {
+  const file = createWriteStream(path);
+  let block = [];
+  let bytes = 0;
+  for (const { time, client, target } of requests) {
+    const address = `${10 + (client >> 16)}.${(client >> 8) & 255}.${client & 255}.${client % 251}`;
+    bytes = (bytes + 1) % 5000;
     block.push(
-      `${address} - - [${clfTime(time)}] "GET ${target} HTTP/1.1" 200 ${index % 5000} "https://example.com/" "${AGENT}"\n`,
+      `${address} - - [${clfTime(new Date(time))}] "GET ${target} HTTP/1.1" 200 ${bytes} "https://example.com/" "${AGENT}"\n`,
     );
     if (block.length < 5000) continue;
     if (!file.write(block.join(''))) await once(file, 'drain');

@@ -13,6 +13,8 @@ const packages = {
   postgres: 'postgresql',
   'rabbitmq-server': 'rabbitmq-server',
   epmd: 'erlang-base',
+  git: 'git',
+  'lua5.1': 'lua5.1',
 } as const;
 
 /** Returns the path of a program on the PATH, or in the folders where Debian installs PostgreSQL. */
@@ -48,7 +50,7 @@ export function providePrograms(): void {
   const command = installation(missing.map(([, name]) => name));
   if (!canInstall()) {
     throw new Error(
-      `The tests run against real servers, and these programs are not on the PATH: ${programs}. On Debian or Ubuntu: sudo ${command}`,
+      `The tests run against real servers and programs, and these are not on the PATH: ${programs}. On Debian or Ubuntu: sudo ${command}`,
     );
   }
   install(programs, command);
@@ -56,7 +58,9 @@ export function providePrograms(): void {
 
 /** Returns the path of Chromium, given by CHROMIUM_BIN or found on the PATH, or installed if the user is root. */
 export function provideChromium(): string {
-  const given = process.env['CHROMIUM_BIN'] ?? findProgram('chromium');
+  const named = process.env['CHROMIUM_BIN'];
+  if (named && !isExecutable(named)) throw new Error(`CHROMIUM_BIN names no program: ${named}`);
+  const given = named || findProgram('chromium');
   if (given !== undefined) return given;
   const command = installation(['chromium']);
   if (!canInstall())

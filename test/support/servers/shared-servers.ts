@@ -20,7 +20,9 @@ export interface SharedServers {
 
 /** Starts one server of each kind. The caller stops every started server, even if this throws. */
 export async function startSharedServers(): Promise<SharedServers> {
+  // Installations block this process, so they come before the servers start.
   providePrograms();
+  const browser = chromium();
   const parts = await Promise.all([
     redis(),
     redisCluster(),
@@ -29,8 +31,8 @@ export async function startSharedServers(): Promise<SharedServers> {
     etcd(),
     postgresql(),
     mongo(),
-    chromium(),
   ]);
+  parts.push(browser);
   const forget = parts.map((part) => part.forget).find((each) => each !== undefined);
   return {
     env: Object.assign({}, ...parts.map(({ env }) => env)) as Record<string, string>,
@@ -111,7 +113,7 @@ async function mongo(): Promise<SharedServers> {
 }
 
 /** Not a server, but a program that a machine may lack as well. */
-async function chromium(): Promise<SharedServers> {
+function chromium(): SharedServers {
   try {
     const program = provideChromium();
     return { env: { TEST_CHROMIUM_BIN: program }, report: [`Chromium: ${program}`] };

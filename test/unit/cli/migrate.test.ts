@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { main } from '../../../lib/cli/main.js';
+import { describeWith } from '../../support/describe-with.js';
 import { TestTerminal } from '../../support/test-terminal.js';
 
 const APP = `import { Module } from '@nestjs/common';
@@ -132,34 +133,6 @@ Left as it is:
     );
   });
 
-  it('refuses to write over changes that are not committed, unless it is forced', async () => {
-    installTypeScript();
-    put('.gitignore', 'node_modules\n');
-    git('init');
-    git('add', '-A');
-    git('commit', '-m', 'Start');
-    put('src/service.ts', SERVICE);
-    const { code, errors } = await run(folder, '--write');
-    expect(code).toBe(2);
-    expect(errors).toBe(
-      `nestjs-limits migrate: The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.\n`,
-    );
-    expect(read('src/app.module.ts')).toBe(APP);
-    expect((await run(folder)).code).toBe(0);
-    expect((await run(folder, '--write', '--force')).code).toBe(0);
-    expect(read('src/app.module.ts')).toBe(MIGRATED);
-  });
-
-  it('writes into a clean working tree', async () => {
-    installTypeScript();
-    put('.gitignore', 'node_modules\n');
-    git('init');
-    git('add', '-A');
-    git('commit', '-m', 'Start');
-    expect((await run(folder, '--write')).code).toBe(0);
-    expect(read('src/app.module.ts')).toBe(MIGRATED);
-  });
-
   it('says that nothing changes in a second run', async () => {
     installTypeScript();
     await run(folder, '--write');
@@ -188,5 +161,35 @@ Left as it is:
     expect((await run(join(folder, 'none'))).errors).toContain(`${join(folder, 'none')} is not a folder.`);
     expect((await run(folder, folder)).errors).toContain('Give one folder.');
     expect((await run(folder, '--wirte')).code).toBe(2);
+  });
+});
+
+describeWith('git', 'nestjs-limits migrate in a git repository', () => {
+  it('refuses to write over changes that are not committed, unless it is forced', async () => {
+    installTypeScript();
+    put('.gitignore', 'node_modules\n');
+    git('init');
+    git('add', '-A');
+    git('commit', '-m', 'Start');
+    put('src/service.ts', SERVICE);
+    const { code, errors } = await run(folder, '--write');
+    expect(code).toBe(2);
+    expect(errors).toBe(
+      `nestjs-limits migrate: The git working tree of ${folder} has changes that are not committed. Commit or stash them, so that you can review those of the codemod, or add --force.\n`,
+    );
+    expect(read('src/app.module.ts')).toBe(APP);
+    expect((await run(folder)).code).toBe(0);
+    expect((await run(folder, '--write', '--force')).code).toBe(0);
+    expect(read('src/app.module.ts')).toBe(MIGRATED);
+  });
+
+  it('writes into a clean working tree', async () => {
+    installTypeScript();
+    put('.gitignore', 'node_modules\n');
+    git('init');
+    git('add', '-A');
+    git('commit', '-m', 'Start');
+    expect((await run(folder, '--write')).code).toBe(0);
+    expect(read('src/app.module.ts')).toBe(MIGRATED);
   });
 });

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from '@jest/globals';
 import type { StrategyName } from 'nestjs-limits';
 import { composeScript, type BatchStep } from '../../../lib/storages/redis/batch-script.js';
@@ -6,14 +6,9 @@ import { preludeLua } from '../../../lib/storages/redis/script/prelude.lua.js';
 import { blockLua } from '../../../lib/storages/redis/strategies/block.lua.js';
 import { luaStrategies } from '../../../lib/storages/redis/strategies/lua-strategies.js';
 import { strategyNames } from '../../../lib/strategies/strategies.js';
+import { describeWith } from '../../support/describe-with.js';
 
 const steps: readonly BatchStep[] = ['consume', 'peek', 'settle', 'block'];
-
-function describeWith(program: string, title: string, body: () => void): void {
-  const missing = spawnSync(program, ['-v']).error !== undefined;
-  if (missing) describe.skip(`${title} (skipped: ${program} is not installed)`, body);
-  else describe(title, body);
-}
 
 /** Replaces the server: a moving window reads the log `entries`. */
 const SERVER = `
