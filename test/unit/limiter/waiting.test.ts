@@ -20,6 +20,12 @@ import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage
 /** A storage that counts its calls. */
 class CountingStorage extends MemoryStorage {
   asked = 0;
+  peeked = 0;
+
+  override peek(...args: Parameters<MemoryStorage['peek']>): ReturnType<MemoryStorage['peek']> {
+    this.peeked++;
+    return super.peek(...args);
+  }
 
   override consume(...args: Parameters<MemoryStorage['consume']>): ReturnType<MemoryStorage['consume']> {
     this.asked++;
@@ -428,6 +434,24 @@ describe('A line', () => {
     await pass(clock, 100);
     expect((await waiting).allowed).toBe(true);
     expect(store.asked).toBe(3);
+  });
+});
+
+describe('A full line', () => {
+  it('costs a store that caches refusals one call per two seconds, however many callers it refuses', async () => {
+    const clock = new ManualClock();
+    const store = new CountingStorage({ clock });
+    const limiter = new FixedWindowRateLimiter(new DenialCacheStorage(store, () => clock.now()));
+    await limiter.hit('1/minute', 'a');
+    const waiting = limiter.waitFor('1/minute', ['a'], { maxQueue: 1 });
+    await immediate();
+    clock.advance(2000);
+    store.peeked = 0;
+    for (let caller = 0; caller < 100; caller++)
+      await expect(limiter.waitFor('1/minute', ['a'], { maxQueue: 1 })).rejects.toThrow('maxQueue is 1');
+    expect(store.peeked).toBe(1);
+    clock.advance(58_000);
+    expect((await waiting).allowed).toBe(true);
   });
 });
 
