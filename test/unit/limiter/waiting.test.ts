@@ -347,6 +347,26 @@ describe('A line', () => {
     expect((await waiting).allowed).toBe(true);
   });
 
+  it('refuses nobody for its length while its first asks, who may find more units than it needs', async () => {
+    const storage = new SlowStorage({ clock: new ManualClock() });
+    const limiter = new TokenBucketRateLimiter(storage, { burst: 5 });
+    await limiter.hit('1/second', 'a');
+    const controller = new AbortController();
+    const large = limiter.waitFor('1/second', ['a'], { cost: 5, signal: controller.signal });
+    await immediate();
+    const small = [1, 2, 3].map(() => limiter.waitFor('1/second', ['a']));
+    await immediate();
+    storage.isSlow = true;
+    controller.abort(new Error('gone'));
+    await expect(large).rejects.toThrow('gone');
+    await storage.untilAsked();
+    small.push(limiter.waitFor('1/second', ['a'], { maxWait: 500 }));
+    await immediate();
+    storage.isSlow = false;
+    storage.answer();
+    expect((await Promise.all(small)).map(({ remaining }) => remaining)).toEqual([3, 2, 1, 0]);
+  });
+
   it('gives back what was taken for a caller that has left meanwhile', async () => {
     const storage = new SlowStorage({ clock: new ManualClock() });
     const limiter = new FixedWindowRateLimiter(storage);
