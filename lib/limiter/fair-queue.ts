@@ -122,9 +122,13 @@ export class FairQueue {
     let result = call.refusal;
     let need = result === undefined ? this.#needAhead(batch, waitOf) : needOf(result, waitOf);
     try {
-      if (result === undefined && need === undefined) {
-        result = await attempt(call, this.storage);
-        need = needOf(result, waitOf);
+      if (result === undefined) {
+        const isFinal = need !== undefined && (await isRefusedForGood(call));
+        need = isFinal ? undefined : this.#needAhead(batch, waitOf);
+        if (need === undefined) {
+          result = await attempt(call, this.storage);
+          need = needOf(result, waitOf);
+        }
       }
       for (;;) {
         signal?.throwIfAborted();
@@ -363,6 +367,17 @@ export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['
   const { maxQueue = Infinity } = waitOf(binding.limit) ?? {};
   const maxWait = Math.min(...waits.map((wait) => wait.maxWait));
   return { index: outcomes.indexOf(binding), wait: binding.retryAfter, maxWait, maxQueue };
+}
+
+/** Returns true if a limit refuses a caller for good, so that it must not join the line of another limit. */
+async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promise<boolean> {
+  if (batch.every(({ limit }) => limit.mode === 'shadow' || waitOf(limit) !== undefined)) return false;
+  try {
+    const state = await storage.peek(batch);
+    return !state.allowed && needOf(state, waitOf) === undefined;
+  } catch {
+    return false; // if the store still fails when its turn comes, the caller learns of it then
+  }
 }
 
 /** Consumes the batch of a caller; returns what it has taken if the caller left meanwhile. */

@@ -18,7 +18,7 @@ import { queueOf } from '../../lib/limiter/fair-queue.js';
 import { DECIDING_STORAGE } from '../../lib/nest/options/rate-limit.tokens.js';
 import type { Storage } from '../../lib/core/storage.js';
 import { describeOverGraphql } from '../support/graphql-app.js';
-import { describeOverHttp, limited } from '../support/http-app.js';
+import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
 import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { startGrpcApp } from '../support/grpc-app.js';
@@ -323,6 +323,29 @@ describeOverHttp('A request', (startApp) => {
     await until(() => waitingIn(app.nest)['long'] === 1);
     clock.advance(8000);
     expect((await fourth).status).toBe(200);
+  });
+
+  it('that a limit without a wait refuses does not join a line that exists, and starts a block', async () => {
+    @Controller()
+    class SharedController {
+      @Get()
+      @RateLimit('1/second', { name: 'shared', wait: '1 minute', ...everybody })
+      @RateLimit('1/hour', { name: 'own', key: 'header:x-user', block: '1 day', wait: false })
+      find() {}
+    }
+    const app = await startApp(limited([SharedController], {}, clock));
+    const as = (user: string): ReturnType<HttpApp['get']> => app.get('/', { 'x-user': user });
+    expect((await as('ann')).status).toBe(200);
+    const waiting = as('bob');
+    await until(() => waitingIn(app.nest)['shared'] === 1);
+    expect((await as('ann')).body).toMatchObject({ limit: { name: 'own' }, retryAfter: 86_400 });
+    expect(waitingIn(app.nest)).toEqual({ shared: 1 });
+    const behind = as('cid');
+    await until(() => waitingIn(app.nest)['shared'] === 2);
+    clock.advance(1000);
+    expect((await waiting).status).toBe(200);
+    clock.advance(1000);
+    expect((await behind).status).toBe(200);
   });
 
   it('does not wait for a limit in shadow', async () => {
