@@ -122,9 +122,13 @@ export class FairQueue {
     let result = call.refusal;
     let need = result === undefined ? this.#needAhead(batch, waitOf) : needOf(result, waitOf);
     try {
-      if (result === undefined && need === undefined) {
-        result = await attempt(call, this.storage);
-        need = needOf(result, waitOf);
+      if (result === undefined) {
+        const isFinal = need !== undefined && (await isRefusedForGood(call));
+        need = isFinal ? undefined : this.#needAhead(batch, waitOf);
+        if (need === undefined) {
+          result = await attempt(call, this.storage);
+          need = needOf(result, waitOf);
+        }
       }
       for (;;) {
         signal?.throwIfAborted();
@@ -144,7 +148,7 @@ export class FairQueue {
         if (gaveUp !== undefined)
           return { ...(result ?? (await refusedBehind(call, need.index, atLeast))), gaveUp };
         place ??= this.#join(hit, caller);
-        if (place.isFirst) place.line.opensAt = now + (need.wait ?? 0);
+        if (place.isFirst) place.line.expect(now + (need.wait ?? 0));
         const pause = place.isFirst ? (need.wait ?? pollInterval()) : Infinity;
         await caller.pause(this.storage, Math.min(pause, began + need.maxWait - now), signal);
         if (!place.isFirst || this.#isClosed) {
@@ -152,7 +156,7 @@ export class FairQueue {
           need = { ...need, wait: undefined };
           continue;
         }
-        place.line.opensAt = this.#now();
+        place.line.ask(this.#now());
         caller.isWoken = false;
         result = await attempt(call, this.storage);
         need = needOf(result, waitOf);
@@ -206,8 +210,9 @@ export class FairQueue {
   #leastWait(hit: Hit, { wait = 0 }: Need, now: number): number {
     const line = this.#lineOf(hit);
     if (line?.first === undefined) return wait;
-    const { strategy } = hit.limit;
-    const behind = waitBehind(strategy, hit.limit, line.units + hit.cost, line.first.hit.cost);
+    const { strategy, burst } = hit.limit;
+    const units = line.units + hit.cost - (line.isAsking ? burst : 0);
+    const behind = waitBehind(strategy, hit.limit, units, line.first.hit.cost);
     return Math.max(wait, line.opensAt + behind - now);
   }
 
@@ -262,7 +267,7 @@ export class FairQueue {
       if (others.length > 0) this.#lines.set(name, others);
       else this.#lines.delete(name);
     } else if (wasFirst) {
-      line.opensAt = this.#now();
+      line.ask(this.#now());
       line.first.caller.wake();
     }
   }
@@ -275,6 +280,8 @@ class Line {
   units = 0;
   /** The earliest time at which the first caller may be allowed. */
   opensAt = -Infinity;
+  /** True while the first caller asks: any units up to the burst may be left then, not just its cost. */
+  isAsking = true;
 
   /** @param hit names the cell and the limit */
   constructor(readonly hit: Hit) {}
@@ -286,6 +293,18 @@ class Line {
   get first(): Place | undefined {
     const [first] = this.places;
     return first;
+  }
+
+  /** Records when the first caller may be allowed. */
+  expect(time: number): void {
+    this.opensAt = time;
+    this.isAsking = false;
+  }
+
+  /** Records that the first caller asks now. */
+  ask(now: number): void {
+    this.opensAt = now;
+    this.isAsking = true;
   }
 
   add(place: Place): void {
@@ -348,6 +367,17 @@ export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['
   const { maxQueue = Infinity } = waitOf(binding.limit) ?? {};
   const maxWait = Math.min(...waits.map((wait) => wait.maxWait));
   return { index: outcomes.indexOf(binding), wait: binding.retryAfter, maxWait, maxQueue };
+}
+
+/** Returns true if a limit refuses a caller for good, so that it must not join the line of another limit. */
+async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promise<boolean> {
+  if (batch.every(({ limit }) => limit.mode === 'shadow' || waitOf(limit) !== undefined)) return false;
+  try {
+    const state = await storage.peek(batch);
+    return !state.allowed && needOf(state, waitOf) === undefined;
+  } catch {
+    return false; // if the store still fails when its turn comes, the caller learns of it then
+  }
 }
 
 /** Consumes the batch of a caller; returns what it has taken if the caller left meanwhile. */

@@ -52,22 +52,22 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   override consume(batch: readonly Hit[]): Awaitable<BatchResult> {
-    const key = keyOf(batch);
-    const since = this.now();
-    const denied = this.#denied(key, batch, since);
-    if (denied !== undefined) return denied;
-    const endings = this.#endings;
-    return chain(this.inner.consume(batch), (result) => {
-      if (result.allowed)
-        this.#forget(batch); // the hit makes the others wait longer
-      else if (endings === this.#endings) this.#remember(key, batch, result, since);
-      return result;
-    });
+    return this.#decide(batch, () =>
+      chain(this.inner.consume(batch), (result) => {
+        if (result.allowed) this.#forget(batch); // the hit makes the others wait longer
+        return result;
+      }),
+    );
   }
 
-  /** Returns a cached refusal too, since `consume` would. */
+  /**
+   * Returns a cached refusal too, since `consume` would. Caches a refusal as `consume` does, unless `consume` would start a block by it:
+   * calls that find a full line only peek.
+   */
   override peek(batch: readonly Hit[]): Awaitable<BatchResult> {
-    return this.#denied(keyOf(batch), batch, this.now()) ?? this.inner.peek(batch);
+    const mayBlock = batch.some(({ limit }) => limit.block.length > 0);
+    if (mayBlock) return this.#denied(keyOf(batch), batch, this.now()) ?? this.inner.peek(batch);
+    return this.#decide(batch, () => this.inner.peek(batch));
   }
 
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
@@ -93,6 +93,18 @@ export class DenialCacheStorage extends WrappedStorage {
   override reset(): Awaitable<number> {
     this.#forgetAll();
     return this.#ending([], () => this.inner.reset());
+  }
+
+  #decide(batch: readonly Hit[], call: () => Awaitable<BatchResult>): Awaitable<BatchResult> {
+    const key = keyOf(batch);
+    const since = this.now();
+    const denied = this.#denied(key, batch, since);
+    if (denied !== undefined) return denied;
+    const endings = this.#endings;
+    return chain(call(), (result) => {
+      if (!result.allowed && endings === this.#endings) this.#remember(key, batch, result, since);
+      return result;
+    });
   }
 
   #denied(key: string, batch: readonly Hit[], now: number): BatchResult | undefined {

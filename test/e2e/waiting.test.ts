@@ -1,6 +1,7 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards, type INestApplication, type Type } from '@nestjs/common';
-import { MessagePattern } from '@nestjs/microservices';
+import { GrpcMethod, MessagePattern } from '@nestjs/microservices';
 import { Query, Resolver } from '@nestjs/graphql';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import {
@@ -17,9 +18,10 @@ import { queueOf } from '../../lib/limiter/fair-queue.js';
 import { DECIDING_STORAGE } from '../../lib/nest/options/rate-limit.tokens.js';
 import type { Storage } from '../../lib/core/storage.js';
 import { describeOverGraphql } from '../support/graphql-app.js';
-import { describeOverHttp, limited } from '../support/http-app.js';
+import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
 import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
+import { startGrpcApp } from '../support/grpc-app.js';
 import { startRpcApp } from '../support/rpc-app.js';
 import { describeOverWebSockets } from '../support/ws-app.js';
 
@@ -323,6 +325,29 @@ describeOverHttp('A request', (startApp) => {
     expect((await fourth).status).toBe(200);
   });
 
+  it('that a limit without a wait refuses does not join a line that exists, and starts a block', async () => {
+    @Controller()
+    class SharedController {
+      @Get()
+      @RateLimit('1/second', { name: 'shared', wait: '1 minute', ...everybody })
+      @RateLimit('1/hour', { name: 'own', key: 'header:x-user', block: '1 day', wait: false })
+      find() {}
+    }
+    const app = await startApp(limited([SharedController], {}, clock));
+    const as = (user: string): ReturnType<HttpApp['get']> => app.get('/', { 'x-user': user });
+    expect((await as('ann')).status).toBe(200);
+    const waiting = as('bob');
+    await until(() => waitingIn(app.nest)['shared'] === 1);
+    expect((await as('ann')).body).toMatchObject({ limit: { name: 'own' }, retryAfter: 86_400 });
+    expect(waitingIn(app.nest)).toEqual({ shared: 1 });
+    const behind = as('cid');
+    await until(() => waitingIn(app.nest)['shared'] === 2);
+    clock.advance(1000);
+    expect((await waiting).status).toBe(200);
+    clock.advance(1000);
+    expect((await behind).status).toBe(200);
+  });
+
   it('does not wait for a limit in shadow', async () => {
     const app = await startApp(limited([WaitingController], {}, clock));
     await app.get('/shadow');
@@ -557,6 +582,119 @@ describe('A message of a microservice that waits', () => {
       expect(await second).toBe('done');
     } finally {
       await app.close();
+    }
+  });
+});
+
+describe('A message that waits in the second phase', () => {
+  @Controller()
+  class PhasesHandler {
+    @MessagePattern('phases')
+    @UseGuards(RateLimitGuard)
+    @RateLimit('2 concurrent', { name: 'slots', ...everybody })
+    @RateLimit('1/second', { name: 'late', wait: '9 seconds', phase: 'afterAuth', ...everybody })
+    phases() {
+      return 'done';
+    }
+  }
+
+  it.each(['leaves', 'fails with the store'])('releases the slots of the first when it %s', async (how) => {
+    const server = new MapCasServer();
+    const storage = new MapCasStorage(server, { clock });
+    const limits: RateLimitModuleOptions = { storage, resilience: { onError: 'deny', denialCache: false } };
+    const app = await startRpcApp([PhasesHandler], { clock, limits });
+    try {
+      const [one, other] = [app.connect(), app.connect()];
+      expect(await one.ask('phases')).toBe('done');
+      const answer = other.ask('phases');
+      await until(() => waitingIn(app.nest)['late'] === 1);
+      if (how === 'leaves') await other.close();
+      else {
+        server.interfere = () => {
+          server.interfere = () => undefined;
+          throw new StorageError('The store is down.');
+        };
+        clock.advance(1000);
+        expect(await answer).toMatchObject({ statusCode: 503 });
+      }
+      await until(() => waitingIn(app.nest)['late'] === undefined);
+      const service = app.nest.get(RateLimiterService);
+      while ((await service.peek({ policy: 'slots' }, 'everybody')).remaining < 2) await immediate();
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('A call of gRPC that waits', () => {
+  /** Lets the functions end that identify calls. */
+  let identify = (): void => undefined;
+  let identified: Promise<void> | undefined;
+  let identifying = 0;
+  let cancelled: () => boolean;
+
+  @Controller()
+  class EchoController {
+    @GrpcMethod('Echo', 'Say')
+    @RateLimit('1/second', {
+      name: 'say',
+      wait: '9 seconds',
+      key: async (context) => {
+        const call = context.getArgByIndex<{ cancelled: boolean }>(2);
+        cancelled = () => call.cancelled;
+        identifying++;
+        await identified;
+        return 'everybody';
+      },
+    })
+    say({ text }: { text: string }) {
+      return { text };
+    }
+  }
+
+  beforeEach(() => {
+    identified = undefined;
+    identifying = 0;
+  });
+
+  it('is answered once it is allowed, and leaves the line when it is cancelled', async () => {
+    const { app, connect, close } = await startGrpcApp([EchoController], { clock });
+    try {
+      const client = connect();
+      expect(await client.say('a')).toEqual(['a']);
+      const left = client.start('b');
+      await until(() => waitingIn(app.nest)['say'] === 1);
+      const second = client.say('c');
+      await until(() => waitingIn(app.nest)['say'] === 2);
+      left.cancel();
+      await until(() => waitingIn(app.nest)['say'] === 1);
+      clock.advance(1000);
+      expect(await second).toEqual(['c']);
+      expect(await left.outcome).toMatchObject({ code: 1 });
+      expect(app.log.errors).toEqual([]);
+    } finally {
+      await close();
+    }
+  });
+
+  it('does not wait if it was cancelled before its limits were known', async () => {
+    const { app, connect, close } = await startGrpcApp([EchoController], { clock });
+    try {
+      const client = connect();
+      expect(await client.say('a')).toEqual(['a']);
+      identified = new Promise((resolve) => {
+        identify = resolve;
+      });
+      const { cancel } = client.start('b');
+      await until(() => identifying === 2);
+      cancel();
+      await until(() => cancelled());
+      identify();
+      await immediate();
+      await immediate();
+      expect(waitingIn(app.nest)).toEqual({});
+    } finally {
+      await close();
     }
   });
 });

@@ -6,6 +6,7 @@ import {
   type Client,
   type ClientDuplexStream,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type ClientWritableStream,
   type ServiceError,
 } from '@grpc/grpc-js';
@@ -24,7 +25,7 @@ type Callback = (error: ServiceError | null, reply?: Text) => void;
 
 /** The client that grpc-js makes of the service in echo.proto. */
 interface EchoService extends Client {
-  Say(text: Text, metadata: Metadata, callback: Callback): void;
+  Say(text: Text, metadata: Metadata, callback: Callback): ClientUnaryCall;
   Repeat(text: Text): ClientReadableStream<Text>;
   Join(callback: Callback): ClientWritableStream<Text>;
   Chat(): ClientDuplexStream<Text, Text>;
@@ -85,6 +86,16 @@ export class GrpcClient {
 
   close(): void {
     this.#service.close();
+  }
+
+  /** Starts a call that can be cancelled. */
+  start(text: string): { readonly outcome: Promise<GrpcOutcome>; cancel(): void } {
+    let cancel = (): void => undefined;
+    const outcome = outcomeOf((callback) => {
+      const call = this.#service.Say({ text }, new Metadata(), callback);
+      cancel = () => call.cancel();
+    });
+    return { outcome, cancel: () => cancel() };
   }
 
   say(text: string, headers: Record<string, string> = {}): Promise<GrpcOutcome> {

@@ -14,6 +14,7 @@ import {
 } from '../../http/header-fields.js';
 import { needOf, queueOf, type FairQueue } from '../../limiter/fair-queue.js';
 import { slotsTakenBy } from '../../limiter/held-slots.js';
+import type { RequestOutcome } from '../../policies/policy.js';
 import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -67,7 +68,8 @@ export class RequestDecider {
     const answer = (result: BatchResult): Awaitable<true> => this.#answer(request, found, result);
     if (mayWait && this.#queue.hasAhead(hits, waitOf)) return chain(this.#wait(request, hits), answer);
     const result = this.storage.consume(hits, this.#onErrorOf(hits), mayWait ? isWorthWaiting : undefined);
-    return chain(this.#orUnavailable(request, result), (first) =>
+    const decided = isPromise(result) ? result.catch((error: unknown) => this.#fail(request, error)) : result;
+    return chain(decided, (first) =>
       mayWait && isWorthWaiting(first) ? chain(this.#wait(request, hits, first), answer) : answer(first),
     );
   }
@@ -91,9 +93,10 @@ export class RequestDecider {
       return this.#queue.wait({ batch, storage, consume, waitOf, signal, refusal });
     });
     try {
-      return await this.#orUnavailable(request, waited);
+      return await waited;
     } catch (error) {
-      if (error !== signal.reason) throw error;
+      if (error !== signal.reason) return await this.#fail(request, error);
+      this.#end(request, { success: false, aborted: true });
       const exception = clientClosedError();
       return await this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
     } finally {
@@ -106,22 +109,18 @@ export class RequestDecider {
     return resilience === false ? undefined : strictestOf(hits, resilience.onError);
   }
 
-  /** Refuses a request that the store could not decide, if its limits deny it then. */
-  #orUnavailable(
-    { context, transport }: CountedRequest,
-    result: Awaitable<BatchResult>,
-  ): Awaitable<BatchResult> {
+  /** Refuses a request that the store could not decide, if its limits deny it then. Rethrows other errors. */
+  #fail(request: CountedRequest, error: unknown): Awaitable<never> {
+    const { context, transport } = request;
     const { resilience, headers } = this.options;
-    if (resilience === false || !isPromise(result)) return result;
-    return result.catch((error: unknown) => {
-      if (!isStorageError(error)) throw error;
-      if (headers.retryAfter)
-        this.transports.setFields(context, transport, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
-      const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
-        cause: error,
-      });
-      return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
+    this.#end(request, { success: false });
+    if (resilience === false || !isStorageError(error)) throw error;
+    if (headers.retryAfter)
+      this.transports.setFields(context, transport, [['Retry-After', String(STORE_RETRY_AFTER_S)]]);
+    const exception = new ServiceUnavailableException('Rate limits cannot be checked at the moment.', {
+      cause: error,
     });
+    return this.refusals.refuse(transport, exception, exception.getResponse() as object, context);
   }
 
   #answer(request: CountedRequest, found: FoundHits, result: BatchResult): Awaitable<true> {
@@ -145,11 +144,7 @@ export class RequestDecider {
     if (slots !== undefined) CallSlots.hold(slots, context, transport);
     const hasFailed = 'failure' in found;
     if (result.allowed && !hasFailed) return true;
-    // Interceptors do not run after a guard throws, so settle here.
-    if (transport.onAnswer === undefined) {
-      void this.reservations.settle(context, transport, () => ({ success: false }));
-      CallSlots.of(context, transport)?.end();
-    }
+    this.#end(request, { success: false });
     if (result.allowed) throw found.failure;
     if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
     this.refusals.announce(
@@ -159,6 +154,16 @@ export class RequestDecider {
     );
     const { policy } = hits[result.outcomes.indexOf(decision.binding)] ?? {};
     return this.#refuse(request, decision, policy);
+  }
+
+  /**
+   * Settles and releases what a refused request has taken, in earlier phases too. Does nothing where a response tells of its end:
+   * elsewhere only interceptors do, which do not run after a guard throws.
+   */
+  #end({ context, transport }: CountedRequest, outcome: RequestOutcome): void {
+    if (transport.onAnswer !== undefined) return;
+    void this.reservations.settle(context, transport, () => outcome);
+    CallSlots.of(context, transport)?.end();
   }
 
   #fieldsOf(decision: Decision): HeaderField[] {

@@ -18,13 +18,18 @@ const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 /** The HTTP response that carries the results of operations. */
 type HeaderResponse = NodeResponse & Pick<ServerResponse, 'setHeader'>;
 
+/** What carries a request: a connection, or a stream of HTTP/2. */
+interface Connection {
+  readonly destroyed?: boolean;
+}
+
 /** The request of an operation: that of Express or Fastify, or the one that opened a WebSocket. */
 interface OperationRequest extends RequestLike {
-  readonly socket?: { readonly remoteAddress?: unknown };
+  readonly socket?: Connection & { readonly remoteAddress?: unknown };
   /** HTTP/2 only. */
-  readonly stream?: object;
+  readonly stream?: Connection;
   /** Fastify only. */
-  readonly raw?: { readonly socket?: object; readonly stream?: object };
+  readonly raw?: { readonly socket?: Connection; readonly stream?: Connection };
   /** Express only. */
   readonly res?: HeaderResponse;
 }
@@ -88,7 +93,9 @@ export const graphqlTransport: Transport = {
     const request = requestOf(context);
     const { stream, socket } = request?.raw ?? request ?? {};
     const connection = stream ?? socket;
-    return connection === undefined ? () => undefined : onLastEvent(connection, 'close', tell);
+    return connection === undefined
+      ? () => undefined
+      : onLastEvent(connection, 'close', connection.destroyed === true, tell);
   },
 
   outcomeOf: (context, value) => outcomeOf(returnTypeOf(context), value),

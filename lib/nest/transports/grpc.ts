@@ -12,6 +12,8 @@ interface GrpcMetadata {
 /** A call of `@grpc/grpc-js`. */
 export interface GrpcCall {
   readonly metadata: GrpcMetadata;
+  /** True once the client has cancelled the call, or has gone. */
+  readonly cancelled: boolean;
   /** The client's address and port. */
   getPeer(): string;
   emit(event: 'error', error: object): boolean;

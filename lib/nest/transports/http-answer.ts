@@ -27,6 +27,9 @@ export interface NodeResponse extends Closable {
 /** The unanswered requests of each connection. */
 const unanswered = new WeakMap<Connection, Set<() => void>>();
 
+/** By response or stream: the callbacks for the outcome of its request. */
+const callbacks = new WeakMap<Closable, Set<(outcome: RequestOutcome) => void>>();
+
 /**
  * Calls back exactly once with the outcome of a request: when the server has ended the response, or
  * when the client has closed the stream or the connection early. Calls back immediately if that has
@@ -35,24 +38,32 @@ const unanswered = new WeakMap<Connection, Set<() => void>>();
  * The outcome is the status if the header was sent; otherwise the client has aborted the request.
  * The event `finish` alone is not enough: an HTTP/2 response emits it with the default status 200
  * when the client resets its stream.
+ *
+ * Listens once per response, however many callers there are, since an operation of GraphQL has many fields.
  */
 export function onHttpAnswer(response: NodeResponse, tell: (outcome: RequestOutcome) => void): void {
   // An HTTP/2 response emits its own `finish` only when the stream closes.
   const ending = response.stream ?? response;
+  const known = callbacks.get(ending);
+  if (known !== undefined) {
+    known.add(tell);
+    return;
+  }
   const connection = response.stream === undefined ? response.req?.socket : undefined;
-  let isTold = false;
-  const settle = (): void => {
-    if (isTold) return;
-    isTold = true;
-    if (connection) unanswered.get(connection)?.delete(settle);
-    tell(outcomeOf(response));
-  };
   // The stream of a HEAD request is finished before the response.
   const isAnswered = response.headersSent && ending.writableFinished === true;
   if (ending.destroyed === true || isAnswered || hasLeft(connection)) {
-    settle();
+    tell(outcomeOf(response));
     return;
   }
+  const waiting = new Set([tell]);
+  callbacks.set(ending, waiting);
+  const settle = (): void => {
+    if (!callbacks.delete(ending)) return;
+    if (connection) unanswered.get(connection)?.delete(settle);
+    const outcome = outcomeOf(response);
+    for (const call of waiting) call(outcome);
+  };
   ending.once('finish', () => {
     if (response.headersSent) settle();
   });

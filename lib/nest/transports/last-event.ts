@@ -10,9 +10,14 @@ const listeners = new WeakMap<object, Set<() => void>>();
  * Calls back when an emitter emits its last event. Adds one listener per emitter, however many callers there are, since a connection
  * carries many messages.
  *
+ * @param isOver true if it has emitted the event already: calls back at once
  * @returns a function that removes the callback
  */
-export function onLastEvent(emitter: object, event: string, tell: () => void): () => void {
+export function onLastEvent(emitter: object, event: string, isOver: boolean, tell: () => void): () => void {
+  if (isOver) {
+    tell();
+    return () => undefined;
+  }
   let callbacks = listeners.get(emitter);
   if (callbacks === undefined) {
     const added = new Set<() => void>();

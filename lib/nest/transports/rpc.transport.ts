@@ -56,11 +56,10 @@ export const rpcTransport: Transport = {
 
   onDisconnect(context, tell) {
     const call = grpcCallOf(context);
-    if (call !== undefined) return onLastEvent(call, 'cancelled', tell);
+    if (call !== undefined) return onLastEvent(call, 'cancelled', call.cancelled, tell);
     const socket = tcpMessage(context)?.getSocketRef?.()?.netSocket;
     if (socket === undefined) return () => undefined; // a broker's message has no client
-    if (socket.destroyed === true) tell();
-    return onLastEvent(socket, 'close', tell);
+    return onLastEvent(socket, 'close', socket.destroyed === true, tell);
   },
 
   deliveryOf: (context) => ({

@@ -95,11 +95,8 @@ export const wsTransport: Transport = {
 /** Calls back when a connection has ended, at once if it has already. Returns a function that removes the callback. */
 export function onDisconnect(connection: object, tell: () => void): () => void {
   const { connected, readyState = 0 } = connection as Connection;
-  if (connected === false || readyState >= CLOSING) {
-    tell();
-    return () => undefined;
-  }
-  return onLastEvent(connection, 'disconnect' in connection ? 'disconnect' : 'close', tell);
+  const isOver = connected === false || readyState >= CLOSING;
+  return onLastEvent(connection, 'disconnect' in connection ? 'disconnect' : 'close', isOver, tell);
 }
 
 /** Returns true if Nest calls `handleConnection` of a class. */

@@ -1,14 +1,18 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
 import { Controller, Get } from '@nestjs/common';
 import { RateLimit, RateLimiterService, type RateLimitEvent } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import type { Storage } from '../../../lib/core/storage.js';
+import { queueOf } from '../../../lib/limiter/fair-queue.js';
+import { DECIDING_STORAGE } from '../../../lib/nest/options/rate-limit.tokens.js';
 import { Gate } from '../../support/gate.js';
 import { describeOverHttp, limited, type HttpApp, type StartHttpApp } from '../../support/http-app.js';
 import { until } from '../../support/http-exchange.js';
 
 /**
- * Limits of nginx by address: `limit_req zone=… burst=10 nodelay` at `rate=5r/s`, which is a bucket of 11, `limit_conn … 3`, and
- * `limit_req_dry_run on`.
+ * Limits of nginx by address: `limit_req zone=… burst=10 nodelay` at `rate=5r/s`, which is a bucket of 11, `limit_conn … 3`,
+ * `limit_req_dry_run on`, and `limit_req zone=… burst=10` without `nodelay`: a bucket of 1 with a line of 10.
  */
 
 const gate = new Gate();
@@ -28,6 +32,17 @@ class SiteController {
   @RateLimit('3 concurrent', { name: 'download' })
   async download() {
     await gate.pass();
+    return '';
+  }
+
+  @Get('feed')
+  @RateLimit('5/second', {
+    name: 'feed',
+    strategy: 'token-bucket',
+    burst: 1,
+    wait: { maxWait: '1 minute', maxQueue: 10 },
+  })
+  feed() {
     return '';
   }
 
@@ -72,6 +87,39 @@ describeOverHttp('The limits of nginx', (start) => {
     await until(() => gate.waiting === 1);
     gate.open();
     expect((await next).status).toBe(200);
+  });
+
+  it('delay 10 requests, one every 200 ms, and refuse the others: limit_req with burst=10', async () => {
+    const { app, clock } = await open(start);
+    const begun = clock.now();
+    const line = queueOf(app.nest.get<Storage>(DECIDING_STORAGE));
+    const waiting = (): number => line.waiting().get('feed') ?? 0;
+    const answers: [request: number, status: number, ms: number][] = [];
+    const send = async (request: number): Promise<void> => {
+      const { status } = await app.get('/feed');
+      answers.push([request, status, clock.now() - begun]);
+    };
+    await send(0);
+    const delayed: Promise<void>[] = [];
+    for (let request = 1; request <= 10; request++) {
+      delayed.push(send(request));
+      await until(() => waiting() === request);
+    }
+    await send(11);
+    expect(answers).toEqual([
+      [0, 200, 0],
+      [11, 429, 0],
+    ]);
+    for (let request = 1; request <= 10; request++) {
+      clock.advance(199);
+      await immediate();
+      expect(waiting()).toBe(11 - request);
+      clock.advance(1);
+      await delayed[request - 1];
+    }
+    expect(answers.slice(2)).toEqual(
+      Array.from({ length: 10 }, (_, index) => [index + 1, 200, (index + 1) * 200]),
+    );
   });
 
   it('refuse nothing, and tell what they would refuse: limit_req_dry_run', async () => {

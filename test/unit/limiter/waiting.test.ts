@@ -20,6 +20,12 @@ import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage
 /** A storage that counts its calls. */
 class CountingStorage extends MemoryStorage {
   asked = 0;
+  peeked = 0;
+
+  override peek(...args: Parameters<MemoryStorage['peek']>): ReturnType<MemoryStorage['peek']> {
+    this.peeked++;
+    return super.peek(...args);
+  }
 
   override consume(...args: Parameters<MemoryStorage['consume']>): ReturnType<MemoryStorage['consume']> {
     this.asked++;
@@ -341,6 +347,26 @@ describe('A line', () => {
     expect((await waiting).allowed).toBe(true);
   });
 
+  it('refuses nobody for its length while its first asks, who may find more units than it needs', async () => {
+    const storage = new SlowStorage({ clock: new ManualClock() });
+    const limiter = new TokenBucketRateLimiter(storage, { burst: 5 });
+    await limiter.hit('1/second', 'a');
+    const controller = new AbortController();
+    const large = limiter.waitFor('1/second', ['a'], { cost: 5, signal: controller.signal });
+    await immediate();
+    const small = [1, 2, 3].map(() => limiter.waitFor('1/second', ['a']));
+    await immediate();
+    storage.isSlow = true;
+    controller.abort(new Error('gone'));
+    await expect(large).rejects.toThrow('gone');
+    await storage.untilAsked();
+    small.push(limiter.waitFor('1/second', ['a'], { maxWait: 500 }));
+    await immediate();
+    storage.isSlow = false;
+    storage.answer();
+    expect((await Promise.all(small)).map(({ remaining }) => remaining)).toEqual([3, 2, 1, 0]);
+  });
+
   it('gives back what was taken for a caller that has left meanwhile', async () => {
     const storage = new SlowStorage({ clock: new ManualClock() });
     const limiter = new FixedWindowRateLimiter(storage);
@@ -428,6 +454,24 @@ describe('A line', () => {
     await pass(clock, 100);
     expect((await waiting).allowed).toBe(true);
     expect(store.asked).toBe(3);
+  });
+});
+
+describe('A full line', () => {
+  it('costs a store that caches refusals one call per two seconds, however many callers it refuses', async () => {
+    const clock = new ManualClock();
+    const store = new CountingStorage({ clock });
+    const limiter = new FixedWindowRateLimiter(new DenialCacheStorage(store, () => clock.now()));
+    await limiter.hit('1/minute', 'a');
+    const waiting = limiter.waitFor('1/minute', ['a'], { maxQueue: 1 });
+    await immediate();
+    clock.advance(2000);
+    store.peeked = 0;
+    for (let caller = 0; caller < 100; caller++)
+      await expect(limiter.waitFor('1/minute', ['a'], { maxQueue: 1 })).rejects.toThrow('maxQueue is 1');
+    expect(store.peeked).toBe(1);
+    clock.advance(58_000);
+    expect((await waiting).allowed).toBe(true);
   });
 });
 

@@ -3,6 +3,7 @@ import { peerAddress, type GrpcCall } from '../../../lib/nest/transports/grpc.js
 
 const callFrom = (peer: string): GrpcCall => ({
   metadata: { set: () => undefined, getMap: () => ({}) },
+  cancelled: false,
   getPeer: () => peer,
   emit: () => true,
 });

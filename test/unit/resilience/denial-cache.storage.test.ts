@@ -54,6 +54,17 @@ describe('A refusal', () => {
     expect(peek(1).allowed).toBe(true);
   });
 
+  it('that a peek finds is cached, too, unless a hit would start a block', () => {
+    const [plain, blocking] = [limitOf(), limitOf({ id: 'blocking', block: [MINUTE] })];
+    for (const limit of [plain, blocking]) {
+      hit(limit);
+      expect((storage.peek([{ identity: 'somebody', limit, cost: 1 }]) as BatchResult).allowed).toBe(false);
+      inner.asked = 0;
+      expect(hit(limit).outcomes[0]?.blocked).toBe(limit === blocking ? true : undefined);
+      expect(inner.asked).toBe(limit === blocking ? 1 : 0);
+    }
+  });
+
   it('of hits of several identities is invalidated with any of them', () => {
     const [open, full] = [limitOf({ id: 'open', amount: 100 }), limitOf({ id: 'full' })];
     const batch: Hit[] = [
