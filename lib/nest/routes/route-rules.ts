@@ -6,6 +6,8 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import type { Awaitable } from '../../common/awaitable.js';
+import { PathPattern } from '../../policies/path-pattern.js';
+import { resolvedPaths } from '../../policies/request-path.js';
 import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { MountedPaths } from './mounted-paths.js';
@@ -16,6 +18,7 @@ import type { RateLimitRule } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
+import { requestPaths } from './routed-path.js';
 import { RuleSet, type PoliciesByPhase } from './rule-set.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 
@@ -23,6 +26,7 @@ import type { HttpRequest } from '../transports/http.transport.js';
 @Injectable()
 export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
   #rules: RuleSet | undefined;
+  readonly #exempt: PathPattern[] = [];
   #isCompiled = false;
   #isInitialized = false;
   #isStarted = false;
@@ -121,10 +125,25 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
     return this.#rules?.certainPoliciesFor(route, method, template) ?? route.policies;
   }
 
+  /** Exempts the requests of a path from rules before they are routed, as `@SkipRateLimit` exempts its routes. */
+  exempt(path: string): void {
+    this.#exempt.push(new PathPattern(path));
+  }
+
+  #isExempt(request: HttpRequest): boolean {
+    if (this.#exempt.length === 0) return false;
+    const paths = requestPaths(request);
+    return [...paths, ...resolvedPaths(paths)].every((path) =>
+      this.#exempt.some((pattern) => pattern.matches(path)),
+    );
+  }
+
   /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
   forRequest(request: HttpRequest): Pick<PoliciesByPhase, 'policies' | 'ruleSet'> {
     const rules = this.#rules;
-    return rules === undefined ? NO_POLICIES : { policies: rules.forRequest(request), ruleSet: rules };
+    return rules === undefined || this.#isExempt(request)
+      ? NO_POLICIES
+      : { policies: rules.forRequest(request), ruleSet: rules };
   }
 }
 
