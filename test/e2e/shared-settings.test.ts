@@ -300,10 +300,13 @@ describe('Settings that a slow store shares', () => {
   it('are not replaced by older ones, which a slower read returns', async () => {
     const store = new SlowSettings();
     const one = await startOn(store);
-    const slow = setTimeout(1000);
-    store.reading = slow;
+    let finish: (value?: unknown) => void = () => undefined;
+    store.reading = new Promise((resolve) => {
+      finish = resolve;
+    });
     const { reads } = store;
     await until(() => store.reads > reads, 'the store is read');
+    const slow = setTimeout(500).then(finish);
     await one.limiter.setRules([{ id: 'api', limits: '1/hour' }], change(0));
     await slow;
     await setImmediate();
