@@ -10,7 +10,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
 
 /** Shows the state of the store. */
 export function showStore(store: StoreView): void {
-  const { name, circuit, degradedSince, onError, calls, allowed, fallback, errors } = store;
+  const { name, circuit, degradedSince, onError, calls, allowed, fallback, slots, waiting, errors } = store;
   const tile = byId('circuit');
   setText(tile, circuit === 'closed' ? 'In use' : 'Degraded');
   tile.className = `number ${circuit === 'closed' ? 'good' : 'bad'}`;
@@ -31,6 +31,8 @@ export function showStore(store: StoreView): void {
     ['99 %', formatLatency(calls.p99)],
     ['Let through without the store', formatCount(allowed)],
     ['Counted in this process', formatCount(fallback)],
+    ['Slots held', formatCount(slots)],
+    ['Requests waiting', formatCount(waiting)],
   ]);
   byId('no-errors').hidden = errors.length > 0;
   byId('errors').replaceChildren(

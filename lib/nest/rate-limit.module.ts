@@ -35,6 +35,7 @@ import {
   RATE_LIMIT_OPTIONS,
   RATE_LIMIT_STORAGE,
   RATE_LIMITER,
+  ROUTE_RULES,
   STORE_HEALTH,
 } from './options/rate-limit.tokens.js';
 import { DROPPED_MESSAGES } from './dropped-message.filter.js';
@@ -158,6 +159,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     { provide: STORE_HEALTH, useClass: StoreHealth },
     { provide: POLICY_DIRECTORY, useExisting: PolicyDirectory },
     { provide: RATE_LIMITER, useExisting: RateLimiterService },
+    { provide: ROUTE_RULES, useExisting: RouteRules },
     DROPPED_MESSAGES,
     GlobalRateLimitGuard,
     RateLimitGuard,
@@ -171,6 +173,8 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     POLICY_DIRECTORY,
     RATE_LIMIT_EVENTS,
     RATE_LIMITER,
+    ROUTE_RULES,
+    DECIDING_STORAGE,
     RequestLimiter,
     Reservations,
     Transports,

@@ -14,7 +14,6 @@ import { fixedPosition } from '../policies/declared-policies.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitEvent, RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
-import { ClientAddresses } from './identities/client-addresses.js';
 import type { RateLimitNetworks, RateLimitRule } from './options/rate-limit.options.js';
 import { DECIDING_STORAGE, RATE_LIMIT_EVENTS, RATE_LIMIT_OPTIONS } from './options/rate-limit.tokens.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
@@ -66,7 +65,6 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     @Inject(ReferencedHits) private readonly referenced: ReferencedHits,
     @Inject(RouteRules) private readonly routeRules: RouteRules,
     @Inject(RATE_LIMIT_EVENTS) private readonly events: RateLimitEvents,
-    @Inject(ClientAddresses) private readonly addresses: ClientAddresses,
     @Inject(SharedSettingsService) private readonly shared: SharedSettingsService,
   ) {
     super(storage);
@@ -178,7 +176,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 
   /**
    * Replaces the networks of the options `allow` and `deny` in this process, from the next request on. A list that is left out
-   * stays; `[]` is an empty list.
+   * stays; `[]` is an empty list. A shared list holds instead of that of the process.
    *
    * @throws ConfigurationError for a value that is not a network; both lists then stay unchanged
    * @example
@@ -195,7 +193,7 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   setNetworks(networks: RateLimitNetworks, change: SharedChange): Promise<SharedSettings>;
   setNetworks(networks: RateLimitNetworks, change?: SharedChange): void | Promise<SharedSettings> {
     if (change !== undefined) return this.shared.setNetworks(networks, change);
-    this.addresses.setNetworks(networks);
+    this.shared.setOwnNetworks(networks);
   }
 
   protected override hitsOf(

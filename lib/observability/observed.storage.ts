@@ -5,9 +5,13 @@ import { WrappedStorage, type ObservableStorage } from '../core/wrapped.storage.
 import type { StoreOperation } from '../resilience/circuit-breaker.storage.js';
 import { isLocal, type DecidingStorage } from '../resilience/resilient-storage.js';
 import type { RateLimitEvents } from './rate-limit-events.js';
+import { RateLimitGauges } from './rate-limit-gauges.js';
 
 /** Publishes an event for each decision of a storage, and for each change of a hit. */
 export class ObservedStorage extends WrappedStorage implements ObservableStorage<DecidingStorage> {
+  /** Its state, read by the classes of this copy of the package. */
+  readonly gauges = new RateLimitGauges(this);
+
   constructor(
     private readonly deciding: DecidingStorage,
     private readonly events: RateLimitEvents,
@@ -94,6 +98,6 @@ class ObservedStore extends WrappedStorage {
 }
 
 /** Returns a storage that publishes the events of a storage without a circuit breaker. */
-export function observed(storage: Storage, events: RateLimitEvents): DecidingStorage {
+export function observed(storage: Storage, events: RateLimitEvents): ObservedStorage {
   return new ObservedStorage(isLocal(storage) ? storage : new ObservedStore(storage, events), events);
 }

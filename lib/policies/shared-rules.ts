@@ -79,6 +79,7 @@ export function applyShared<R extends { readonly id: string }>(
   rules: readonly R[],
   stored: readonly StoredRule[],
 ): AppliedRules<R> {
+  if (stored.length === 0) return { rules, outdated: [] };
   const digests = digestsOf(rules);
   const isCurrent = ({ rule, changes }: StoredRule): boolean => digests.get(rule.id) === changes;
   const current = new Map(stored.filter(isCurrent).map(({ rule }) => [rule.id, rule]));

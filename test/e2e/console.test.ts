@@ -11,6 +11,7 @@ import {
   type ModuleMetadata,
 } from '@nestjs/common';
 import {
+  applyRateLimits,
   ConfigurationError,
   RateLimit,
   RateLimiterService,
@@ -146,6 +147,12 @@ function post(app: HttpApp, body: object | string, headers: Record<string, strin
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const own = { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin' };
   return send(app, 'POST', '/rate-limits/identities', { ...own, ...headers }, text);
+}
+
+/** Requests a path twice, as a client of its own. */
+async function statusesOf(app: HttpApp, path: string): Promise<number[]> {
+  const headers = { 'x-client': path };
+  return [(await send(app, 'GET', path, headers)).status, (await send(app, 'GET', path, headers)).status];
 }
 
 describe('The options of the console', () => {
@@ -408,6 +415,45 @@ describeOverHttp('The console', (start, platform) => {
     expect(await app.statuses(4, '/rate-limits')).toEqual([200, 200, 200, 200]);
     expect(await app.statuses(2, '/rate-limits/page.js')).toEqual([200, 200]);
     expect((await app.get('/rate-limits')).fields).toEqual({});
+  });
+
+  it('is exempt from rules that applyRateLimits applies, and nothing next to it is', async () => {
+    const rules = [{ id: 'all', path: '/**', limits: '1/minute', key: 'header:x-client' } as const];
+    const app = await start(withConsole(undefined, { rules }), {
+      configure: (nest) => {
+        nest.setGlobalPrefix('api');
+        applyRateLimits(nest);
+      },
+    });
+    expect(await app.statuses(3, '/api/rate-limits')).toEqual([200, 200, 200]);
+    expect(await app.statuses(2, '/api/rate-limits/page.js')).toEqual([200, 200]);
+    for (const path of [
+      '/api/rate-limits2',
+      '/rate-limits',
+      '/api/rate-limits/..%2fshop',
+      '/nothing/api/rate-limits',
+    ])
+      expect([path, await statusesOf(app, path)]).toEqual([path, [404, 429]]);
+  });
+
+  it('shows the slots that are held', async () => {
+    const app = await start(withConsole());
+    const limiter = app.nest.get(RateLimiterService);
+    const lease = await limiter.acquire('5 concurrent', ['exports']);
+    const { store } = await firstEvent<SnapshotMessage>(app, '/rate-limits/events');
+    expect([store.slots, store.waiting]).toEqual([1, 0]);
+    await lease.release();
+    const later = await firstEvent<SnapshotMessage>(app, '/rate-limits/events');
+    expect([later.store.slots, later.store.waiting]).toEqual([0, 0]);
+  });
+
+  it('logs no API key that an operator enters', async () => {
+    const app = await start(withConsole());
+    const { id } = await policyNamed(app, 'keyed');
+    expect((await post(app, { action: 'clear', policy: id, identity: 'top-secret-key' })).status).toBe(200);
+    const lines = app.log.infos.map(String).filter((line) => line.startsWith('Console: '));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^Console: clear of "api-key#:\S+" in the policy "keyed", by \S+\.$/);
   });
 
   it('refuses everything to those whom its guards refuse', async () => {

@@ -8,6 +8,7 @@ import {
 } from '@nestjs/swagger';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { RateLimit, SkipRateLimit, type RateLimitModuleOptions } from 'nestjs-limits';
+import { RateLimitConsoleModule } from 'nestjs-limits/console';
 import { documentRateLimits, type DescribedPolicy } from 'nestjs-limits/swagger';
 import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
 
@@ -53,6 +54,24 @@ class NewOrdersController {
   @RateLimit('7/month', { name: 'orders', strategy: 'calendar-window' })
   @ApiTooManyRequestsResponse({ description: 'Too many orders.' })
   create() {
+    return '';
+  }
+}
+
+@Controller({ path: 'items', version: '1' })
+class FirstController {
+  @Get()
+  @RateLimit('1/minute')
+  all() {
+    return '';
+  }
+}
+
+@Controller({ path: 'items', version: '11' })
+class EleventhController {
+  @Get()
+  @RateLimit('11/minute')
+  all() {
     return '';
   }
 }
@@ -156,6 +175,7 @@ describeOverHttp('An OpenAPI document', (start) => {
 
   it.each([
     ['nest', 'application/json', ['statusCode', 'error', 'message', 'limit', 'retryAfter']],
+    ['throttler', 'application/json', ['statusCode', 'message']],
     ['problem', 'application/problem+json', ['type', 'title', 'status', 'detail', 'violated-policies']],
   ] as const)(
     'has the body and the header fields of a refusal in the format %s',
@@ -174,6 +194,28 @@ describeOverHttp('An OpenAPI document', (start) => {
       expect(document.components?.schemas?.['RateLimitExceeded']).toMatchObject({ required: keys });
     },
   );
+
+  it('tells versions apart of which one ends like another', async () => {
+    const { nest } = await start(limited([FirstController, EleventhController]), {
+      configure: (app) => app.enableVersioning({ type: VersioningType.URI }),
+    });
+    const plain = SwaggerModule.createDocument(nest, new DocumentBuilder().setTitle('Shop').build());
+    const document = await documentRateLimits(nest, plain);
+    expect(
+      ['/v1/items', '/v11/items'].map((path) => operation(document, 'get', path)['x-rate-limit']),
+    ).toEqual([
+      [expect.objectContaining({ limits: [expect.objectContaining({ amount: 1 })] })],
+      [expect.objectContaining({ limits: [expect.objectContaining({ amount: 11 })] })],
+    ]);
+  });
+
+  it('does not show the console to the clients of the application', async () => {
+    const { imports = [], ...metadata } = limited([FirstController]);
+    const console = RateLimitConsoleModule.forRoot({ open: true });
+    const { nest } = await start({ imports: [...imports, console], ...metadata });
+    const { paths } = SwaggerModule.createDocument(nest, new DocumentBuilder().build());
+    expect(Object.keys(paths)).toEqual(['/items']);
+  });
 
   it('has no body where the application creates the error, and no fields where none are sent', async () => {
     const document = await documentOf({ errorFactory: () => new Error('no'), headers: false });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Get, type DynamicModule, type ModuleMetadata } from '@nestjs/common';
 import { Redis } from 'ioredis';
@@ -14,6 +15,7 @@ import {
   type SharedRule,
 } from 'nestjs-limits';
 import { MemcachedStorage } from 'nestjs-limits/memcached';
+import type { SettingsStore, StoredSettings } from '../../lib/core/settings-store.js';
 import { startHttpApp, type HttpApp } from '../support/http-app.js';
 import { serverUri } from '../support/servers.js';
 import { until } from '../support/servers/server-process.js';
@@ -245,6 +247,162 @@ describe('Settings that instances share', () => {
     await expect(cut.limiter.setRules([], { everywhere: true, version: 1 })).rejects.toBeInstanceOf(
       StorageError,
     );
+  });
+});
+
+describe('Rules that an instance sets for itself', () => {
+  it('are those of the last call, whichever must load more', async () => {
+    const { limiter } = await start({ settings: undefined });
+    const quota: RateLimitRule = { id: 'quota', path: '/api', limits: '1/day', strategy: 'calendar-window' };
+    const earlier = limiter.setRules([quota]);
+    await limiter.setRules([LOGIN]);
+    await earlier;
+    expect(limiter.rules()).toEqual([LOGIN]);
+  });
+
+  it('are rejected by name if one is no object', async () => {
+    const { limiter } = await start({ settings: undefined });
+    expect(() => limiter.setRules([null] as never)).toThrow(ConfigurationError);
+  });
+});
+
+/** Settings in this process, whose next read or write can be held back. */
+class SlowSettings implements SettingsStore {
+  stored: StoredSettings | undefined;
+  /** Awaited by the next reads, which return what was stored when they began, and by writes. */
+  reading: Promise<unknown> = Promise.resolve();
+  writing: Promise<unknown> = Promise.resolve();
+  reads = 0;
+  writes = 0;
+
+  async read(): Promise<StoredSettings | undefined> {
+    this.reads++;
+    const { stored, reading } = this;
+    this.reading = Promise.resolve();
+    await reading;
+    return stored;
+  }
+
+  async write(settings: StoredSettings): Promise<boolean> {
+    this.writes++;
+    await this.writing;
+    this.stored = settings;
+    return true;
+  }
+}
+
+class SharingStorage extends MemoryStorage {
+  constructor(private readonly shared: SettingsStore) {
+    super();
+  }
+
+  override get settings(): SettingsStore {
+    return this.shared;
+  }
+}
+
+describe('Settings that a slow store shares', () => {
+  const change = (version: number) => ({ everywhere: true, version }) as const;
+
+  async function startOn(store: SlowSettings, options: RateLimitModuleOptions = {}): Promise<Instance> {
+    return start({ storage: new SharingStorage(store), ...options });
+  }
+
+  it('are not replaced by older ones, which a slower read returns', async () => {
+    const store = new SlowSettings();
+    const one = await startOn(store);
+    let finish: (value?: unknown) => void = () => undefined;
+    store.reading = new Promise((resolve) => {
+      finish = resolve;
+    });
+    const { reads } = store;
+    await until(() => store.reads > reads, 'the store is read');
+    const slow = setTimeout(500).then(finish);
+    await one.limiter.setRules([{ id: 'api', limits: '1/hour' }], change(0));
+    await slow;
+    await setImmediate();
+    expect(limitsOf(one, 'api')).toBe('1/hour');
+  });
+
+  it('apply to the rules and networks that an instance sets for itself while they are written', async () => {
+    const store = new SlowSettings();
+    const one = await startOn(store);
+    let written: (value?: unknown) => void = () => undefined;
+    store.writing = new Promise((resolve) => {
+      written = resolve;
+    });
+    const changed = one.limiter.setRules([{ id: 'new', path: '/new', limits: '1/hour' }], change(0));
+    await until(() => store.writes === 1, 'the settings are being written');
+    await one.limiter.setRules([LOGIN]);
+    one.limiter.setNetworks({ deny: ['203.0.113.7'] });
+    written();
+    await changed;
+    expect(idsOf(one)).toEqual(['login', 'new']);
+    expect((await one.app.get('/api', { 'x-forwarded-for': '203.0.113.7' })).status).toBe(403);
+  });
+
+  it('are the same where they were set as where they are read: an option that is undefined is left out', async () => {
+    const store = new SlowSettings();
+    const rules = [{ ...API, method: 'GET' }];
+    const [one, other] = [await startOn(store, { rules }), await startOn(store, { rules })];
+    await one.limiter.setRules([{ id: 'api', limits: '1/hour', method: undefined }], change(0));
+    await one.limiter.setNetworks({ deny: undefined }, change(1));
+    await holdsOn(other, 'api', '1/hour');
+    expect(one.limiter.rules()).toEqual([{ ...API, method: 'GET', limits: '1/hour' }]);
+    expect(other.limiter.rules()).toEqual(one.limiter.rules());
+    await expect(one.limiter.setRules([{ id: 'api', priority: Infinity }], change(2))).rejects.toThrow(
+      'The rule "api": "priority" must be a number; got null.',
+    );
+  });
+
+  it('are those of the code again once the store has lost them, networks too', async () => {
+    const store = new SlowSettings();
+    const one = await startOn(store, { deny: ['198.51.100.7'] });
+    const statusOf = async (address: string): Promise<number> =>
+      (await one.app.get('/nothing', { 'x-forwarded-for': address })).status;
+    await one.limiter.setRules([{ id: 'api', limits: '1/hour' }], change(0));
+    await one.limiter.setNetworks({ deny: ['203.0.113.7'] }, change(1));
+    one.limiter.setNetworks({ deny: ['198.51.100.8'] });
+    expect([await statusOf('203.0.113.7'), await statusOf('198.51.100.8')]).toEqual([403, 404]);
+    store.stored = undefined;
+    await holdsOn(one, 'api', '3/hour');
+    expect([await statusOf('203.0.113.7'), await statusOf('198.51.100.8')]).toEqual([404, 403]);
+  });
+
+  it('that cannot be read are replaced by setRules with their version', async () => {
+    const store = new SlowSettings();
+    store.stored = { version: 7, text: '{"rules":[null],"networks":{}}' };
+    const one = await startOn(store);
+    expect(one.app.log.errors.map(String)).toContainEqual(
+      expect.stringContaining('The shared settings of version 7 cannot be read'),
+    );
+    await expect(one.limiter.setNetworks({ deny: [] }, change(7))).rejects.toBeInstanceOf(StorageError);
+    const rules = [{ id: 'api', limits: '1/hour' }];
+    expect(await one.limiter.setRules(rules, change(7))).toEqual({ version: 8, rules, networks: {} });
+  });
+
+  it('may have calendar windows, which the code does not use', async () => {
+    const store = new SlowSettings();
+    const [one, other] = [await startOn(store), await startOn(store)];
+    const rule: SharedRule = { id: 'api', limits: '1/month', strategy: 'calendar-window' };
+    await one.limiter.setRules([rule], change(0));
+    await holdsOn(other, 'api', '1/month');
+    expect(await other.app.statuses(2, '/api')).toEqual([200, 429]);
+  });
+
+  it('log nothing when the application closes while they are read', async () => {
+    const store = new SlowSettings();
+    const { app } = await startOn(store);
+    let lose: (error: Error) => void = () => undefined;
+    store.reading = new Promise((_resolve, reject) => {
+      lose = reject;
+    });
+    const { reads } = store;
+    await until(() => store.reads > reads, 'the store is read');
+    await app.nest.close();
+    lose(new Error('closed'));
+    await setImmediate();
+    expect([app.log.errors, store.reads]).toEqual([[], reads + 1]);
   });
 });
 

@@ -46,7 +46,12 @@ export class ConsoleActions {
       );
     const { reference, identity } = referenceOf(policy, request);
     try {
-      await this.#act(request, reference, identity, operator);
+      if (request.action !== 'look-up') {
+        // The identity as it is stored: what the operator has entered may be a secret, such as an API key.
+        const { limits } = await this.limiter.peek(reference, identity);
+        await this.#act(request, reference, identity);
+        logAction(request, reference.policy, limits[0]?.identity, operator);
+      }
       const { allowed, limits } = await this.limiter.peek(reference, identity);
       return { identity: limits[0]?.identity ?? request.identity, allowed, limits: limits.map(stateOf) };
     } catch (error) {
@@ -61,16 +66,23 @@ export class ConsoleActions {
     { action, duration }: IdentityRequest,
     reference: PolicyReference,
     identity: readonly string[],
-    operator: string,
   ): Promise<void> {
     if (action === 'look-up') return;
     await (action === 'block'
       ? this.limiter.block(reference, identity, duration)
       : this.limiter[action](reference, identity));
-    const what = `${action} of ${quote(identity.join('/'))} in the policy ${quote(reference.policy)}`;
-    const length = action === 'block' && duration !== undefined ? ` for ${quote(duration)}` : '';
-    logger.log(`Console: ${what}${length}, by ${operator}.`);
   }
+}
+
+function logAction(
+  { action, duration }: IdentityRequest,
+  policy: string,
+  identity: string | undefined,
+  operator: string,
+): void {
+  const what = `${action} of ${quote(identity ?? '')} in the policy ${quote(policy)}`;
+  const length = action === 'block' && duration !== undefined ? ` for ${quote(duration)}` : '';
+  logger.log(`Console: ${what}${length}, by ${operator}.`);
 }
 
 /** @throws BadRequestException for anything but an {@link IdentityRequest} */

@@ -73,6 +73,9 @@ export interface StoreView {
   /** Requests that were decided without the store since the start: let through, and counted in this process. */
   readonly allowed: number;
   readonly fallback: number;
+  /** Slots of concurrent requests that this process holds now, and its requests that wait for a limit. */
+  readonly slots: number;
+  readonly waiting: number;
   /** Calls of the last ten minutes, and their durations in ms. */
   readonly calls: {
     readonly count: number;

@@ -6,9 +6,11 @@ import type { Outcome } from '../../core/contract.js';
 import type { Decision } from '../../core/decision.js';
 import type { Limit } from '../../core/limit.js';
 import { Latencies } from '../../observability/latencies.js';
+import type { ObservedStorage } from '../../observability/observed.storage.js';
 import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
+import type { NumbersByPolicy } from '../../observability/rate-limit-gauges.js';
 import { SERIES_SECONDS } from '../../observability/second-series.js';
-import { RATE_LIMIT_EVENTS, STORE_HEALTH } from '../options/rate-limit.tokens.js';
+import { DECIDING_STORAGE, RATE_LIMIT_EVENTS, STORE_HEALTH } from '../options/rate-limit.tokens.js';
 import type { StoreHealth } from '../storage/store-health.js';
 import type { Counts, ErrorView, StoreView } from './console-messages.js';
 import { PolicyCounter, RequestCounter, type LimitCounter } from './policy-counter.js';
@@ -49,6 +51,7 @@ export class ConsoleRecorder implements OnModuleDestroy {
   constructor(
     @Inject(RATE_LIMIT_EVENTS) events: RateLimitEvents,
     @Inject(STORE_HEALTH) private readonly health: StoreHealth,
+    @Inject(DECIDING_STORAGE) private readonly storage: ObservedStorage,
   ) {
     this.#subscriptions = [
       events.on('decision').subscribe(({ decision }) => this.#recordDecision(decision)),
@@ -103,6 +106,7 @@ export class ConsoleRecorder implements OnModuleDestroy {
   /** The state of the store. */
   get store(): StoreView {
     const { store: name, onError } = this.health;
+    const { slots, waiting } = this.storage.gauges;
     return {
       name,
       circuit: this.#degradedSince === undefined ? 'closed' : 'open',
@@ -110,6 +114,8 @@ export class ConsoleRecorder implements OnModuleDestroy {
       ...(this.#degradedSince === undefined ? {} : { degradedSince: this.#degradedSince }),
       allowed: this.#withoutStore.allow,
       fallback: this.#withoutStore.fallback,
+      slots: sumOf(slots),
+      waiting: sumOf(waiting),
       calls: this.#latencies.summary(),
       errors: this.#errors.values().reverse(),
     };
@@ -168,6 +174,10 @@ export class ConsoleRecorder implements OnModuleDestroy {
 
 const OTHER_POLICIES = [undefined, 'others'] as const;
 const OTHERS = JSON.stringify(OTHER_POLICIES);
+
+function sumOf(numbers: NumbersByPolicy): number {
+  return [...numbers.values()].reduce((sum, one) => sum + one, 0);
+}
 
 /** Epoch seconds, by a clock that never goes back. */
 function currentSecond(): number {

@@ -69,11 +69,15 @@ class ConsoleController {
   }
 }
 
+/** Metadata key of `@ApiExcludeController` of `@nestjs/swagger`: OpenAPI documents of the application are for its clients. */
+const NOT_IN_DOCUMENTS = 'swagger/apiExcludeController';
+
 /** Creates the controller of a console. */
 export function consoleController({ path, guards }: ResolvedConsoleOptions): Type {
   class RateLimitConsoleController extends ConsoleController {}
   Controller({ path, version: VERSION_NEUTRAL })(RateLimitConsoleController);
   SkipRateLimit()(RateLimitConsoleController);
   UseGuards(ConsoleAccessGuard, ...guards)(RateLimitConsoleController);
+  Reflect.defineMetadata(NOT_IN_DOCUMENTS, [true], RateLimitConsoleController);
   return RateLimitConsoleController;
 }

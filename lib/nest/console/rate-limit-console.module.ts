@@ -1,17 +1,23 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Inject, Module, type DynamicModule, type OnModuleInit } from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import { shownByName } from '../../common/inspection.js';
+import { ROUTE_RULES } from '../options/rate-limit.tokens.js';
+import type { RouteRules } from '../routes/route-rules.js';
 import { CONSOLE_OPTIONS, ConsoleAccessGuard } from './console-access.guard.js';
 import { ConsoleActions } from './console-actions.js';
 import { consoleController } from './console.controller.js';
 import { ConsoleFeed } from './console-feed.js';
 import { ConsolePolicies } from './console-policies.js';
 import { ConsoleRecorder } from './console-recorder.js';
-import { resolveConsoleOptions, type RateLimitConsoleOptions } from './console.options.js';
+import {
+  resolveConsoleOptions,
+  type RateLimitConsoleOptions,
+  type ResolvedConsoleOptions,
+} from './console.options.js';
 
 /**
  * Serves a page that shows the policies of this process, the identities that they refuse, and the state of the store, live. An
- * operator looks up, clears, blocks and unblocks identities there. Needs `RateLimitModule`. The page itself is exempt from the
- * limits of routes.
+ * operator looks up, clears, blocks and unblocks identities there. Needs `RateLimitModule`. The page itself is exempt from limits.
  *
  * @example
  * ```ts
@@ -35,7 +41,18 @@ import { resolveConsoleOptions, type RateLimitConsoleOptions } from './console.o
  */
 @Module({})
 @shownByName
-export class RateLimitConsoleModule {
+export class RateLimitConsoleModule implements OnModuleInit {
+  constructor(
+    @Inject(CONSOLE_OPTIONS) private readonly options: ResolvedConsoleOptions,
+    @Inject(ROUTE_RULES) private readonly rules: Pick<RouteRules, 'exempt'>,
+    @Inject(ApplicationConfig) private readonly application: ApplicationConfig,
+  ) {}
+
+  /** @internal Exempts the page where `applyRateLimits` applies rules. */
+  onModuleInit(): void {
+    this.rules.exempt(`/${this.application.getGlobalPrefix()}/${this.options.path}/**`);
+  }
+
   /**
    * Configures the console.
    *

@@ -1,8 +1,8 @@
 import { Inject, Module, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { RateLimitMetrics } from '../../observability/opentelemetry/rate-limit-metrics.js';
+import type { ObservedStorage } from '../../observability/observed.storage.js';
 import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
-import type { DecidingStorage } from '../../resilience/resilient-storage.js';
 import { findProvider } from '../options/find-provider.js';
 import { DECIDING_STORAGE, RATE_LIMIT_EVENTS } from '../options/rate-limit.tokens.js';
 
@@ -32,6 +32,6 @@ export class RateLimitMetricsModule implements OnModuleInit {
     const [events, storage] = [RATE_LIMIT_EVENTS, DECIDING_STORAGE].map((token) =>
       findProvider(this.modules, token, 'RateLimitMetricsModule'),
     );
-    new RateLimitMetrics().add(events as RateLimitEvents, storage as DecidingStorage);
+    new RateLimitMetrics().add(events as RateLimitEvents, storage as ObservedStorage);
   }
 }

@@ -9,7 +9,7 @@ import { ConfigurationError } from '../../common/errors.js';
  */
 export function findProvider(
   context: Pick<INestApplicationContext, 'get'>,
-  token: symbol | (abstract new (...providers: never[]) => unknown),
+  token: symbol,
   user: string,
 ): unknown {
   try {

@@ -10,8 +10,11 @@ export const STORE_HEALTH = Symbol.for('nestjs-limits:store-health');
 /** Injection token of `RateLimiterService`, for the console: its class differs between the two copies of this package. */
 export const RATE_LIMITER = Symbol.for('nestjs-limits:limiter');
 
-/** Injection token of the policies of all routes and rules, for the console. */
+/** Injection token of the policies of all routes and rules, for the console and OpenAPI documents. */
 export const POLICY_DIRECTORY = Symbol.for('nestjs-limits:policies');
+
+/** Injection token of the rules, for the console and OpenAPI documents. */
+export const ROUTE_RULES = Symbol.for('nestjs-limits:rules');
 
 /** Injection token of the events of limits and their store. */
 export const RATE_LIMIT_EVENTS = Symbol.for('nestjs-limits:events');

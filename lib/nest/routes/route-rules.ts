@@ -5,7 +5,9 @@ import {
   type OnApplicationBootstrap,
   type OnModuleInit,
 } from '@nestjs/common';
-import { chain, type Awaitable } from '../../common/awaitable.js';
+import type { Awaitable } from '../../common/awaitable.js';
+import { PathPattern } from '../../policies/path-pattern.js';
+import { resolvedPaths } from '../../policies/request-path.js';
 import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
 import { MountedPaths } from './mounted-paths.js';
@@ -16,6 +18,7 @@ import type { RateLimitRule } from '../options/rate-limit.options.js';
 import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { RoutePolicies } from './route-policies.js';
+import { requestPaths } from './routed-path.js';
 import { RuleSet, type PoliciesByPhase } from './rule-set.js';
 import type { HttpRequest } from '../transports/http.transport.js';
 
@@ -23,6 +26,7 @@ import type { HttpRequest } from '../transports/http.transport.js';
 @Injectable()
 export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
   #rules: RuleSet | undefined;
+  readonly #exempt: PathPattern[] = [];
   #isCompiled = false;
   #isInitialized = false;
   #isStarted = false;
@@ -50,7 +54,14 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
 
   /** Compiles the rules of the options, unless that is done or others have replaced them before the application has started. */
   ensureCompiled(): void {
-    if (!this.#isCompiled) this.#compile([...this.options.rules])();
+    if (!this.#isCompiled) this.compile(this.options.rules)();
+  }
+
+  /** Compiles all routes and rules, unless that is done, for an OpenAPI document before the application has started. */
+  async ensureAllCompiled(): Promise<void> {
+    await this.routes.load();
+    this.routes.ensureCompiled();
+    this.ensureCompiled();
   }
 
   /** Whether the application has bound its routes, which come before middleware that is bound later. */
@@ -63,29 +74,20 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
     return this.#rules?.book.rules ?? [];
   }
 
-  /**
-   * Replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same. A request that earlier
-   * rules have counted keeps them to its end.
-   * Returns a promise if something must be loaded first, for calendar windows.
-   *
-   * @throws ConfigurationError naming the invalid rule; the rules then stay unchanged
-   */
-  set(rules: readonly RateLimitRule[]): Awaitable<void> {
-    return chain(this.prepare(rules), (replace) => replace());
+  /** Loads what the calendar windows of rules need. */
+  load(rules: readonly RateLimitRule[]): Awaitable<void> {
+    return this.routes.prepare([...this.options.limits, ...rules]);
   }
 
   /**
-   * Returns a function that replaces all rules, once they are known to be valid. A promise, as with {@link set}.
+   * Returns a function that replaces all rules in one step. A rule keeps its counts if its id, window and strategy stay the same. A
+   * request that earlier rules have counted keeps them to its end.
    *
+   * @param rules after {@link load}
    * @throws ConfigurationError naming the invalid rule
    */
-  prepare(rules: readonly RateLimitRule[]): Awaitable<() => void> {
-    const given = [...rules];
-    return chain(this.routes.prepare([...this.options.limits, ...given]), () => this.#compile(given));
-  }
-
-  #compile(rules: readonly RateLimitRule[]): () => void {
-    const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>(rules, (level) =>
+  compile(rules: readonly RateLimitRule[]): () => void {
+    const book = new RuleBook<ExecutionContext, RateLimitKey, RoutePolicy>([...rules], (level) =>
       this.routes.compile([level], { route: '', controller: '' }),
     );
     return () => this.#replace(book);
@@ -114,19 +116,34 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
   }
 
   /**
-   * Returns the policies that count every request to a route: the route's, then those of rules that cover it.
+   * Returns the policies that count every request to a route: the route's, then those of rules that cover it. To be called after
+   * {@link ensureAllCompiled}.
    *
    * @param template the path with the global prefix, as Express or Fastify have it
    */
   certainPoliciesFor(route: CompiledRoute, method: string, template: string): readonly RoutePolicy[] {
-    this.ensureCompiled();
     return this.#rules?.certainPoliciesFor(route, method, template) ?? route.policies;
+  }
+
+  /** Exempts the requests of a path from rules before they are routed, as `@SkipRateLimit` exempts its routes. */
+  exempt(path: string): void {
+    this.#exempt.push(new PathPattern(path));
+  }
+
+  #isExempt(request: HttpRequest): boolean {
+    if (this.#exempt.length === 0) return false;
+    const paths = requestPaths(request);
+    return [...paths, ...resolvedPaths(paths)].every((path) =>
+      this.#exempt.some((pattern) => pattern.matches(path)),
+    );
   }
 
   /** Returns the policies of the rules that apply to any reading of a request's URL, before it is routed. */
   forRequest(request: HttpRequest): Pick<PoliciesByPhase, 'policies' | 'ruleSet'> {
     const rules = this.#rules;
-    return rules === undefined ? NO_POLICIES : { policies: rules.forRequest(request), ruleSet: rules };
+    return rules === undefined || this.#isExempt(request)
+      ? NO_POLICIES
+      : { policies: rules.forRequest(request), ruleSet: rules };
   }
 }
 

@@ -19,8 +19,27 @@ export const NO_SETTINGS: SettingsRecord = { version: 0, rules: [], networks: {}
 export function readRecord(stored: StoredSettings | undefined): SettingsRecord {
   if (stored === undefined) return NO_SETTINGS;
   const { rules, networks } = parsed(stored) as Partial<SettingsRecord>;
-  if (!Array.isArray(rules) || typeof networks !== 'object') throw unreadable(stored);
-  return { version: stored.version, rules: rules as readonly StoredRule[], networks };
+  if (
+    !Array.isArray(rules) ||
+    !rules.every(isStoredRule) ||
+    typeof networks !== 'object' ||
+    networks === null
+  )
+    throw unreadable(stored);
+  return { version: stored.version, rules, networks };
+}
+
+/** Returns what {@link readRecord} does, or no settings for a text that cannot be read. */
+export function readableRecord(stored: StoredSettings | undefined): SettingsRecord {
+  try {
+    return readRecord(stored);
+  } catch {
+    return NO_SETTINGS;
+  }
+}
+
+function isStoredRule(value: unknown): value is StoredRule {
+  return typeof (value as Partial<StoredRule> | null)?.rule?.id === 'string';
 }
 
 export function writeRecord({ version, rules, networks }: SettingsRecord): StoredSettings {

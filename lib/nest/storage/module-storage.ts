@@ -3,7 +3,7 @@ import { ConfigurationError } from '../../common/errors.js';
 import { renewAllSlots } from '../../limiter/held-slots.js';
 import { observed, ObservedStorage } from '../../observability/observed.storage.js';
 import type { RateLimitEvents } from '../../observability/rate-limit-events.js';
-import { resilient, type DecidingStorage } from '../../resilience/resilient-storage.js';
+import { resilient } from '../../resilience/resilient-storage.js';
 import { MemoryStorage } from '../../storages/memory/memory.storage.js';
 import { storageFromString } from '../../storages/storage-from-string.js';
 import { isStorage, type Storage } from '../../core/storage.js';
@@ -42,7 +42,7 @@ export function decidingStorage(
   events: RateLimitEvents,
   health: StoreHealth,
   log: StoreLog,
-): DecidingStorage {
+): ObservedStorage {
   const { resilience } = options;
   const owned = isStorage(options.storage) ? new BorrowedStorage(storage) : storage;
   if (resilience === false) return observed(owned, events);
@@ -65,6 +65,6 @@ export function decidingStorage(
       renewAllSlots(decided);
     },
   });
-  const decided: DecidingStorage = new ObservedStorage(deciding, events);
+  const decided = new ObservedStorage(deciding, events);
   return decided;
 }

@@ -1,10 +1,9 @@
 import type { INestApplicationContext } from '@nestjs/common';
 import { findProvider } from '../options/find-provider.js';
-import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import { POLICY_DIRECTORY, RATE_LIMIT_OPTIONS, ROUTE_RULES } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { PolicyDirectory } from '../routes/policy-directory.js';
-import { RoutePolicies } from '../routes/route-policies.js';
-import { RouteRules } from '../routes/route-rules.js';
+import type { PolicyDirectory } from '../routes/policy-directory.js';
+import type { RouteRules } from '../routes/route-rules.js';
 import { describePolicies } from './described-policies.js';
 import { METHODS, type OpenApiDocument, type OpenApiOperation } from './open-api.js';
 import { REFUSAL_SCHEMA, refusalResponse, refusalSchema } from './refusal-response.js';
@@ -35,14 +34,11 @@ export async function documentRateLimits<Document extends OpenApiDocument>(
   app: INestApplicationContext,
   document: Document,
 ): Promise<Document> {
-  const find = (token: Parameters<typeof findProvider>[1]): unknown =>
-    findProvider(app, token, 'documentRateLimits');
+  const find = (token: symbol): unknown => findProvider(app, token, 'documentRateLimits');
   const options = find(RATE_LIMIT_OPTIONS) as ResolvedOptions;
-  const routes = find(RoutePolicies) as RoutePolicies;
-  const rules = find(RouteRules) as RouteRules;
-  const directory = find(PolicyDirectory) as PolicyDirectory;
-  await routes.load();
-  routes.ensureCompiled();
+  const rules = find(ROUTE_RULES) as RouteRules;
+  const directory = find(POLICY_DIRECTORY) as PolicyDirectory;
+  await rules.ensureAllCompiled();
   const operations = new RouteOperations(directory.routes);
 
   const described = <Operation extends OpenApiOperation>(

@@ -26,31 +26,35 @@ export function refusalResponse(options: Format): object {
 export function refusalSchema({ errorFormat }: Format, version: string): object {
   const nullable = (type: string, description: string): object =>
     version.startsWith('3.0') ? { type, nullable: true, description } : { type: [type, 'null'], description };
-  return errorFormat === 'problem'
-    ? objectOf({
-        type: { type: 'string', format: 'uri' },
-        title: { type: 'string' },
-        status: { type: 'integer', enum: [429] },
-        detail: { type: 'string', description: 'The limit, and when to try again.' },
-        'violated-policies': {
-          type: 'array',
-          items: { type: 'string' },
-          description: 'The names of the limits that refuse.',
-        },
-      })
-    : objectOf({
-        statusCode: { type: 'integer', enum: [429] },
-        error: { type: 'string' },
-        message: { type: 'string', description: 'The limit, and when to try again.' },
-        limit: objectOf({
-          name: { type: 'string' },
-          amount: { type: 'integer', description: 'Units allowed per period.' },
-          period: nullable('number', 'Seconds; null for concurrent requests.'),
-          remaining: { type: 'integer' },
-        }),
-        retryAfter: nullable('integer', 'Seconds; null if no wait would help, or its length is not known.'),
-      });
+  const statusCode = { type: 'integer', enum: [429] };
+  if (errorFormat === 'problem')
+    return objectOf({
+      type: { type: 'string', format: 'uri' },
+      title: { type: 'string' },
+      status: statusCode,
+      detail: MESSAGE,
+      'violated-policies': {
+        type: 'array',
+        items: { type: 'string' },
+        description: 'The names of the limits that refuse.',
+      },
+    });
+  if (errorFormat === 'throttler') return objectOf({ statusCode, message: { type: 'string' } });
+  return objectOf({
+    statusCode,
+    error: { type: 'string' },
+    message: MESSAGE,
+    limit: objectOf({
+      name: { type: 'string' },
+      amount: { type: 'integer', description: 'Units allowed per period.' },
+      period: nullable('number', 'Seconds; null for concurrent requests.'),
+      remaining: { type: 'integer' },
+    }),
+    retryAfter: nullable('integer', 'Seconds; null if no wait would help, or its length is not known.'),
+  });
 }
+
+const MESSAGE = { type: 'string', description: 'The limit, and when to try again.' };
 
 function objectOf(properties: Readonly<Record<string, object>>): object {
   return { type: 'object', required: Object.keys(properties), properties };

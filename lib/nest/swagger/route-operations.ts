@@ -33,10 +33,15 @@ export class RouteOperations {
     const longest = Math.max(...found.map((one) => one.path.length));
     const best = found.filter((one) => one.path.length === longest);
     const before = path.slice(0, path.length - longest).split('/');
-    const versioned = best.find(({ versions }) =>
-      versions.some((version) => before.some((segment) => segment !== '' && segment.endsWith(version))),
-    );
-    return (versioned ?? best[0])?.route;
+    // Version 1 ends the segment `v11`, too: the longest version is the one of the path.
+    const lengthOf = ({ versions }: RoutePath): number =>
+      Math.max(
+        0,
+        ...versions
+          .filter((version) => before.some((segment) => segment.endsWith(version)))
+          .map(({ length }) => length),
+      );
+    return best.sort((one, other) => lengthOf(other) - lengthOf(one))[0]?.route;
   }
 }
 

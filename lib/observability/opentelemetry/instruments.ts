@@ -1,7 +1,7 @@
 import type { Histogram, Meter, MeterProvider } from '@opentelemetry/api';
-import type { Storage } from '../../core/storage.js';
+import type { ObservedStorage } from '../observed.storage.js';
 import type { RateLimitEvents } from '../rate-limit-events.js';
-import { RateLimitGauges, type NumbersByPolicy } from '../rate-limit-gauges.js';
+import type { NumbersByPolicy, RateLimitGauges } from '../rate-limit-gauges.js';
 import { LimitTable, type Point } from './limit-counts.js';
 
 /** The name of the meter. */
@@ -18,7 +18,7 @@ export class Instruments {
   readonly #limits = new LimitTable();
   readonly #duration: Histogram;
   /** The storages that are measured. Weak, so that a closed application can be collected. */
-  readonly #storages = new Set<WeakRef<Storage>>();
+  readonly #storages = new Set<WeakRef<ObservedStorage>>();
 
   constructor(provider: MeterProvider) {
     const meter = provider.getMeter(METER);
@@ -32,7 +32,7 @@ export class Instruments {
   }
 
   /** Measures a storage by its events. */
-  add(events: RateLimitEvents, storage: Storage): void {
+  add(events: RateLimitEvents, storage: ObservedStorage): void {
     this.#storages.add(new WeakRef(storage));
     events.on('decision').subscribe(({ decision }) => {
       for (const outcome of decision.limits)
@@ -92,7 +92,7 @@ export class Instruments {
     return [...this.#storages].flatMap((reference) => {
       const storage = reference.deref();
       if (storage === undefined) this.#storages.delete(reference);
-      return storage === undefined ? [] : [new RateLimitGauges(storage)];
+      return storage === undefined ? [] : [storage.gauges];
     });
   }
 }

@@ -1,6 +1,6 @@
 import { metrics, type MeterProvider } from '@opentelemetry/api';
 import type { Storage } from '../../core/storage.js';
-import { observed } from '../observed.storage.js';
+import { observed, type ObservedStorage } from '../observed.storage.js';
 import { RateLimitEvents } from '../rate-limit-events.js';
 import { Instruments } from './instruments.js';
 
@@ -41,7 +41,7 @@ export class RateLimitMetrics {
   }
 
   /** @internal Measures a storage that publishes events. */
-  add(events: RateLimitEvents, storage: Storage): void {
+  add(events: RateLimitEvents, storage: ObservedStorage): void {
     this.#instruments.add(events, storage);
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { createLimit, StorageError } from 'nestjs-limits';
+import { createLimit, MemoryStorage, StorageError } from 'nestjs-limits';
+import { observed } from '../../../../lib/observability/observed.storage.js';
 import { RateLimitEvents } from '../../../../lib/observability/rate-limit-events.js';
 import { ConsoleRecorder } from '../../../../lib/nest/console/console-recorder.js';
 import type { StoreHealth } from '../../../../lib/nest/storage/store-health.js';
@@ -19,10 +20,11 @@ function limit(name: string, options: Partial<Parameters<typeof createLimit>[0]>
 
 class Recording {
   readonly events = new RateLimitEvents();
-  readonly recorder = new ConsoleRecorder(this.events, {
-    store: 'TestStorage',
-    onError: 'fallback',
-  } as unknown as StoreHealth);
+  readonly recorder = new ConsoleRecorder(
+    this.events,
+    { store: 'TestStorage', onError: 'fallback' } as unknown as StoreHealth,
+    observed(new MemoryStorage(), this.events),
+  );
 
   /** Publishes a decision on limits; `false` is a refusal. */
   decide(outcomes: readonly (readonly [Limit, boolean])[], identity = 'ip:1', degraded?: 'fallback'): void {
