@@ -24,7 +24,6 @@ const reportTempFolder = mkdtempSync(join(tmpdir(), 'nestjs-limits-api-'));
 const unnamed = {
   root: [
     // What Nest injects into classes that only Nest makes.
-    'ClientAddresses',
     'DecidingStorage',
     'DeniedClients',
     'PolicyDirectory',
@@ -43,6 +42,7 @@ const unnamed = {
     'RecordStorage',
     'Decide',
   ],
+  console: ['ResolvedConsoleOptions', 'RouteRules'], // injected
   etcd: ['RecordStorage', 'Decide'],
   postgresql: ['ServerStorage'], // to others, a `Storage`
   redis: ['RedisClient', 'RedisScriptStorage'], // what the three have in common; to others, a `Storage`
