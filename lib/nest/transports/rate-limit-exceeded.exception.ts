@@ -77,18 +77,14 @@ function describeRefusal(decision: Decision): string {
 }
 
 /** Formats the quota of a limit: `'10 per minute'`, `'5 at once'`. */
-export function describeQuota(limit: Limit): string {
-  return `${limit.amount} ${unitOf(limit)}`;
-}
-
-/** Describes what the amount of a limit is counted by: `'per minute'`, `'at once'`. */
-export function unitOf({
+export function describeQuota({
   strategy,
+  amount,
   calendar,
   period,
-}: Pick<Limit, 'strategy' | 'calendar' | 'period'>): string {
-  if (strategy === 'concurrency') return 'at once';
-  return `per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
+}: Pick<Limit, 'strategy' | 'amount' | 'calendar' | 'period'>): string {
+  if (strategy === 'concurrency') return `${amount} at once`;
+  return `${amount} per ${calendar === undefined ? describePeriod(period) : describeUnits(calendar)}`;
 }
 
 function adviceOn(decision: Decision): string {
