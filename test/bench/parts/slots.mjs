@@ -18,10 +18,6 @@ const SETTINGS = [
   { keys: 100_000, access: 'in order' },
 ];
 
-/** Why a slot on Redis costs Node more than two hits. */
-const TWO_CALLS =
-  'the two calls alone take 2.4 hits, since a release sends five arguments where a hit sends one; the rest is the bookkeeping of the slot and its settlement';
-
 /** Processor time of a slot that is taken and released, beside a hit of a moving window. */
 export async function run() {
   printHeading(
@@ -68,8 +64,7 @@ async function compare(where, parts, unit, start) {
         formatNumber(ratio(part)),
       ]),
     );
-    for (const part of parts)
-      printTarget(`${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×', TWO_CALLS);
+    for (const part of parts) printTarget(`${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×');
   } finally {
     await Promise.all(Object.values(children).map((child) => child.stop()));
   }
