@@ -13,15 +13,15 @@ import {
 /** Options of `RateLimitConsoleModule.forRoot`. */
 export interface RateLimitConsoleOptions {
   /**
-   * Path of the page, of plain segments, below the global prefix of the application.
+   * Path of the page, of plain segments, below the global prefix.
    *
    * @default '/rate-limits'
    */
   path?: string | undefined;
   /**
-   * Guards that admit operators, in order: classes or instances. Required, unless `open` is true.
+   * Guards that admit operators: classes or instances. Required, unless `open` is true.
    *
-   * They run after the application's global guards.
+   * They run in order, after the application's global guards.
    *
    * @default none
    */
@@ -33,7 +33,7 @@ export interface RateLimitConsoleOptions {
    */
   imports?: ModuleMetadata['imports'];
   /**
-   * True to serve this machine without guards, for development. Excludes `guards`.
+   * True to serve this machine without guards. Excludes `guards`.
    *
    * Serves only clients on this machine, under a name of it such as `localhost`, and no request
    * that a proxy has marked (`Forwarded`, `X-Forwarded-*`, `Via`).

@@ -40,7 +40,7 @@ export interface PostgreSQLStorageOptions extends StorageOptions {
    */
   connections?: number | undefined;
   /**
-   * TLS options of `node:tls`, merged into those of the URI's `sslmode`. Not for your own client.
+   * `true`, or options of `node:tls`, merged into those of the URI's `sslmode`. Not for your own client.
    *
    * @default by the URI
    */
