@@ -68,9 +68,9 @@ const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
   ['docs/options.md#Decorators', 'PolicyOptions'],
   ['docs/headers.md#Header fields', 'RateLimitHeaders'],
   ['docs/headers.md#The legacy fields', 'LegacyHeaders'],
-  ['docs/rules.md#Rules and plans', 'Rule'],
-  ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
-  ['docs/reliability.md#Permits in advance', 'LeaseOptions'],
+  ['docs/rules.md#Rules', 'Rule'],
+  ['docs/reliability.md#Options', 'ResilienceOptions'],
+  ['docs/permits-in-advance.md#Permits in advance', 'LeaseOptions'],
   [
     'docs/storages.md#Options',
     'StorageOptions',
