@@ -167,7 +167,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * refused; `{ after: 20, for: '1 hour' }` blocks at the 20th refusal within a period.
    *
    * @default the module's
-   * @see docs/rules.md#blocks
+   * @see docs/blocks.md
    */
   block?: BlockOption | undefined;
   /**
@@ -185,7 +185,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * `'shadow'` counts and reports, but refuses nothing.
    *
    * @default 'enforce'
-   * @see docs/operations.md#try-a-limit-in-shadow
+   * @see docs/roll-out.md#shadow-mode
    */
   mode?: 'enforce' | 'shadow' | undefined;
   /**
@@ -195,7 +195,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * After authentication, `key`, `plan` and `cost` can read the user.
    *
    * @default 'beforeAuth'
-   * @see docs/rules.md#two-phases
+   * @see docs/phases.md#after-authentication
    */
   phase?: 'beforeAuth' | 'afterAuth' | undefined;
   /**
@@ -206,7 +206,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * refunded after an outcome that does not count.
    *
    * @default 'all'
-   * @see docs/rules.md#by-outcome
+   * @see docs/outcomes.md
    */
   count?: 'all' | 'failure' | 'success' | CountFunction<Context> | undefined;
   /**
@@ -229,7 +229,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * For example to lock an account. An error is logged once.
    *
    * @default the module's
-   * @see docs/operations.md#act-on-refusals
+   * @see docs/act-on-refusals.md
    */
   onRefused?: RefusalListener<Context> | undefined;
 }

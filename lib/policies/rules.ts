@@ -17,8 +17,8 @@ import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
 /** Limits for all requests of some methods and paths, whatever route answers them, or none. */
 export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclaration<Context, Key> {
   /**
-   * Name of the rule, and of its limits if they have no `name`: letters, digits, `_`, `.` and
-   * `-`.
+   * Name of the rule, and of its limits if they have no `name`: a letter, then letters, digits, `_`,
+   * `.` and `-`.
    */
   id: string;
   /**

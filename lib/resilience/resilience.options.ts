@@ -86,7 +86,7 @@ export interface ResilienceOptions {
    * Only for hits on a single fixed window or token bucket.
    *
    * @default false
-   * @see docs/reliability.md#permits-in-advance
+   * @see docs/permits-in-advance.md
    */
   lease?: LeaseOptions | false | undefined;
   /**

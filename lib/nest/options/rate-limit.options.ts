@@ -178,7 +178,7 @@ export interface RateLimitModuleOptions {
    * `[]` of a limit is no block. Limits by hand have no block.
    *
    * @default none
-   * @see docs/rules.md#blocks
+   * @see docs/blocks.md
    */
   block?: BlockOption | undefined;
   /**
@@ -271,7 +271,7 @@ export interface RateLimitModuleOptions {
    * messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
    *
    * @default all
-   * @see docs/transports.md#microservices
+   * @see docs/microservices.md#limits-of-the-module
    */
   transports?: readonly string[] | undefined;
   /**
@@ -324,7 +324,7 @@ export interface RateLimitModuleOptions {
    * Only for limits that have no `onRefused`. An error is logged once.
    *
    * @default nothing
-   * @see docs/operations.md#act-on-refusals
+   * @see docs/act-on-refusals.md
    */
   onRefused?: RefusalListener<ExecutionContext> | undefined;
 }
