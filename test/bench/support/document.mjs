@@ -55,7 +55,7 @@ no guarantee: run the benchmarks on your machine.
   fields) are stated.
 - A target is a goal of this project. Targets that are not met are listed with the reason.`;
 
-const LINKS = '---\n\nPrevious: [Errors](errors.md) · Next: [Compared](compared.md)';
+const LINKS = '---\n\nPrevious: [Command line](command-line.md) · Next: [Compared](compared.md)';
 
 /** Replaces the section of this part in docs/benchmarks.md; the others stay. */
 export async function writePart(part, { markdown, pictures }) {
