@@ -191,6 +191,20 @@ describe('A lease of automatic size', () => {
     while (counted(limit) === units) hit(storage, limit); // a hundred permits have lasted ten seconds
     expect(counted(limit) - units).toBe(1);
   });
+
+  it('is one permit after a refusal at the same instant', async () => {
+    const limit = limitOf({ amount: 10 });
+    inner.consume([{ identity, limit, cost: 10 }]);
+    const taken: number[] = [];
+    const { consume } = inner;
+    inner.consume = (batch) => {
+      taken.push(...batch.map(({ cost }) => cost));
+      return Promise.resolve(consume.call(inner, batch)) as never;
+    };
+    const storage = leasing({ size: 'auto' });
+    for (let time = 0; time < 2; time++) expect((await asked(storage, limit)).allowed).toBe(false);
+    expect(taken).toEqual([1, 1]);
+  });
 });
 
 describe('Permits', () => {
