@@ -120,7 +120,8 @@ export { createLimit, type CreateLimitOptions, type Limit, type LimitWait } from
 export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
 export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
-export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
+export type { MovingWindowSupport } from './core/per-key-methods.js';
+export { Storage, type StorageOptions } from './core/storage.js';
 
 export type { LegacyHeaders } from './http/header-fields.js';
 export type { RateLimitEvent, SettledHit } from './observability/rate-limit-events.js';

@@ -9,7 +9,8 @@ import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import type { Hit } from '../core/contract.js';
 import { createLimit, type Limit } from '../core/limit.js';
-import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
+import { itemLimitId } from '../core/per-key-methods.js';
+import { assertSupported, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Maximum number of parsed limit texts in the cache. */

@@ -2,7 +2,8 @@ import { BoundedMap } from '../common/bounded-map.js';
 import { ConfigurationError } from '../common/errors.js';
 import { identityOf } from '../common/identity.js';
 import { createLimit, type Limit } from '../core/limit.js';
-import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
+import { onlyOutcome } from '../core/contract.js';
+import { assertSupported, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 import { closeOnShutdown } from './storage/close-on-shutdown.js';
 

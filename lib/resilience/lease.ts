@@ -1,6 +1,7 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import {
   bareHit,
+  onlyOutcome,
   receiptsOf,
   type BatchResult,
   type Hit,
@@ -8,7 +9,6 @@ import {
   type Receipt,
 } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
-import { onlyOutcome } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
 
 /**

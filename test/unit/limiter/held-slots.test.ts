@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createLimit, MemoryStorage, type BatchResult, type Settlement } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { onlyOutcome } from '../../../lib/core/storage.js';
+import { onlyOutcome } from '../../../lib/core/contract.js';
 import { releaseAllSlots, slotsTakenBy } from '../../../lib/limiter/held-slots.js';
 
 describe('A slot that is held', () => {

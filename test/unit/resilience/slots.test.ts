@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLimit, StorageError, type BatchResult, type Hit, type Settlement } from 'nestjs-limits';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { onlyOutcome } from '../../../lib/core/storage.js';
+import { onlyOutcome } from '../../../lib/core/contract.js';
 import { slotsTakenBy, type HeldSlots } from '../../../lib/limiter/held-slots.js';
 import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
