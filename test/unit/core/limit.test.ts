@@ -69,6 +69,11 @@ describe('createLimit', () => {
       { strategy: 'toString' },
       `The strategy of the limit "logins" must be one of ${rateStrategyNames.join(', ')}; got the string "toString".`,
     ],
+    [{ id: 5 }, 'The id of a limit must be a string; got the number 5.'],
+    [{ id: undefined }, 'The id of a limit must be a string; got undefined.'],
+    [{ name: null }, 'The name of a limit must be a string; got null.'],
+    [{ policy: Symbol('api') }, 'The policy of a limit must be a string; got the symbol "Symbol(api)".'],
+    [{ block: 1000 }, 'The block of the limit "logins" must be a list; got the number 1000.'],
     [
       { amount: -1 },
       'The amount of the limit "logins" must be a whole number, at least 0; got the number -1.',
