@@ -65,7 +65,7 @@ export type { SharedRule, SharedRuleOptions } from './policies/shared-rules.js';
 export type { SettingsStore, StoredSettings } from './core/settings-store.js';
 
 export type { Awaitable } from './common/awaitable.js';
-export { systemClock, type Clock } from './common/time.js';
+export type { Clock } from './common/time.js';
 export {
   ConcurrentUpdateError,
   ConfigurationError,
@@ -133,7 +133,7 @@ export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export type { Meter, MeterOptions } from './limiter/meter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
-export { Slot } from './limiter/slot.js';
+export type { Slot } from './limiter/slot.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {
   CalendarWindowRateLimiter,

@@ -22,7 +22,7 @@ import { Caller, Line, Place } from './waiting-line.js';
 export interface WaitOptions {
   /** Stops waiting when aborted, and rejects with its reason. Default: never. */
   signal?: AbortSignal | undefined;
-  /** Longest wait in ms, from 0. Default: no maximum. */
+  /** Longest wait in ms, from 0. Default: no maximum; 0 for `acquire`. */
   maxWait?: number | undefined;
   /** Most callers in this process that may wait for the same limit and identity; a whole number from 1. Default: no maximum. */
   maxQueue?: number | undefined;
