@@ -103,7 +103,7 @@ export abstract class Storage implements MovingWindowSupport {
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 
-  /** Where all processes on this store share settings. Default: `undefined`, for a storage that cannot. */
+  /** The settings that all processes on this store share. Default: `undefined`, for a storage that cannot. */
   get settings(): SettingsStore | undefined {
     return undefined;
   }

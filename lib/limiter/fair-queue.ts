@@ -49,7 +49,7 @@ export interface WaitedResult extends BatchResult {
   readonly gaveUp?: WaitTimeoutError;
 }
 
-/** What a caller waits for. */
+/** The hit that a caller waits for, and its bounds. */
 interface Need {
   /** Index of the hit in whose line it waits. */
   readonly index: number;
@@ -88,7 +88,7 @@ export class FairQueue {
     onReturn(storage, (cells) => this.#wake(cells));
   }
 
-  /** True if nobody waits. */
+  /** True if no caller waits. */
   get isEmpty(): boolean {
     return this.#lines.size === 0;
   }
@@ -296,7 +296,7 @@ async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promis
   }
 }
 
-/** Consumes the batch of a caller; returns what it has taken if the caller left meanwhile. */
+/** Consumes the batch of a caller. Refunds it if the caller has left by then. */
 async function attempt(
   { batch, storage, consume, signal }: WaitingCall,
   owner: Storage,

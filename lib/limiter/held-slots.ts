@@ -11,7 +11,7 @@ import { announceReturn } from '../core/returned-units.js';
 import type { Storage } from '../core/storage.js';
 import { SlotRenewals, type RenewalPlace } from './slot-renewals.js';
 
-/** Part of the hold after which a slot is renewed: two renewals may fail. */
+/** Renewals of a slot per hold: two may fail in a row. */
 const RENEWALS_PER_HOLD = 3;
 
 /** Renews the slots of all storages of this process. */

@@ -14,7 +14,7 @@ import { assertSupported, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Maximum number of parsed limit texts in the cache. */
-const MAX_REMEMBERED_TEXTS = 1000;
+const MAX_CACHED_TEXTS = 1000;
 
 /** Options of {@link ItemHits}. */
 export interface ItemHitsOptions extends CalendarPosition {
@@ -28,7 +28,7 @@ export interface ItemHitsOptions extends CalendarPosition {
  */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
+  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_CACHED_TEXTS);
 
   constructor(
     private readonly storage: Storage,

@@ -56,7 +56,7 @@ interface Change<Version> {
   readonly replacement: Replacement<Version>;
 }
 
-/** Maximum rounds of reading and replacing in flight. Attempts that arrive meanwhile share the next one. */
+/** Maximum rounds of reading and replacing in flight. Attempts that arrive during them share the next one. */
 const MAX_ROUNDS = 2;
 
 /** The only group of attempts: all of them may share a round. */
