@@ -2,9 +2,16 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { boundedIdentity } from '../common/identity.js';
 import { strategyNames } from '../strategies/strategies.js';
 import type { StrategyName } from '../strategies/strategy.js';
-import { assertCost, onlyOutcome, type Cell, type Outcome } from './contract.js';
+import {
+  assertCost,
+  onlyOutcome,
+  type BatchResult,
+  type Cell,
+  type Hit,
+  type Outcome,
+  type StorageCapabilities,
+} from './contract.js';
 import { createLimit } from './limit.js';
-import type { Storage } from './storage.js';
 
 // The per-key methods of the Python library `limits`, in terms of the batches of a storage.
 
@@ -37,14 +44,22 @@ export interface MovingWindowSupport {
   getNumAcquired(key: string, expiry: number): Awaitable<number>;
 }
 
+/** The methods of a storage in terms of which those by key are written. */
+interface Batches {
+  readonly capabilities: StorageCapabilities;
+  consume(batch: readonly Hit[]): Awaitable<BatchResult>;
+  peek(batch: readonly Hit[]): Awaitable<BatchResult>;
+  remove(cells: readonly Cell[]): Awaitable<void>;
+}
+
 /** Removes the counts of a key, whatever strategy counted them. */
-export function clearKey(storage: Storage, key: string): Awaitable<void> {
+export function clearKey(storage: Batches, key: string): Awaitable<void> {
   return storage.remove(strategyNames.map((strategy) => cellOf(key, strategy, 1, MAX_PERIOD_MS)));
 }
 
 /** Adds to a counter. Returns its new value. */
 export function incrementCounter(
-  storage: Storage,
+  storage: Batches,
   key: string,
   expiry: number,
   { elasticExpiry, amount }: { readonly elasticExpiry: boolean; readonly amount: number },
@@ -56,12 +71,12 @@ export function incrementCounter(
 }
 
 /** Returns the value of a counter; 0 if there is none. */
-export function readCounter(storage: Storage, key: string): Awaitable<number> {
+export function readCounter(storage: Batches, key: string): Awaitable<number> {
   return chain(peekCounters(storage, key), (outcomes) => Math.max(...outcomes.map(used)));
 }
 
 /** Returns the epoch seconds at which a counter expires; now if there is none. */
-export function readCounterExpiry(storage: Storage, key: string): Awaitable<number> {
+export function readCounterExpiry(storage: Batches, key: string): Awaitable<number> {
   return chain(
     peekCounters(storage, key),
     (outcomes) => Math.max(...outcomes.map(({ resetTime }) => resetTime)) / 1000,
@@ -70,7 +85,7 @@ export function readCounterExpiry(storage: Storage, key: string): Awaitable<numb
 
 /** Adds an entry to a moving window if it fits, or checks only. Returns true if it fits. */
 export function acquireEntry(
-  storage: Storage,
+  storage: Batches,
   key: string,
   limit: number,
   expiry: number,
@@ -83,7 +98,7 @@ export function acquireEntry(
 
 /** Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that count. */
 export function readMovingWindow(
-  storage: Storage,
+  storage: Batches,
   key: string,
   expiry: number,
 ): Awaitable<[start: number, count: number]> {
@@ -99,7 +114,7 @@ export function readMovingWindow(
 /** The strategies of counters. `incr` counts with the first two. */
 const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry', 'calendar-window'] as const;
 
-function peekCounters(storage: Storage, key: string): Awaitable<readonly Outcome[]> {
+function peekCounters(storage: Batches, key: string): Awaitable<readonly Outcome[]> {
   const counters = COUNTERS.map((strategy) => ({
     ...cellOf(key, strategy, UNLIMITED, MAX_PERIOD_MS),
     cost: 0,
