@@ -50,7 +50,7 @@ const values = fc.oneof(
 const types = fc.constantFrom('ip', 'user', 'key', 'api-key', 'session', 'header:x-tenant', 'header:x');
 
 /** Maximum length of a key, even of an identity with several parts. */
-const LONGEST_BUCKET = 160;
+const MAX_IDENTITY_LENGTH = 160;
 /** Characters that would end a key, choose a cluster slot, or share a UTF-8 encoding. */
 const BREAKS_KEYS = /[{}\p{Cc}\p{Cs}]/u;
 
@@ -75,7 +75,7 @@ describe('Identities of single parts', () => {
       expect(hashedIdentity(type, one) === hashedIdentity(otherType, other)).toBe(isSame);
       if (!isSame) expect(identityOf(type, one)).not.toBe(hashedIdentity(otherType, other));
       for (const identity of [identityOf(type, one), hashedIdentity(type, other)]) {
-        expect(identity.length).toBeLessThanOrEqual(LONGEST_BUCKET);
+        expect(identity.length).toBeLessThanOrEqual(MAX_IDENTITY_LENGTH);
         expect(identity).not.toMatch(BREAKS_KEYS);
         expect(Buffer.from(identity).toString()).toBe(identity);
         expect(memcachedKey('app', identityKey('app', identity))).toMatch(/^[\x21-\x7e]{1,250}$/);

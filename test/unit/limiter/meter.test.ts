@@ -429,7 +429,7 @@ describe('Metered streams behind the layers of resilience', () => {
     expect(used).toBeLessThanOrEqual(1000);
   });
 
-  it('never exceed a budget with remembered refusals, and use all of it but less than a step', async () => {
+  it('never exceed a budget with cached refusals, and use all of it but less than a step', async () => {
     const used = await useUp(new FixedWindowRateLimiter(new DenialCacheStorage(storage)));
     expect(used).toBeGreaterThan(950);
     expect(used).toBeLessThanOrEqual(1000);

@@ -152,7 +152,7 @@ describe('While the circuit is open, a slot', () => {
 });
 
 describe('The denial cache', () => {
-  it('remembers no refusal for the sake of slots', async () => {
+  it('caches no refusal for want of slots', async () => {
     const cached = new DenialCacheStorage(store);
     const slots = slotsTakenBy(cached, await cached.consume(hitsOn(four, 4)));
     expect((await cached.consume(hitsOn())).allowed).toBe(false);
@@ -161,7 +161,7 @@ describe('The denial cache', () => {
     expect(store.asked).toBe(3);
   });
 
-  it('remembers a refusal by a rate beside slots, which their release does not end', async () => {
+  it('caches a refusal by a rate beside slots, which their release does not end', async () => {
     const cached = new DenialCacheStorage(store);
     const batch = [...hitsOn(rate), ...hitsOn(four)];
     const first = await cached.consume(batch);
@@ -188,7 +188,7 @@ describe('The denial cache', () => {
     expect(store.asked).toBe(2);
   });
 
-  it('remembers a refusal by a rate beside a limit by outcome, and none by an elastic window', async () => {
+  it('caches a refusal by a rate beside a limit by outcome, and none by an elastic window', async () => {
     const cached = new DenialCacheStorage(store);
     const byOutcome = createLimit({ ...rate, id: 'by outcome', burst: undefined, refundable: true });
     const elastic = createLimit({

@@ -436,7 +436,7 @@ describe('maxKeys', () => {
     },
   );
 
-  it('blocks nobody after refusals that are counted in a shared cell', () => {
+  it('blocks no identity after refusals that are counted in a shared cell', () => {
     const storage = new MemoryStorage({ clock, maxKeys: 1 });
     const limit = once({ id: 'patient', amount: 1, block: [5 * HOUR], blockAfter: 2 });
     hit(storage, once({ id: 'other' }), 'fills the room');
