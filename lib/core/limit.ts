@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
-import { assertList, assertWholeNumber } from '../common/options.js';
+import { assertList, assertOptionsObject, assertWholeNumber } from '../common/options.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import {
   calendarFor,
@@ -107,25 +107,14 @@ export interface CreateLimitOptions {
  * const { allowed } = new MemoryStorage().consume([{ identity: 'user:42', limit, cost: 1 }]);
  * ```
  */
-export function createLimit({
-  id,
-  name = id,
-  policy = name,
-  where,
-  strategy,
-  amount,
-  period,
-  calendar,
-  burst,
-  mode = 'enforce',
-  block = [],
-  blockAfter = 1,
-  refundable = false,
-  wait,
-}: CreateLimitOptions): Limit {
+export function createLimit(options: CreateLimitOptions): Limit {
+  assertOptionsObject('The options of a limit', options);
+  const { id, name = id, policy = name, where, mode = 'enforce' } = options;
+  const { strategy, amount, period, burst = amount, calendar, wait } = options;
+  const { block = [], blockAfter = 1, refundable = false } = options;
   assertTexts({ id, name, policy });
   const ofLimit = (what: string): string => `The ${what} of the limit ${quote(name)}`;
-  assertQuota(ofLimit, { strategy, amount, period, burst, calendar });
+  assertQuota(ofLimit, options);
   assertMode(ofLimit('mode'), mode);
   assertBlocks(ofLimit, strategy, { block, blockAfter });
   if (wait !== undefined) assertCanWait(ofLimit('wait'), strategy, block);
@@ -138,7 +127,7 @@ export function createLimit({
     strategy,
     amount,
     period,
-    burst: burst ?? amount,
+    burst,
     calendar: calendar && calendarFor(calendar),
     mode,
     block: Object.freeze([...block]),
@@ -164,13 +153,7 @@ function assertMode(where: string, mode: string): void {
 
 function assertQuota(
   ofLimit: OfLimit,
-  {
-    strategy,
-    amount,
-    period,
-    burst,
-    calendar,
-  }: Pick<CreateLimitOptions, 'strategy' | 'amount' | 'period' | 'burst' | 'calendar'>,
+  { strategy, amount, period, burst, calendar }: CreateLimitOptions,
 ): void {
   if (!isStrategyName(strategy)) {
     throw new ConfigurationError(

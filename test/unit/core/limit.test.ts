@@ -6,6 +6,7 @@ import {
   MemoryStorage,
   type CreateLimitOptions,
 } from 'nestjs-limits';
+import { describeValue } from '../../../lib/common/describe.js';
 import { limitAt } from '../../../lib/core/limit.js';
 import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
 
@@ -161,6 +162,12 @@ describe('createLimit', () => {
     ['no strategy', { strategy: undefined }],
   ])('throws for %s', (_what, options) => {
     expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(ConfigurationError);
+  });
+
+  it.each([undefined, null, [], 'logins'])('throws for options that are no object: %p', (options) => {
+    expect(() => createLimit(options as never)).toThrow(
+      new ConfigurationError(`The options of a limit must be an object; got ${describeValue(options)}.`),
+    );
   });
 
   it('makes limits with the same id share a count, whatever their amounts', () => {
