@@ -137,7 +137,7 @@ function summaryOf(parts, pages) {
   return [
     INTRODUCTION,
     '## Parts',
-    'The first target of each part, and the count of targets met. The page of a part has all its tables.',
+    'Each with its first target, and the count of those met. Its page has all tables.',
     tableOf(
       ['part', 'first target', 'measured', 'met'],
       parts.map((part) => {
@@ -146,6 +146,7 @@ function summaryOf(parts, pages) {
         return [linkTo(part), all[0].what, all[0].measured, `${met.length}/${all.length}`];
       }),
     ),
+    FASTER,
     '## Targets not met',
     `${missed.length} of ${targets.length}:`,
     tableOf(
@@ -158,7 +159,6 @@ function summaryOf(parts, pages) {
         reason !== '' && reason === missed[index - 1]?.reason ? 'the same' : reason,
       ]),
     ),
-    FASTER,
   ].join('\n\n');
 }
 
