@@ -2,14 +2,17 @@ import { describe, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
+  Inject,
   Injectable,
   Module,
   Post,
+  Scope,
   VersioningType,
   type CanActivate,
   type ExecutionContext,
   type ModuleMetadata,
 } from '@nestjs/common';
+import { REQUEST, RouterModule } from '@nestjs/core';
 import {
   applyRateLimits,
   ConfigurationError,
@@ -49,6 +52,16 @@ class AdminGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, unknown> }>();
     return headers['x-password'] === this.passwords.right;
+  }
+}
+
+/** Made for each request, and with it the controller of the console. */
+@Injectable({ scope: Scope.REQUEST })
+class RequestGuard implements CanActivate {
+  constructor(@Inject(REQUEST) private readonly request: { headers: Record<string, unknown> }) {}
+
+  canActivate(): boolean {
+    return this.request.headers['x-password'] === PASSWORD['x-password'];
   }
 }
 
@@ -436,6 +449,27 @@ describeOverHttp('The console', (start, platform) => {
       expect([path, await statusesOf(app, path)]).toEqual([path, [404, 429]]);
   });
 
+  it.each<[where: string, path: string, exclude: string[], modulePath: string]>([
+    ['outside the global prefix', '/rate-limits', ['rate-limits{/*path}'], '/'],
+    ['below the path of its module', '/api/ops/rate-limits', [], 'ops'],
+    ['at both', '/ops/rate-limits', ['ops/*path'], '/ops/'],
+  ])('is exempt from rules that applyRateLimits applies %s', async (_where, path, exclude, modulePath) => {
+    const metadata = withConsole(undefined, { rules: [{ id: 'all', path: '/**', limits: '1/minute' }] });
+    const routes = RouterModule.register([{ path: modulePath, module: RateLimitConsoleModule }]);
+    const app = await start(
+      { ...metadata, imports: [...(metadata.imports ?? []), routes] },
+      {
+        configure: (nest) => {
+          nest.setGlobalPrefix('api', { exclude });
+          applyRateLimits(nest);
+        },
+      },
+    );
+    expect(await app.statuses(2, path)).toEqual([200, 200]);
+    expect(await app.statuses(2, `${path}/page.js`)).toEqual([200, 200]);
+    expect(await app.statuses(2, '/nothing')).toEqual([404, 429]);
+  });
+
   it('shows the slots that are held', async () => {
     const app = await start(withConsole());
     const limiter = app.nest.get(RateLimiterService);
@@ -464,6 +498,16 @@ describeOverHttp('The console', (start, platform) => {
     expect((await post(app, action)).status).toBe(403);
     expect((await app.get('/rate-limits', PASSWORD)).status).toBe(200);
     expect((await post(app, { ...action, action: 'look-up' }, PASSWORD)).status).toBe(200);
+  });
+
+  it('has guards that are made for each request', async () => {
+    const app = await start(withConsole({ guards: [RequestGuard] }));
+    expect((await app.get('/rate-limits/events')).status).toBe(403);
+    expect((await app.get('/rate-limits', PASSWORD)).status).toBe(200);
+    await firstEvent<SnapshotMessage>(app, '/rate-limits/events', PASSWORD);
+    const action = { action: 'look-up', policy: 0, identity: 'ip:127.0.0.1' };
+    expect((await post(app, action, PASSWORD)).status).toBe(200);
+    expect(app.log.errors).toEqual([]);
   });
 
   it('refuses actions of other sites, whatever their guards admit', async () => {
