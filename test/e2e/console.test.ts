@@ -26,7 +26,7 @@ import { RateLimitConsoleModule, type RateLimitConsoleOptions } from 'nestjs-lim
 import { ManualClock } from 'nestjs-limits/testing';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { Server } from 'node:http';
 import type {
   IdentityState,
@@ -35,7 +35,9 @@ import type {
   SnapshotMessage,
 } from '../../lib/nest/console/console-messages.js';
 import { readStream } from '../support/event-stream.js';
+import { Gate } from '../support/gate.js';
 import { describeOverHttp, HttpReply, type HttpApp } from '../support/http-app.js';
+import { until } from '../support/http-exchange.js';
 
 @Injectable()
 class Passwords {
@@ -599,5 +601,53 @@ describeOverHttp('The console', (start, platform) => {
     const text = response.text();
     await app.close();
     expect(await text).toMatch(/^event: snapshot\n/);
+  });
+
+  it('ends streams that are opened while the application closes', async () => {
+    let text = '';
+    const late = {
+      async beforeApplicationShutdown() {
+        text = await (await fetch(`http://127.0.0.1:${portOf(app)}/rate-limits/events`)).text();
+      },
+    };
+    const app = await start({ ...withConsole(), providers: [{ provide: 'late', useValue: late }] });
+    await app.close();
+    expect(text).toMatch(/^event: snapshot\n/);
+  });
+
+  it('answers HEAD without opening a stream', async () => {
+    const app = await start(withConsole());
+    for (const path of ['', '/events', '/policies/0/events']) {
+      const socket = connect(portOf(app), '127.0.0.1');
+      socket.write(`HEAD /rate-limits${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      let text = '';
+      for await (const piece of socket.setEncoding('utf8')) text += String(piece);
+      expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    }
+  });
+
+  it('serves further streams after 50 clients have left before their guard admitted them', async () => {
+    const gate = new Gate();
+    let isHeld = true;
+    const guard = {
+      async canActivate() {
+        if (isHeld) await gate.pass();
+        return true;
+      },
+    };
+    const app = await start(withConsole({ guards: [guard] }));
+    let closed = 0;
+    (app.nest.getHttpServer() as Server).on('connection', (socket: Socket) =>
+      socket.once('close', () => closed++),
+    );
+    const sockets = Array.from({ length: 50 }, () => connect(portOf(app), '127.0.0.1'));
+    for (const socket of sockets) socket.write('GET /rate-limits/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until(() => gate.waiting === 50);
+    for (const socket of sockets) socket.resetAndDestroy();
+    await until(() => closed === 50);
+    gate.open();
+    await until(() => gate.waiting === 0);
+    isHeld = false;
+    await firstEvent<SnapshotMessage>(app, '/rate-limits/events');
   });
 });
