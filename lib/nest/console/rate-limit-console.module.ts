@@ -51,7 +51,7 @@ export class RateLimitConsoleModule implements OnModuleInit {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
-  /** @internal Exempts the page where `applyRateLimits` applies rules. */
+  /** Exempts the page where `applyRateLimits` applies rules. */
   onModuleInit(): void {
     this.rules.exempt(joinPaths(this.#path(), '**'));
   }
