@@ -61,21 +61,11 @@ export function guardClassesIn(source: Source): GuardClass[] {
 
 function read(source: Source, node: ts.ClassDeclaration, name: string): GuardClass {
   const { ts } = source;
-  const inline: string[] = [];
-  const members: GuardMember[] = [];
-  const reasons: string[] = [];
-  let isUser = false;
-  const methods = new Map<string, ts.MethodDeclaration>();
-  for (const member of node.members) {
-    const memberName = member.name?.getText(source.file) ?? '';
-    if (ts.isMethodDeclaration(member)) methods.set(memberName, member);
-    else if (
-      ts.isPropertyDeclaration(member) &&
-      memberName === 'errorMessage' &&
-      member.initializer !== undefined
-    )
-      inline.push(`errorMessage: ${source.textOf(member.initializer)}`);
-  }
+  const methods = new Map(
+    node.members
+      .filter(ts.isMethodDeclaration)
+      .map((method) => [method.name.getText(source.file), method] as const),
+  );
   const own = node.members.filter(
     (member) =>
       ts.isMethodDeclaration(member) ||
@@ -83,52 +73,10 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
       ts.isClassStaticBlockDeclaration(member) ||
       (ts.isPropertyDeclaration(member) && OVERRIDES.has(member.name.getText(source.file))),
   );
-  const add = (found: string | GuardMember | undefined, why: string): void => {
-    if (found === undefined) reasons.push(why);
-    else if (typeof found === 'string') inline.push(found);
-    else members.push(found);
-  };
-  for (const member of own) {
-    const method = ts.isMethodDeclaration(member) ? member : undefined;
-    const memberName = member.name?.getText(source.file) ?? '';
-    if (method?.body === undefined) {
-      reasons.push(`it has the member ${memberName}`);
-      continue;
-    }
-    if (memberName === 'getRequestResponse') continue;
-    const code = source.textOf(method.body);
-    switch (memberName) {
-      case 'getTracker': {
-        if (isAddress(source, method)) break;
-        const tracker = trackerOf(source, method);
-        if (readsUser(code)) isUser = true;
-        add(tracker, 'getTracker uses other members of the class: write it as the option "key"');
-        break;
-      }
-      case 'shouldSkip':
-      case 'canActivate':
-        add(
-          isSkip(source, method) ? { node: method, option: 'skip' } : undefined,
-          `${memberName} does more than to skip requests: see "skip", or extend RateLimitGuard`,
-        );
-        break;
-      case 'throwThrottlingException':
-        add(
-          refusalOf(source, method),
-          'throwThrottlingException has side effects or reads the counts: see "errorFactory" and "onRefused"',
-        );
-        break;
-      case 'getErrorMessage':
-        add(messageOf(source, method), 'getErrorMessage reads the counts: see "errorMessage"');
-        break;
-      default:
-        reasons.push(
-          memberName === 'handleRequest' || memberName === 'generateKey'
-            ? `it overrides ${memberName}: see "key", "scope", "cost" and "skip"`
-            : `it has the method ${memberName}`,
-        );
-    }
-  }
+  const converted = own.map((member) => convert(source, member));
+  const inline = [...messagesIn(source, node), ...converted.flatMap((one) => one?.inline ?? [])];
+  const members = converted.flatMap((one) => one?.member ?? []);
+  const reasons = converted.flatMap((one) => one?.reason ?? []);
   const extendsOnly = own.length === 1 && methods.has('canActivate') && extendsWell(source, node, methods);
   const isExtended = (reasons.length > 0 || source.isTest) && extendsOnly;
   return {
@@ -141,9 +89,70 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
     hasOptions: inline.length + members.length > 0,
     inline: withoutRepetition(inline),
     members,
-    readsUser: isUser,
+    readsUser: tracksUser(source, methods.get('getTracker')),
     readsGraphql: methods.has('getRequestResponse'),
   };
+}
+
+/** The message of refusals, if the class sets it as a property. */
+function messagesIn(source: Source, node: ts.ClassDeclaration): string[] {
+  return node.members
+    .filter(source.ts.isPropertyDeclaration)
+    .flatMap(({ name, initializer }) =>
+      name.getText(source.file) === 'errorMessage' && initializer !== undefined
+        ? [`errorMessage: ${source.textOf(initializer)}`]
+        : [],
+    );
+}
+
+/** What takes the place of a member: the text of an option, or a function; else the reason why nothing does. */
+interface Conversion {
+  readonly inline?: string;
+  readonly member?: GuardMember;
+  readonly reason?: string;
+}
+
+/** Converts a member of a guard; `undefined` if nothing has to take its place. */
+function convert(source: Source, member: ts.ClassElement): Conversion | undefined {
+  const name = member.name?.getText(source.file) ?? '';
+  if (!source.ts.isMethodDeclaration(member) || member.body === undefined)
+    return { reason: `it has the member ${name}` };
+  switch (name) {
+    case 'getRequestResponse':
+      return undefined;
+    case 'getTracker':
+      if (isAddress(source, member)) return undefined;
+      return (
+        trackerOf(source, member) ?? {
+          reason: 'getTracker uses other members of the class: write it as the option "key"',
+        }
+      );
+    case 'shouldSkip':
+    case 'canActivate':
+      return isSkip(source, member)
+        ? { member: { node: member, option: 'skip' } }
+        : { reason: `${name} does more than to skip requests: see "skip", or extend RateLimitGuard` };
+    case 'throwThrottlingException':
+      return (
+        refusalOf(source, member) ?? {
+          reason:
+            'throwThrottlingException has side effects or reads the counts: see "errorFactory" and "onRefused"',
+        }
+      );
+    case 'getErrorMessage':
+      return messageOf(source, member) ?? { reason: 'getErrorMessage reads the counts: see "errorMessage"' };
+    case 'handleRequest':
+    case 'generateKey':
+      return { reason: `it overrides ${name}: see "key", "scope", "cost" and "skip"` };
+    default:
+      return { reason: `it has the method ${name}` };
+  }
+}
+
+/** Returns true for a tracker that reads the authenticated user. */
+function tracksUser(source: Source, method: ts.MethodDeclaration | undefined): boolean {
+  if (method?.body === undefined || isAddress(source, method)) return false;
+  return readsUser(source.textOf(method.body));
 }
 
 /** Keeps the last of several texts for one option, since a refusal replaces the message of the class. */
@@ -171,7 +180,7 @@ function compact(source: Source, method: ts.MethodDeclaration): string {
 }
 
 /** Built-in identities for the trackers that applications write most. */
-function trackerOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
+function trackerOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
   const code = compact(source, method);
   const [, id] =
     /^\{return`?(?:user[-:_]\$\{)?req\.user\??\.(id|userId|sub|_id)\}?`?(?:\?\?|\|\|)(?:super\.getTracker\(req\)|req\.ip);?\}$/.exec(
@@ -179,14 +188,14 @@ function trackerOf(source: Source, method: ts.MethodDeclaration): string | Guard
     ) ??
     /^\{returnreq\.user\?(?:req\.user\??\.)(id|userId|sub|_id):req\.ip;?\}$/.exec(code) ??
     [];
-  if (id !== undefined) return "key: 'user'";
+  if (id !== undefined) return { inline: "key: 'user'" };
   const [, header] =
     /^\{returnreq\.headers\??\.?\[['"]((?!x-forwarded-for|x-real-ip|cf-connecting-ip|true-client-ip)[\w-]+)['"]\](?:(?:\?\?|\|\|)req\.ip)?;?\}$/i.exec(
       code,
     ) ?? [];
-  if (header !== undefined) return `key: 'header:${header.toLowerCase()}'`;
+  if (header !== undefined) return { inline: `key: 'header:${header.toLowerCase()}'` };
   if (usesThis(source, method, ['getTracker'])) return undefined;
-  return { node: method, option: isProxyAddress(code) ? 'clientIp' : 'key' };
+  return { member: { node: method, option: isProxyAddress(code) ? 'clientIp' : 'key' } };
 }
 
 /** Returns true for a tracker that finds the client's address in the fields of a proxy. */
@@ -252,7 +261,7 @@ export function readsKnownDetails(
     .every(({ parent }) => ts.isPropertyAccessExpression(parent) && parent.name.text in DETAILS);
 }
 
-function refusalOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
+function refusalOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
   const { ts } = source;
   const statements = method.body?.statements ?? [];
   const last = statements.at(-1);
@@ -264,13 +273,15 @@ function refusalOf(source: Source, method: ts.MethodDeclaration): string | Guard
   if (ts.isNewExpression(expression) && source.isThrottlerName(expression.expression, 'ThrottlerException')) {
     const [message] = expression.arguments ?? [];
     if (statements.length > 1) return undefined;
-    if (message === undefined) return '';
-    return ts.isStringLiteralLike(message) ? `errorMessage: ${source.textOf(message)}` : undefined;
+    if (message === undefined) return { inline: '' };
+    return ts.isStringLiteralLike(message)
+      ? { inline: `errorMessage: ${source.textOf(message)}` }
+      : undefined;
   }
-  return { node: method, option: 'errorFactory' };
+  return { member: { node: method, option: 'errorFactory' } };
 }
 
-function messageOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
+function messageOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
   const { ts } = source;
   if (method.body === undefined || usesThis(source, method, [])) return undefined;
   const [only, ...others] = method.body.statements;
@@ -281,10 +292,10 @@ function messageOf(source: Source, method: ts.MethodDeclaration): string | Guard
     only.expression !== undefined
   ) {
     const text = bare(source, only.expression);
-    if (ts.isStringLiteralLike(text)) return `errorMessage: ${source.textOf(text)}`;
+    if (ts.isStringLiteralLike(text)) return { inline: `errorMessage: ${source.textOf(text)}` };
   }
   return readsKnownDetails(source, method.parameters[1], method.body)
-    ? { node: method, option: 'errorMessage' }
+    ? { member: { node: method, option: 'errorMessage' } }
     : undefined;
 }
 
