@@ -5,7 +5,7 @@ import type { LimitInput } from '../notation/limit-input.js';
 import type { Limit } from '../core/limit.js';
 import type { BlockOption } from './block-option.js';
 import type { GivenLimits } from './given-limits.js';
-import type { StrategyName } from '../strategies/strategy.js';
+import type { RateStrategyName, StrategyName } from '../strategies/strategy.js';
 import type { WaitOption } from './wait-option.js';
 
 /** Returns the identity of a request; `undefined`, `null` and `''` fall back to the client's address. */
@@ -78,7 +78,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * @default the module's
    * @see docs/strategies.md
    */
-  strategy?: StrategyName | undefined;
+  strategy?: RateStrategyName | undefined;
   /**
    * Time zone of calendar windows: an IANA name, `'Europe/Berlin'`, or a function that returns
    * it.
