@@ -70,7 +70,7 @@ export class ConsoleResponse {
     this.#response.destroy();
   }
 
-  /** Calls back when the response has ended or the client has left, at once if that has already happened. */
+  /** Calls back when the response has ended or the client has left, immediately if that has already happened. */
   onClose(listener: () => void): void {
     onHttpAnswer(this.#response, listener);
   }
