@@ -10,7 +10,7 @@ import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
 import { describeDuration } from '../notation/describe-period.js';
 import type { LimitInput } from '../notation/limit-input.js';
-import { fixedPosition } from '../policies/declared-policies.js';
+import { fixedPosition } from '../policies/limit-drafts.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitEvent, RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';

@@ -245,8 +245,8 @@ describeOverHttp('A store that is down', (start) => {
     for (let request = 0; request < 30; request++) await app.get('/browse');
     await app.nest.close();
     expect(app.log.warnings.map((line) => String(line).replace(/slot \d+/, 'slot #'))).toEqual([
-      'MapCasStorage failed: no right. Where a call fails so, this process counts alone. Further ones are not logged.',
-      'MapCasStorage failed: no slot #. Where a call fails so, this process counts alone. Further ones are not logged.',
+      'MapCasStorage failed: no right. When a call fails like this, this process counts alone. Further failures of this kind are not logged.',
+      'MapCasStorage failed: no slot #. When a call fails like this, this process counts alone. Further failures of this kind are not logged.',
     ]);
   });
 

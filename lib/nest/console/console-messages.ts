@@ -16,7 +16,7 @@ export interface LimitView {
   readonly plan?: string;
 }
 
-/** What a policy declares. */
+/** The declaration of a policy. */
 export interface PolicyView {
   /** Number of the policy in this process. */
   readonly id: number;
@@ -131,7 +131,7 @@ export interface PolicyMessage {
   readonly identities: readonly RefusedIdentity[];
 }
 
-/** What an operator asks of an identity. */
+/** An action of an operator on an identity. */
 export interface IdentityRequest {
   readonly action: 'look-up' | 'clear' | 'block' | 'unblock';
   /** Number of the policy. */

@@ -157,13 +157,13 @@ export class RequestDecider {
   }
 
   /**
-   * Settles and releases what a refused request has taken, in earlier phases too. Does nothing where a response tells of its end:
-   * elsewhere only interceptors do, which do not run after a guard throws.
+   * Settles and releases what a refused request has taken, in earlier phases too. Does nothing if the end of a response does so:
+   * on other transports interceptors do, which do not run after a guard throws.
    */
   #end({ context, transport }: CountedRequest, outcome: RequestOutcome): void {
     if (transport.onAnswer !== undefined) return;
     void this.reservations.settle(context, transport, () => outcome);
-    CallSlots.of(context, transport)?.end();
+    CallSlots.find(context, transport)?.end();
   }
 
   #fieldsOf(decision: Decision): HeaderField[] {

@@ -22,7 +22,7 @@ export class CallSlots {
   private constructor(private isAnswered: boolean) {}
 
   /** Returns the slots of a call; `undefined` if it holds none. */
-  static of(context: ExecutionContext, transport: Transport): CallSlots | undefined {
+  static find(context: ExecutionContext, transport: Transport): CallSlots | undefined {
     return calls.get(transport.stateHolder(context));
   }
 
@@ -78,7 +78,7 @@ export class CallSlots {
 /** Holds the slots of a call while its handler runs. A handler whose client has left before it began does not run. */
 export const slotInterceptor: NestInterceptor = {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const slots = CallSlots.of(context, transportOf(context));
+    const slots = CallSlots.find(context, transportOf(context));
     if (slots === undefined) return next.handle();
     return defer(() => {
       if (!slots.begin()) throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
