@@ -287,10 +287,13 @@ export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['
 
 /** Returns true if a limit refuses a caller for good, so that it must not join the line of another limit. */
 async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promise<boolean> {
-  if (batch.every(({ limit }) => limit.mode === 'shadow' || waitOf(limit) !== undefined)) return false;
+  const mayWait = ({ limit, cost }: Hit): boolean =>
+    limit.mode === 'shadow' || (waitOf(limit) !== undefined && cost <= limit.burst);
+  if (batch.every(mayWait)) return false;
   try {
     const state = await storage.peek(batch);
-    return !state.allowed && needOf(state, waitOf) === undefined;
+    const need = needOf(state, waitOf);
+    return !state.allowed && (need === undefined || need.wait === Infinity);
   } catch {
     return false; // if the store still fails when its turn comes, the caller learns of it then
   }
