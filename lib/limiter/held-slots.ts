@@ -12,6 +12,8 @@ const renewals = new SlotRenewals<HeldSlots>();
 
 /** The slots of concurrent requests that one decision has taken. */
 export class HeldSlots {
+  /** Ms after which slots that are not renewed are free. */
+  readonly hold: number;
   /** Ms between renewals. */
   readonly interval: number;
   #release: Awaitable<void> | undefined;
@@ -22,8 +24,8 @@ export class HeldSlots {
     private readonly result: BatchResult,
     readonly outcomes: readonly Outcome[],
   ) {
-    const hold = Math.min(...outcomes.map(({ limit }) => limit.period));
-    this.interval = Math.max(1, Math.floor(hold / RENEWALS_PER_HOLD));
+    this.hold = Math.min(...outcomes.map(({ limit }) => limit.period));
+    this.interval = Math.max(1, Math.floor(this.hold / RENEWALS_PER_HOLD));
   }
 
   /** Renews the slots from now on, until they are released. */
