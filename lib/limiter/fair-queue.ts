@@ -93,6 +93,11 @@ export class FairQueue {
     return this.#lines.size === 0;
   }
 
+  /** True once it refuses all callers, since the application shuts down. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Returns the number of callers that wait, by the policy of the limit for which they do. */
   waiting(): Map<string, number> {
     const counts = new Map<string, number>();
