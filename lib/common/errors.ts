@@ -1,7 +1,7 @@
 import { quote } from './describe.js';
 import { INSPECT } from './inspection.js';
 
-/** Codes of all errors of this library; `docs/errors.md` explains each and its fix. */
+/** Codes of all errors of this library; `help` names the page that explains each and its fix. */
 export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_PARSE'
   | 'ERR_RATE_LIMIT_CONFIGURATION'
@@ -9,6 +9,16 @@ export type RateLimitErrorCode =
   | 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'
   | 'ERR_RATE_LIMIT_RESOLVER'
   | 'ERR_RATE_LIMIT_WAIT';
+
+/** The page in `docs` that explains an error. */
+const PAGES: Record<RateLimitErrorCode, string> = {
+  ERR_RATE_LIMIT_PARSE: 'configuration-errors',
+  ERR_RATE_LIMIT_CONFIGURATION: 'configuration-errors',
+  ERR_RATE_LIMIT_STORAGE: 'errors',
+  ERR_RATE_LIMIT_CONCURRENT_UPDATE: 'errors',
+  ERR_RATE_LIMIT_RESOLVER: 'errors',
+  ERR_RATE_LIMIT_WAIT: 'errors',
+};
 
 /** Base class of the errors of this library. A refused request is a `RateLimitExceededException` instead. */
 export abstract class RateLimitError extends Error {
@@ -22,7 +32,7 @@ export abstract class RateLimitError extends Error {
 
   /** The section of the documentation that explains this error and its fix. */
   get help(): string {
-    return `docs/errors.md#${this.code.toLowerCase()}`;
+    return `docs/${PAGES[this.code]}.md#${this.code.toLowerCase()}`;
   }
 }
 

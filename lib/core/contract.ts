@@ -107,13 +107,23 @@ export function receiptsOf(result: BatchResult): Receipt[] {
 export function receiptOf({ now }: BatchResult, outcome: Outcome): Receipt | undefined {
   const { identity, limit, cost, taken, window, takenAt = now } = outcome;
   if (!taken) return undefined;
-  const isPending = limit.refundable && limit.block.length > 0;
-  return { identity, limit, cost, at: takenAt, window, ...(isPending ? { pending: true } : {}) };
+  const receipt = { identity, limit, cost, at: takenAt, window };
+  return limit.refundable && limit.block.length > 0 ? { ...receipt, pending: true } : receipt;
+}
+
+/** Returns the settlement of a receipt. */
+export function settlementOf(
+  { identity, limit, cost, at, window, pending }: Receipt,
+  actual: number,
+): Settlement {
+  // A copy by spread, with one property more, takes several times as long.
+  const settlement = { identity, limit, cost, at, window, actual };
+  return pending === true ? { ...settlement, pending } : settlement;
 }
 
 /** Settles receipts to 0, so that their hits do not count. */
 export function withdrawn(receipts: readonly Receipt[]): Settlement[] {
-  return receipts.map((receipt) => ({ ...receipt, actual: 0 }));
+  return receipts.map((receipt) => settlementOf(receipt, 0));
 }
 
 /**

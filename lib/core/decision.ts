@@ -69,10 +69,12 @@ export class Decision {
     return this.allowed ? 0 : this.binding.retryAfter;
   }
 
-  /** The receipts of what the hit counts now. Settlements change them. */
+  /** The receipts of what the hit counts now. Settlements change them. Slots have none: they are released, not settled. */
   get receipts(): Receipt[] {
     return this.results.flatMap((result) =>
-      result.outcomes.flatMap((outcome) => currentReceipt(result, outcome) ?? []),
+      result.outcomes
+        .filter(({ limit }) => limit.strategy !== 'concurrency')
+        .flatMap((outcome) => currentReceipt(result, outcome) ?? []),
     );
   }
 

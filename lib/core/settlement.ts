@@ -1,6 +1,13 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import { announceReturn } from './returned-units.js';
-import { assertCost, receiptOf, type BatchResult, type Outcome, type Receipt } from './contract.js';
+import {
+  assertCost,
+  receiptOf,
+  settlementOf,
+  type BatchResult,
+  type Outcome,
+  type Receipt,
+} from './contract.js';
 import type { Storage } from './storage.js';
 
 /**
@@ -100,15 +107,12 @@ function settleCharges(
     throw error;
   };
   const returned = changes.filter(({ charge, actual }) => actual < charge.receipt.cost);
-  const answer = storage.settle(changes.map(({ charge, actual }) => ({ ...charge.receipt, actual })));
+  const answer = storage.settle(changes.map(({ charge, actual }) => settlementOf(charge.receipt, actual)));
   return chain(isPromise(answer) ? answer.catch(lost) : answer, (settled) => {
     const outcomes = new Map<Outcome, Outcome>();
     changes.forEach(({ outcome, charge, actual }, index) => {
       const after = settled.outcomes[index];
-      const receipt = settledReceipt(charge.receipt);
-      // A slot that was taken without the store is one of the store's limit once that counts it.
-      const limit = after?.limit ?? receipt.limit;
-      charge.receipt = { ...receipt, limit, cost: actual, window: after?.window };
+      charge.receipt = { ...settledReceipt(charge.receipt), cost: actual, window: after?.window };
       if (after === undefined) return;
       charges.set(after, charge);
       outcomes.set(outcome, after);

@@ -13,12 +13,17 @@ import { shownByName } from '../common/inspection.js';
 /** Options of every storage. */
 export interface StorageOptions {
   /**
-   * Prefix of every key on a shared server. `reset()` deletes only keys with this prefix. Default:
-   * `'nestjs-limits'`.
+   * Prefix of every key on a shared server, without white space, braces and control characters.
+   * `reset()` deletes only keys with this prefix.
+   *
+   * @default 'nestjs-limits'
    */
   keyPrefix?: string | undefined;
   /**
-   * The clock to count by. Default: the server's clock if the store has one, else this machine's.
+   * The clock to count by; a `ManualClock` for tests.
+   *
+   * @default the server's if the store has one, else this machine's
+   * @see docs/testing.md
    */
   clock?: Clock | undefined;
 }

@@ -38,18 +38,26 @@ export function standardFields(decision: Decision): HeaderField[] {
 /** The form of the legacy header fields. */
 export interface LegacyHeaders {
   /**
-   * The value of `X-RateLimit-Reset`: `'seconds'` from now, seconds since the epoch, `'epoch'`, as GitHub sends them, or a time in
-   * ISO 8601, `'iso'`. Default: `'seconds'`.
+   * Value of `X-RateLimit-Reset`: `'seconds'` from now, as in `@nestjs/throttler`; seconds since
+   * the `'epoch'`, as GitHub sends them; or an `'iso'` date.
+   *
+   * @default 'seconds'
    */
   reset?: 'seconds' | 'epoch' | 'iso' | undefined;
   /**
-   * True to send one set of fields per limit, named by it: `X-RateLimit-Limit-login`, and `Retry-After-login` if it refuses. The
-   * limit `default` has no suffix. Excludes `show`. Default: false.
+   * True to send one set of fields per limit, with its name as a suffix, and `Retry-After-name`
+   * if it refuses. The limit `default` has no suffix. Excludes `show`.
+   *
+   * @default false
    */
   perLimit?: boolean | undefined;
   /**
-   * Name of the limit or policy to show; nothing is shown where it does not apply. Default: the limit that refused, else the one
-   * with the least left of those that the request takes from.
+   * Name of the limit or policy to show; nothing is sent where it does not apply.
+   *
+   * By default, the limit that refused, else the one with the least left of those that the
+   * request takes from.
+   *
+   * @default the limit that refused, or has the least left
    */
   show?: string | undefined;
 }

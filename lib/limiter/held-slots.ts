@@ -1,8 +1,15 @@
-import { attempt, chain, isPromise, type Awaitable } from '../common/awaitable.js';
-import type { BatchResult, Outcome } from '../core/contract.js';
-import { settleOutcomes } from '../core/settlement.js';
+import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
+import {
+  receiptOf,
+  settlementOf,
+  withdrawn,
+  type BatchResult,
+  type Outcome,
+  type Receipt,
+} from '../core/contract.js';
+import { announceReturn } from '../core/returned-units.js';
 import type { Storage } from '../core/storage.js';
-import { SlotRenewals } from './slot-renewals.js';
+import { SlotRenewals, type RenewalPlace } from './slot-renewals.js';
 
 /** Part of the hold after which a slot is renewed: two renewals may fail. */
 const RENEWALS_PER_HOLD = 3;
@@ -10,58 +17,94 @@ const RENEWALS_PER_HOLD = 3;
 /** Renews the slots of all storages of this process. */
 const renewals = new SlotRenewals<HeldSlots>();
 
-/** The slots of concurrent requests that one decision has taken. */
+/**
+ * The slots of concurrent requests that one decision has taken. They are released, never settled by hand or by outcome, so their
+ * receipts are kept here alone.
+ */
 export class HeldSlots {
   /** Ms after which slots that are not renewed are free. */
   readonly hold: number;
   /** Ms between renewals. */
   readonly interval: number;
+  #receipts: readonly Receipt[];
+  /** Among the slots that are renewed. */
+  #place: RenewalPlace<HeldSlots> | undefined;
+  /** The last renewal in flight. */
+  #renewal: Promise<void> | undefined;
   #release: Awaitable<void> | undefined;
   #isReleased = false;
 
   constructor(
     readonly storage: Storage,
-    private readonly result: BatchResult,
-    readonly outcomes: readonly Outcome[],
+    receipts: readonly Receipt[],
   ) {
-    this.hold = Math.min(...outcomes.map(({ limit }) => limit.period));
+    this.#receipts = receipts;
+    this.hold = Math.min(...receipts.map(({ limit }) => limit.period));
     this.interval = Math.max(1, Math.floor(this.hold / RENEWALS_PER_HOLD));
+  }
+
+  /** One per limit: the slots that are held. */
+  get receipts(): readonly Receipt[] {
+    return this.#receipts;
   }
 
   /** Renews the slots from now on, until they are released. */
   keep(): this {
-    if (!this.#isReleased) renewals.add(this);
+    if (!this.#isReleased) this.#place ??= renewals.add(this);
     return this;
   }
 
   /** Extends the hold. After a failure the next renewal tries again. */
   renew(): void {
-    void quietly(() => this.#settle(({ cost }) => cost));
+    const renewed = this.#afterRenewals(() => this.#extend());
+    if (!isPromise(renewed)) return;
+    const renewal = renewed.then(() => {
+      if (this.#renewal === renewal) this.#renewal = undefined;
+    });
+    this.#renewal = renewal;
   }
 
   /** Releases the slots, once. Never fails: a slot that the store does not release is free when its hold is over. */
   release(): Awaitable<void> {
     if (this.#isReleased) return this.#release;
     this.#isReleased = true;
-    renewals.delete(this);
-    this.#release = chain(
-      quietly(() => this.#settle(() => 0)),
-      () => undefined,
-    );
+    this.#place?.leave();
+    this.#release = this.#afterRenewals(() => this.#giveBack());
     return this.#release;
   }
 
-  #settle(costOf: (outcome: Outcome) => number): Awaitable<unknown> {
-    const changes = this.outcomes.map((outcome) => ({ outcome, actual: costOf(outcome) }));
-    return settleOutcomes(this.storage, this.result, changes, 'outcome');
+  #afterRenewals(call: () => Awaitable<void>): Awaitable<void> {
+    return this.#renewal === undefined ? quietly(call) : this.#renewal.then(() => quietly(call));
+  }
+
+  #extend(): Awaitable<void> {
+    return chain(
+      this.storage.settle(this.#receipts.map((receipt) => settlementOf(receipt, receipt.cost))),
+      ({ outcomes }) => {
+        // A slot that was taken without the store is one of the store's limit once that counts it.
+        this.#receipts = this.#receipts.map((receipt, index) => {
+          const { limit = receipt.limit, window } = outcomes[index] ?? {};
+          return { ...receipt, limit, window };
+        });
+      },
+    );
+  }
+
+  #giveBack(): Awaitable<void> {
+    return chain(this.storage.settle(withdrawn(this.#receipts)), () =>
+      announceReturn(this.storage, this.#receipts),
+    );
   }
 }
 
 /** Returns the slots that a decision has taken; `undefined` if there are none. */
 export function slotsTakenBy(storage: Storage, result: BatchResult): HeldSlots | undefined {
-  return result.outcomes.some(isHeld)
-    ? new HeldSlots(storage, result, result.outcomes.filter(isHeld))
-    : undefined;
+  const receipts: Receipt[] = [];
+  for (const outcome of result.outcomes) {
+    const receipt = isHeld(outcome) ? receiptOf(result, outcome) : undefined;
+    if (receipt !== undefined) receipts.push(receipt);
+  }
+  return receipts.length === 0 ? undefined : new HeldSlots(storage, receipts);
 }
 
 function isHeld({ limit, taken, cost }: Outcome): boolean {
@@ -77,7 +120,7 @@ export function renewAllSlots(storage: Storage): void {
 export function slotsHeldIn(storage: Storage): Map<string, number> {
   const held = new Map<string, number>();
   for (const slots of renewals.all().filter((one) => one.storage === storage))
-    for (const { limit, cost } of slots.outcomes)
+    for (const { limit, cost } of slots.receipts)
       held.set(limit.policy, (held.get(limit.policy) ?? 0) + cost);
   return held;
 }
@@ -89,7 +132,11 @@ export async function releaseAllSlots(storage: Storage): Promise<void> {
 }
 
 /** Calls and ignores errors. */
-function quietly(call: () => Awaitable<unknown>): Awaitable<unknown> {
-  const done = attempt(call);
-  return isPromise(done) ? done.catch(() => undefined) : done;
+function quietly(call: () => Awaitable<void>): Awaitable<void> {
+  try {
+    const done = call();
+    return isPromise(done) ? done.catch(() => undefined) : done;
+  } catch {
+    return undefined;
+  }
 }

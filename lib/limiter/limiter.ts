@@ -87,6 +87,7 @@ export abstract class Limiter<Limits> {
     { cost = 1, maxWait = Infinity, maxQueue = Infinity, signal }: HitOptions & WaitOptions = {},
   ): Promise<Decision> {
     const batch = assertNoSlots(await this.#batch(limits, [identifiers, { cost }]));
+    assertWait({ maxWait, maxQueue });
     const result = await this.#wait(batch, { maxWait, maxQueue }, signal);
     if (result.gaveUp !== undefined) throw result.gaveUp;
     return new Decision(result);
@@ -120,12 +121,17 @@ export abstract class Limiter<Limits> {
     identifiers: readonly string[],
     { cost = 1, maxWait = 0, maxQueue = Infinity, signal }: HitOptions & WaitOptions = {},
   ): Promise<Slot> {
-    const batch = await this.#batch(limits, [identifiers, { cost }]);
+    const found = this.#batch(limits, [identifiers, { cost }]);
+    const batch = isPromise(found) ? await found : found;
     if (!batch.some(isSlot))
       throw new ConfigurationError(
         `acquire takes slots, and "${batch.map(({ limit }) => limit.name).join('; ')}" has none. Add a limit such as "5 concurrent", or call consume.`,
       );
-    const result = await this.#wait(batch, { maxWait, maxQueue }, signal);
+    assertWait({ maxWait, maxQueue });
+    const waits = maxWait > 0 || signal !== undefined || !queueOf(this.storage).isEmpty;
+    const result = await (waits
+      ? this.#wait(batch, { maxWait, maxQueue }, signal)
+      : this.storage.consume(batch));
     return new Slot(new Decision(result), slotsTakenBy(this.storage, result)?.keep());
   }
 
@@ -215,7 +221,6 @@ export abstract class Limiter<Limits> {
   }
 
   #wait(batch: readonly Hit[], wait: LimitWait, signal: AbortSignal | undefined): Promise<WaitedResult> {
-    assertWait(wait);
     return decideOnce(this.storage, (storage) =>
       queueOf(this.storage).wait({
         batch,

@@ -35,12 +35,12 @@ export class Slot implements AsyncDisposable {
   }
 
   /** Releases what is held; nothing after the first call or a refusal. Never rejects: a slot that the store does not release is free after the hold. */
-  async release(): Promise<void> {
-    await this.#held?.release();
+  release(): Promise<void> {
+    return Promise.resolve(this.#held?.release());
   }
 
   /** Releases what is held, at the end of the block of an `await using`. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }

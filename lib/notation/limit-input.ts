@@ -21,6 +21,7 @@ export function itemsOf(input: LimitInput): readonly RateLimitItem[] {
   if (typeof input === 'string') return parseMany(input);
   if (!isList(input)) return [assertItem(input)];
   if (input.length === 0) throw invalid('an empty list');
+  if (areItems(input)) return input;
   // Unlike flatMap, Array.from visits holes.
   return Array.from(input, (one) => (typeof one === 'string' ? parseMany(one) : [assertItem(one)])).flat();
 }
@@ -31,8 +32,18 @@ export function itemsOrNone(input: LimitInput): readonly RateLimitItem[] {
 }
 
 function assertItem(item: RateLimitItem): RateLimitItem {
-  if (typeof (item as Partial<RateLimitItem> | undefined | null)?.identityFor === 'function') return item;
+  if (isItem(item)) return item;
   throw invalid(describeValue(item));
+}
+
+/** Returns true for an item, also one from another copy of this package. */
+export function isItem(value: LimitInput | undefined | null): value is RateLimitItem {
+  return typeof (value as Partial<RateLimitItem> | undefined | null)?.identityFor === 'function';
+}
+
+function areItems(list: readonly (string | RateLimitItem)[]): list is readonly RateLimitItem[] {
+  for (const one of list) if (!isItem(one)) return false; // unlike every, visits holes
+  return true;
 }
 
 function invalid(got: string): ConfigurationError {

@@ -63,81 +63,173 @@ export type RefusalListener<Context> = (decision: Decision, context: Context) =>
 
 /** Options of limits. `Context` is the argument of the functions; `Key` is the type of an identity. */
 export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
-  /** Name in header fields and errors. A policy replaces one of an outer level with the same name. Default: `'default'`. */
+  /**
+   * Name in header fields and errors. A policy replaces one of an outer level with the same name.
+   *
+   * @default 'default'
+   */
   name?: string | undefined;
-  /** The algorithm that counts. Default: the module's. */
+  /**
+   * The algorithm that counts.
+   *
+   * @default the module's
+   * @see docs/strategies.md
+   */
   strategy?: StrategyName | undefined;
   /**
-   * The IANA time zone of calendar windows, `'Europe/Berlin'`, or a function that returns it. For the strategy `'calendar-window'`.
-   * Default: the module's, else UTC.
+   * Time zone of calendar windows: an IANA name, `'Europe/Berlin'`, or a function that returns
+   * it.
+   *
+   * For the strategy `'calendar-window'`.
+   *
+   * @default the module's
+   * @see docs/monthly-quotas.md
    */
   timeZone?: string | CalendarFunction<Context> | undefined;
   /**
-   * The local date, or date and time, from which calendar windows step in both directions: `'2026-01-15'` for months from the 15th;
-   * or a function that returns it, such as the billing day of a customer. For the strategy `'calendar-window'`. Default: the
-   * module's, else 1970-01-01, and for weeks Monday 1970-01-05.
+   * Start of calendar windows, from which they step in both directions: a local date, or date and
+   * time, or a function that returns it.
+   *
+   * `'2026-01-15'` for months from the 15th; a function may return the billing day of a customer.
+   * For the strategy `'calendar-window'`.
+   *
+   * @default the module's
    */
   anchor?: string | CalendarFunction<Context> | undefined;
-  /** Capacity of a token bucket, in units. Default: the amount. */
+  /**
+   * Capacity of a token bucket, in units.
+   *
+   * @default the amount
+   */
   burst?: number | undefined;
   /**
-   * For limits such as `'5 concurrent'`: the time after which the slots of a process that has died are free. A living process renews
-   * them at a third of it, so that requests may take longer. Default: `'30 seconds'`.
+   * For concurrent requests: time after which the slots of a process that has died are free.
+   *
+   * A living process renews them at a third of it, so that requests may take longer.
+   *
+   * @default '30 seconds'
+   * @see docs/concurrent-requests.md
    */
   hold?: string | undefined;
-  /** The identity to count. Default: the module's, else the client's address. */
+  /**
+   * The identity to count. A missing one falls back to the client's address.
+   *
+   * @default the module's
+   * @see docs/identities.md
+   */
   key?: Key | undefined;
-  /** Units that a request takes: a whole number from 0, or a function that returns one. Default: 1. */
+  /**
+   * Units that a request takes: a whole number from 0, or `(context) => number`, async allowed.
+   *
+   * @default 1
+   */
   cost?: number | ((context: Context) => Awaitable<number>) | undefined;
   /**
-   * Returns the actual cost of a request once its outcome is known, for example the tokens that a language model has used. `cost`
-   * is reserved at the start. A request may count more than its reservation, even more than the limit: later requests are then
-   * refused until the debt is paid off. Excludes `count`. Default: the actual cost is `cost`.
+   * Returns the units that a request has used, after the response:
+   * `(context, outcome) => number`.
+   *
+   * `cost` is reserved at the start. A request may count more than its reservation, even more
+   * than the limit: later requests are then refused until the debt is paid off. Excludes `count`.
+   *
+   * @default the `cost`
+   * @see docs/token-budgets.md
    */
   actualCost?: ActualCostFunction<Context> | undefined;
   /**
-   * The requests that share a count: those of the `'route'`, of the `'controller'`, all (`'global'`), or those of all policies
-   * with the same other name here. Default: the place of the declaration.
+   * Requests that share a count: those of the `'route'`, of the `'controller'`, all (`'global'`),
+   * or those of all policies with the same other name here.
+   *
+   * @default the place of the declaration
    */
   scope?: 'route' | 'controller' | 'global' | (string & {}) | undefined;
-  /** Returns true for a request that is not counted. Default: every request counts. */
+  /**
+   * Returns true for a request that is not counted: `(context) => boolean`, async allowed.
+   *
+   * @default never
+   */
   skip?: ((context: Context) => Awaitable<boolean>) | undefined;
   /**
-   * Limits by plan, for example `{ pro: '100/minute', internal: 'unlimited' }`; any other plan gets `limits`. A change of plan
-   * keeps the counts of windows of the same length.
+   * Limits by plan, `{ pro: '100/minute', internal: 'unlimited' }`, or with options,
+   * `{ limits, burst, block, wait }`.
+   *
+   * Any other plan gets `limits`. A change of plan keeps the counts of windows of the same
+   * length.
+   *
+   * @default none
+   * @see docs/plans.md
    */
   plans?: PlanLimits | undefined;
   /**
-   * The block after a refusal: its duration, `'15 minutes'`, or a list for the first, the second, …; `'window'` for the period of
-   * the limit that refused; `{ after: 20, for: '1 hour' }` to block at the 20th refusal within a period; `[]` for none. Default: the
-   * module's, else no block.
+   * Time for which a refusal blocks the identity: `'15 minutes'`, a list of increasing times, or
+   * after several refusals; `[]` for none.
+   *
+   * A list is for the first block, the second, …; `'window'` is the period of the limit that
+   * refused; `{ after: 20, for: '1 hour' }` blocks at the 20th refusal within a period.
+   *
+   * @default the module's
+   * @see docs/blocks.md
    */
   block?: BlockOption | undefined;
   /**
-   * Makes a request wait instead of being refused: the longest wait, `'2 seconds'`, or `{ maxWait: '2 seconds', maxQueue: 100 }`; `false`
-   * for none. A request waits if every limit that refuses it has this option. Excludes blocks and elastic windows. Default: the
-   * module's, else a refused request does not wait.
+   * Time for which a request waits instead of being refused: `'2 seconds'`, or
+   * `{ maxWait: '2 seconds', maxQueue: 100 }`; `false` for none.
+   *
+   * A request waits if every limit that refuses it has this option. Excludes blocks and elastic
+   * windows.
+   *
+   * @default the module's
+   * @see docs/queues.md
    */
   wait?: WaitOption | undefined;
-  /** A `'shadow'` limit counts and reports, but refuses nothing. Default: `'enforce'`. */
+  /**
+   * `'shadow'` counts and reports, but refuses nothing.
+   *
+   * @default 'enforce'
+   * @see docs/roll-out.md#shadow-mode
+   */
   mode?: 'enforce' | 'shadow' | undefined;
   /**
-   * Time of counting: before the application's guards, or in a `RateLimitGuard` that is bound after them, so that `key`, `plan` and
-   * `cost` can read the authenticated user. Default: `'beforeAuth'`.
+   * Time of counting: before the application's guards, or `'afterAuth'`, in a `RateLimitGuard`
+   * that is bound after them.
+   *
+   * After authentication, `key`, `plan` and `cost` can read the user.
+   *
+   * @default 'beforeAuth'
+   * @see docs/phases.md#after-authentication
    */
   phase?: 'beforeAuth' | 'afterAuth' | undefined;
   /**
-   * The outcomes that count: `'failure'`, `'success'`, or all but those for which a function returns `false`. A request is counted
-   * at its start, so that concurrent ones cannot exceed the limit, and refunded after an outcome that does not count. Default: all.
+   * Outcomes that count: `'failure'`, `'success'`, or all but those for which a function returns
+   * `false`.
+   *
+   * A request is counted at its start, so that concurrent ones cannot exceed the limit, and
+   * refunded after an outcome that does not count.
+   *
+   * @default 'all'
+   * @see docs/outcomes.md
    */
   count?: 'all' | 'failure' | 'success' | CountFunction<Context> | undefined;
-  /** Handling of a request that the store cannot decide. Of several policies, the strictest applies. Default: the module's. */
+  /**
+   * Handling of a request that the store cannot decide: `'allow'`, `'deny'` (503) or
+   * `'fallback'`. Of several policies, the strictest applies.
+   *
+   * @default the module's
+   * @see docs/reliability.md
+   */
   onError?: OnError | undefined;
-  /** The message of a refusal by this policy, or a function that returns it. Default: the module's. */
+  /**
+   * Message of a refusal by this policy: a string, or `(decision, context) => string`.
+   *
+   * @default the module's
+   */
   errorMessage?: string | ErrorMessageFunction<Context> | undefined;
   /**
-   * Called when the policy refuses a request, for example to lock an account. The answer does not wait for a promise that it returns,
-   * and an error is logged once. Default: the module's.
+   * Called when this policy refuses a request: `(decision, context) => …`. It is not awaited.
+   *
+   * For example to lock an account. An error is logged once.
+   *
+   * @default the module's
+   * @see docs/act-on-refusals.md
    */
   onRefused?: RefusalListener<Context> | undefined;
 }

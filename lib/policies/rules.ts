@@ -16,15 +16,33 @@ import type { KeyFunction, PolicyDeclaration, PolicyLevel } from './policy.js';
 
 /** Limits for all requests of some methods and paths, whatever route answers them, or none. */
 export interface Rule<Context, Key = KeyFunction<Context>> extends PolicyDeclaration<Context, Key> {
-  /** Names the rule, and its limits if they have no `name`: letters, digits, `_`, `.` and `-`. */
+  /**
+   * Name of the rule, and of its limits if they have no `name`: a letter, then letters, digits, `_`,
+   * `.` and `-`.
+   */
   id: string;
-  /** `'GET'`, a list of methods, or `'*'` for all. `GET` is also `HEAD`. Default: all. */
+  /**
+   * `'GET'`, a list of methods, or `'*'` for all. `GET` includes `HEAD`.
+   *
+   * @default '*'
+   */
   method?: string | readonly string[] | undefined;
-  /** The path of a request, global prefix and version included: `*` or `:name` is one segment, `**` any number. */
+  /**
+   * Path of a request, global prefix and version included: `*` or `:name` is one segment, `**`
+   * any number.
+   */
   path: string;
-  /** Rules of a higher priority are tried first; of the same, the one with the more specific path. Default: 0. */
+  /**
+   * Rules of a higher priority are tried first; of the same, the one with the more specific path.
+   *
+   * @default 0
+   */
   priority?: number | undefined;
-  /** Whether further rules are tried when this one matches. Default: false. */
+  /**
+   * True to try further rules when this one matches.
+   *
+   * @default false
+   */
   continue?: boolean | undefined;
 }
 

@@ -15,45 +15,85 @@ import { ON_ERROR, type OnError } from '../core/contract.js';
 /** Options of leases: permits that a process takes from the store in advance. */
 export interface LeaseOptions {
   /**
-   * Permits per lease, 2 or more; `'auto'` for the demand of an identity in 100 ms. Default:
-   * `'auto'`.
+   * Permits per lease, 2 or more; `'auto'` for the demand of an identity in 100 ms, often none.
+   *
+   * @default 'auto'
    */
   size?: number | 'auto' | undefined;
   /**
-   * Share of a limit, above 0 and up to 1, that all processes together may hold in advance. A token
-   * bucket may be exceeded by that share, and hits may be refused too early by it. Default: 0.05.
+   * Maximum share of a limit, above 0 and up to 1, that all processes together may hold in
+   * advance. A lease is at most `1 + maxError × amount / instances`.
+   *
+   * A token bucket may be exceeded by that share, and hits may be refused too early by it.
+   *
+   * @default 0.05
    */
   maxError?: number | undefined;
 }
 
 /** Behaviour while a remote store does not respond. */
 export interface ResilienceOptions {
-  /** Timeout of a decision, in ms. Default: 50. */
+  /**
+   * Timeout of a decision, in ms: the longest wait of a request in each phase while the store
+   * stalls.
+   *
+   * @default 50
+   */
   timeout?: number | undefined;
   /**
-   * Handling of hits that the store cannot decide: `'allow'` allows them, `'deny'` fails them (503
-   * on HTTP), `'fallback'` counts them in this process. Default: `'fallback'`.
+   * Handling of hits that the store cannot decide: `'allow'` allows them, `'deny'` fails them
+   * (503 on HTTP), `'fallback'` counts them in this process.
+   *
+   * @default 'fallback'
    */
   onError?: OnError | undefined;
-  /** Number of processes that share a limit. Each counts its share in fallback. Default: 1. */
+  /**
+   * Number of processes that share a limit. In fallback, each allows its share.
+   *
+   * @default 1
+   */
   instances?: number | undefined;
   /**
-   * Failures, in a row or within `failureWindow`, after which the store is probed. If the probe
-   * fails, the circuit breaker opens until a probe succeeds. Default: 5.
+   * Failures, in a row or within `failureWindow`, after which the store is probed.
+   *
+   * If the probe fails, the circuit breaker opens until a probe succeeds.
+   *
+   * @default 5
    */
   failureThreshold?: number | undefined;
-  /** Window for `failureThreshold`, in ms, at most an hour. Default: 10,000. */
+  /**
+   * Window for `failureThreshold`, in ms, at most an hour.
+   *
+   * @default 10_000
+   */
   failureWindow?: number | undefined;
-  /** Approximate time between probes, in ms. Default: 500. */
+  /**
+   * Mean time between probes in ms; each is jittered by up to half of it.
+   *
+   * @default 500
+   */
   probeInterval?: number | undefined;
-  /** True to cache refusals for up to two seconds. Default: true. */
+  /**
+   * True to cache refusals for up to two seconds.
+   *
+   * @default true
+   */
   denialCache?: boolean | undefined;
   /**
    * Takes several permits at a time for identities that hit often, so that most hits need no call
-   * of the store. Only for hits on a single fixed window or token bucket. Default: no leases.
+   * of the store.
+   *
+   * Only for hits on a single fixed window or token bucket.
+   *
+   * @default false
+   * @see docs/permits-in-advance.md
    */
   lease?: LeaseOptions | false | undefined;
-  /** True to start the application even if the store does not respond. Default: true. */
+  /**
+   * True to start the application even if the store does not answer.
+   *
+   * @default true
+   */
   startWithoutStore?: boolean | undefined;
 }
 

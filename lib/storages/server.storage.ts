@@ -4,7 +4,11 @@ import { closedError, failureOf, Storage, type StorageOptions } from '../core/st
 
 /** Options of every storage on a server. */
 export interface ServerStorageOptions extends StorageOptions {
-  /** Timeout of a call in ms, including the wait in the queue and all attempts. Default: 1000. */
+  /**
+   * Timeout of a call in ms, including the wait in the queue and all attempts.
+   *
+   * @default 1000
+   */
   timeout?: number | undefined;
 }
 

@@ -757,7 +757,7 @@ describeOverGraphql('A subscription by a WebSocket', (start) => {
     expect(once(await subscribeAs(app, 'b', 1))).toEqual([REFUSAL]);
     expect(app.http.log.warnings).toEqual([
       'The key "user" found no user of a subscription, so the address was counted instead. If a guard or "onConnect" knows the user, let ' +
-        'it set "user" on the context of GraphQL, on its "req" or on "extra", see docs/transports.md.',
+        'it set "user" on the context of GraphQL, on its "req" or on "extra", see docs/graphql.md.',
     ]);
   });
 });

@@ -62,85 +62,41 @@ function compile(examples: [where: string, code: string][]): string[] {
   });
 }
 
-/** The tables of options, by document and heading, with the interfaces whose options they list. */
-const OPTION_TABLES: readonly [where: string, ...interfaces: string[]][] = [
-  ['docs/options.md#Module options', 'RateLimitModuleOptions', 'RateLimitModuleExtras'],
-  ['docs/options.md#Decorators', 'PolicyOptions'],
-  ['docs/headers.md#Header fields', 'RateLimitHeaders'],
-  ['docs/headers.md#The legacy fields', 'LegacyHeaders'],
-  ['docs/rules.md#Rules and plans', 'Rule'],
-  ['docs/reliability.md#When the store does not answer', 'ResilienceOptions'],
-  ['docs/reliability.md#Permits in advance', 'LeaseOptions'],
-  [
-    'docs/storages.md#Options',
-    'StorageOptions',
-    'MemoryStorageOptions',
-    'ServerStorageOptions',
-    'GivenClientOptions',
-    'RedisStorageOptions',
-    'RedisClusterStorageOptions',
-    'RedisSentinelStorageOptions',
-    'MemcachedStorageOptions',
-    'MongoDBStorageOptions',
-    'EtcdStorageOptions',
-    'PostgreSQLStorageOptions',
-  ],
-  [
-    'docs/storages/memcached.md#Memcached',
-    'MemcachedStorageOptions',
-    'ServerStorageOptions',
-    'StorageOptions',
-  ],
-  ['docs/console.md#Set up', 'RateLimitConsoleOptions'],
-  ['docs/custom-storage.md#Test it', 'DescribeStorageOptions'],
+/** The interfaces of options; each has a table in a document. */
+const OPTION_INTERFACES = [
+  'DescribeStorageOptions',
+  'GivenClientOptions',
+  'LeaseOptions',
+  'LegacyHeaders',
+  'MemcachedStorageOptions',
+  'MemoryStorageOptions',
+  'MongoDBStorageOptions',
+  'PolicyOptions',
+  'PostgreSQLStorageOptions',
+  'RateLimitConsoleOptions',
+  'RateLimitHeaders',
+  'RateLimitModuleExtras',
+  'RateLimitModuleOptions',
+  'RedisClusterStorageOptions',
+  'RedisSentinelStorageOptions',
+  'RedisStorageOptions',
+  'ResilienceOptions',
+  'Rule',
+  'ServerStorageOptions',
+  'StorageOptions',
 ];
 
-/** Options by the interfaces of the library that declare them, without inherited options. */
-function optionsByInterface(): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  for (const name of sources) {
-    ts.forEachChild(ts.createSourceFile(name, read(name), ts.ScriptTarget.Latest), (node) => {
-      if (!ts.isInterfaceDeclaration(node)) return;
-      const members = node.members.flatMap((member) =>
-        member.name !== undefined && ts.isIdentifier(member.name) ? [member.name.text] : [],
-      );
-      found.set(node.name.text, members);
-    });
-  }
-  return found;
-}
-
-/** The options in tables with the first column `option`, by document and heading. */
-function optionTables(): Map<string, string[]> {
-  const tables = new Map<string, string[]>();
-  for (const name of documents) {
-    let heading = '';
-    let isTable = false;
-    for (const line of read(name).split('\n')) {
-      heading = /^#+ (.*)$/.exec(line)?.[1] ?? heading;
-      if (/^\| option +\|/.test(line)) isTable = true;
-      else if (!line.startsWith('|')) isTable = false;
-      if (!isTable) continue;
-      const where = `${name}#${heading}`;
-      const [, cell = ''] = line.split('|');
-      const options = [...cell.matchAll(/`(\w+)`/g)].map(([, option = '']) => option);
-      tables.set(where, [...(tables.get(where) ?? []), ...options]);
-    }
-  }
-  return tables;
-}
-
 /**
- * The messages of configuration errors, with `…` for inserted values. Excludes messages that only
- * pass on another one.
+ * The messages of the errors of some classes, with `…` for inserted values. Excludes messages that
+ * only pass on another one.
  */
-function configurationMessages(): string[] {
+function messagesOf(...classes: string[]): string[] {
   const messages: string[] = [];
   for (const name of sources) {
     const visit = (node: ts.Node): void => {
       if (
         ts.isNewExpression(node) &&
-        node.expression.getText() === 'ConfigurationError' &&
+        classes.includes(node.expression.getText()) &&
         node.arguments?.[0] !== undefined
       )
         messages.push(...textsOf(node.arguments[0]).filter((text) => /\w/.test(text)));
@@ -149,6 +105,18 @@ function configurationMessages(): string[] {
     visit(ts.createSourceFile(name, read(name), ts.ScriptTarget.Latest, true));
   }
   return messages;
+}
+
+/** The messages in the tables of a document, as regular expressions. */
+function explainedMessages(name: string): RegExp[] {
+  const rows = read(name).match(/^\|.*$/gm) ?? [];
+  return rows.flatMap((row) => {
+    const [, cell = ''] = row.split('|');
+    return [...cell.matchAll(/(?<![\w])_(.+?)_(?![\w])/g)].map(([, phrase = '']) => {
+      const parts = phrase.split('…').map((part) => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+      return new RegExp(parts.join('.*'));
+    });
+  });
 }
 
 /** The possible texts of an expression. */
@@ -202,13 +170,14 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  it('links every page from the index, and from the README except for pages of single servers', () => {
-    const pages = documents.filter((name) => name.startsWith('docs/') && name !== 'docs/README.md');
+  it('links every page from the index, which the README links', () => {
+    // The pages of single benchmarks are linked from their summary.
+    const pages = documents.filter(
+      (name) => name.startsWith('docs/') && name !== 'docs/README.md' && !name.startsWith('docs/benchmarks/'),
+    );
     const index = read('docs/README.md');
     expect(pages.filter((name) => !index.includes(`](${name.slice('docs/'.length)})`))).toEqual([]);
-    const [, more = ''] = read('README.md').split('## More');
-    const general = pages.filter((name) => !name.startsWith('docs/storages/'));
-    expect(general.filter((name) => !more.includes(`](${name})`))).toEqual([]);
+    expect(read('README.md')).toContain('](docs/README.md)');
   });
 
   it('links each page of the index to the one before and after it', () => {
@@ -261,40 +230,44 @@ describe('the documentation', () => {
 
   it('explains every error code', () => {
     const codes = read('lib/common/errors.ts').match(/(?<=')ERR_[A-Z_]*[A-Z](?=')/g) ?? [];
-    const explained = [...read('docs/errors.md').matchAll(/^## (ERR_[A-Z_]+)$/gm)].map(([, code]) => code);
+    const text = documents.map(read).join('\n');
+    const explained = [...text.matchAll(/^## (ERR_[A-Z_]+)$/gm)].map(([, code]) => code);
     expect(explained.sort()).toEqual([...new Set(codes)].sort());
   });
 
-  it('explains every message of a configuration error, and no others', () => {
-    const [, page = ''] = /^## ERR_RATE_LIMIT_CONFIGURATION$(.*?)^## /ms.exec(read('docs/errors.md')) ?? [];
-    const rows = page.split('\n').filter((line) => line.startsWith('|'));
-    const phrases = rows.flatMap((row) => {
-      const [, cell = ''] = row.split('|');
-      return [...cell.matchAll(/(?<![\w])_(.+?)_(?![\w])/g)].map(([, phrase = '']) => phrase);
-    });
-    const patterns = phrases.map((phrase) => ({
-      phrase,
-      pattern: new RegExp(
-        phrase
-          .split('…')
-          .map((part) => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-          .join('.*'),
-      ),
-    }));
-    const messages = configurationMessages();
-    expect(messages.length).toBeGreaterThan(60);
-    expect(messages.filter((message) => !patterns.some(({ pattern }) => pattern.test(message)))).toEqual([]);
-    const unused = patterns.filter(({ pattern }) => !messages.some((message) => pattern.test(message)));
-    expect(unused.map(({ phrase }) => phrase)).toEqual([]);
+  it.each([
+    ['docs/configuration-errors.md', 60, ['ConfigurationError']],
+    ['docs/command-line.md', 20, ['CommandError', 'UsageError']],
+  ] as const)('explains every message in %s, and no others', (page, least, classes) => {
+    const messages = messagesOf(...classes);
+    const patterns = explainedMessages(page);
+    expect(messages.length).toBeGreaterThan(least);
+    expect(messages.filter((message) => !patterns.some((pattern) => pattern.test(message)))).toEqual([]);
+    expect(patterns.filter((pattern) => !messages.some((message) => pattern.test(message)))).toEqual([]);
   });
 
-  it('lists every option in a table, and no others', () => {
-    const declared = optionsByInterface();
-    const tables = optionTables();
-    expect([...tables.keys()].sort()).toEqual(OPTION_TABLES.map(([where]) => where).sort());
-    for (const [where, ...interfaces] of OPTION_TABLES) {
-      const options = interfaces.flatMap((name) => declared.get(name) ?? [`${name} is gone`]);
-      expect([where, [...new Set(tables.get(where))].sort()]).toEqual([where, [...new Set(options)].sort()]);
-    }
+  it('has a summary of the benchmarks that matches their pages, which link to each other', async () => {
+    const script = join(ROOT, 'test/bench/support/document.mjs');
+    const { drawPages } = (await import(script)) as { drawPages(): Promise<Record<string, string>> };
+    const pages = await drawPages();
+    const names = Object.keys(pages).map((name) => `docs/${name}`);
+    expect(names.sort()).toEqual(documents.filter((name) => name.startsWith('docs/benchmarks')).sort());
+    for (const [name, text] of Object.entries(pages))
+      expect([name, read(`docs/${name}`)]).toEqual([name, text]);
+  });
+
+  it('has tables of options that match the doc comments', async () => {
+    const script = join(ROOT, 'scripts', 'option-tables.mjs');
+    const { drawOptionTables } = (await import(script)) as { drawOptionTables(): Record<string, string> };
+    for (const [name, text] of Object.entries(drawOptionTables()))
+      expect(text === read(name) ? name : `npm run docs:options, for ${name} is old`).toBe(name);
+  });
+
+  it('lists every option in a table that is generated', () => {
+    const text = documents.map(read).join('\n');
+    const tables = /^<!-- options: ([\w ]+) -->\n.*?^<!-- end -->$/gms;
+    const listed = [...text.matchAll(tables)].flatMap(([, names = '']) => names.split(' '));
+    expect([...new Set(listed)].sort()).toEqual(OPTION_INTERFACES);
+    expect(text.replace(tables, '')).not.toMatch(/^\| option +\|/m);
   });
 });

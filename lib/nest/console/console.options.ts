@@ -12,18 +12,34 @@ import {
 
 /** Options of `RateLimitConsoleModule.forRoot`. */
 export interface RateLimitConsoleOptions {
-  /** The path of the page, below the global prefix of the application. Default: `'/rate-limits'`. */
+  /**
+   * Path of the page, of plain segments, below the global prefix.
+   *
+   * @default '/rate-limits'
+   */
   path?: string | undefined;
   /**
-   * Guards that admit operators, in order: classes or instances. They run after the application's global guards. Required,
-   * unless `open` is true.
+   * Guards that admit operators: classes or instances. Required, unless `open` is true.
+   *
+   * They run in order, after the application's global guards.
+   *
+   * @default none
    */
   guards?: readonly (Type<CanActivate> | CanActivate)[] | undefined;
-  /** Modules whose providers the guards inject. Default: none. */
+  /**
+   * Modules whose providers the guards inject.
+   *
+   * @default none
+   */
   imports?: ModuleMetadata['imports'];
   /**
-   * True to serve the console without guards, for development: only to clients on this machine, under a name of it such as
-   * `localhost`, and to no request that a proxy has marked (`Forwarded`, `X-Forwarded-*`, `Via`). Default: false.
+   * True to serve this machine without guards. Excludes `guards`.
+   *
+   * Serves only clients on this machine, under a name of it such as `localhost`, and no request
+   * that a proxy has marked (`Forwarded`, `X-Forwarded-*`, `Via`).
+   *
+   * @default false
+   * @see docs/console.md#without-guards
    */
   open?: boolean | undefined;
 }

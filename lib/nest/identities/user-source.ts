@@ -63,6 +63,6 @@ function warnOfSubscription({ context, transport }: IdentifiedRequest, warnings:
   warnings.once(
     'subscription user',
     'The key "user" found no user of a subscription, so the address was counted instead. If a guard or "onConnect" knows the user, let ' +
-      'it set "user" on the context of GraphQL, on its "req" or on "extra", see docs/transports.md.',
+      'it set "user" on the context of GraphQL, on its "req" or on "extra", see docs/graphql.md.',
   );
 }

@@ -70,109 +70,261 @@ export interface RateLimitSettings {
 
 /** Header fields of a response. */
 export interface RateLimitHeaders {
-  /** `RateLimit-Policy` and `RateLimit`, as in the IETF draft. Default: true. */
+  /**
+   * True to send `RateLimit-Policy` and `RateLimit`, as in the IETF draft.
+   *
+   * @default true
+   */
   standard?: boolean | undefined;
-  /** `X-RateLimit-Limit`, `X-RateLimit-Remaining`, `X-RateLimit-Reset`, and their form. Default: false. */
+  /**
+   * True to send the `X-RateLimit-*` fields; an object sets their format.
+   *
+   * @default false
+   * @see docs/headers.md#the-legacy-fields
+   */
   legacy?: boolean | LegacyHeaders | undefined;
-  /** `Retry-After` on a refusal. Default: true. */
+  /**
+   * True to send `Retry-After` on a refusal.
+   *
+   * @default true
+   */
   retryAfter?: boolean | undefined;
   /**
-   * True to send the fields on the HTTP response of a GraphQL operation too. They are those of the field that was decided last.
-   * Default: false.
+   * True to send the fields on the HTTP response of a GraphQL operation too: those of the field
+   * that was decided last.
+   *
+   * @default false
    */
   graphql?: boolean | undefined;
 }
 
 /** Options of `RateLimitModule.forRoot`, and the result of the factory of `forRootAsync`. */
 export interface RateLimitModuleOptions {
-  /** A URI such as `memory://`, or a storage that you create and close. Default: memory. */
+  /**
+   * A URI such as `'memory://'` or `'redis://localhost:6379'`, or a storage that you create and
+   * close.
+   *
+   * @default memory
+   * @see docs/storages.md
+   */
   storage?: string | Storage | undefined;
-  /** The strategy of limits that have none. Default: `'fixed-window'`. */
+  /**
+   * Prefix of every key on the server, for a storage given as a URI.
+   *
+   * @default 'nestjs-limits'
+   * @see docs/storages.md#options
+   */
+  keyPrefix?: string | undefined;
+  /**
+   * Behaviour while a remote store does not answer; `false` to throw.
+   *
+   * Ignored for memory.
+   *
+   * @default this process counts alone
+   * @see docs/reliability.md
+   */
+  resilience?: ResilienceOptions | false | undefined;
+  /**
+   * Limits that all routes share: the same as for `@RateLimit`, or a list of
+   * `{ limits, name, … }` with its options.
+   *
+   * A route's own limits of the same name replace them. By default, only decorated routes are
+   * limited.
+   *
+   * @default none
+   */
+  limits?: RateLimitInput | readonly RateLimitDeclaration[] | undefined;
+  /**
+   * Limits by method and path, in addition to those of routes.
+   *
+   * @default none
+   * @see docs/rules.md
+   */
+  rules?: readonly RateLimitRule[] | undefined;
+  /**
+   * `{ shared: true }` for rules and networks that all instances share.
+   *
+   * @default { shared: false }
+   * @see docs/change-a-limit.md#in-all-instances
+   */
+  settings?: RateLimitSettings | undefined;
+  /**
+   * Strategy of limits that do not set one.
+   *
+   * @default 'fixed-window'
+   * @see docs/strategies.md
+   */
   strategy?: StrategyName | undefined;
-  /** The IANA time zone of calendar windows that have none, or a function that returns it. Default: UTC. */
+  /**
+   * Time zone of calendar windows that do not set one: an IANA name, or a function that returns
+   * it.
+   *
+   * @default UTC
+   * @see docs/monthly-quotas.md
+   */
   timeZone?: string | CalendarFunction<ExecutionContext> | undefined;
-  /** The anchor of calendar windows that have none, or a function that returns it. Default: 1970-01-01; for weeks the 5th. */
+  /**
+   * Start of calendar windows that do not set one: a local date, or date and time, or a function
+   * that returns it.
+   *
+   * For weeks, the default is Monday 1970-01-05.
+   *
+   * @default 1970-01-01
+   */
   anchor?: string | CalendarFunction<ExecutionContext> | undefined;
   /**
-   * The block of policies that have none: `'15 minutes'`, `'window'`, a list, or `{ after, for }`; `[]` of a policy is
-   * no block. Limits by hand have no block. Default: no block.
+   * Block of limits that do not set one: `'15 minutes'`, `'window'`, a list, or `{ after, for }`.
+   *
+   * `[]` of a limit is no block. Limits by hand have no block.
+   *
+   * @default none
+   * @see docs/blocks.md
    */
   block?: BlockOption | undefined;
   /**
-   * The wait of policies that have none: `'2 seconds'`, or `{ maxWait, maxQueue }`; `false` of a policy is no wait. Default: a refused
-   * request does not wait.
+   * Wait instead of a refusal, for limits that do not set one: `'2 seconds'`, or
+   * `{ maxWait, maxQueue }`.
+   *
+   * `false` of a limit is no wait.
+   *
+   * @default none
+   * @see docs/queues.md
    */
   wait?: WaitOption | undefined;
   /**
-   * Limits that all routes share: the same as for `@RateLimit`, or a list of declarations. A route's own limits of the same name
-   * replace them. Default: none; only decorated routes are limited.
+   * Identity that limits without a `key` count: `'user'`, `'api-key'`, `'header:x-tenant'`,
+   * `'body:email'`, a function, a class, or several.
+   *
+   * @default the client's address
+   * @see docs/identities.md
    */
-  limits?: RateLimitInput | readonly RateLimitDeclaration[] | undefined;
-  /** Limits by method and path, in addition to those of routes. Default: none. */
-  rules?: readonly RateLimitRule[] | undefined;
-  /** Settings that change while the application runs. Default: each process changes its own. */
-  settings?: RateLimitSettings | undefined;
-  /** The identity that limits without a `key` count. Default: the client's address. */
   key?: RateLimitKey | undefined;
-  /** Resolves the plan of a request, for limits with plans: a function or an injectable class. Default: no plan. */
-  plan?: PlanFunction | Type<PlanResolver> | undefined;
-  /** Resolves the client's address. Default: the adapter's `request.ip`, which depends on its trust proxy setting. */
-  clientIp?: ((context: ExecutionContext) => Awaitable<string | null | undefined>) | undefined;
-  /** Bits of an IPv6 address that identify a client, 32 to 128. Default: 64, the usual size of a subscriber's network. */
-  ipv6Prefix?: number | undefined;
   /**
-   * Returns the id of a request's user, for the key `'user'`. Default: the first of `id`, `userId`, `sub` and `_id` of
-   * `request.user`, or `request.user` itself if it is a string or a number.
+   * Returns the plan of a request: a function, async allowed, or an injectable `PlanResolver`
+   * class.
+   *
+   * @default no plan
+   * @see docs/plans.md
+   */
+  plan?: PlanFunction | Type<PlanResolver> | undefined;
+  /**
+   * Returns the id of a request's user, for the key `'user'`:
+   * `(request: { user?: { account: string } }) => request.user?.account`.
+   *
+   * By default, the first of these properties, or `request.user` itself if it is a string or a
+   * number.
+   *
+   * @default `id`, `userId`, `sub`, `_id` of `request.user`
+   * @see docs/per-user.md
    */
   user?: UserFunction | undefined;
-  /** The header field of the key `'api-key'`. Default: `'x-api-key'`. */
+  /**
+   * Header field of the key `'api-key'`.
+   *
+   * @default 'x-api-key'
+   */
   apiKeyHeader?: string | undefined;
-  /** Networks whose requests are not counted, for example `['10.0.0.0/8']`. Default: none. */
+  /**
+   * Returns the client's address, async allowed, if the adapter does not know it.
+   *
+   * The adapter's `request.ip` depends on its trust proxy setting.
+   *
+   * @default the adapter's
+   * @see docs/behind-a-proxy.md
+   */
+  clientIp?: ((context: ExecutionContext) => Awaitable<string | null | undefined>) | undefined;
+  /**
+   * Bits of an IPv6 address that identify one client, 32 to 128.
+   *
+   * 64 bits are the usual size of a subscriber's network.
+   *
+   * @default 64
+   */
+  ipv6Prefix?: number | undefined;
+  /**
+   * Networks whose requests are not counted: `['10.0.0.0/8']`.
+   *
+   * @default none
+   * @see docs/behind-a-proxy.md#allow-and-deny-networks
+   */
   allow?: readonly string[] | undefined;
   /**
-   * Networks whose requests are refused with 403, also where no route answers, and whose WebSockets are closed. Takes precedence
-   * over `allow`. Default: none.
+   * Networks whose requests are refused with 403, and whose WebSockets are closed. Takes
+   * precedence over `allow`.
+   *
+   * Also refuses requests that no route answers.
+   *
+   * @default none
    */
   deny?: readonly string[] | undefined;
   /**
-   * Types of execution contexts to limit, for example `['http', 'ws']`. Default: all, but the module's own `limits` count only
-   * `'http'`, `'graphql'` and `'ws'`; messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
+   * Returns true for a request that no limit counts: `(context) => boolean`, async allowed.
+   *
+   * @default never
+   */
+  skip?: ((context: ExecutionContext) => Awaitable<boolean>) | undefined;
+  /**
+   * Kinds of contexts to limit: `['http', 'ws']`. By default, the module's `limits` do not count
+   * microservices.
+   *
+   * Without this option, the module's own `limits` count only `'http'`, `'graphql'` and `'ws'`;
+   * messages of microservices (`'rpc'`) and other types count where `@RateLimit` is.
+   *
+   * @default all
+   * @see docs/microservices.md#limits-of-the-module
    */
   transports?: readonly string[] | undefined;
   /**
-   * Settlement of a refused message of RabbitMQ with `noAck: false`. Default: `'reject'`.
+   * Settlement of a refused message of RabbitMQ with `noAck: false`: `'reject'`, `'requeue'`,
+   * `'ack'` or `'manual'`.
    *
    * - `'reject'`: nacked without requeue, so that RabbitMQ drops it, or sends it to the dead letter exchange of its queue
    * - `'requeue'`: an event is requeued once, for another consumer, and rejected if it comes back
    * - `'ack'`: acknowledged, so that it is gone
    * - `'manual'`: left to an exception filter of the application
    *
-   * Other transports have nothing to settle.
+   * @default 'reject'
+   * @see docs/brokers.md#rabbitmq
    */
   refusedMessages?: 'reject' | 'requeue' | 'ack' | 'manual' | undefined;
-  /** Behaviour while the store does not answer; `false` to throw. Ignored for memory. Default: this process counts alone. */
-  resilience?: ResilienceOptions | false | undefined;
-  /** Prefix of every key on a server, for a storage given as a URI. Default: `'nestjs-limits'`. */
-  keyPrefix?: string | undefined;
-  /** Header fields of a response; `false` for none. Default: the standard ones and `Retry-After`. */
+  /**
+   * Header fields of a response: `{ standard, legacy, retryAfter, graphql }`; `false` for none.
+   *
+   * @default the standard ones
+   * @see docs/headers.md
+   */
   headers?: RateLimitHeaders | false | undefined;
-  /** Returns true for a request that no limit counts. Default: every request counts. */
-  skip?: ((context: ExecutionContext) => Awaitable<boolean>) | undefined;
-  /** The message of a refusal. Default: names the limit and the time until the next attempt. */
+  /**
+   * Message of a refusal: a string, or `(decision, context) => string`.
+   *
+   * @default names the limit
+   */
   errorMessage?: string | ErrorMessageFunction<ExecutionContext> | undefined;
   /**
-   * Body of a refusal on HTTP. Default: `'nest'`.
+   * Body of a refusal on HTTP: `'nest'`, `'problem'` details (RFC 9457), or `'throttler'`.
    *
    * - `'nest'`: like Nest's errors, with the limit that refused
    * - `'problem'`: problem details (RFC 9457)
    * - `'throttler'`: `{ statusCode, message }`, with the default message of `@nestjs/throttler`
+   *
+   * @default 'nest'
+   * @see docs/errors.md#refusals
    */
   errorFormat?: 'nest' | 'problem' | 'throttler' | undefined;
-  /** Creates the error of a refusal. Default: a `RateLimitExceededException`. Excludes `errorMessage` and `errorFormat`. */
+  /**
+   * Creates the error of a refusal: `(decision, context) => Error`. Excludes `errorMessage` and
+   * `errorFormat`.
+   *
+   * @default a `RateLimitExceededException`
+   */
   errorFactory?: ((decision: Decision, context: ExecutionContext) => Awaitable<Error>) | undefined;
   /**
-   * Called when a limit refuses a request, once per request, for limits that have no `onRefused`. The response does not wait for a
-   * promise that it returns, and an error is logged once. Default: nothing is called.
+   * Called once for each refused request: `(decision, context) => …`. It is not awaited.
+   *
+   * Only for limits that have no `onRefused`. An error is logged once.
+   *
+   * @default nothing
+   * @see docs/act-on-refusals.md
    */
   onRefused?: RefusalListener<ExecutionContext> | undefined;
 }
@@ -182,9 +334,17 @@ export type RateLimitNetworks = Pick<RateLimitModuleOptions, 'allow' | 'deny'>;
 
 /** Options of `forRoot` and `forRootAsync` that the factory cannot return. */
 export interface RateLimitModuleExtras {
-  /** True to export the providers to all modules. Default: true. */
+  /**
+   * True to export the providers to all modules.
+   *
+   * @default true
+   */
   isGlobal?: boolean | undefined;
-  /** True to guard every route; with `false`, bind `RateLimitGuard` to the routes to limit. Default: true. */
+  /**
+   * True to guard every route; with `false`, bind `RateLimitGuard` to the routes to limit.
+   *
+   * @default true
+   */
   guard?: boolean | undefined;
 }
 

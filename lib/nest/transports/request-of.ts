@@ -18,8 +18,7 @@ import { transportOf } from './transports.js';
  * import { RateLimitModule, requestOf } from 'nestjs-limits';
  *
  * const limits = RateLimitModule.forRoot({
- *   limits: { free: '100/hour', paid: '1000/hour' },
- *   key: 'user',
+ *   limits: [{ plans: { free: '100/hour', paid: '1000/hour' }, key: 'user', phase: 'afterAuth' }],
  *   plan: (context) => requestOf<{ user?: { plan: string } }>(context)?.user?.plan ?? 'free',
  * });
  * ```

@@ -13,7 +13,11 @@ import { parseMemcachedUri } from './memcached-uri.js';
 
 /** Options of {@link MemcachedStorage}. */
 export interface MemcachedStorageOptions extends CasStorageOptions {
-  /** True for TLS, or options of Node's `tls.connect`, such as `ca`. Default: false. */
+  /**
+   * True for TLS, or options of Node's `tls.connect` (`ca`, `cert`, `key`, `servername`, …).
+   *
+   * @default false
+   */
   tls?: boolean | TlsOptions | undefined;
 }
 

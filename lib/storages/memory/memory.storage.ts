@@ -10,9 +10,11 @@ import { MemoryCells } from './memory-cells.js';
 export interface MemoryStorageOptions extends StorageOptions {
   /**
    * Maximum number of cells (identities × limits), of about 100 bytes each plus the identity.
-   * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count is
-   * dropped. A block of an identity with its own cell is stored beyond the maximum too.
-   * Default: 500,000.
+   *
+   * Beyond it, new identities share 4,096 cells per limit until there is room, so that no count
+   * is dropped. A block of an identity with its own cell is stored beyond the maximum too.
+   *
+   * @default 500_000
    */
   maxKeys?: number | undefined;
 }

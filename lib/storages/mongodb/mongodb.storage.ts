@@ -13,9 +13,17 @@ import { storedBy, updateOf } from './mongodb-updates.js';
 
 /** Options of {@link MongoDBStorage}. Other options go to the driver, and are refused with a given client. */
 export interface MongoDBStorageOptions extends CasStorageOptions, MongoClientOptions {
-  /** Name of the database. Default: that of the URI or the given client, else `'limits'`. */
+  /**
+   * Name of the database.
+   *
+   * @default that of the URI or your client, else `'limits'`
+   */
   database?: string | undefined;
-  /** Name of the collection. Default: `'rate_limits'`. */
+  /**
+   * Name of the collection.
+   *
+   * @default 'rate_limits'
+   */
   collection?: string | undefined;
 }
 

@@ -12,23 +12,37 @@ import type { PostgreSQLClient } from './connections.js';
 
 /** Options of {@link PostgreSQLStorage}. */
 export interface PostgreSQLStorageOptions extends StorageOptions {
-  /** Timeout of a call in ms, including the wait in the queue and all attempts. Default: 1000. */
+  /**
+   * Timeout of a call in ms, including the wait in the queue and all attempts.
+   *
+   * @default 1000
+   */
   timeout?: number | undefined;
-  /** Schema of the tables and functions, which the storage creates. Default: `'nestjs_limits'`. */
+  /**
+   * Schema of the tables and functions, which the storage creates.
+   *
+   * @default 'nestjs_limits'
+   */
   schema?: string | undefined;
   /**
-   * True to log the tables, so that counts survive a crash or failover, except for the last 0.6 s.
-   * Costs about 140 bytes of WAL per decision. Applies when the tables are created. Default: false,
-   * which lets a crash or failover empty the counts.
+   * True to log the tables, so that counts survive a crash or failover, except for the last 0.6
+   * s.
+   *
+   * Costs about 140 bytes of WAL per decision. Applies when the tables are created.
+   *
+   * @default false
    */
   durable?: boolean | undefined;
   /**
-   * Maximum connections of the storage's own pool, or calls in flight on a given client. Default:
-   * 4.
+   * Maximum connections of the storage's own pool, or calls in flight on your client.
+   *
+   * @default 4
    */
   connections?: number | undefined;
   /**
-   * TLS options of `node:tls`, merged into those of the URI's `sslmode`. Not for a given client.
+   * `true`, or options of `node:tls`, merged into those of the URI's `sslmode`. Not for your own client.
+   *
+   * @default by the URI
    */
   ssl?: boolean | ConnectionOptions | undefined;
 }

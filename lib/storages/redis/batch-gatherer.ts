@@ -2,6 +2,13 @@ import type { BatchResult } from '../../core/contract.js';
 import type { BatchStep } from './batch-script.js';
 import type { BatchPlan, PlannedBatch } from './batch-plan.js';
 
+/** Batches of one plan, step and group. */
+interface Queue {
+  readonly plan: BatchPlan;
+  readonly step: BatchStep;
+  readonly waiting: Waiting[];
+}
+
 interface Waiting {
   readonly batch: PlannedBatch;
   readonly resolve: (result: BatchResult) => void;
@@ -28,7 +35,8 @@ const MAX_GATHERED = 64;
  * must not span slots.
  */
 export class BatchGatherer {
-  #queues = new Map<string, { plan: BatchPlan; step: BatchStep; waiting: Waiting[] }>();
+  /** By plan, then by step and group. */
+  #queues = new Map<BatchPlan, Map<string, Queue>>();
   #scheduled = false;
 
   constructor(private readonly call: GatheredCall) {}
@@ -36,16 +44,21 @@ export class BatchGatherer {
   /** @param group batches of different groups never share a call */
   add(plan: BatchPlan, step: BatchStep, batch: PlannedBatch, group: string): Promise<BatchResult> {
     return new Promise((resolve, reject) => {
-      const name = `${plan.id} ${step} ${group}`;
-      let queue = this.#queues.get(name);
+      const name = group === '' ? step : `${step} ${group}`;
+      let queues = this.#queues.get(plan);
+      if (queues === undefined) {
+        queues = new Map();
+        this.#queues.set(plan, queues);
+      }
+      let queue = queues.get(name);
       if (queue === undefined) {
         queue = { plan, step, waiting: [] };
-        this.#queues.set(name, queue);
+        queues.set(name, queue);
       }
       queue.waiting.push({ batch, resolve, reject });
       if (queue.waiting.length === MAX_GATHERED) {
-        this.#queues.delete(name);
-        void this.#send(queue.plan, queue.step, queue.waiting);
+        queues.delete(name);
+        void this.#send(queue);
       } else if (!this.#scheduled) {
         this.#scheduled = true;
         setImmediate(() => this.#flush());
@@ -57,10 +70,11 @@ export class BatchGatherer {
     const queues = this.#queues;
     this.#queues = new Map();
     this.#scheduled = false;
-    for (const { plan, step, waiting } of queues.values()) void this.#send(plan, step, waiting);
+    for (const queuesOfPlan of queues.values())
+      for (const queue of queuesOfPlan.values()) void this.#send(queue);
   }
 
-  async #send(plan: BatchPlan, step: BatchStep, waiting: readonly Waiting[]): Promise<void> {
+  async #send({ plan, step, waiting }: Queue): Promise<void> {
     try {
       const results = await this.call(
         plan,

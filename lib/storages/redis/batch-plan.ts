@@ -55,7 +55,7 @@ export class BatchPlan {
     for (const batch of batches) this.#addKeys(args, batch, keyOf);
     args[0] = args.length - 1;
     args.push(now, this.#limits.at(near), String(batches.length));
-    for (const batch of batches) for (const hit of batch) addVaryingArguments(args, hit);
+    for (const batch of batches) for (const hit of batch) args.push(varyingArgument(hit));
     return args;
   }
 
@@ -188,12 +188,11 @@ function argumentOf(
   };
 }
 
-function addVaryingArguments(args: (string | number)[], hit: Hit | Settlement): void {
-  args.push(String(hit.cost));
-  if (!('actual' in hit)) return;
-  args.push(String(hit.actual));
-  if (hit.window === 'current') args.push('', '', '');
-  else args.push(String(hit.at), String(hit.window ?? ''), hit.pending === true ? '1' : '');
+/** Returns what varies between the batches of a plan: the cost, or all of a settlement in one text. */
+function varyingArgument(hit: Hit | Settlement): string {
+  if (!('actual' in hit)) return String(hit.cost);
+  if (hit.window === 'current') return `${hit.cost} ${hit.actual} - - -`;
+  return `${hit.cost} ${hit.actual} ${hit.at} ${hit.window ?? '-'} ${hit.pending === true ? 'p' : '-'}`;
 }
 
 /** Reads the ms to wait: -1 for ever, -2 for an unknown time. */
@@ -206,32 +205,57 @@ function retryAfterOf(wait: number): number | undefined {
 const BLOCKED = -2;
 
 function resultOf(step: BatchStep, batch: PlannedBatch, now: number, line: string): BatchResult {
-  const numbers = line.split(' ');
-  const outcomes = batch.map((hit, index) => outcomeOf(hit, now, numbers.slice(4 * index, 4 * index + 4)));
+  const numbers = wholeNumbersOf(line);
+  const outcomes = batch.map((hit, index) => outcomeOf(hit, now, numbers, 4 * index));
   const allowed = outcomes.every((outcome) => outcome.allowed || outcome.limit.mode === 'shadow');
   if (step === 'consume' && allowed) for (const outcome of outcomes) outcome.taken = outcome.allowed;
   return { allowed, now, outcomes };
 }
 
+const [MINUS, ZERO, NINE] = [45, 48, 57];
+
+/** Reads whole numbers that are separated by spaces. Takes a third of the time of `split` and `Number`. */
+function wholeNumbersOf(line: string): number[] {
+  const numbers: number[] = [];
+  let [number, sign] = [0, 1];
+  for (let index = 0; index < line.length; index++) {
+    const code = line.charCodeAt(index);
+    if (code >= ZERO && code <= NINE) number = 10 * number + code - ZERO;
+    else if (code === MINUS) sign = -1;
+    else {
+      numbers.push(sign * number);
+      [number, sign] = [0, 1];
+    }
+  }
+  numbers.push(sign * number);
+  return numbers;
+}
+
+/** @param at index of the first of the four numbers of the hit */
 function outcomeOf(
   hit: Hit | Settlement,
   now: number,
-  [remaining, untilReset, wait, window]: readonly string[],
+  numbers: readonly number[],
+  at: number,
 ): { -readonly [Name in keyof Outcome]: Outcome[Name] } {
-  const { identity, limit, cost } = hit;
-  const outcome = {
+  const number = (index: number): number => numbers[at + index] ?? NaN;
+  const { identity, limit } = hit;
+  const [wait, window] = [number(2), number(3)];
+  const outcome: { -readonly [Name in keyof Outcome]: Outcome[Name] } = {
     identity,
     limit,
-    cost,
-    allowed: Number(wait) === 0,
-    remaining: Number(remaining),
-    resetTime: now + Number(untilReset),
-    retryAfter: retryAfterOf(Number(wait)),
+    cost: 'actual' in hit ? hit.actual : hit.cost,
+    allowed: wait === 0,
+    remaining: number(0),
+    resetTime: now + number(1),
+    retryAfter: retryAfterOf(wait),
     taken: false,
-    window: Number(window) < 0 ? undefined : Number(window),
-    ...(Number(window) === BLOCKED ? { blocked: true as const } : {}),
+    window: window < 0 ? undefined : window,
   };
-  if (!('actual' in hit)) return outcome;
-  const settled = { ...outcome, cost: hit.actual };
-  return hit.window === 'current' ? settled : { ...settled, taken: true, takenAt: hit.at };
+  if (window === BLOCKED) outcome.blocked = true;
+  if ('actual' in hit && hit.window !== 'current') {
+    outcome.taken = true;
+    outcome.takenAt = hit.at;
+  }
+  return outcome;
 }

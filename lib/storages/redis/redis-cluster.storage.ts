@@ -13,9 +13,12 @@ import type { GivenClientOptions } from './redis.storage.js';
 export interface RedisClusterStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<ClusterOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` in
-   * `redisOptions`, and `slotsRefreshTimeout`, unless these are given. Refused with
-   * `duplicate: false`. Default: 1000.
+   * Timeout of a command, and of connecting, in ms.
+   *
+   * Sets `commandTimeout` and `connectTimeout` in `redisOptions`, and `slotsRefreshTimeout`,
+   * unless these are given. Refused with `duplicate: false`.
+   *
+   * @default 1000
    */
   timeout?: number | undefined;
 }

@@ -114,9 +114,11 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
+    const parts = this.#partsOf(batch);
+    if (parts.length === 1) return this.#gather('consume', batch);
     return consumeInParts(
       batch,
-      this.#partsOf(batch),
+      parts,
       (part) => this.#gather('consume', part),
       (settlements) => this.settle(settlements),
     );
@@ -127,8 +129,11 @@ export abstract class RedisScriptStorage extends ServerStorage {
     return joinResults(batch, parts, await Promise.all(parts.map((part) => this.#gather('peek', part))));
   }
 
-  override async settle(settlements: readonly Settlement[]): Promise<BatchResult> {
-    if (settlements.length === 1) return this.#gather('settle', settlements);
+  override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
+    return settlements.length === 1 ? this.#gather('settle', settlements) : this.#settleInParts(settlements);
+  }
+
+  async #settleInParts(settlements: readonly Settlement[]): Promise<BatchResult> {
     const parts = this.#partsOf(settlements).flatMap(distinctCells);
     const results = await Promise.all(parts.map((part) => this.#gather('settle', part)));
     return joinResults(settlements, parts, results);

@@ -10,11 +10,19 @@ import { RedisScriptStorage } from './redis-script.storage.js';
  */
 export interface RedisSentinelStorageOptions
   extends StorageOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
-  /** Name of the service that the sentinels watch. Default: the path of the URI. */
+  /**
+   * Name of the service that the sentinels watch.
+   *
+   * @default the path of the URI
+   */
   serviceName?: string | undefined;
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout`, `connectTimeout` and
-   * `sentinelCommandTimeout` of `ioredis`, unless these are given. Default: 1000.
+   * Timeout of a command, and of connecting, in ms.
+   *
+   * Sets `commandTimeout`, `connectTimeout` and `sentinelCommandTimeout` of `ioredis`, unless
+   * these are given.
+   *
+   * @default 1000
    */
   timeout?: number | undefined;
 }

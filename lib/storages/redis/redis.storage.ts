@@ -6,9 +6,14 @@ import { RedisScriptStorage } from './redis-script.storage.js';
 /** Options for a client that is given instead of a URI. */
 export interface GivenClientOptions {
   /**
-   * True to open a separate connection with the client's options. With false, the client itself is
-   * used: its retries may count a hit twice, and hits may wait in its offline queue. A client with
-   * a `keyPrefix` needs `true`; the copy ignores that prefix. Default: true.
+   * True to open a separate connection with your client's options; false to use your client
+   * itself.
+   *
+   * With false, its retries may count a hit twice, and hits may wait in its offline queue. A
+   * client with a `keyPrefix` needs `true`; the copy ignores that prefix.
+   *
+   * @default true
+   * @see docs/storages/redis-connections.md#your-own-client
    */
   duplicate?: boolean | undefined;
 }
@@ -20,8 +25,12 @@ export interface GivenClientOptions {
 export interface RedisStorageOptions
   extends StorageOptions, GivenClientOptions, Omit<RedisOptions, 'keyPrefix' | 'lazyConnect'> {
   /**
-   * Timeout of a command and of connecting, in ms. Sets `commandTimeout` and `connectTimeout` of
-   * `ioredis`, unless these are given. Refused with `duplicate: false`. Default: 1000.
+   * Timeout of a command, and of connecting, in ms.
+   *
+   * Sets `commandTimeout` and `connectTimeout` of `ioredis`, unless these are given. Refused with
+   * `duplicate: false`.
+   *
+   * @default 1000
    */
   timeout?: number | undefined;
 }

@@ -22,11 +22,19 @@ export interface ConformanceRunner {
 
 /** Options of {@link describeStorage}. */
 export interface DescribeStorageOptions {
-  /** Opens the storage under test. Called for every case. */
+  /** Opens the storage under test for each case, with this clock and prefix. */
   open: OpenStorage;
-  /** Cases to skip, by name, with the reason. The report still lists them. Default: none. */
+  /**
+   * Cases to skip, by name, with the reason. The report still lists them.
+   *
+   * @default none
+   */
   skip?: Readonly<Record<string, string>>;
-  /** The test runner. Default: the global `describe` and `it`. */
+  /**
+   * `describe` and `it` of your test runner.
+   *
+   * @default the global `describe` and `it`
+   */
   runner?: ConformanceRunner;
 }
 

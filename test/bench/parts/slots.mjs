@@ -18,15 +18,11 @@ const SETTINGS = [
   { keys: 100_000, access: 'in order' },
 ];
 
-/** Why a slot on Redis costs Node more than two hits. */
-const TWO_CALLS =
-  'the two calls alone take 2.4 hits, since a release sends five arguments where a hit sends one; the rest is the bookkeeping of the slot and its settlement';
-
 /** Processor time of a slot that is taken and released, beside a hit of a moving window. */
 export async function run() {
   printHeading(
     'Slots: one taken and released',
-    'Processor time of taking a slot and releasing it, beside that of one hit of a moving window. Two processes, called in turn over\n' +
+    'Processor time of taking a slot and releasing it, and of one hit of a moving window. Two processes, called in turn over\n' +
       `${ROUNDS.least} to ${ROUNDS.most} rounds; medians, and the median of the ratios within a round. In memory: ns, as in "Decisions in memory". On\n` +
       `Redis: µs of the server and of Node, ${IN_FLIGHT} in flight, ${DECISIONS.toLocaleString('en')} timed at a time; a slot is taken by acquire, which also\n` +
       'registers it for renewal, and is released in a second call.',
@@ -69,7 +65,7 @@ async function compare(where, parts, unit, start) {
       ]),
     );
     for (const part of parts)
-      printTarget(`${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×', TWO_CALLS);
+      printTarget(`a slot to a hit, ${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×');
   } finally {
     await Promise.all(Object.values(children).map((child) => child.stop()));
   }

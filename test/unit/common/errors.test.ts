@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import {
   ConcurrentUpdateError,
@@ -6,6 +7,7 @@ import {
   RateLimitParseError,
   ResolverError,
   StorageError,
+  WaitTimeoutError,
 } from 'nestjs-limits';
 
 describe('Every error of the library', () => {
@@ -15,12 +17,15 @@ describe('Every error of the library', () => {
     [new ConcurrentUpdateError('Wrong.'), 'ConcurrentUpdateError', 'ERR_RATE_LIMIT_CONCURRENT_UPDATE'],
     [new ResolverError('Wrong.'), 'ResolverError', 'ERR_RATE_LIMIT_RESOLVER'],
     [new RateLimitParseError('x', 0, 'y'), 'RateLimitParseError', 'ERR_RATE_LIMIT_PARSE'],
+    [new WaitTimeoutError('Wrong.', 1), 'WaitTimeoutError', 'ERR_RATE_LIMIT_WAIT'],
   ])('has a name, a code and a section in the documentation: %s', (error, name, code) => {
     expect(error).toBeInstanceOf(RateLimitError);
     expect(error).toBeInstanceOf(Error);
     expect(error.name).toBe(name);
     expect(error.code).toBe(code);
-    expect(error.help).toBe(`docs/errors.md#${code.toLowerCase()}`);
+    const [page = '', anchor] = error.help.split('#');
+    expect(anchor).toBe(code.toLowerCase());
+    expect(readFileSync(page, 'utf8')).toContain(`\n## ${code}\n`);
     expect(String(error)).toBe(`${name}: ${error.message}`);
     expect(error.stack).toMatch(new RegExp(`^${name}: `));
   });

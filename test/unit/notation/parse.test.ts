@@ -116,7 +116,7 @@ describe('parseMany', () => {
       position,
       expected,
       code: 'ERR_RATE_LIMIT_PARSE',
-      help: 'docs/errors.md#err_rate_limit_parse',
+      help: 'docs/configuration-errors.md#err_rate_limit_parse',
       name: 'RateLimitParseError',
       message: `Cannot read the rate limit ${JSON.stringify(input)}: expected ${expected} at position ${position}. ${FORM}`,
     });

@@ -129,11 +129,11 @@ end
 -- returns the line of the reply. If a batch fails, its line is '-' and the error; the other batches are not affected.
 -- Reply: lines in one text, which drivers parse several times faster than a list. The first line is now in epoch ms: the
 -- only line if now is outside of the bounds of a calendar.
-local function answer(values_per_cell, step)
-  local lines, values_per_batch = { format('%d', now) }, #cells * values_per_cell
+local function answer(step)
+  local lines = { format('%d', now) }
   local function run(batch)
     read(batch)
-    local line = step(3 + batch * values_per_batch)
+    local line = step(3 + batch * #cells)
     write()
     return line
   end

@@ -2,8 +2,8 @@
  * Settles hits to their actual costs; the Lua version of `settleBatch`. Must follow `decideLua`.
  */
 export const settleLua = `
--- ARGV, per batch and limit: the current cost, the actual cost, the time of the hit ('' for the current window), its
--- window ('' for none), and 1 if the hit is pending. Line: as for a decision.
+-- ARGV, per batch and limit, in one text: the current cost, the actual cost, the time of the hit ('-' for the current
+-- window), its window ('-' for none), and 'p' if the hit is pending, else '-'. Line: as for a decision.
 local function settle(cell, cost, actual, at, window, pending)
   local limit = cell.limit
   local change = { cost = cost, actual = actual, of = at and { at = at, window = window } }
@@ -17,14 +17,11 @@ local function settle(cell, cost, actual, at, window, pending)
   return report(cell, counted or -1)
 end
 
-return answer(5, function(before)
+return answer(function(before)
   local outcomes = {}
   for index = 1, #cells do
-    local place = before + 5 * index
-    outcomes[index] = settle(
-      cells[index], ARGV[place - 4] + 0, ARGV[place - 3] + 0, tonumber(ARGV[place - 2]), tonumber(ARGV[place - 1]),
-      ARGV[place] == '1'
-    )
+    local cost, actual, at, window, pending = match(ARGV[before + index], '(%d+) (%d+) (%S+) (%S+) (.)')
+    outcomes[index] = settle(cells[index], cost + 0, actual + 0, tonumber(at), tonumber(window), pending == 'p')
   end
   return table.concat(outcomes, ' ')
 end)
@@ -33,7 +30,7 @@ end)
 /** Sets and lifts blocks; the Lua version of `blockBatch`. */
 export const blockByHandLua = `
 -- ARGV, per batch and limit: the duration in ms, 0 to lift the block. Line: empty.
-return answer(1, function(before)
+return answer(function(before)
   for index = 1, #cells do
     local cell, duration = cells[index], ARGV[before + index] + 0
     change_block(cell, block.by_hand(cell.block, cell.limit, duration, now))

@@ -89,7 +89,7 @@ local function leave(cell)
   return report(cell)
 end
 
-return answer(1, function(before)
+return answer(function(before)
   local allowed, outcomes = look_at_all(before), {}
   for index = 1, #cells do
     local cell = cells[index]
@@ -102,7 +102,7 @@ end)
 
 /** Returns the result that a batch would have. Changes nothing. The Lua version of `peekBatch`. */
 export const peekLua = `
-return answer(1, function(before)
+return answer(function(before)
   look_at_all(before)
   local outcomes = {}
   for index = 1, #cells do outcomes[index] = report(cells[index]) end
