@@ -214,7 +214,11 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
 }
 
 /** Returns a duration in ms. Throws if none of the limits blocks, or not for as long. */
-function givenDuration(cells: readonly Hit[], { policy }: PolicyReference, text?: string): number | undefined {
+function givenDuration(
+  cells: readonly Hit[],
+  { policy }: PolicyReference,
+  text?: string,
+): number | undefined {
   if (cells.length === 0)
     throw new ConfigurationError(
       `The policy "${policy}" blocks nobody. Give it the option block, such as '15 minutes'.`,
