@@ -24,6 +24,9 @@ import {
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { MemoryStorage, RateLimit, RateLimitExceededException, RateLimitGuard } from 'nestjs-limits';
 import { of } from 'rxjs';
+import { queueOf } from '../../lib/limiter/fair-queue.js';
+import { DECIDING_STORAGE } from '../../lib/nest/options/rate-limit.tokens.js';
+import type { Storage } from '../../lib/core/storage.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { startRpcApp, type RpcApp, type RpcAppOptions } from '../support/rpc-app.js';
 import { startRabbitMq } from '../support/servers/rabbitmq.js';
@@ -272,6 +275,58 @@ describe('A refused event of RabbitMQ with noAck: false', () => {
 
 /** An error of an application that is no exception of Nest. */
 class RateLimitError extends Error {}
+
+describe('Messages of RabbitMQ that wait', () => {
+  let finish: () => void;
+
+  @Controller()
+  class WaitingController {
+    readonly seen: unknown[] = [];
+
+    @EventPattern('limited')
+    @RateLimit('1 concurrent', { key: () => 'everyone', wait: '1 minute', name: 'slots' })
+    async onLimited(@Payload() event: unknown, @Ctx() context: unknown) {
+      this.seen.push(event);
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      ack(context);
+    }
+  }
+
+  async function begin(hybrid?: RpcAppOptions['hybrid']): Promise<RpcApp> {
+    const app = await start([WaitingController], hybrid === undefined ? {} : { hybrid });
+    const client = app.connect();
+    for (const event of ['L1', 'L2', 'L3']) await client.emit('limited', event);
+    const waiting = queueOf(app.nest.get<Storage>(DECIDING_STORAGE));
+    await until(() => waiting.waiting().get('slots') === 2, 'two events to wait');
+    return app;
+  }
+
+  it('are handled in order, each once its slot is free', async () => {
+    const app = await begin();
+    const { seen } = app.nest.get(WaitingController);
+    for (const expected of [['L1'], ['L1', 'L2'], ['L1', 'L2', 'L3']]) {
+      await until(() => seen.length === expected.length, `${expected.length} events`);
+      expect(seen).toEqual(expected);
+      finish();
+    }
+    await until(async () => (await channel.checkQueue(queue)).messageCount === 0, 'an empty queue');
+    expect(await takeRejected()).toEqual([]);
+  });
+
+  it.each([undefined, { inheritAppConfig: true }])(
+    'are left to the queue when the application closes: hybrid %p',
+    async (hybrid) => {
+      const app = await begin(hybrid);
+      const closed = left(app);
+      finish();
+      expect(await closed).toBeGreaterThanOrEqual(2);
+      expect(await takeRejected()).toEqual([]);
+      expect(app.log.errors).toEqual([]);
+    },
+  );
+});
 
 describe('A refused message of RabbitMQ', () => {
   it('gets the error as its reply, and is rejected with noAck: false', async () => {

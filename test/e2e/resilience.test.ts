@@ -151,8 +151,11 @@ describeOverHttp('While the store is down, a request', (start) => {
     for (let request = 0; request < 9; request++) await app.get('/');
     server.entries.clear();
     await up();
-    const { remaining, degraded } = await service.peek('2 concurrent', 'job');
-    expect([remaining, degraded]).toEqual([1, undefined]);
+    // The store answers the renewal after it has been found.
+    await until(async () => {
+      const { remaining, degraded } = await service.peek('2 concurrent', 'job');
+      return remaining === 1 && degraded === undefined;
+    }, 'the slot to be registered');
     await slot.release();
     expect((await service.peek('2 concurrent', 'job')).remaining).toBe(2);
   });

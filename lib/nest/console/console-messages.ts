@@ -33,6 +33,8 @@ export interface PolicyView {
   readonly plans: readonly string[];
   /** True if a function returns the limits of a request, so that a look-up must give them. */
   readonly needsLimits: boolean;
+  /** The positions of calendar windows that functions find for each request, so that a look-up must give them. */
+  readonly needsPosition: readonly ('timeZone' | 'anchor')[];
   /** The longest block, `'15 minutes'`; absent if the policy has none. */
   readonly longestBlock?: string;
 }
@@ -141,6 +143,9 @@ export interface IdentityRequest {
   readonly route?: string;
   readonly plan?: string;
   readonly limits?: string;
+  /** Where the calendar windows of the identity lie. */
+  readonly timeZone?: string;
+  readonly anchor?: string;
   /** Of a block. Default: the first of the policy. */
   readonly duration?: string;
 }
