@@ -97,7 +97,13 @@ export { registerGranularity, type RateLimitItemClass } from './notation/registr
 export { loadTemporal } from './common/temporal.js';
 export type { CalendarRule, CalendarUnit } from './strategies/calendar.js';
 export type { CalendarOptions, CalendarPosition } from './strategies/calendars.js';
-export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/strategy.js';
+export type {
+  Consumption,
+  Evaluation,
+  Quota,
+  RateStrategyName,
+  StrategyName,
+} from './strategies/strategy.js';
 
 export {
   CasStorage,

@@ -93,6 +93,11 @@ export class FairQueue {
     return this.#lines.size === 0;
   }
 
+  /** True once it refuses all callers, since the application shuts down. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Returns the number of callers that wait, by the policy of the limit for which they do. */
   waiting(): Map<string, number> {
     const counts = new Map<string, number>();
@@ -287,10 +292,13 @@ export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['
 
 /** Returns true if a limit refuses a caller for good, so that it must not join the line of another limit. */
 async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promise<boolean> {
-  if (batch.every(({ limit }) => limit.mode === 'shadow' || waitOf(limit) !== undefined)) return false;
+  const mayWait = ({ limit, cost }: Hit): boolean =>
+    limit.mode === 'shadow' || (waitOf(limit) !== undefined && cost <= limit.burst);
+  if (batch.every(mayWait)) return false;
   try {
     const state = await storage.peek(batch);
-    return !state.allowed && needOf(state, waitOf) === undefined;
+    const need = needOf(state, waitOf);
+    return !state.allowed && (need === undefined || need.wait === Infinity);
   } catch {
     return false; // if the store still fails when its turn comes, the caller learns of it then
   }

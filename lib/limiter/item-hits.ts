@@ -4,7 +4,7 @@ import { isTemporalLoaded, loadTemporal } from '../common/temporal.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { boundedIdentity } from '../common/identity.js';
-import { itemsOf, UNLIMITED, type LimitInput } from '../notation/limit-input.js';
+import { isItem, itemsOf, UNLIMITED, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import type { Hit } from '../core/contract.js';
@@ -44,11 +44,9 @@ export class ItemHits {
   }
 
   #hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    const items = this.#itemsOf(limits);
-    const [only] = items;
-    if (items.length === 1 && only !== undefined) return [this.#hitOn(only, identifiers, cost)];
-    const batch = items.map((item) => this.#hitOn(item, identifiers, cost));
-    assertDistinct(batch);
+    if (isItem(limits)) return [this.#hitOn(limits, identifiers, cost)];
+    const batch = this.#itemsOf(limits).map((item) => this.#hitOn(item, identifiers, cost));
+    if (batch.length > 1) assertDistinct(batch);
     return batch;
   }
 

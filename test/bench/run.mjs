@@ -1,6 +1,6 @@
 /**
  * Benchmarks of the built package beside its peers. `npm run bench` runs all parts but the soak, and writes what they measure into
- * docs/benchmarks.md; after a build, `node --expose-gc test/bench/run.mjs memory guard` runs some of them, and with `--write` writes
+ * docs/benchmarks.md and the pages in docs/benchmarks; after a build, `node --expose-gc test/bench/run.mjs memory guard` runs some of them, and with `--write` writes
  * them too. Loopback only; asserts nothing.
  */
 import { PARTS, writePart } from './support/document.mjs';

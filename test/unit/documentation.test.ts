@@ -170,13 +170,14 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  it('links every page from the index, and from the README except for pages of single servers', () => {
-    const pages = documents.filter((name) => name.startsWith('docs/') && name !== 'docs/README.md');
+  it('links every page from the index, which the README links', () => {
+    // The pages of single benchmarks are linked from their summary.
+    const pages = documents.filter(
+      (name) => name.startsWith('docs/') && name !== 'docs/README.md' && !name.startsWith('docs/benchmarks/'),
+    );
     const index = read('docs/README.md');
     expect(pages.filter((name) => !index.includes(`](${name.slice('docs/'.length)})`))).toEqual([]);
-    const [, more = ''] = read('README.md').split('## More');
-    const general = pages.filter((name) => !name.startsWith('docs/storages/'));
-    expect(general.filter((name) => !more.includes(`](${name})`))).toEqual([]);
+    expect(read('README.md')).toContain('](docs/README.md)');
   });
 
   it('links each page of the index to the one before and after it', () => {
@@ -243,6 +244,16 @@ describe('the documentation', () => {
     expect(messages.length).toBeGreaterThan(least);
     expect(messages.filter((message) => !patterns.some((pattern) => pattern.test(message)))).toEqual([]);
     expect(patterns.filter((pattern) => !messages.some((message) => pattern.test(message)))).toEqual([]);
+  });
+
+  it('has a summary of the benchmarks that matches their pages, which link to each other', async () => {
+    const script = join(ROOT, 'test/bench/support/document.mjs');
+    const { drawPages } = (await import(script)) as { drawPages(): Promise<Record<string, string>> };
+    const pages = await drawPages();
+    const names = Object.keys(pages).map((name) => `docs/${name}`);
+    expect(names.sort()).toEqual(documents.filter((name) => name.startsWith('docs/benchmarks')).sort());
+    for (const [name, text] of Object.entries(pages))
+      expect([name, read(`docs/${name}`)]).toEqual([name, text]);
   });
 
   it('has tables of options that match the doc comments', async () => {

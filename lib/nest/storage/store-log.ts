@@ -82,7 +82,9 @@ export class StoreLog implements OnApplicationShutdown {
     const { resilience } = this.options;
     if (resilience === false) return;
     const instead = INSTEAD[resilience.onError];
-    logger.warn(`${sentenceOf(error)} Where a call fails so, ${instead}. Further ones are not logged.`);
+    logger.warn(
+      `${sentenceOf(error)} When a call fails like this, ${instead}. Further failures of this kind are not logged.`,
+    );
   }
 
   #tell(error: StorageError): void {

@@ -57,5 +57,11 @@ function judge(flood, replaced, keyBytes, cells) {
   printTarget('limited identities forgotten', forgotten, 'at most', 0);
   printTarget('bytes per cell without its key', largest(flood) / MAX_KEYS - keyBytes, 'at most', 105, ' B');
   printTarget('largest heap of the flood to that at the cap', largest(flood) / atCap, 'at most', 1.05, '×');
-  printTarget('the same while expired ones are replaced', largest(replaced) / atCap, 'at most', 1.1, '×');
+  printTarget(
+    'largest heap while expired ones are replaced, to that at the cap',
+    largest(replaced) / atCap,
+    'at most',
+    1.1,
+    '×',
+  );
 }

@@ -33,8 +33,8 @@ async function refusals(uri) {
     await child.ask('open', uri, {});
     const { asked, calls, each } = await child.ask('insist', 6000);
     printCaption(`${asked.toLocaleString('en')} requests, ${calls} calls of the store.`);
-    printTarget('calls of the store in two seconds', calls / 3, 'at most', 1.34);
-    printTarget('a request', each, 'at most', 1, ' µs');
+    printTarget('calls of the store in two seconds of refusals', calls / 3, 'at most', 1.34);
+    printTarget('a remembered refusal', each, 'at most', 1, ' µs');
   });
 }
 

@@ -22,7 +22,7 @@ const SETTINGS = [
 export async function run() {
   printHeading(
     'Slots: one taken and released',
-    'Processor time of taking a slot and releasing it, beside that of one hit of a moving window. Two processes, called in turn over\n' +
+    'Processor time of taking a slot and releasing it, and of one hit of a moving window. Two processes, called in turn over\n' +
       `${ROUNDS.least} to ${ROUNDS.most} rounds; medians, and the median of the ratios within a round. In memory: ns, as in "Decisions in memory". On\n` +
       `Redis: µs of the server and of Node, ${IN_FLIGHT} in flight, ${DECISIONS.toLocaleString('en')} timed at a time; a slot is taken by acquire, which also\n` +
       'registers it for renewal, and is released in a second call.',
@@ -64,7 +64,8 @@ async function compare(where, parts, unit, start) {
         formatNumber(ratio(part)),
       ]),
     );
-    for (const part of parts) printTarget(`${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×');
+    for (const part of parts)
+      printTarget(`a slot to a hit, ${where}, ${NAMES[part]}`, ratio(part), 'at most', TARGET, '×');
   } finally {
     await Promise.all(Object.values(children).map((child) => child.stop()));
   }

@@ -37,7 +37,7 @@ export function describeMachine() {
 
 export function printHeading(title, method) {
   console.log(`\n${title}\n${'='.repeat(title.length)}\n${method}\n`);
-  tell(`### ${title}`, escaped(method.replaceAll('\n', ' ')));
+  tell(`## ${title}`, escaped(method.replaceAll('\n', ' ')));
 }
 
 export function printCaption(text) {
@@ -62,7 +62,7 @@ export function printTable(header, rows) {
 
 /** Shows a picture of what has been printed; `name` is its file. */
 export function showChart(name, title) {
-  tell(`![${title}](images/${name})`);
+  tell(`![${title}](../images/${name})`);
 }
 
 /**
