@@ -248,8 +248,8 @@ describeOverHttp('A store that is down', (start) => {
     for (let request = 0; request < 30; request++) await app.get('/browse');
     await app.nest.close();
     expect(app.log.warnings.map((line) => String(line).replace(/slot \d+/, 'slot #'))).toEqual([
-      'MapCasStorage failed: no right. When a call fails like this, this process counts alone. Further failures of this kind are not logged.',
-      'MapCasStorage failed: no slot #. When a call fails like this, this process counts alone. Further failures of this kind are not logged.',
+      'MapCasStorage failed: no right. When a single call fails, this process counts alone. This kind of failure is logged once, an outage each time.',
+      'MapCasStorage failed: no slot #. When a single call fails, this process counts alone. This kind of failure is logged once, an outage each time.',
     ]);
   });
 

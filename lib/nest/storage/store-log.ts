@@ -83,7 +83,7 @@ export class StoreLog implements OnApplicationShutdown {
     if (resilience === false) return;
     const instead = INSTEAD[resilience.onError];
     logger.warn(
-      `${sentenceOf(error)} When a call fails like this, ${instead}. Further failures of this kind are not logged.`,
+      `${sentenceOf(error)} When a single call fails, ${instead}. This kind of failure is logged once, an outage each time.`,
     );
   }
 
