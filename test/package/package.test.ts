@@ -43,10 +43,10 @@ export class AppModule {}
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
 const budget = {
-  packed: 930_000,
+  packed: 960_000,
   unpacked: 4_600_000,
-  importedByRoot: 650_000,
-  requiredByRoot: 730_000,
+  importedByRoot: 670_000,
+  requiredByRoot: 745_000,
   page: 150_000,
 };
 
