@@ -8,12 +8,11 @@ import {
   type CreateLimitOptions,
   type Limit,
   type Outcome,
-  type Settlement,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { currentReceipt, settleOutcomes, type SettledOutcomes } from '../../../lib/core/settlement.js';
-import { WrappedStorage } from '../../../lib/core/wrapped.storage.js';
+import { HeldStorage } from '../../support/held.storage.js';
 
 const MINUTE = 60_000;
 
@@ -49,36 +48,12 @@ function changesOf(result: BatchResult, actual: number): { outcome: Outcome; act
   return result.outcomes.map((outcome) => ({ outcome, actual }));
 }
 
-function costs(result: BatchResult): (number | undefined)[] {
-  return result.outcomes.map((outcome) => currentReceipt(result, outcome)?.cost);
+function never(): never {
+  throw new Error('There is no outcome.');
 }
 
-/** A storage whose settlements succeed or fail when the test decides. */
-class HeldStorage extends WrappedStorage {
-  readonly calls: {
-    readonly settlements: readonly Settlement[];
-    answer(): void;
-    /** Rejects. With `arrived`, the storage has settled before. */
-    lose(arrived: boolean): void;
-  }[] = [];
-
-  override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
-    return new Promise((resolve, reject) => {
-      this.calls.push({
-        settlements,
-        answer: () => resolve(this.inner.settle(settlements)),
-        lose: (arrived) => {
-          if (arrived) void this.inner.settle(settlements);
-          reject(new StorageError('no answer'));
-        },
-      });
-    });
-  }
-
-  /** The actual costs of each call so far. */
-  get actual(): number[][] {
-    return this.calls.map(({ settlements }) => settlements.map(({ actual }) => actual));
-  }
+function costs(result: BatchResult): (number | undefined)[] {
+  return result.outcomes.map((outcome) => currentReceipt(result, outcome)?.cost);
 }
 
 describe('The shared costs of outcomes', () => {
@@ -238,6 +213,37 @@ describe('Concurrent settlements of one outcome', () => {
     for (const call of held.calls) call.answer();
     for (const one of all) await one;
     expect(used()).toBe(2);
+  });
+
+  it('leave no turn behind: the next one on a synchronous storage is synchronous', async () => {
+    const held = new HeldStorage(memory);
+    const result = take(10);
+    const all = [4, 5].map((actual) => settleOutcomes(held, result, changesOf(result, actual), 'hand'));
+    held.calls[0]?.answer();
+    await nextTurn();
+    held.calls[1]?.answer();
+    await Promise.all(all);
+    await nextTurn();
+    expect(settle(result, 6)).not.toBeInstanceOf(Promise);
+    expect(used()).toBe(6);
+  });
+
+  it('wait for the last one of every outcome that they settle', async () => {
+    const held = new HeldStorage(memory);
+    const other = limitOf({ id: 'other' });
+    const result = take(10, tokens, other);
+    const [first = never(), second = never()] = changesOf(result, 3);
+    const all = [[first], [second], [first, second]].map((changes) =>
+      settleOutcomes(held, result, changes, 'hand'),
+    );
+    held.calls[1]?.answer();
+    await nextTurn();
+    expect(held.actual).toEqual([[3], [3]]);
+    held.calls[0]?.answer();
+    await nextTurn();
+    expect(held.actual).toEqual([[3], [3], [3, 3]]);
+    held.calls[2]?.answer();
+    await Promise.all(all);
   });
 
   it('continue after one that failed', async () => {
