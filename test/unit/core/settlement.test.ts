@@ -222,7 +222,7 @@ describe('Concurrent settlements of one outcome', () => {
     held.calls[0]?.answer();
     await nextTurn();
     held.calls[1]?.answer();
-    await Promise.all(all);
+    for (const one of all) await one;
     await nextTurn();
     expect(settle(result, 6)).not.toBeInstanceOf(Promise);
     expect(used()).toBe(6);
@@ -243,7 +243,7 @@ describe('Concurrent settlements of one outcome', () => {
     await nextTurn();
     expect(held.actual).toEqual([[3], [3], [3, 3]]);
     held.calls[2]?.answer();
-    await Promise.all(all);
+    for (const one of all) await one;
   });
 
   it('continue after one that failed', async () => {
