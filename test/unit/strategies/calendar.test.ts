@@ -97,7 +97,8 @@ describe('The windows of a calendar', () => {
     const starts = [1, 2, 3, 4].map((index) => Date.UTC(2026, index, 1));
 
     expect(boundsAround(month, Date.UTC(2026, 2, 15))).toEqual(starts);
-    expect(boundsAround({ ...month, unit: 'month' }, Date.UTC(2026, 2, 15))).toEqual(starts);
+    const rule = { unit: 'month', multiple: 1, timeZone: 'UTC', anchor: '1970-01-01' } as const;
+    expect(boundsAround(rule, Date.UTC(2026, 2, 15))).toEqual(starts);
   });
 
   it('are found again without a computation, in the one that was asked for last and in its neighbours', () => {
