@@ -11,6 +11,7 @@ import {
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { onReturn } from '../../../lib/core/returned-units.js';
 import { currentReceipt, settleOutcomes, type SettledOutcomes } from '../../../lib/core/settlement.js';
 import { HeldStorage } from '../../support/held.storage.js';
 
@@ -134,6 +135,42 @@ describe('The shared costs of outcomes', () => {
     const result = take(10);
     memory.close();
     expect(() => settle(result, 1)).toThrow('MemoryStorage is closed.');
+  });
+});
+
+describe('A settlement to less', () => {
+  it('announces the cells that have units again, and no other', () => {
+    const [lower, same, higher] = ['lower', 'same', 'higher'].map((id) => limitOf({ id }));
+    const result = take(10, lower as Limit, same as Limit, higher as Limit);
+    const announced: unknown[] = [];
+    onReturn(memory, (cells) => announced.push(cells?.map(({ identity, limit }) => [identity, limit.id])));
+    const settleTo = (...actual: number[]): void => {
+      const changes = result.outcomes.map((outcome, index) => ({ outcome, actual: actual[index] ?? 0 }));
+      void settleOutcomes(memory, result, changes, 'hand');
+    };
+    settleTo(4, 10, 12);
+    expect(announced).toEqual([[['acme', 'lower']]]);
+    settleTo(4, 10, 15);
+    expect(announced).toHaveLength(1);
+    settleTo(3, 9, 15);
+    expect(announced.slice(1)).toEqual([
+      [
+        ['acme', 'lower'],
+        ['acme', 'same'],
+      ],
+    ]);
+  });
+});
+
+describe('A settlement to a very high cost', () => {
+  it('is for any limit but a token bucket, whose level could not be counted', () => {
+    const year = 365 * 86_400_000;
+    const window = limitOf({ period: year });
+    const result = take(1, window);
+    settle(result, 2 ** 50);
+    expect(used(window)).toBe(100);
+    const bucket = take(1, limitOf({ id: 'bucket', period: year, strategy: 'token-bucket' }));
+    expect(() => settle(bucket, 2 ** 50)).toThrow(RangeError);
   });
 });
 

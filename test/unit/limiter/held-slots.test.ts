@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { createLimit, MemoryStorage, type BatchResult, type Limit, type Settlement } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { onReturn } from '../../../lib/core/returned-units.js';
 import { onlyOutcome } from '../../../lib/core/storage.js';
 import {
   releaseAllSlots,
@@ -82,6 +83,24 @@ describe('A slot that is held', () => {
     slots?.keep();
     pass(60_000);
     expect(storage.settled).toEqual([0]);
+  });
+
+  it('that was released before is not kept', () => {
+    const slots = slotsTakenBy(storage, storage.take());
+    void slots?.release();
+    slots?.keep();
+    pass(60_000);
+    expect(storage.settled).toEqual([0]);
+  });
+
+  it('is announced with its release, for those who wait', () => {
+    const announced: unknown[] = [];
+    onReturn(storage, (cells) => announced.push(cells?.map(({ identity, limit: { id } }) => [identity, id])));
+    const slots = slotsTakenBy(storage, storage.take());
+    slots?.renew();
+    expect(announced).toEqual([]);
+    void slots?.release();
+    expect(announced).toEqual([[['somebody', 'slots']]]);
   });
 
   it('is free after its hold if nothing renews it', () => {

@@ -125,6 +125,12 @@ describe('The rules of a route', () => {
     expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['users']);
   });
 
+  it('end with the first that matches a request and does not continue', () => {
+    const rules = bookOf({ id: 'me', path: '/users/me' }, { id: 'all' }).forRoute('GET', '/users/:id');
+    expect(policiesFor(rules, splitPath('/users/me'))).toEqual(['me']);
+    expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['all']);
+  });
+
   it('that apply together with one are those that cover it and are tried with it', () => {
     const book = bookOf(
       { id: 'wide', path: '/**', priority: 2, continue: true },

@@ -124,6 +124,15 @@ describe('Slots', () => {
     expect(subject.numbers).toEqual([T + 1200, T + 1200, T + 500, T + 1500, 1, T + 1200, T + 2200, 1]);
   });
 
+  it('that end exactly at the next change are dropped with it', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    subject.hit(1, T + 500);
+    subject.hit(1, T + 1000);
+
+    expect(subject.numbers).toEqual([T + 1000, T + 1000, T + 500, T + 1500, 1, T + 1000, T + 2000, 1]);
+  });
+
   it('begin a new log once all have ended', () => {
     const subject = subjectOf();
     subject.hit(3, T);

@@ -184,6 +184,27 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 1200]);
   });
 
+  it('leaves a later window alone when a hit of one that became empty is settled again to nothing', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(3, T + 200);
+
+    expect(subject.settle(old, 0, T + 400).window).toBe(T + 1000);
+    expect(subject.settle({ at: T, window: undefined, cost: 0 }, 0, T + 400).window).toBeUndefined();
+    expect(subject.numbers).toEqual([3, T + 1200]);
+  });
+
+  it('charges the difference of both costs to the open window', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(1, T + 200);
+
+    expect(subject.settle(old, 5, T + 400)).toEqual({ at: T, window: T + 1200, cost: 5 });
+    expect(subject.numbers).toEqual([4, T + 1200]);
+  });
+
   it('refunds by hand to the open window, and removes it when it is empty', () => {
     const subject = subjectOf();
     subject.hit(3, T);

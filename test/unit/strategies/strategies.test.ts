@@ -72,6 +72,14 @@ describe.each(strategyNames)('%s', (name) => {
     expect(subject.evaluate(0, T)).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0 });
   });
 
+  it('stays empty when units are returned to it, or a hit that reserved nothing is settled to nothing', () => {
+    const subject = new Subject(name, { amount: 5, period: 1000, burst: 5 });
+    subject.refundByHand(3, T);
+    subject.settle({ at: T, window: undefined, cost: 0 }, 0, T + 10);
+
+    expect([subject.numbers, subject.remaining(T + 10)]).toEqual([undefined, 5]);
+  });
+
   it('works with periods of one ms and of 360 days', () => {
     for (const period of [1, 31_104_000_000]) {
       const subject = new Subject(name, { amount: 1, period, burst: 1 });
