@@ -66,7 +66,9 @@ export const tokenBucket: Strategy<TokenBucketState> = {
     const settled = Math.min(Math.max(0, level + change), Number.MAX_SAFE_INTEGER);
     const window = of === 'current' ? undefined : of.window;
     if (settled === 0) return { state: undefined, window };
-    return { state: { level: settled, at: now, amount: Math.max(1, Math.min(amount, before)) }, window };
+    const bucket = { level: settled, at: now, amount: Math.max(1, Math.min(amount, before)) };
+    // In place, since identities may share a state that still counts.
+    return { state: state === undefined || level === 0 ? bucket : Object.assign(state, bucket), window };
   },
 
   expiresAt: (state, { amount }) =>

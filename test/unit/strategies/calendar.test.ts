@@ -166,7 +166,7 @@ describe('A calendar', () => {
       { unit: 'year', multiple: 100_001 },
       'A calendar window of 100001 years is too long: the longest is 100,000 years.',
     ],
-    ...['', 'Mars', '+01:00', '5', 5, null].map((timeZone): [{ timeZone: unknown }, string] => [
+    ...['', 'Mars', '+01:00', '-0100', '5', 5, null].map((timeZone): [{ timeZone: unknown }, string] => [
       { timeZone },
       'The timeZone of a calendar window must be the name of an IANA time zone, such as "Europe/Berlin"; got',
     ]),
