@@ -1,16 +1,15 @@
 import { spawnSync } from 'node:child_process';
+import { parts } from '../jest.mutation.config.mjs';
 
-/** Folders of pure functions, each run with its own tests: `npm run mutation`, or `npm run mutation -- notation` for one. */
-const FOLDERS = ['notation', 'strategies', 'policies', 'http'];
-
+// `npm run mutation` runs all parts, `npm run mutation -- notation` one of them.
 const asked = process.argv.slice(2);
 const options = asked.filter((argument) => argument.startsWith('-'));
-const folders = asked.filter((argument) => !argument.startsWith('-'));
+const names = asked.filter((argument) => !argument.startsWith('-'));
 
-const failed = (folders.length > 0 ? folders : FOLDERS).filter((folder) => {
+const failed = (names.length > 0 ? names : Object.keys(parts)).filter((name) => {
   const { status } = spawnSync('npx', ['--no-install', 'stryker', 'run', ...options], {
     // Fewer runs of each property per mutant than in the suite.
-    env: { ...process.env, MUTATED: folder, PROPERTY_RUNS: '25' },
+    env: { ...process.env, MUTATED: name, PROPERTY_RUNS: '25' },
     stdio: 'inherit',
   });
   return status !== 0;

@@ -67,6 +67,7 @@ export const tokenBucket: Strategy<TokenBucketState> = {
     const window = of === 'current' ? undefined : of.window;
     if (settled === 0) return { state: undefined, window };
     const bucket = { level: settled, at: now, amount: Math.max(1, Math.min(amount, before)) };
+    // In place, since identities may share a state that still counts.
     return { state: state === undefined || level === 0 ? bucket : Object.assign(state, bucket), window };
   },
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { loadTemporal } from '../../lib/common/temporal.js';
 import type { CalendarUnit } from '../../lib/strategies/calendar.js';
 import { calendarFor, calendarUnits } from '../../lib/strategies/calendars.js';
-import { boundsBetween, localTime, windowByDefinition } from '../support/calendar-model.js';
+import { boundsBetween, windowByDefinition } from '../support/calendar-model.js';
 import { RUNS } from '../support/strategies.js';
 
 const ZONES = [
@@ -14,7 +14,6 @@ const ZONES = [
   'Pacific/Apia',
   'America/St_Johns',
 ];
-const DAY = 86_400_000;
 
 /** `temporal-polyfill` knows the changes of clocks up to ten years from now. */
 const KNOWN_UNTIL = Date.UTC(new Date().getUTCFullYear() + 10, 0, 1);
@@ -116,54 +115,5 @@ describe('The windows of any calendar', () => {
       }),
       RUNS,
     );
-  });
-});
-
-describe('The windows of a calendar', () => {
-  it('of days have 23 and 25 hours where the clock changes', () => {
-    const calendar = calendarFor({ unit: 'day', timeZone: 'Europe/Berlin' });
-    const hours = (day: string): number => {
-      const { start, end } = calendar.windowAt(Date.parse(day));
-      return (end - start) / 3_600_000;
-    };
-
-    expect(['2026-03-28T12:00Z', '2026-03-29T12:00Z', '2026-10-25T12:00Z'].map(hours)).toEqual([24, 23, 25]);
-  });
-
-  it('of months from the 31st begin on the last day of shorter ones', () => {
-    const calendar = calendarFor({ unit: 'month', anchor: '2026-01-31' });
-    const starts = ['2026-02-10', '2026-03-10', '2026-04-10', '2026-05-10', '2026-06-10'].map((day) =>
-      new Date(calendar.windowAt(Date.parse(day)).start).toISOString().slice(0, 10),
-    );
-
-    expect(starts).toEqual(['2026-01-31', '2026-02-28', '2026-03-31', '2026-04-30', '2026-05-31']);
-  });
-
-  it('pass over the day that Apia skipped, before and after any time of day', () => {
-    for (const anchor of ['1970-01-01', '1970-01-01T00:15', '1970-01-01T12:00']) {
-      for (const unit of ['day', 'hour'] as const) {
-        const calendar = calendarFor({ unit, timeZone: 'Pacific/Apia', anchor });
-        const change = Date.UTC(2011, 11, 30, 10); // 2011-12-29T24:00 there, and 2011-12-31T00:00
-        expect(localTime('Pacific/Apia', change)).toBe(Date.UTC(2011, 11, 31));
-        for (const time of [change - 1, change, change + 600_000]) {
-          const { start, end } = calendar.windowAt(time);
-          expect(start <= time && time < end && end - start <= 2 * DAY).toBe(true);
-        }
-      }
-    }
-  });
-
-  it('below a day end with the day', () => {
-    const { start, end } = calendarFor({ unit: 'hour', multiple: 36 }).windowAt(Date.UTC(2026, 0, 2, 20));
-
-    expect([start, end]).toEqual([Date.UTC(2026, 0, 2), Date.UTC(2026, 0, 3)]);
-  });
-
-  it('of one rule are computed once', () => {
-    const rule = { unit: 'month', timeZone: 'Asia/Kathmandu', anchor: '2026-01-15' } as const;
-    const { current } = calendarFor(rule).around(Date.UTC(2026, 5, 1));
-
-    expect(calendarFor({ ...rule })).toBe(calendarFor(rule));
-    expect(calendarFor(rule).around(Date.UTC(2026, 5, 2)).current).toBe(current);
   });
 });

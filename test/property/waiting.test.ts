@@ -74,17 +74,6 @@ describe('The least wait behind others', () => {
       RUNS,
     );
   });
-
-  it.each<[StrategyName, number]>([
-    ['fixed-window', 60_000],
-    ['moving-window', 60_000],
-    ['sliding-window-counter', 0],
-    ['token-bucket', 59_999],
-    ['calendar-window', 0],
-    ['concurrency', 0],
-  ])('with %s is %i ms for six units after the first, of six a minute', (strategy, wait) => {
-    expect(waitBehind(strategy, { amount: 6, period: 60_000, burst: 6 }, 7, 1)).toBe(wait);
-  });
 });
 
 const LIMITERS = [

@@ -8,12 +8,12 @@ import {
   type CreateLimitOptions,
   type Limit,
   type Outcome,
-  type Settlement,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { onReturn } from '../../../lib/core/returned-units.js';
 import { currentReceipt, settleOutcomes, type SettledOutcomes } from '../../../lib/core/settlement.js';
-import { WrappedStorage } from '../../../lib/core/wrapped.storage.js';
+import { HeldStorage } from '../../support/held.storage.js';
 
 const MINUTE = 60_000;
 
@@ -49,36 +49,12 @@ function changesOf(result: BatchResult, actual: number): { outcome: Outcome; act
   return result.outcomes.map((outcome) => ({ outcome, actual }));
 }
 
-function costs(result: BatchResult): (number | undefined)[] {
-  return result.outcomes.map((outcome) => currentReceipt(result, outcome)?.cost);
+function never(): never {
+  throw new Error('There is no outcome.');
 }
 
-/** A storage whose settlements succeed or fail when the test decides. */
-class HeldStorage extends WrappedStorage {
-  readonly calls: {
-    readonly settlements: readonly Settlement[];
-    answer(): void;
-    /** Rejects. With `arrived`, the storage has settled before. */
-    lose(arrived: boolean): void;
-  }[] = [];
-
-  override settle(settlements: readonly Settlement[]): Promise<BatchResult> {
-    return new Promise((resolve, reject) => {
-      this.calls.push({
-        settlements,
-        answer: () => resolve(this.inner.settle(settlements)),
-        lose: (arrived) => {
-          if (arrived) void this.inner.settle(settlements);
-          reject(new StorageError('no answer'));
-        },
-      });
-    });
-  }
-
-  /** The actual costs of each call so far. */
-  get actual(): number[][] {
-    return this.calls.map(({ settlements }) => settlements.map(({ actual }) => actual));
-  }
+function costs(result: BatchResult): (number | undefined)[] {
+  return result.outcomes.map((outcome) => currentReceipt(result, outcome)?.cost);
 }
 
 describe('The shared costs of outcomes', () => {
@@ -162,6 +138,42 @@ describe('The shared costs of outcomes', () => {
   });
 });
 
+describe('A settlement to less', () => {
+  it('announces the cells that have units again, and no other', () => {
+    const [lower, same, higher] = ['lower', 'same', 'higher'].map((id) => limitOf({ id }));
+    const result = take(10, lower as Limit, same as Limit, higher as Limit);
+    const announced: unknown[] = [];
+    onReturn(memory, (cells) => announced.push(cells?.map(({ identity, limit }) => [identity, limit.id])));
+    const settleTo = (...actual: number[]): void => {
+      const changes = result.outcomes.map((outcome, index) => ({ outcome, actual: actual[index] ?? 0 }));
+      void settleOutcomes(memory, result, changes, 'hand');
+    };
+    settleTo(4, 10, 12);
+    expect(announced).toEqual([[['acme', 'lower']]]);
+    settleTo(4, 10, 15);
+    expect(announced).toHaveLength(1);
+    settleTo(3, 9, 15);
+    expect(announced.slice(1)).toEqual([
+      [
+        ['acme', 'lower'],
+        ['acme', 'same'],
+      ],
+    ]);
+  });
+});
+
+describe('A settlement to a very high cost', () => {
+  it('is for any limit but a token bucket, whose level could not be counted', () => {
+    const year = 365 * 86_400_000;
+    const window = limitOf({ period: year });
+    const result = take(1, window);
+    settle(result, 2 ** 50);
+    expect(used(window)).toBe(100);
+    const bucket = take(1, limitOf({ id: 'bucket', period: year, strategy: 'token-bucket' }));
+    expect(() => settle(bucket, 2 ** 50)).toThrow(RangeError);
+  });
+});
+
 describe('A settlement by hand', () => {
   it('wins over a later settlement by outcome', () => {
     const result = take(10);
@@ -238,6 +250,37 @@ describe('Concurrent settlements of one outcome', () => {
     for (const call of held.calls) call.answer();
     for (const one of all) await one;
     expect(used()).toBe(2);
+  });
+
+  it('leave no turn behind: the next one on a synchronous storage is synchronous', async () => {
+    const held = new HeldStorage(memory);
+    const result = take(10);
+    const all = [4, 5].map((actual) => settleOutcomes(held, result, changesOf(result, actual), 'hand'));
+    held.calls[0]?.answer();
+    await nextTurn();
+    held.calls[1]?.answer();
+    for (const one of all) await one;
+    await nextTurn();
+    expect(settle(result, 6)).not.toBeInstanceOf(Promise);
+    expect(used()).toBe(6);
+  });
+
+  it('wait for the last one of every outcome that they settle', async () => {
+    const held = new HeldStorage(memory);
+    const other = limitOf({ id: 'other' });
+    const result = take(10, tokens, other);
+    const [first = never(), second = never()] = changesOf(result, 3);
+    const all = [[first], [second], [first, second]].map((changes) =>
+      settleOutcomes(held, result, changes, 'hand'),
+    );
+    held.calls[1]?.answer();
+    await nextTurn();
+    expect(held.actual).toEqual([[3], [3]]);
+    held.calls[0]?.answer();
+    await nextTurn();
+    expect(held.actual).toEqual([[3], [3], [3, 3]]);
+    held.calls[2]?.answer();
+    for (const one of all) await one;
   });
 
   it('continue after one that failed', async () => {

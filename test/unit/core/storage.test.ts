@@ -4,13 +4,15 @@ import {
   createLimit,
   MemoryStorage,
   RateLimitItemPerMinute,
+  Storage,
   StorageError,
+  type Limit,
   type MemoryStorageOptions,
   type StorageCapabilities,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { itemLimitId } from '../../../lib/core/per-key-methods.js';
-import { assertSupported, closedError, isStorage } from '../../../lib/core/storage.js';
+import { assertSupported, closedError, failureOf, isStorage } from '../../../lib/core/storage.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
 describe('the keyPrefix', () => {
@@ -159,6 +161,44 @@ describe('the per-key methods', () => {
   });
 });
 
+describe('a storage of one’s own', () => {
+  const storage = new MapCasStorage(new MapCasServer());
+
+  it('refuses to remove the counts of all identities, unless it can list them', () => {
+    const limit = createLimit({ id: 'a', strategy: 'fixed-window', amount: 1, period: 1000 });
+    expect(() => new UnlistedStorage().removeLimits([limit])).toThrow(
+      new StorageError(
+        'UnlistedStorage cannot remove the counts of all identities: it lists no keys. Remove those of each identity.',
+      ),
+    );
+  });
+
+  it('holds at most as many slots as its moving windows hold hits', () => {
+    const slots = (amount: number): Limit =>
+      createLimit({ id: 'slots', strategy: 'concurrency', amount, period: 1000 });
+    const { maxMovingWindow } = storage.capabilities;
+    expect(() => assertSupported(storage, slots(maxMovingWindow))).not.toThrow();
+    expect(() => assertSupported(storage, slots(maxMovingWindow + 1))).toThrow(
+      `The limit "slots" of ${maxMovingWindow + 1} concurrent requests is too large for MapCasStorage, which holds up to ${maxMovingWindow} slots.`,
+    );
+  });
+
+  it.each([
+    ['Out of memory', 'MapCasStorage failed: Out of memory. Add some.'],
+    ['Out of memory.', 'MapCasStorage failed: Out of memory. Add some.'],
+  ])('names the failure %j and its remedy', (message, said) => {
+    expect(failureOf(storage, new Error(message), 'Add some.')).toEqual(new StorageError(said));
+    expect(failureOf(storage, new Error(message))).toEqual(
+      new StorageError(`MapCasStorage failed: ${message}`),
+    );
+  });
+
+  it('passes on an error of this library', () => {
+    const error = new ConfigurationError('wrong');
+    expect(failureOf(storage, error, 'Add some.')).toBe(error);
+  });
+});
+
 describe('a storage that returns no outcome for a hit', () => {
   it('causes a StorageError', () => {
     const storage = new MemoryStorage();
@@ -168,6 +208,13 @@ describe('a storage that returns no outcome for a hit', () => {
     );
   });
 });
+
+/** A storage that does not list its keys. */
+class UnlistedStorage extends MemoryStorage {
+  override removeLimits(limits: readonly Limit[]): void {
+    void Storage.prototype.removeLimits.call(this, limits);
+  }
+}
 
 class FixedWindowStorage extends MemoryStorage {
   override readonly capabilities: StorageCapabilities = {

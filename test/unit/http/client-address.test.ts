@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { bareAddress, clientNetwork } from '../../../lib/http/client-address.js';
+import { bareAddress, clientNetwork, isAddress } from '../../../lib/http/client-address.js';
 
 describe('The network of a client', () => {
   it.each([
@@ -18,6 +18,8 @@ describe('The network of a client', () => {
     ['64:ff9b:1::203.0.113.7', '203.0.113.7'],
     ['64:ff9b:1:fffe::cb00:7107', '203.0.113.7'],
     ['64:ff9b:1:cb00:71:700::', '203.0.113.7'],
+    ['64:ff9b:1:2:3:4:cb00::', '203.0.0.0'],
+    ['64:ff9b:1:2:3:4::7107', '0.0.113.7'],
     ['2002:cb00:7107::1', '203.0.113.7'],
     ['2002:cb00:7107:ffff:1:2:3:4', '203.0.113.7'],
     ['2001:0:4136:e378:8000:63bf:34ff:8ef8', '203.0.113.7'],
@@ -137,4 +139,20 @@ describe('A bare address', () => {
   ])('has no zone, port or brackets: %s', (address, bare) => {
     expect(bareAddress(address)).toBe(bare);
   });
+});
+
+describe('An address', () => {
+  it.each(['203.0.113.7', '203.0.113.7:80', '::1', '[2001:db8::1]:80', 'fe80::1%eth0', '::ffff:203.0.113.7'])(
+    'is %s',
+    (text) => {
+      expect(isAddress(text)).toBe(true);
+    },
+  );
+
+  it.each(['', 'unknown', '_hidden', 'localhost:3000', '1.2.3', '1.2.3.4:x', '[::1', '::g'])(
+    'is not "%s"',
+    (text) => {
+      expect(isAddress(text)).toBe(false);
+    },
+  );
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { createLimit, Decision, type CreateLimitOptions, type Outcome } from 'nestjs-limits';
+import { createLimit, Decision, loadTemporal, type CreateLimitOptions, type Outcome } from 'nestjs-limits';
 import { legacyFields, retryAfterFields, standardFields } from '../../../lib/http/header-fields.js';
 
 const now = 1_704_067_200_000;
@@ -88,6 +88,17 @@ describe('RateLimit-Policy and RateLimit', () => {
   ])('show a window of %d ms as one of %d s', (period, seconds) => {
     const [[, value] = []] = standardFields(decision({ period }));
     expect(value).toBe(`"default";q=5;w=${seconds}`);
+  });
+
+  it('show the window of a calendar with its current length', async () => {
+    await loadTemporal();
+    const calendar = { unit: 'month', timeZone: 'UTC' } as const;
+    const period = 30 * 86_400_000;
+    const month = decision({ strategy: 'calendar-window', calendar, period, reset: 1000 }, { id: 'other' });
+    expect(standardFields(month)).toEqual([
+      ['RateLimit-Policy', '"default";q=5;w=2678400, "other";q=5;w=60'],
+      ['RateLimit', '"default";r=4;t=1, "other";r=4;t=60'],
+    ]);
   });
 
   it('show the amount of a token bucket as its quota, and its burst in what remains', () => {

@@ -146,6 +146,15 @@ describe('A meter', () => {
     );
   });
 
+  it('passes on an error at its end that is not one of the store', async () => {
+    const meter = await open(10);
+    await meter.add(3);
+    storage.settle = () => {
+      throw new TypeError('a mistake');
+    };
+    await expect(meter.end()).rejects.toThrow(new TypeError('a mistake'));
+  });
+
   it('rejects units after its end, and ends once', async () => {
     const meter = await open();
     await meter.add(1);

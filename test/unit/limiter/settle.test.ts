@@ -9,6 +9,7 @@ import {
   type Limit,
   type Outcome,
 } from 'nestjs-limits';
+import { settleOutcomes } from '../../../lib/core/settlement.js';
 import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { ScriptedStorage } from '../resilience/scripted.storage.js';
 
@@ -111,6 +112,51 @@ describe('limiter.settle', () => {
     expect(settle).toThrow(ConfigurationError);
     expect(settle).toThrow('The decision has no policy "uploads". Its policies: tokens, requests.');
     expect(remainders(limiter.settle(decision, { requests: 10 }) as Decision)[0]).toEqual(['minutely', 90]);
+  });
+
+  it('counts no slots among the policies: they are released, not settled', () => {
+    const slots = createLimit({
+      id: 's',
+      policy: 'slots',
+      strategy: 'concurrency',
+      amount: 5,
+      period: 30_000,
+    });
+    const limits = [policyLimit('tokens', 'daily'), slots];
+    const decision = new Decision(
+      storage.consume(limits.map((limit) => ({ identity: 'acme', limit, cost: 2 }))),
+    );
+    expect(remainders(limiter.settle(decision, 4) as Decision)).toEqual([
+      ['daily', 96],
+      ['s', 3],
+    ]);
+    expect(() => limiter.settle(decision, { slots: 1 })).toThrow(
+      'The decision has no policy "slots". Its policies: tokens.',
+    );
+  });
+
+  it('checks each cost by the limits of its own policy', () => {
+    const year = 365 * 86_400_000;
+    const limits = [
+      createLimit({ id: 'w', policy: 'window', strategy: 'fixed-window', amount: 9, period: year }),
+      createLimit({ id: 'b', policy: 'bucket', strategy: 'token-bucket', amount: 9, period: year }),
+    ];
+    const decision = new Decision(
+      storage.consume(limits.map((limit) => ({ identity: 'acme', limit, cost: 2 }))),
+    );
+    expect(remainders(limiter.settle(decision, { window: 2 ** 50, bucket: 1 }) as Decision)).toEqual([
+      ['w', 0],
+      ['b', 8],
+    ]);
+    expect(() => limiter.settle(decision, { bucket: 2 ** 50 })).toThrow(RangeError);
+  });
+
+  it('is final: the outcome of the request changes nothing afterwards', () => {
+    const result = storage.consume([{ identity: 'acme', limit: policyLimit('tokens', 'daily'), cost: 10 }]);
+    const settled = limiter.settle(new Decision(result), 4) as Decision;
+    const changes = result.outcomes.map((outcome) => ({ outcome, actual: 0 }));
+    void settleOutcomes(storage, result, changes, 'outcome');
+    expect((limiter.settle(settled, {}) as Decision).receipts).toMatchObject([{ cost: 4 }]);
   });
 
   it('throws for one cost for several policies', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { parse, parseMany, RateLimitItemConcurrent, registerGranularity, RateLimitItem } from 'nestjs-limits';
+import { isConcurrent } from '../../../lib/notation/rate-limit-item-concurrent.js';
 
 describe('The notation of concurrent requests', () => {
   it.each(['5 concurrent', '5concurrent', ' 5  CONCURRENT '])('parses %j as five slots', (text) => {
@@ -16,6 +17,10 @@ describe('The notation of concurrent requests', () => {
   it('formats an item as it is parsed', () => {
     expect(String(parse('5 concurrent'))).toBe('5 concurrent');
     expect(parse(String(parse('5 concurrent'))).equals(parse('5 concurrent'))).toBe(true);
+  });
+
+  it('is told from rates', () => {
+    expect(parseMany('100/minute; 5 concurrent').map(isConcurrent)).toEqual([false, true]);
   });
 
   it('stands in a list of limits', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { ConfigurationError, parse, RateLimitParseError, type LimitInput } from 'nestjs-limits';
-import { itemsOf } from '../../../lib/notation/limit-input.js';
+import { itemsOf, itemsOrNone } from '../../../lib/notation/limit-input.js';
 
 describe('itemsOf', () => {
   it('accepts a text, an item or several items', () => {
@@ -37,5 +37,13 @@ describe('itemsOf', () => {
 
   it('throws for a malformed text like parseMany', () => {
     expect(() => itemsOf('ten per minute')).toThrow(RateLimitParseError);
+  });
+});
+
+describe('itemsOrNone', () => {
+  it('has no items for "unlimited", and those of any other limit', () => {
+    expect(itemsOrNone('unlimited')).toEqual([]);
+    expect(itemsOrNone('1/minute; 5/hour').map(String)).toEqual(['1 per 1 minute', '5 per 1 hour']);
+    expect(() => itemsOrNone(['unlimited'])).toThrow('Cannot read the rate limit "unlimited"');
   });
 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { ConfigurationError, parse, type Limit, type PolicyDeclaration } from 'nestjs-limits';
+import {
+  ConfigurationError,
+  parse,
+  RateLimitItemPerMinute,
+  type Limit,
+  type LimitInput,
+  type PolicyDeclaration,
+} from 'nestjs-limits';
 import { compilePolicies } from '../../../lib/policies/compile-policies.js';
 import type { Policy, PolicyLevel } from '../../../lib/policies/policy.js';
 
@@ -40,8 +47,8 @@ describe('The names of limits', () => {
     ],
     [
       'policy, number and unit, where a window has several',
-      [{ limits: '5/minute; 10/2 hours; 100/day' }],
-      [['default/minute', 'default/2-hour', 'default/day']],
+      [{ limits: '5/minute; 10/12 hours; 100/day' }],
+      [['default/minute', 'default/12-hour', 'default/day']],
     ],
     [
       'policy and unit, where several declarations have one name',
@@ -292,6 +299,7 @@ describe('The options of a policy', () => {
     expect(costsOf('failure')).toEqual([0, undefined]);
     expect(costsOf((context, { success }) => success && context === 'context')).toEqual([undefined, 0]);
     const actualCost = (): number => 7;
+    expect(compileAt({ limits: '5/minute', actualCost })[0]?.limits[0]?.refundable).toBe(true);
     expect(compileAt({ limits: '5/minute', actualCost })[0]?.settlement).toEqual({
       option: 'actualCost',
       actualCost,
@@ -345,6 +353,41 @@ describe('The options of a policy', () => {
       'a block',
       { block: 'long' },
       'A length of time is written as "15 minutes" or "1 hour"; got the string "long".',
+    ],
+    [
+      'a block of null',
+      { block: null },
+      'A length of time is written as "15 minutes" or "1 hour"; got null.',
+    ],
+    [
+      'a block without its duration',
+      { block: { after: 20 } },
+      "A block needs a duration: { after: 20, for: '1 hour' }.",
+    ],
+    [
+      'a block after no refusals',
+      { block: { after: 0, for: '1 hour' } },
+      'The option "after" of a block must be a whole number, at least 1; got the number 0.',
+    ],
+    [
+      'a block, where a function returns the limits',
+      { limits: () => '5/minute', block: 'long' },
+      'A length of time is written as "15 minutes" or "1 hour"; got the string "long".',
+    ],
+    [
+      'limits of null',
+      { limits: null },
+      'A limit must be a text such as "10/minute", a RateLimitItem or a list of them; got null.',
+    ],
+    [
+      'an object of limits without limits',
+      { plans: { pro: { burst: 20 } } },
+      `An object of limits needs "limits": { limits: '10/minute', burst: 20 }.`,
+    ],
+    [
+      'both a count and an actual cost',
+      { count: 'failure', actualCost: () => 1 },
+      'A rate limit takes "count" or "actualCost", not both: a request that does not count has the actual cost 0.',
     ],
     [
       'one of several blocks',
@@ -550,6 +593,72 @@ describe('Limits from a function next to declared limits', () => {
     expect(namesOf([{ limits: found?.limitsFor?.('10/minute; 10/day') as readonly Limit[] }])).toEqual([
       ['default/minute', 'default/day'],
     ]);
+  });
+});
+
+describe('The fingerprint of a policy', () => {
+  const fingerprintOf = (...[declaration]: [Declaration]): unknown => compileAt(declaration)[0]?.fingerprint;
+  const returned = (): string => '5/minute';
+  const no = (): boolean => false;
+
+  it('differs for each option that changes what it counts, and is the same for the same options', () => {
+    const limits = '5/minute';
+    const declarations: Declaration[] = [
+      { limits },
+      { limits: '6/minute' },
+      { limits: '5/hour' },
+      { limits, name: 'other' },
+      { limits, scope: 'global' },
+      { limits, mode: 'shadow' },
+      { limits, block: '1 hour' },
+      { limits, block: '2 hours' },
+      { limits, block: { after: 2, for: '1 hour' } },
+      { limits, strategy: 'token-bucket' },
+      { limits, strategy: 'token-bucket', burst: 9 },
+      { limits, plans: { pro: '9/minute' } },
+      { limits, plans: { pro: '10/minute' } },
+      { limits, plans: { team: '9/minute' } },
+      { limits: returned },
+      { limits: () => '5/minute' },
+      { limits, cost: 2 },
+      { limits, cost: () => 2 },
+      { limits, count: 'failure' },
+      { limits, actualCost: () => 2 },
+      { limits, phase: 'afterAuth' },
+      { limits, skip: no },
+    ];
+    const fingerprints = declarations.map(fingerprintOf);
+    expect(new Set(fingerprints).size).toBe(declarations.length);
+    expect(declarations.map((one) => fingerprintOf({ ...one }))).toEqual(fingerprints);
+  });
+
+  it('is the same for another spelling of the limits, and another answer to a refusal', () => {
+    expect(fingerprintOf({ limits: '5 per 60 seconds', errorMessage: 'Later.', onRefused: no })).toBe(
+      fingerprintOf({ limits: '5/minute' }),
+    );
+  });
+});
+
+describe('Limits that a function returns', () => {
+  it('are those of each call, if items are among them', async () => {
+    let amount = 5;
+    const items = () => new RateLimitItemPerMinute(amount++);
+    for (const limits of [items, (): LimitInput => ['9/hour', items()]]) {
+      const [policy] = compileAt({ limits });
+      const amounts = async () => (await policy?.limitsFor?.('context'))?.map((limit) => limit.amount).at(-1);
+      const first = amount;
+      expect([await amounts(), await amounts()]).toEqual([first, first + 1]);
+    }
+  });
+});
+
+describe('A request whose client has gone', () => {
+  it.each<Declaration['count']>(['success', 'failure', () => false])('counts with the option %p', (count) => {
+    const [policy] = compileAt({ limits: '5/minute', count });
+    const costs = [true, false].map((success) =>
+      policy?.settlement?.actualCost('context', { success, aborted: true }),
+    );
+    expect([policy?.settlement?.option, ...costs]).toEqual(['count', undefined, undefined]);
   });
 });
 

@@ -106,10 +106,32 @@ describe('A limit of concurrent requests', () => {
     ['block', { plans: { pro: { limits: ['5 concurrent'], block: '1 hour' }, free: '1/minute' } }],
     ['block', { limits: '5 concurrent', block: { after: 3, for: '1 hour' } }],
     ['block', { limits: '5 concurrent', block: 'window' }],
+    ['count', { limits: '5 concurrent', count: 'failure' }],
+    ['actualCost', { limits: '5 concurrent', actualCost: () => 1 }],
   ])('rejects the option "%s" without a rate: %j', (option, declaration) => {
     expect(() => compile(declaration)).toThrow(
       `The option "${option}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
     );
+  });
+
+  it('is written in the notation: it is no strategy of rates', () => {
+    expect(() => compile({ limits: '5/minute', strategy: 'concurrency' })).toThrow(
+      '@RateLimit on A.a: The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
+    );
+  });
+
+  it('stands once in a policy', () => {
+    expect(() => compile({ limits: '5 concurrent; 9 concurrent' })).toThrow(
+      '@RateLimit on A.a: The policy "default" has two limits of concurrent requests, which would share one count.',
+    );
+  });
+
+  it('must be there for the option "hold"', () => {
+    const message =
+      '@RateLimit on A.a: The option "hold" is for limits of concurrent requests, such as "5 concurrent".';
+    expect(() => compile({ limits: '5/minute', hold: '1 minute' })).toThrow(message);
+    expect(() => compile({ plans: { free: '5/minute' }, hold: '1 minute' })).toThrow(message);
+    expect(() => compile({ plans: { free: '5 concurrent' }, hold: '1 minute' })).not.toThrow();
   });
 
   it('rejects options without a rate from a function, too', () => {

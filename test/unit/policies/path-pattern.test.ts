@@ -26,6 +26,7 @@ describe('A pattern of paths', () => {
       ['/files/a.json', '/files/.json', '/FILES/A.JSON'],
       ['/files/a.xml', '/files/a/b.json'],
     ],
+    ['/ab*ba', ['/abba', '/abxba'], ['/aba', '/ab', '/xabba']],
     ['/files/:name.json', ['/files/a.json'], ['/files/a.xml', '/files/:name.xml']],
     ['/v{1,2}/users', ['/v1/users', '/V2/users'], ['/v3/users', '/v/users']],
     ['/v[12]/users', ['/v1/users', '/v2/users'], ['/v3/users']],
@@ -67,6 +68,8 @@ describe('A pattern of paths', () => {
   it('matches line breaks in a part of a segment', () => {
     expect(matches('/api/x*', '/api/x\ny')).toBe(true);
     expect(matches('/api/*.json', '/api/\n.json')).toBe(true);
+    expect(matches('/api/x?y', '/api/x\ny')).toBe(true);
+    expect(matches('/api/{x,y}*', '/api/x\ny')).toBe(true);
   });
 
   it.each([

@@ -41,6 +41,7 @@ describe('The readings of a request target', () => {
     ['/a#b/c', ['/A']],
     ['/a#b?c', ['/A']],
     ['/a\n/b?c\nd', ['/A\n/B']],
+    ['/a\\b', ['/A\\B']],
     ['/a/', ['/A', '/A/']],
     ['//a//b', ['/A/B', '//A//B']],
     ['/a;b=c/d', ['/A;B=C/D', '/A']],

@@ -125,6 +125,12 @@ describe('The rules of a route', () => {
     expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['users']);
   });
 
+  it('end with the first that matches a request and does not continue', () => {
+    const rules = bookOf({ id: 'me', path: '/users/me' }, { id: 'all' }).forRoute('GET', '/users/:id');
+    expect(policiesFor(rules, splitPath('/users/me'))).toEqual(['me']);
+    expect(policiesFor(rules, splitPath('/users/1'))).toEqual(['all']);
+  });
+
   it('that apply together with one are those that cover it and are tried with it', () => {
     const book = bookOf(
       { id: 'wide', path: '/**', priority: 2, continue: true },
@@ -188,6 +194,29 @@ describe('A rule', () => {
         skips: [],
       },
     ]);
+  });
+
+  it('with the scope "route" counts each route apart, once compiled, and no request without a route', () => {
+    const levels: { readonly scope: string; readonly declarations: readonly unknown[] }[] = [];
+    const book = new RuleBook<string, AnyRule['key'], string>(
+      [{ id: 'a', path: '/a/**', limits: '5/minute', scope: 'route', continue: true }],
+      (level) => {
+        levels.push(level);
+        return [level.scope];
+      },
+    );
+    const [rule] = book.compiled;
+    const path = splitPath('/a/b');
+    expect(book.forRequest('GET', path, 'GET /a/b')).toEqual(['rule a GET /a/b']);
+    expect(book.forRequest('GET', path, 'POST /a/:id')).toEqual(['rule a POST /a/:id']);
+    expect(book.forRequest('GET', path)).toEqual([]);
+    expect(policiesFor(book.forRoute('GET', '/a/:id'), path, 'GET /a/b')).toEqual(['rule a GET /a/b']);
+    expect([rule?.isPerRoute, rule?.policies]).toEqual([true, ['rule a']]);
+    expect(levels.map(({ scope }) => scope)).toEqual(['rule a', 'rule a GET /a/b', 'rule a POST /a/:id']);
+    expect(levels.map(({ declarations }) => declarations)).toEqual(
+      Array(3).fill([{ name: 'a', limits: '5/minute' }]),
+    );
+    expect(bookOf({}).compiled[0]?.isPerRoute).toBe(false);
   });
 
   it.each<[string, unknown, string]>([

@@ -23,6 +23,16 @@ describe('Shared rules', () => {
     });
   });
 
+  it('leave all rules as they are where there are none', () => {
+    const rules = [api, login];
+    expect(applyShared(rules, [])).toEqual({ rules, outdated: [] });
+  });
+
+  it('may have options in lists and objects', () => {
+    const block = { after: 3, for: ['1 minute', '1 hour'] };
+    expect(apply([login], [{ id: 'login', block }]).rules).toEqual([{ ...login, block }]);
+  });
+
   it('switch a rule off', () => {
     expect(apply([api, login], [{ id: 'api', off: true }]).rules).toEqual([login]);
     expect(apply([api, login], [{ id: 'api', off: false }]).rules).toEqual([api, login]);
@@ -64,6 +74,18 @@ describe('Shared rules', () => {
     expect(apply([api], [{ id: 'api', limits: '3/minute' }], [same]).outdated).toEqual([]);
     const other = { ...api, skip: (): boolean => true };
     expect(apply([api], [{ id: 'api', limits: '3/minute' }], [other]).outdated).toEqual(['api']);
+    const listed = (...limits: string[]): RateLimitRule => ({ ...api, limits });
+    const change: SharedRule = { id: 'api', mode: 'shadow', burst: undefined };
+    expect(apply([listed('1/minute', '9/hour')], [change], [listed('1/minute', '9/hour')]).outdated).toEqual(
+      [],
+    );
+    expect(apply([listed('1/minute', '9/hour')], [change], [listed('9/hour', '1/minute')]).outdated).toEqual([
+      'api',
+    ]);
+    expect(apply([listed('a,b')], [change], [listed('a', 'b')]).outdated).toEqual(['api']);
+    const bursting = (burst: unknown): RateLimitRule => ({ ...api, burst: burst as number });
+    expect(apply([bursting(1)], [change], [bursting('1')]).outdated).toEqual(['api']);
+    expect(apply([bursting(null)], [change], [bursting(null)]).outdated).toEqual([]);
     const items = (amount: number): RateLimitRule => ({ ...api, limits: new RateLimitItemPerMinute(amount) });
     expect(apply([items(1)], [{ id: 'api', mode: 'shadow' }], [items(1)]).outdated).toEqual([]);
     expect(apply([items(1)], [{ id: 'api', mode: 'shadow' }], [items(2)]).outdated).toEqual(['api']);
@@ -79,6 +101,16 @@ describe('Shared rules', () => {
       'an item within a list',
       { id: 'api', limits: [new RateLimitItemPerMinute(1)] },
       'The shared rule "api": "limits" cannot be shared; got an object (RateLimitItemPerMinute). Functions, classes and items stay in the code: share texts, numbers, booleans and lists of them.',
+    ],
+    [
+      'an object with a function',
+      { id: 'api', block: { for: skip } },
+      'The shared rule "api": "block" cannot be shared; got a function (skip). Functions, classes and items stay in the code: share texts, numbers, booleans and lists of them.',
+    ],
+    [
+      'a null',
+      { id: 'api', burst: null },
+      'The shared rule "api": "burst" cannot be shared; got null. Functions, classes and items stay in the code: share texts, numbers, booleans and lists of them.',
     ],
     ['a text', 'api', 'The shared rule at 0 must be an object; got the string "api".'],
     [
@@ -98,6 +130,12 @@ describe('Shared rules', () => {
     ],
   ])('cannot be %s', (_title, shared, message) => {
     expect(() => storedRules([shared as SharedRule], [api, login])).toThrow(new ConfigurationError(message));
+  });
+
+  it('cannot switch off a rule where there is none', () => {
+    expect(() => storedRules([{ id: 'api', off: true }], [])).toThrow(
+      'The shared rule "api" cannot be switched off: there is no such rule. Rules: none.',
+    );
   });
 
   it('have ids of their own', () => {

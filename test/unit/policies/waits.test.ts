@@ -49,6 +49,12 @@ describe('The wait of a policy', () => {
     expect(found?.map(({ wait }) => wait)).toEqual([patient, patient]);
   });
 
+  it('leaves blocks and elastic windows alone where there is none, whatever a function returns', () => {
+    expect(() => compile({ limits: () => '5/minute', block: '1 hour' })).not.toThrow();
+    const elastic = { limits: () => '5/minute', strategy: 'fixed-window-elastic-expiry' } as const;
+    expect(() => compile({ ...elastic, wait: false }, '1 second')).not.toThrow();
+  });
+
   it.each<[string, Declaration, string]>([
     ['a block', { limits: '5/minute', wait: '1 second', block: '1 hour' }, 'does not go with a block'],
     [
@@ -59,7 +65,7 @@ describe('The wait of a policy', () => {
     [
       'a function and a block',
       { limits: () => '5/minute', wait: '1 second', block: '1 hour' },
-      'does not go with a block',
+      '@RateLimit on A.a: The wait does not go with a block',
     ],
     [
       'an elastic window',
@@ -67,6 +73,7 @@ describe('The wait of a policy', () => {
       'does not go with the strategy "fixed-window-elastic-expiry"',
     ],
     ['a number', { limits: '5/minute', wait: 2 as never }, 'A length of time is written as "15 minutes"'],
+    ['null', { limits: '5/minute', wait: null as never }, '"15 minutes" or "1 hour"; got null.'],
     ['no maximum', { limits: '5/minute', wait: {} as never }, 'A length of time is written as "15 minutes"'],
     [
       'a queue of no requests',

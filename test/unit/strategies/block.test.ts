@@ -220,6 +220,15 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.settle(both, RULE, 2, T - 1, T + MINUTE)).toMatchObject({ pending: 3, before: 2 });
   });
 
+  it('of both periods are kept, whatever their difference, and settled in part', () => {
+    const both = block.reserve(block.reserve(undefined, RULE, 3, T), RULE, 3, T + MINUTE);
+
+    expect(block.pending(both, RULE, T + MINUTE)).toBe(6);
+    expect(block.decode(block.encode(both))).toEqual(both);
+    expect(block.byHand(both, RULE, 0, T + MINUTE)).toMatchObject({ pending: 3, before: 3 });
+    expect(block.settle(both, RULE, 1, T, T + MINUTE)).toMatchObject({ pending: 3, before: 2 });
+  });
+
   it('are not negative when they are settled twice', () => {
     const state = block.reserve(block.reserve(undefined, RULE, 2, T), RULE, 1, T);
     const once = block.settle(state, RULE, 2, T, T);

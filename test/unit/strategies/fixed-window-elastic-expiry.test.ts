@@ -126,6 +126,32 @@ describe('A fixed window with elastic expiry', () => {
     expect(subject.numbers).toEqual([1, T, T + 1300]);
   });
 
+  it('charges a hit that had reserved nothing, even a period later, to a window of its own', () => {
+    const subject = subjectOf();
+    expect(subject.settle({ at: T, window: undefined, cost: 0 }, 2, T + 1500).window).toBe(T + 1500);
+    expect(subject.numbers).toEqual([2, T + 1500, T + 2500]);
+  });
+
+  it('does not move its end for a hit that had reserved nothing and costs nothing', () => {
+    const subject = subjectOf();
+    subject.hit(1, T);
+    const free = { at: T + 500, window: undefined, cost: 0 };
+    expect(subject.settle(free, 0, T + 600).window).toBeUndefined();
+    expect(subject.numbers).toEqual([1, T, T + 1000]);
+  });
+
+  it('leaves a later window alone when a hit of one that became empty is settled again to nothing', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(1, T + 200);
+
+    expect(subject.settle(old, 0, T + 400).window).toBe(T);
+    expect(subject.numbers).toEqual([1, T + 200, T + 1200]);
+    expect(subject.settle(old, 5, T + 400).window).toBe(T + 200);
+    expect(subject.numbers).toEqual([4, T + 200, T + 1200]);
+  });
+
   it('refunds nothing to a later window', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);

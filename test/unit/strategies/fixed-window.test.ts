@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { loadTemporal } from 'nestjs-limits';
+import { calendarFor } from '../../../lib/strategies/calendars.js';
 import { Subject } from '../../support/strategies.js';
 
 const T = 1_700_000_000_000;
@@ -184,6 +186,27 @@ describe('A fixed window', () => {
     expect(subject.numbers).toEqual([3, T + 1200]);
   });
 
+  it('leaves a later window alone when a hit of one that became empty is settled again to nothing', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(3, T + 200);
+
+    expect(subject.settle(old, 0, T + 400).window).toBe(T + 1000);
+    expect(subject.settle({ at: T, window: undefined, cost: 0 }, 0, T + 400).window).toBeUndefined();
+    expect(subject.numbers).toEqual([3, T + 1200]);
+  });
+
+  it('charges the difference of both costs to the open window', () => {
+    const subject = subjectOf();
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(1, T + 200);
+
+    expect(subject.settle(old, 5, T + 400)).toEqual({ at: T, window: T + 1200, cost: 5 });
+    expect(subject.numbers).toEqual([4, T + 1200]);
+  });
+
   it('refunds by hand to the open window, and removes it when it is empty', () => {
     const subject = subjectOf();
     subject.hit(3, T);
@@ -193,6 +216,25 @@ describe('A fixed window', () => {
     subject.refundByHand(7, T + 10);
     expect(subject.numbers).toBeUndefined();
     expect(subject.remaining(T + 10)).toBe(3);
+  });
+
+  it('ends with the window of a calendar, if it has one', async () => {
+    await loadTemporal();
+    const calendar = calendarFor({ unit: 'month', timeZone: 'Asia/Kathmandu' });
+    const subject = new Subject('calendar-window', { amount: 3, period: 2_592_000_000, burst: 3, calendar });
+    const [start, end] = ['2026-02-28T18:15Z', '2026-03-31T18:15Z'].map((time) => Date.parse(time));
+    subject.hit(2, Date.parse('2026-03-10T12:00Z'));
+
+    expect(subject.numbers).toEqual([2, end]);
+    expect(subject.evaluate(2, (end as number) - 1)).toEqual({
+      allowed: false,
+      remaining: 1,
+      resetTime: end,
+      retryAfter: 1,
+    });
+    expect(subject.remaining(end as number)).toBe(3);
+    subject.refuse((start as number) - 1);
+    expect(subject.numbers).toEqual([2, start]);
   });
 
   it('expires at its end', () => {

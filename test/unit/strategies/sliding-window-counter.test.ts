@@ -210,6 +210,18 @@ describe('A sliding window counter', () => {
     expect(subject.numbers).toEqual([0, 1, T + 2500]);
   });
 
+  it('charges the difference of both costs to the current window if that of the hit holds nothing', () => {
+    const subject = new Subject('sliding-window-counter', { amount: 9, period: 1000, burst: 9 });
+    const old = subject.take(2, T);
+    subject.settle(old, 0, T + 100);
+    subject.hit(1, T + 200);
+
+    expect(subject.settle(old, 2, T + 400).window).toBe(T);
+    expect(subject.numbers).toEqual([0, 1, T + 200]);
+    expect(subject.settle(old, 5, T + 400).window).toBe(T + 200);
+    expect(subject.numbers).toEqual([0, 4, T + 200]);
+  });
+
   it('refunds nothing to later windows', () => {
     const subject = subjectOf();
     const old = subject.take(2, T);

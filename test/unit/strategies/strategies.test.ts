@@ -72,6 +72,28 @@ describe.each(strategyNames)('%s', (name) => {
     expect(subject.evaluate(0, T)).toMatchObject({ allowed: true, remaining: 0, retryAfter: 0 });
   });
 
+  it('stays empty when units are returned to it, or a hit that reserved nothing is settled to nothing', () => {
+    const subject = new Subject(name, { amount: 5, period: 1000, burst: 5 });
+    subject.refundByHand(3, T);
+    subject.settle({ at: T, window: undefined, cost: 0 }, 0, T + 10);
+
+    expect([subject.numbers, subject.remaining(T + 10)]).toEqual([undefined, 5]);
+  });
+
+  it('settles a state that still counts in place, since identities may share it', () => {
+    const strategy = strategies[name];
+    const quota = { amount: 5, period: 1000, burst: 5 };
+    const state = strategy.commit(undefined, quota, 3, T);
+    const of = { at: T, window: strategy.window(state) };
+    for (const [cost, actual, left] of [
+      [3, 1, 4],
+      [1, 4, 1],
+    ] as const) {
+      expect(strategy.settle(state, quota, { cost, actual, of }, T).state).toBe(state);
+      expect(strategy.remaining(state, quota, T)).toBe(left);
+    }
+  });
+
   it('works with periods of one ms and of 360 days', () => {
     for (const period of [1, 31_104_000_000]) {
       const subject = new Subject(name, { amount: 1, period, burst: 1 });

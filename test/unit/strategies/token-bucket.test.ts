@@ -156,6 +156,23 @@ describe('A token bucket', () => {
     expect(subject.remaining(back + 100)).toBe(1);
   });
 
+  it('expires when it is full at the smaller of the amounts that share it', () => {
+    const subject = subjectOf();
+    subject.hit(10, T);
+
+    expect(subject.expiresAt).toBe(T + 1000);
+    expect(subject.withQuota({ amount: 100, period: 1000, burst: 100 }).expiresAt).toBe(T + 1000);
+    expect(subject.withQuota({ amount: 5, period: 1000, burst: 10 }).expiresAt).toBe(T + 2000);
+  });
+
+  it('knows the hit still when it is full after a settlement', () => {
+    const subject = subjectOf();
+    const taken = subject.take(4, T);
+
+    expect(subject.settle(taken, 0, T)).toEqual({ at: T, window: T, cost: 0 });
+    expect(subject.numbers).toBeUndefined();
+  });
+
   it('refunds the cost of the receipt, right after the hit in full', () => {
     const subject = subjectOf();
     subject.hit(3, T);
