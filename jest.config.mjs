@@ -1,6 +1,6 @@
 /** Tests that need servers. Only when one of them runs does a run start any. */
 const withServers =
-  '/test/(conformance/(redis|memcached|etcd|mongodb|postgresql|quickstart|records|random-traces)[^/]*|e2e/(samples|microservices-redis|rabbitmq|shared-settings|console-page)|(exactness|faults)/.*)\\.test\\.ts$';
+  '/test/(conformance/(redis|memcached|etcd|mongodb|postgresql|quickstart|records|random-traces)[^/]*|e2e/(samples|microservices-redis|rabbitmq|shared-settings|console-page|pairs/storages)|(exactness|faults)/.*)\\.test\\.ts$';
 
 /** Jest runs the TypeScript sources as ES modules, as NestJS 12 itself is published. */
 const project = {

@@ -42,8 +42,9 @@ export class IdentityPanel {
     this.#field('identity').value = '';
     this.#setOptions('route', policy.routes.length > 1 ? policy.routes : []);
     this.#setOptions('plan', policy.plans.length > 0 ? ['', ...policy.plans] : []);
-    (this.#field('limits').parentElement as HTMLElement).hidden = !policy.needsLimits;
-    this.#field('limits').value = '';
+    this.#setText('limits', policy.needsLimits);
+    for (const name of ['timeZone', 'anchor'] as const)
+      this.#setText(name, policy.needsPosition.includes(name));
     const canBlock = policy.longestBlock !== undefined;
     for (const part of byId('state').querySelectorAll<HTMLElement>('.block, [data-action="unblock"]'))
       part.hidden = !canBlock;
@@ -60,7 +61,8 @@ export class IdentityPanel {
     const identity = this.#field('identity').value.trim();
     if (policy === undefined || identity === '') return;
     const given = (name: string): string | undefined => this.#field(name).value.trim() || undefined;
-    const optional = { route: given('route'), plan: given('plan'), limits: given('limits') };
+    const names = ['route', 'plan', 'limits', 'timeZone', 'anchor'];
+    const optional = Object.fromEntries(names.map((name) => [name, given(name)]));
     const duration = action === 'block' ? this.#duration.value.trim() || undefined : undefined;
     const answer = await post('identities', { action, policy: policy.id, identity, ...optional, duration });
     if (this.#policy !== policy) return;
@@ -77,6 +79,12 @@ export class IdentityPanel {
     const field = this.#field(name);
     (field.parentElement as HTMLElement).hidden = values.length === 0;
     field.replaceChildren(...values.map((value) => new Option(value === '' ? 'none' : value, value)));
+  }
+
+  #setText(name: string, isNeeded: boolean): void {
+    const field = this.#field(name);
+    (field.parentElement as HTMLElement).hidden = !isNeeded;
+    field.value = '';
   }
 
   #field(name: string): HTMLInputElement {

@@ -26,6 +26,8 @@ export async function post(path: string, body: object): Promise<{ value: unknown
       headers,
       body: JSON.stringify(body),
     });
+    if (response.headers.get('content-type')?.includes('json') !== true)
+      return { error: `The answer (${response.status}) is not from the console. Reload the page.` };
     const answer = (await response.json()) as { message?: string };
     if (response.ok) return { value: answer };
     return { error: answer.message ?? `The server answered ${response.status}.` };

@@ -33,7 +33,7 @@ openStream(
 
 function replaceAll(snapshot: SnapshotMessage): void {
   const { host, pid } = snapshot.process;
-  // Another process numbers its policies anew.
+  // Policies have other numbers in another process.
   if (snapshot.process.started !== started) detail.close();
   ({ started } = snapshot.process);
   setText(byId('process'), `${host} · process ${pid} · started ${formatDateTime(started)}`);

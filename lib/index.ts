@@ -65,7 +65,7 @@ export type { SharedRule, SharedRuleOptions } from './policies/shared-rules.js';
 export type { SettingsStore, StoredSettings } from './core/settings-store.js';
 
 export type { Awaitable } from './common/awaitable.js';
-export { systemClock, type Clock } from './common/time.js';
+export type { Clock } from './common/time.js';
 export {
   ConcurrentUpdateError,
   ConfigurationError,
@@ -97,7 +97,13 @@ export { registerGranularity, type RateLimitItemClass } from './notation/registr
 export { loadTemporal } from './common/temporal.js';
 export type { CalendarRule, CalendarUnit } from './strategies/calendar.js';
 export type { CalendarOptions, CalendarPosition } from './strategies/calendars.js';
-export type { Consumption, Evaluation, Quota, StrategyName } from './strategies/strategy.js';
+export type {
+  Consumption,
+  Evaluation,
+  Quota,
+  RateStrategyName,
+  StrategyName,
+} from './strategies/strategy.js';
 
 export {
   CasStorage,
@@ -120,7 +126,8 @@ export { createLimit, type CreateLimitOptions, type Limit, type LimitWait } from
 export { MemoryStorage, type MemoryStorageOptions } from './storages/memory/memory.storage.js';
 export type { ServerStorageOptions } from './storages/server.storage.js';
 export { storageFromString, type StorageFromStringOptions } from './storages/storage-from-string.js';
-export { Storage, type MovingWindowSupport, type StorageOptions } from './core/storage.js';
+export type { MovingWindowSupport } from './core/per-key-methods.js';
+export { Storage, type StorageOptions } from './core/storage.js';
 
 export type { LegacyHeaders } from './http/header-fields.js';
 export type { RateLimitEvent, SettledHit } from './observability/rate-limit-events.js';
@@ -132,7 +139,7 @@ export { Decision } from './core/decision.js';
 export { Limiter, type HitArguments, type HitOptions, type WindowStats } from './limiter/limiter.js';
 export type { Meter, MeterOptions } from './limiter/meter.js';
 export { RateLimiter } from './limiter/rate-limiter.js';
-export { Slot } from './limiter/slot.js';
+export type { Slot } from './limiter/slot.js';
 export type { WaitOptions } from './limiter/fair-queue.js';
 export {
   CalendarWindowRateLimiter,

@@ -20,10 +20,10 @@ const projectFolder = resolve(options.package);
 const reportFolder = join(root, 'api');
 const reportTempFolder = mkdtempSync(join(tmpdir(), 'nestjs-limits-api-'));
 
-/** Of each entry, the types that its signatures name though nobody can import them, since nobody has to. Better none. */
+/** By entry, the types in its signatures that it does not export, since no user needs them. */
 const unnamed = {
   root: [
-    // What Nest injects into classes that only Nest makes.
+    // Injected into classes that only Nest creates.
     'DecidingStorage',
     'DeniedClients',
     'PolicyDirectory',
@@ -36,16 +36,16 @@ const unnamed = {
     'SharedSettingsService',
     'StoreLog',
     'Transports',
-    // What Nest's builder of modules makes.
+    // Created by Nest's builder of modules.
     'ConfigurableModuleClass',
-    // What `CasStorage` has in common with the other storages on servers; to others, a `Storage`.
+    // Base classes of `CasStorage`, which users see as a `Storage`.
     'RecordStorage',
     'Decide',
   ],
   console: ['ResolvedConsoleOptions', 'RouteRules'], // injected
   etcd: ['RecordStorage', 'Decide'],
-  postgresql: ['ServerStorage'], // to others, a `Storage`
-  redis: ['RedisClient', 'RedisScriptStorage'], // what the three have in common; to others, a `Storage`
+  postgresql: ['ServerStorage'], // users see a `Storage`
+  redis: ['RedisClient', 'RedisScriptStorage'], // the base of the three; users see a `Storage`
   terminus: ['StoreHealth'], // injected
 };
 
@@ -64,7 +64,7 @@ try {
   rmSync(reportTempFolder, { recursive: true, force: true });
 }
 
-/** @returns {string[]} what is wrong */
+/** @returns {string[]} the problems */
 function report() {
   const configurations = entries.map(configurationOf);
   const compilerState = CompilerState.create(configurations[0], {
@@ -72,7 +72,7 @@ function report() {
   });
   const reports = entries.map(({ name }, index) => extract(name, configurations[index], compilerState));
 
-  // Whoever uses another entry has the root too.
+  // The types of the root are available to users of any entry.
   const shared = new Set(reports.find(({ name }) => name === 'root').exported);
   const wrong = reports.flatMap(({ name, changed, forgotten, messages }) => [
     ...messages,

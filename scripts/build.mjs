@@ -1,8 +1,8 @@
 /**
  * Builds the ES module and the CommonJS form of the library, with types for each, into `dist`.
  *
- * Both are compiled beside `dist` and moved into its place at the end: a failed build leaves no half of one, and
- * whoever reads `dist` meanwhile finds the whole of the last one.
+ * Both are compiled in a temporary folder, which replaces `dist` at the end: a failed build changes nothing, and a
+ * concurrent reader of `dist` finds a complete build.
  */
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';

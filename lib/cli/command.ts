@@ -17,8 +17,8 @@ export interface Terminal {
 }
 
 /**
- * Exit codes. `failed` means that the command has run and what it checks does not hold; `trouble`
- * means that it could not run: wrong arguments, an unreadable file.
+ * Exit codes. `failed`: the command ran, and its check failed. `trouble`: it could not run, because of
+ * wrong arguments or an unreadable file.
  */
 export const EXIT = { ok: 0, failed: 1, trouble: 2 } as const;
 

@@ -1,9 +1,12 @@
 import { startDeadline } from './time.js';
 
+/** Fewest deadlines that are dropped together. */
+const MIN_DROPPED = 64;
+
 /** A deadline with its callback. */
 interface Deadline {
   readonly end: number;
-  /** Removed when the deadline has been met or missed. */
+  /** `undefined` once the deadline has been met or missed. */
   miss: (() => void) | undefined;
 }
 
@@ -13,7 +16,7 @@ interface Deadline {
  */
 export class Deadlines {
   readonly #queue: Deadline[] = [];
-  /** Index of the oldest deadline in `#queue`. Those before it are over. */
+  /** Index in `#queue`. The deadlines before it are over. */
   #head = 0;
   #callOff: (() => void) | undefined;
   #isResting = false;
@@ -34,6 +37,7 @@ export class Deadlines {
     return () => {
       const inTime = deadline.miss !== undefined;
       deadline.miss = undefined;
+      this.#dropOver();
       if (this.#isResting) this.#clearIfIdle();
       return inTime;
     };
@@ -72,15 +76,24 @@ export class Deadlines {
 
   #end(): void {
     const now = performance.now();
-    for (let next = this.#queue[this.#head]; next !== undefined; next = this.#queue[++this.#head]) {
-      if (next.miss !== undefined && next.end > now) break;
-      const { miss } = next;
-      next.miss = undefined;
+    let oldest = this.#dropOver();
+    while (oldest !== undefined && oldest.end <= now) {
+      const { miss } = oldest;
+      oldest.miss = undefined;
       miss?.();
+      oldest = this.#dropOver();
     }
-    this.#queue.splice(0, this.#head);
-    this.#head = 0;
-    const [oldest] = this.#queue;
     this.#callOff = oldest && startDeadline(oldest.end, () => this.#end());
+  }
+
+  /** Drops the deadlines before the oldest that is not over, once they are half of the queue. Returns that one. */
+  #dropOver(): Deadline | undefined {
+    const queue = this.#queue;
+    while (this.#head < queue.length && queue[this.#head]?.miss === undefined) this.#head++;
+    if (this.#head >= MIN_DROPPED && 2 * this.#head >= queue.length) {
+      queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return queue[this.#head];
   }
 }

@@ -101,7 +101,7 @@ function codeOf(error: unknown): unknown {
 export class ResolverError extends RateLimitError {
   override readonly code = 'ERR_RATE_LIMIT_RESOLVER';
 
-  /** Its stack is the line of the function that failed: one request may log it, and many requests may fail so. */
+  /** Its stack has only the line of the function that failed, since many requests may log it. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     const { stack = '' } = options?.cause instanceof Error ? options.cause : {};

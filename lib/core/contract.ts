@@ -1,4 +1,5 @@
 import { describeValue } from '../common/describe.js';
+import { StorageError } from '../common/errors.js';
 import type { Consumption, Evaluation, StrategyName } from '../strategies/strategy.js';
 import type { Limit } from './limit.js';
 
@@ -96,6 +97,13 @@ export interface StorageCapabilities {
 /** Returns true for an outcome that refuses its batch. */
 export function refuses({ allowed, limit }: Outcome): boolean {
   return !allowed && limit.mode === 'enforce';
+}
+
+/** Returns the outcome of a batch with a single hit. */
+export function onlyOutcome({ outcomes }: BatchResult): Outcome {
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new StorageError('The storage returned no outcome for a hit.');
+  return outcome;
 }
 
 /** Returns the receipts of a batch; an empty list if it was refused. */

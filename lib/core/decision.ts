@@ -25,6 +25,7 @@ export class Decision {
   readonly route: string | undefined;
 
   /**
+   * @internal
    * @param earlier the decision on other limits of the same hit, from an earlier phase
    * @param route the route of the request
    */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ConfigurationError } from '../common/errors.js';
 import { describeValue, quote } from '../common/describe.js';
-import { assertWholeNumber } from '../common/options.js';
+import { assertList, assertOptionsObject, assertWholeNumber } from '../common/options.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import {
   calendarFor,
@@ -63,7 +63,7 @@ export interface CreateLimitOptions {
   name?: string | undefined;
   /** The policy of the limit. All limits of a policy are settled together. Default: the name. */
   policy?: string | undefined;
-  /** The place of its declaration, for decisions and logs. Default: none. */
+  /** @internal The place of its declaration, for decisions and logs. Default: none. */
   where?: string | undefined;
   /** The algorithm that counts the limit. */
   strategy: StrategyName;
@@ -88,7 +88,10 @@ export interface CreateLimitOptions {
    * True if hits may be refunded at any time, so that a refusal must not be cached. Default: false.
    */
   refundable?: boolean | undefined;
-  /** How long a request waits instead of being refused. Excludes blocks and elastic windows. Default: it does not wait. */
+  /**
+   * @internal How long a request waits instead of being refused: only requests do. Excludes blocks and elastic windows.
+   * Default: it does not wait.
+   */
   wait?: LimitWait | undefined;
 }
 
@@ -105,58 +108,26 @@ export interface CreateLimitOptions {
  * ```
  */
 export function createLimit(options: CreateLimitOptions): Limit {
-  const {
-    id,
-    name = id,
-    policy = name,
-    where: place,
-    strategy,
-    amount,
-    period,
-    calendar,
-    burst,
-    mode = 'enforce',
-    block = [],
-    blockAfter = 1,
-    refundable = false,
-    wait,
-  } = options;
-  const where = (what: string): string => `The ${what} of the limit ${quote(name)}`;
-  if (!isStrategyName(strategy)) {
-    throw new ConfigurationError(
-      `${where('strategy')} must be one of ${rateStrategyNames.join(', ')}; got ${describeValue(strategy)}.`,
-    );
-  }
-  if (mode !== 'enforce' && mode !== 'shadow') {
-    throw new ConfigurationError(
-      `${where('mode')} must be "enforce" or "shadow"; got ${describeValue(mode)}.`,
-    );
-  }
-  assertWholeNumber(where('amount'), amount, 0);
-  assertWholeNumber(where('period in ms'), period, 1);
-  if (strategy === 'moving-window' && amount > MAX_MOVING_WINDOW) {
-    throw new ConfigurationError(
-      `${where('amount')} is ${amount}: a moving window remembers each hit and holds at most ${MAX_MOVING_WINDOW}. ` +
-        'Take "sliding-window-counter" or "token-bucket" for large amounts.',
-    );
-  }
-  if (strategy === 'concurrency') assertConcurrency(where, amount, block);
-  assertBurst(where('burst'), strategy, amount, period, burst);
-  assertCalendar(where('calendar'), strategy, calendar);
-  for (const duration of block) assertWholeNumber(where('block in ms'), duration, 1);
-  assertWholeNumber(where('blockAfter'), blockAfter, 1);
-  if (wait !== undefined) assertCanWait(where('wait'), strategy, block);
-
+  assertOptionsObject('The options of a limit', options);
+  const { id, name = id, policy = name, where, mode = 'enforce' } = options;
+  const { strategy, amount, period, burst = amount, calendar, wait } = options;
+  const { block = [], blockAfter = 1, refundable = false } = options;
+  assertTexts({ id, name, policy });
+  const ofLimit = (what: string): string => `The ${what} of the limit ${quote(name)}`;
+  assertQuota(ofLimit, options);
+  assertMode(ofLimit('mode'), mode);
+  assertBlocks(ofLimit, strategy, { block, blockAfter });
+  if (wait !== undefined) assertCanWait(ofLimit('wait'), strategy, block);
   return Object.freeze({
     id,
     digest: createHash('sha256').update(id).digest('base64url').slice(0, 8),
     name,
     policy,
-    where: place,
+    where,
     strategy,
     amount,
     period,
-    burst: burst ?? amount,
+    burst,
     calendar: calendar && calendarFor(calendar),
     mode,
     block: Object.freeze([...block]),
@@ -164,6 +135,59 @@ export function createLimit(options: CreateLimitOptions): Limit {
     refundable,
     wait: wait && Object.freeze({ ...wait }),
   });
+}
+
+/** Returns the words for an option of one limit in messages: `The amount of the limit "api"`. */
+type OfLimit = (what: string) => string;
+
+function assertTexts(texts: Readonly<Record<string, unknown>>): void {
+  for (const [what, text] of Object.entries(texts))
+    if (typeof text !== 'string')
+      throw new ConfigurationError(`The ${what} of a limit must be a string; got ${describeValue(text)}.`);
+}
+
+function assertMode(where: string, mode: string): void {
+  if (mode === 'enforce' || mode === 'shadow') return;
+  throw new ConfigurationError(`${where} must be "enforce" or "shadow"; got ${describeValue(mode)}.`);
+}
+
+function assertQuota(
+  ofLimit: OfLimit,
+  { strategy, amount, period, burst, calendar }: CreateLimitOptions,
+): void {
+  if (!isStrategyName(strategy)) {
+    throw new ConfigurationError(
+      `${ofLimit('strategy')} must be one of ${rateStrategyNames.join(', ')}; got ${describeValue(strategy)}.`,
+    );
+  }
+  assertWholeNumber(ofLimit('amount'), amount, 0);
+  assertWholeNumber(ofLimit('period in ms'), period, 1);
+  if (strategy === 'moving-window' && amount > MAX_MOVING_WINDOW) {
+    throw new ConfigurationError(
+      `${ofLimit('amount')} is ${amount}: a moving window remembers each hit and holds at most ${MAX_MOVING_WINDOW}. ` +
+        'Take "sliding-window-counter" or "token-bucket" for large amounts.',
+    );
+  }
+  if (strategy === 'concurrency' && amount > MAX_CONCURRENCY)
+    throw new ConfigurationError(
+      `${ofLimit('amount')} is ${amount}: each slot is remembered, and at most ${MAX_CONCURRENCY} can be.`,
+    );
+  assertBurst(ofLimit('burst'), strategy, amount, period, burst);
+  assertCalendar(ofLimit('calendar'), strategy, calendar);
+}
+
+function assertBlocks(
+  ofLimit: OfLimit,
+  strategy: StrategyName,
+  { block, blockAfter }: { readonly block: readonly number[]; readonly blockAfter: number },
+): void {
+  assertList(ofLimit('block'), block);
+  if (strategy === 'concurrency' && block.length > 0)
+    throw new ConfigurationError(
+      `${ofLimit('block')} does not apply: slots of concurrent requests never block.`,
+    );
+  for (const duration of block) assertWholeNumber(ofLimit('block in ms'), duration, 1);
+  assertWholeNumber(ofLimit('blockAfter'), blockAfter, 1);
 }
 
 /**
@@ -180,17 +204,6 @@ export function assertCanWait(where: string, strategy: StrategyName, block: read
   if (strategy === 'fixed-window-elastic-expiry')
     throw new ConfigurationError(
       `${where} does not go with the strategy "fixed-window-elastic-expiry": each attempt would extend the window. Set "wait: false" or take another strategy.`,
-    );
-}
-
-function assertConcurrency(where: (what: string) => string, amount: number, block: readonly number[]): void {
-  if (amount > MAX_CONCURRENCY)
-    throw new ConfigurationError(
-      `${where('amount')} is ${amount}: each slot is remembered, and at most ${MAX_CONCURRENCY} can be.`,
-    );
-  if (block.length > 0)
-    throw new ConfigurationError(
-      `${where('block')} does not apply: slots of concurrent requests never block.`,
     );
 }
 

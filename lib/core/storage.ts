@@ -2,13 +2,19 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { systemClock, type Clock } from '../common/time.js';
 import { ConfigurationError, isRateLimitError, StorageError, type RateLimitError } from '../common/errors.js';
 import { describeValue, messageOf } from '../common/describe.js';
-import { boundedIdentity } from '../common/identity.js';
-import { strategyNames } from '../strategies/strategies.js';
-import type { StrategyName } from '../strategies/strategy.js';
-import type { BatchResult, Block, Cell, Hit, Outcome, Settlement, StorageCapabilities } from './contract.js';
-import { createLimit, type Limit } from './limit.js';
-import type { SettingsStore } from './settings-store.js';
 import { shownByName } from '../common/inspection.js';
+import type { BatchResult, Block, Cell, Hit, Settlement, StorageCapabilities } from './contract.js';
+import type { Limit } from './limit.js';
+import {
+  acquireEntry,
+  clearKey,
+  incrementCounter,
+  readCounter,
+  readCounterExpiry,
+  readMovingWindow,
+  type MovingWindowSupport,
+} from './per-key-methods.js';
+import type { SettingsStore } from './settings-store.js';
 
 /** Options of every storage. */
 export interface StorageOptions {
@@ -26,34 +32,6 @@ export interface StorageOptions {
    * @see docs/testing.md
    */
   clock?: Clock | undefined;
-}
-
-/**
- * The methods of a storage for moving windows, as in the Python library `limits`. Every
- * {@link Storage} has them.
- */
-export interface MovingWindowSupport {
-  /**
-   * Adds an entry to a moving window if it fits. Returns true if it was added.
-   *
-   * @param limit units allowed
-   * @param expiry length of the window in seconds
-   * @param options `cost` (default 1), and `noAdd` to check without adding
-   */
-  acquireEntry(
-    key: string,
-    limit: number,
-    expiry: number,
-    options?: { cost?: number | undefined; noAdd?: boolean | undefined },
-  ): Awaitable<boolean>;
-  /**
-   * Returns the epoch ms of the oldest entry that counts (now if there is none), and the units that
-   * count. `expiry` is in seconds. `limit` is part of the Python library's signature and has no
-   * effect.
-   */
-  getMovingWindow(key: string, limit: number, expiry: number): Awaitable<[start: number, count: number]>;
-  /** Returns the units that count in a moving window. `expiry` is in seconds. */
-  getNumAcquired(key: string, expiry: number): Awaitable<number>;
 }
 
 /**
@@ -125,7 +103,7 @@ export abstract class Storage implements MovingWindowSupport {
   /** Closes the connections that this storage opened. Idempotent. */
   abstract close(): Awaitable<void>;
 
-  /** Where all processes on this store share settings. Default: `undefined`, for a storage that cannot. */
+  /** The settings that all processes on this store share. Default: `undefined`, for a storage that cannot. */
   get settings(): SettingsStore | undefined {
     return undefined;
   }
@@ -141,7 +119,7 @@ export abstract class Storage implements MovingWindowSupport {
    * `acquireEntry`.
    */
   clear(key: string): Awaitable<void> {
-    return this.remove(strategyNames.map((strategy) => cellOf(key, strategy, 1, MAX_PERIOD_MS)));
+    return clearKey(this, key);
   }
 
   /**
@@ -149,24 +127,21 @@ export abstract class Storage implements MovingWindowSupport {
    *
    * @param expiry length of the window in seconds
    * @param elasticExpiry true if each hit restarts the window's period
+   * @param amount a whole number from 0
+   * @throws RangeError for any other amount; ConfigurationError for an expiry of less than a ms
    */
   incr(key: string, expiry: number, elasticExpiry = false, amount = 1): Awaitable<number> {
-    const strategy = elasticExpiry ? 'fixed-window-elastic-expiry' : 'fixed-window';
-    const cell = cellOf(key, strategy, UNLIMITED, toPeriod(expiry));
-    return chain(this.consume([{ ...cell, cost: amount }]), (result) => used(onlyOutcome(result)));
+    return incrementCounter(this, key, expiry, { elasticExpiry, amount });
   }
 
   /** Returns the value of a key's counter; 0 if there is none. */
   get(key: string): Awaitable<number> {
-    return chain(this.#peekCounters(key), (outcomes) => Math.max(...outcomes.map(used)));
+    return readCounter(this, key);
   }
 
   /** Returns the epoch seconds at which a key's counter expires; now if there is none. */
   getExpiry(key: string): Awaitable<number> {
-    return chain(
-      this.#peekCounters(key),
-      (outcomes) => Math.max(...outcomes.map((outcome) => outcome.resetTime)) / 1000,
-    );
+    return readCounterExpiry(this, key);
   }
 
   acquireEntry(
@@ -175,17 +150,11 @@ export abstract class Storage implements MovingWindowSupport {
     expiry: number,
     { cost = 1, noAdd = false }: { cost?: number | undefined; noAdd?: boolean | undefined } = {},
   ): Awaitable<boolean> {
-    const batch = [{ ...cellOf(key, 'moving-window', limit, toPeriod(expiry)), cost }];
-    return chain(noAdd ? this.peek(batch) : this.consume(batch), (result) => result.allowed);
+    return acquireEntry(this, key, limit, expiry, { cost, noAdd });
   }
 
   getMovingWindow(key: string, _limit: number, expiry: number): Awaitable<[start: number, count: number]> {
-    const cell = cellOf(key, 'moving-window', this.capabilities.maxMovingWindow, toPeriod(expiry));
-    return chain(this.peek([{ ...cell, cost: 0 }]), (result) => {
-      const outcome = onlyOutcome(result);
-      const count = used(outcome);
-      return [count === 0 ? result.now : outcome.resetTime - cell.limit.period, count];
-    });
+    return readMovingWindow(this, key, expiry);
   }
 
   getNumAcquired(key: string, expiry: number): Awaitable<number> {
@@ -196,18 +165,7 @@ export abstract class Storage implements MovingWindowSupport {
   toString(): string {
     return this.constructor.name;
   }
-
-  #peekCounters(key: string): Awaitable<readonly Outcome[]> {
-    const counters = COUNTERS.map((strategy) => ({
-      ...cellOf(key, strategy, UNLIMITED, MAX_PERIOD_MS),
-      cost: 0,
-    }));
-    return chain(this.peek(counters), (result) => result.outcomes);
-  }
 }
-
-/** The strategies of counters. `incr` counts with the first two. */
-const COUNTERS = ['fixed-window', 'fixed-window-elastic-expiry', 'calendar-window'] as const;
 
 const STORAGE_METHODS = [
   'consume',
@@ -288,58 +246,4 @@ export function failureOf(storage: Storage, cause: unknown, remedy?: string): Ra
 export function withRemedy(message: string, remedy: string | undefined): string {
   if (remedy === undefined) return message;
   return `${message}${message.endsWith('.') ? '' : '.'} ${remedy}`;
-}
-
-/** An amount that no counter reaches, small enough for every driver to read exactly. */
-const UNLIMITED = 2 ** 50;
-
-/** The name of limits by key, which must not tell the key: metrics show names. */
-const KEYS = 'key';
-
-/** Longer than any window, and still exact when added to the time. */
-const MAX_PERIOD_MS = 2 ** 52;
-
-/**
- * Splits a key made by `keyFor` into identity and item. The item has at most 16 digits twice, and
- * 80 letters.
- */
-const ITEM_KEY = /^(.*)\/(\d{1,16}\/\d{1,16}\/[a-z]{1,80})$/s;
-
-/**
- * Returns the cell of a key of the per-key methods. A key made by `keyFor` has the cell of its
- * item.
- */
-function cellOf(key: string, strategy: StrategyName, amount: number, period: number): Cell {
-  const [, identity = key, item = ''] = ITEM_KEY.exec(key) ?? [];
-  return {
-    identity: boundedIdentity(identity),
-    limit: createLimit({
-      id: itemLimitId(item, strategy),
-      name: KEYS,
-      // A key does not tell the calendar. The cells of both strategies are the same.
-      strategy: strategy === 'calendar-window' ? 'fixed-window' : strategy,
-      amount,
-      period,
-    }),
-  };
-}
-
-/** Returns the id of the limit that counts an item by a strategy. */
-export function itemLimitId(cell: string, strategy: StrategyName): string {
-  return `${cell}:${strategy}`;
-}
-
-function toPeriod(seconds: number): number {
-  return Math.round(seconds * 1000);
-}
-
-function used(outcome: Outcome): number {
-  return outcome.limit.amount - outcome.remaining;
-}
-
-/** Returns the outcome of a batch with a single hit. */
-export function onlyOutcome({ outcomes }: BatchResult): Outcome {
-  const [outcome] = outcomes;
-  if (outcome === undefined) throw new StorageError('The storage returned no outcome for a hit.');
-  return outcome;
 }

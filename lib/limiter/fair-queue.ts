@@ -22,7 +22,7 @@ import { Caller, Line, Place } from './waiting-line.js';
 export interface WaitOptions {
   /** Stops waiting when aborted, and rejects with its reason. Default: never. */
   signal?: AbortSignal | undefined;
-  /** Longest wait in ms, from 0. Default: no maximum. */
+  /** Longest wait in ms, from 0. Default: no maximum; 0 for `acquire`. */
   maxWait?: number | undefined;
   /** Most callers in this process that may wait for the same limit and identity; a whole number from 1. Default: no maximum. */
   maxQueue?: number | undefined;
@@ -49,7 +49,7 @@ export interface WaitedResult extends BatchResult {
   readonly gaveUp?: WaitTimeoutError;
 }
 
-/** What a caller waits for. */
+/** The hit that a caller waits for, and its bounds. */
 interface Need {
   /** Index of the hit in whose line it waits. */
   readonly index: number;
@@ -88,9 +88,14 @@ export class FairQueue {
     onReturn(storage, (cells) => this.#wake(cells));
   }
 
-  /** True if nobody waits. */
+  /** True if no caller waits. */
   get isEmpty(): boolean {
     return this.#lines.size === 0;
+  }
+
+  /** True once it refuses all callers, since the application shuts down. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Returns the number of callers that wait, by the policy of the limit for which they do. */
@@ -287,16 +292,19 @@ export function needOf({ allowed, outcomes }: BatchResult, waitOf: WaitingCall['
 
 /** Returns true if a limit refuses a caller for good, so that it must not join the line of another limit. */
 async function isRefusedForGood({ batch, storage, waitOf }: WaitingCall): Promise<boolean> {
-  if (batch.every(({ limit }) => limit.mode === 'shadow' || waitOf(limit) !== undefined)) return false;
+  const mayWait = ({ limit, cost }: Hit): boolean =>
+    limit.mode === 'shadow' || (waitOf(limit) !== undefined && cost <= limit.burst);
+  if (batch.every(mayWait)) return false;
   try {
     const state = await storage.peek(batch);
-    return !state.allowed && needOf(state, waitOf) === undefined;
+    const need = needOf(state, waitOf);
+    return !state.allowed && (need === undefined || need.wait === Infinity);
   } catch {
     return false; // if the store still fails when its turn comes, the caller learns of it then
   }
 }
 
-/** Consumes the batch of a caller; returns what it has taken if the caller left meanwhile. */
+/** Consumes the batch of a caller. Refunds it if the caller has left by then. */
 async function attempt(
   { batch, storage, consume, signal }: WaitingCall,
   owner: Storage,

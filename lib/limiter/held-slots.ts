@@ -11,7 +11,7 @@ import { announceReturn } from '../core/returned-units.js';
 import type { Storage } from '../core/storage.js';
 import { SlotRenewals, type RenewalPlace } from './slot-renewals.js';
 
-/** Part of the hold after which a slot is renewed: two renewals may fail. */
+/** Renewals of a slot per hold: two may fail in a row. */
 const RENEWALS_PER_HOLD = 3;
 
 /** Renews the slots of all storages of this process. */
@@ -22,6 +22,8 @@ const renewals = new SlotRenewals<HeldSlots>();
  * receipts are kept here alone.
  */
 export class HeldSlots {
+  /** Ms after which slots that are not renewed are free. */
+  readonly hold: number;
   /** Ms between renewals. */
   readonly interval: number;
   #receipts: readonly Receipt[];
@@ -37,8 +39,8 @@ export class HeldSlots {
     receipts: readonly Receipt[],
   ) {
     this.#receipts = receipts;
-    const hold = Math.min(...receipts.map(({ limit }) => limit.period));
-    this.interval = Math.max(1, Math.floor(hold / RENEWALS_PER_HOLD));
+    this.hold = Math.min(...receipts.map(({ limit }) => limit.period));
+    this.interval = Math.max(1, Math.floor(this.hold / RENEWALS_PER_HOLD));
   }
 
   /** One per limit: the slots that are held. */

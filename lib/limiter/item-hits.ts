@@ -4,16 +4,17 @@ import { isTemporalLoaded, loadTemporal } from '../common/temporal.js';
 import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import { BoundedMap } from '../common/bounded-map.js';
 import { boundedIdentity } from '../common/identity.js';
-import { itemsOf, UNLIMITED, type LimitInput } from '../notation/limit-input.js';
+import { isItem, itemsOf, UNLIMITED, type LimitInput } from '../notation/limit-input.js';
 import type { RateLimitItem } from '../notation/rate-limit-item.js';
 import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
 import type { Hit } from '../core/contract.js';
 import { createLimit, type Limit } from '../core/limit.js';
-import { assertSupported, itemLimitId, type Storage } from '../core/storage.js';
+import { itemLimitId } from '../core/per-key-methods.js';
+import { assertSupported, type Storage } from '../core/storage.js';
 import type { StrategyName } from '../strategies/strategy.js';
 
 /** Maximum number of parsed limit texts in the cache. */
-const MAX_REMEMBERED_TEXTS = 1000;
+const MAX_CACHED_TEXTS = 1000;
 
 /** Options of {@link ItemHits}. */
 export interface ItemHitsOptions extends CalendarPosition {
@@ -27,7 +28,7 @@ export interface ItemHitsOptions extends CalendarPosition {
  */
 export class ItemHits {
   readonly #compiled = new WeakMap<RateLimitItem, Limit>();
-  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_REMEMBERED_TEXTS);
+  readonly #texts = new BoundedMap<readonly RateLimitItem[]>(MAX_CACHED_TEXTS);
 
   constructor(
     private readonly storage: Storage,
@@ -43,11 +44,9 @@ export class ItemHits {
   }
 
   #hitsOf(limits: LimitInput, identifiers: readonly string[], cost: number): Hit[] {
-    const items = this.#itemsOf(limits);
-    const [only] = items;
-    if (items.length === 1 && only !== undefined) return [this.#hitOn(only, identifiers, cost)];
-    const batch = items.map((item) => this.#hitOn(item, identifiers, cost));
-    assertDistinct(batch);
+    if (isItem(limits)) return [this.#hitOn(limits, identifiers, cost)];
+    const batch = this.#itemsOf(limits).map((item) => this.#hitOn(item, identifiers, cost));
+    if (batch.length > 1) assertDistinct(batch);
     return batch;
   }
 

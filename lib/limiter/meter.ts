@@ -133,7 +133,8 @@ export class Meter {
 
   /**
    * Takes a step: as many units as are left, at least the missing ones. If a limit blocks after a
-   * refusal, takes the missing units alone, so that no step is refused that the work did not need.
+   * refusal, takes the missing units alone, so that no step is refused that the work did not need. A limit in shadow takes the steps
+   * that it would take if it were enforced.
    */
   async #take(missing: number): Promise<TakenStep | undefined> {
     const isWhole = this.batch.every(({ limit }) => limit.block.length === 0);
@@ -143,8 +144,9 @@ export class Meter {
       const result = await this.storage.consume(this.batch.map((hit) => ({ ...hit, cost })));
       const decision = new Decision(result);
       this.#decision = decision;
-      this.#left = remainingUnder(decision);
-      if (decision.allowed) {
+      const refusing = decision.limits.filter((outcome) => refusesStep(outcome, missing));
+      this.#left = remainingUnder(decision, missing);
+      if (cost === missing ? decision.allowed : refusing.length === 0) {
         const taken = decision.limits.filter((outcome) => outcome.taken);
         const lifetime = Math.min(...taken.map((outcome) => lifetimeOf(outcome, decision.now)));
         // Units that were allowed uncounted are not kept: the store may be back for the next ones.
@@ -156,6 +158,7 @@ export class Meter {
         };
       }
       if (cost === missing) return undefined;
+      if (decision.allowed) await this.#giveBack([{ decision, cost, left: cost }]); // refused in shadow only
       cost = this.#left > missing && this.#left < cost ? this.#left : missing;
     }
   }
@@ -170,7 +173,7 @@ export class Meter {
   }
 
   /** Settles steps to what was used of them. */
-  async #giveBack(steps: readonly TakenStep[]): Promise<void> {
+  async #giveBack(steps: readonly Omit<TakenStep, 'isOver'>[]): Promise<void> {
     for (const { decision, cost, left } of steps) {
       try {
         await settleDecision(this.storage, decision, () => cost - left);
@@ -181,10 +184,17 @@ export class Meter {
   }
 }
 
-/** Returns the units that every enforced limit has left. */
-function remainingUnder({ limits }: Decision): number {
-  const enforced = limits.filter(({ limit }) => limit.mode === 'enforce');
-  return Math.min(...enforced.map(({ remaining }) => remaining));
+/** Returns true for a limit that refuses a step. One in shadow that would refuse the missing units too refuses no step for that. */
+function refusesStep({ allowed, limit, remaining }: Outcome, missing: number): boolean {
+  return !allowed && (limit.mode === 'enforce' || remaining >= missing);
+}
+
+/** Returns the units that every enforced limit has left, and every limit in shadow that has the missing units. */
+function remainingUnder({ limits }: Decision, missing: number): number {
+  const binding = limits.filter(
+    ({ limit, allowed, remaining }) => limit.mode === 'enforce' || allowed || remaining >= missing,
+  );
+  return Math.min(...binding.map(({ remaining }) => remaining));
 }
 
 /** Returns the ms for which units count that were just taken. A bucket has then refilled wholly. */

@@ -1,6 +1,6 @@
 import { MAX_TIMER_MS } from '../common/time.js';
 
-/** What is renewed at an interval. */
+/** Slots that are renewed at an interval. */
 interface Renewable {
   /** Ms between renewals. */
   readonly interval: number;
@@ -8,8 +8,8 @@ interface Renewable {
 }
 
 /**
- * A place in the list of what is renewed at the same interval. A linked list, and no `Map`: a `Map` that is added to and deleted from
- * leaves tables behind that keep its entries alive until the next full garbage collection.
+ * A place in the list of the slots that are renewed at the same interval. The list is a linked one: a `Map` that often changes leaves
+ * tables behind that keep its entries alive until the next full garbage collection.
  */
 export class RenewalPlace<Slots> {
   /** When the slots are due, by `performance.now()`. */

@@ -1,5 +1,4 @@
-import { returnedBy } from './objects.js';
-import { bare } from './quantities.js';
+import { convertMember, tracksUser, type GuardMember } from './guard-members.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
 
@@ -24,12 +23,6 @@ export interface GuardClass {
   readonly members: readonly GuardMember[];
   readonly readsUser: boolean;
   readonly readsGraphql: boolean;
-}
-
-/** An overridden method that becomes an option of the module. */
-export interface GuardMember {
-  readonly node: ts.MethodDeclaration;
-  readonly option: 'key' | 'clientIp' | 'skip' | 'errorFactory' | 'errorMessage';
 }
 
 /** Members of the base class whose overrides as properties are not converted. */
@@ -61,21 +54,11 @@ export function guardClassesIn(source: Source): GuardClass[] {
 
 function read(source: Source, node: ts.ClassDeclaration, name: string): GuardClass {
   const { ts } = source;
-  const inline: string[] = [];
-  const members: GuardMember[] = [];
-  const reasons: string[] = [];
-  let isUser = false;
-  const methods = new Map<string, ts.MethodDeclaration>();
-  for (const member of node.members) {
-    const memberName = member.name?.getText(source.file) ?? '';
-    if (ts.isMethodDeclaration(member)) methods.set(memberName, member);
-    else if (
-      ts.isPropertyDeclaration(member) &&
-      memberName === 'errorMessage' &&
-      member.initializer !== undefined
-    )
-      inline.push(`errorMessage: ${source.textOf(member.initializer)}`);
-  }
+  const methods = new Map(
+    node.members
+      .filter(ts.isMethodDeclaration)
+      .map((method) => [method.name.getText(source.file), method] as const),
+  );
   const own = node.members.filter(
     (member) =>
       ts.isMethodDeclaration(member) ||
@@ -83,52 +66,10 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
       ts.isClassStaticBlockDeclaration(member) ||
       (ts.isPropertyDeclaration(member) && OVERRIDES.has(member.name.getText(source.file))),
   );
-  const add = (found: string | GuardMember | undefined, why: string): void => {
-    if (found === undefined) reasons.push(why);
-    else if (typeof found === 'string') inline.push(found);
-    else members.push(found);
-  };
-  for (const member of own) {
-    const method = ts.isMethodDeclaration(member) ? member : undefined;
-    const memberName = member.name?.getText(source.file) ?? '';
-    if (method?.body === undefined) {
-      reasons.push(`it has the member ${memberName}`);
-      continue;
-    }
-    if (memberName === 'getRequestResponse') continue;
-    const code = source.textOf(method.body);
-    switch (memberName) {
-      case 'getTracker': {
-        if (isAddress(source, method)) break;
-        const tracker = trackerOf(source, method);
-        if (readsUser(code)) isUser = true;
-        add(tracker, 'getTracker uses other members of the class: write it as the option "key"');
-        break;
-      }
-      case 'shouldSkip':
-      case 'canActivate':
-        add(
-          isSkip(source, method) ? { node: method, option: 'skip' } : undefined,
-          `${memberName} does more than to skip requests: see "skip", or extend RateLimitGuard`,
-        );
-        break;
-      case 'throwThrottlingException':
-        add(
-          refusalOf(source, method),
-          'throwThrottlingException has side effects or reads the counts: see "errorFactory" and "onRefused"',
-        );
-        break;
-      case 'getErrorMessage':
-        add(messageOf(source, method), 'getErrorMessage reads the counts: see "errorMessage"');
-        break;
-      default:
-        reasons.push(
-          memberName === 'handleRequest' || memberName === 'generateKey'
-            ? `it overrides ${memberName}: see "key", "scope", "cost" and "skip"`
-            : `it has the method ${memberName}`,
-        );
-    }
-  }
+  const converted = own.map((member) => convertMember(source, member));
+  const inline = [...messagesIn(source, node), ...converted.flatMap((one) => one?.inline ?? [])];
+  const members = converted.flatMap((one) => one?.member ?? []);
+  const reasons = converted.flatMap((one) => one?.reason ?? []);
   const extendsOnly = own.length === 1 && methods.has('canActivate') && extendsWell(source, node, methods);
   const isExtended = (reasons.length > 0 || source.isTest) && extendsOnly;
   return {
@@ -141,151 +82,26 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
     hasOptions: inline.length + members.length > 0,
     inline: withoutRepetition(inline),
     members,
-    readsUser: isUser,
+    readsUser: tracksUser(source, methods.get('getTracker')),
     readsGraphql: methods.has('getRequestResponse'),
   };
+}
+
+/** The message of refusals, if the class sets it as a property. */
+function messagesIn(source: Source, node: ts.ClassDeclaration): string[] {
+  return node.members
+    .filter(source.ts.isPropertyDeclaration)
+    .flatMap(({ name, initializer }) =>
+      name.getText(source.file) === 'errorMessage' && initializer !== undefined
+        ? [`errorMessage: ${source.textOf(initializer)}`]
+        : [],
+    );
 }
 
 /** Keeps the last of several texts for one option, since a refusal replaces the message of the class. */
 function withoutRepetition(options: readonly string[]): string[] {
   const byName = new Map(options.map((text) => [text.split(':')[0], text]));
   return [...byName.values()].filter((text) => text !== '');
-}
-
-/** Returns true for `return req.ip`, also with `req.ips`: the address that the adapter resolves. */
-function isAddress(source: Source, method: ts.MethodDeclaration): boolean {
-  const code = compact(source, method);
-  const rest = code.replace(
-    /super\.getTracker\(\w+\)|Promise\.resolve|Array\.isArray|return|req(?:uest)?\??\.ips?|\??\.length|['"`](?:unknown|127\.0\.0\.1|anonymous)?['"`]/g,
-    '',
-  );
-  return /\.ip|getTracker/.test(code) && /^[{}()[\]?:;|&.>0]*$/.test(rest);
-}
-
-function compact(source: Source, method: ts.MethodDeclaration): string {
-  return (method.body === undefined ? '' : source.textOf(method.body))
-    .replace(/\/\/.*$/gm, '')
-    .replace(/\/\*.*?\*\//gs, '')
-    .replace(/\bas string\b|!/g, '')
-    .replace(/\s+/g, '');
-}
-
-/** Built-in identities for the trackers that applications write most. */
-function trackerOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
-  const code = compact(source, method);
-  const [, id] =
-    /^\{return`?(?:user[-:_]\$\{)?req\.user\??\.(id|userId|sub|_id)\}?`?(?:\?\?|\|\|)(?:super\.getTracker\(req\)|req\.ip);?\}$/.exec(
-      code,
-    ) ??
-    /^\{returnreq\.user\?(?:req\.user\??\.)(id|userId|sub|_id):req\.ip;?\}$/.exec(code) ??
-    [];
-  if (id !== undefined) return "key: 'user'";
-  const [, header] =
-    /^\{returnreq\.headers\??\.?\[['"]((?!x-forwarded-for|x-real-ip|cf-connecting-ip|true-client-ip)[\w-]+)['"]\](?:(?:\?\?|\|\|)req\.ip)?;?\}$/i.exec(
-      code,
-    ) ?? [];
-  if (header !== undefined) return `key: 'header:${header.toLowerCase()}'`;
-  if (usesThis(source, method, ['getTracker'])) return undefined;
-  return { node: method, option: isProxyAddress(code) ? 'clientIp' : 'key' };
-}
-
-/** Returns true for a tracker that finds the client's address in the fields of a proxy. */
-function isProxyAddress(code: string): boolean {
-  return (
-    /x-forwarded-for|x-real-ip|cf-connecting-ip|true-client-ip/i.test(code) &&
-    !/user|tenant|\$\{|email|body|api-?key|authorization|fingerprint/i.test(code)
-  );
-}
-
-/** Returns true if a method only decides whether a request is counted. */
-function isSkip(source: Source, method: ts.MethodDeclaration): boolean {
-  const { ts } = source;
-  const name = method.name.getText(source.file);
-  if (method.body === undefined || usesThis(source, method, [name])) return false;
-  if (source.all(ts.isTryStatement, method.body).length > 0) return false;
-  const returned = returnedBy(source, method.body).map((node) => source.textOf(unawaited(source, node)));
-  return returned.every(
-    (text) => name === 'shouldSkip' || text === 'true' || /^super\.canActivate\(\w+\)$/.test(text),
-  );
-}
-
-function unawaited(source: Source, expression: ts.Expression): ts.Expression {
-  const node = bare(source, expression);
-  return source.ts.isAwaitExpression(node) ? bare(source, node.expression) : node;
-}
-
-/** Returns true if a method uses `this`, or `super` for more than the listed methods. */
-function usesThis(source: Source, method: ts.MethodDeclaration, allowed: readonly string[]): boolean {
-  const { ts } = source;
-  const isToken = (node: ts.Node): node is ts.Node =>
-    node.kind === ts.SyntaxKind.ThisKeyword || node.kind === ts.SyntaxKind.SuperKeyword;
-  return source
-    .all(isToken, method)
-    .some(
-      (node) =>
-        node.kind === ts.SyntaxKind.ThisKeyword ||
-        !(ts.isPropertyAccessExpression(node.parent) && allowed.includes(node.parent.name.text)),
-    );
-}
-
-/** The properties of the throttler's details that a decision has too. */
-const DETAILS: Readonly<Record<string, string>> = {
-  limit: 'decision.binding.limit.amount',
-  ttl: 'decision.binding.limit.period',
-  timeToBlockExpire: 'Math.ceil((decision.retryAfter ?? 0) / 1000)',
-  timeToExpire: 'Math.ceil((decision.retryAfter ?? 0) / 1000)',
-};
-
-/** Returns true if a function reads no other details than those that a decision has. */
-export function readsKnownDetails(
-  source: Source,
-  parameter: ts.ParameterDeclaration | undefined,
-  body: ts.Node,
-): boolean {
-  const { ts } = source;
-  if (parameter === undefined) return true;
-  if (!ts.isIdentifier(parameter.name)) return false;
-  const { text } = parameter.name;
-  return source
-    .all(ts.isIdentifier, body)
-    .filter((node) => node.text === text)
-    .every(({ parent }) => ts.isPropertyAccessExpression(parent) && parent.name.text in DETAILS);
-}
-
-function refusalOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
-  const { ts } = source;
-  const statements = method.body?.statements ?? [];
-  const last = statements.at(-1);
-  if (last === undefined || !ts.isThrowStatement(last) || usesThis(source, method, [])) return undefined;
-  if (!statements.slice(0, -1).every(ts.isVariableStatement)) return undefined;
-  if (method.body === undefined || !readsKnownDetails(source, method.parameters[1], method.body))
-    return undefined;
-  const { expression } = last;
-  if (ts.isNewExpression(expression) && source.isThrottlerName(expression.expression, 'ThrottlerException')) {
-    const [message] = expression.arguments ?? [];
-    if (statements.length > 1) return undefined;
-    if (message === undefined) return '';
-    return ts.isStringLiteralLike(message) ? `errorMessage: ${source.textOf(message)}` : undefined;
-  }
-  return { node: method, option: 'errorFactory' };
-}
-
-function messageOf(source: Source, method: ts.MethodDeclaration): string | GuardMember | undefined {
-  const { ts } = source;
-  if (method.body === undefined || usesThis(source, method, [])) return undefined;
-  const [only, ...others] = method.body.statements;
-  if (
-    others.length === 0 &&
-    only !== undefined &&
-    ts.isReturnStatement(only) &&
-    only.expression !== undefined
-  ) {
-    const text = bare(source, only.expression);
-    if (ts.isStringLiteralLike(text)) return `errorMessage: ${source.textOf(text)}`;
-  }
-  return readsKnownDetails(source, method.parameters[1], method.body)
-    ? { node: method, option: 'errorMessage' }
-    : undefined;
 }
 
 /** Returns true for a class whose `canActivate` works with `RateLimitGuard` as its base. */
@@ -304,20 +120,4 @@ function extendsWell(
       source.textOf(method),
     )
   );
-}
-
-/** Returns true for the code of a tracker that reads the authenticated user. */
-export function readsUser(code: string): boolean {
-  return /\.user\b|\[['"]user['"]\]|\buser\b\s*[?:}=,]/.test(code);
-}
-
-/** Returns code in which the details of the throttler are those of a decision. */
-export function withDecision(source: Source, node: ts.Node, detail: string | undefined): string {
-  const text = source.textOf(node);
-  return detail === undefined
-    ? text
-    : text.replaceAll(
-        new RegExp(`\\b${detail}\\??\\.(\\w+)`, 'g'),
-        (whole, name: string) => DETAILS[name] ?? whole,
-      );
 }

@@ -1,6 +1,7 @@
 import { configurationsIn, type Configuration } from './configurations.js';
 import { Constants } from './constants.js';
-import { guardClassesIn, readsUser, type GuardClass } from './guard-classes.js';
+import { guardClassesIn, type GuardClass } from './guard-classes.js';
+import { readsUser } from './guard-members.js';
 import { bare, type Quantity } from './quantities.js';
 import { propertiesOf, valueOf } from './objects.js';
 import { settingsOf } from './settings.js';
@@ -16,7 +17,7 @@ export interface Throttler {
   readonly inherited: readonly string[];
 }
 
-/** What the files of an application say together. */
+/** The constants, configurations and guards of all files of an application. */
 export class Project {
   readonly constants: Constants;
   readonly configurations: readonly Configuration[];

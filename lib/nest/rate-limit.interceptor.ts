@@ -5,7 +5,7 @@ import {
   type ExecutionContext,
   type NestInterceptor,
 } from '@nestjs/common';
-import { tap, type Observable } from 'rxjs';
+import { finalize, tap, type Observable } from 'rxjs';
 import type { Awaitable } from '../common/awaitable.js';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
@@ -51,10 +51,12 @@ export class RateLimitInterceptor implements NestInterceptor {
     let returned: unknown;
     return next.handle().pipe(
       tap({
-        next: (value) => (returned = value),
+        next: (value: unknown) => (returned = value),
         complete: () => settle(() => transport.outcomeOf?.(context, returned) ?? { success: true }),
         error: (error: unknown) => settle(() => ({ success: false, error })),
       }),
+      // Only a call that is given up has not settled before.
+      finalize(() => settle(() => ({ success: false, aborted: true }))),
     );
   }
 }

@@ -4,13 +4,12 @@ import { chain, type Awaitable } from '../common/awaitable.js';
 import { describeValue } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 import type { Hit } from '../core/contract.js';
-import type { Limit } from '../core/limit.js';
 import { announceReturn } from '../core/returned-units.js';
 import { ItemHits } from '../limiter/item-hits.js';
 import { Limiter } from '../limiter/limiter.js';
 import { describeDuration } from '../notation/describe-period.js';
 import type { LimitInput } from '../notation/limit-input.js';
-import { fixedPosition } from '../policies/declared-policies.js';
+import { fixedPosition } from '../policies/limit-drafts.js';
 import { parseDuration } from '../notation/parse-duration.js';
 import type { RateLimitEvent, RateLimitEvents } from '../observability/rate-limit-events.js';
 import type { DecidingStorage } from '../resilience/resilient-storage.js';
@@ -141,24 +140,28 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
     identity: string | readonly string[],
     duration?: string,
   ): Awaitable<void> {
-    const cells = this.referenced.hitsOf(reference, [identity].flat(), 0);
+    const cells = this.#blockingCells(reference, identity);
+    const given = givenDuration(cells, reference, duration);
     return this.storage.block(
-      cells.map(({ identity, limit }) => ({
-        identity,
-        limit,
-        duration: blockDuration(limit, reference, duration),
-      })),
+      cells.flatMap(({ identity, limit }) => {
+        const [first = 0] = limit.block;
+        const isTooLong = given !== undefined && given > Math.max(...limit.block); // for this limit, not for all
+        return isTooLong ? [] : [{ identity, limit, duration: given ?? first }];
+      }),
     );
   }
 
   /** Lifts the block of an identity and keeps its counts; `clear` removes both. */
   unblock(reference: PolicyReference, identity: string | readonly string[]): Awaitable<void> {
-    const cells = this.referenced.hitsOf(reference, [identity].flat(), 0);
-    return this.storage.block(
-      cells
-        .filter(({ limit }) => limit.block.length > 0)
-        .map(({ identity, limit }) => ({ identity, limit, duration: 0 })),
-    );
+    const cells = this.#blockingCells(reference, identity);
+    return this.storage.block(cells.map(({ identity, limit }) => ({ identity, limit, duration: 0 })));
+  }
+
+  /** Returns the cells of the limits that block. Slots beside a rate do not. */
+  #blockingCells(reference: PolicyReference, identity: string | readonly string[]): Hit[] {
+    return this.referenced
+      .hitsOf(reference, [identity].flat(), 0)
+      .filter(({ limit }) => limit.block.length > 0);
   }
 
   /**
@@ -210,16 +213,22 @@ export class RateLimiterService extends Limiter<LimitInput | PolicyReference> {
   }
 }
 
-function blockDuration({ block }: Limit, { policy }: PolicyReference, text?: string): number {
-  const [first] = block;
-  if (first === undefined)
+/** Returns a duration in ms. Throws if none of the limits blocks, or not for as long. */
+function givenDuration(
+  cells: readonly Hit[],
+  { policy }: PolicyReference,
+  text?: string,
+): number | undefined {
+  if (cells.length === 0)
     throw new ConfigurationError(
       `The policy "${policy}" blocks nobody. Give it the option block, such as '15 minutes'.`,
     );
-  const duration = text === undefined ? first : parseDuration(text);
-  if (duration > Math.max(...block))
+  if (text === undefined) return undefined;
+  const duration = parseDuration(text);
+  const longest = Math.max(...cells.flatMap(({ limit }) => limit.block));
+  if (duration > longest)
     throw new RangeError(
-      `The policy "${policy}" blocks for ${describeDuration(Math.max(...block))} at most; got ${describeValue(text)}.`,
+      `The policy "${policy}" blocks for ${describeDuration(longest)} at most; got ${describeValue(text)}.`,
     );
   return duration;
 }

@@ -2,8 +2,9 @@ import { BoundedMap } from '../common/bounded-map.js';
 import { ConfigurationError } from '../common/errors.js';
 import { identityOf } from '../common/identity.js';
 import { createLimit, type Limit } from '../core/limit.js';
-import { assertSupported, onlyOutcome, type Storage } from '../core/storage.js';
-import type { StrategyName } from '../strategies/strategy.js';
+import { onlyOutcome } from '../core/contract.js';
+import { assertSupported, type Storage } from '../core/storage.js';
+import type { RateStrategyName, StrategyName } from '../strategies/strategy.js';
 import { closeOnShutdown } from './storage/close-on-shutdown.js';
 
 /** The storage interface of `@nestjs/throttler`, whose module closes it as a provider of the application. */
@@ -77,16 +78,9 @@ const MAX_LIMITS = 1000;
  */
 export function toThrottlerStorage(
   storage: Storage,
-  { strategy = 'fixed-window' }: { strategy?: StrategyName | undefined } = {},
+  { strategy = 'fixed-window' }: { strategy?: Exclude<RateStrategyName, 'calendar-window'> | undefined } = {},
 ): ThrottlerStorage {
-  if (strategy === 'calendar-window')
-    throw new ConfigurationError(
-      'toThrottlerStorage has no calendar: @nestjs/throttler gives the length of a window in ms. Take another strategy than "calendar-window".',
-    );
-  if (strategy === 'concurrency')
-    throw new ConfigurationError(
-      'toThrottlerStorage counts rates: @nestjs/throttler does not say when a request has ended. Take another strategy than "concurrency".',
-    );
+  assertCountsMs(strategy);
   const limits = new BoundedMap<Limit>(MAX_LIMITS);
   const limitOf = (name: string, amount: number, period: number, block: number): Limit =>
     limits.getOrMake(`${name} ${amount} ${period} ${block}`, () => {
@@ -120,4 +114,16 @@ export function toThrottlerStorage(
     },
     onApplicationShutdown: () => closeOnShutdown(storage),
   };
+}
+
+/** Throws for a strategy that needs more than a limit and a length in ms. */
+function assertCountsMs(strategy: StrategyName): void {
+  if (strategy === 'calendar-window')
+    throw new ConfigurationError(
+      'toThrottlerStorage has no calendar: @nestjs/throttler gives the length of a window in ms. Take another strategy than "calendar-window".',
+    );
+  if (strategy === 'concurrency')
+    throw new ConfigurationError(
+      'toThrottlerStorage counts rates: @nestjs/throttler does not say when a request has ended. Take another strategy than "concurrency".',
+    );
 }

@@ -36,7 +36,8 @@ function assertItem(item: RateLimitItem): RateLimitItem {
   throw invalid(describeValue(item));
 }
 
-function isItem(value: string | RateLimitItem | undefined | null): value is RateLimitItem {
+/** Returns true for an item, also one from another copy of this package. */
+export function isItem(value: LimitInput | undefined | null): value is RateLimitItem {
   return typeof (value as Partial<RateLimitItem> | undefined | null)?.identityFor === 'function';
 }
 

@@ -1,5 +1,6 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import type { BatchResult, Block, Cell, Hit, OnError, Settlement } from '../core/contract.js';
+import { announceReturn } from '../core/returned-units.js';
 import type { Storage } from '../core/storage.js';
 import { WrappedStorage, type ObservableStorage } from '../core/wrapped.storage.js';
 import type { StoreOperation } from '../resilience/circuit-breaker.storage.js';
@@ -44,6 +45,14 @@ export class ObservedStorage extends WrappedStorage implements ObservableStorage
     return chain(settled, (result) => {
       this.events.settled(settlements, result);
       return result;
+    });
+  }
+
+  /** Also lets the callers that wait ask again. */
+  override reset(): Awaitable<number> {
+    return chain(this.deciding.reset(), (removed) => {
+      announceReturn(this, undefined);
+      return removed;
     });
   }
 }

@@ -9,7 +9,7 @@ import { MemoryStorage } from '../storages/memory/memory.storage.js';
 /** Numbers by the name of a policy. */
 export type NumbersByPolicy = ReadonlyMap<string, number>;
 
-/** The present state of a storage in this process. Each getter reads it anew, so a reader needs no timer. */
+/** The present state of a storage in this process. Each getter reads the current value, so a reader needs no timer. */
 export class RateLimitGauges {
   /** @param storage the storage that decides: the outermost one, which requests and limiters use */
   constructor(private readonly storage: Storage) {}

@@ -1,17 +1,13 @@
 import { describeValue, messageOf, quote } from '../common/describe.js';
 import { ConfigurationError } from '../common/errors.js';
 import { assertCanWait } from '../core/limit.js';
-import { itemsOrNone, UNLIMITED } from '../notation/limit-input.js';
-import type { RateLimitItem } from '../notation/rate-limit-item.js';
-import { isConcurrent } from '../notation/rate-limit-item-concurrent.js';
-import { parseDuration } from '../notation/parse-duration.js';
-import { blockOf } from './block-option.js';
-import { withOptions, type GivenLimits, type LimitsWithOptions } from './given-limits.js';
-import { windowOf, type LimitDraft } from './limit-names.js';
-import { waitOf } from './wait-option.js';
-import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
-import { calendarOptions, type CalendarPosition } from '../strategies/calendars.js';
 import type { StrategyName } from '../strategies/strategy.js';
+import { blockOf } from './block-option.js';
+import type { GivenLimits } from './given-limits.js';
+import { assertSlotOptions, limitDrafter } from './limit-drafts.js';
+import type { LimitDraft } from './limit-names.js';
+import { readDeclaration, type CompletedDeclaration } from './policy-options.js';
+import { waitOf } from './wait-option.js';
 import type {
   CalendarSource,
   Policy,
@@ -82,7 +78,7 @@ function declare<Context, Key>(
   declaration: PolicyDeclaration<Context, Key>,
 ): DeclaredPolicy<Context, Key> {
   const options = readDeclaration(declaration);
-  const { name, strategy = defaultStrategy, scope = level.scope, mode, count, actualCost, plans } = options;
+  const { name, strategy = defaultStrategy, scope = level.scope, plans } = options;
   const id = `${name}@${scopeId(scope, scopes)}`;
   const calendar = strategy === 'calendar-window' ? { ...defaultCalendar, ...options } : undefined;
   if (calendar === undefined) assertNoCalendar(options, strategy);
@@ -91,42 +87,12 @@ function declare<Context, Key>(
       'The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
     );
   assertSlotOptions(options);
-  const hold = options.hold === undefined ? undefined : parseDuration(options.hold);
   const block = options.block ?? defaultBlock;
   const wait = options.wait ?? defaultWait;
+  const draft = limitDrafter({ id, where: level.where, strategy, options, calendar, block, wait });
   // What a function returns is compiled at a request.
   if (typeof options.limits === 'function' && waitOf(wait) !== undefined)
     assertCanWait('The wait', strategy, blockOf(block, 1).block);
-  const draftSlots = (item: RateLimitItem, own: Partial<LimitsWithOptions>): LimitDraft => ({
-    id: `${id}:concurrency`,
-    where: level.where,
-    window: item.granularity.name,
-    strategy: 'concurrency',
-    amount: item.amount,
-    period: hold ?? item.period,
-    mode,
-    wait: waitOf(own.wait ?? wait),
-  });
-  const draftRate = (item: RateLimitItem, own: Partial<LimitsWithOptions>): LimitDraft => ({
-    id: `${id}:${calendar === undefined ? item.period : `${item.multiples}-${item.granularity.name}`}:${strategy}`,
-    where: level.where,
-    window: windowOf(item, calendar !== undefined),
-    strategy,
-    amount: item.amount,
-    period: item.period,
-    calendar: calendar && calendarOptions(item.granularity.name, item.multiples, fixedPosition(calendar)),
-    burst: own.burst ?? options.burst,
-    mode,
-    ...blockOf(own.block ?? block, item.period),
-    refundable: count !== 'all' || actualCost !== undefined,
-    wait: waitOf(own.wait ?? wait),
-  });
-  const draft = (given: GivenLimits): LimitDraft[] => {
-    const { limits, ...own } = withOptions(given);
-    const items = itemsOrNone(limits);
-    assertForRates(own, items);
-    return items.map((item) => (isConcurrent(item) ? draftSlots(item, own) : draftRate(item, own)));
-  };
   return {
     id,
     where: level.where,
@@ -139,59 +105,11 @@ function declare<Context, Key>(
   };
 }
 
-/** Throws for options that do not fit slots, and for `hold` without slots. A function may return limits of either kind. */
-function assertSlotOptions<Context, Key>({
-  limits = UNLIMITED,
-  plans = {},
-  hold,
-  ...options
-}: CompletedDeclaration<Context, Key>): void {
-  if (typeof limits === 'function') return;
-  const items = [limits, ...Object.values(plans)].flatMap((given) => itemsOrNone(withOptions(given).limits));
-  if (hold !== undefined && !items.some(isConcurrent))
-    throw new ConfigurationError(
-      'The option "hold" is for limits of concurrent requests, such as "5 concurrent".',
-    );
-  assertForRates(options, items);
-}
-
-/** Options that do not apply to slots. */
-type RateOptions = {
-  readonly [Name in 'count' | 'actualCost' | 'block' | 'burst']?: PolicyDeclaration<never>[Name];
-};
-
-/** Throws for options of rates beside slots alone. */
-function assertForRates(
-  { count = 'all', actualCost, block = [], burst }: RateOptions,
-  items: readonly RateLimitItem[],
-): void {
-  if (items.length === 0 || !items.every(isConcurrent)) return;
-  const isGiven = {
-    count: count !== 'all',
-    actualCost: actualCost !== undefined,
-    block: blockOf(block, 1).block.length > 0,
-    burst: burst !== undefined,
-  };
-  const given = Object.entries(isGiven).find(([, is]) => is)?.[0];
-  if (given === undefined) return;
-  throw new ConfigurationError(
-    `The option "${given}" does not apply to concurrent requests, whose slots are held until the work is over. Remove it.`,
-  );
-}
-
 function assertNoCalendar({ timeZone, anchor }: CalendarSource<never>, strategy: string): void {
   if (timeZone === undefined && anchor === undefined) return;
   throw new ConfigurationError(
     `The option "${timeZone === undefined ? 'anchor' : 'timeZone'}" is for the strategy "calendar-window" only, not for ${quote(strategy)}.`,
   );
-}
-
-/** Returns the position of requests for which no function finds one. */
-export function fixedPosition<Context>({ timeZone, anchor }: CalendarSource<Context>): CalendarPosition {
-  return {
-    timeZone: typeof timeZone === 'function' ? undefined : timeZone,
-    anchor: typeof anchor === 'function' ? undefined : anchor,
-  };
 }
 
 function calendarFunctions<Context, Key>({

@@ -85,7 +85,7 @@ export function readDeclaration<Context, Key>(
     throw new ConfigurationError('A rate limit needs "limits", such as "10/minute", or "plans".');
   if (Object.values(plans).every(areUnlimited))
     throw new ConfigurationError(
-      'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+      'Every one of the "plans" is unlimited. Give "limits" too, for requests without one of these plans.',
     );
   return options;
 }

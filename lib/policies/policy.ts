@@ -5,7 +5,7 @@ import type { LimitInput } from '../notation/limit-input.js';
 import type { Limit } from '../core/limit.js';
 import type { BlockOption } from './block-option.js';
 import type { GivenLimits } from './given-limits.js';
-import type { StrategyName } from '../strategies/strategy.js';
+import type { RateStrategyName, StrategyName } from '../strategies/strategy.js';
 import type { WaitOption } from './wait-option.js';
 
 /** Returns the identity of a request; `undefined`, `null` and `''` fall back to the client's address. */
@@ -34,7 +34,10 @@ export interface RequestOutcome {
   readonly success: boolean;
   /** HTTP status of the response; absent on other transports, and when `aborted`. */
   readonly statusCode?: number;
-  /** HTTP: `true` when the client disconnected before the response header was sent. Default: absent. */
+  /**
+   * True if the client disconnected before the response header was sent; outside HTTP, if the call was cancelled before its
+   * handler had ended. Default: absent.
+   */
   readonly aborted?: boolean;
   /** The error that the handler threw; absent on HTTP, where filters turn it into a response. */
   readonly error?: unknown;
@@ -42,13 +45,13 @@ export interface RequestOutcome {
 
 /**
  * Decides by outcome whether a request counts; only `false` refunds its cost. It is not called for
- * a request whose client disconnected before the response header was sent: that request counts.
+ * a request that its client has given up (`outcome.aborted`): that request counts.
  */
 export type CountFunction<Context> = (context: Context, outcome: RequestOutcome) => Awaitable<boolean>;
 
 /**
  * Returns the actual cost of a request by its outcome: a whole number from 0, which may exceed the limit; `undefined` keeps the cost.
- * Also called for a request whose client disconnected before the response header was sent (`outcome.aborted`).
+ * Also called for a request that its client has given up (`outcome.aborted`).
  */
 export type ActualCostFunction<Context> = (
   context: Context,
@@ -75,7 +78,7 @@ export interface PolicyOptions<Context, Key = KeyFunction<Context>> {
    * @default the module's
    * @see docs/strategies.md
    */
-  strategy?: StrategyName | undefined;
+  strategy?: RateStrategyName | undefined;
   /**
    * Time zone of calendar windows: an IANA name, `'Europe/Berlin'`, or a function that returns
    * it.

@@ -67,7 +67,7 @@ export interface CompiledRule<P> {
   readonly priority: number;
   /** Whether further rules are tried. */
   readonly continues: boolean;
-  /** With the scope `'route'`, those of no route: as {@link policiesOf}, apart from what they count. */
+  /** The policies; with the scope `'route'`, an example of those that {@link policiesOf} returns, which counts nothing. */
   readonly policies: readonly P[];
   /** Whether each route counts apart. */
   readonly isPerRoute: boolean;

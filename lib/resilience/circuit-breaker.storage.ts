@@ -195,13 +195,7 @@ export class CircuitBreakerStorage extends WrappedStorage {
   }
 
   #isWell(): Promise<boolean> {
-    return new Promise((resolve) => {
-      const isInTime = this.#deadlines.begin(() => resolve(false));
-      promiseOf(() => this.inner.check()).then(
-        (isWell) => resolve(isInTime() && isWell),
-        () => resolve(false),
-      );
-    });
+    return this.#deadlines.bound(promiseOf(() => this.inner.check())).catch(() => false);
   }
 }
 

@@ -14,8 +14,8 @@ const MAX_DENIAL_AGE_MS = 2000;
 /** Maximum number of identities with cached refusals. */
 const MAX_IDENTITIES = 10_000;
 
-/** Maximum number of cached batches per identity; they differ in limits or costs. */
-const MAX_ALIKE = 16;
+/** Maximum number of cached batches of the same identities; they differ in limits or costs. */
+const MAX_BATCHES = 16;
 
 /** A batch that was refused. */
 interface Denial {
@@ -71,7 +71,7 @@ export class DenialCacheStorage extends WrappedStorage {
   }
 
   override settle(settlements: readonly Settlement[]): Awaitable<BatchResult> {
-    // No refusal is cached for the sake of slots, so that their release and renewal end none.
+    // A refusal by slots alone is not cached, so their release and renewal invalidate none.
     const ending = settlements.filter(({ limit }) => limit.strategy !== 'concurrency');
     if (ending.length === 0) return this.inner.settle(settlements);
     return this.#ending(ending, () => this.inner.settle(settlements));
@@ -102,14 +102,14 @@ export class DenialCacheStorage extends WrappedStorage {
     if (denied !== undefined) return denied;
     const endings = this.#endings;
     return chain(call(), (result) => {
-      if (!result.allowed && endings === this.#endings) this.#remember(key, batch, result, since);
+      if (!result.allowed && endings === this.#endings) this.#cache(key, batch, result, since);
       return result;
     });
   }
 
   #denied(key: string, batch: readonly Hit[], now: number): BatchResult | undefined {
-    const denial = this.#denials.get(key)?.find((one) => one.until > now && isSame(one.batch, batch));
-    return denial && later(denial, batch, Math.floor(now - denial.since));
+    const denial = this.#denials.get(key)?.find((one) => one.until > now && isSameBatch(one.batch, batch));
+    return denial && refusalAfter(denial, batch, Math.floor(now - denial.since));
   }
 
   #forgetAll(): void {
@@ -138,16 +138,16 @@ export class DenialCacheStorage extends WrappedStorage {
     }
   }
 
-  #remember(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
+  #cache(key: string, batch: readonly Hit[], result: BatchResult, since: number): void {
     if (batch.some(({ limit }) => limit.strategy === 'fixed-window-elastic-expiry')) return;
     const wait = Math.min(MAX_DENIAL_AGE_MS, Math.max(...result.outcomes.map(certainWaitOf)));
     if (wait === 0) return;
     const denial: Denial = { batch, result, since, until: since + wait };
-    const alike = this.#denials.get(key) ?? [];
-    const others = alike.filter((one) => one.until > since && !isSame(one.batch, batch));
-    const kept = [denial, ...others.slice(0, MAX_ALIKE - 1)];
-    const forgotten = this.#denials.set(key, kept).flat();
-    for (const one of [...forgotten, ...alike.filter((each) => !kept.includes(each))]) this.#drop(one);
+    const before = this.#denials.get(key) ?? [];
+    const others = before.filter((one) => one.until > since && !isSameBatch(one.batch, batch));
+    const kept = [denial, ...others.slice(0, MAX_BATCHES - 1)];
+    const dropped = this.#denials.set(key, kept).flat();
+    for (const one of [...dropped, ...before.filter((each) => !kept.includes(each))]) this.#drop(one);
     for (const { identity } of refusing(denial)) {
       const denials = this.#byIdentity.get(identity);
       if (denials === undefined) this.#byIdentity.set(identity, new Set([denial]));
@@ -177,7 +177,7 @@ function keyOf(batch: readonly Hit[]): string {
     : batch.map(({ identity }) => identity).join('\n');
 }
 
-function isSame(one: readonly Hit[], other: readonly Hit[]): boolean {
+function isSameBatch(one: readonly Hit[], other: readonly Hit[]): boolean {
   return (
     one.length === other.length &&
     one.every((hit, index) => {
@@ -194,7 +194,7 @@ function certainWaitOf({ allowed, limit, retryAfter = 0, blocked }: Outcome): nu
 }
 
 /** Returns a cached refusal after `elapsed` ms. Limits that would allow their hit by then do so. */
-function later({ result }: Denial, batch: readonly Hit[], elapsed: number): BatchResult {
+function refusalAfter({ result }: Denial, batch: readonly Hit[], elapsed: number): BatchResult {
   const now = result.now + elapsed;
   return {
     allowed: false,

@@ -1,6 +1,7 @@
 import { chain, isPromise, type Awaitable } from '../common/awaitable.js';
 import {
   bareHit,
+  onlyOutcome,
   receiptsOf,
   type BatchResult,
   type Hit,
@@ -8,7 +9,6 @@ import {
   type Receipt,
 } from '../core/contract.js';
 import type { Limit } from '../core/limit.js';
-import { onlyOutcome } from '../core/storage.js';
 import { LateAnswerError } from './circuit-breaker.storage.js';
 
 /**
@@ -46,7 +46,7 @@ export class Lease {
     return !isPromise(this.#answer);
   }
 
-  /** True once the permits are dead, or no answer is to be expected any more. */
+  /** True once the permits have expired, or the call has lasted for a whole period without an answer. */
   get isOver(): boolean {
     return this.now() >= (this.isAnswered ? this.#until : this.begunAt + this.hit.limit.period);
   }
@@ -145,7 +145,7 @@ export class Lease {
   }
 }
 
-/** Returns true for a strategy whose permits die with the window that they were taken from. */
+/** Returns true for a strategy whose permits expire with the window that they were taken from. */
 export function isWindow(strategy: Limit['strategy']): boolean {
   return strategy === 'fixed-window' || strategy === 'calendar-window';
 }

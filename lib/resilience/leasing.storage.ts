@@ -207,7 +207,7 @@ export class LeasingStorage extends WrappedStorage {
 
 /** Returns the permits that the last 100 ms would have needed, at most twice as many as before. */
 function pace(before: Lease | undefined, now: number): number {
-  if (before === undefined) return 1;
+  if (before === undefined || before.used === 0) return 1;
   const needed = Math.round((before.used * LEASE_HORIZON_MS) / (now - before.begunAt));
   return Math.max(1, Math.min(2 * before.hit.cost, needed));
 }

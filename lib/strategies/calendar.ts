@@ -4,7 +4,7 @@ import type { TemporalApi } from '../common/temporal.js';
 /** Units of calendar windows. */
 export type CalendarUnit = 'millisecond' | 'second' | 'minute' | 'hour' | 'day' | 'week' | 'month' | 'year';
 
-/** What the windows of a calendar are. */
+/** The rule by which a calendar has windows. */
 export interface CalendarRule {
   /** The unit of a window's length. */
   readonly unit: CalendarUnit;
@@ -141,7 +141,7 @@ export class Calendar implements CalendarRule {
     return { start, end };
   }
 
-  /** Where the windows of a day begin. */
+  /** Returns the epoch ms at which the windows of a day begin. */
   #origin(date: Temporal.PlainDate): number {
     const { hour, minute, second, millisecond } = this.#anchor;
     const offset = hour * 3_600_000 + minute * 60_000 + second * 1000 + millisecond;

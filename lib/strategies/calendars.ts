@@ -5,7 +5,7 @@ import { assertWholeNumber, oneOf } from '../common/options.js';
 import { temporal } from '../common/temporal.js';
 import { Calendar, type CalendarRule, type CalendarUnit } from './calendar.js';
 
-/** What the calendar of a limit is; the rest has defaults. */
+/** The calendar of a limit. */
 export interface CalendarOptions {
   /** The unit of a window's length: `'month'`. */
   readonly unit: CalendarUnit;
@@ -17,7 +17,7 @@ export interface CalendarOptions {
   readonly anchor?: string | undefined;
 }
 
-/** Where the windows of a calendar lie. */
+/** The position of a calendar's windows. */
 export type CalendarPosition = Pick<CalendarOptions, 'timeZone' | 'anchor'>;
 
 /** Calendars that are cached; each takes about a kilobyte. */
@@ -25,7 +25,7 @@ const MAX_CALENDARS = 10_000;
 
 const DAY_MS = 86_400_000;
 
-/** Nominal lengths of the units in ms, as those of the notation. */
+/** Nominal lengths of the units in ms, equal to those of the notation. */
 const NOMINAL_MS: Readonly<Record<CalendarUnit, number>> = {
   millisecond: 1,
   second: 1000,
@@ -105,7 +105,7 @@ export function assertTimeZone(where: string, value: unknown): asserts value is 
       new Intl.DateTimeFormat('en', { timeZone: value });
       return;
     } catch {
-      // Answered below.
+      // Reported below.
     }
   }
   throw new ConfigurationError(
@@ -118,7 +118,7 @@ const ANCHOR = /^(\d{4}-\d\d-\d\d)(?:T([01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{
 /** Throws for anything but a local date, or date and time, without a time zone. */
 export function assertAnchor(where: string, value: unknown): asserts value is string {
   const [, date] = (typeof value === 'string' ? ANCHOR.exec(value) : undefined) ?? [];
-  // A date that does not exist is invalid, or another one when it is read.
+  // Reading a date that does not exist fails, or returns another date.
   const read = new Date(`${date}T00:00Z`);
   if (date !== undefined && !Number.isNaN(read.getTime()) && read.toISOString().startsWith(date)) return;
   throw new ConfigurationError(

@@ -60,7 +60,11 @@ export const concurrency: Strategy<ConcurrencyState> = {
     return { state: log.used > 0 ? log : undefined, window: id };
   },
 
-  expiresAt: (state) => Math.max(0, ...[...state.slots.values()].map(({ end }) => end)),
+  expiresAt(state) {
+    let latest = 0;
+    for (const { end } of state.slots.values()) latest = Math.max(latest, end);
+    return latest;
+  },
 
   encode: (state) => [
     state.at,

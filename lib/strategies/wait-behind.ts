@@ -7,7 +7,7 @@ import { divideUp, type Quota, type StrategyName } from './strategy.js';
  * - Windows take at most the amount per period, a sliding window counter at most twice the amount.
  * - A token bucket has just the cost of the first when that is allowed, and refills the others. The bound is a ms less, since a hit is
  *   allowed on the first whole ms.
- * - The windows of a calendar differ in length, and nobody knows when slots are released: 0.
+ * - The windows of a calendar differ in length, and the time at which slots are released is not known: 0.
  *
  * @param units the costs of all hits in the line, the first and the last included
  * @param first the cost of the first

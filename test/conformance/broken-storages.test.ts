@@ -44,6 +44,26 @@ const broken: Readonly<Record<string, Broken>> = {
     })),
     noticedBy: ['costs', 'batches'],
   },
+  'allows everything': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.consume(batch);
+        const outcomes = result.outcomes.map((outcome) => ({ ...outcome, allowed: true, taken: true }));
+        return { ...result, allowed: true, outcomes };
+      },
+    })),
+    noticedBy: ['boundaries', 'meters', 'waiting'],
+  },
+  'allows nothing': {
+    open: changing((storage) => ({
+      consume: (batch) => {
+        const result = storage.peek(batch);
+        const outcomes = result.outcomes.map((outcome) => ({ ...outcome, allowed: false, retryAfter: 1 }));
+        return { ...result, allowed: false, outcomes };
+      },
+    })),
+    noticedBy: ['boundaries', 'meters', 'waiting'],
+  },
   'takes the allowed hits of a refused batch': {
     open: changing((storage) => ({
       consume: (batch) => join(batch.map((hit) => storage.consume([hit]))),

@@ -327,7 +327,7 @@ describeOn('MONGODB', 'identities of one turn of the event loop', (uri) => {
     expect(results.map(({ outcomes }) => outcomes[0]?.remaining)).toEqual([9, 8, 7, 9]);
   });
 
-  it('begin anew if their documents were deleted before the write', async () => {
+  it('begin again if their documents were deleted before the write', async () => {
     await Promise.all(names(3).map((name) => storage.consume(hitOn(name))));
     const racing = new RacingStorage(client, { database, ...PATIENT });
     racing.interfere = async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Controller, UseGuards, type CanActivate } from '@nestjs/common';
 import { Query, ResolveField, Resolver, ObjectType, Field } from '@nestjs/graphql';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
@@ -8,31 +8,12 @@ import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { from, type Observable } from 'rxjs';
 import { describeOverGraphql } from '../support/graphql-app.js';
+import { everybody, holdWork } from '../support/held-work.js';
 import { until } from '../support/http-exchange.js';
 import { startRpcApp } from '../support/rpc-app.js';
 import { describeOverWebSockets } from '../support/ws-app.js';
 
-/** Handlers that have begun, and the function that lets all of them end. */
-let running = 0;
-let open: () => void;
-let gate: Promise<void>;
-
-beforeEach(() => {
-  running = 0;
-  gate = new Promise((resolve) => {
-    open = resolve;
-  });
-});
-
-afterEach(() => open());
-
-async function work<T>(result: T): Promise<T> {
-  running++;
-  await gate;
-  return result;
-}
-
-const everybody = { key: () => 'everybody' };
+const work = holdWork();
 
 /** Refuses after the limits have counted. */
 class Refusing implements CanActivate {
@@ -54,13 +35,13 @@ class ExportGateway {
   @SubscribeMessage('export')
   @RateLimit('1 concurrent', { name: 'export', ...everybody })
   export() {
-    return work({ event: 'answer', data: 'done' });
+    return work.do({ event: 'answer', data: 'done' });
   }
 
   @SubscribeMessage('stream')
   @RateLimit('1 concurrent', { name: 'stream', ...everybody })
   stream(): Observable<object> {
-    return from(work({ event: 'answer', data: 'streamed' }));
+    return from(work.do({ event: 'answer', data: 'streamed' }));
   }
 }
 
@@ -69,9 +50,9 @@ describeOverWebSockets('A message with a limit of concurrent requests', (start) 
     const app = await start([ExportGateway]);
     const [one, two] = [await app.connect(), await app.connect()];
     one.send('export');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     expect(await two.outcomes(1, 'export')).toEqual(['refused']);
-    open();
+    work.end();
     expect((await one.next()).data).toBe('done');
     expect(await two.outcomes(2, 'export')).toEqual(['done', 'done']);
     expect(await left(app.http.nest, 'export')).toBe(1);
@@ -81,9 +62,9 @@ describeOverWebSockets('A message with a limit of concurrent requests', (start) 
     const app = await start([ExportGateway]);
     const client = await app.connect();
     client.send('stream');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     expect(await left(app.http.nest, 'stream')).toBe(0);
-    open();
+    work.end();
     expect((await client.next()).data).toBe('streamed');
     expect(await left(app.http.nest, 'stream')).toBe(1);
   });
@@ -109,13 +90,13 @@ describe('A message of a microservice with a limit of concurrent requests', () =
     @MessagePattern('export')
     @RateLimit('1 concurrent', { name: 'export', ...everybody })
     export() {
-      return work('done');
+      return work.do('done');
     }
 
     @EventPattern('event')
     @RateLimit('1 concurrent', { name: 'event', ...everybody })
     event(@Payload() _data: unknown) {
-      return work(undefined);
+      return work.do(undefined);
     }
 
     @MessagePattern('guarded')
@@ -138,9 +119,9 @@ describe('A message of a microservice with a limit of concurrent requests', () =
     const app = await startRpcApp([ExportController]);
     const client = app.connect();
     const first = client.ask('export');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     expect(await client.outcomes(1, 'export')).toEqual(['refused']);
-    open();
+    work.end();
     expect(await first).toBe('done');
     expect(await client.outcomes(2, 'export')).toEqual(['done', 'done']);
     await app.close();
@@ -149,9 +130,9 @@ describe('A message of a microservice with a limit of concurrent requests', () =
   it('holds the slot of an event until its handler has ended', async () => {
     const app = await startRpcApp([ExportController]);
     await app.connect().emit('event');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     expect(await left(app.nest, 'event')).toBe(0);
-    open();
+    work.end();
     while ((await left(app.nest, 'event')) === 0) await immediate();
     expect(await left(app.nest, 'event')).toBe(1);
     await app.close();
@@ -188,13 +169,13 @@ class ReportResolver {
   @ResolveField(() => String, { nullable: true })
   @RateLimit('1 concurrent', { name: 'rows', ...everybody })
   rows() {
-    return work('many');
+    return work.do('many');
   }
 
   @Query(() => String, { nullable: true })
   @RateLimit('2 concurrent', { name: 'slow', ...everybody })
   slow() {
-    return work('slow');
+    return work.do('slow');
   }
 }
 
@@ -202,9 +183,9 @@ describeOverGraphql('A field with a limit of concurrent requests', (start, serve
   it('holds its slot until it is resolved, and one too many is refused', async () => {
     const app = await start([ReportResolver]);
     const operation = app.ask('{ one: slow two: slow }');
-    await until(() => running === 2);
+    await until(() => work.begun === 2);
     expect(await app.outcomes(1, '{ slow }')).toEqual(['TOO_MANY_REQUESTS']);
-    open();
+    work.end();
     expect((await operation).data).toEqual({ one: 'slow', two: 'slow' });
     expect(await left(app.http.nest, 'slow')).toBe(2);
     expect(await app.outcomes(2, '{ slow }')).toEqual(['slow', 'slow']);
@@ -214,9 +195,9 @@ describeOverGraphql('A field with a limit of concurrent requests', (start, serve
     const clock = new ManualClock();
     const app = await start([ReportResolver], { clock, graphql: { fieldResolverEnhancers: ['guards'] } });
     const operation = app.ask('{ report { rows } }');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     expect([await left(app.http.nest, 'report'), await left(app.http.nest, 'rows')]).toEqual([1, 0]);
-    open();
+    work.end();
     expect((await operation).data).toEqual({ report: { rows: 'many' } });
     // Apollo on Fastify does not tell the response of an operation.
     if (server === 'Apollo on fastify') clock.advance(30_000);

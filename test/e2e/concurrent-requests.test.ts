@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   Controller,
   ForbiddenException,
@@ -22,26 +22,11 @@ import {
 import { ManualClock } from 'nestjs-limits/testing';
 import { concat, NEVER, of, throwError, type Observable } from 'rxjs';
 import { Gate } from '../support/gate.js';
+import { everybody, holdWork } from '../support/held-work.js';
 import { describeOverHttp, limited } from '../support/http-app.js';
 import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
 
-/** Handlers that have begun, and the function that lets all of them end. */
-let running = 0;
-let open: () => void;
-let gate: Promise<void>;
-
-beforeEach(() => {
-  running = 0;
-  gate = new Promise((resolve) => {
-    open = resolve;
-  });
-});
-
-async function work(): Promise<string> {
-  running++;
-  await gate;
-  return 'done';
-}
+const work = holdWork();
 
 class Refusing implements CanActivate {
   canActivate(): boolean {
@@ -49,20 +34,18 @@ class Refusing implements CanActivate {
   }
 }
 
-const everybody = { key: () => 'everybody' };
-
 @Controller()
 class ExportController {
   @Get('export')
   @RateLimit('2 concurrent', { name: 'export', ...everybody })
   export() {
-    return work();
+    return work.do('done');
   }
 
   @Get('mixed')
   @RateLimit('3/minute; 2 concurrent', { name: 'mixed', ...everybody })
   mixed() {
-    return work();
+    return work.do('done');
   }
 
   @Get('failing')
@@ -75,7 +58,7 @@ class ExportController {
   @UseGuards(Refusing)
   @RateLimit('1 concurrent', { name: 'guarded', ...everybody })
   guarded() {
-    return work();
+    return work.do('done');
   }
 
   @Get('phases')
@@ -83,32 +66,31 @@ class ExportController {
   @RateLimit('1 concurrent', { name: 'early', ...everybody })
   @RateLimit('0/minute', { name: 'late', phase: 'afterAuth', ...everybody })
   phases() {
-    return work();
+    return work.do('done');
   }
 
   @Sse('events')
   @RateLimit('1 concurrent', { name: 'events', ...everybody })
   events(): Observable<{ data: string }> {
-    running++;
+    work.begun++;
     return concat(of({ data: 'one' }), NEVER);
   }
 
   @Get('by-outcome')
   @RateLimit('5/minute; 2 concurrent', { name: 'outcome', count: 'failure', ...everybody })
   byOutcome() {
-    return work();
+    return work.do('done');
   }
 
   @Get(['by-rule', 'by-middleware'])
   byRule() {
-    return work();
+    return work.do('done');
   }
 }
 
 const apps: ServedApp[] = [];
 
 afterEach(async () => {
-  open();
   await Promise.all(apps.splice(0).map((app) => app.close()));
 });
 
@@ -131,9 +113,9 @@ async function left(app: ServedApp, policy: string): Promise<number[]> {
 
 /** Sends requests and waits until their handlers have begun. */
 async function begin(app: ServedApp, path: string, count: number): Promise<Exchange[]> {
-  const before = running;
+  const before = work.begun;
   const sent = Array.from({ length: count }, () => app.client.send(path));
-  await until(() => running === before + count);
+  await until(() => work.begun === before + count);
   return sent;
 }
 
@@ -142,7 +124,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     const app = await start(protocol);
     const sent = await begin(app, '/export', 2);
     expect(await app.client.send('/export').end).toBe(429);
-    open();
+    work.end();
     expect(await Promise.all(sent.map(({ end }) => end))).toEqual([200, 200]);
     await app.untilClosed(3);
     expect(await left(app, 'export')).toEqual([2]);
@@ -154,7 +136,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     for (const exchange of await begin(app, '/export', 2)) exchange.reset();
     await app.untilClosed(2);
     expect(await left(app, 'export')).toEqual([0]);
-    open();
+    work.end();
     await app.untilClosed(2);
     expect(await left(app, 'export')).toEqual([2]);
   });
@@ -167,20 +149,20 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
       @Get('reset')
       @RateLimit('2 concurrent', { name: 'reset', ...everybody })
       async reset() {
-        running++;
+        work.begun++;
         most = Math.max(most, gate.waiting + 1);
         await gate.pass();
       }
     }
     const app = await start(protocol, {}, undefined, [ResetController]);
     for (let attack = 1; attack <= 60; attack++) {
-      const before = running;
+      const before = work.begun;
       const exchange = app.client.send('/reset');
       let status = 0;
       void exchange.end.then((answered) => {
         status = answered;
       });
-      await until(() => running > before || status === 429);
+      await until(() => work.begun > before || status === 429);
       exchange.reset();
       await app.untilClosed(attack);
       if (attack % 10 === 0) {
@@ -188,7 +170,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
         await until(() => gate.waiting === 0);
       }
     }
-    expect([most, running]).toEqual([2, 12]);
+    expect([most, work.begun]).toEqual([2, 12]);
     expect(await left(app, 'reset')).toEqual([2]);
   });
 
@@ -201,7 +183,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     for (const exchange of await begin(app, '/by-rule', 1)) exchange.reset();
     await app.untilClosed(1);
     expect(await app.client.send('/by-rule').end).toBe(429);
-    open();
+    work.end();
     await app.untilClosed(2);
     expect(await app.client.send('/by-rule').end).toBe(200);
   });
@@ -211,7 +193,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     const sent = await begin(app, '/export', 2);
     await app.nest.get(RateLimiterService).clearPolicy({ policy: 'export' });
     expect(await left(app, 'export')).toEqual([2]);
-    open();
+    work.end();
     expect(await Promise.all(sent.map(({ end }) => end))).toEqual([200, 200]);
     await app.untilClosed(2);
     expect(await left(app, 'export')).toEqual([2]);
@@ -251,7 +233,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     storage.answer();
     await app.untilClosed(1);
     expect(await left(app, 'export')).toEqual([2]);
-    expect(running).toBe(0);
+    expect(work.begun).toBe(0);
   });
 
   it('whose client leaves before the handler never reach it', async () => {
@@ -259,7 +241,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     class SlowGuard implements CanActivate {
       async canActivate(): Promise<boolean> {
         guarded++;
-        await gate;
+        await work.ended;
         return true;
       }
     }
@@ -269,7 +251,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
       @UseGuards(SlowGuard)
       @RateLimit('1 concurrent', { name: 'slow', ...everybody })
       slow() {
-        running++;
+        work.begun++;
       }
     }
     const app = await start(protocol, {}, undefined, [SlowController]);
@@ -278,9 +260,9 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     exchange.reset();
     await app.untilClosed(1);
     expect(await left(app, 'slow')).toEqual([1]);
-    open();
+    work.end();
     await app.untilClosed(1);
-    expect([running, await left(app, 'slow')]).toEqual([0, [1]]);
+    expect([work.begun, await left(app, 'slow')]).toEqual([0, [1]]);
     expect(app.log.errors).toEqual([]);
   });
 
@@ -289,7 +271,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     await begin(app, '/mixed', 2);
     expect(await app.client.send('/mixed').end).toBe(429);
     expect(await left(app, 'mixed')).toEqual([1, 0]);
-    open();
+    work.end();
     await app.untilClosed(3);
     expect(await left(app, 'mixed')).toEqual([1, 2]);
   });
@@ -298,7 +280,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     const app = await start(protocol);
     await begin(app, '/by-outcome', 2);
     expect(await left(app, 'outcome')).toEqual([3, 0]);
-    open();
+    work.end();
     await app.untilClosed(2);
     expect(await left(app, 'outcome')).toEqual([5, 2]);
   });
@@ -318,7 +300,7 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
       expect(await left(app, id)).toEqual([0]);
       expect(await app.client.send(path).end).toBe(429);
     }
-    open();
+    work.end();
     await app.untilClosed(4);
     expect(await left(app, 'by-rule')).toEqual([1]);
   });
@@ -344,9 +326,9 @@ describeOverHttp('A refusal of concurrent requests', (startApp) => {
   it('tells how many may run, and no time', async () => {
     const app = await startApp(limited([ExportController], { headers: { legacy: true } }));
     const requests = [app.get('/export'), app.get('/export')];
-    await until(() => running === 2);
+    await until(() => work.begun === 2);
     const refused = await app.get('/export');
-    open();
+    work.end();
     const [first] = await Promise.all(requests);
     expect(refused.status).toBe(429);
     expect(refused.fields).toEqual({
@@ -366,7 +348,7 @@ describeOverHttp('A refusal of concurrent requests', (startApp) => {
   it('names the rate if that refuses too, with its time', async () => {
     const app = await startApp(limited([ExportController], { headers: { legacy: true } }));
     const requests = [app.get('/mixed'), app.get('/mixed')];
-    await until(() => running === 2);
+    await until(() => work.begun === 2);
     const refused = await app.get('/mixed');
     expect(refused.body).toMatchObject({ limit: { name: 'mixed/concurrent' }, retryAfter: null });
     expect(refused.fields).toMatchObject({
@@ -375,7 +357,7 @@ describeOverHttp('A refusal of concurrent requests', (startApp) => {
       'x-ratelimit-limit': '3',
       'x-ratelimit-remaining': '1',
     });
-    open();
+    work.end();
     await Promise.all(requests);
     expect((await app.get('/mixed')).status).toBe(200);
     expect((await app.get('/mixed')).body).toMatchObject({ limit: { name: 'mixed/minute' }, retryAfter: 60 });
@@ -389,18 +371,18 @@ describeOverHttp('Limits of concurrent requests', (startApp) => {
       @Get('plan')
       @RateLimit({ free: '1 concurrent', pro: '2 concurrent; 9/minute' }, { name: 'plan' })
       plan() {
-        return work();
+        return work.do('done');
       }
 
       @Get('function')
       @RateLimit(() => '1 concurrent', { name: 'function' })
       byFunction() {
-        return work();
+        return work.do('done');
       }
 
       @Get('module')
       module() {
-        return work();
+        return work.do('done');
       }
     }
     let plan = 'pro';
@@ -408,11 +390,11 @@ describeOverHttp('Limits of concurrent requests', (startApp) => {
       limited([PlanController], { limits: '3 concurrent; 100/second', plan: () => plan }),
     );
     const requests = ['/plan', '/plan', '/function'].map((path) => app.get(path));
-    await until(() => running === 3);
+    await until(() => work.begun === 3);
     expect((await app.get('/plan')).body).toMatchObject({ limit: { name: 'default/concurrent', amount: 3 } });
     plan = 'free';
     expect((await app.get('/module')).status).toBe(429);
-    open();
+    work.end();
     expect((await Promise.all(requests)).map(({ status }) => status)).toEqual([200, 200, 200]);
   });
 
@@ -422,7 +404,7 @@ describeOverHttp('Limits of concurrent requests', (startApp) => {
     const slot = await service.acquire({ policy: 'export' }, ['everybody'], { cost: 2 });
     expect((await app.get('/export')).status).toBe(429);
     await slot.release();
-    open();
+    work.end();
     expect((await app.get('/export')).status).toBe(200);
   });
 

@@ -98,7 +98,7 @@ describeOverHttp('A mistake', (start) => {
     ],
     [
       'the strategy of concurrent requests for a rate',
-      ['5/minute', { strategy: 'concurrency' }],
+      ['5/minute', { strategy: untyped('concurrency') }],
       'The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
     ],
     ...(['count', 'actualCost', 'block', 'burst'] as const).map(
@@ -370,7 +370,7 @@ describeOverHttp('A mistake', (start) => {
     [
       'limits by plan that are all unlimited',
       { limits: [{ name: 'all', plans: { internal: 'unlimited' } }] },
-      'RateLimitModule: Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+      'RateLimitModule: Every one of the "plans" is unlimited. Give "limits" too, for requests without one of these plans.',
     ],
     [
       'a prefix of IPv6 that is too long',

@@ -261,6 +261,22 @@ describeInChromium('The page of the console', (program) => {
   );
 
   it(
+    'tells an operator that another page answers an action, such as a login',
+    async () => {
+      const page = await open();
+      await app.statuses(1, '/login');
+      await select(page, 'login');
+      const body = '<form>Log in</form>';
+      await page.route('**/identities', (route) => route.fulfill({ contentType: 'text/html', body }));
+      await page.locator('[name=identity]').fill('127.0.0.1');
+      await page.getByRole('button', { name: 'Look up' }).click();
+      await page.locator('#outcome', { hasText: 'The answer (200) is not from the console.' }).waitFor();
+      expect(complaints).toEqual([]);
+    },
+    PATIENCE * 2,
+  );
+
+  it(
     'shows 200 policies, filters and sorts them, and fits a phone',
     async () => {
       const rules = Array.from({ length: 200 }, (_, index) => ({

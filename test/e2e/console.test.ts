@@ -2,14 +2,17 @@ import { describe, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
+  Inject,
   Injectable,
   Module,
   Post,
+  Scope,
   VersioningType,
   type CanActivate,
   type ExecutionContext,
   type ModuleMetadata,
 } from '@nestjs/common';
+import { REQUEST, RouterModule } from '@nestjs/core';
 import {
   applyRateLimits,
   ConfigurationError,
@@ -23,7 +26,7 @@ import { RateLimitConsoleModule, type RateLimitConsoleOptions } from 'nestjs-lim
 import { ManualClock } from 'nestjs-limits/testing';
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { Server } from 'node:http';
 import type {
   IdentityState,
@@ -32,7 +35,9 @@ import type {
   SnapshotMessage,
 } from '../../lib/nest/console/console-messages.js';
 import { readStream } from '../support/event-stream.js';
+import { Gate } from '../support/gate.js';
 import { describeOverHttp, HttpReply, type HttpApp } from '../support/http-app.js';
+import { until } from '../support/http-exchange.js';
 
 @Injectable()
 class Passwords {
@@ -49,6 +54,16 @@ class AdminGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
     const { headers } = context.switchToHttp().getRequest<{ headers: Record<string, unknown> }>();
     return headers['x-password'] === this.passwords.right;
+  }
+}
+
+/** Made for each request, and with it the controller of the console. */
+@Injectable({ scope: Scope.REQUEST })
+class RequestGuard implements CanActivate {
+  constructor(@Inject(REQUEST) private readonly request: { headers: Record<string, unknown> }) {}
+
+  canActivate(): boolean {
+    return this.request.headers['x-password'] === PASSWORD['x-password'];
   }
 }
 
@@ -368,7 +383,7 @@ describeOverHttp('The console', (start, platform) => {
     const [shop, keyed, byHand] = [
       await policyNamed(app, 'shop'),
       await policyNamed(app, 'keyed'),
-      await policyNamed(app, '1/1/minute'),
+      await policyNamed(app, 'items'),
     ];
     const action = { action: 'block', policy: shop.id, identity: 'ip:1.2.3.4' };
     const answers = [
@@ -379,12 +394,12 @@ describeOverHttp('The console', (start, platform) => {
       await post(app, { ...action, identity: 'x'.repeat(1001) }),
       await post(app, { ...action, duration: '2 days' }),
       await post(app, { ...action, policy: keyed.id }),
-      ...(byHand === undefined ? [] : [await post(app, { ...action, policy: byHand.id })]),
+      await post(app, { ...action, policy: byHand.id }),
       await post(app, '"text"'),
       await post(app, '{'),
     ];
     const messages = answers.map(({ status, body }) => `${status} ${(body as { message: string }).message}`);
-    expect(messages.slice(0, 7)).toEqual([
+    expect(messages.slice(0, 8)).toEqual([
       '400 "action" must be one of look-up, clear, block, unblock.',
       '400 "policy" must be the number of a policy.',
       '404 There is no such policy any more.',
@@ -392,8 +407,9 @@ describeOverHttp('The console', (start, platform) => {
       '400 "identity" must be a text of 1 to 1000 characters.',
       '400 The policy "shop" blocks for 1 hour at most; got the string "2 days".',
       '400 The policy "keyed" blocks nobody. Give it the option block, such as \'15 minutes\'.',
+      '400 The limits "items" are counted by hand, and changed only there: limiter.clear(limits, identity).',
     ]);
-    expect(answers.slice(7).map(({ status }) => status)).toEqual(answers.slice(7).map(() => 400));
+    expect(answers.slice(8).map(({ status }) => status)).toEqual([400, 400]);
     expect(app.log.infos.filter((line) => String(line).startsWith('Console: '))).toEqual([]);
   });
 
@@ -436,6 +452,27 @@ describeOverHttp('The console', (start, platform) => {
       expect([path, await statusesOf(app, path)]).toEqual([path, [404, 429]]);
   });
 
+  it.each<[where: string, path: string, exclude: string[], modulePath: string]>([
+    ['outside the global prefix', '/rate-limits', ['rate-limits{/*path}'], '/'],
+    ['below the path of its module', '/api/ops/rate-limits', [], 'ops'],
+    ['at both', '/ops/rate-limits', ['ops/*path'], '/ops/'],
+  ])('is exempt from rules that applyRateLimits applies %s', async (_where, path, exclude, modulePath) => {
+    const metadata = withConsole(undefined, { rules: [{ id: 'all', path: '/**', limits: '1/minute' }] });
+    const routes = RouterModule.register([{ path: modulePath, module: RateLimitConsoleModule }]);
+    const app = await start(
+      { ...metadata, imports: [...(metadata.imports ?? []), routes] },
+      {
+        configure: (nest) => {
+          nest.setGlobalPrefix('api', { exclude });
+          applyRateLimits(nest);
+        },
+      },
+    );
+    expect(await app.statuses(2, path)).toEqual([200, 200]);
+    expect(await app.statuses(2, `${path}/page.js`)).toEqual([200, 200]);
+    expect(await app.statuses(2, '/nothing')).toEqual([404, 429]);
+  });
+
   it('shows the slots that are held', async () => {
     const app = await start(withConsole());
     const limiter = app.nest.get(RateLimiterService);
@@ -464,6 +501,16 @@ describeOverHttp('The console', (start, platform) => {
     expect((await post(app, action)).status).toBe(403);
     expect((await app.get('/rate-limits', PASSWORD)).status).toBe(200);
     expect((await post(app, { ...action, action: 'look-up' }, PASSWORD)).status).toBe(200);
+  });
+
+  it('has guards that are made for each request', async () => {
+    const app = await start(withConsole({ guards: [RequestGuard] }));
+    expect((await app.get('/rate-limits/events')).status).toBe(403);
+    expect((await app.get('/rate-limits', PASSWORD)).status).toBe(200);
+    await firstEvent<SnapshotMessage>(app, '/rate-limits/events', PASSWORD);
+    const action = { action: 'look-up', policy: 0, identity: 'ip:127.0.0.1' };
+    expect((await post(app, action, PASSWORD)).status).toBe(200);
+    expect(app.log.errors).toEqual([]);
   });
 
   it('refuses actions of other sites, whatever their guards admit', async () => {
@@ -555,5 +602,53 @@ describeOverHttp('The console', (start, platform) => {
     const text = response.text();
     await app.close();
     expect(await text).toMatch(/^event: snapshot\n/);
+  });
+
+  it('ends streams that are opened while the application closes', async () => {
+    let text = '';
+    const late = {
+      async beforeApplicationShutdown() {
+        text = await (await fetch(`http://127.0.0.1:${portOf(app)}/rate-limits/events`)).text();
+      },
+    };
+    const app = await start({ ...withConsole(), providers: [{ provide: 'late', useValue: late }] });
+    await app.close();
+    expect(text).toMatch(/^event: snapshot\n/);
+  });
+
+  it('answers HEAD without opening a stream', async () => {
+    const app = await start(withConsole());
+    for (const path of ['', '/events', '/policies/0/events']) {
+      const socket = connect(portOf(app), '127.0.0.1');
+      socket.write(`HEAD /rate-limits${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      let text = '';
+      for await (const piece of socket.setEncoding('utf8')) text += String(piece);
+      expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    }
+  });
+
+  it('serves further streams after 50 clients have left before their guard admitted them', async () => {
+    const gate = new Gate();
+    let isHeld = true;
+    const guard = {
+      async canActivate() {
+        if (isHeld) await gate.pass();
+        return true;
+      },
+    };
+    const app = await start(withConsole({ guards: [guard] }));
+    let closed = 0;
+    (app.nest.getHttpServer() as Server).on('connection', (socket: Socket) =>
+      socket.once('close', () => closed++),
+    );
+    const sockets = Array.from({ length: 50 }, () => connect(portOf(app), '127.0.0.1'));
+    for (const socket of sockets) socket.write('GET /rate-limits/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until(() => gate.waiting === 50);
+    for (const socket of sockets) socket.resetAndDestroy();
+    await until(() => closed === 50);
+    gate.open();
+    await until(() => gate.waiting === 0);
+    isHeld = false;
+    await firstEvent<SnapshotMessage>(app, '/rate-limits/events');
   });
 });

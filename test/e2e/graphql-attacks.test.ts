@@ -6,15 +6,11 @@ import {
   BadRequestException,
   createParamDecorator,
   ForbiddenException,
-  Injectable,
   UnauthorizedException,
   UseGuards,
   UseInterceptors,
   UsePipes,
-  type CanActivate,
   type ExecutionContext,
-  type NestInterceptor,
-  type PipeTransform,
 } from '@nestjs/common';
 import {
   Args,
@@ -32,8 +28,17 @@ import {
 import { BREAK, GraphQLError, type ValidationRule } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { RateLimit, RateLimitInterceptor, requestOf } from 'nestjs-limits';
-import { throwError, type Observable } from 'rxjs';
 import { WebSocket } from 'ws';
+import {
+  expectRuns,
+  limited,
+  LIMIT,
+  refusingPipe,
+  repeat,
+  RunCounter,
+  wantedRuns,
+  type Attack,
+} from '../support/attacks.js';
 import { Attacker, frame, untilQuiet, watchProcess, type RawReply } from '../support/attacker.js';
 import {
   describeOverGraphql,
@@ -43,66 +48,10 @@ import {
   type GraphqlAppOptions,
 } from '../support/graphql-app.js';
 
-/** Every limit of this file admits so many calls per address. */
-const LIMIT = 3;
-const limited = `${LIMIT}/hour`;
-
-/** Calls of handlers, by address. */
-const runs = new Map<string, number>();
-const runsOf = (address: string): number => runs.get(address) ?? 0;
-
-function addressOf(context: ExecutionContext): string {
-  const request = requestOf<{ socket: { remoteAddress: string } }>(context);
-  return (request?.socket?.remoteAddress ?? 'none').replace('::ffff:', '');
-}
-
-function run(context: ExecutionContext): void {
-  const address = addressOf(context);
-  runs.set(address, runsOf(address) + 1);
-}
-
-const Run = createParamDecorator((_data: unknown, context: ExecutionContext) => run(context));
-
-/** Refuses each call, after the limits have counted it. */
-@Injectable()
-class RefusingGuard implements CanActivate {
-  canActivate(context: ExecutionContext): boolean {
-    run(context);
-    throw new ForbiddenException();
-  }
-}
-
-@Injectable()
-class FalseGuard implements CanActivate {
-  canActivate(context: ExecutionContext): boolean {
-    run(context);
-    return false;
-  }
-}
-
-@Injectable()
-class RefusingInterceptor implements NestInterceptor {
-  intercept(context: ExecutionContext): Observable<never> {
-    run(context);
-    return throwError(() => new UnauthorizedException());
-  }
-}
-
-@Injectable()
-class RefusingPipe implements PipeTransform {
-  transform(): never {
-    throw new BadRequestException();
-  }
-}
-
-/** Counts the calls that get to its pipes. */
-@Injectable()
-class CountingInterceptor implements NestInterceptor {
-  intercept(context: ExecutionContext, next: { handle(): Observable<unknown> }): Observable<unknown> {
-    run(context);
-    return next.handle();
-  }
-}
+const runs = new RunCounter(
+  (context) => requestOf<{ socket: { remoteAddress: string } }>(context)?.socket?.remoteAddress,
+);
+const { Run } = runs;
 
 @ObjectType()
 class Account {
@@ -152,26 +101,26 @@ class TargetResolver {
   }
 
   @Query(() => String, { nullable: true })
-  @UseGuards(RefusingGuard)
+  @UseGuards(runs.throwingGuard(() => new ForbiddenException()))
   guarded() {
     return '';
   }
 
   @Query(() => String, { nullable: true })
-  @UseGuards(FalseGuard)
+  @UseGuards(runs.falseGuard)
   forbidden() {
     return '';
   }
 
   @Query(() => String, { nullable: true })
-  @UseInterceptors(RefusingInterceptor)
+  @UseInterceptors(runs.refusingInterceptor(() => new UnauthorizedException()))
   intercepted() {
     return '';
   }
 
   @Query(() => String, { nullable: true })
-  @UseInterceptors(CountingInterceptor)
-  @UsePipes(RefusingPipe)
+  @UseInterceptors(runs.interceptor)
+  @UsePipes(refusingPipe(() => new BadRequestException()))
   piped(@Args('a', { nullable: true }) a?: string) {
     return a;
   }
@@ -234,7 +183,7 @@ class LoginResolver {
 /** Counts calls with a wrong password. */
 function CountFailures(): ParameterDecorator {
   return createParamDecorator((_data: unknown, context: ExecutionContext) => {
-    if (context.getArgByIndex<{ how: string }>(1).how !== 'right') run(context);
+    if (context.getArgByIndex<{ how: string }>(1).how !== 'right') runs.add(context);
   })();
 }
 
@@ -253,20 +202,6 @@ class CostResolver {
     return user;
   }
 }
-
-/** What an attack does with its client. */
-interface Attack {
-  readonly name: string;
-  /**
-   * Calls of handlers that the attack must get, which shows that it does what its name says. Default: all of the limit.
-   * A negative number means any up to the limit.
-   */
-  readonly runs?: number | ((server: string) => number);
-  attempt(client: GraphqlAttacker): Promise<unknown>;
-}
-
-const repeat = <T>(count: number, make: (index: number) => T): T[] =>
-  Array.from({ length: count }, (_, index) => make(index));
 
 const aliases = (count: number, field: string): string =>
   repeat(count, (index) => `f${index}: ${field}`).join(' ');
@@ -323,8 +258,10 @@ class GraphqlAttacker extends Attacker {
   }
 }
 
+type GraphqlAttack = Attack<GraphqlAttacker, string>;
+
 /** Floods of one field by many forms of an operation. */
-const operations: Attack[] = [
+const operations: GraphqlAttack[] = [
   {
     name: 'one operation after the other',
     attempt: (client) => client.sequence(8, () => client.ask('{ guess }')),
@@ -479,7 +416,7 @@ const operations: Attack[] = [
 ];
 
 /** Batches, methods and encodings. */
-const requests: Attack[] = [
+const requests: GraphqlAttack[] = [
   { name: 'a batch', attempt: (client) => client.post(repeat(30, () => ({ query: '{ guess }' }))) },
   {
     name: 'a batch of aliases',
@@ -511,7 +448,7 @@ const requests: Attack[] = [
     runs: 0,
     attempt: (client) => client.flood(9, () => client.get('mutation { change }')),
   },
-  ...['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'].map((method): Attack => ({
+  ...['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'].map((method): GraphqlAttack => ({
     name: method,
     runs: 0,
     attempt: (client) =>
@@ -547,10 +484,13 @@ const requests: Attack[] = [
         }),
       ),
   },
-  ...['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;x=y'].map((type): Attack => ({
-    name: `the type ${type}`,
-    attempt: (client) => client.flood(9, () => client.post({ query: '{ guess }' }, { 'content-type': type })),
-  })),
+  ...['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/json;x=y'].map(
+    (type): GraphqlAttack => ({
+      name: `the type ${type}`,
+      attempt: (client) =>
+        client.flood(9, () => client.post({ query: '{ guess }' }, { 'content-type': type })),
+    }),
+  ),
   ...[
     'application/graphql',
     'text/plain',
@@ -558,13 +498,13 @@ const requests: Attack[] = [
     'multipart/form-data; boundary=b',
     'application/graphql+json',
     '',
-  ].map((type): Attack => ({
+  ].map((type): GraphqlAttack => ({
     name: `the type ${type || 'of nothing'}`,
-    runs: 0,
+    runs: -1,
     attempt: (client) =>
       client.flood(9, () =>
         client.post(
-          type === 'application/x-www-form-urlencoded' ? 'query=%7Bnothing%7D' : '{"query":"{ nothing }"}',
+          type === 'application/x-www-form-urlencoded' ? 'query=%7Bguess%7D' : '{"query":"{ guess }"}',
           { 'content-type': type },
         ),
       ),
@@ -647,16 +587,16 @@ const requests: Attack[] = [
           9,
         ),
       );
-      await untilQuiet(() => runsOf(client.address));
+      await untilQuiet(() => runs.from(client.address));
     },
   },
-  ...['/graphql/', '/graphql?x=y', '/graphql?query={nothing}'].map((path): Attack => ({
+  ...['/graphql/', '/graphql?x=y', '/graphql?query={nothing}'].map((path): GraphqlAttack => ({
     name: `the path ${path}`,
     runs: (server) => (path === '/graphql/' && server.includes('fastify') ? 0 : LIMIT),
     attempt: (client) => client.flood(9, () => client.ask('{ guess }', {}, path)),
   })),
   ...['/GRAPHQL', '/graphql/x', '/%67raphql', '//graphql', '/./graphql', '/graphql%2f', '/graphql;x'].map(
-    (path): Attack => ({
+    (path): GraphqlAttack => ({
       name: `the path ${path} beside the right one`,
       attempt: (client) =>
         client.flood(12, (index) => client.ask('{ guess }', {}, index % 2 ? path : '/graphql')),
@@ -671,7 +611,7 @@ const requests: Attack[] = [
     'x-client-ip',
     'x-originating-ip',
     'fly-client-ip',
-  ].map((header): Attack => ({
+  ].map((header): GraphqlAttack => ({
     name: `the header ${header}`,
     attempt: (client) =>
       client.flood(9, (index) =>
@@ -689,27 +629,29 @@ const requests: Attack[] = [
     'origin',
     'apollographql-client-name',
     'x-request-id',
-  ].map((header): Attack => ({
+  ].map((header): GraphqlAttack => ({
     name: `another ${header}`,
     attempt: (client) => client.flood(9, (index) => client.ask('{ guess }', { [header]: `v${index}` })),
   })),
 ];
 
 /** What a later guard, interceptor or pipe refuses is counted too. */
-const refusals: Attack[] = ['guarded', 'forbidden', 'intercepted', 'piped'].flatMap((field): Attack[] => [
-  {
-    name: `calls that a later one refuses: ${field}`,
-    attempt: (client) => client.sequence(8, () => client.ask(`{ ${field} }`)),
-  },
-  {
-    name: `aliases that a later one refuses: ${field}`,
-    attempt: (client) => client.ask(`{ ${aliases(20, field)} }`),
-  },
-]);
+const refusals: GraphqlAttack[] = ['guarded', 'forbidden', 'intercepted', 'piped'].flatMap(
+  (field): GraphqlAttack[] => [
+    {
+      name: `calls that a later one refuses: ${field}`,
+      attempt: (client) => client.sequence(8, () => client.ask(`{ ${field} }`)),
+    },
+    {
+      name: `aliases that a later one refuses: ${field}`,
+      attempt: (client) => client.ask(`{ ${aliases(20, field)} }`),
+    },
+  ],
+);
 
 /** Guesses at a password, where only failures count. */
-const guesses: Attack[] = [
-  ...['throw', 'reject', 'return', 'promise'].flatMap((how): Attack[] => [
+const guesses: GraphqlAttack[] = [
+  ...['throw', 'reject', 'return', 'promise'].flatMap((how): GraphqlAttack[] => [
     {
       name: `guesses that end by ${how}, one after the other`,
       attempt: (client) => client.sequence(8, () => client.ask(`{ login(how: "${how}") }`)),
@@ -743,7 +685,7 @@ const guesses: Attack[] = [
         ),
     },
   ]),
-  ...['throw', 'return', 'promise', 'reject'].map((how): Attack => ({
+  ...['throw', 'return', 'promise', 'reject'].map((how): GraphqlAttack => ({
     name: `guesses in a list that end by ${how}`,
     attempt: (client) => client.sequence(8, () => client.ask(`{ logins(how: "${how}") }`)),
   })),
@@ -766,7 +708,7 @@ const guesses: Attack[] = [
 ];
 
 /** Costs and identities that the client has a say in. */
-const inputs: Attack[] = [
+const inputs: GraphqlAttack[] = [
   {
     name: 'a negative cost',
     runs: 0,
@@ -814,7 +756,7 @@ const inputs: Attack[] = [
 ];
 
 /** Operations by a WebSocket. */
-const sockets: Attack[] = [
+const sockets: GraphqlAttack[] = [
   {
     name: 'subscriptions by one connection',
     attempt: (client) => client.subscribe(repeat(9, () => 'subscription { news }')),
@@ -939,7 +881,7 @@ async function frames(client: GraphqlAttacker, texts: readonly string[]): Promis
     socket.write(frame(text));
     await setTimeout(2);
   }
-  await untilQuiet(() => runsOf(client.address));
+  await untilQuiet(() => runs.from(client.address));
 }
 
 const attacks = [...operations, ...requests, ...refusals, ...guesses, ...inputs, ...sockets];
@@ -970,15 +912,12 @@ describe.each(graphqlServers)('A client of %s', (server) => {
 
   it.each(attacks.map((attack) => [attack.name, attack] as const))(
     'gets no more than its limit by %s',
-    async (_name, { runs: reached = LIMIT, attempt }) => {
+    async (_name, attack) => {
       const client = new GraphqlAttacker(port);
-      await attempt(client);
-      await untilQuiet(() => runsOf(client.address), 3);
+      await attack.attempt(client);
+      await untilQuiet(() => runs.from(client.address), 3);
       client.close();
-      const wanted = typeof reached === 'function' ? reached(server) : reached;
-      const counted = runsOf(client.address);
-      if (wanted < 0) expect(counted).toBeLessThanOrEqual(LIMIT);
-      else expect(counted).toBe(wanted);
+      expectRuns(runs.from(client.address), wantedRuns(attack, server));
       expect(watch.failures).toEqual([]);
       const other = new GraphqlAttacker(port);
       expect((await other.ask('{ guess }')).text).toContain('"guess":"x"');
@@ -995,7 +934,7 @@ describeOverGraphql('An operation of 88 kB of aliases', (start) => {
     });
     const client = new GraphqlAttacker(Number(new URL(app.url).port));
     const { status } = await client.ask(operation);
-    const counted = runsOf(client.address);
+    const counted = runs.from(client.address);
     expect((await client.ask('{ guess }')).text).toMatch(/"guess":(?:"x"|null)/);
     return [status, counted];
   };

@@ -9,10 +9,12 @@ import {
   RateLimitInterceptor,
   requestOf,
   type Decision,
+  type RequestOutcome,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { from, map, reduce, type Observable } from 'rxjs';
+import { concat, from, map, NEVER, of, reduce, type Observable } from 'rxjs';
 import { startGrpcApp, type GrpcApp, type GrpcClient, type GrpcOutcome } from '../support/grpc-app.js';
+import { until } from '../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import type { RpcAppOptions } from '../support/rpc-app.js';
 
@@ -201,5 +203,31 @@ describe('A call of gRPC', () => {
     for (let time = 0; time < 3; time++) expect(await client.say('right')).toEqual(['right']);
     expect(await client.say('wrong')).toMatchObject({ code: 16 });
     expect(await client.say('right')).toMatchObject({ code: 8 });
+  });
+
+  it('that its client cancels is charged its actual cost with the interceptor', async () => {
+    const outcomes: RequestOutcome[] = [];
+    @Controller()
+    class ModelController {
+      @GrpcMethod('Echo', 'Repeat')
+      @UseInterceptors(RateLimitInterceptor)
+      @RateLimit('10/minute', {
+        name: 'tokens',
+        cost: 9,
+        actualCost: (_context, outcome) => {
+          outcomes.push(outcome);
+          return 1;
+        },
+      })
+      tokens({ text }: Text): Observable<Text> {
+        return concat(of({ text }), NEVER);
+      }
+    }
+    const { app, connect } = await start(ModelController);
+    expect(await connect().repeat('hello', 1)).toEqual(['hello']);
+    await until(() => outcomes.length > 0);
+    expect(outcomes).toEqual([{ success: false, aborted: true }]);
+    const { remaining } = await app.nest.get(RateLimiterService).peek({ policy: 'tokens' }, '127.0.0.1');
+    expect(remaining).toBe(9);
   });
 });

@@ -109,7 +109,7 @@ describeOverHttp('forRootAsync', (start) => {
     }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ConfigurationError);
     expect((error as Error).message).toBe(
-      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
+      'RateLimitModule is created once, before any request, but its options or its storage depend on a request-scoped provider. Inject ' +
         'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
     );
   });

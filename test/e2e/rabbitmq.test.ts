@@ -22,8 +22,11 @@ import {
   type MicroserviceOptions,
 } from '@nestjs/microservices';
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
-import { RateLimit, RateLimitExceededException, RateLimitGuard } from 'nestjs-limits';
+import { MemoryStorage, RateLimit, RateLimitExceededException, RateLimitGuard } from 'nestjs-limits';
 import { of } from 'rxjs';
+import { queueOf } from '../../lib/limiter/fair-queue.js';
+import { DECIDING_STORAGE } from '../../lib/nest/options/rate-limit.tokens.js';
+import type { Storage } from '../../lib/core/storage.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
 import { startRpcApp, type RpcApp, type RpcAppOptions } from '../support/rpc-app.js';
 import { startRabbitMq } from '../support/servers/rabbitmq.js';
@@ -60,14 +63,14 @@ afterEach(async () => {
 });
 
 /** The microservice on the queue of the test. */
-function rabbitMq(noAck: boolean, name = queue): MicroserviceOptions {
+function rabbitMq(noAck: boolean, name = queue, prefetchCount = 3): MicroserviceOptions {
   return {
     transport: Transport.RMQ,
     options: {
       urls: [server.uri],
       queue: name,
       noAck,
-      prefetchCount: 3,
+      prefetchCount,
       queueOptions: { deadLetterExchange: '', deadLetterRoutingKey: rejected },
     },
   };
@@ -135,7 +138,7 @@ class OrdersController {
 /** Emits five events of the limited pattern and three of another, and returns what the handlers have seen once all are through. */
 async function emitAll(
   app: RpcApp,
-  controller: Type<OrdersController> = OrdersController,
+  controller: Type<{ seen: unknown[] }> = OrdersController,
 ): Promise<unknown[]> {
   const client = app.connect();
   for (const event of ['L1', 'L2', 'L3', 'L4', 'L5']) await client.emit('limited', event);
@@ -273,6 +276,58 @@ describe('A refused event of RabbitMQ with noAck: false', () => {
 /** An error of an application that is no exception of Nest. */
 class RateLimitError extends Error {}
 
+describe('Messages of RabbitMQ that wait', () => {
+  let finish: () => void;
+
+  @Controller()
+  class WaitingController {
+    readonly seen: unknown[] = [];
+
+    @EventPattern('limited')
+    @RateLimit('1 concurrent', { key: () => 'everyone', wait: '1 minute', name: 'slots' })
+    async onLimited(@Payload() event: unknown, @Ctx() context: unknown) {
+      this.seen.push(event);
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      ack(context);
+    }
+  }
+
+  async function begin(hybrid?: RpcAppOptions['hybrid']): Promise<RpcApp> {
+    const app = await start([WaitingController], hybrid === undefined ? {} : { hybrid });
+    const client = app.connect();
+    for (const event of ['L1', 'L2', 'L3']) await client.emit('limited', event);
+    const waiting = queueOf(app.nest.get<Storage>(DECIDING_STORAGE));
+    await until(() => waiting.waiting().get('slots') === 2, 'two events to wait');
+    return app;
+  }
+
+  it('are handled in order, each once its slot is free', async () => {
+    const app = await begin();
+    const { seen } = app.nest.get(WaitingController);
+    for (const expected of [['L1'], ['L1', 'L2'], ['L1', 'L2', 'L3']]) {
+      await until(() => seen.length === expected.length, `${expected.length} events`);
+      expect(seen).toEqual(expected);
+      finish();
+    }
+    await until(async () => (await channel.checkQueue(queue)).messageCount === 0, 'an empty queue');
+    expect(await takeRejected()).toEqual([]);
+  });
+
+  it.each([undefined, { inheritAppConfig: true }])(
+    'are left to the queue when the application closes: hybrid %p',
+    async (hybrid) => {
+      const app = await begin(hybrid);
+      const closed = left(app);
+      finish();
+      expect(await closed).toBeGreaterThanOrEqual(2);
+      expect(await takeRejected()).toEqual([]);
+      expect(app.log.errors).toEqual([]);
+    },
+  );
+});
+
 describe('A refused message of RabbitMQ', () => {
   it('gets the error as its reply, and is rejected with noAck: false', async () => {
     const app = await start([OrdersController], { limits: { refusedMessages: 'requeue' } });
@@ -321,6 +376,47 @@ describe('A refused message of RabbitMQ', () => {
     );
     expect(app.log.entries).toEqual([]);
     expect(await takeRejected()).toEqual(['A', 'A', 'A', 'A']);
+  });
+});
+
+describe('An event of RabbitMQ that waits', () => {
+  const ON_REAL_TIME = { limits: { storage: new MemoryStorage() } };
+
+  @Controller()
+  class PatientController {
+    readonly seen: unknown[] = [];
+
+    @EventPattern('limited')
+    @RateLimit('1 per 100 milliseconds', { key: () => 'everyone', wait: '10 seconds' })
+    onLimited(@Payload() event: unknown, @Ctx() context: unknown) {
+      this.seen.push(event);
+      ack(context);
+    }
+
+    @EventPattern('other')
+    onOther(@Payload() event: unknown, @Ctx() context: unknown) {
+      this.seen.push(event);
+      ack(context);
+    }
+  }
+
+  it('counts towards the prefetchCount, so that events behind it wait too', async () => {
+    const transport = rabbitMq(false, queue, 1);
+    const app = await start([PatientController], { ...ON_REAL_TIME, transport });
+    const all = ['L1', 'L2', 'L3', 'L4', 'L5', 'O1', 'O2', 'O3'];
+    expect(await emitAll(app, PatientController)).toEqual(all);
+    expect(await left(app)).toBe(0);
+    expect(await takeRejected()).toEqual([]);
+  });
+
+  it('lets others pass as far as the prefetchCount allows', async () => {
+    const app = await start([PatientController], ON_REAL_TIME);
+    const seen = await emitAll(app, PatientController);
+    await until(() => seen.length === 8, 'all events to arrive', 20_000);
+    expect(seen.filter((event) => String(event).startsWith('L'))).toEqual(['L1', 'L2', 'L3', 'L4', 'L5']);
+    expect(seen.indexOf('O1')).toBeLessThan(seen.indexOf('L5'));
+    expect(await left(app)).toBe(0);
+    expect(await takeRejected()).toEqual([]);
   });
 });
 

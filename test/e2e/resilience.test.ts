@@ -151,8 +151,11 @@ describeOverHttp('While the store is down, a request', (start) => {
     for (let request = 0; request < 9; request++) await app.get('/');
     server.entries.clear();
     await up();
-    const { remaining, degraded } = await service.peek('2 concurrent', 'job');
-    expect([remaining, degraded]).toEqual([1, undefined]);
+    // The store answers the renewal after it has been found.
+    await until(async () => {
+      const { remaining, degraded } = await service.peek('2 concurrent', 'job');
+      return remaining === 1 && degraded === undefined;
+    }, 'the slot to be registered');
     await slot.release();
     expect((await service.peek('2 concurrent', 'job')).remaining).toBe(2);
   });
@@ -245,8 +248,8 @@ describeOverHttp('A store that is down', (start) => {
     for (let request = 0; request < 30; request++) await app.get('/browse');
     await app.nest.close();
     expect(app.log.warnings.map((line) => String(line).replace(/slot \d+/, 'slot #'))).toEqual([
-      'MapCasStorage failed: no right. Where a call fails so, this process counts alone. Further ones are not logged.',
-      'MapCasStorage failed: no slot #. Where a call fails so, this process counts alone. Further ones are not logged.',
+      'MapCasStorage failed: no right. When a single call fails, this process counts alone. This kind of failure is logged once, an outage each time.',
+      'MapCasStorage failed: no slot #. When a single call fails, this process counts alone. This kind of failure is logged once, an outage each time.',
     ]);
   });
 

@@ -18,6 +18,7 @@ import { queueOf } from '../../lib/limiter/fair-queue.js';
 import { DECIDING_STORAGE } from '../../lib/nest/options/rate-limit.tokens.js';
 import type { Storage } from '../../lib/core/storage.js';
 import { describeOverGraphql } from '../support/graphql-app.js';
+import { everybody, holdWork } from '../support/held-work.js';
 import { describeOverHttp, limited, type HttpApp } from '../support/http-app.js';
 import { protocols, ServedApp, until, type Exchange, type Protocol } from '../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../support/map-cas.storage.js';
@@ -25,25 +26,7 @@ import { startGrpcApp } from '../support/grpc-app.js';
 import { startRpcApp } from '../support/rpc-app.js';
 import { describeOverWebSockets } from '../support/ws-app.js';
 
-/** Handlers that have begun, and the function that lets all of them end. */
-let running = 0;
-let open: () => void;
-let gate: Promise<void>;
-
-beforeEach(() => {
-  running = 0;
-  gate = new Promise((resolve) => {
-    open = resolve;
-  });
-});
-
-async function work(): Promise<string> {
-  running++;
-  await gate;
-  return 'done';
-}
-
-const everybody = { key: () => 'everybody' };
+const work = holdWork();
 
 @Controller()
 class WaitingController {
@@ -62,7 +45,7 @@ class WaitingController {
   @Get('slots')
   @RateLimit('1 concurrent', { name: 'slots', wait: '10 seconds', ...everybody })
   slots() {
-    return work();
+    return work.do('done');
   }
 
   @Get('firm')
@@ -89,7 +72,7 @@ class WaitingController {
   @Get('failing')
   @RateLimit('1/minute', { name: 'failing', wait: '1 minute', count: 'failure', ...everybody })
   failing() {
-    return work();
+    return work.do('done');
   }
 
   @Get('phases')
@@ -129,7 +112,6 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  open();
   await Promise.all(apps.splice(0).map((app) => app.close()));
 });
 
@@ -194,16 +176,16 @@ describe.each(protocols)('Requests that wait, on $name', (protocol) => {
   it('for a slot are answered when one is released', async () => {
     const app = await start();
     const first = app.client.send('/slots');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     const sent = await wait(app, '/slots', 'slots', 2);
-    open();
+    work.end();
     expect(await Promise.all([first, ...sent].map(({ end }) => end))).toEqual([200, 200, 200]);
   });
 
   it('for a slot are refused after their longest wait', async () => {
     const app = await start();
     void app.client.send('/slots');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     const sent = await wait(app, '/slots', 'slots', 2);
     await pass(app, 10_000, {});
     expect(await Promise.all(sent.map(({ end }) => end))).toEqual([429, 429]);
@@ -233,9 +215,9 @@ describe.each(protocols)('Requests that wait, on $name', (protocol) => {
   it('of a limit by outcome are answered when a hit is returned', async () => {
     const app = await start();
     const first = app.client.send('/failing');
-    await until(() => running === 1);
+    await until(() => work.begun === 1);
     const [second] = await wait(app, '/failing', 'failing', 1);
-    open();
+    work.end();
     expect(await Promise.all([first.end, second?.end])).toEqual([200, 200]);
   });
 

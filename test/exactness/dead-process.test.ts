@@ -3,7 +3,7 @@ import { createLimit } from 'nestjs-limits';
 import { RedisStorage } from 'nestjs-limits/redis';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { onlyOutcome } from '../../lib/core/storage.js';
+import { onlyOutcome } from '../../lib/core/contract.js';
 import { serverUri } from '../support/servers.js';
 import { until } from '../support/servers/server-process.js';
 

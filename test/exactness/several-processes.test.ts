@@ -17,17 +17,17 @@ import { Processes } from './processes.js';
 /** Four processes with 50 concurrent hits each: every backend admits exactly the limit. */
 
 /** Long timeout in ms, since the machine may be busy and hits on one key wait for each other. */
-const CONNECT_GRACE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 /** The option that sets the timeout of each storage. */
 const backends = {
-  REDIS: { commandTimeout: CONNECT_GRACE_MS },
-  REDIS_CLUSTER: { redisOptions: { commandTimeout: CONNECT_GRACE_MS } },
-  MEMCACHED: { timeout: CONNECT_GRACE_MS },
-  ETCD: { timeout: CONNECT_GRACE_MS },
-  MONGODB: { timeout: CONNECT_GRACE_MS },
-  POSTGRESQL: { timeout: CONNECT_GRACE_MS },
-  PGBOUNCER: { timeout: CONNECT_GRACE_MS },
+  REDIS: { commandTimeout: TIMEOUT_MS },
+  REDIS_CLUSTER: { redisOptions: { commandTimeout: TIMEOUT_MS } },
+  MEMCACHED: { timeout: TIMEOUT_MS },
+  ETCD: { timeout: TIMEOUT_MS },
+  MONGODB: { timeout: TIMEOUT_MS },
+  POSTGRESQL: { timeout: TIMEOUT_MS },
+  PGBOUNCER: { timeout: TIMEOUT_MS },
 } as const satisfies Partial<Record<ServerName, object>>;
 
 const TIMES = 50;
@@ -101,7 +101,7 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
       'are allowed exactly the amount of a %s limit with a denial cache and a timeout',
       async (strategy) => {
         const batch = [cell(strategy, 'resilient', AMOUNT)];
-        const resilience = { timeout: CONNECT_GRACE_MS, instances: 4 };
+        const resilience = { timeout: TIMEOUT_MS, instances: 4 };
         // The second time all of them are refused, most of them by the denial cache.
         expect(await hit(together, batch, resilience)).toEqual({ allowed: AMOUNT, errors: [], left: [0] });
         expect(await hit(together, batch, resilience)).toEqual({ allowed: 0, errors: [], left: [0] });
@@ -114,7 +114,7 @@ describe.each(Object.keys(backends) as (keyof typeof backends)[])('on %s', (back
         const batch = [cell(strategy, 'leased', AMOUNT)];
         const lease = { size: 5, maxError: 0.2 };
         const { allowed, errors } = await hit(together, batch, {
-          timeout: CONNECT_GRACE_MS,
+          timeout: TIMEOUT_MS,
           instances: 4,
           lease,
         });

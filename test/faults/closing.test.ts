@@ -38,6 +38,7 @@ const storages = [
   ['MongoDBStorage', 'mongodb', 'mongodb://', '/?connectTimeoutMS=2000'],
   // The driver waits one second for a connection that it closes.
   ['EtcdStorage', 'etcd', 'etcd://', ''],
+  ['PostgreSQLStorage', 'postgresql', 'postgres://', '/app'],
 ] as const;
 
 it.each(storages)(

@@ -36,7 +36,7 @@ async function expectToSurviveFailover(findPrimary: FindPrimary): Promise<void> 
       repair: () =>
         until(async () => (await findPrimary()) !== before, 'another to become the primary', FAILOVER),
     },
-    { probes: 0, endsByItself: true, remembers: false }, // the last hits may not have reached the replica
+    { probes: 0, endsByItself: true, keepsCounts: false }, // the last hits may not have reached the replica
   );
   expect(await layered.counted()).toBeGreaterThan(already);
 }

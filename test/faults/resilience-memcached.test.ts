@@ -29,7 +29,7 @@ afterEach(async () => {
 
 describe('A Memcached server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { keepsCounts: false }],
     [
       'is stopped',
       {

@@ -33,7 +33,7 @@ describe('a PostgreSQL server that', () => {
     [
       'is killed',
       { harm: () => server.kill(), repair: () => server.restart() },
-      { remembers: false }, // its tables are not logged
+      { keepsCounts: false }, // its tables are not logged
     ],
     [
       'stands still',

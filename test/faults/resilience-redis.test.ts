@@ -43,7 +43,7 @@ const refusing = { probes: 3 };
 
 describe('A Redis server that', () => {
   it.each<[string, Fault, OutageOptions]>([
-    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { remembers: false }],
+    ['is killed', { harm: () => server.kill(), repair: () => server.restart() }, { keepsCounts: false }],
     [
       'is stopped',
       {

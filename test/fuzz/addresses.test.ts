@@ -73,7 +73,7 @@ describe('Addresses of clients', () => {
   );
 
   fuzz(
-    'give a network and a bucket, whatever they are',
+    'give a network and an identity of bounded length, whatever they are',
     fc.tuple(addresses, prefixes),
     ([address, prefix]) => {
       expect(identityOf('ip', clientNetwork(address, prefix)).length).toBeLessThan(160);

@@ -7,6 +7,8 @@ import {
   MemoryStorage,
   RateLimit,
   SkipRateLimit,
+  type CreateLimitOptions,
+  type Limit,
   type RateLimitInput,
   type RateLimitRule,
 } from 'nestjs-limits';
@@ -288,6 +290,42 @@ describe('Policies', () => {
         class Decorated {}
         SkipRateLimit(skipped as string)(Decorated);
       });
+    },
+  );
+});
+
+describe('Limits by hand', () => {
+  const options = nearly({
+    id: names,
+    name: fc.oneof(names, anyText),
+    policy: names,
+    strategy: fc.oneof(policyOptions.strategy, fc.constant('concurrency')),
+    amount: fc.oneof(fc.nat({ max: 9 }), fc.constantFrom(-0, 2 ** 53 - 1, 2 ** 53, 0.5, NaN)),
+    period: fc.oneof(fc.integer({ min: 1 }), fc.constantFrom(0, -1, 2 ** 53, Infinity)),
+    burst: fc.constantFrom<unknown>(undefined, 1, 0, 2 ** 52),
+    calendar: fc.constantFrom<unknown>(undefined, { unit: 'month' }, { unit: 'week', multiple: 2 }, {}),
+    mode: policyOptions.mode,
+    block: fc.constantFrom<unknown>([], [1000], [1000, 2000], [0], '1 minute'),
+    blockAfter: fc.integer({ min: 0, max: 3 }),
+    refundable: flag,
+  });
+
+  fuzz(
+    'are of options in range, or the error names the one that is not',
+    fc.oneof(options, anything),
+    (given) => {
+      let limit: Limit | undefined;
+      const refusal = refusalOf(() => (limit = createLimit(given as CreateLimitOptions)));
+      if (refusal !== undefined && !(refusal instanceof ThrownByApplication))
+        expect(refusal.name).toBe('ConfigurationError');
+      if (limit === undefined) return;
+      expect(Object.isFrozen(limit)).toBe(true);
+      for (const cost of [0, 1, Math.min(limit.burst, 5)]) {
+        const { outcomes, allowed } = storage.consume([{ identity: 'somebody', limit, cost }]);
+        expect(outcomes[0]?.remaining).toBeGreaterThanOrEqual(0);
+        expect(typeof allowed).toBe('boolean');
+      }
+      storage.reset();
     },
   );
 });

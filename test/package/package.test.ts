@@ -43,10 +43,10 @@ export class AppModule {}
 
 /** Maximum size in bytes, slightly above the current size. Raise it on purpose only. */
 const budget = {
-  packed: 930_000,
+  packed: 960_000,
   unpacked: 4_600_000,
-  importedByRoot: 650_000,
-  requiredByRoot: 730_000,
+  importedByRoot: 670_000,
+  requiredByRoot: 745_000,
   page: 150_000,
 };
 
@@ -171,6 +171,27 @@ describe('the tarball', () => {
     const { problems, analysis } = JSON.parse(report) as AttwReport;
     expect(problems ?? {}).toEqual({});
     expect(Object.keys(analysis.entrypoints)).toEqual(Object.keys(manifest.exports));
+  });
+
+  it('has declarations of every entry that an application can check', async () => {
+    const entries = Object.keys(manifest.exports).filter((entry) => entry !== './package.json');
+    const code = entries.map(
+      (entry, index) => `export * as e${index} from 'nestjs-limits${entry.slice(1)}';`,
+    );
+    for (const file of ['entries.mts', 'entries.cts']) await writeFile(join(unpacked, file), code.join('\n'));
+    const compilerOptions = {
+      target: 'es2023',
+      module: 'nodenext',
+      types: ['node'],
+      noEmit: true,
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      experimentalDecorators: true,
+      skipLibCheck: false,
+    };
+    const project = { compilerOptions, include: ['entries.*'] };
+    await writeFile(join(unpacked, 'tsconfig.json'), JSON.stringify(project));
+    expect(await typeErrors(unpacked, join(root, 'node_modules/.bin/tsc'))).toEqual([]);
   });
 
   it('names terminus, which is optional, in its own entry only', async () => {
@@ -466,14 +487,15 @@ interface AttwReport {
  * Compiles an application and returns the errors in it or in this package. Errors in declarations
  * of other packages are ignored.
  */
-async function typeErrors(application: string): Promise<string[]> {
-  const output = await run(application, join(application, 'node_modules/.bin/tsc')).catch(
-    (error: unknown) => {
-      if (error instanceof ProgramError && error.stdout !== '') return error.stdout;
-      throw error;
-    },
-  );
+async function typeErrors(
+  application: string,
+  compiler = join(application, 'node_modules/.bin/tsc'),
+): Promise<string[]> {
+  const output = await run(application, compiler).catch((error: unknown) => {
+    if (error instanceof ProgramError && error.stdout !== '') return error.stdout;
+    throw error;
+  });
   return output
     .split('\n')
-    .filter((line) => /^\S/.test(line) && !/^node_modules\/(?!nestjs-limits\/)/.test(line));
+    .filter((line) => /^\S/.test(line) && !/^(\.\.\/.*)?node_modules\/(?!nestjs-limits\/)/.test(line));
 }

@@ -102,7 +102,7 @@ describe('The last of several callers', () => {
       fc.asyncProperty(callers, async ({ amount, period, before, costs, last, maxWait }) => {
         const item = new RateLimitItemPerMillisecond(amount, period);
         /** Returns the ms after which the last caller is answered, and whether it passed. */
-        const play = async (patience: number): Promise<[number, boolean]> => {
+        const play = async (maxWait: number): Promise<[number, boolean]> => {
           const clock = new ManualClock();
           const storage = new MemoryStorage({ clock });
           const limiter = new Limiter(storage);
@@ -110,7 +110,7 @@ describe('The last of several callers', () => {
           for (const cost of costs) void limiter.waitFor(item, ['a'], { cost });
           await immediate(); // so that they stand in line
           const answers: boolean[] = [];
-          limiter.waitFor(item, ['a'], { cost: last, maxWait: patience }).then(
+          limiter.waitFor(item, ['a'], { cost: last, maxWait }).then(
             () => answers.push(true),
             () => answers.push(false),
           );

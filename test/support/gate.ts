@@ -2,6 +2,8 @@
 export class Gate {
   /** Handlers that wait. */
   waiting = 0;
+  /** Handlers that have come so far. */
+  entered = 0;
   #open!: () => void;
   #opened!: Promise<void>;
 
@@ -12,6 +14,7 @@ export class Gate {
   /** Waits until the gate is opened. */
   async pass(): Promise<void> {
     this.waiting++;
+    this.entered++;
     await this.#opened;
     this.waiting--;
   }

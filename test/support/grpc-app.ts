@@ -104,8 +104,9 @@ export class GrpcClient {
     return outcomeOf((callback) => this.#service.Say({ text }, metadata, callback));
   }
 
-  repeat(text: string): Promise<GrpcOutcome> {
-    return textsOf(this.#service.Repeat({ text }));
+  /** @param most texts after which the call is cancelled. Default: none */
+  repeat(text: string, most = Infinity): Promise<GrpcOutcome> {
+    return textsOf(this.#service.Repeat({ text }), most);
   }
 
   join(method: 'Join' | 'RawJoin', ...texts: string[]): Promise<GrpcOutcome> {
@@ -130,11 +131,13 @@ function outcomeOf(call: (callback: Callback) => unknown): Promise<GrpcOutcome> 
   });
 }
 
-function textsOf(stream: ClientReadableStream<Text>): Promise<GrpcOutcome> {
+function textsOf(stream: ClientReadableStream<Text>, most = Infinity): Promise<GrpcOutcome> {
   return new Promise((resolve) => {
     const texts: string[] = [];
-    stream.on('data', ({ text }: Text) => texts.push(text));
-    stream.on('error', (error: ServiceError) => resolve(described(error)));
+    stream.on('data', ({ text }: Text) => {
+      if (texts.push(text) === most) stream.cancel();
+    });
+    stream.on('error', (error: ServiceError) => resolve(texts.length === most ? texts : described(error)));
     stream.on('end', () => resolve(texts));
   });
 }

@@ -1,4 +1,5 @@
-import { optionsNameOf, withDecision, type GuardClass, type GuardMember } from '../guard-classes.js';
+import { optionsNameOf, type GuardClass } from '../guard-classes.js';
+import { withDecision, type GuardMember } from '../guard-members.js';
 import type { Project } from '../project.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';

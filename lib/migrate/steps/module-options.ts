@@ -1,5 +1,6 @@
 import type { OptionsLiteral } from '../configurations.js';
-import { optionsNameOf, readsKnownDetails, withDecision } from '../guard-classes.js';
+import { optionsNameOf } from '../guard-classes.js';
+import { readsKnownDetails, withDecision } from '../guard-members.js';
 import type { Project } from '../project.js';
 import { bare, blockCode, limitCode, quantityOf, type Quantity } from '../quantities.js';
 import { propertiesOf, valueOf } from '../objects.js';

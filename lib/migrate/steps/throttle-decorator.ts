@@ -8,7 +8,14 @@ import { inSeconds, noteShortWindow } from './module-options.js';
 import { replaceDecorator, targetOf, type Target } from './decorator-call.js';
 import { skippedNames } from './skip-decorator.js';
 
-const NOT_AN_OBJECT = `the limits are not written as an object: write them as text, ${TEMPLATE}`;
+/** Why limits are left as they are. */
+interface Problem {
+  readonly why: string;
+}
+
+const NOT_AN_OBJECT: Problem = {
+  why: `the limits are not written as an object: write them as text, ${TEMPLATE}`,
+};
 
 /**
  * `@Throttle`: one `@RateLimit` for each throttler that the module has, with `scope: 'route'` on classes. Names that the module lacks,
@@ -21,7 +28,7 @@ export function migrateThrottle(source: Source, project: Project): void {
     if (!source.isThrottlerName(call.expression, 'Throttle') || source.isLeft(call)) continue;
     const target = targetOf(source, call);
     const limits = limitsOf(source, project, call, target, known);
-    if (typeof limits === 'string') source.todo(call, limits);
+    if ('why' in limits) source.todo(call, limits.why);
     else {
       const name = limits.length > 0 ? source.add('nestjs-limits', 'RateLimit') : '';
       const isReplaced = replaceDecorator(
@@ -42,7 +49,7 @@ function limitsOf(
   call: ts.CallExpression,
   target: Target,
   known: ReadonlyMap<string, Throttler> | undefined,
-): string[] | string {
+): string[] | Problem {
   const { ts } = source;
   const [first, second] = call.arguments;
   if (first === undefined) return [];
@@ -70,8 +77,8 @@ function limitsOf(
     if (settings === undefined) return NOT_AN_OBJECT;
     const code = argumentsOf(source, project, name, settings, target, known?.get(name));
     if (settings.ttl !== undefined) noteShortWindow(source, call, settings.ttl);
-    if (!code.startsWith('!')) codes.push(code);
-    else return code.slice(1);
+    if (typeof code !== 'string') return code;
+    codes.push(code);
   }
   return codes;
 }
@@ -98,7 +105,7 @@ function constantSettings(
   };
 }
 
-/** Returns the arguments of `@RateLimit`, or a reason that starts with `!`. */
+/** Returns the arguments of `@RateLimit`, or why there are none. */
 function argumentsOf(
   source: Source,
   project: Project,
@@ -106,33 +113,41 @@ function argumentsOf(
   settings: GivenSettings,
   target: Target,
   throttler: Throttler | undefined,
-): string {
+): string | Problem {
   if (!/^[A-Za-z][\w.-]*$/.test(name))
-    return `!the name "${name}" is not one of a limit: it begins with a letter and holds letters, digits, "_", "." and "-"`;
+    return {
+      why: `the name "${name}" is not one of a limit: it begins with a letter and holds letters, digits, "_", "." and "-"`,
+    };
   const other = [...settings.properties.keys()].find(
     (option) => !['limit', 'ttl', 'blockDuration'].includes(option),
   );
-  if (other !== undefined) return `!the option "${other}" of @Throttle: see "key" and "scope"`;
+  if (other !== undefined) return { why: `the option "${other}" of @Throttle: see "key" and "scope"` };
   const [lost] = throttler?.inherited ?? [];
   if (lost !== undefined)
-    return `!the throttler "${name}" has the option "${lost}", which its override inherits: repeat it as an option of @RateLimit`;
+    return {
+      why: `the throttler "${name}" has the option "${lost}", which its override inherits: repeat it as an option of @RateLimit`,
+    };
   const limit = settings.limit ?? throttler?.limit;
   const ttl = settings.ttl ?? throttler?.ttl;
   if (limit?.kind === 'number' && limit.value === 0)
-    return '!a limit of 0 means "not set" in most versions of the throttler, and refuses every request here';
+    return {
+      why: 'a limit of 0 means "not set" in most versions of the throttler, and refuses every request here',
+    };
   const inherits = settings.limit === undefined || settings.ttl === undefined;
   if (
     limit === undefined ||
     ttl === undefined ||
     (inherits && [limit, ttl].some(({ kind }) => kind === 'code'))
   )
-    return `!half of the limit is inherited from the throttler "${name}": write both numbers`;
+    return { why: `half of the limit is inherited from the throttler "${name}": write both numbers` };
   const text = limitCode(source, limit, ttl);
   if (text === undefined || text.includes('=>'))
-    return '!a limit or a ttl that has no text: give a function that returns the limits as text';
+    return { why: 'a limit or a ttl that has no text: give a function that returns the limits as text' };
   const block = blockCode(source, settings.blockDuration ?? throttler?.blockDuration, ttl);
   if (settings.blockDuration === undefined && throttler?.blockDuration?.kind === 'code')
-    return `!the blockDuration of the throttler "${name}" is inherited: write it as the option "block"`;
+    return {
+      why: `the blockDuration of the throttler "${name}" is inherited: write it as the option "block"`,
+    };
   const options = [
     ...(name === 'default' ? [] : [`name: ${source.literal(name)}`]),
     ...(target.isMethod ? [] : [`scope: ${source.literal('route')}`]),
@@ -150,7 +165,7 @@ function positional(
   ttl: ts.Expression,
   target: Target,
   call: ts.CallExpression,
-): string[] | string {
+): string[] | Problem {
   source.note(call, 'the ttl was read as seconds, as in version 4 of the throttler and before');
   const settings = {
     limit: quantityOf(source, limit),
@@ -159,5 +174,5 @@ function positional(
     properties: new Map<string, unknown>(),
   };
   const code = argumentsOf(source, project, 'default', settings, target, undefined);
-  return code.startsWith('!') ? code.slice(1) : [code];
+  return typeof code === 'string' ? [code] : code;
 }

@@ -95,7 +95,7 @@ function readRequest(body: unknown): IdentityRequest {
   if (!Number.isSafeInteger(policy))
     throw new BadRequestException('"policy" must be the number of a policy.');
   const texts: Record<string, string> = { identity: textOf('identity', identity) };
-  for (const name of ['route', 'plan', 'limits', 'duration'])
+  for (const name of ['route', 'plan', 'limits', 'timeZone', 'anchor', 'duration'])
     if (optional[name] !== undefined) texts[name] = textOf(name, optional[name]);
   return { action, policy, ...texts } as IdentityRequest;
 }
@@ -107,7 +107,7 @@ function textOf(name: string, value: unknown): string {
 
 function referenceOf(
   { name, key, routes }: PolicyView,
-  { identity, route, plan, limits }: IdentityRequest,
+  { identity, route, plan, limits, timeZone, anchor }: IdentityRequest,
 ): { reference: PolicyReference; identity: readonly string[] } {
   const isIdentity = isListed(key, identity);
   const isComposite = key.some((type) => type.includes('+'));
@@ -117,6 +117,8 @@ function referenceOf(
       route: route ?? routes[0],
       plan,
       limits,
+      timeZone,
+      anchor,
       as: isIdentity ? 'identity' : undefined,
     },
     identity: isIdentity || !isComposite ? [identity] : identity.split('/'),

@@ -31,6 +31,7 @@ interface Stream {
 @Injectable()
 export class ConsoleFeed implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #streams = new Set<Stream>();
+  #isClosing = false;
   readonly #process = {
     host: hostname(),
     pid: process.pid,
@@ -51,6 +52,7 @@ export class ConsoleFeed implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Ends all streams, since a server that closes waits for its connections. */
   onModuleDestroy(): void {
+    this.#isClosing = true;
     clearInterval(this.#timer);
     for (const { response } of this.#streams) response.end();
     this.#streams.clear();
@@ -72,9 +74,14 @@ export class ConsoleFeed implements OnApplicationBootstrap, OnModuleDestroy {
     if (first === undefined) throw new NotFoundException();
     const stream: Stream = { response, policy };
     response.begin('text/event-stream', { 'x-accel-buffering': 'no' });
-    response.onClose(() => this.#streams.delete(stream));
-    this.#streams.add(stream);
     response.write(eventOf(policy === undefined ? 'snapshot' : 'policy', first));
+    // A page reconnects when its stream ends: to the next process, if this one closes.
+    if (this.#isClosing || response.isForHead) {
+      response.end();
+      return;
+    }
+    this.#streams.add(stream);
+    response.onClose(() => this.#streams.delete(stream));
   }
 
   #tick(): void {

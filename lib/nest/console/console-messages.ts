@@ -16,7 +16,7 @@ export interface LimitView {
   readonly plan?: string;
 }
 
-/** What a policy declares. */
+/** The declaration of a policy. */
 export interface PolicyView {
   /** Number of the policy in this process. */
   readonly id: number;
@@ -33,6 +33,8 @@ export interface PolicyView {
   readonly plans: readonly string[];
   /** True if a function returns the limits of a request, so that a look-up must give them. */
   readonly needsLimits: boolean;
+  /** The positions of calendar windows that functions find for each request, so that a look-up must give them. */
+  readonly needsPosition: readonly ('timeZone' | 'anchor')[];
   /** The longest block, `'15 minutes'`; absent if the policy has none. */
   readonly longestBlock?: string;
 }
@@ -131,7 +133,7 @@ export interface PolicyMessage {
   readonly identities: readonly RefusedIdentity[];
 }
 
-/** What an operator asks of an identity. */
+/** An action of an operator on an identity. */
 export interface IdentityRequest {
   readonly action: 'look-up' | 'clear' | 'block' | 'unblock';
   /** Number of the policy. */
@@ -141,6 +143,9 @@ export interface IdentityRequest {
   readonly route?: string;
   readonly plan?: string;
   readonly limits?: string;
+  /** Where the calendar windows of the identity lie. */
+  readonly timeZone?: string;
+  readonly anchor?: string;
   /** Of a block. Default: the first of the policy. */
   readonly duration?: string;
 }

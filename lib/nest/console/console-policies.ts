@@ -62,6 +62,7 @@ function viewOf({ id, name, where }: PolicyCounter, { policy, routes }: Declared
     routes: [...routes.values()].slice(0, MAX_ROUTES),
     plans: plans.map(([plan]) => plan),
     needsLimits: policy.compileLimits !== undefined,
+    needsPosition: (['timeZone', 'anchor'] as const).filter((name) => policy.calendar?.[name] !== undefined),
     ...(longestBlock > 0 ? { longestBlock: describeDuration(longestBlock) } : {}),
   };
 }
@@ -80,6 +81,7 @@ function viewOfUndeclared({ id, name, where, limits }: PolicyCounter): PolicyVie
     routes: [],
     plans: [],
     needsLimits: false,
+    needsPosition: [],
   };
 }
 

@@ -27,7 +27,7 @@ export interface SecondCounts {
 }
 
 /**
- * Counts what the events of the module tell, in bounded memory. The path of a request only increments numbers; a sample each
+ * Counts the events of the module, in bounded memory. The path of a request only increments numbers; a sample each
  * second turns them into series.
  */
 @Injectable()

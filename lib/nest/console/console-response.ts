@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { onHttpAnswer } from '../transports/http-answer.js';
 
 /** Headers of every answer of the console. */
 const HEADERS = {
@@ -29,6 +30,11 @@ export class ConsoleResponse {
     this.#hijack = 'raw' in given ? () => given.hijack() : () => undefined;
   }
 
+  /** True if the request is a HEAD, whose answer has no body. */
+  get isForHead(): boolean {
+    return this.#response.req.method === 'HEAD';
+  }
+
   /** Bytes that the client has not taken yet. */
   get waitingBytes(): number {
     return this.#response.writableLength;
@@ -43,16 +49,17 @@ export class ConsoleResponse {
   /** Sends a whole answer. */
   send(contentType: string, text: string, status = 200): void {
     this.begin(contentType, {}, status);
-    this.#response.end(text);
+    this.write(text);
+    this.end();
   }
 
   redirect(location: string): void {
     this.begin('text/plain', { location }, 302);
-    this.#response.end();
+    this.end();
   }
 
   write(text: string): void {
-    this.#response.write(text);
+    if (!this.isForHead) this.#response.write(text);
   }
 
   end(): void {
@@ -63,7 +70,8 @@ export class ConsoleResponse {
     this.#response.destroy();
   }
 
+  /** Calls back when the response has ended or the client has left, immediately if that has already happened. */
   onClose(listener: () => void): void {
-    this.#response.on('close', listener);
+    onHttpAnswer(this.#response, listener);
   }
 }

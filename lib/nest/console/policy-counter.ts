@@ -5,7 +5,7 @@ import { describeLimit } from './describe-limit.js';
 import type { Counts, LimitRefusals, SeriesView } from './console-messages.js';
 
 /** Identities that are counted per policy. */
-export const MAX_IDENTITIES = 1000;
+const MAX_IDENTITIES = 1000;
 
 /** Limits that are counted per policy; a function may return any number of others. */
 const MAX_LIMITS = 50;
@@ -61,7 +61,7 @@ export class RequestCounter {
   }
 }
 
-/** What a policy has counted since the start. */
+/** The counts of a policy since the start. */
 export class PolicyCounter extends RequestCounter {
   readonly identities = new SpaceSaving(MAX_IDENTITIES);
   readonly #limits = new Map<string, LimitCounter>();

@@ -1,8 +1,10 @@
 import { Inject, Module, type DynamicModule, type OnModuleInit } from '@nestjs/common';
-import { ApplicationConfig } from '@nestjs/core';
+import { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { shownByName } from '../../common/inspection.js';
 import { ROUTE_RULES } from '../options/rate-limit.tokens.js';
+import { modulePathOf } from '../routes/module-path.js';
 import type { RouteRules } from '../routes/route-rules.js';
+import { joinPaths } from '../transports/join-paths.js';
 import { CONSOLE_OPTIONS, ConsoleAccessGuard } from './console-access.guard.js';
 import { ConsoleActions } from './console-actions.js';
 import { consoleController } from './console.controller.js';
@@ -46,11 +48,20 @@ export class RateLimitConsoleModule implements OnModuleInit {
     @Inject(CONSOLE_OPTIONS) private readonly options: ResolvedConsoleOptions,
     @Inject(ROUTE_RULES) private readonly rules: Pick<RouteRules, 'exempt'>,
     @Inject(ApplicationConfig) private readonly application: ApplicationConfig,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
-  /** @internal Exempts the page where `applyRateLimits` applies rules. */
+  /** Exempts the page where `applyRateLimits` applies rules. */
   onModuleInit(): void {
-    this.rules.exempt(`/${this.application.getGlobalPrefix()}/${this.options.path}/**`);
+    this.rules.exempt(joinPaths(this.#path(), '**'));
+  }
+
+  /** Returns the path of the page: below that of `RouterModule`, and below the global prefix unless it excludes the page. */
+  #path(): string {
+    const path = joinPaths(modulePathOf(RateLimitConsoleModule, this.modules) ?? '', this.options.path);
+    const { exclude = [] } = this.application.getGlobalPrefixOptions();
+    const isExcluded = exclude.some(({ pathRegex }) => pathRegex.test(path));
+    return isExcluded ? path : joinPaths(this.application.getGlobalPrefix(), path);
   }
 
   /**

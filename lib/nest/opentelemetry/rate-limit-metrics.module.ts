@@ -27,7 +27,7 @@ import { DECIDING_STORAGE, RATE_LIMIT_EVENTS } from '../options/rate-limit.token
 export class RateLimitMetricsModule implements OnModuleInit {
   constructor(@Inject(ModuleRef) private readonly modules: ModuleRef) {}
 
-  /** @internal */
+  /** Adds the storage of the module to the instruments. */
   onModuleInit(): void {
     const [events, storage] = [RATE_LIMIT_EVENTS, DECIDING_STORAGE].map((token) =>
       findProvider(this.modules, token, 'RateLimitMetricsModule'),

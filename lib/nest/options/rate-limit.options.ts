@@ -17,7 +17,7 @@ import type { Rule } from '../../policies/rules.js';
 import type { WaitOption } from '../../policies/wait-option.js';
 import type { ResilienceOptions } from '../../resilience/resilience.options.js';
 import type { Storage } from '../../core/storage.js';
-import type { StrategyName } from '../../strategies/strategy.js';
+import type { RateStrategyName } from '../../strategies/strategy.js';
 import type { RateLimitKey } from './rate-limit-key.js';
 
 /** The properties of a request that built-in identities read, on any transport. */
@@ -154,7 +154,7 @@ export interface RateLimitModuleOptions {
    * @default 'fixed-window'
    * @see docs/strategies.md
    */
-  strategy?: StrategyName | undefined;
+  strategy?: RateStrategyName | undefined;
   /**
    * Time zone of calendar windows that do not set one: an IANA name, or a function that returns
    * it.

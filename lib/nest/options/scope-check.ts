@@ -14,7 +14,7 @@ export class ScopeCheck implements OnModuleInit {
   onModuleInit(): void {
     if (this.moduleRef.introspect(DECIDING_STORAGE).scope !== Scope.REQUEST) return;
     throw new ConfigurationError(
-      'RateLimitModule is made once, before any request, but what its options or its storage are made of is request-scoped. Inject ' +
+      'RateLimitModule is created once, before any request, but its options or its storage depend on a request-scoped provider. Inject ' +
         'singletons into its factory, and let functions such as key, plan, limits and skip read the request from the context they are given.',
     );
   }

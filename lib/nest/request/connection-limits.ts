@@ -34,7 +34,7 @@ const TRY_AGAIN_LATER = 1013;
 /** How long a refused client has to answer the close frame, in ms. `ws` itself waits for 30 s. */
 const CLOSE_TIMEOUT_MS = 1000;
 
-/** What the client of a refused connection is told. */
+/** The message to the client of a refused connection. */
 interface Refusal {
   readonly status: unknown;
   readonly statusCode?: unknown;
@@ -133,7 +133,7 @@ export class ConnectionLimits {
 
 /** Holds the slots of a connection until it ends. */
 function holdSlots(context: HandlerContext, connection: Connection): void {
-  const slots = CallSlots.of(context, wsTransport);
+  const slots = CallSlots.find(context, wsTransport);
   if (slots?.begin() === true) onDisconnect(connection, () => slots.end());
 }
 

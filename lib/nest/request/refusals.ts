@@ -2,7 +2,9 @@ import { Inject, Injectable, type ExecutionContext, type HttpException } from '@
 import { attempt, chain, type Awaitable } from '../../common/awaitable.js';
 import { messageOf } from '../../common/describe.js';
 import type { Decision } from '../../core/decision.js';
-import { RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
+import { queueOf } from '../../limiter/fair-queue.js';
+import type { DecidingStorage } from '../../resilience/resilient-storage.js';
+import { DECIDING_STORAGE, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { logger, Warnings } from '../options/warnings.js';
 import type { AmqpChannel, AmqpDelivery, AmqpMessage } from '../transports/delivery.js';
@@ -19,6 +21,7 @@ export class Refusals {
 
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
+    @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
     @Inject(RmqServers) private readonly rmqServers: RmqServers,
     @Inject(Warnings) private readonly warnings: Warnings,
   ) {}
@@ -76,6 +79,9 @@ export class Refusals {
     }
     if (amqp !== undefined) {
       if (this.options.refusedMessages === 'manual') return error;
+      // RabbitMQ delivers an event again that is not settled when the application closes.
+      if (!hasReply && queueOf(this.storage).isClosed)
+        return amqp.channel === undefined || isOwn ? error : new DroppedMessageException(error);
       if (amqp.channel === undefined)
         return this.#isDropped(amqp) ? new DroppedMessageException(error) : error;
       this.#settleWith(amqp.channel, amqp, hasReply);

@@ -157,13 +157,13 @@ export class RequestDecider {
   }
 
   /**
-   * Settles and releases what a refused request has taken, in earlier phases too. Does nothing where a response tells of its end:
-   * elsewhere only interceptors do, which do not run after a guard throws.
+   * Settles and releases what a refused request has taken, in earlier phases too. Does nothing if the end of a response does so:
+   * on other transports interceptors do, which do not run after a guard throws.
    */
   #end({ context, transport }: CountedRequest, outcome: RequestOutcome): void {
     if (transport.onAnswer !== undefined) return;
     void this.reservations.settle(context, transport, () => outcome);
-    CallSlots.of(context, transport)?.end();
+    CallSlots.find(context, transport)?.end();
   }
 
   #fieldsOf(decision: Decision): HeaderField[] {
@@ -247,14 +247,17 @@ function isWorthWaiting(result: BatchResult): boolean {
 }
 
 /**
- * Returns the strictest `onError` of the hits' policies; `undefined` if none of them has the
- * option.
+ * Returns the strictest `onError` of the hits' policies; `undefined` for the option of the module. Limits in shadow refuse nothing, so
+ * that they do not matter beside others, and without others never deny.
  */
 function strictestOf(hits: readonly PolicyHit[], otherwise: OnError): OnError | undefined {
-  if (hits.every(({ policy, sharedWith }) => policy.onError === undefined && sharedWith === undefined))
-    return undefined;
-  const modes = hits.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise);
-  return strictest(modes);
+  const isOrdinary = ({ policy, sharedWith, limit }: PolicyHit): boolean =>
+    policy.onError === undefined && sharedWith === undefined && limit.mode === 'enforce';
+  if (hits.every(isOrdinary)) return undefined;
+  const enforced = hits.filter(({ limit }) => limit.mode === 'enforce');
+  const deciding = enforced.length > 0 ? enforced : hits;
+  const mode = strictest(deciding.flatMap(policiesOf).map(({ onError }) => onError ?? otherwise));
+  return enforced.length === 0 && mode === 'deny' ? 'fallback' : mode;
 }
 
 /** @throws ResolverError if a function of the application did not return a string */

@@ -10,7 +10,7 @@ import { Refusals } from './refusals.js';
 import { RequestDecider } from './request-decider.js';
 import { RequestHits, type CountedRequest } from './request-hits.js';
 import { RequestPolicies, type SelectedPolicies } from './request-policies.js';
-import { stateFor } from './request-state.js';
+import { keepState, stateFor } from './request-state.js';
 
 /**
  * Counts a request against all its limits in one call of the storage, and refuses it if one of them
@@ -126,6 +126,13 @@ export class RequestLimiter {
     return chain(this.hits.find(request), (found) => {
       if (found.hits.length > 0) return this.decider.decide(request, found);
       if ('failure' in found) throw found.failure;
+      keepState(transport.stateHolder(context), {
+        handler,
+        counted: [...(before?.counted ?? []), ...open.map(({ fingerprint }) => fingerprint)],
+        decision: before?.decision,
+        reservations: before?.reservations ?? [],
+        ruleSet,
+      });
       return true;
     });
   }

@@ -4,11 +4,13 @@ import { RateLimitItemConcurrent } from '../../notation/rate-limit-item-concurre
 import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import { LIMITS_METADATA, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { Warnings } from '../options/warnings.js';
 import { slotInterceptor } from '../transports/call-slots.js';
 import { guardedCallInterceptor } from '../transports/guarded-calls.js';
 import { httpTransport } from '../transports/http.transport.js';
 import { isRouteHandler, typesOf } from '../transports/transports.js';
 import { knownClasses } from './known-classes.js';
+import type { RoutePolicy } from './route-policy.js';
 
 /** Metadata key of Nest's `UseInterceptors`, which it does not export. */
 const INTERCEPTORS_METADATA = '__interceptors__';
@@ -21,15 +23,36 @@ const INTERCEPTORS_METADATA = '__interceptors__';
  */
 @Injectable()
 export class GuardedCallBinding {
+  /** True if rules may limit concurrent requests: some do, a function may return such limits, or shared ones may come. */
+  readonly #rulesMayHoldSlots: boolean;
+
   constructor(
     @Inject(RATE_LIMIT_OPTIONS) private readonly options: ResolvedOptions,
     @Inject(ModulesContainer) modules: ModulesContainer,
+    @Inject(Warnings) private readonly warnings: Warnings,
   ) {
+    this.#rulesMayHoldSlots = options.settings.shared || options.rules.some(mayHoldSlots);
     const scanner = new MetadataScanner();
     for (const target of knownClasses(modules)) {
       const prototype = target.prototype as object;
       for (const name of scanner.getAllMethodNames(prototype)) this.#bind(target, prototype, name);
     }
+  }
+
+  /** Warns of a rule that limits concurrent requests where no interceptor sees the handlers. */
+  checkRules(rules: readonly { readonly id: string; readonly policies: readonly RoutePolicy[] }[]): void {
+    if (this.#rulesMayHoldSlots) return;
+    const rule = rules.find(({ policies }) =>
+      policies
+        .flatMap(({ limits, plans }) => [limits, ...(plans?.values() ?? [])].flat())
+        .some(({ strategy }) => strategy === 'concurrency'),
+    );
+    if (rule === undefined) return;
+    this.warnings.once(
+      'slots of rules',
+      `The rule "${rule.id}" limits concurrent requests, and no rule did when the application was created: its slots are released ` +
+        'with the response, even if the handler still runs. Give the module a rule with such a limit, or the option settings: { shared: true }.',
+    );
   }
 
   #bind(target: Type, prototype: object, name: string): void {
@@ -45,8 +68,8 @@ export class GuardedCallBinding {
     const isWatched = declarations.some((declaration) => this.#isWatched(declaration));
     if (isWatched && types.join() !== httpTransport.type)
       bindInterceptor(guardedCallInterceptor, prototype, name, handler);
-    const rules = types.includes(httpTransport.type) ? this.options.rules : [];
-    if ([...declarations, ...rules].some(mayHoldSlots))
+    const isRuled = types.includes(httpTransport.type) && this.#rulesMayHoldSlots;
+    if (isRuled || declarations.some(mayHoldSlots))
       bindInterceptor(slotInterceptor, prototype, name, handler);
   }
 

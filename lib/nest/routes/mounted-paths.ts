@@ -9,7 +9,7 @@ import { Warnings } from '../options/warnings.js';
 interface Layer {
   /** Absent for what is mounted by `app.use`. */
   readonly route?: unknown;
-  /** The part of the path that has matched last, without what is below a mounted handler. */
+  /** The part of the path that matched last; of a mounted handler, the path where it is mounted. */
   readonly path?: string | undefined;
   /** Returns true, or the part that has matched, in newer versions. */
   match(path: string): boolean | { readonly path?: string };

@@ -86,7 +86,7 @@ export class PolicyDirectory {
   }
 }
 
-/** Returns a rule as a route, or what it counts on each route of HTTP. Which of them its path covers is known only when requests come. */
+/** Returns a rule as a route; one that counts per route, once for each route of HTTP. Only requests show which of them it covers. */
 function ofRoutes(
   rule: KnownRule,
   routes: readonly CompiledRoute[],

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { knownClasses } from './known-classes.js';
+import { modulePathOf } from './module-path.js';
 import { isRouteHandler, routeId } from '../transports/transports.js';
 import type { RouteHandler } from '../transports/transport.js';
 
@@ -70,10 +71,8 @@ export class RouteIds {
   /** Returns the path of a controller's module, from `RouterModule`. */
   #modulePath(controller: Type): string | undefined {
     for (const { metatype, controllers } of this.modules.values()) {
-      if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller)) {
-        return Reflect.getMetadata(`__module_path__${this.modules.applicationId}`, metatype) as
-          string | undefined;
-      }
+      if ([...controllers.values()].some((wrapper) => wrapper.metatype === controller))
+        return modulePathOf(metatype, this.modules);
     }
     return undefined;
   }

@@ -10,6 +10,7 @@ import { PathPattern } from '../../policies/path-pattern.js';
 import { resolvedPaths } from '../../policies/request-path.js';
 import { RuleBook } from '../../policies/rules.js';
 import { IdentityWarnings } from '../identities/identity-warnings.js';
+import { GuardedCallBinding } from './guarded-call-binding.js';
 import { MountedPaths } from './mounted-paths.js';
 import { PolicyDirectory } from './policy-directory.js';
 import type { CompiledRoute, RoutePolicy } from './route-policy.js';
@@ -37,6 +38,7 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(IdentityWarnings) private readonly identityWarnings: IdentityWarnings,
     @Inject(MountedPaths) private readonly mountedPaths: MountedPaths,
+    @Inject(GuardedCallBinding) private readonly guardedCalls: GuardedCallBinding,
   ) {}
 
   /** Compiles the rules, so that an invalid one stops the start. */
@@ -98,6 +100,7 @@ export class RouteRules implements OnModuleInit, OnApplicationBootstrap {
     this.#isCompiled = true;
     this.directory.setRules(book.compiled.map((rule) => ({ ...rule, id: `rule ${rule.id}` })));
     if (this.#isStarted) this.mountedPaths.check(book.rules);
+    this.guardedCalls.checkRules(book.compiled);
     for (const rule of book.compiled) {
       if (!rule.policies.some(({ source }) => source.isUnverified)) continue;
       const others = book.beside(rule).flatMap(({ policies }) => policies);

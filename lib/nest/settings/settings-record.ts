@@ -4,7 +4,7 @@ import type { StoredSettings } from '../../core/settings-store.js';
 import type { StoredRule } from '../../policies/shared-rules.js';
 import type { RateLimitNetworks } from '../options/rate-limit.options.js';
 
-/** What the store keeps, with its version. */
+/** The shared settings in the store, with their version. */
 export interface SettingsRecord {
   /** 0 before anything was written. */
   readonly version: number;

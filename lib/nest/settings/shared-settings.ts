@@ -46,7 +46,7 @@ export interface SharedChange {
 /** Mean time between two reads of the store, in ms. Varied by a fifth, so that processes do not read at once. */
 const INTERVAL_MS = 1800;
 
-/** What this process has by itself: from the code, or set at run time. */
+/** The settings of this process, without the shared ones: from the code, or set at run time. */
 interface OwnSettings {
   readonly rules: readonly RateLimitRule[];
   readonly networks: RateLimitNetworks;
@@ -60,7 +60,7 @@ export class SharedSettingsService
   readonly #store: SettingsStore | undefined;
   #own: OwnSettings;
   #record: SettingsRecord = NO_SETTINGS;
-  /** What the store had when {@link #record} was read from it. */
+  /** The stored text that {@link #record} was read from. */
   #stored: StoredSettings | undefined;
   /** Settles when the last read or change does. */
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -137,7 +137,7 @@ export class SharedSettingsService
   /** Replaces the shared lists that are given. */
   setNetworks(networks: RateLimitNetworks, change: SharedChange): Promise<SharedSettings> {
     return this.#change(change, (stored) => {
-      this.addresses.prepareNetworks(networks); // throws for what is no object with lists
+      this.addresses.prepareNetworks(networks); // throws unless they are an object of lists
       const record = readRecord(stored);
       return { ...record, networks: { ...record.networks, ...listsIn(networks) } };
     });
@@ -161,7 +161,7 @@ export class SharedSettingsService
       await this.#load(this.#own.rules, record);
       this.#compile(this.#own, record); // throws for settings that are invalid
       if (!(await store.write(stored))) throw lostRace(version, versionOf(await store.read()));
-      this.#compile(this.#own, record)(); // again: this process may have set its own meanwhile
+      this.#compile(this.#own, record)(); // again: this process may have changed its own settings during the write
       this.#stored = stored;
       return shown(record);
     });

@@ -82,7 +82,9 @@ export class StoreLog implements OnApplicationShutdown {
     const { resilience } = this.options;
     if (resilience === false) return;
     const instead = INSTEAD[resilience.onError];
-    logger.warn(`${sentenceOf(error)} Where a call fails so, ${instead}. Further ones are not logged.`);
+    logger.warn(
+      `${sentenceOf(error)} When a single call fails, ${instead}. This kind of failure is logged once, an outage each time.`,
+    );
   }
 
   #tell(error: StorageError): void {

@@ -1,5 +1,5 @@
 import { HttpException, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
-import { defer, finalize, type Observable } from 'rxjs';
+import { defer, finalize, Observable, Subscription } from 'rxjs';
 import type { HeldSlots } from '../../limiter/held-slots.js';
 import { CLIENT_CLOSED_REQUEST } from './http.transport.js';
 import type { Transport } from './transport.js';
@@ -22,7 +22,7 @@ export class CallSlots {
   private constructor(private isAnswered: boolean) {}
 
   /** Returns the slots of a call; `undefined` if it holds none. */
-  static of(context: ExecutionContext, transport: Transport): CallSlots | undefined {
+  static find(context: ExecutionContext, transport: Transport): CallSlots | undefined {
     return calls.get(transport.stateHolder(context));
   }
 
@@ -37,6 +37,11 @@ export class CallSlots {
       transport.onOperationEnd?.(context, () => call?.end());
     }
     call.#add(slots);
+  }
+
+  /** Ms for which the slots are held without a renewal. */
+  get hold(): number {
+    return Math.max(0, ...this.#held.map(({ hold }) => hold));
   }
 
   /** Begins a handler. Returns false if the call is over, so that it must not run. */
@@ -78,11 +83,52 @@ export class CallSlots {
 /** Holds the slots of a call while its handler runs. A handler whose client has left before it began does not run. */
 export const slotInterceptor: NestInterceptor = {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    const slots = CallSlots.of(context, transportOf(context));
+    const transport = transportOf(context);
+    const slots = CallSlots.find(context, transport);
     if (slots === undefined) return next.handle();
     return defer(() => {
       if (!slots.begin()) throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
-      return next.handle().pipe(finalize(() => slots.finish()));
+      const results = next.handle().pipe(finalize(() => slots.finish()));
+      // The results of HTTP are always awaited, except those of a stream.
+      return transport.onAnswer !== undefined || isStream(context) ? results : lasting(results, slots.hold);
     });
   },
 };
+
+/** Returns true for a handler that is declared to return an observable, of any copy of RxJS. */
+function isStream(context: ExecutionContext): boolean {
+  const prototype = context.getClass().prototype as object;
+  const type = Reflect.getMetadata('design:returntype', prototype, context.getHandler().name) as unknown;
+  return typeof type === 'function' && type.name === Observable.name;
+}
+
+/**
+ * Passes results on. If nobody wants them any more before there is one, since the client of a message has left, waits for it, at most
+ * for `patience` ms: they may be those of a promise, which goes on and cannot be cancelled.
+ */
+function lasting<T>(results: Observable<T>, patience: number): Observable<T> {
+  return new Observable((subscriber) => {
+    const running = new Subscription();
+    let isPending = true;
+    const settle = (tell: () => void): void => {
+      isPending = false;
+      if (subscriber.closed) running.unsubscribe();
+      else tell();
+    };
+    running.add(
+      results.subscribe({
+        next: (value) => settle(() => subscriber.next(value)),
+        error: (error: unknown) => settle(() => subscriber.error(error)),
+        complete: () => settle(() => subscriber.complete()),
+      }),
+    );
+    return () => {
+      if (!isPending) {
+        running.unsubscribe();
+        return;
+      }
+      const timer = setTimeout(() => running.unsubscribe(), patience).unref();
+      running.add(() => clearTimeout(timer));
+    };
+  });
+}

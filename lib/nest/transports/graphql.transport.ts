@@ -18,7 +18,7 @@ const RESOLVER_REFERENCE_METADATA = 'graphql:resolve_reference';
 /** The HTTP response that carries the results of operations. */
 type HeaderResponse = NodeResponse & Pick<ServerResponse, 'setHeader'>;
 
-/** What carries a request: a connection, or a stream of HTTP/2. */
+/** The connection of a request, or its stream of HTTP/2. */
 interface Connection {
   readonly destroyed?: boolean;
 }

@@ -75,7 +75,7 @@ export class Instruments {
       const sums = new PolicySums();
       const gauge = meter.createObservableUpDownCounter(`nestjs_limits.${name}`, { description, unit });
       gauge.addCallback((result) => {
-        for (const [value, attributes] of sums.of(this.#gauges().map((one) => one[property])))
+        for (const [value, attributes] of sums.update(this.#gauges().map((one) => one[property])))
           result.observe(value, attributes);
       });
     }
@@ -101,7 +101,7 @@ export class Instruments {
 class PolicySums {
   readonly #sums = new Map<string, number>();
 
-  of(parts: readonly NumbersByPolicy[]): Point[] {
+  update(parts: readonly NumbersByPolicy[]): Point[] {
     for (const policy of this.#sums.keys()) this.#sums.set(policy, 0);
     for (const part of parts)
       for (const [policy, value] of part) this.#sums.set(policy, (this.#sums.get(policy) ?? 0) + value);

@@ -56,7 +56,7 @@ interface Change<Version> {
   readonly replacement: Replacement<Version>;
 }
 
-/** Maximum rounds of reading and replacing in flight. Attempts that arrive meanwhile share the next one. */
+/** Maximum rounds of reading and replacing in flight. Attempts that arrive during them share the next one. */
 const MAX_ROUNDS = 2;
 
 /** The only group of attempts: all of them may share a round. */
@@ -102,6 +102,7 @@ const ALL = 'all';
  */
 export abstract class CasStorage<Version> extends RecordStorage {
   override readonly capabilities: StorageCapabilities;
+  /** Not for subclasses. */
   protected override readonly identitiesTogether = 1;
   readonly #gatherer = new CallGatherer<typeof ALL, Attempt, boolean>(MAX_ROUNDS, (_group, waiting) =>
     withTimeout(this.timeout, () => this.#round(waiting)).catch(() => undefined),
@@ -160,6 +161,20 @@ export abstract class CasStorage<Version> extends RecordStorage {
     replacements: readonly Replacement<Version>[],
   ): Awaitable<readonly (boolean | Error)[]>;
 
+  /** Resolves if the store can count now, ideally after a test write. Throws or rejects if it cannot. */
+  protected abstract override probe(): Awaitable<void>;
+
+  /**
+   * Lists keys with a prefix, in order, a page at a time: those after the last key of the page before
+   * it; an empty page ends the list. Without it, `removeLimits` throws.
+   *
+   * @param last `''` for the first page
+   */
+  protected override keysAfter?(prefix: string, last: string): Awaitable<readonly string[]>;
+
+  /** Closes the connections that this storage opened. Called once. */
+  protected override release(): Awaitable<void> {}
+
   /**
    * Removes every text whose key has the prefix. Returns their number. May take longer than the
    * timeout, since there may be many texts, but each step needs a timeout.
@@ -170,6 +185,7 @@ export abstract class CasStorage<Version> extends RecordStorage {
     return this.call(async () => this.removeAll(identityKeys(this.keyPrefix)));
   }
 
+  /** Not for subclasses. */
   protected override async transact(
     [identity = '']: readonly string[],
     decide: Decide,

@@ -59,7 +59,7 @@ export class EtcdRecords {
           ? writtenRecord(record, writes[index], header.revision)
           : readRecord(record.key, responses[index]),
       );
-      for (const record of records) this.#remember(record);
+      for (const record of records) this.#updateCache(record);
       return succeeded ? undefined : records;
     } catch (error) {
       if (!(error instanceof EtcdLeaseInvalidError)) throw error;
@@ -121,7 +121,7 @@ export class EtcdRecords {
       .commit();
   }
 
-  #remember(record: StoredRecord): void {
+  #updateCache(record: StoredRecord): void {
     if (record.text === undefined) this.#cache.delete(record.key);
     else this.#cache.set(record.key, record);
   }

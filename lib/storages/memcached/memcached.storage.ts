@@ -108,7 +108,7 @@ export class MemcachedStorage extends CasStorage<string> {
 
   protected override removeAll(): never {
     throw new StorageError(
-      `${this} cannot reset: Memcached does not list keys. Remove single cells, begin anew under another keyPrefix, ` +
+      `${this} cannot reset: Memcached does not list keys. Remove single cells, use another keyPrefix, ` +
         'or have an operator empty the servers (flush_all), which takes what others keep there as well.',
     );
   }

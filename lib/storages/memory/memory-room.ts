@@ -21,8 +21,8 @@ export class MemoryRoom {
   now = 0;
   /** Number of cells, without the overflow. */
   #size = 0;
-  /** Number of cells that new identities have yet to check since the storage was full. */
-  #unchecked = 0;
+  /** Rounds over all cells that new identities have yet to complete since the storage was full. */
+  #rounds = 0;
   #cells: Examination = this.#examineCells();
   #overflow: Examination = this.#examineOverflow();
   #sweeper: NodeJS.Timeout | undefined;
@@ -39,11 +39,9 @@ export class MemoryRoom {
    * been deleted by then.
    */
   hasSome(checks = CHECKS_PER_NEW_IDENTITY): boolean {
-    if (this.#size >= this.maxKeys) this.#unchecked = this.#size + checks;
-    for (let looks = 0; looks < checks && this.#unchecked > 0; looks++) {
-      this.#unchecked--;
-      this.#cells.next();
-    }
+    if (this.#size >= this.maxKeys) this.#rounds = 2; // the rest of the current one, and a whole one
+    for (let looks = 0; looks < checks && this.#rounds > 0; looks++)
+      if (this.#cells.next().value === END_OF_ROUND) this.#rounds--;
     return this.#size < this.maxKeys;
   }
 
@@ -66,7 +64,7 @@ export class MemoryRoom {
   /** Starts again after all tables were cleared. */
   clear(): void {
     this.#size = 0;
-    this.#unchecked = 0;
+    this.#rounds = 0;
     this.#cells = this.#examineCells(); // drops its iterators over the old tables
     this.#overflow = this.#examineOverflow();
     this.#stopSweeping();

@@ -1,4 +1,5 @@
-import { Pool, type PoolConfig } from 'pg';
+import { Socket } from 'node:net';
+import { Client, Pool, type ClientBase, type PoolConfig } from 'pg';
 import { codeOf, type Connections, type Row, type Statement } from './connections.js';
 
 /** Enough time to reach any server. The timeout of a call applies besides. */
@@ -14,6 +15,8 @@ const HARMLESS = /^(?:2[23]|40|54|55P03)/;
 /** A pool of the storage's own, which it opens and closes. */
 export class OwnConnections implements Connections {
   readonly #config: PoolConfig;
+  /** The sockets of clients that have not connected yet. */
+  readonly #connecting = new Map<ClientBase, Socket>();
   #pool: Pool;
 
   constructor(config: PoolConfig, timeout: number) {
@@ -54,15 +57,33 @@ export class OwnConnections implements Connections {
     before.end().catch(() => undefined);
   }
 
-  close(): Promise<void> {
-    return this.#pool.end();
+  async close(): Promise<void> {
+    const ended = this.#pool.end();
+    for (const socket of this.#connecting.values()) socket.destroy(); // the pool would wait for them
+    await ended;
   }
 
   #open(): Pool {
-    const pool = new Pool(this.#config);
+    const pool = new Pool({ ...this.#config, Client: this.#clientClass() });
     // Without a listener, the event would end the process. The calls on a lost connection reject.
     pool.on('error', () => undefined);
-    pool.on('connect', (client) => client.on('error', () => undefined));
+    pool.on('connect', (client) => {
+      this.#connecting.delete(client);
+      client.on('error', () => undefined);
+    });
     return pool;
+  }
+
+  /** Returns a class of clients whose sockets are known until they have connected. */
+  #clientClass(): new () => ClientBase {
+    const [config, connecting] = [this.#config, this.#connecting];
+    return class extends Client {
+      constructor() {
+        const socket = new Socket();
+        super({ ...config, stream: () => socket });
+        connecting.set(this, socket);
+        socket.once('close', () => connecting.delete(this));
+      }
+    };
   }
 }

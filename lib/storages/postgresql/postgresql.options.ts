@@ -7,17 +7,11 @@ import {
   assertWholeNumber,
   withoutUndefined,
 } from '../../common/options.js';
-import type { StorageOptions } from '../../core/storage.js';
+import type { ServerStorageOptions } from '../server.storage.js';
 import type { PostgreSQLClient } from './connections.js';
 
 /** Options of {@link PostgreSQLStorage}. */
-export interface PostgreSQLStorageOptions extends StorageOptions {
-  /**
-   * Timeout of a call in ms, including the wait in the queue and all attempts.
-   *
-   * @default 1000
-   */
-  timeout?: number | undefined;
+export interface PostgreSQLStorageOptions extends ServerStorageOptions {
   /**
    * Schema of the tables and functions, which the storage creates.
    *

@@ -14,7 +14,7 @@ import { CustomersService, plans } from './customers.service.js';
 export class AdminController {
   constructor(@Inject(CustomersService) private readonly customers: CustomersService) {}
 
-  /** The new plan holds from the customer's next request on, and what was consumed stays. */
+  /** Applies the new plan from the customer's next request on. Keeps what was consumed. */
   @Put('customers/:id/plan/:plan')
   changePlan(
     @Headers('x-admin-key') key: string | undefined,

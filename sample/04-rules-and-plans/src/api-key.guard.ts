@@ -9,11 +9,11 @@ import { CustomersService, type Customer } from './customers.service.js';
 
 export interface ApiRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** What the key `'user'` of limits reads. */
+  /** Read by limits with the key `'user'`. */
   user?: Customer;
 }
 
-/** Lets customers in by their key. */
+/** Authenticates customers by their key. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(@Inject(CustomersService) private readonly customers: CustomersService) {}

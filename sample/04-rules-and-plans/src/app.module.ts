@@ -11,9 +11,9 @@ import { ReportsController } from './reports.controller.js';
     RateLimitModule.forRoot({
       plan: CustomerPlanResolver,
       rules: [
-        // Before anybody is known, each address; further rules are tried.
+        // Before authentication, by address. `continue` tries the next rules too.
         { id: 'address', path: '/**', limits: '300/minute', priority: 1, continue: true },
-        // Once the guard knows the customer: what the plan allows.
+        // After authentication, by customer, as the plan allows.
         {
           id: 'api',
           path: '/api/**',
@@ -21,7 +21,7 @@ import { ReportsController } from './reports.controller.js';
           key: 'user',
           phase: 'afterAuth',
         },
-        // Whoever guesses at the administrator's key waits.
+        // Blocks an address that guesses the administrator's key.
         { id: 'admin', path: '/admin/**', limits: '3/minute', count: 'failure', block: '15 minutes' },
       ],
     }),

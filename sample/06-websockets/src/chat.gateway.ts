@@ -8,13 +8,13 @@ import { RateLimit, RateLimitInfo, type Decision } from 'nestjs-limits';
 
 @WebSocketGateway()
 export class ChatGateway implements OnGatewayConnection {
-  /** A connection that is too many is ended before it gets here. */
+  /** Not called for a connection above the limit, which is closed. */
   @RateLimit('10/minute')
   handleConnection() {
     return undefined;
   }
 
-  /** Each connection may say so much, and all connections of one address together. */
+  /** Limited per connection, and per address over all its connections. */
   @SubscribeMessage('say')
   @RateLimit('3/minute', { name: 'connection', key: 'socket' })
   @RateLimit('5/minute', { name: 'address' })

@@ -7,7 +7,7 @@ const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
 app.enableShutdownHooks();
 app.connectMicroservice<MicroserviceOptions>(
   { transport: Transport.TCP, options: { port: servicePort } },
-  { inheritAppConfig: true }, // or the module's guard would see no message
+  { inheritAppConfig: true }, // without it, the guard of the module does not run for messages
 );
 await app.startAllMicroservices();
 await app.listen(process.env['PORT'] ?? 3000);

@@ -6,7 +6,7 @@ interface Order {
   customer: string;
 }
 
-/** All messages come from the API: whose they are, only what is in them tells. */
+/** All messages come from the API, so the customer is in the message. */
 const customerOf = (context: ExecutionContext): string => context.switchToRpc().getData<Order>().customer;
 
 /** The microservice. */

@@ -6,14 +6,14 @@ import { AppController } from './app.controller.js';
 import { EventLog } from './event-log.js';
 import { HealthController } from './health.controller.js';
 
-/** Not where Redis usually is: this one is there to be stopped. */
+/** Not the default port, since the steps of this sample stop this Redis. */
 export const redisUrl = process.env['REDIS_URL'] ?? 'redis://localhost:6380';
 
 @Module({
   imports: [
     RateLimitModule.forRoot({
       storage: redisUrl,
-      // The defaults, but for the probes: a decision takes 50 ms at most, and without Redis this process counts alone.
+      // The defaults, except the faster probes: a decision takes 50 ms at most, and without Redis this process counts alone.
       resilience: { timeout: 50, onError: 'fallback', failureThreshold: 5, probeInterval: 250 },
     }),
     TerminusModule.forRoot({ logger: false }),

@@ -11,7 +11,7 @@ export class HealthController {
     private readonly rateLimit: RateLimitHealthIndicator,
   ) {}
 
-  /** Passes while Redis is gone: the application works without it. */
+  /** Passes while Redis is down, since the application works without it. */
   @Get()
   @HealthCheck()
   check() {

@@ -18,7 +18,7 @@ export interface GatewayRequest {
   user?: Organisation;
 }
 
-/** Lets organisations in by their key. */
+/** Authenticates organisations by their key. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(@Inject(OrganisationsService) private readonly organisations: OrganisationsService) {}

@@ -38,7 +38,7 @@ export class CompletionsService {
   async *stream(organisation: Organisation, request: CompletionRequest): AsyncGenerator<Line> {
     const { id, plan } = organisation;
     const input = this.model.count(request.prompt);
-    // Their unused tokens go back however the stream ends: a client that hangs up ends it, too.
+    // Unused tokens are refunded when the stream ends, also by a client that disconnects.
     await using minute = await this.limiter.meter({ policy: 'output', plan }, [id], { step: STEP });
     await using month = await this.limiter.meter({ policy: 'month', plan }, [id], { step: STEP });
     organisation.tokens += input + 1; // the first token was taken with the request

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 
 export interface Organisation {
-  /** What the key `'user'` of limits reads. */
+  /** Read by limits with the key `'user'`. */
   readonly id: string;
   readonly plan: 'free' | 'pro';
-  /** Tokens for which it is billed: those of its prompts, and those that were delivered. */
+  /** Billed tokens: those of its prompts, and those that were delivered. */
   tokens: number;
 }
 

@@ -5,7 +5,7 @@ import { ExportsService } from './exports.service.js';
 import { FakeTable } from './fake-table.js';
 import { StoreLog } from './store-log.js';
 
-/** Not where Redis usually is: this one is there to be restarted. */
+/** Not the default port, since the steps of this sample restart this Redis. */
 export const redisUrl = process.env['REDIS_URL'] ?? 'redis://localhost:6380';
 
 @Module({

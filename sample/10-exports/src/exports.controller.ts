@@ -15,7 +15,7 @@ import { RateLimit } from 'nestjs-limits';
 import { map, type Observable } from 'rxjs';
 import { ExportsService, type Progress } from './exports.service.js';
 
-/** In production, the user is the one who is logged in. */
+/** In production, the user comes from authentication. */
 @Controller('exports/:user')
 export class ExportsController {
   constructor(@Inject(ExportsService) private readonly service: ExportsService) {}

@@ -3,10 +3,10 @@ import { RateLimiterService } from 'nestjs-limits';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { FakeTable } from './fake-table.js';
 
-/** Exports of one user that run at the same time, in all processes together. */
+/** Concurrent exports of one user, over all processes. */
 const AT_ONCE = '2 concurrent';
 
-/** An export that finds no slot for an hour is given up. */
+/** Longest time that an export waits for a slot. */
 const MAX_WAIT_MS = 3_600_000;
 
 export interface Progress {
@@ -70,7 +70,7 @@ export class ExportsService implements OnModuleDestroy {
   async #run({ user, progress, cancel: { signal } }: Job): Promise<void> {
     const report = (change: Partial<Progress>): void => progress.next({ ...progress.value, ...change });
     try {
-      // If this process dies, its slots are free after 30 seconds. While it lives, it renews them, however long an export takes.
+      // The slots of a crashed process are free after 30 seconds. A running process renews them.
       await using slot = await this.limiter.acquire(AT_ONCE, ['exports', user], {
         maxWait: MAX_WAIT_MS,
         signal,

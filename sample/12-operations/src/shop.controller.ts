@@ -9,7 +9,7 @@ export class ShopController {
     return [];
   }
 
-  /** To be limited soon: the console shows what the limit would refuse. */
+  /** In shadow mode: the console shows what the limit would refuse. */
   @Get('suggestions')
   @RateLimit('10/minute', { name: 'suggestions', key: 'header:x-customer', mode: 'shadow' })
   suggest() {

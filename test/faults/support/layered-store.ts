@@ -41,7 +41,7 @@ export interface OutageOptions {
   /** Number of requests in flight. Default: 20. */
   readonly clients?: number;
   /** True if the server keeps its counts. Default: true. */
-  readonly remembers?: boolean;
+  readonly keepsCounts?: boolean;
   /** True if the outage may end before `repair` is called. Default: false. */
   readonly endsByItself?: boolean;
 }
@@ -95,7 +95,7 @@ export class LayeredStore {
    * again.
    */
   async expectToSurvive({ harm, repair }: Fault, options: OutageOptions = {}): Promise<void> {
-    const { probes = 2, clients = 20, remembers = true, endsByItself = false } = options;
+    const { probes = 2, clients = 20, keepsCounts = true, endsByItself = false } = options;
     await this.warmUp();
     const requests = this.#requests(clients);
     await until(() => requests.all.length > clients, 'requests to be answered');
@@ -119,7 +119,7 @@ export class LayeredStore {
     const all = await requests.stop(); // rejects if one of them has
 
     expectAnswers(all, outage, endsByItself);
-    if (remembers) {
+    if (keepsCounts) {
       const counts = all.filter(({ result }) => result.degraded === undefined).length;
       expect(await this.counted()).toBeGreaterThanOrEqual(counts);
     }

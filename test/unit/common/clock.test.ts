@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { systemClock } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
+import { systemClock } from '../../../lib/common/time.js';
 
 describe('systemClock', () => {
   it('returns the epoch time in whole ms', () => {

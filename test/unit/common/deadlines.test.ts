@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { until } from '../../support/servers/server-process.js';
 import { Deadlines } from '../../../lib/common/deadlines.js';
 
@@ -80,6 +82,22 @@ it('The timer of deadlines at rest is cleared with the last call in flight', () 
   expect(timers()).toBe(before + 1);
   meetSecond();
   expect(timers()).toBe(before);
+});
+
+it('Deadlines that were met take no memory, however far their ends are', () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const deadlines = new Deadlines(3_600_000);
+  const heapAfter = (calls: number): number => {
+    const meetOldest = deadlines.begin(() => undefined);
+    for (let call = 0; call < calls; call++) deadlines.begin(() => undefined)();
+    meetOldest();
+    collectGarbage();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = heapAfter(1000);
+  expect(heapAfter(500_000) - before).toBeLessThan(5_000_000);
+  deadlines.rest();
 });
 
 describe('A call with a deadline', () => {

@@ -1,5 +1,12 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { ConfigurationError, createLimit, loadTemporal, type CreateLimitOptions } from 'nestjs-limits';
+import {
+  ConfigurationError,
+  createLimit,
+  loadTemporal,
+  MemoryStorage,
+  type CreateLimitOptions,
+} from 'nestjs-limits';
+import { describeValue } from '../../../lib/common/describe.js';
 import { limitAt } from '../../../lib/core/limit.js';
 import { rateStrategyNames } from '../../../lib/strategies/strategies.js';
 
@@ -60,6 +67,22 @@ describe('createLimit', () => {
     expect(create({ strategy, amount: 0, period: 1 })).toMatchObject({ amount: 0, burst: 0, period: 1 });
   });
 
+  it.each<[string, Partial<CreateLimitOptions>]>([
+    ['the largest amount', { amount: Number.MAX_SAFE_INTEGER }],
+    ['the longest period', { period: Number.MAX_SAFE_INTEGER }],
+    ['the largest moving window', { strategy: 'moving-window', amount: 1_000_000 }],
+    ['an amount of any size in two counters', { strategy: 'sliding-window-counter', amount: 1_000_000_000 }],
+    [
+      'the largest bucket',
+      { strategy: 'token-bucket', amount: 1, burst: 1, period: Number.MAX_SAFE_INTEGER },
+    ],
+    ['a burst below the amount', { strategy: 'token-bucket', burst: 1 }],
+    ['a burst that is undefined, whatever the strategy', { burst: undefined }],
+    ['a block of one ms', { block: [1] }],
+  ])('accepts %s', (_what, options) => {
+    expect(create(options)).toMatchObject({ ...options, burst: options.burst ?? options.amount ?? 5 });
+  });
+
   it.each<[Partial<Record<keyof CreateLimitOptions, unknown>>, string]>([
     [
       { strategy: 'leaky-bucket' },
@@ -69,6 +92,11 @@ describe('createLimit', () => {
       { strategy: 'toString' },
       `The strategy of the limit "logins" must be one of ${rateStrategyNames.join(', ')}; got the string "toString".`,
     ],
+    [{ id: 5 }, 'The id of a limit must be a string; got the number 5.'],
+    [{ id: undefined }, 'The id of a limit must be a string; got undefined.'],
+    [{ name: null }, 'The name of a limit must be a string; got null.'],
+    [{ policy: Symbol('api') }, 'The policy of a limit must be a string; got the symbol "Symbol(api)".'],
+    [{ block: 1000 }, 'The block of the limit "logins" must be a list; got the number 1000.'],
     [
       { amount: -1 },
       'The amount of the limit "logins" must be a whole number, at least 0; got the number -1.',
@@ -117,6 +145,44 @@ describe('createLimit', () => {
   ])('throws for %j', (options, message) => {
     expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(new ConfigurationError(message));
   });
+
+  it.each<[string, Partial<Record<keyof CreateLimitOptions, unknown>>]>([
+    ['an amount one too large to count', { amount: 2 ** 53 }],
+    ['an amount of NaN', { amount: Number.NaN }],
+    ['an endless amount', { amount: Infinity }],
+    ['no amount', { amount: undefined }],
+    ['a period of a fraction of a ms', { period: 0.5 }],
+    ['a negative period', { period: -1 }],
+    ['an endless period', { period: Infinity }],
+    ['a bucket one ms too large', { strategy: 'token-bucket', amount: 2, period: 2 ** 52 }],
+    ['a burst of a fraction', { strategy: 'token-bucket', burst: 1.5 }],
+    ['a burst of the amount of a window', { strategy: 'moving-window', burst: 5 }],
+    ['a block of a fraction of a ms', { block: [1000, 1.5] }],
+    ['a negative block', { block: [-1] }],
+    ['no strategy', { strategy: undefined }],
+  ])('throws for %s', (_what, options) => {
+    expect(() => create(options as Partial<CreateLimitOptions>)).toThrow(ConfigurationError);
+  });
+
+  it.each([undefined, null, [], 'logins'])('throws for options that are no object: %p', (options) => {
+    expect(() => createLimit(options as never)).toThrow(
+      new ConfigurationError(`The options of a limit must be an object; got ${describeValue(options)}.`),
+    );
+  });
+
+  it('makes limits with the same id share a count, whatever their amounts', () => {
+    const storage = new MemoryStorage();
+    const [free, pro] = [create(), create({ amount: 50 })];
+
+    storage.consume([{ identity: 'user', limit: free, cost: 5 }]);
+
+    expect(storage.peek([{ identity: 'user', limit: free, cost: 1 }])).toMatchObject({ allowed: false });
+    expect(storage.peek([{ identity: 'user', limit: pro, cost: 1 }])).toMatchObject({
+      allowed: true,
+      outcomes: [{ remaining: 45 }],
+    });
+  });
+
   describe('with a calendar', () => {
     const month = { strategy: 'calendar-window', amount: 5, period: 30 * 86_400_000 } as const;
     const berlin = { unit: 'month', timeZone: 'Europe/Berlin', anchor: '2026-01-15' } as const;

@@ -11,13 +11,8 @@ import {
   type StorageCapabilities,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import {
-  assertSupported,
-  closedError,
-  failureOf,
-  isStorage,
-  itemLimitId,
-} from '../../../lib/core/storage.js';
+import { itemLimitId } from '../../../lib/core/per-key-methods.js';
+import { assertSupported, closedError, failureOf, isStorage } from '../../../lib/core/storage.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
 describe('the keyPrefix', () => {
@@ -142,6 +137,19 @@ describe('the per-key methods', () => {
       ),
     );
     expect(() => storage.acquireEntry('key', 1_000_001, 60)).toThrow(ConfigurationError);
+  });
+
+  it.each([-1, 0.5, NaN, '1'])('throw for the amount or cost %p, and count nothing', async (amount) => {
+    const storage = new MemoryStorage();
+    await storage.incr('key', 60);
+    const calls = [
+      () => storage.incr('key', 60, false, amount as number),
+      () => storage.acquireEntry('key', 3, 60, { cost: amount as number }),
+      () => storage.acquireEntry('key', 3, 60, { cost: amount as number, noAdd: true }),
+    ];
+    for (const call of calls)
+      expect(call).toThrow(/^The cost of a hit must be a whole number from 0; got the (number|string) /);
+    expect([storage.get('key'), storage.getNumAcquired('key', 60)]).toEqual([1, 0]);
   });
 
   it('do not mistake a key with slashes for a keyFor key', async () => {

@@ -106,7 +106,7 @@ describe('A calendar window', () => {
     });
   });
 
-  it('is not refused by a refusal that was remembered for another anchor', async () => {
+  it('is not refused by a refusal that was cached for another anchor', async () => {
     const clock = clockAt('2026-03-10T00:00Z');
     let calls = 0;
     const storage = new (class extends MemoryStorage {
@@ -129,7 +129,7 @@ describe('A calendar window', () => {
     expect(calls).toBe(3);
   });
 
-  it('is leased, and its permits die with it', async () => {
+  it('is leased, and its permits end with it', async () => {
     const clock = clockAt('2026-03-30T23:59:00Z');
     const storage = new MemoryStorage({ clock });
     const leasing = new LeasingStorage(storage, { size: 10, maxError: 0.2, instances: 1 }, () => clock.now());

@@ -3,7 +3,7 @@ import { createLimit, MemoryStorage, type BatchResult, type Limit, type Settleme
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { onReturn } from '../../../lib/core/returned-units.js';
-import { onlyOutcome } from '../../../lib/core/storage.js';
+import { onlyOutcome } from '../../../lib/core/contract.js';
 import {
   releaseAllSlots,
   renewAllSlots,

@@ -405,11 +405,33 @@ describe('A meter of limits with options', () => {
     expect(await meter.add(2)).toBe(false); // blocked by the refusal of the units it needed
   });
 
-  it('is let in by a shadow limit, which counts whole steps as long as they fit', async () => {
-    const meter = meterOf(limitOf({ mode: 'shadow' }));
-    for (let units = 0; units < 130; units++) expect(await meter.add(1)).toBe(true);
-    await meter.end();
-    expect(storage.peek([{ identity: 'acme', limit: limitOf(), cost: 0 }]).outcomes[0]?.remaining).toBe(10);
+  it.each([30, 1000])(
+    'is let in by a shadow limit, which counts as if it were enforced: steps of %d',
+    async (step) => {
+      const meter = meterOf(limitOf({ mode: 'shadow' }), step);
+      for (let units = 0; units < 60; units++) expect(await meter.add(1)).toBe(true);
+      await meter.end();
+      const left = () =>
+        storage.peek([{ identity: 'acme', limit: limitOf(), cost: 0 }]).outcomes[0]?.remaining;
+      expect(left()).toBe(40);
+      const other = meterOf(limitOf({ mode: 'shadow' }), step);
+      for (let units = 0; units < 60; units++) expect(await other.add(1)).toBe(true);
+      expect(other.decision?.limits[0]).toMatchObject({ allowed: false, remaining: 0 });
+      await other.end();
+      expect(left()).toBe(0);
+    },
+  );
+
+  it('takes whole steps of an enforced limit while one in shadow has nothing left', async () => {
+    const limits = [limitOf({ id: 'tokens' }), limitOf({ id: 'shadow', mode: 'shadow', amount: 10 })];
+    const meter = new Meter(
+      storage,
+      limits.map((limit) => ({ identity: 'acme', limit, cost: 0 })),
+      30,
+    );
+    expect(await drain(meter, 1)).toBe(100);
+    expect(storage.taken).toEqual([30, 10, 1, 30, 30, 29, 1]);
+    expect(meter.decision?.limits.map(({ remaining }) => remaining)).toEqual([0, 0]);
   });
 
   it('confirms the units that it used to a limit by outcome, which then blocks', async () => {
@@ -438,7 +460,7 @@ describe('Metered streams behind the layers of resilience', () => {
     expect(used).toBeLessThanOrEqual(1000);
   });
 
-  it('never exceed a budget with remembered refusals, and use all of it but less than a step', async () => {
+  it('never exceed a budget with cached refusals, and use all of it but less than a step', async () => {
     const used = await useUp(new FixedWindowRateLimiter(new DenialCacheStorage(storage)));
     expect(used).toBeGreaterThan(950);
     expect(used).toBeLessThanOrEqual(1000);

@@ -265,8 +265,8 @@ describe('A line', () => {
     const wait = (amount: number): Promise<BatchResult> => {
       const batch: Hit[] = [{ identity: 'a', limit: limitOf(amount), cost: 1 }];
       const consume = (): BatchResult => storage.consume(batch);
-      const patience = { maxWait: 5000, maxQueue: 9 };
-      return queueOf(storage).wait({ batch, storage, consume, waitOf: () => patience, signal: undefined });
+      const wait = { maxWait: 5000, maxQueue: 9 };
+      return queueOf(storage).wait({ batch, storage, consume, waitOf: () => wait, signal: undefined });
     };
     await wait(2);
     await wait(2);
@@ -347,7 +347,7 @@ describe('A line', () => {
     expect((await waiting).allowed).toBe(true);
   });
 
-  it('refuses nobody for its length while its first asks, who may find more units than it needs', async () => {
+  it('refuses no caller for its length while its first asks, who may find more units than it needs', async () => {
     const storage = new SlowStorage({ clock: new ManualClock() });
     const limiter = new TokenBucketRateLimiter(storage, { burst: 5 });
     await limiter.hit('1/second', 'a');
@@ -367,7 +367,7 @@ describe('A line', () => {
     expect((await Promise.all(small)).map(({ remaining }) => remaining)).toEqual([3, 2, 1, 0]);
   });
 
-  it('gives back what was taken for a caller that has left meanwhile', async () => {
+  it('gives back what was taken for a caller that has left before', async () => {
     const storage = new SlowStorage({ clock: new ManualClock() });
     const limiter = new FixedWindowRateLimiter(storage);
     for (const limits of ['3/minute', '3/hour; 3 concurrent']) {
@@ -401,7 +401,7 @@ describe('A line', () => {
     expect(queueOf(storage).isEmpty).toBe(true);
   });
 
-  it('lets nobody wait after it has closed', async () => {
+  it('lets no caller wait after it has closed', async () => {
     const storage = new MemoryStorage({ clock: new ManualClock() });
     const limiter = new FixedWindowRateLimiter(storage);
     await limiter.hit('1/second', 'a');

@@ -410,7 +410,7 @@ describe('The options of a policy', () => {
     [
       'plans that are all unlimited',
       { limits: undefined, plans: { a: 'unlimited', b: 'unlimited' } },
-      'Every one of the "plans" is unlimited. Give "limits" too, for whoever has none of them.',
+      'Every one of the "plans" is unlimited. Give "limits" too, for requests without one of these plans.',
     ],
   ])('throw with the location if they are invalid: %s', (_what, options, message) => {
     const call = (): unknown => compileAt({ limits: '5/minute', ...(options as Partial<Declaration>) });

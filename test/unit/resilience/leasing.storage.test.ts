@@ -191,6 +191,20 @@ describe('A lease of automatic size', () => {
     while (counted(limit) === units) hit(storage, limit); // a hundred permits have lasted ten seconds
     expect(counted(limit) - units).toBe(1);
   });
+
+  it('is one permit after a refusal at the same instant', async () => {
+    const limit = limitOf({ amount: 10 });
+    inner.consume([{ identity, limit, cost: 10 }]);
+    const taken: number[] = [];
+    const { consume } = inner;
+    inner.consume = (batch) => {
+      taken.push(...batch.map(({ cost }) => cost));
+      return Promise.resolve(consume.call(inner, batch)) as never;
+    };
+    const storage = leasing({ size: 'auto' });
+    for (let time = 0; time < 2; time++) expect((await asked(storage, limit)).allowed).toBe(false);
+    expect(taken).toEqual([1, 1]);
+  });
 });
 
 describe('Permits', () => {
@@ -376,10 +390,10 @@ describe('While a lease is pending', () => {
   });
 
   it('and the store fails after the timeout, hits that were already rejected get no second error', async () => {
-    let die: () => void = () => undefined;
+    let fail: () => void = () => undefined;
     inner.consume = () =>
       new Promise((_resolve, reject) => {
-        die = () => reject(new StorageError('no power'));
+        fail = () => reject(new StorageError('no power'));
       }) as never;
     const guarded = new CircuitBreakerStorage(
       inner,
@@ -388,7 +402,7 @@ describe('While a lease is pending', () => {
     );
     const remote = new LeasingStorage(guarded, { size: 10, maxError: 1, instances: 1 });
     await expect(asked(remote, limitOf())).rejects.toThrow('ScriptedStorage has not answered within 5 ms.');
-    die();
+    fail();
     await nextTurn(); // an unhandled rejection would end the process
   });
 
@@ -450,7 +464,7 @@ describe('While permits are held', () => {
     },
   );
 
-  it.each(each)('a refund by hand returns no units that nobody has used: %s', async (_name, limit) => {
+  it.each(each)('a refund by hand returns no units that no caller has used: %s', async (_name, limit) => {
     const storage = leasing();
     hit(storage, limit);
     await storage.settle([{ identity, limit, cost: 50, window: 'current', actual: 0 }]);

@@ -32,7 +32,7 @@ function decidingBy(storage: MapCasStorage, options: ResilienceOptions): Decidin
 
 describe('The deciding storage', () => {
   it.each([
-    ['asks the store once where refusals are remembered', true, 1],
+    ['asks the store once where refusals are cached', true, 1],
     ['asks the store every time where they are not', false, 5],
   ])('%s', async (_what, denialCache, asked) => {
     const store = new RemoteStorage(new MapCasServer());

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createLimit, StorageError, type BatchResult, type Hit, type Settlement } from 'nestjs-limits';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { onlyOutcome } from '../../../lib/core/storage.js';
+import { onlyOutcome } from '../../../lib/core/contract.js';
 import { slotsTakenBy, type HeldSlots } from '../../../lib/limiter/held-slots.js';
 import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.storage.js';
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
@@ -152,7 +152,7 @@ describe('While the circuit is open, a slot', () => {
 });
 
 describe('The denial cache', () => {
-  it('remembers no refusal for the sake of slots', async () => {
+  it('caches no refusal for want of slots', async () => {
     const cached = new DenialCacheStorage(store);
     const slots = slotsTakenBy(cached, await cached.consume(hitsOn(four, 4)));
     expect((await cached.consume(hitsOn())).allowed).toBe(false);
@@ -161,7 +161,7 @@ describe('The denial cache', () => {
     expect(store.asked).toBe(3);
   });
 
-  it('remembers a refusal by a rate beside slots, which their release does not end', async () => {
+  it('caches a refusal by a rate beside slots, which their release does not end', async () => {
     const cached = new DenialCacheStorage(store);
     const batch = [...hitsOn(rate), ...hitsOn(four)];
     const first = await cached.consume(batch);
@@ -188,7 +188,7 @@ describe('The denial cache', () => {
     expect(store.asked).toBe(2);
   });
 
-  it('remembers a refusal by a rate beside a limit by outcome, and none by an elastic window', async () => {
+  it('caches a refusal by a rate beside a limit by outcome, and none by an elastic window', async () => {
     const cached = new DenialCacheStorage(store);
     const byOutcome = createLimit({ ...rate, id: 'by outcome', burst: undefined, refundable: true });
     const elastic = createLimit({

@@ -16,8 +16,8 @@ describe.each([MemcachedStorage, GAEMemcachedStorage])('%p', (Class) => {
     await expect(new Class(secretive).reset()).rejects.toMatchObject({
       code: 'ERR_RATE_LIMIT_STORAGE',
       message:
-        `${Class.name} cannot reset: Memcached does not list keys. Remove single cells, begin anew under another ` +
-        'keyPrefix, or have an operator empty the servers (flush_all), which takes what others keep there as well.',
+        `${Class.name} cannot reset: Memcached does not list keys. Remove single cells, use another keyPrefix, ` +
+        'or have an operator empty the servers (flush_all), which takes what others keep there as well.',
     });
   });
 });

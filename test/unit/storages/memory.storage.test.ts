@@ -313,6 +313,16 @@ describe('maxKeys', () => {
     expect(held).toBeLessThanOrEqual(1000 + OVERFLOW);
   });
 
+  it('drops all expired cells once it is reached, though some newcomers make room for the others', () => {
+    const storage = open({ maxKeys: 1000 });
+    const limit = once();
+    for (let index = 0; index < 1030; index++) hit(storage, limit, `old ${index}`);
+    clock.advance(HOUR);
+    for (let index = 0; index < 200; index++) hit(storage, limit, `newcomer ${index}`);
+    const [held] = storage.cellsByPolicy().values();
+    expect(held).toBeLessThanOrEqual(200 + 30); // up to 30 shared cells are left
+  });
+
   it('makes newcomers share cells once it is reached, so that they are limited together', () => {
     const storage = open({ maxKeys: 100 });
     const limit = once();
@@ -436,7 +446,7 @@ describe('maxKeys', () => {
     },
   );
 
-  it('blocks nobody after refusals that are counted in a shared cell', () => {
+  it('blocks no identity after refusals that are counted in a shared cell', () => {
     const storage = new MemoryStorage({ clock, maxKeys: 1 });
     const limit = once({ id: 'patient', amount: 1, block: [5 * HOUR], blockAfter: 2 });
     hit(storage, once({ id: 'other' }), 'fills the room');

@@ -42,7 +42,7 @@ describe('A block after several refusals', () => {
     expect(tooLate).toMatchObject({ refusals: 1, since: T + MINUTE });
   });
 
-  it('begins to count anew after a block, with the next duration', () => {
+  it('begins to count again after a block, with the next duration', () => {
     const again = refuse([0, 1, 2, 1002, 1003, 1004]);
     expect(stored(again as BlockState)).toEqual([T + 11_004, 1]);
     expect(again).toMatchObject({ refusals: 0 });

@@ -6,7 +6,7 @@ import { BLOCK, CONSUME, REMOVE, SETTLE } from './steps.sql.js';
 const MAX_EXPIRY_MS = 3_000_000_000_000;
 
 /**
- * Locks the row of each key in the given order. All callers sort alike, so they do not deadlock.
+ * Locks the row of each key in the given order. All callers sort in the same way, so they do not deadlock.
  */
 const LOCK = `
   FOR place IN 1 .. cardinality(keys) LOOP

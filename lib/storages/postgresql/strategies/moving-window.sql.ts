@@ -61,7 +61,7 @@ const FIND = (entry: string): string => `
       END LOOP;`;
 
 /**
- * The SQL version of `moving-window.strategy.ts`, with rows of the log table instead of two lists.
+ * The SQL version of `moving-window.strategy.ts`, with rows of the log table instead of an array.
  *
  * The row of an identity holds `[expiry, left]`: left is the running total of the entries that have
  * left the window. An entry holds the ms of its hits and the running total up to them. The newest

@@ -1,4 +1,4 @@
-/** The start of every script: short names, and the Lua version of `arithmetic.ts`. */
+/** The start of every script: short names, and the Lua version of the functions that the pure steps share in `strategy.ts`. */
 export const preludeLua = `
 local match, format = string.match, string.format
 local floor, fmod, max, min = math.floor, math.fmod, math.max, math.min

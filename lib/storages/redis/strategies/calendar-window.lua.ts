@@ -1,4 +1,4 @@
-/** The twin of `calendar-window.strategy.ts`; comes after the fixed window's, whose functions it shares. */
+/** The Lua version of `calendar-window.strategy.ts`. Must follow the fixed window, whose functions it uses. */
 export const calendarWindowLua = `
 -- calendar-window: text "end count".
 strategies['calendar-window'] = fixed_window

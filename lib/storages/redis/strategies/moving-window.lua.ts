@@ -1,5 +1,5 @@
 /**
- * The Lua version of `moving-window.strategy.ts`, with a list on the server instead of two lists in
+ * The Lua version of `moving-window.strategy.ts`, with a list on the server instead of an array in
  * memory.
  */
 export const movingWindowLua = `

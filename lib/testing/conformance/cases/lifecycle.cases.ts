@@ -6,6 +6,7 @@ import { hitsOn, HOUR, limitOf, removesLimits } from '../scenario.js';
 
 const topic = new CasesOf('lifecycle');
 const hourly = limitOf('fixed-window', { period: HOUR });
+const blocking = limitOf('fixed-window', { id: 'blocking', period: HOUR, block: [HOUR] });
 
 topic.add('reports its capabilities', [], async ({ storage: { capabilities } }) => {
   ok(['batch', 'identity', 'limit'].includes(capabilities.atomicity), 'atomicity is one of the three');
@@ -201,6 +202,7 @@ const uses: Readonly<Record<string, (storage: Storage) => unknown>> = {
   peek: (storage) => storage.peek(hitsOn([hourly])),
   settle: (storage) =>
     storage.settle(hitsOn([hourly]).map((hit) => ({ ...hit, window: 'current', actual: 0 }))),
+  block: (storage) => storage.block(hitsOn([blocking]).map((hit) => ({ ...hit, duration: HOUR }))),
   remove: (storage) => storage.remove(hitsOn([hourly])),
   reset: (storage) => storage.reset(),
   removeLimits: (storage) => storage.removeLimits([hourly]),

@@ -6,7 +6,7 @@ import {
   MovingWindowRateLimiter,
 } from '../../../limiter/rate-limiters.js';
 import { RateLimitItemPerMinute } from '../../../notation/rate-limit-items.js';
-import { itemLimitId } from '../../../core/storage.js';
+import { itemLimitId } from '../../../core/per-key-methods.js';
 import { strategyNames } from '../../../strategies/strategies.js';
 import { CasesOf } from '../define-cases.js';
 import { hitsOn, limitOf, MINUTE, SECOND } from '../scenario.js';

@@ -7,7 +7,7 @@ import { RecordingLogger } from '../../../support/http-app.js';
 
 const LOST = 'MemoryStorage failed: no power. Until it is back, this process counts alone.';
 const FAILED =
-  'MemoryStorage failed: no power. Where a call fails so, this process counts alone. Further ones are not logged.';
+  'MemoryStorage failed: no power. When a single call fails, this process counts alone. This kind of failure is logged once, an outage each time.';
 const BACK = 'MemoryStorage is back.';
 const error = new StorageError('MemoryStorage failed: no power');
 
