@@ -115,7 +115,7 @@ describe('A limit of concurrent requests', () => {
   });
 
   it('is written in the notation: it is no strategy of rates', () => {
-    expect(() => compile({ limits: '5/minute', strategy: 'concurrency' as 'fixed-window' })).toThrow(
+    expect(() => compile({ limits: '5/minute', strategy: 'concurrency' as never })).toThrow(
       '@RateLimit on A.a: The strategy "concurrency" is not for rates. Limit concurrent requests by the notation: "5 concurrent".',
     );
   });
