@@ -9,24 +9,28 @@ import { serverUri } from '../support/servers.js';
 
 const uri = serverUri('REDIS') ?? '';
 const clusterUri = serverUri('REDIS_CLUSTER') ?? '';
+/** Long timeout, since the machine may be busy. */
+const timeout = 20_000;
 
-describeStorage('RedisStorage', { open: (options) => new RedisStorage(uri, options) });
+describeStorage('RedisStorage', { open: (options) => new RedisStorage(uri, { timeout, ...options }) });
 
 describeStorage('RedisStorage over TLS', {
   open: (options) => {
     const ca = readFileSync(process.env['TEST_REDIS_TLS_CA'] ?? '');
-    return new RedisStorage(serverUri('REDIS_TLS') ?? '', { ...options, tls: { ca } });
+    return new RedisStorage(serverUri('REDIS_TLS') ?? '', { timeout, ...options, tls: { ca } });
   },
 });
 
 describeStorage('RedisStorage over a socket file', {
-  open: (options) => new RedisStorage(serverUri('REDIS_UNIX') ?? '', options),
+  open: (options) => new RedisStorage(serverUri('REDIS_UNIX') ?? '', { timeout, ...options }),
 });
 
-describeStorage('RedisClusterStorage', { open: (options) => new RedisClusterStorage(clusterUri, options) });
+describeStorage('RedisClusterStorage', {
+  open: (options) => new RedisClusterStorage(clusterUri, { timeout, ...options }),
+});
 
 describeStorage('RedisSentinelStorage', {
-  open: (options) => new RedisSentinelStorage(serverUri('REDIS_SENTINEL') ?? '', options),
+  open: (options) => new RedisSentinelStorage(serverUri('REDIS_SENTINEL') ?? '', { timeout, ...options }),
 });
 
 describe.each([true, false])('a given client (duplicate: %s)', (duplicate) => {
