@@ -186,7 +186,7 @@ function describeEmpty({ lines, examples, withoutKey, notSelected }: LineCounts)
 
 /** Escapes control and invisible characters too, since the output may be shown on a terminal. */
 function formatJson(report: ReplayReport): string {
-  const json = JSON.stringify(report, null, 2).replace(/[^\n\P{C}]/gu, (character) =>
+  const json = JSON.stringify(report, null, 2).replace(/[^\n\P{C}]|[\u2028\u2029]/gu, (character) =>
     Array.from(
       { length: character.length },
       (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`,

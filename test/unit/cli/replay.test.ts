@@ -331,6 +331,12 @@ describe('the logs of a replay', () => {
     expect(lines.examples.map(({ line }) => line)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it('are escaped in JSON too, with line separators of Unicode', async () => {
+    const log = `\u2028\u202ebad\n${requests(0)}`;
+    const { output } = await replay(log, '-', '--limit', '1/minute', '--json');
+    expect(output).toContain('"text": "\\u2028\\u202ebad"');
+  });
+
   it('may have lines that are longer than memory should hold, and a last line without its end', async () => {
     const path = await write('long.log', `${'x'.repeat(1_000_000)}\n${requests(0)}${requests(1).trimEnd()}`);
     expect(await report('', path, '--limit', '1/minute')).toMatchObject({
