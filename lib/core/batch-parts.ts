@@ -1,4 +1,4 @@
-import type { Awaitable } from '../common/awaitable.js';
+import { attempt, type Awaitable } from '../common/awaitable.js';
 import {
   receiptsOf,
   withdrawn,
@@ -25,13 +25,23 @@ export function partition<C extends Cell>(batch: readonly C[], partOf: (cell: C)
  * parallel; if one refuses or fails, settles the others to 0. Never exceeds a limit. Under a race
  * it may refuse a hit that one atomic step would allow.
  */
-export async function consumeInParts(
+export function consumeInParts(
   batch: readonly Hit[],
   parts: readonly (readonly Hit[])[],
   consume: (part: readonly Hit[]) => Awaitable<BatchResult>,
   settle: (settlements: readonly Settlement[]) => Awaitable<unknown>,
 ): Promise<BatchResult> {
-  if (parts.length === 1) return consume(batch);
+  return parts.length === 1
+    ? Promise.resolve(attempt(() => consume(batch)))
+    : consumeAll(batch, parts, consume, settle);
+}
+
+async function consumeAll(
+  batch: readonly Hit[],
+  parts: readonly (readonly Hit[])[],
+  consume: (part: readonly Hit[]) => Awaitable<BatchResult>,
+  settle: (settlements: readonly Settlement[]) => Awaitable<unknown>,
+): Promise<BatchResult> {
   const settled = await Promise.allSettled(parts.map(async (part) => consume(part)));
   const results = settled.flatMap((part) => (part.status === 'fulfilled' ? [part.value] : []));
   const failure = settled.find((part) => part.status === 'rejected');

@@ -9,10 +9,6 @@ export type PlannedBatch = readonly (Hit | Settlement)[];
 
 /** The scripts and arguments that batches of the same limits have in common. */
 export class BatchPlan {
-  static #count = 0;
-
-  /** Unique in this process. */
-  readonly id = BatchPlan.#count++;
   readonly #scripts = new Map<BatchStep, BatchScript>();
   readonly #strategies: ReadonlySet<StrategyName>;
   readonly #blocks: boolean;

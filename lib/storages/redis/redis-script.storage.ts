@@ -114,11 +114,9 @@ export abstract class RedisScriptStorage extends ServerStorage {
   }
 
   override consume(batch: readonly Hit[]): Promise<BatchResult> {
-    const parts = this.#partsOf(batch);
-    if (parts.length === 1) return this.#gather('consume', batch);
     return consumeInParts(
       batch,
-      parts,
+      this.#partsOf(batch),
       (part) => this.#gather('consume', part),
       (settlements) => this.settle(settlements),
     );
