@@ -11,10 +11,9 @@ import { fuzz } from './fuzz.js';
 
 const STEPS = 120;
 
-const server = new MapCasServer();
 const storages: readonly [name: string, open: OpenStorage][] = [
   ['memory', (options) => new MemoryStorage(options)],
-  ['records', (options) => new MapCasStorage(server, { ...options, timeout: 20_000 })],
+  ['records', (options) => new MapCasStorage(new MapCasServer(), { ...options, timeout: 20_000 })],
 ];
 
 describe.each(storages)(

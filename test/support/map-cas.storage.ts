@@ -54,10 +54,14 @@ export class MapCasServer {
     return this.calls.filter((call) => call.method === method && !call.key.includes('{start/')).length;
   }
 
-  /** Expires texts as early as allowed, so that a time to live that is too short is noticed. */
+  /**
+   * Drops texts as early as allowed, so that a time to live that is too short is noticed. A dropped
+   * text does not come back when the clock goes back.
+   */
   #live(key: string, now: number): Entry | undefined {
     const entry = this.entries.get(key);
-    return entry !== undefined && now < entry.end ? entry : undefined;
+    if (entry !== undefined && now >= entry.end) this.entries.delete(key);
+    return this.entries.get(key);
   }
 
   async #travel(method: 'read' | 'compareAndSet', key: string): Promise<void> {
