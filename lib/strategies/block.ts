@@ -114,7 +114,7 @@ export const block = {
   },
 
   /** Returns the epoch ms at which the last reservation is dropped, if it is never settled; 0 if there is none. */
-  reservedUntil({ start, pending, before }: BlockState, { period }: BlockRule): number {
+  reservedUntil({ start, pending, before }: BlockState, { period }: Pick<BlockRule, 'period'>): number {
     if (pending > 0) return start + 2 * period;
     return before > 0 ? start + period : 0;
   },
@@ -144,13 +144,11 @@ export const block = {
 function reservations(state: BlockState | undefined, { period }: BlockRule, now: number): BlockState {
   if (state === undefined)
     return { until: 0, level: 0, amount: EVERY_AMOUNT, start: now, pending: 0, before: 0, ...NO_REFUSALS };
-  if (state.pending + state.before === 0) return { ...state, start: now, pending: 0, before: 0 };
+  if (now >= block.reservedUntil(state, { period })) return { ...state, start: now, pending: 0, before: 0 };
   const elapsed = now - state.start;
   if (elapsed < 0) return { ...state, start: now };
   if (elapsed < period) return { ...state };
-  if (elapsed < 2 * period)
-    return { ...state, start: state.start + period, pending: 0, before: state.pending };
-  return { ...state, start: now, pending: 0, before: 0 };
+  return { ...state, start: state.start + period, pending: 0, before: state.pending };
 }
 
 /** Returns the refusals that count together with one now. */

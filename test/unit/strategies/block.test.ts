@@ -72,6 +72,17 @@ describe('A block after several refusals', () => {
     expect(block.settle(reserved, rule, 4, T + 2, T + 3)).toMatchObject({ pending: 0, refusals: 2 });
   });
 
+  it('begins the period of a reservation with it, if earlier ones were dropped', () => {
+    const first = block.reserve(undefined, rule, 1, T);
+    const second = block.reserve(first, rule, 0, T + MINUTE);
+    expect(second).toMatchObject({ start: T + MINUTE, pending: 0, before: 1 });
+    const dropped = T + 2 * MINUTE;
+    expect(block.reserve(second, rule, 1, dropped - 1)).toMatchObject({ start: T + MINUTE, before: 1 });
+    expect(block.reserve(second, rule, 1, dropped)).toMatchObject({ start: dropped, pending: 1, before: 0 });
+    expect(block.reserve(first, rule, 1, dropped - 1)).toMatchObject({ start: T + MINUTE, before: 1 });
+    expect(block.reserve(first, rule, 1, dropped)).toMatchObject({ start: dropped, pending: 1, before: 0 });
+  });
+
   it('is lifted by hand together with its refusals', () => {
     expect(block.byHand(refuse([0, 1]), rule, 0, T + 2)).toBeUndefined();
     expect(block.byHand(refuse([0, 1]), rule, 500, T + 2)).toMatchObject({ until: T + 502, refusals: 0 });

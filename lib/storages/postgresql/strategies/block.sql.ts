@@ -23,16 +23,16 @@ const RESERVATIONS = `
     END IF;
     block_refusals := coalesce((block -> 7)::bigint, 0);
     block_since := coalesce((block -> 8)::bigint, 0);
-    IF block_pending + block_before = 0 OR t - block_start >= 2 * period THEN
-      block_start := t;
-      block_pending := 0;
-      block_before := 0;
-    ELSIF t - block_start >= period THEN
+    IF t - block_start < period AND block_pending + block_before > 0 THEN
+      block_start := least(block_start, t);
+    ELSIF t - block_start < 2 * period AND block_pending > 0 THEN
       block_start := block_start + period;
       block_before := block_pending;
       block_pending := 0;
     ELSE
-      block_start := least(block_start, t);
+      block_start := t;
+      block_pending := 0;
+      block_before := 0;
     END IF;`;
 
 /** Sets `block` to the state. A state without a block and without reservations becomes NULL. */

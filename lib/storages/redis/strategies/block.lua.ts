@@ -17,10 +17,11 @@ local function reservations(state, limit, now)
   end
   local elapsed, period = now - state.start, limit.period
   local start, pending, before = now, 0, 0
-  if state.pending + state.before == 0 then elapsed = 2 * period end
-  if elapsed < 0 then pending, before = state.pending, state.before
-  elseif elapsed < period then start, pending, before = state.start, state.pending, state.before
-  elseif elapsed < 2 * period then start, before = state.start + period, state.pending end
+  if elapsed < period and state.pending + state.before > 0 then
+    start, pending, before = min(state.start, now), state.pending, state.before
+  elseif elapsed < 2 * period and state.pending > 0 then
+    start, before = state.start + period, state.pending
+  end
   return {
     stop = state.stop, level = state.level, amount = state.amount,
     start = start, pending = pending, before = before,

@@ -325,6 +325,28 @@ topic.add(
   },
 );
 
+topic.add(
+  'a reservation that was never settled is dropped with its period, and the next period begins with the next reservation',
+  ['fixed-window'],
+  async (scenario) => {
+    const limit = limitOf('fixed-window', { amount: 2, block: [SECOND, HOUR], refundable: true });
+    await scenario.settle(await scenario.take([limit], 2), 2);
+    deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE)); // its block keeps the level for an hour
+    for (const second of [61, 125]) {
+      scenario.at(second * SECOND);
+      const receipts = await scenario.take([limit]);
+      if (second === 125) await scenario.settle(receipts, 1);
+    }
+    scenario.at(190 * SECOND); // the reservation of second 61 was dropped at second 181
+    await scenario.take([limit]);
+    scenario.at(305 * SECOND);
+    await scenario.settle(await scenario.take([limit], 2), 2);
+    deepEqual(await scenario.hit(limit), refused(0, MINUTE, MINUTE)); // that of second 190 may still be refunded
+    scenario.at(310 * SECOND);
+    deepEqual(await scenario.hit(limit), refused(0, HOUR, HOUR));
+  },
+);
+
 function oncePerMinute(block: readonly number[]): Limit {
   return limitOf('fixed-window', { amount: 1, block });
 }
