@@ -73,6 +73,7 @@ function compilePolicy<Context, Key>(
     name,
     where,
     strategy,
+    mode: options.mode ?? 'enforce',
     ...compiled,
     ...foundLimits(options.limits, compileAnswer),
     calendar,

@@ -298,6 +298,7 @@ export interface Policy<Context, Key> {
   /** Names the place of the declaration in errors. */
   readonly where: string;
   readonly strategy: StrategyName;
+  readonly mode: 'enforce' | 'shadow';
   /** The limits of a request without a plan, or with a plan that the policy does not have; empty for none. */
   readonly limits: readonly Limit[];
   /** The limits by plan. */

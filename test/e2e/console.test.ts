@@ -99,6 +99,12 @@ class ShopController {
     return '';
   }
 
+  @Get('rehearsed')
+  @RateLimit(() => '1/hour', { name: 'rehearsed', mode: 'shadow' })
+  rehearsed() {
+    return '';
+  }
+
   @Get('planned')
   @RateLimit({ free: '1/minute', pro: '3/minute' }, { name: 'planned', mode: 'shadow' })
   planned() {
@@ -271,6 +277,7 @@ describeOverHttp('The console', (start, platform) => {
         'ip',
         'shadow',
       ],
+      ['rehearsed', '@RateLimit on ShopController.rehearsed', '', 'fixed-window', 'ip', 'shadow'],
       ['shop', '@RateLimit on ShopController.shop', '2 per minute', 'fixed-window', 'ip', 'enforce'],
       [
         'tenants',

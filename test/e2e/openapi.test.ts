@@ -41,6 +41,13 @@ class OrdersController {
     return '';
   }
 
+  @Get('trial/found')
+  @SkipRateLimit('default')
+  @RateLimit(() => '1/day', { name: 'found', mode: 'shadow' })
+  found() {
+    return '';
+  }
+
   @Get('health/live')
   @SkipRateLimit()
   health() {
@@ -153,8 +160,8 @@ describeOverHttp('An OpenAPI document', (start) => {
 
   it('leaves operations alone that are skipped, or that only a shadow limit counts', async () => {
     const document = await documentOf();
-    for (const path of ['/api/v1/orders/health/live', '/api/v1/orders/trial/run']) {
-      const { responses, 'x-rate-limit': limits } = operation(document, 'get', path);
+    for (const path of ['health/live', 'trial/run', 'trial/found']) {
+      const { responses, 'x-rate-limit': limits } = operation(document, 'get', `/api/v1/orders/${path}`);
       expect([Object.keys(responses), limits]).toEqual([['200'], undefined]);
     }
   });

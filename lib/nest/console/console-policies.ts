@@ -58,7 +58,7 @@ function viewOf({ id, name, where }: PolicyCounter, { policy, routes }: Declared
     ],
     strategy: [...new Set([policy.strategy, ...all.map(({ strategy }) => strategy)])].join(', '),
     key: policy.source.types,
-    mode: modeOf(all),
+    mode: policy.mode,
     routes: [...routes.values()].slice(0, MAX_ROUTES),
     plans: plans.map(([plan]) => plan),
     needsLimits: policy.compileLimits !== undefined,

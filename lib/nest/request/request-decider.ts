@@ -64,7 +64,7 @@ export class RequestDecider {
    */
   decide(request: CountedRequest, found: FoundHits): Awaitable<true> {
     const { hits } = found;
-    const mayWait = !('failure' in found); // a request that fails anyway does not wait
+    const mayWait = found.failure === undefined; // a request that fails anyway does not wait
     const answer = (result: BatchResult): Awaitable<true> => this.#answer(request, found, result);
     if (mayWait && this.#queue.hasAhead(hits, waitOf)) return chain(this.#wait(request, hits), answer);
     const result = this.storage.consume(hits, this.#onErrorOf(hits), mayWait ? isWorthWaiting : undefined);
@@ -142,11 +142,13 @@ export class RequestDecider {
     if (reserved.length > 0) this.reservations.settleOnAnswer(reserved, context, transport);
     const slots = slotsTakenBy(this.storage, result);
     if (slots !== undefined) CallSlots.hold(slots, context, transport);
-    const hasFailed = 'failure' in found;
-    if (result.allowed && !hasFailed) return true;
+    const { failure } = found;
+    if (result.allowed && failure === undefined) return true;
     this.#end(request, { success: false });
-    if (result.allowed) throw found.failure;
-    if (hasFailed) this.warnings.once(`failure ${messageOf(found.failure)}`, messageOf(found.failure));
+    if (failure !== undefined) {
+      if (result.allowed) throw failure.error;
+      this.warnings.once(`failure ${failure.where}`, messageOf(failure.error));
+    }
     this.refusals.announce(
       hits.filter((_hit, index) => refuses(result.outcomes[index] as Outcome)),
       decision,

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { all, chain, isPromise, type Awaitable } from '../../common/awaitable.js';
-import { describeValue } from '../../common/describe.js';
+import { describeValue, messageOf } from '../../common/describe.js';
 import { assertCost } from '../../core/contract.js';
 import { limitAt, type Limit } from '../../core/limit.js';
 import type { CalendarPosition } from '../../strategies/calendars.js';
@@ -36,8 +36,8 @@ export interface CountedRequest extends IdentifiedRequest {
 /** The hits of a request. */
 export interface FoundHits {
   readonly hits: readonly PolicyHit[];
-  /** The error of the first policy whose function failed, while other policies count. */
-  readonly failure?: unknown;
+  /** The error of the first policy whose function failed, and the place of that policy, while other policies count. */
+  readonly failure?: { readonly where: string; readonly error: unknown };
 }
 
 /**
@@ -56,7 +56,7 @@ export class RequestHits {
 
   /**
    * @throws ResolverError if a function of the application throws or returns an invalid value, and
-   * no other policy counts the request; its `HttpException` is passed on
+   * no other policy counts the request; its `HttpException` is passed on. A policy in shadow does not count the request instead.
    */
   find(request: CountedRequest): Awaitable<FoundHits> {
     const { skip } = this.options;
@@ -74,8 +74,8 @@ export class RequestHits {
     if (policies.length === 1) return chain(this.#hitsOn(first, request), (hits) => ({ hits }));
     return chain(all(policies.map((policy) => this.#tryHitsOn(policy, request))), (found) => {
       const hits = mergeSameCell(found.flatMap((one) => one.hits));
-      const failed = found.find((one) => 'failure' in one);
-      return failed === undefined ? { hits } : { hits, failure: failed.failure };
+      const failure = found.find((one) => one.failure !== undefined)?.failure;
+      return failure === undefined ? { hits } : { hits, failure };
     });
   }
 
@@ -85,7 +85,7 @@ export class RequestHits {
     return isPromise(hits)
       ? hits.then(
           (found) => ({ hits: found }),
-          (failure: unknown) => ({ hits: [], failure }),
+          (error: unknown) => ({ hits: [], failure: { where: policy.where, error } }),
         )
       : { hits };
   }
@@ -106,6 +106,19 @@ export class RequestHits {
   }
 
   #hitsOn(policy: RoutePolicy, request: CountedRequest): Awaitable<PolicyHit[]> {
+    const hits = this.#countUnlessSkipped(policy, request);
+    if (policy.mode === 'enforce' || !isPromise(hits)) return hits;
+    return hits.catch((error: unknown) => {
+      const { where } = policy;
+      this.warnings.once(
+        `shadow ${where}`,
+        `${where}: a function of this limit in shadow mode failed, so the request does not count: ${messageOf(error)}`,
+      );
+      return [];
+    });
+  }
+
+  #countUnlessSkipped(policy: RoutePolicy, request: CountedRequest): Awaitable<PolicyHit[]> {
     const { skip, where } = policy;
     if (skip === undefined) return this.#count(policy, request);
     return chain(

@@ -125,7 +125,7 @@ export class RequestLimiter {
     };
     return chain(this.hits.find(request), (found) => {
       if (found.hits.length > 0) return this.decider.decide(request, found);
-      if ('failure' in found) throw found.failure;
+      if (found.failure !== undefined) throw found.failure.error;
       keepState(transport.stateHolder(context), {
         handler,
         counted: [...(before?.counted ?? []), ...open.map(({ fingerprint }) => fingerprint)],

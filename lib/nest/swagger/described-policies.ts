@@ -30,7 +30,10 @@ export interface DescribedPolicy {
 
 /** Describes the policies of a route that may refuse a request. Leaves shadow limits out. */
 export function describePolicies(policies: readonly RoutePolicy[]): DescribedPolicy[] {
-  return policies.map(describePolicy).filter(mayRefuse);
+  return policies
+    .filter(({ mode }) => mode === 'enforce')
+    .map(describePolicy)
+    .filter(mayRefuse);
 }
 
 function describePolicy({ name, limits, limitsFor, plans }: RoutePolicy): DescribedPolicy {
@@ -44,8 +47,7 @@ function describePolicy({ name, limits, limitsFor, plans }: RoutePolicy): Descri
 }
 
 function describeLimits(limits: readonly Limit[]): DescribedLimits {
-  const enforced = limits.filter(({ mode }) => mode === 'enforce');
-  return enforced.length === 0 ? 'unlimited' : enforced.map(describeLimit);
+  return limits.length === 0 ? 'unlimited' : limits.map(describeLimit);
 }
 
 function describeLimit(limit: Limit): DescribedLimit {

@@ -1,6 +1,13 @@
 import { expect, it } from '@jest/globals';
-import { Controller, Get } from '@nestjs/common';
-import { RateLimit, RateLimiterService, type RateLimitEvent } from 'nestjs-limits';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { Controller, ForbiddenException, Get } from '@nestjs/common';
+import {
+  RateLimit,
+  RateLimiterService,
+  type RateLimitEvent,
+  type RateLimitInput,
+  type RateLimitOptions,
+} from 'nestjs-limits';
 import { describeOverHttp, limited } from '../../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
@@ -73,4 +80,61 @@ describeOverHttp('A limit in shadow', (start) => {
     expect(meter.decision?.limits[0]).toMatchObject({ allowed: false, remaining: 0 });
     expect((await limiter.peek({ policy: 'metered' }, 'everybody')).remaining).toBe(0);
   });
+
+  const fail = (): never => {
+    throw new Error('no user');
+  };
+  const failLater = async (): Promise<never> => {
+    await immediate();
+    throw new ForbiddenException();
+  };
+
+  it.each<[option: string, limits: RateLimitInput, shadow: RateLimitOptions, text: string, all?: object]>([
+    ['limits', fail, {}, 'the function "limits" failed: no user'],
+    ['limits', () => 'many', {}, 'the function "limits" failed: '],
+    ['key', '1/hour', { key: failLater }, 'Forbidden'],
+    ['cost', '1/hour', { cost: fail }, 'the function "cost" failed: no user'],
+    ['skip', '1/hour', { skip: failLater }, 'Forbidden'],
+    [
+      'timeZone',
+      '1/day',
+      { strategy: 'calendar-window', timeZone: fail },
+      'the function "timeZone" failed: no user',
+    ],
+    ['plan', { pro: '1/hour' }, {}, 'the function "plan" failed: no user', { plan: fail }],
+  ])(
+    'does not fail a request by its function "%s"',
+    async (_option, limits, shadow, message, options = {}) => {
+      @Controller()
+      class ProbeController {
+        @Get('alone')
+        @RateLimit(limits, { name: 'shadow', mode: 'shadow', ...everybody, ...shadow })
+        alone() {
+          return '';
+        }
+
+        @Get('beside')
+        @RateLimit(limits, { name: 'shadow', mode: 'shadow', ...everybody, ...shadow })
+        @RateLimit('2/hour', { name: 'enforced', ...everybody })
+        beside() {
+          return '';
+        }
+      }
+      const app = await start(limited([ProbeController], options));
+      expect(await app.statuses(2, '/alone')).toEqual([200, 200]);
+      expect(await app.statuses(3, '/beside')).toEqual([200, 200, 429]);
+      expect(app.log.errors).toEqual([]);
+      const warned = app.log.warnings.map(String).filter((text) => text.includes('shadow mode'));
+      expect(warned.map((text) => text.split(': ')[0])).toEqual([
+        '@RateLimit on ProbeController.alone',
+        '@RateLimit on ProbeController.beside',
+      ]);
+      for (const text of warned) {
+        expect(text).toContain(
+          'a function of this limit in shadow mode failed, so the request does not count: ',
+        );
+        expect(text).toContain(message);
+      }
+    },
+  );
 });
