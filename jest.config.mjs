@@ -49,5 +49,7 @@ export default {
   ],
   // The package tests mostly wait for other programs; by default two cores would mean one worker.
   maxWorkers: '100%',
+  // Jest keeps the modules of every test file that a worker has run. Two workers of this size fit into a machine of 4 GB.
+  workerIdleMemoryLimit: '1GB',
   testTimeout: 30_000,
 };
