@@ -14,7 +14,7 @@ const ASKED = process.env['FUZZ_RUNS'];
  */
 const MAX_CPU_MS = 2000;
 /** Ms after which a property counts as hung: a share for each input, and some to start. */
-const SHARE = 100;
+const SHARE = 500;
 const GRACE = 30_000;
 
 /** Matches characters that start a new line in a log, or are invisible in it. */
