@@ -59,7 +59,7 @@ import { assertConfiguredOnce, assertLoadedAtStart } from './options/single-impo
 import { ScopeCheck } from './options/scope-check.js';
 import { Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
-import { GuardOrderCheck } from './routes/guard-order-check.js';
+import { GuardOrderCheck } from './guard-order-check.js';
 import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { MountedPaths } from './routes/mounted-paths.js';
 import { PolicyDirectory } from './routes/policy-directory.js';

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig } from '@nestjs/core';
-import { Warnings } from '../options/warnings.js';
-import { RateLimitGuard } from '../rate-limit.guard.js';
-import { PolicyDirectory } from './policy-directory.js';
+import { Warnings } from './options/warnings.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import { PolicyDirectory } from './routes/policy-directory.js';
 
 /** Warns of global guards that Nest calls after the global `RateLimitGuard`, although they may set the user. */
 @Injectable()
