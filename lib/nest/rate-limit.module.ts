@@ -55,10 +55,11 @@ import {
   resolveOptions,
   type ResolvedOptions,
 } from './options/resolve-options.js';
-import { assertConfiguredOnce } from './options/single-import.js';
+import { assertConfiguredOnce, assertLoadedAtStart } from './options/single-import.js';
 import { ScopeCheck } from './options/scope-check.js';
 import { Warnings } from './options/warnings.js';
 import { DeclarationCheck } from './routes/declaration-check.js';
+import { GuardOrderCheck } from './guard-order-check.js';
 import { GuardedCallBinding } from './routes/guarded-call-binding.js';
 import { MountedPaths } from './routes/mounted-paths.js';
 import { PolicyDirectory } from './routes/policy-directory.js';
@@ -117,6 +118,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
       // Before anything opens a storage.
       useFactory: (options: unknown, modules: ModulesContainer) => {
         assertConfiguredOnce(RateLimitModule, modules);
+        assertLoadedAtStart(RateLimitModule, modules, DeniedClients);
         return resolveOptions(options);
       },
       inject: [MODULE_OPTIONS_TOKEN, ModulesContainer],
@@ -129,6 +131,7 @@ export type RateLimitModuleAsyncOptions = ConfigurableModuleAsyncOptions<
     },
     ClientAddresses,
     DeclarationCheck,
+    GuardOrderCheck,
     GuardedCallBinding,
     IdentitySources,
     InjectedFunctions,
@@ -193,6 +196,7 @@ export class RateLimitModule
     @Inject(DECIDING_STORAGE) private readonly storage: DecidingStorage,
     @Inject(PolicyDirectory) private readonly directory: PolicyDirectory,
     @Inject(StoreLog) private readonly log: StoreLog,
+    @Inject(GuardOrderCheck) private readonly guardOrder: GuardOrderCheck,
     /** Absent without the guard of the module. */
     @Optional() @Inject(DeniedClients) private readonly deniedClients?: DeniedClients,
   ) {
@@ -231,6 +235,7 @@ export class RateLimitModule
    * @throws StorageError if the store cannot count and the application must not start without it
    */
   async onApplicationBootstrap(): Promise<void> {
+    this.guardOrder.check();
     const { resilience, strategy } = this.options;
     if (resilience === false || countsInProcess(this.store)) return;
     const ready = assertReady(this.store, this.directory.policies, strategy);

@@ -101,6 +101,15 @@ describeOverHttp('Problem details', (start) => {
       'application/json; charset=utf-8',
       expect.objectContaining({ status: 429, trace: 'abc' }),
     ]);
+
+    const wrapped = await filtered({
+      catch: (error: HttpException, host) => reply(host, { error: error.getResponse() }),
+    });
+    const reply429 = await wrapped.get('/');
+    expect([reply429.headers.get('content-type'), reply429.body]).toEqual([
+      'application/json; charset=utf-8',
+      { error: expect.objectContaining({ status: 429 }) },
+    ]);
   });
 
   it('are labelled when a filter passes them on', async () => {

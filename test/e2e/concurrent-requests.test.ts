@@ -5,8 +5,12 @@ import {
   Get,
   Sse,
   UseGuards,
+  UseInterceptors,
+  type CallHandler,
   type CanActivate,
+  type ExecutionContext,
   type INestApplication,
+  type NestInterceptor,
   type Type,
 } from '@nestjs/common';
 import {
@@ -20,7 +24,7 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { concat, NEVER, of, throwError, type Observable } from 'rxjs';
+import { concat, NEVER, of, throwError, timeout, type Observable } from 'rxjs';
 import { Gate } from '../support/gate.js';
 import { everybody, holdWork } from '../support/held-work.js';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -174,6 +178,31 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     expect(await left(app, 'reset')).toEqual([2]);
   });
 
+  it('hold their slots while the handler runs, even if an interceptor of the application times out', async () => {
+    class TimeoutInterceptor implements NestInterceptor {
+      intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+        return next.handle().pipe(timeout(1));
+      }
+    }
+    @Controller()
+    @UseInterceptors(TimeoutInterceptor)
+    class TimedController {
+      @Get('timed')
+      @RateLimit('2 concurrent', { name: 'timed', ...everybody })
+      timed() {
+        return work.do('done');
+      }
+    }
+    const app = await start(protocol, {}, undefined, [TimedController]);
+    const statuses = [];
+    for (let time = 1; time <= 3; time++) statuses.push(await app.client.send('/timed').end);
+    await app.untilClosed(3);
+    expect([statuses, work.begun, await left(app, 'timed')]).toEqual([[500, 500, 429], 2, [0]]);
+    work.end();
+    await app.untilClosed(3);
+    expect(await left(app, 'timed')).toEqual([2]);
+  });
+
   it.each<[string, RateLimitModuleOptions['limits']]>([
     ['a list', [{ limits: ['9/minute', '1 concurrent'], ...everybody }]],
     ['an object of a plan', [{ plans: { pro: { limits: ['1 concurrent'] } }, ...everybody }]],
@@ -207,6 +236,24 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     stream?.reset();
     await app.untilClosed(2);
     expect(await left(app, 'events')).toEqual([1]);
+  });
+
+  it('that are streams without an event yet, of no declared type, hold no slot after their clients leave', async () => {
+    @Controller()
+    class SilentController {
+      @Sse('silent')
+      @RateLimit('1 concurrent', { name: 'silent', ...everybody })
+      silent(): unknown {
+        work.begun++;
+        return NEVER;
+      }
+    }
+    const app = await start(protocol, {}, undefined, [SilentController as Type]);
+    const [stream] = await begin(app, '/silent', 1);
+    expect(await left(app, 'silent')).toEqual([0]);
+    stream?.reset();
+    await app.untilClosed(1);
+    expect(await left(app, 'silent')).toEqual([1]);
   });
 
   it('hold no slot after their handler has thrown, or a guard has refused them', async () => {

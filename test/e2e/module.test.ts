@@ -399,3 +399,35 @@ describeOverHttp('A second configuration of the module', (start) => {
     }
   });
 });
+
+describeOverHttp('A lazy-loaded configuration of the module', (start) => {
+  const lazy = (imported: DynamicModule): (() => DynamicModule) => {
+    class LazyModule {}
+    return () => ({ module: LazyModule, imports: [imported] });
+  };
+
+  it.each<[string, DynamicModule]>([
+    ['forRoot', RateLimitModule.forRoot({ limits: '1/minute' })],
+    ['forRoot that is not global', RateLimitModule.forRoot({ limits: '1/minute', isGlobal: false })],
+    ['forRootAsync', RateLimitModule.forRootAsync({ useFactory: () => ({ limits: '1/minute' }) })],
+  ])('is refused, since its guard would limit no request: %s', async (_how, imported) => {
+    const app = await start({ controllers: [PlainController] });
+    await expect(app.nest.get(LazyModuleLoader).load(lazy(imported))).rejects.toThrow(
+      new ConfigurationError(
+        'RateLimitModule is loaded by LazyModuleLoader, after Nest has bound the guards of the application, so that it would limit no ' +
+          'request. Import it into the root module. If it only serves limits by hand, set guard: false.',
+      ),
+    );
+    expect(await app.statuses(2, '/')).toEqual([200, 200]);
+  });
+
+  it('limits by hand with guard: false', async () => {
+    const app = await start({ controllers: [PlainController] });
+    const module = await app.nest.get(LazyModuleLoader).load(lazy(RateLimitModule.forRoot({ guard: false })));
+    const limiter = module.get(RateLimiterService, { strict: false });
+    expect([await limiter.hit('1/minute', ['ann']), await limiter.hit('1/minute', ['ann'])]).toEqual([
+      true,
+      false,
+    ]);
+  });
+});

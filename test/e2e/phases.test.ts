@@ -2,7 +2,9 @@ import { expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
+  Injectable,
   Module,
+  Scope,
   UnauthorizedException,
   UseGuards,
   type CanActivate,
@@ -317,6 +319,71 @@ describeOverHttp('The global guard', (start) => {
     });
     expect((await app.get('/mine', as('ann'))).remaining).toBe('"address";r=8, "default";r=0');
     expect((await app.get('/mine', as('bob'))).remaining).toBe('"address";r=7, "default";r=0');
+    expect((await app.get('/mine', as('ann'))).status).toBe(429);
+    expect(app.log.warnings).toEqual([]);
+  });
+});
+
+describeOverHttp('A global guard that is request-scoped', (start) => {
+  @Injectable({ scope: Scope.REQUEST })
+  class ScopedGuard extends AuthGuard {}
+  const authentication = { provide: APP_GUARD, scope: Scope.REQUEST, useClass: ScopedGuard };
+
+  @Controller()
+  class UsersController {
+    @Get('mine')
+    @RateLimit('1/minute', { name: 'user', key: 'user', phase: 'afterAuth' })
+    mine() {
+      return '';
+    }
+  }
+
+  it('runs after a global RateLimitGuard, so that a warning is logged', async () => {
+    const app = await start({
+      ...limited([UsersController]),
+      providers: [authentication, { provide: APP_GUARD, useExisting: RateLimitGuard }],
+    });
+    expect((await app.get('/mine', as('ann'))).status).toBe(200);
+    expect((await app.get('/mine', as('bob'))).status).toBe(429);
+    expect(app.log.warnings).toEqual([
+      `@RateLimit on UsersController.mine: the limit "user" of the phase 'afterAuth' is counted before a global guard that is ` +
+        'request-scoped, since Nest calls such guards last. If that guard sets the user, bind RateLimitGuard request-scoped too, after it: ' +
+        '{ provide: APP_GUARD, scope: Scope.REQUEST, useFactory: (guard) => guard, inject: [RateLimitGuard] }.',
+    ]);
+  });
+
+  it('causes no warning if no limit is for after authentication', async () => {
+    @Controller()
+    class EarlyController {
+      @Get('early')
+      @RateLimit('1/minute', { name: 'address' })
+      early() {
+        return '';
+      }
+    }
+    const app = await start({
+      ...limited([EarlyController]),
+      providers: [authentication, { provide: APP_GUARD, useExisting: RateLimitGuard }],
+    });
+    expect((await app.get('/early', as('ann'))).remaining).toBe('"address";r=0');
+    expect(app.log.warnings).toEqual([]);
+  });
+
+  it('runs before a RateLimitGuard that is request-scoped too', async () => {
+    const app = await start({
+      ...limited([UsersController]),
+      providers: [
+        authentication,
+        {
+          provide: APP_GUARD,
+          scope: Scope.REQUEST,
+          useFactory: (guard: RateLimitGuard) => guard,
+          inject: [RateLimitGuard],
+        },
+      ],
+    });
+    expect((await app.get('/mine', as('ann'))).remaining).toBe('"user";r=0');
+    expect((await app.get('/mine', as('bob'))).remaining).toBe('"user";r=0');
     expect((await app.get('/mine', as('ann'))).status).toBe(429);
     expect(app.log.warnings).toEqual([]);
   });

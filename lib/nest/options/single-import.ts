@@ -17,3 +17,24 @@ export function assertConfiguredOnce(moduleClass: Type, modules: ModulesContaine
       'With isGlobal: false, keep what it returns in a constant, and import that constant wherever it is needed.',
   );
 }
+
+/**
+ * Stops a module that `LazyModuleLoader` loads: Nest binds global guards to the handlers when the application starts, so that the guard
+ * of the module would limit no request.
+ *
+ * @param guard a provider that the module has only with its guard
+ * @throws ConfigurationError with the fix
+ */
+export function assertLoadedAtStart(moduleClass: Type, modules: ModulesContainer, guard: Type): void {
+  // Nest's own module, which imports all global modules, and the root module. No module of the start imports a lazy-loaded one.
+  const reached = new Set([...modules.values()].slice(0, 2));
+  for (const { imports } of reached) for (const imported of imports) reached.add(imported);
+  const isLate = [...modules.values()].some(
+    (module) => module.metatype === moduleClass && module.providers.has(guard) && !reached.has(module),
+  );
+  if (!isLate) return;
+  throw new ConfigurationError(
+    `${moduleClass.name} is loaded by LazyModuleLoader, after Nest has bound the guards of the application, so that it would limit no ` +
+      'request. Import it into the root module. If it only serves limits by hand, set guard: false.',
+  );
+}

@@ -229,11 +229,11 @@ export class RequestDecider {
 
 /**
  * Returns a body that calls back when it is converted to JSON for the response. The response is labelled then and not before, since a
- * filter of the application may send another body.
+ * filter of the application may send another body, also one that contains this.
  */
 function calledWhenSent<Body extends object>(body: Body, call: () => void): Body {
-  const toJSON = (): Body => {
-    call();
+  const toJSON = (property: string): Body => {
+    if (property === '') call();
     return { ...body };
   };
   return Object.defineProperty(body, 'toJSON', { value: toJSON });

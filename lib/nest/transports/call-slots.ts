@@ -5,6 +5,9 @@ import { CLIENT_CLOSED_REQUEST } from './http.transport.js';
 import type { Transport } from './transport.js';
 import { transportOf } from './transports.js';
 
+/** Metadata key of Nest's decorator `@Sse`, which it does not export. */
+const SSE_METADATA = '__sse__';
+
 /** By the object that holds the state of a call. */
 const calls = new WeakMap<object, CallSlots>();
 
@@ -89,22 +92,22 @@ export const slotInterceptor: NestInterceptor = {
     return defer(() => {
       if (!slots.begin()) throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
       const results = next.handle().pipe(finalize(() => slots.finish()));
-      // The results of HTTP are always awaited, except those of a stream.
-      return transport.onAnswer !== undefined || isStream(context) ? results : lasting(results, slots.hold);
+      return isStream(context) ? results : lasting(results, slots.hold);
     });
   },
 };
 
-/** Returns true for a handler that is declared to return an observable, of any copy of RxJS. */
+/** Returns true for server-sent events, and for a handler that is declared to return an observable, of any copy of RxJS. */
 function isStream(context: ExecutionContext): boolean {
+  if (Reflect.hasMetadata(SSE_METADATA, context.getHandler())) return true;
   const prototype = context.getClass().prototype as object;
   const type = Reflect.getMetadata('design:returntype', prototype, context.getHandler().name) as unknown;
   return typeof type === 'function' && type.name === Observable.name;
 }
 
 /**
- * Passes results on. If nobody wants them any more before there is one, since the client of a message has left, waits for it, at most
- * for `patience` ms: they may be those of a promise, which goes on and cannot be cancelled.
+ * Passes results on. If nobody wants them any more before there is one, since the client of a message has left or an interceptor has
+ * timed out, waits for it, at most for `patience` ms: they may be those of a promise, which goes on and cannot be cancelled.
  */
 function lasting<T>(results: Observable<T>, patience: number): Observable<T> {
   return new Observable((subscriber) => {

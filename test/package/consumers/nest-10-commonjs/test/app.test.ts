@@ -1,6 +1,24 @@
-import type { INestApplication, Type } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Injectable,
+  Logger,
+  Module,
+  Scope,
+  type CanActivate,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
+import { APP_GUARD, LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
-import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
+import {
+  FixedWindowRateLimiter,
+  MemoryStorage,
+  parse,
+  RateLimit,
+  RateLimitGuard,
+  RateLimitModule,
+} from 'nestjs-limits';
 import { describeStorage, ManualClock } from 'nestjs-limits/testing';
 import { AppModule } from '../src/app.module';
 import { ConfiguredAppModule, LimitsConfig } from '../src/configured-app.module';
@@ -59,6 +77,55 @@ describe('RateLimitModule.forRootAsync', () => {
       app.get(LimitsConfig).clock.advance(60_000);
       expect(await statuses(`${url}/ping`, 1)).toEqual([200]);
     } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('RateLimitModule, loaded by LazyModuleLoader,', () => {
+  it('is refused, since its guard would limit no request', async () => {
+    const { app } = await start(class PlainModule {});
+    try {
+      await expect(app.get(LazyModuleLoader).load(() => AppModule)).rejects.toThrow(
+        'RateLimitModule is loaded by LazyModuleLoader',
+      );
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('a request-scoped global guard', () => {
+  it('causes a warning if Nest calls it after RateLimitGuard', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class AuthGuard implements CanActivate {
+      canActivate(): boolean {
+        return true;
+      }
+    }
+    @Controller()
+    class UsersController {
+      @Get()
+      @RateLimit('1/minute', { key: 'user', phase: 'afterAuth' })
+      list(): void {}
+    }
+    @Module({
+      imports: [RateLimitModule.forRoot()],
+      controllers: [UsersController],
+      providers: [
+        { provide: APP_GUARD, useClass: AuthGuard },
+        { provide: APP_GUARD, useExisting: RateLimitGuard },
+      ],
+    })
+    class UsersModule {}
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+    const { app } = await start(UsersModule);
+    try {
+      expect(warn.mock.calls).toEqual([
+        [expect.stringContaining('is counted before a global guard that is request-scoped')],
+      ]);
+    } finally {
+      warn.mockRestore();
       await app.close();
     }
   });

@@ -1,6 +1,24 @@
-import type { INestApplication, Type } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Injectable,
+  Logger,
+  Module,
+  Scope,
+  type CanActivate,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
+import { APP_GUARD, LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
-import { FixedWindowRateLimiter, MemoryStorage, parse } from 'nestjs-limits';
+import {
+  FixedWindowRateLimiter,
+  MemoryStorage,
+  parse,
+  RateLimit,
+  RateLimitGuard,
+  RateLimitModule,
+} from 'nestjs-limits';
 import { describeStorage, ManualClock } from 'nestjs-limits/testing';
 import { AppModule } from '../src/app.module';
 import { ConfiguredAppModule, LimitsConfig } from '../src/configured-app.module';
@@ -79,6 +97,55 @@ describe('the health check of terminus 11', () => {
       });
       expect(await statuses(`${url}/health/strict`, 1)).toEqual([503]);
     } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('RateLimitModule, loaded by LazyModuleLoader,', () => {
+  it('is refused, since its guard would limit no request', async () => {
+    const { app } = await start(class PlainModule {});
+    try {
+      await expect(app.get(LazyModuleLoader).load(() => AppModule)).rejects.toThrow(
+        'RateLimitModule is loaded by LazyModuleLoader',
+      );
+    } finally {
+      await app.close();
+    }
+  });
+});
+
+describe('a request-scoped global guard', () => {
+  it('causes a warning if Nest calls it after RateLimitGuard', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class AuthGuard implements CanActivate {
+      canActivate(): boolean {
+        return true;
+      }
+    }
+    @Controller()
+    class UsersController {
+      @Get()
+      @RateLimit('1/minute', { key: 'user', phase: 'afterAuth' })
+      list(): void {}
+    }
+    @Module({
+      imports: [RateLimitModule.forRoot()],
+      controllers: [UsersController],
+      providers: [
+        { provide: APP_GUARD, useClass: AuthGuard },
+        { provide: APP_GUARD, useExisting: RateLimitGuard },
+      ],
+    })
+    class UsersModule {}
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation();
+    const { app } = await start(UsersModule);
+    try {
+      expect(warn.mock.calls).toEqual([
+        [expect.stringContaining('is counted before a global guard that is request-scoped')],
+      ]);
+    } finally {
+      warn.mockRestore();
       await app.close();
     }
   });
