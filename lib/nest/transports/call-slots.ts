@@ -1,5 +1,5 @@
 import { HttpException, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
-import { defer, finalize, Observable, Subscription } from 'rxjs';
+import { concat, defer, finalize, Observable, of, Subscription } from 'rxjs';
 import type { HeldSlots } from '../../limiter/held-slots.js';
 import { CLIENT_CLOSED_REQUEST } from './http.transport.js';
 import type { Transport } from './transport.js';
@@ -17,6 +17,9 @@ export class CallSlots {
   /** Handlers that are running. */
   #running = 0;
   #isOver = false;
+  #hasLeft = false;
+  /** Listens no more to the client's leaving. */
+  #forget: (() => void) | undefined;
 
   /** @param isAnswered false until {@link answer} is called */
   private constructor(private isAnswered: boolean) {}
@@ -29,19 +32,24 @@ export class CallSlots {
   /** Holds slots for a call, or releases them at once if it is over. */
   static hold(slots: HeldSlots, context: ExecutionContext, transport: Transport): void {
     const holder = transport.stateHolder(context);
-    let call = calls.get(holder);
-    if (call === undefined) {
-      call = new CallSlots(transport.onAnswer === undefined);
-      calls.set(holder, call);
-      transport.onAnswer?.(context, () => call?.answer());
-      transport.onOperationEnd?.(context, () => call?.end());
-    }
+    const known = calls.get(holder);
+    const call = known ?? new CallSlots(transport.onAnswer === undefined);
     call.#add(slots);
+    if (known !== undefined) return;
+    calls.set(holder, call);
+    transport.onAnswer?.(context, () => call.answer());
+    transport.onOperationEnd?.(context, () => call.end());
+    call.#forget = transport.onDisconnect?.(context, () => call.#leave());
   }
 
   /** Ms for which the slots are held without a renewal. */
   get hold(): number {
     return Math.max(0, ...this.#held.map(({ hold }) => hold));
+  }
+
+  /** True if the client of a message has left before the handler began. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   /** Begins a handler. Returns false if the call is over, so that it must not run. */
@@ -67,7 +75,14 @@ export class CallSlots {
   /** Releases all slots. */
   end(): void {
     this.#isOver = true;
+    this.#forget?.();
     for (const slots of this.#held.splice(0)) void slots.release();
+  }
+
+  #leave(): void {
+    if (this.#running > 0) return;
+    this.#hasLeft = !this.#isOver;
+    this.end();
   }
 
   #add(slots: HeldSlots): void {
@@ -87,19 +102,36 @@ export const slotInterceptor: NestInterceptor = {
     const slots = CallSlots.find(context, transport);
     if (slots === undefined) return next.handle();
     return defer(() => {
-      if (!slots.begin()) throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
-      const results = next.handle().pipe(finalize(() => slots.finish()));
+      if (!slots.begin()) {
+        if (slots.hasLeft) return of(undefined); // an error would be logged
+        throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
+      }
+      const results = resultsOf(context, transport, next).pipe(finalize(() => slots.finish()));
       // The results of HTTP are always awaited, except those of a stream.
-      return transport.onAnswer !== undefined || isStream(context) ? results : lasting(results, slots.hold);
+      return transport.onAnswer !== undefined || streams.has(context.getHandler())
+        ? results
+        : lasting(results, slots.hold);
     });
   },
 };
 
-/** Returns true for a handler that is declared to return an observable, of any copy of RxJS. */
-function isStream(context: ExecutionContext): boolean {
-  const prototype = context.getClass().prototype as object;
-  const type = Reflect.getMetadata('design:returntype', prototype, context.getHandler().name) as unknown;
-  return typeof type === 'function' && type.name === Observable.name;
+/** Returns the results of a handler, which end with the call at the earliest if the handler returns before it is over. */
+export function resultsOf(
+  context: ExecutionContext,
+  transport: Transport,
+  next: CallHandler,
+): Observable<unknown> {
+  const rest = transport.restOf?.(context);
+  return rest === undefined ? next.handle() : concat(next.handle(), rest);
+}
+
+/** Handlers that are declared to return an observable. */
+const streams = new WeakSet<object>();
+
+/** Records whether a handler is declared to return an observable, of any copy of RxJS. Its own name may be lost: decorators wrap it. */
+export function recordReturnType(prototype: object, name: string, handler: object): void {
+  const type = Reflect.getMetadata('design:returntype', prototype, name) as unknown;
+  if (typeof type === 'function' && type.name === Observable.name) streams.add(handler);
 }
 
 /**
