@@ -1,5 +1,6 @@
 import { HttpException, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
 import { concat, defer, finalize, Observable, of, Subscription } from 'rxjs';
+import { MAX_TIMER_MS } from '../../common/time.js';
 import type { HeldSlots } from '../../limiter/held-slots.js';
 import { CLIENT_CLOSED_REQUEST } from './http.transport.js';
 import type { Transport } from './transport.js';
@@ -159,7 +160,7 @@ function lasting<T>(results: Observable<T>, patience: number): Observable<T> {
         running.unsubscribe();
         return;
       }
-      const timer = setTimeout(() => running.unsubscribe(), patience).unref();
+      const timer = setTimeout(() => running.unsubscribe(), Math.min(patience, MAX_TIMER_MS)).unref();
       running.add(() => clearTimeout(timer));
     };
   });
