@@ -9,6 +9,7 @@ import { finalize, tap, type Observable } from 'rxjs';
 import type { Awaitable } from '../common/awaitable.js';
 import type { RequestOutcome } from '../policies/policy.js';
 import { Reservations } from './request/reservations.js';
+import { resultsOf } from './transports/call-slots.js';
 import { Transports } from './transports/transports.js';
 import { shownByName } from '../common/inspection.js';
 
@@ -49,7 +50,7 @@ export class RateLimitInterceptor implements NestInterceptor {
       void this.reservations.settle(context, transport, findOutcome);
     };
     let returned: unknown;
-    return next.handle().pipe(
+    return resultsOf(context, transport, next).pipe(
       tap({
         next: (value: unknown) => (returned = value),
         complete: () => settle(() => transport.outcomeOf?.(context, returned) ?? { success: true }),

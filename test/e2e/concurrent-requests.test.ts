@@ -4,6 +4,7 @@ import {
   ForbiddenException,
   Get,
   Sse,
+  StreamableFile,
   UseGuards,
   UseInterceptors,
   type CallHandler,
@@ -24,7 +25,8 @@ import {
   type RateLimitModuleOptions,
 } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
-import { concat, NEVER, of, throwError, timeout, type Observable } from 'rxjs';
+import { PassThrough } from 'node:stream';
+import { concat, NEVER, of, Subject, throwError, timeout, type Observable } from 'rxjs';
 import { Gate } from '../support/gate.js';
 import { everybody, holdWork } from '../support/held-work.js';
 import { describeOverHttp, limited } from '../support/http-app.js';
@@ -254,6 +256,52 @@ describe.each(protocols)('Concurrent requests, on $name', (protocol) => {
     stream?.reset();
     await app.untilClosed(1);
     expect(await left(app, 'silent')).toEqual([1]);
+  });
+
+  it('that are streams free their slots when the stream breaks off, once its header is sent', async () => {
+    const source = new Subject<{ data: string }>();
+    @Controller()
+    class BreakingController {
+      @Sse('events')
+      @RateLimit('1 concurrent', { name: 'events', ...everybody })
+      events(): Observable<{ data: string }> {
+        work.begun++;
+        return concat(of({ data: 'one' }), source);
+      }
+    }
+    const app = await start(protocol, {}, undefined, [BreakingController]);
+    const [stream] = await begin(app, '/events', 1);
+    await stream?.firstData;
+    expect(await left(app, 'events')).toEqual([0]);
+    source.error(new Error('broken'));
+    expect(await stream?.end).toBe(200);
+    await app.untilClosed(1);
+    expect(await left(app, 'events')).toEqual([1]);
+  });
+
+  it.each<[string, (body: PassThrough, exchange: Exchange) => unknown]>([
+    ['it is sent', (body) => body.end()],
+    ['its client leaves', (_body, exchange) => exchange.reset()],
+    ['reading it fails', (body) => body.destroy(new Error('broken'))],
+  ])('for a file hold slots until %s', async (_when, end) => {
+    const body = new PassThrough();
+    @Controller()
+    class FileController {
+      @Get('file')
+      @RateLimit('1 concurrent', { name: 'file', ...everybody })
+      file() {
+        work.begun++;
+        return new StreamableFile(body, { type: 'text/plain' });
+      }
+    }
+    const app = await start(protocol, {}, undefined, [FileController]);
+    const [exchange] = await begin(app, '/file', 1);
+    body.write('one');
+    await exchange?.firstData;
+    expect([await left(app, 'file'), await app.client.send('/file').end]).toEqual([[0], 429]);
+    end(body, exchange as Exchange);
+    await app.untilClosed(2);
+    expect(await left(app, 'file')).toEqual([1]);
   });
 
   it('hold no slot after their handler has thrown, or a guard has refused them', async () => {

@@ -42,10 +42,24 @@ export interface GrpcError {
   readonly retryAfter: unknown;
 }
 
+export type GrpcMethodName = 'Say' | 'Repeat' | 'Join' | 'Chat' | 'RawJoin' | 'RawChat';
+
+/** A call that is not over. */
+interface OpenCall {
+  readonly outcome: Promise<GrpcOutcome>;
+  /** Ends the stream of requests. */
+  end(): void;
+  cancel(): void;
+}
+
+type OpenStream = Pick<ClientDuplexStream<Text, Text>, 'write' | 'end' | 'cancel' | 'on'>;
+
 /** A microservice over gRPC. */
 export interface GrpcApp {
   readonly app: RpcApp;
-  connect(): GrpcClient;
+  readonly port: number;
+  /** @param port of a proxy. Default: that of the microservice */
+  connect(port?: number): GrpcClient;
   close(): Promise<void>;
 }
 
@@ -54,7 +68,8 @@ export async function startGrpcApp(
   controllers: Type[],
   { host = '127.0.0.1', ...options }: RpcAppOptions & { host?: string } = {},
 ): Promise<GrpcApp> {
-  const url = `${host}:${await freePort()}`;
+  const ownPort = await freePort();
+  const url = `${host}:${ownPort}`;
   const app = await startRpcApp(controllers, {
     transport: { transport: Transport.GRPC, options: { package: 'echo', protoPath: PROTO, url } },
     ...options,
@@ -62,8 +77,9 @@ export async function startGrpcApp(
   const clients: GrpcClient[] = [];
   return {
     app,
-    connect: () => {
-      const client = new GrpcClient(url);
+    port: ownPort,
+    connect: (port = ownPort) => {
+      const client = new GrpcClient(`${host}:${port}`);
       clients.push(client);
       return client;
     },
@@ -107,6 +123,29 @@ export class GrpcClient {
   /** @param most texts after which the call is cancelled. Default: none */
   repeat(text: string, most = Infinity): Promise<GrpcOutcome> {
     return textsOf(this.#service.Repeat({ text }), most);
+  }
+
+  /**
+   * Starts a call of any kind that goes on until the test ends it.
+   *
+   * @param deadline ms after which the client gives up. Default: never
+   */
+  open(method: GrpcMethodName, deadline = Infinity): OpenCall {
+    const options = { deadline: deadline === Infinity ? Infinity : Date.now() + deadline };
+    const metadata = new Metadata();
+    const service = this.#service as unknown as Record<GrpcMethodName, (...args: unknown[]) => OpenStream>;
+    const requests = method === 'Say' || method === 'Repeat' ? [{ text: 'a' }] : [];
+    const hasCallback = method === 'Say' || method === 'Join' || method === 'RawJoin';
+    let call!: OpenStream;
+    const outcome = new Promise<GrpcOutcome>((resolve) => {
+      const callback: Callback = (error, reply) =>
+        resolve(error === null ? [reply?.text ?? ''] : described(error));
+      call = service[method](...requests, metadata, options, ...(hasCallback ? [callback] : []));
+      if (!hasCallback) void textsOf(call as unknown as ClientReadableStream<Text>).then(resolve);
+      call.on('error', () => undefined);
+    });
+    if (requests.length === 0) call.write({ text: 'a' });
+    return { outcome, end: () => call.end(), cancel: () => call.cancel() };
   }
 
   join(method: 'Join' | 'RawJoin', ...texts: string[]): Promise<GrpcOutcome> {

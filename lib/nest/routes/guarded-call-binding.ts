@@ -5,7 +5,7 @@ import type { RateLimitDeclaration } from '../options/rate-limit.options.js';
 import { LIMITS_METADATA, RATE_LIMIT_OPTIONS } from '../options/rate-limit.tokens.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { Warnings } from '../options/warnings.js';
-import { slotInterceptor } from '../transports/call-slots.js';
+import { recordStream, slotInterceptor } from '../transports/call-slots.js';
 import { guardedCallInterceptor } from '../transports/guarded-calls.js';
 import { httpTransport } from '../transports/http.transport.js';
 import { isRouteHandler, typesOf } from '../transports/transports.js';
@@ -69,8 +69,9 @@ export class GuardedCallBinding {
     if (isWatched && types.join() !== httpTransport.type)
       bindInterceptor(guardedCallInterceptor, prototype, name, handler);
     const isRuled = types.includes(httpTransport.type) && this.#rulesMayHoldSlots;
-    if (isRuled || declarations.some(mayHoldSlots))
-      bindInterceptor(slotInterceptor, prototype, name, handler);
+    if (!isRuled && !declarations.some(mayHoldSlots)) return;
+    recordStream(prototype, name, handler);
+    bindInterceptor(slotInterceptor, prototype, name, handler);
   }
 
   /** Whether a limit counts after authentication, or may read the user before it. */

@@ -1,5 +1,6 @@
 import { HttpException, type CallHandler, type ExecutionContext, type NestInterceptor } from '@nestjs/common';
-import { defer, finalize, Observable, Subscription } from 'rxjs';
+import { concat, defer, finalize, Observable, of, Subscription } from 'rxjs';
+import { MAX_TIMER_MS } from '../../common/time.js';
 import type { HeldSlots } from '../../limiter/held-slots.js';
 import { CLIENT_CLOSED_REQUEST } from './http.transport.js';
 import type { Transport } from './transport.js';
@@ -20,6 +21,9 @@ export class CallSlots {
   /** Handlers that are running. */
   #running = 0;
   #isOver = false;
+  #hasLeft = false;
+  /** Listens no more to the client's leaving. */
+  #forget: (() => void) | undefined;
 
   /** @param isAnswered false until {@link answer} is called */
   private constructor(private isAnswered: boolean) {}
@@ -32,19 +36,24 @@ export class CallSlots {
   /** Holds slots for a call, or releases them at once if it is over. */
   static hold(slots: HeldSlots, context: ExecutionContext, transport: Transport): void {
     const holder = transport.stateHolder(context);
-    let call = calls.get(holder);
-    if (call === undefined) {
-      call = new CallSlots(transport.onAnswer === undefined);
-      calls.set(holder, call);
-      transport.onAnswer?.(context, () => call?.answer());
-      transport.onOperationEnd?.(context, () => call?.end());
-    }
+    const known = calls.get(holder);
+    const call = known ?? new CallSlots(transport.onAnswer === undefined);
     call.#add(slots);
+    if (known !== undefined) return;
+    calls.set(holder, call);
+    transport.onAnswer?.(context, () => call.answer());
+    transport.onOperationEnd?.(context, () => call.end());
+    call.#forget = transport.onDisconnect?.(context, () => call.#leave());
   }
 
   /** Ms for which the slots are held without a renewal. */
   get hold(): number {
     return Math.max(0, ...this.#held.map(({ hold }) => hold));
+  }
+
+  /** True if the client of a message has left before the handler began. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
   }
 
   /** Begins a handler. Returns false if the call is over, so that it must not run. */
@@ -70,7 +79,14 @@ export class CallSlots {
   /** Releases all slots. */
   end(): void {
     this.#isOver = true;
+    this.#forget?.();
     for (const slots of this.#held.splice(0)) void slots.release();
+  }
+
+  #leave(): void {
+    if (this.#running > 0) return;
+    this.#hasLeft = !this.#isOver;
+    this.end();
   }
 
   #add(slots: HeldSlots): void {
@@ -90,19 +106,34 @@ export const slotInterceptor: NestInterceptor = {
     const slots = CallSlots.find(context, transport);
     if (slots === undefined) return next.handle();
     return defer(() => {
-      if (!slots.begin()) throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
-      const results = next.handle().pipe(finalize(() => slots.finish()));
-      return isStream(context) ? results : lasting(results, slots.hold);
+      if (!slots.begin()) {
+        if (slots.hasLeft) return of(undefined); // an error would be logged
+        throw new HttpException('The request is over.', CLIENT_CLOSED_REQUEST);
+      }
+      const results = resultsOf(context, transport, next).pipe(finalize(() => slots.finish()));
+      return streams.has(context.getHandler()) ? results : lasting(results, slots.hold);
     });
   },
 };
 
-/** Returns true for server-sent events, and for a handler that is declared to return an observable, of any copy of RxJS. */
-function isStream(context: ExecutionContext): boolean {
-  if (Reflect.hasMetadata(SSE_METADATA, context.getHandler())) return true;
-  const prototype = context.getClass().prototype as object;
-  const type = Reflect.getMetadata('design:returntype', prototype, context.getHandler().name) as unknown;
-  return typeof type === 'function' && type.name === Observable.name;
+/** Returns the results of a handler, which end with the call at the earliest if the handler returns before it is over. */
+export function resultsOf(
+  context: ExecutionContext,
+  transport: Transport,
+  next: CallHandler,
+): Observable<unknown> {
+  const rest = transport.restOf?.(context);
+  return rest === undefined ? next.handle() : concat(next.handle(), rest);
+}
+
+/** Handlers of server-sent events, and those that are declared to return an observable. */
+const streams = new WeakSet<object>();
+
+/** Records whether a handler returns a stream. Observables of any copy of RxJS count. Its own name may be lost: decorators wrap it. */
+export function recordStream(prototype: object, name: string, handler: object): void {
+  const type = Reflect.getMetadata('design:returntype', prototype, name) as unknown;
+  const isObservable = typeof type === 'function' && type.name === Observable.name;
+  if (isObservable || Reflect.hasMetadata(SSE_METADATA, handler)) streams.add(handler);
 }
 
 /**
@@ -130,7 +161,7 @@ function lasting<T>(results: Observable<T>, patience: number): Observable<T> {
         running.unsubscribe();
         return;
       }
-      const timer = setTimeout(() => running.unsubscribe(), patience).unref();
+      const timer = setTimeout(() => running.unsubscribe(), Math.min(patience, MAX_TIMER_MS)).unref();
       running.add(() => clearTimeout(timer));
     };
   });

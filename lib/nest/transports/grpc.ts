@@ -1,7 +1,10 @@
 import { HttpStatus, type ExecutionContext, type HttpException } from '@nestjs/common';
+import { Observable } from 'rxjs';
 import { isAddress } from '../../http/client-address.js';
+import type { RequestOutcome } from '../../policies/policy.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
 import { objectIn } from './calls.js';
+import { onLastEvent } from './last-event.js';
 
 /** The metadata of `@grpc/grpc-js`: the headers or trailers of a call. */
 interface GrpcMetadata {
@@ -12,14 +15,20 @@ interface GrpcMetadata {
 /** A call of `@grpc/grpc-js`. */
 export interface GrpcCall {
   readonly metadata: GrpcMetadata;
-  /** True once the client has cancelled the call, or has gone. */
+  /** True once the call is over: answered, cancelled by its client or its deadline, or its client has gone. */
   readonly cancelled: boolean;
+  /** True once the server has sent all replies of a stream. */
+  readonly writableFinished?: boolean;
   /** The client's address and port. */
   getPeer(): string;
   emit(event: 'error', error: object): boolean;
+  once(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
-type Callback = (error: object) => void;
+type Callback = (error: object | null, ...reply: unknown[]) => void;
+
+/** By call whose handler gets the stream itself: how it was answered; `undefined` while it is not. */
+const answers = new WeakMap<GrpcCall, RequestOutcome | undefined>();
 
 /** The status of a call, as gRPC defines it: https://grpc.io/docs/guides/status-codes. */
 const STATUS_CODES: ReadonlyMap<number, number> = new Map([
@@ -74,6 +83,43 @@ export function grpcFailure(context: ExecutionContext): ((error: Error) => void)
     if (typeof callback === 'function') (callback as Callback)(status);
     else call.emit('error', status);
   };
+}
+
+/** Calls back when a call is over, at once if it is already. grpc-js says `cancelled` at the end of every call. */
+export function onGrpcEnd(call: GrpcCall, tell: () => void): () => void {
+  return onLastEvent(call, 'cancelled', call.cancelled, tell);
+}
+
+/**
+ * Completes when a call is over whose handler gets the stream itself, and returns as soon as it listens to it; `undefined` for any other
+ * call. From the first call on, observes how it is answered.
+ */
+export function grpcRest(context: ExecutionContext): Observable<never> | undefined {
+  const call = streamCallOf(context);
+  if (call === undefined) return undefined;
+  if (!answers.has(call)) observeAnswer(call, context.getArgs());
+  return new Observable((subscriber) => onGrpcEnd(call, () => subscriber.complete()));
+}
+
+/** Returns the outcome of a call that is over. A handler of any other kind of call has returned its result. */
+export function grpcOutcome(context: ExecutionContext): RequestOutcome {
+  const call = streamCallOf(context);
+  if (call === undefined) return { success: true };
+  return answers.get(call) ?? (call.writableFinished ? { success: true } : { success: false, aborted: true });
+}
+
+/** Listens to the error of a stream, and to the callback that answers a stream of requests, which is the handler's second argument. */
+function observeAnswer(call: GrpcCall, args: unknown[]): void {
+  const answer = (error: unknown): void =>
+    void answers.set(call, answers.get(call) ?? (error ? { success: false, error } : { success: true }));
+  answers.set(call, undefined);
+  call.once('error', answer);
+  const respond = args[1];
+  if (typeof respond !== 'function') return;
+  args[1] = ((error, ...reply) => {
+    answer(error);
+    (respond as Callback)(error, ...reply);
+  }) satisfies Callback;
 }
 
 function streamCallOf(context: ExecutionContext): GrpcCall | undefined {

@@ -1,7 +1,16 @@
 import type { ExecutionContext, HttpException } from '@nestjs/common';
 import type * as microservices from '@nestjs/microservices';
 import { rmqDelivery } from './amqp.js';
-import { grpcCallOf, grpcFailure, grpcRequest, grpcStatus, peerAddress } from './grpc.js';
+import {
+  grpcCallOf,
+  grpcFailure,
+  grpcOutcome,
+  grpcRequest,
+  grpcRest,
+  grpcStatus,
+  onGrpcEnd,
+  peerAddress,
+} from './grpc.js';
 import { identifyCall, objectIn } from './calls.js';
 import { onLastEvent } from './last-event.js';
 import type { RequestLike } from '../options/rate-limit.options.js';
@@ -56,11 +65,15 @@ export const rpcTransport: Transport = {
 
   onDisconnect(context, tell) {
     const call = grpcCallOf(context);
-    if (call !== undefined) return onLastEvent(call, 'cancelled', call.cancelled, tell);
+    if (call !== undefined) return onGrpcEnd(call, tell);
     const socket = tcpMessage(context)?.getSocketRef?.()?.netSocket;
     if (socket === undefined) return () => undefined; // a broker's message has no client
     return onLastEvent(socket, 'close', socket.destroyed === true, tell);
   },
+
+  restOf: grpcRest,
+
+  outcomeOf: grpcOutcome,
 
   deliveryOf: (context) => ({
     hasReply: !isEventHandler(context.getHandler()),

@@ -1,5 +1,6 @@
 import type { ExecutionContext, HttpException, Type } from '@nestjs/common';
 import type { AbstractHttpAdapter } from '@nestjs/core';
+import type { Observable } from 'rxjs';
 import type { Awaitable } from '../../common/awaitable.js';
 import type { HeaderField } from '../../http/header-fields.js';
 import type { RequestOutcome } from '../../policies/policy.js';
@@ -79,17 +80,20 @@ export interface Transport {
   onAnswer?(context: ExecutionContext, tell: (outcome: RequestOutcome) => void): void;
 
   /**
-   * Calls back when the client of a message has disconnected, at once if it has already.
+   * Calls back when the client of a message has disconnected, at once if it has already; on gRPC, when the call is over.
    *
    * @returns a function that removes the callback
    */
   onDisconnect?(context: ExecutionContext, tell: () => void): () => void;
 
+  /** Completes when a call is over whose handler returns before; `undefined` for any other call. */
+  restOf?(context: ExecutionContext): Observable<never> | undefined;
+
   /** Calls back when the HTTP response has ended that carries several calls. */
   onOperationEnd?(context: ExecutionContext, tell: () => void): void;
 
   /**
-   * Returns the outcome of a call whose handler has returned. Without it, every such call succeeds.
+   * Returns the outcome of a call that is over. Without it, every call whose handler has returned succeeds.
    *
    * @param value what the handler returned
    */

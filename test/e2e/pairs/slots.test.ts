@@ -1,6 +1,6 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { Controller, Get, UseGuards } from '@nestjs/common';
+import { Controller, Get, UseGuards, type Type } from '@nestjs/common';
 import { SubscribeMessage, WebSocketGateway, type OnGatewayDisconnect } from '@nestjs/websockets';
 import {
   MemoryStorage,
@@ -372,7 +372,7 @@ describeOverWebSockets('The slot of a message whose client leaves', (start) => {
     }
 
     @SubscribeMessage('export')
-    @RateLimit('1 concurrent', { name: 'export', hold: '30 seconds', ...everybody })
+    @RateLimit('1 concurrent', { name: 'export', hold: '30 days', ...everybody }) // longer than a timer can wait
     async export() {
       await gate.pass();
       return { event: 'answer', data: 'done' };
@@ -392,9 +392,29 @@ describeOverWebSockets('The slot of a message whose client leaves', (start) => {
     }
   }
 
-  /** Sends a message and closes the connection while its handler runs. */
-  async function leave(event: string): Promise<WsApp> {
-    const app = await start([ExportGateway]);
+  it('is free at once if the handler has not begun, which then never does', async () => {
+    let begun = 0;
+    @WebSocketGateway()
+    class GuardedGateway extends ExportGateway {
+      @SubscribeMessage('guarded')
+      @UseGuards({ canActivate: async () => (await gate.pass(), true) })
+      @RateLimit('1 concurrent', { name: 'guarded', ...everybody })
+      async guarded() {
+        begun++;
+        return { event: 'answer', data: 'done' };
+      }
+    }
+    const app = await leave('guarded', GuardedGateway);
+    await becomes(app.http.nest, 'guarded', [1]);
+    gate.open();
+    await until(() => gate.waiting === 0);
+    for (let turn = 0; turn < 20; turn++) await immediate();
+    expect([begun, await left(app.http.nest, 'guarded'), app.http.log.errors]).toEqual([0, [1], []]);
+  });
+
+  /** Sends a message and closes the connection while its handler or guard runs. */
+  async function leave(event: string, gateway: Type = ExportGateway): Promise<WsApp> {
+    const app = await start([gateway]);
     const client = await app.connect();
     client.send(event);
     await until(() => gate.waiting === 1);

@@ -6,6 +6,7 @@ const callFrom = (peer: string): GrpcCall => ({
   cancelled: false,
   getPeer: () => peer,
   emit: () => true,
+  once: () => undefined,
 });
 
 describe('The address of the peer of a gRPC call', () => {

@@ -125,6 +125,25 @@ topic.addPerStrategy('returns nothing to a cell that has been removed', async (s
   deepEqual(await scenario.look(limit), passes(3, 0));
 });
 
+topic.addPerRate(
+  'charges a cell that has been removed only what a hit costs more, and returns no more than it holds',
+  async (scenario, strategy) => {
+    const limit = limitOf(strategy, { amount: 10 });
+    const first = await scenario.take([limit], 4);
+    scenario.at(SECOND);
+    const second = await scenario.take([limit], 5);
+    scenario.at(2 * SECOND);
+    await scenario.remove([limit]);
+    await scenario.hit(limit, 2);
+    await scenario.settle(first, 6);
+    equal(await scenario.left(limit), 6);
+    await scenario.settle(second, 0);
+    // A bucket, and a window of the calendar, are the same after a removal.
+    const isSame = strategy === 'token-bucket' || strategy === 'calendar-window';
+    equal(await scenario.left(limit), isSame ? 10 : 6);
+  },
+);
+
 topic.addPerRate('returns units to the current window without a receipt', async (scenario, strategy) => {
   const limit = limitOf(strategy);
   await scenario.hit(limit, 3);
