@@ -29,7 +29,7 @@ export class HeldSlots {
   #receipts: readonly Receipt[];
   /** Among the slots that are renewed. */
   #place: RenewalPlace<HeldSlots> | undefined;
-  /** The last renewal in flight. */
+  /** The last renewal in flight, or the release before it. */
   #renewal: Promise<void> | undefined;
   #release: Awaitable<void> | undefined;
   #isReleased = false;
@@ -71,6 +71,16 @@ export class HeldSlots {
     this.#place?.leave();
     this.#release = this.#afterRenewals(() => this.#giveBack());
     return this.#release;
+  }
+
+  /** Takes slots again that have been released, above the limit if need be, as a renewal does, and renews them from now on. */
+  takeAgain(): void {
+    if (!this.#isReleased) return;
+    if (isPromise(this.#release)) this.#renewal = this.#release;
+    this.#release = undefined;
+    this.#isReleased = false;
+    this.#place = undefined;
+    this.keep().renew();
   }
 
   #afterRenewals(call: () => Awaitable<void>): Awaitable<void> {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { Controller, UseGuards, type CanActivate } from '@nestjs/common';
+import { Controller, UseGuards, UseInterceptors, type CallHandler, type CanActivate } from '@nestjs/common';
 import { Query, ResolveField, Resolver, ObjectType, Field } from '@nestjs/graphql';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { MemoryStorage, RateLimit, RateLimiterService, RateLimitGuard } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { setImmediate as immediate } from 'node:timers/promises';
-import { from, type Observable } from 'rxjs';
+import { from, of, retry, type Observable } from 'rxjs';
 import { describeOverGraphql } from '../support/graphql-app.js';
 import { everybody, holdWork } from '../support/held-work.js';
 import { until } from '../support/http-exchange.js';
@@ -135,6 +135,36 @@ describe('A message of a microservice with a limit of concurrent requests', () =
     work.end();
     while ((await left(app.nest, 'event')) === 0) await immediate();
     expect(await left(app.nest, 'event')).toBe(1);
+    await app.close();
+  });
+
+  it('holds a slot each time that an interceptor calls its handler, and none in between', async () => {
+    const pauses: number[] = [];
+    let begun = 0;
+    const pause = async (): Promise<void> => {
+      await immediate();
+      pauses.push(await left(app.nest, 'retried'));
+    };
+    @Controller()
+    @UseInterceptors({
+      intercept: (_context: unknown, next: CallHandler) =>
+        next.handle().pipe(retry({ count: 2, delay: (_error, count) => (count === 1 ? of(0) : pause()) })),
+    })
+    class RetriedController {
+      @MessagePattern('retried')
+      @RateLimit('1 concurrent', { name: 'retried', ...everybody })
+      async retried() {
+        if (++begun < 3) throw new Error('not yet');
+        return work.do('done');
+      }
+    }
+    const app = await startRpcApp([RetriedController]);
+    const asked = app.connect().ask('retried');
+    await until(() => work.begun === 1);
+    expect([pauses, await left(app.nest, 'retried')]).toEqual([[1], 0]);
+    work.end();
+    expect(await asked).toBe('done');
+    expect(await left(app.nest, 'retried')).toBe(1);
     await app.close();
   });
 

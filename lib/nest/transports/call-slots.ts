@@ -22,11 +22,14 @@ export class CallSlots {
   #running = 0;
   #isOver = false;
   #hasLeft = false;
+  #isAnswered: boolean;
   /** Listens no more to the client's leaving. */
   #forget: (() => void) | undefined;
 
-  /** @param isAnswered false until {@link answer} is called */
-  private constructor(private isAnswered: boolean) {}
+  /** @param isMessage true for a call without a response, which no one reports to {@link answer} */
+  private constructor(private readonly isMessage: boolean) {
+    this.#isAnswered = isMessage;
+  }
 
   /** Returns the slots of a call; `undefined` if it holds none. */
   static find(context: ExecutionContext, transport: Transport): CallSlots | undefined {
@@ -60,11 +63,14 @@ export class CallSlots {
   begin(): boolean {
     if (this.#isOver) return false;
     this.#running++;
-    for (const slots of this.#held) slots.keep();
+    for (const slots of this.#held) {
+      slots.takeAgain(); // if an interceptor calls the handler of a message again
+      slots.keep();
+    }
     return true;
   }
 
-  /** Ends a handler. */
+  /** Ends a handler. That of a message may begin again. */
   finish(): void {
     this.#running--;
     this.#endIfOver();
@@ -72,15 +78,19 @@ export class CallSlots {
 
   /** Records that the response is over. */
   answer(): void {
-    this.isAnswered = true;
+    this.#isAnswered = true;
     this.#endIfOver();
   }
 
   /** Releases all slots. */
   end(): void {
     this.#isOver = true;
+    this.#release(this.#held.splice(0));
+  }
+
+  #release(held: readonly HeldSlots[]): void {
     this.#forget?.();
-    for (const slots of this.#held.splice(0)) void slots.release();
+    for (const slots of held) void slots.release();
   }
 
   #leave(): void {
@@ -91,11 +101,13 @@ export class CallSlots {
 
   #add(slots: HeldSlots): void {
     if (this.#isOver) void slots.release();
-    else this.#held.push(this.isAnswered ? slots : slots.keep());
+    else this.#held.push(this.#isAnswered ? slots : slots.keep());
   }
 
   #endIfOver(): void {
-    if (this.isAnswered && this.#running === 0) this.end();
+    if (!this.#isAnswered || this.#running > 0) return;
+    if (this.isMessage) this.#release(this.#held);
+    else this.end();
   }
 }
 

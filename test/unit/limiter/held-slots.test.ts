@@ -306,6 +306,30 @@ describe('A slot in a store that answers later', () => {
     expect(held.actual).toEqual([[1], [1]]);
   });
 
+  it('is taken again after the release in flight, and renewed and released as before', async () => {
+    const slots = slotsTakenBy(held, storage.take())?.keep();
+    slots?.takeAgain(); // it is held
+    const released = slots?.release();
+    slots?.takeAgain();
+    await nextTurn();
+    expect(held.actual).toEqual([[0]]);
+    held.calls[0]?.answer();
+    await released;
+    await nextTurn();
+    expect(held.actual).toEqual([[0], [1]]);
+    held.calls[1]?.answer();
+    await nextTurn();
+    expect(storage.left).toBe(1);
+    pass(10_000);
+    expect(held.actual).toEqual([[0], [1], [1]]);
+    const again = slots?.release();
+    held.calls[2]?.answer();
+    await nextTurn();
+    held.calls[3]?.answer();
+    await again;
+    expect([held.actual, storage.left]).toEqual([[[0], [1], [1], [0]], 2]);
+  });
+
   it('is released once: the second call waits for the first', async () => {
     const slots = slotsTakenBy(held, storage.take());
     const released: number[] = [];
