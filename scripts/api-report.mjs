@@ -26,6 +26,7 @@ const unnamed = {
     // Injected into classes that only Nest creates.
     'DecidingStorage',
     'DeniedClients',
+    'GuardOrderCheck',
     'PolicyDirectory',
     'ReferencedHits',
     'RateLimitEvents',
