@@ -38,5 +38,5 @@ function resolvedPath(source: Source, specifier: string): string | undefined {
 }
 
 function withoutExtension(path: string): string {
-  return path.replace(/\.[cm]?[jt]sx?$/, '');
+  return path.replace(/(\/index)?(\.[cm]?[jt]sx?)?$/, '');
 }
