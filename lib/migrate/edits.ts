@@ -71,6 +71,8 @@ export class Edits {
 
 /** Returns the code of a text without its literals; of templates, what they insert. */
 function codeIn(text: string): string {
+  // What a template inserts has braces or a template of its own: too much to take apart.
+  if (/\$\{[^}]*[`{]/.test(text)) return text;
   return text
     .replaceAll(/`([^`]*)`/g, (_whole, template: string) =>
       [...template.matchAll(/\$\{[^}]*\}/g)].map(([inserted]) => inserted.slice(1)).join(),

@@ -5,7 +5,7 @@ import { readsUser } from './guard-members.js';
 import { bare, inSeconds, type Quantity } from './quantities.js';
 import { propertiesOf, valueOf } from './objects.js';
 import { settingsOf, type Settings } from './settings.js';
-import type { Source } from './source.js';
+import { resolvedPath, withoutExtension, type Source } from './source.js';
 import type { ts } from './typescript.js';
 
 /** A throttler of the module. */
@@ -91,11 +91,22 @@ export class Project {
     if (source.isThrottlerName(node, 'ThrottlerGuard')) return 'throttler';
     if (!source.ts.isIdentifier(node)) return undefined;
     const imported = source.imports.find(({ local }) => local === node.text);
-    const guard = this.guards.get(
-      imported?.imported === 'default' ? node.text : (imported?.imported ?? node.text),
-    );
+    const guard =
+      imported?.imported === 'default'
+        ? (this.defaultGuardAt(source, imported.module) ?? this.guards.get(node.text))
+        : this.guards.get(imported?.imported ?? node.text);
     if (guard === undefined) return undefined;
     return imported !== undefined || guard.source === source ? guard : undefined;
+  }
+
+  /** Returns the guard that a file exports as its default. */
+  defaultGuardAt(source: Source, module: string): GuardClass | undefined {
+    const path = resolvedPath(source, module);
+    return [...this.guards.values()].find(
+      ({ source: { ts, path: own }, node: { modifiers } }) =>
+        withoutExtension(own) === path &&
+        modifiers?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword) === true,
+    );
   }
 
   /** The entries of a file that bind a guard of the throttler to all routes. */

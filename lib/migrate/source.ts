@@ -249,6 +249,22 @@ export function isOurs(module: string): boolean {
   return /^nestjs-limits(\/|$)/.test(module);
 }
 
+/** Returns the path that a specifier names, without its extension; `undefined` for a package. */
+export function resolvedPath(source: Source, specifier: string): string | undefined {
+  if (!specifier.startsWith('.')) return undefined;
+  const parts = source.path.split('/').slice(0, -1);
+  for (const part of specifier.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '.') parts.push(part);
+  }
+  return withoutExtension(parts.join('/'));
+}
+
+/** Returns the path of a file as imports name it. */
+export function withoutExtension(path: string): string {
+  return path.replace(/(\/index)?(\.[cm]?[jt]sx?)?$/, '');
+}
+
 function importsOf(ts: TypeScript, declaration: ts.ImportDeclaration): ImportedName[] {
   const { importClause: clause, moduleSpecifier } = declaration;
   if (clause === undefined) return [];

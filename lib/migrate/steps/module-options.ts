@@ -329,20 +329,18 @@ function hasNoParameters(code: string): boolean {
   return /^\((async\s*)?\(\s*\)/.test(code);
 }
 
-/** `headers: false`, if no throttler of the module sends them. */
-function sharedOptions({
-  source: module,
-  node: options,
-  throttlers,
-}: OptionsLiteral): (string | undefined)[] {
-  const isOff = ({ source, node }: OptionsLiteral['throttlers'][number]): boolean => {
-    const property = propertiesOf(source, node)?.get('setHeaders');
-    const value = property && valueOf(source, property);
+/** `headers: false`, if no throttler of the module sends them and the module does not say so itself. */
+function sharedOptions({ source, node, throttlers, properties }: OptionsLiteral): string[] {
+  const isOff = (where: Source, property: ts.ObjectLiteralElementLike | undefined): boolean => {
+    const value = property && valueOf(where, property);
     return value?.kind === source.ts.SyntaxKind.FalseKeyword;
   };
-  if (!throttlers.some(isOff)) return [];
-  if (throttlers.every(isOff)) return ['headers: false'];
-  module.note(options, 'some throttlers send no fields, and others do: now all limits send them');
+  const off = throttlers.filter((one) =>
+    isOff(one.source, propertiesOf(one.source, one.node)?.get('setHeaders')),
+  );
+  if (off.length === 0 || isOff(source, properties.get('setHeaders'))) return [];
+  if (off.length === throttlers.length) return ['headers: false'];
+  source.note(node, 'some throttlers send no fields, and others do: now all limits send them');
   return [];
 }
 
