@@ -9,6 +9,8 @@ export interface OptionsLiteral extends Located<ts.ObjectLiteralExpression | ts.
   /** The list of throttlers; `undefined` for the options of version 4 and before, which are one throttler. */
   readonly list: Located<ts.ArrayLiteralExpression> | undefined;
   readonly throttlers: readonly Located<ts.ObjectLiteralExpression>[];
+  /** The options of an object. */
+  readonly properties: ReadonlyMap<string, ts.ObjectLiteralElementLike>;
 }
 
 /** One call of `ThrottlerModule.forRoot` or `forRootAsync`, or options that are made in another place. */
@@ -82,9 +84,10 @@ function typedOptions(source: Source, constants: Constants): Configuration[] {
       ),
     ...source.all(ts.isVariableDeclaration).flatMap((node) => {
       const { initializer } = node;
-      return isOptions(node.type) && initializer !== undefined
-        ? read(node, (reader) => reader.read(source, initializer))
-        : [];
+      if (initializer === undefined) return [];
+      if (ts.isArrowFunction(initializer) && isOptions(initializer.type))
+        return read(node, (reader) => reader.readFunction(source, initializer));
+      return isOptions(node.type) ? read(node, (reader) => reader.read(source, initializer)) : [];
     }),
   ];
 }
@@ -105,7 +108,7 @@ class OptionsReader {
     } else if (ts.isAwaitExpression(node)) {
       this.read(source, node.expression);
     } else if (ts.isArrayLiteralExpression(node)) {
-      this.#add(source, node, { source, node });
+      this.#add(source, node, { source, node }, new Map());
     } else if (ts.isObjectLiteralExpression(node)) {
       this.#readObject(source, node);
     } else {
@@ -138,13 +141,11 @@ class OptionsReader {
     const properties = propertiesOf(source, node);
     const throttlers = properties?.get('throttlers');
     const value = throttlers && valueOf(source, throttlers);
-    if (value !== undefined) {
-      const list = this.#listOf(source, value);
-      if (list === undefined) this.problem = UNREADABLE;
-      else this.#add(source, node, list);
-    } else if (properties?.has('ttl') === true && properties.has('limit')) {
-      this.options.push({ source, node, list: undefined, throttlers: [] });
-    } else this.problem = UNREADABLE;
+    const list = value && this.#listOf(source, value);
+    if (properties !== undefined && list !== undefined) this.#add(source, node, list, properties);
+    else if (properties?.has('ttl') === true && properties.has('limit'))
+      this.options.push({ source, node, list: undefined, throttlers: [], properties });
+    else this.problem = UNREADABLE;
   }
 
   #listOf(source: Source, expression: ts.Expression): Located<ts.ArrayLiteralExpression> | undefined {
@@ -157,42 +158,41 @@ class OptionsReader {
       : this.#listOf(found.source, found.node as ts.Expression);
   }
 
-  #add(source: Source, node: OptionsLiteral['node'], list: Located<ts.ArrayLiteralExpression>): void {
-    const throttlers = list.node.elements.map((element) => this.#elementOf(list.source, element));
-    if (throttlers.includes(undefined)) this.problem = UNREADABLE;
-    else if (!this.options.some((known) => known.node === node))
-      this.options.push({ source, node, list, throttlers: throttlers.flatMap((one) => one ?? []) });
+  #add(
+    source: Source,
+    node: OptionsLiteral['node'],
+    list: Located<ts.ArrayLiteralExpression>,
+    properties: OptionsLiteral['properties'],
+  ): void {
+    if (this.options.some((known) => known.node === node)) return;
+    const throttlers = list.node.elements.flatMap((element) => this.#elementOf(list.source, element));
+    this.options.push({ source, node, list, throttlers, properties });
   }
 
-  #elementOf(source: Source, element: ts.Expression): Located<ts.ObjectLiteralExpression>[] | undefined {
+  #elementOf(source: Source, element: ts.Expression): Located<ts.ObjectLiteralExpression>[] {
     const { ts } = source;
     if (ts.isSpreadElement(element)) {
       const spread = bare(source, element.expression);
       const branches = ts.isConditionalExpression(spread) ? [spread.whenTrue, spread.whenFalse] : [spread];
       const lists = branches.map((branch) => bare(source, branch));
-      if (!lists.every(ts.isArrayLiteralExpression)) return undefined;
-      const found = lists.flatMap((list) => list.elements.map((one) => this.#elementOf(source, one)));
-      return found.includes(undefined) ? undefined : found.flatMap((one) => one ?? []);
+      if (lists.every(ts.isArrayLiteralExpression))
+        return lists.flatMap(({ elements }) => elements.flatMap((one) => this.#elementOf(source, one)));
     }
     const node = bare(source, element);
-    if (ts.isObjectLiteralExpression(node)) return [{ source, node }];
     const known = this.constants.objectAt(source, node);
-    return known && [known];
+    // A constant that something else reads keeps its properties.
+    if (known !== undefined && this.constants.usesOf(source, node) <= 1) return [known];
+    this.problem = UNREADABLE;
+    return [];
   }
 
   /** Follows a name to its constant or function, in this file or another, and a call to what is called. */
   #follow(source: Source, node: ts.Expression): Located<ts.Node> | undefined {
     const { ts } = source;
     if (ts.isIdentifier(node)) {
-      const local = source
-        .all(ts.isVariableDeclaration)
-        .find(
-          ({ name, initializer }) => name.getText(source.file) === node.text && initializer !== undefined,
-        );
       // Options that are completed by statements are not all in the literal.
       if (new RegExp(`\\b${node.text}\\.\\w+\\s*=[^=]`).test(source.text)) return undefined;
-      if (local?.initializer !== undefined) return { source, node: local.initializer };
-      return this.constants.values.get(node.text);
+      return this.constants.named(source, node);
     }
     if (!ts.isCallExpression(node)) return undefined;
     const { expression } = node;

@@ -8,7 +8,7 @@ export class Constants {
   readonly values = new Map<string, Located<ts.Expression>>();
   readonly functions = new Map<string, Located<ts.Node>>();
 
-  constructor(sources: readonly Source[]) {
+  constructor(private readonly sources: readonly Source[]) {
     const seen = new Set<string>();
     const add = <T extends ts.Node>(map: Map<string, Located<T>>, name: string, found: Located<T>): void => {
       if (seen.has(name)) map.delete(name);
@@ -32,13 +32,27 @@ export class Constants {
     }
   }
 
+  /** Returns how often the code of all files uses a constant, such as `LIMITS.login`; 0 for another expression. */
+  usesOf({ ts, file }: Source, expression: ts.Expression): number {
+    const path = expression.getText(file);
+    const isUse = (node: ts.Node): node is ts.Expression =>
+      (ts.isPropertyAccessExpression(node) ||
+        (ts.isIdentifier(node) && !ts.isVariableDeclaration(node.parent))) &&
+      node.getText() === path;
+    return this.sources.flatMap((one) =>
+      one.file.statements.flatMap((statement) =>
+        ts.isImportDeclaration(statement) ? [] : one.all(isUse, statement),
+      ),
+    ).length;
+  }
+
   /** Returns the object that an expression is, if that is a constant: `LIMITS.login`. */
   objectAt(source: Source, expression: ts.Expression): Located<ts.ObjectLiteralExpression> | undefined {
     const { ts } = source;
     const node = bare(source, expression);
     if (ts.isObjectLiteralExpression(node)) return { source, node };
     if (ts.isIdentifier(node)) {
-      const known = this.named(source, node.text);
+      const known = this.named(source, node);
       return known && this.objectAt(known.source, known.node);
     }
     if (!ts.isPropertyAccessExpression(node)) return undefined;
@@ -48,13 +62,30 @@ export class Constants {
     return value && owner && this.objectAt(owner.source, value);
   }
 
-  /** Returns the value of a constant: that of the file, else that of another file. */
-  named(source: Source, name: string): Located<ts.Expression> | undefined {
+  /** Returns the value that a name stands for: that of the nearest variable, or of a constant of another file. */
+  named(source: Source, name: ts.Identifier): Located<ts.Expression> | undefined {
     const { ts } = source;
-    const local = source
-      .all(ts.isVariableDeclaration)
-      .find((node) => node.name.getText(source.file) === name);
-    if (local?.initializer !== undefined) return { source, node: local.initializer };
-    return this.values.get(name);
+    const isDeclaration = (node: ts.Node): node is Declaration =>
+      ts.isVariableDeclaration(node) || ts.isParameter(node) || ts.isBindingElement(node);
+    const [nearest] = source
+      .all(isDeclaration)
+      .filter((node) => node.name.getText(source.file) === name.text)
+      .map((node) => ({ node, scope: scopeOf(source, node) }))
+      .filter(({ scope }) => scope.pos <= name.pos && name.end <= scope.end)
+      .sort((a, b) => b.scope.pos - a.scope.pos);
+    if (nearest === undefined) return this.values.get(name.text);
+    const { node } = nearest;
+    return ts.isVariableDeclaration(node) && node.initializer !== undefined
+      ? { source, node: node.initializer }
+      : undefined;
   }
+}
+
+type Declaration = ts.VariableDeclaration | ts.ParameterDeclaration | ts.BindingElement;
+
+/** Returns the block or function that a declaration is known in, or the file. */
+function scopeOf({ ts }: Source, { parent }: ts.Node): ts.Node {
+  let scope = parent;
+  while (!ts.isSourceFile(scope) && !ts.isBlock(scope) && !ts.isFunctionLike(scope)) scope = scope.parent;
+  return scope;
 }

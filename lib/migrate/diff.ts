@@ -14,14 +14,15 @@ export function unifiedDiff(path: string, before: string, after: string | undefi
     let end = start;
     while (end < lines.length && shown[end] === shown[start]) end++;
     const part = lines.slice(start, end);
-    const [removed, added] = (['+', '-'] as const).map((mark) => part.filter(([own]) => own !== mark).length);
+    const removed = part.filter(([mark]) => mark !== '+').length;
+    const added = part.filter(([mark]) => mark !== '-').length;
     if (shown[start] === true)
       hunks.push(
-        `@@ -${oldLine},${removed ?? 0} +${newLine},${added ?? 0} @@`,
+        `@@ -${oldLine},${removed} +${newLine},${added} @@`,
         ...part.map(([mark, text]) => mark + text),
       );
-    oldLine += removed ?? 0;
-    newLine += added ?? 0;
+    oldLine += removed;
+    newLine += added;
     start = end;
   }
   return [`--- ${path}`, `+++ ${after === undefined ? '/dev/null' : path}`, ...hunks, ''].join('\n');

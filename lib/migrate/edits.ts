@@ -5,7 +5,7 @@ export interface Edit {
   readonly text: string;
 }
 
-/** The edits of one file. An edit within the range of a larger one is dropped. */
+/** The edits of one file. An edit within the range of a larger one is dropped; removals that overlap remove all of it. */
 export class Edits {
   readonly #edits: Edit[] = [];
   /** Of all edits, once it is asked for. */
@@ -37,16 +37,16 @@ export class Edits {
     return new RegExp(`(?<![\\w$.])${name.replaceAll('$', '\\$')}(?![\\w$])`).test(this.#code);
   }
 
-  /** Applies the edits to the part of the text between two positions. */
-  apply(text: string, from = 0, to = text.length): string {
+  /** Applies the edits to the text, with its line ends. */
+  apply(text: string): string {
+    const lineEnd = text.includes('\r\n') ? '\r\n' : '\n';
     let result = '';
-    let position = from;
+    let position = 0;
     for (const edit of this.#applicable()) {
-      if (edit.start < from || edit.end > to) continue;
-      result += text.slice(position, edit.start) + edit.text;
+      result += text.slice(position, edit.start) + edit.text.replaceAll(/\r?\n/g, lineEnd);
       position = edit.end;
     }
-    return result + text.slice(position, to);
+    return result + text.slice(position);
   }
 
   #applicable(): Edit[] {
@@ -57,7 +57,10 @@ export class Edits {
     const ranges: Edit[] = [];
     for (const { edit } of sorted) {
       const last = ranges.at(-1);
-      if (edit.start < edit.end && (last === undefined || edit.start >= last.end)) ranges.push(edit);
+      if (edit.start === edit.end) continue;
+      if (last === undefined || edit.start >= last.end) ranges.push(edit);
+      else if (edit.text === '' && edit.end > last.end)
+        ranges.push({ start: last.end, end: edit.end, text: '' });
     }
     const open = insertedFirst.filter(
       ({ start }) => !ranges.some((range) => range.start < start && start < range.end),
@@ -68,9 +71,11 @@ export class Edits {
 
 /** Returns the code of a text without its literals; of templates, what they insert. */
 function codeIn(text: string): string {
+  // What a template inserts has braces or a template of its own: too much to take apart.
+  if (/\$\{[^}]*[`{]/.test(text)) return text;
   return text
     .replaceAll(/`([^`]*)`/g, (_whole, template: string) =>
-      [...template.matchAll(/\$\{([^}]*)\}/g)].map(([, code]) => `(${code ?? ''})`).join(),
+      [...template.matchAll(/\$\{[^}]*\}/g)].map(([inserted]) => inserted.slice(1)).join(),
     )
     .replaceAll(/'[^'\n]*'|"[^"\n]*"/g, '');
 }

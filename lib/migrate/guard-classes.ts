@@ -1,4 +1,4 @@
-import { convertMember, tracksUser, type GuardMember } from './guard-members.js';
+import { convertMember, isMethod, tracksUser, type GuardMember, type Method } from './guard-members.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
 
@@ -56,7 +56,7 @@ function read(source: Source, node: ts.ClassDeclaration, name: string): GuardCla
   const { ts } = source;
   const methods = new Map(
     node.members
-      .filter(ts.isMethodDeclaration)
+      .filter((member) => isMethod(source, member))
       .map((method) => [method.name.getText(source.file), method] as const),
   );
   const own = node.members.filter(
@@ -108,7 +108,7 @@ function withoutRepetition(options: readonly string[]): string[] {
 function extendsWell(
   source: Source,
   node: ts.ClassDeclaration,
-  methods: ReadonlyMap<string, ts.MethodDeclaration>,
+  methods: ReadonlyMap<string, Method>,
 ): boolean {
   const { ts } = source;
   const hasConstructor = node.members.some(ts.isConstructorDeclaration);

@@ -3,9 +3,12 @@ import { bare } from './quantities.js';
 import type { Source } from './source.js';
 import type { ts } from './typescript.js';
 
+/** A method that is written in the class, and not only declared. */
+export type Method = ts.MethodDeclaration & { readonly body: ts.Block };
+
 /** An overridden method that becomes an option of the module. */
 export interface GuardMember {
-  readonly node: ts.MethodDeclaration;
+  readonly node: Method;
   readonly option: 'key' | 'clientIp' | 'skip' | 'errorFactory' | 'errorMessage';
 }
 
@@ -18,9 +21,8 @@ export interface Conversion {
 
 /** Converts a member of a guard; `undefined` if nothing has to take its place. */
 export function convertMember(source: Source, member: ts.ClassElement): Conversion | undefined {
-  const name = member.name?.getText(source.file) ?? '';
-  if (!source.ts.isMethodDeclaration(member) || member.body === undefined)
-    return { reason: `it has the member ${name}` };
+  const name = member.name?.getText(source.file) ?? 'static';
+  if (!isMethod(source, member)) return { reason: `it has the member ${name}` };
   switch (name) {
     case 'getRequestResponse':
       return undefined;
@@ -53,14 +55,18 @@ export function convertMember(source: Source, member: ts.ClassElement): Conversi
   }
 }
 
+/** Returns true for a method with a body. */
+export function isMethod({ ts }: Source, member: ts.ClassElement): member is Method {
+  return ts.isMethodDeclaration(member) && member.body !== undefined;
+}
+
 /** Returns true for a tracker that reads the authenticated user. */
-export function tracksUser(source: Source, method: ts.MethodDeclaration | undefined): boolean {
-  if (method?.body === undefined || isAddress(source, method)) return false;
-  return readsUser(source.textOf(method.body));
+export function tracksUser(source: Source, method: Method | undefined): boolean {
+  return method !== undefined && !isAddress(source, method) && readsUser(source.textOf(method.body));
 }
 
 /** Returns true for `return req.ip`, also with `req.ips`: the address that the adapter resolves. */
-function isAddress(source: Source, method: ts.MethodDeclaration): boolean {
+function isAddress(source: Source, method: Method): boolean {
   const code = compact(source, method);
   const rest = code.replace(
     /super\.getTracker\(\w+\)|Promise\.resolve|Array\.isArray|return|req(?:uest)?\??\.ips?|\??\.length|['"`](?:unknown|127\.0\.0\.1|anonymous)?['"`]/g,
@@ -69,8 +75,9 @@ function isAddress(source: Source, method: ts.MethodDeclaration): boolean {
   return /\.ip|getTracker/.test(code) && /^[{}()[\]?:;|&.>0]*$/.test(rest);
 }
 
-function compact(source: Source, method: ts.MethodDeclaration): string {
-  return (method.body === undefined ? '' : source.textOf(method.body))
+function compact(source: Source, method: Method): string {
+  return source
+    .textOf(method.body)
     .replace(/\/\/.*$/gm, '')
     .replace(/\/\*.*?\*\//gs, '')
     .replace(/\bas string\b|!/g, '')
@@ -78,7 +85,7 @@ function compact(source: Source, method: ts.MethodDeclaration): string {
 }
 
 /** Built-in identities for the trackers that applications write most. */
-function trackerOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
+function trackerOf(source: Source, method: Method): Conversion | undefined {
   const code = compact(source, method);
   const [, id] =
     /^\{return`?(?:user[-:_]\$\{)?req\.user\??\.(id|userId|sub|_id)\}?`?(?:\?\?|\|\|)(?:super\.getTracker\(req\)|req\.ip);?\}$/.exec(
@@ -105,10 +112,10 @@ function isProxyAddress(code: string): boolean {
 }
 
 /** Returns true if a method only decides whether a request is counted. */
-function isSkip(source: Source, method: ts.MethodDeclaration): boolean {
+function isSkip(source: Source, method: Method): boolean {
   const { ts } = source;
   const name = method.name.getText(source.file);
-  if (method.body === undefined || usesThis(source, method, [name])) return false;
+  if (usesThis(source, method, [name])) return false;
   if (source.all(ts.isTryStatement, method.body).length > 0) return false;
   const returned = returnedBy(source, method.body).map((node) => source.textOf(unawaited(source, node)));
   return returned.every(
@@ -122,7 +129,7 @@ function unawaited(source: Source, expression: ts.Expression): ts.Expression {
 }
 
 /** Returns true if a method uses `this`, or `super` for more than the listed methods. */
-function usesThis(source: Source, method: ts.MethodDeclaration, allowed: readonly string[]): boolean {
+function usesThis(source: Source, method: Method, allowed: readonly string[]): boolean {
   const { ts } = source;
   const isToken = (node: ts.Node): node is ts.Node =>
     node.kind === ts.SyntaxKind.ThisKeyword || node.kind === ts.SyntaxKind.SuperKeyword;
@@ -136,12 +143,12 @@ function usesThis(source: Source, method: ts.MethodDeclaration, allowed: readonl
 }
 
 /** The properties of the throttler's details that a decision has too. */
-const DETAILS: Readonly<Record<string, string>> = {
-  limit: 'decision.binding.limit.amount',
-  ttl: 'decision.binding.limit.period',
-  timeToBlockExpire: 'Math.ceil((decision.retryAfter ?? 0) / 1000)',
-  timeToExpire: 'Math.ceil((decision.retryAfter ?? 0) / 1000)',
-};
+const DETAILS: ReadonlyMap<string, string> = new Map([
+  ['limit', 'decision.binding.limit.amount'],
+  ['ttl', 'decision.binding.limit.period'],
+  ['timeToBlockExpire', 'Math.ceil((decision.retryAfter ?? 0) / 1000)'],
+  ['timeToExpire', 'Math.ceil((decision.retryAfter ?? 0) / 1000)'],
+]);
 
 /** Returns true if a function reads no other details than those that a decision has. */
 export function readsKnownDetails(
@@ -156,17 +163,16 @@ export function readsKnownDetails(
   return source
     .all(ts.isIdentifier, body)
     .filter((node) => node.text === text)
-    .every(({ parent }) => ts.isPropertyAccessExpression(parent) && parent.name.text in DETAILS);
+    .every(({ parent }) => ts.isPropertyAccessExpression(parent) && DETAILS.has(parent.name.text));
 }
 
-function refusalOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
+function refusalOf(source: Source, method: Method): Conversion | undefined {
   const { ts } = source;
-  const statements = method.body?.statements ?? [];
+  const { statements } = method.body;
   const last = statements.at(-1);
   if (last === undefined || !ts.isThrowStatement(last) || usesThis(source, method, [])) return undefined;
   if (!statements.slice(0, -1).every(ts.isVariableStatement)) return undefined;
-  if (method.body === undefined || !readsKnownDetails(source, method.parameters[1], method.body))
-    return undefined;
+  if (!readsKnownDetails(source, method.parameters[1], method.body)) return undefined;
   const { expression } = last;
   if (ts.isNewExpression(expression) && source.isThrottlerName(expression.expression, 'ThrottlerException')) {
     const [message] = expression.arguments ?? [];
@@ -179,19 +185,16 @@ function refusalOf(source: Source, method: ts.MethodDeclaration): Conversion | u
   return { member: { node: method, option: 'errorFactory' } };
 }
 
-function messageOf(source: Source, method: ts.MethodDeclaration): Conversion | undefined {
+function messageOf(source: Source, method: Method): Conversion | undefined {
   const { ts } = source;
-  if (method.body === undefined || usesThis(source, method, [])) return undefined;
-  const [only, ...others] = method.body.statements;
+  if (usesThis(source, method, [])) return undefined;
+  const [text] = returnedBy(source, method.body).map((node) => bare(source, node));
   if (
-    others.length === 0 &&
-    only !== undefined &&
-    ts.isReturnStatement(only) &&
-    only.expression !== undefined
-  ) {
-    const text = bare(source, only.expression);
-    if (ts.isStringLiteralLike(text)) return { inline: `errorMessage: ${source.textOf(text)}` };
-  }
+    text !== undefined &&
+    ts.isStringLiteralLike(text) &&
+    method.body.statements.every(ts.isReturnStatement)
+  )
+    return { inline: `errorMessage: ${source.textOf(text)}` };
   return readsKnownDetails(source, method.parameters[1], method.body)
     ? { member: { node: method, option: 'errorMessage' } }
     : undefined;
@@ -209,6 +212,6 @@ export function withDecision(source: Source, node: ts.Node, detail: string | und
     ? text
     : text.replaceAll(
         new RegExp(`\\b${detail}\\??\\.(\\w+)`, 'g'),
-        (whole, name: string) => DETAILS[name] ?? whole,
+        (whole, name: string) => DETAILS.get(name) ?? whole,
       );
 }

@@ -34,7 +34,13 @@ export function migrate(ts: TypeScript, files: readonly SourceText[]): Migration
   const project = new Project(sources);
   const names = [...project.guards.keys()];
   const concerned = sources.filter(
-    (source) => source.usesThrottler || names.some((name) => source.text.includes(name)),
+    (source) =>
+      source.usesThrottler ||
+      names.some((name) => source.text.includes(name)) ||
+      source.imports.some(
+        ({ imported, module }) =>
+          imported === 'default' && project.defaultGuardAt(source, module) !== undefined,
+      ),
   );
   migrateGuardClasses(project);
   migrateModuleOptions(project);

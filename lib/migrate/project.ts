@@ -2,10 +2,10 @@ import { configurationsIn, type Configuration } from './configurations.js';
 import { Constants } from './constants.js';
 import { guardClassesIn, type GuardClass } from './guard-classes.js';
 import { readsUser } from './guard-members.js';
-import { bare, type Quantity } from './quantities.js';
+import { bare, inSeconds, type Quantity } from './quantities.js';
 import { propertiesOf, valueOf } from './objects.js';
-import { settingsOf } from './settings.js';
-import type { Source } from './source.js';
+import { settingsOf, type Settings } from './settings.js';
+import { resolvedPath, withoutExtension, type Source } from './source.js';
 import type { ts } from './typescript.js';
 
 /** A throttler of the module. */
@@ -68,12 +68,13 @@ export class Project {
       for (const literal of options) {
         if (literal.list === undefined && source.ts.isObjectLiteralExpression(literal.node)) {
           const settings = settingsOf(literal.source, this.constants, literal.node);
-          if (settings !== undefined) found.set('default', { ...settings, inherited: [] });
+          if (settings?.ttl !== undefined)
+            found.set('default', { ...settings, ttl: inSeconds(settings.ttl), inherited: [] });
           continue;
         }
         for (const { source: where, node } of literal.throttlers) {
           const settings = settingsOf(where, this.constants, node);
-          const name = settings && this.#nameOf(where, settings.properties.get('name'));
+          const name = settings && this.nameOf(where, settings);
           if (settings === undefined || name === undefined) return undefined;
           const inherited = ['getTracker', 'generateKey', 'skipIf', 'ignoreUserAgents'].filter((option) =>
             settings.properties.has(option),
@@ -86,15 +87,26 @@ export class Project {
   }
 
   /** Returns a class of this application that stands for the guard of the throttler, by the name that a file has for it. */
-  guardAt(source: Source, node: ts.Node | undefined): 'throttler' | GuardClass | undefined {
+  guardAt(source: Source, node: ts.Node): 'throttler' | GuardClass | undefined {
     if (source.isThrottlerName(node, 'ThrottlerGuard')) return 'throttler';
-    if (node === undefined || !source.ts.isIdentifier(node)) return undefined;
+    if (!source.ts.isIdentifier(node)) return undefined;
     const imported = source.imports.find(({ local }) => local === node.text);
-    const guard = this.guards.get(
-      imported?.imported === 'default' ? node.text : (imported?.imported ?? node.text),
-    );
+    const guard =
+      imported?.imported === 'default'
+        ? (this.defaultGuardAt(source, imported.module) ?? this.guards.get(node.text))
+        : this.guards.get(imported?.imported ?? node.text);
     if (guard === undefined) return undefined;
     return imported !== undefined || guard.source === source ? guard : undefined;
+  }
+
+  /** Returns the guard that a file exports as its default. */
+  defaultGuardAt(source: Source, module: string): GuardClass | undefined {
+    const path = resolvedPath(source, module);
+    return [...this.guards.values()].find(
+      ({ source: { ts, path: own }, node: { modifiers } }) =>
+        withoutExtension(own) === path &&
+        modifiers?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword) === true,
+    );
   }
 
   /** The entries of a file that bind a guard of the throttler to all routes. */
@@ -116,15 +128,16 @@ export class Project {
     });
   }
 
-  #nameOf(source: Source, property: ts.ObjectLiteralElementLike | undefined): string | undefined {
+  /** Returns the name of a throttler; `undefined` if it is neither a text nor a constant that is one. */
+  nameOf(source: Source, { properties }: Settings): string | undefined {
+    const property = properties.get('name');
     if (property === undefined) return 'default';
+    const { ts } = source;
     const value = valueOf(source, property);
     const node = value && bare(source, value);
-    if (node === undefined) return undefined;
-    if (source.ts.isStringLiteralLike(node)) return node.text;
-    const known = source.ts.isIdentifier(node) ? this.constants.named(source, node.text) : undefined;
-    const literal = known && bare(known.source, known.node);
-    return literal !== undefined && source.ts.isStringLiteralLike(literal) ? literal.text : undefined;
+    const known = node && ts.isIdentifier(node) ? this.constants.named(source, node) : undefined;
+    const literal = known === undefined ? node : bare(known.source, known.node);
+    return literal !== undefined && ts.isStringLiteralLike(literal) ? literal.text : undefined;
   }
 
   #bindsGuard(source: Source): boolean {

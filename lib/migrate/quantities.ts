@@ -11,13 +11,13 @@ export type Quantity =
 export const TEMPLATE = '`$' + '{limit}/$' + '{ttl} ms`';
 
 /** The functions of the throttler that return ms, with the unit of their argument. */
-const HELPERS: Readonly<Record<string, readonly [unit: string, ms: number]>> = {
-  seconds: ['second', 1000],
-  minutes: ['minute', 60_000],
-  hours: ['hour', 3_600_000],
-  days: ['day', 86_400_000],
-  weeks: ['week', 604_800_000],
-};
+const HELPERS = [
+  { name: 'seconds', unit: 'second', ms: 1000 },
+  { name: 'minutes', unit: 'minute', ms: 60_000 },
+  { name: 'hours', unit: 'hour', ms: 3_600_000 },
+  { name: 'days', unit: 'day', ms: 86_400_000 },
+  { name: 'weeks', unit: 'week', ms: 604_800_000 },
+];
 
 /** Reads a number: literals and their arithmetic, and the functions of the throttler such as `seconds(60)`. Other code stays code. */
 export function quantityOf(source: Source, expression: ts.Expression): Quantity {
@@ -29,6 +29,13 @@ export function quantityOf(source: Source, expression: ts.Expression): Quantity 
   if (helper !== undefined) return { kind: 'code', text: source.textOf(helper.argument), unit: helper.unit };
   const text = source.textOf(node);
   return { kind: 'code', text: ts.isArrowFunction(node) ? `(${text})` : text };
+}
+
+/** Reads the ttl of version 4. */
+export function inSeconds(ttl: Quantity): Quantity {
+  return ttl.kind === 'number'
+    ? { kind: 'number', value: ttl.value * 1000 }
+    : { kind: 'code', text: ttl.text, unit: 'second' };
 }
 
 /** Removes parentheses, casts and `!`. */
@@ -49,9 +56,8 @@ function helperOf(
   node: ts.Expression,
 ): { argument: ts.Expression; unit: string; ms: number } | undefined {
   if (!source.ts.isCallExpression(node) || node.arguments[0] === undefined) return undefined;
-  const name = Object.keys(HELPERS).find((helper) => source.isThrottlerName(node.expression, helper));
-  const [unit = '', ms = 0] = HELPERS[name ?? ''] ?? [];
-  return name === undefined ? undefined : { argument: node.arguments[0], unit, ms };
+  const helper = HELPERS.find(({ name }) => source.isThrottlerName(node.expression, name));
+  return helper && { ...helper, argument: node.arguments[0] };
 }
 
 function numberIn(source: Source, expression: ts.Expression): number | undefined {

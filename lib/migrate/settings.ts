@@ -13,6 +13,13 @@ export interface Settings {
   readonly properties: ReadonlyMap<string, ts.ObjectLiteralElementLike>;
 }
 
+/** Returns what is wrong with the name of a throttler as that of a limit. */
+export function nameProblem(name: string): string | undefined {
+  return /^[A-Za-z][\w.-]*$/.test(name)
+    ? undefined
+    : `the name "${name}" is not one of a limit: it begins with a letter and holds letters, digits, "_", "." and "-"`;
+}
+
 /** Reads the options of a throttler: an object, or a constant that is one. */
 export function settingsOf(
   source: Source,

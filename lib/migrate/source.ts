@@ -153,7 +153,7 @@ export class Source {
   /** Removes a node, and its line if nothing else is on it. */
   remove(node: ts.Node): void {
     const start = node.getStart(this.file);
-    const after = /^[ \t]*(\r?\n)?/.exec(this.text.slice(node.end))?.[0] ?? '';
+    const after = prefixOf(this.text.slice(node.end), /^[ \t]*(\r?\n)?/);
     const isAlone = this.isFirstInLine(node) && after.endsWith('\n');
     this.edits.replace(
       isAlone ? this.#lineStart(start) : start,
@@ -168,9 +168,8 @@ export class Source {
     const next = list[index + 1];
     const previous = list[index - 1];
     const start = node.getStart(this.file);
-    const comma = /^\s*,/.exec(this.text.slice(node.end))?.[0].length ?? 0;
-    const end = node.end + comma;
-    const rest = /^[ \t]*(\r?\n)?/.exec(this.text.slice(end))?.[0] ?? '';
+    const end = node.end + prefixOf(this.text.slice(node.end), /^\s*,/).length;
+    const rest = prefixOf(this.text.slice(end), /^[ \t]*(\r?\n)?/);
     if (this.isFirstInLine(node) && rest.endsWith('\n'))
       this.edits.replace(this.#lineStart(start), end + rest.length, '');
     else if (next !== undefined) this.edits.replace(start, next.getStart(this.file), '');
@@ -186,9 +185,11 @@ export class Source {
 
   /** Returns what a name of this library is called here: another name, if the file has one of its own. */
   nameFor(name: string): string {
+    const known = this.imports.find(({ imported, module }) => imported === name && isOurs(module));
+    if (known !== undefined) return known.local;
     const isTaken =
       this.identifiers.some((node) => node.text === name && this.#isDeclared(node)) ||
-      this.imports.some(({ local, module }) => local === name && !isOurs(module));
+      this.imports.some(({ local }) => local === name);
     return isTaken ? `Limits${name.charAt(0).toUpperCase()}${name.slice(1)}` : name;
   }
 
@@ -214,20 +215,28 @@ export class Source {
   }
 
   #indentAt(lineStart: number): string {
-    return /^[ \t]*/.exec(this.text.slice(lineStart))?.[0] ?? '';
+    return prefixOf(this.text.slice(lineStart), /^[ \t]*/);
   }
 
-  #isDeclared({ parent, text }: ts.Identifier): boolean {
-    return (
-      'name' in parent &&
-      (parent.name as ts.Node | undefined)?.getText(this.file) === text &&
-      (this.ts.isVariableDeclaration(parent) ||
-        this.ts.isClassDeclaration(parent) ||
-        this.ts.isFunctionDeclaration(parent) ||
-        this.ts.isInterfaceDeclaration(parent) ||
-        this.ts.isTypeAliasDeclaration(parent))
-    );
+  #isDeclared(node: ts.Identifier): boolean {
+    const { SyntaxKind } = this.ts;
+    const kinds = [
+      SyntaxKind.VariableDeclaration,
+      SyntaxKind.Parameter,
+      SyntaxKind.BindingElement,
+      SyntaxKind.ClassDeclaration,
+      SyntaxKind.FunctionDeclaration,
+      SyntaxKind.InterfaceDeclaration,
+      SyntaxKind.TypeAliasDeclaration,
+      SyntaxKind.EnumDeclaration,
+    ];
+    return kinds.includes(node.parent.kind) && 'name' in node.parent && node.parent.name === node;
   }
+}
+
+/** Returns the start of a text that a pattern matches. */
+function prefixOf(text: string, pattern: RegExp): string {
+  return pattern.exec(text)?.[0] ?? '';
 }
 
 /** Returns true for the throttler and the packages of its storages. */
@@ -240,10 +249,26 @@ export function isOurs(module: string): boolean {
   return /^nestjs-limits(\/|$)/.test(module);
 }
 
+/** Returns the path that a specifier names, without its extension; `undefined` for a package. */
+export function resolvedPath(source: Source, specifier: string): string | undefined {
+  if (!specifier.startsWith('.')) return undefined;
+  const parts = source.path.split('/').slice(0, -1);
+  for (const part of specifier.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '.') parts.push(part);
+  }
+  return withoutExtension(parts.join('/'));
+}
+
+/** Returns the path of a file as imports name it. */
+export function withoutExtension(path: string): string {
+  return path.replace(/(\/index)?(\.[cm]?[jt]sx?)?$/, '');
+}
+
 function importsOf(ts: TypeScript, declaration: ts.ImportDeclaration): ImportedName[] {
   const { importClause: clause, moduleSpecifier } = declaration;
-  if (clause === undefined || !ts.isStringLiteral(moduleSpecifier)) return [];
-  const module = moduleSpecifier.text;
+  if (clause === undefined) return [];
+  const module = (moduleSpecifier as ts.StringLiteral).text;
   const isTypeClause = /^import\s+type\b/.test(declaration.getText());
   const found: ImportedName[] = [];
   if (clause.name !== undefined)

@@ -1,4 +1,3 @@
-import type { GuardClass } from '../guard-classes.js';
 import type { Project } from '../project.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
@@ -26,7 +25,8 @@ export function migrateBoundGuards(source: Source, project: Project): void {
     const guard = project.guardAt(source, node);
     if (guard === undefined || isName(node) || source.edits.covers(node.getStart(source.file))) return false;
     if (guard === 'throttler') return !isBase(source, node);
-    return guard.fate === 'merge' && !ts.isExportSpecifier(node.parent) && !isInClass(source, node, guard);
+    const isInClass = guard.source === source && guard.node.pos <= node.pos && node.end <= guard.node.end;
+    return guard.fate === 'merge' && !ts.isExportSpecifier(node.parent) && !isInClass;
   });
   for (const name of new Set(used.map(({ text }) => text))) {
     const nodes = used.filter(({ text }) => text === name);
@@ -41,7 +41,7 @@ export function migrateBoundGuards(source: Source, project: Project): void {
     for (const node of nodes) {
       if (source.isLeft(node)) continue;
       source.replace(node, source.add('nestjs-limits', 'RateLimitGuard'));
-      if (isOverridden(source, node)) overrideGuard(source, node, project);
+      if (!project.hasBoundGuard) overrideProvider(source, node.parent);
     }
   }
 }
@@ -50,17 +50,8 @@ function isBase({ ts }: Source, { parent }: ts.Identifier): boolean {
   return ts.isExpressionWithTypeArguments(parent);
 }
 
-function isName({ parent, text }: ts.Identifier): boolean {
-  return (
-    'name' in parent &&
-    (parent.name as ts.Node | undefined)?.getText() === text &&
-    !('expression' in parent && (parent.expression as ts.Node).getText() === text)
-  );
-}
-
-function isInClass(source: Source, node: ts.Node, guard: 'throttler' | GuardClass): boolean {
-  if (guard === 'throttler') return false;
-  return guard.source === source && guard.node.pos <= node.pos && node.end <= guard.node.end;
+function isName(node: ts.Identifier): boolean {
+  return 'name' in node.parent && node.parent.name === node;
 }
 
 /** Lists of guards, providers and exports, values of `useClass` and `provide`, `overrideGuard`, and types. */
@@ -74,14 +65,10 @@ function isReplaceable({ ts }: Source, { parent }: ts.Identifier): boolean {
   );
 }
 
-function isOverridden({ ts }: Source, { parent }: ts.Identifier): boolean {
-  return ts.isCallExpression(parent) && parent.expression.getText().endsWith('.overrideGuard');
-}
-
-/** The guard of the module is a provider; guards that are bound by decorator are not. */
-function overrideGuard(source: Source, node: ts.Identifier, project: Project): void {
+/** The guard of the module is a provider, which tests override as such; guards that are bound by decorator are not. */
+function overrideProvider(source: Source, call: ts.Node): void {
   const { ts } = source;
-  if (project.hasBoundGuard) return;
-  const { expression } = node.parent as ts.CallExpression;
-  if (ts.isPropertyAccessExpression(expression)) source.replace(expression.name, 'overrideProvider');
+  if (!ts.isCallExpression(call) || !ts.isPropertyAccessExpression(call.expression)) return;
+  const { name } = call.expression;
+  if (name.text === 'overrideGuard') source.replace(name, 'overrideProvider');
 }

@@ -8,7 +8,7 @@ export interface Target {
   /** The decorator, if the call is one. */
   readonly decorator: ts.Decorator | undefined;
   readonly method: ts.MethodDeclaration | undefined;
-  readonly class: ts.ClassLikeDeclaration | undefined;
+  readonly class: ts.Node | undefined;
 }
 
 export function targetOf({ ts }: Source, call: ts.CallExpression): Target {
@@ -17,12 +17,11 @@ export function targetOf({ ts }: Source, call: ts.CallExpression): Target {
     return { isMethod: false, decorator: undefined, method: undefined, class: undefined };
   const owner = parent.parent;
   const method = ts.isMethodDeclaration(owner) ? owner : undefined;
-  const container = method === undefined ? owner : method.parent;
   return {
     isMethod: method !== undefined,
     decorator: parent,
     method,
-    class: ts.isClassLike(container) ? container : undefined,
+    class: method?.parent ?? owner,
   };
 }
 

@@ -1,6 +1,6 @@
 import { optionsNameOf } from '../guard-classes.js';
 import type { Project } from '../project.js';
-import type { Source } from '../source.js';
+import { resolvedPath, withoutExtension, type Source } from '../source.js';
 
 /** Exports of guards that became options of the module, and of files that are gone. */
 export function migrateExports(source: Source, project: Project): void {
@@ -25,18 +25,4 @@ export function migrateExports(source: Source, project: Project): void {
       else source.removeFromList(specifier, exportClause.elements);
     }
   }
-}
-
-function resolvedPath(source: Source, specifier: string): string | undefined {
-  if (!specifier.startsWith('.')) return undefined;
-  const parts = source.path.split('/').slice(0, -1);
-  for (const part of specifier.split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '.') parts.push(part);
-  }
-  return withoutExtension(parts.join('/'));
-}
-
-function withoutExtension(path: string): string {
-  return path.replace(/\.[cm]?[jt]sx?$/, '');
 }

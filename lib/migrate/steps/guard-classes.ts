@@ -1,5 +1,5 @@
 import { optionsNameOf, type GuardClass } from '../guard-classes.js';
-import { withDecision, type GuardMember } from '../guard-members.js';
+import { withDecision, type GuardMember, type Method } from '../guard-members.js';
 import type { Project } from '../project.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
@@ -20,8 +20,9 @@ export function migrateGuardClasses(project: Project): void {
 }
 
 function extendGuard(source: Source, node: ts.ClassDeclaration): void {
-  const base = node.heritageClauses?.[0]?.types[0];
-  if (base !== undefined) source.replace(base.expression, source.add('nestjs-limits', 'RateLimitGuard'));
+  for (const base of source.all(source.ts.isExpressionWithTypeArguments, node))
+    if (source.isThrottlerName(base.expression, 'ThrottlerGuard'))
+      source.replace(base.expression, source.add('nestjs-limits', 'RateLimitGuard'));
 }
 
 function removeClass(source: Source, node: ts.ClassDeclaration): void {
@@ -66,7 +67,6 @@ function rewriteMember(guard: GuardClass, { node, option }: GuardMember): void {
   const { source } = guard;
   const { ts } = source;
   const { body } = node;
-  if (body === undefined) return;
   const isAsync = node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword) === true;
   const [first, second] = node.parameters.map(({ name }) => name.getText(source.file));
   const start = node.getStart(source.file);
@@ -90,30 +90,20 @@ function rewriteMember(guard: GuardClass, { node, option }: GuardMember): void {
     head += `\n${indent}${unit}const ${first} = ${requestCode(guard, node)};`;
   }
   source.edits.replace(start, bodyStart + 1, head);
-  rewriteBody(source, node, body, detail);
+  rewriteBody(source, node, detail);
   source.edits.insert(node.end, ',');
 }
 
 function requestCode({ source, readsGraphql }: GuardClass, { parameters }: ts.MethodDeclaration): string {
   const type = parameters[0]?.type?.getText(source.file);
   const argument = type === undefined || /^Record<|^any$|^object$/.test(type) ? undefined : type;
-  if (readsGraphql) return `${source.add('nestjs-limits', 'requestOf')}<any>(context)!`;
+  if (readsGraphql) return `${source.add('nestjs-limits', 'requestOf')}(context) as ${argument ?? 'any'}`;
   return `context.switchToHttp().getRequest${argument === undefined ? '' : `<${argument}>`}()`;
 }
 
 /** Replaces calls of the base class, `throw` of a refusal, and the details of the throttler. */
-function rewriteBody(
-  source: Source,
-  node: ts.MethodDeclaration,
-  body: ts.Block,
-  detail: string | undefined,
-): void {
+function rewriteBody(source: Source, { name, body }: Method, detail: string | undefined): void {
   const { ts } = source;
-  const base: Readonly<Record<string, string>> = {
-    getTracker: 'undefined',
-    shouldSkip: 'false',
-    canActivate: 'false',
-  };
   for (const call of source.all(ts.isCallExpression, body)) {
     const { expression } = call;
     if (
@@ -121,11 +111,12 @@ function rewriteBody(
       expression.expression.kind !== ts.SyntaxKind.SuperKeyword
     )
       continue;
-    const value = base[expression.name.text];
-    if (value !== undefined) source.replace(ts.isAwaitExpression(call.parent) ? call.parent : call, value);
+    // The library's own identity, and a request that is not skipped.
+    const value = expression.name.text === 'getTracker' ? 'undefined' : 'false';
+    source.replace(ts.isAwaitExpression(call.parent) ? call.parent : call, value);
   }
   const last = body.statements.at(-1);
-  if (node.name.getText(source.file) === 'throwThrottlingException' && last !== undefined) {
+  if (name.getText(source.file) === 'throwThrottlingException' && last !== undefined) {
     const position = last.getStart(source.file);
     source.edits.replace(position, position + 'throw'.length, 'return');
   }

@@ -3,8 +3,8 @@ import type { ts } from '../typescript.js';
 
 /** Imports: adds what the other steps use, and removes what nothing uses any more. */
 export function migrateImports(source: Source): void {
-  if (source.edits.isEmpty) return;
   const gone = new Set(source.imports.filter((name) => isGone(source, name)).map(({ node }) => node));
+  if (source.edits.isEmpty && gone.size === 0) return;
   const declarations = new Map(
     source.imports.map(({ declaration }) => [declaration, removed(source, declaration, gone)]),
   );
@@ -61,21 +61,19 @@ function removeSpecifiers(
   source.edits.replace(first.getStart(source.file), last.end, kept.join(', '));
 }
 
-/** Returns true for a name that was used before, and is not any more. */
-function isGone(source: Source, { local, node, isType, module }: ImportedName): boolean {
+/** Returns true for a name that was used before and is not any more, and for one of the throttler that nothing uses. */
+function isGone(source: Source, { local, module }: ImportedName): boolean {
   const used = source.identifiers.filter(
     (identifier) => identifier.text === local && !isPropertyName(source, identifier),
   );
-  if (used.length === 0) return isOfThrottler(module) && !isType && !source.ts.isNamespaceImport(node);
+  if (used.length === 0) return isOfThrottler(module);
   if (used.some((identifier) => !source.edits.covers(identifier.getStart(source.file)))) return false;
   return !source.edits.mentions(local);
 }
 
-function isPropertyName({ ts }: Source, { parent, ...node }: ts.Identifier): boolean {
-  return (
-    (ts.isPropertyAccessExpression(parent) && parent.name.pos === node.pos) ||
-    (ts.isPropertyAssignment(parent) && parent.name.pos === node.pos)
-  );
+function isPropertyName({ ts }: Source, node: ts.Identifier): boolean {
+  const { parent } = node;
+  return (ts.isPropertyAccessExpression(parent) || ts.isPropertyAssignment(parent)) && parent.name === node;
 }
 
 function addedStatements(source: Source, declarations: ReadonlyMap<ts.ImportDeclaration, Removal>): string[] {

@@ -3,16 +3,9 @@ import { isOfThrottler, TODO, type Source } from '../source.js';
 /** Reports what still uses the throttler and no other step has spoken about. */
 export function reportLeftovers(source: Source): void {
   const { ts } = source;
-  for (const call of source.all(ts.isCallExpression)) {
-    const [module] = call.arguments;
-    if (
-      module !== undefined &&
-      ts.isStringLiteralLike(module) &&
-      isOfThrottler(module.text) &&
-      !source.isLeft(call)
-    )
-      source.todo(call, 'the throttler is loaded or mocked by name');
-  }
+  for (const module of source.all(ts.isStringLiteralLike))
+    if (isOfThrottler(module.text) && !ts.isImportDeclaration(module.parent) && !source.isLeft(module))
+      source.todo(module, 'the throttler is loaded, exported or mocked by name');
   if (source.findings.some(({ kind }) => kind === 'todo') || source.text.includes(TODO)) return;
   const left = source.imports.filter(
     ({ module, local }) =>

@@ -2,12 +2,12 @@ import type { OptionsLiteral } from '../configurations.js';
 import { optionsNameOf } from '../guard-classes.js';
 import { readsKnownDetails, withDecision } from '../guard-members.js';
 import type { Project } from '../project.js';
-import { bare, blockCode, limitCode, quantityOf, type Quantity } from '../quantities.js';
-import { propertiesOf, valueOf } from '../objects.js';
-import { settingsOf } from '../settings.js';
+import { bare, blockCode, inSeconds, limitCode, type Quantity } from '../quantities.js';
+import { propertiesOf, valueOf, type Located } from '../objects.js';
+import { nameProblem, settingsOf, type Settings } from '../settings.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
-import { hasFixedWindow, storageCode } from './storage.js';
+import { storageWriter } from './storage.js';
 import { relativePath } from './guard-classes.js';
 
 /**
@@ -57,39 +57,69 @@ const THROTTLER_OPTIONS = [
   'storage',
 ];
 
-function problemsOf({ source, node, throttlers }: OptionsLiteral, project: Project): string[] {
-  const { ts } = source;
+const COMBINED = 'combine "skipIf" and "ignoreUserAgents" to one function "skip"';
+const SWITCHED = '"setHeaders" is neither true nor false: see "headers"';
+const NO_TEXT = 'a throttler has a limit or a ttl that has no text';
+
+function problemsOf(literal: OptionsLiteral, project: Project): string[] {
+  const { source, list, throttlers, properties } = literal;
   const problems: string[] = [];
-  if (ts.isObjectLiteralExpression(node)) {
-    const properties = propertiesOf(source, node) ?? new Map<string, ts.ObjectLiteralElementLike>();
-    for (const [name, property] of properties) {
-      const value = valueOf(source, property);
-      if (!MODULE_OPTIONS.includes(name) || value === undefined)
-        problems.push(`the option "${name}" has no equivalent: see "scope" and "key"`);
-      else if (name === 'storage' && storageCode(source, value, project) === undefined)
-        problems.push(
-          'a storage for the throttler: extend Storage or CasStorage of nestjs-limits, or use one of its storages',
-        );
-      else if (name === 'errorMessage' && errorMessageCode(source, value) === undefined)
-        problems.push(
-          '"errorMessage" reads details that a decision has elsewhere: see "errorMessage" in the guide',
-        );
-      else if (name === 'skipIf' && properties.has('ignoreUserAgents'))
-        problems.push('combine "skipIf" and "ignoreUserAgents" to one function "skip"');
-    }
+  for (const [name, property] of properties) {
+    const value = valueOf(source, property);
+    if (!MODULE_OPTIONS.includes(name))
+      problems.push(`the option "${name}" has no equivalent: see "scope" and "key"`);
+    else if (value === undefined) problems.push(`the option "${name}" is a method: write it as a function`);
+    else if (name === 'storage' && storageWriter(source, value, project) === undefined)
+      problems.push(
+        'a storage for the throttler: extend Storage or CasStorage of nestjs-limits, or use one of its storages',
+      );
+    else if (name === 'errorMessage' && errorMessageCode(source, value) === undefined)
+      problems.push(
+        '"errorMessage" reads details that a decision has elsewhere: see "errorMessage" in the guide',
+      );
+    else if (name === 'skipIf' && properties.has('ignoreUserAgents')) problems.push(COMBINED);
+    else if (name === 'setHeaders' && !isBoolean(source, value)) problems.push(SWITCHED);
   }
-  for (const { source: where, node: throttler } of throttlers) {
-    const settings = settingsOf(where, project.constants, throttler);
-    for (const name of settings?.properties.keys() ?? [])
+  if (list === undefined && singleCode(literal, project) === undefined) problems.push(NO_TEXT);
+  for (const throttler of throttlers) {
+    const settings = settingsOf(throttler.source, project.constants, throttler.node);
+    for (const [name, property] of settings?.properties ?? []) {
+      const value = valueOf(throttler.source, property);
       if (!THROTTLER_OPTIONS.includes(name))
         problems.push(`the option "${name}" of a throttler has no equivalent: see "scope" and "key"`);
-    const { limit, ttl, properties } = settings ?? {};
-    if (limit === undefined || ttl === undefined || limitOf(where, limit, ttl) === undefined)
-      problems.push('a throttler has a limit or a ttl that has no text');
-    else if (properties?.has('skipIf') === true && properties.has('ignoreUserAgents'))
-      problems.push('combine "skipIf" and "ignoreUserAgents" to one function "skip"');
+      else if (value === undefined)
+        problems.push(`the option "${name}" of a throttler is a method: write it as a function`);
+      else if (name === 'skipIf' && settings?.properties.has('ignoreUserAgents') === true)
+        problems.push(COMBINED);
+      else if (name === 'setHeaders' && !isBoolean(throttler.source, value)) problems.push(SWITCHED);
+    }
+    const name = settings && project.nameOf(throttler.source, settings);
+    const wrongName = name && nameProblem(name);
+    if (wrongName !== undefined) problems.push(wrongName);
+    if (readThrottler(throttler, project) === undefined) problems.push(NO_TEXT);
   }
   return problems;
+}
+
+function isBoolean({ ts }: Source, { kind }: ts.Expression): boolean {
+  return kind === ts.SyntaxKind.TrueKeyword || kind === ts.SyntaxKind.FalseKeyword;
+}
+
+interface KnownThrottler {
+  readonly text: string;
+  readonly ttl: Quantity;
+  readonly settings: Settings;
+}
+
+/** Reads a throttler whose limit has a text. */
+function readThrottler(
+  { source, node }: Located<ts.ObjectLiteralExpression>,
+  project: Project,
+): KnownThrottler | undefined {
+  const settings = settingsOf(source, project.constants, node);
+  if (settings?.limit === undefined || settings.ttl === undefined) return undefined;
+  const text = limitOf(source, settings.limit, settings.ttl);
+  return text === undefined ? undefined : { text, ttl: settings.ttl, settings };
 }
 
 /** Renames the module. Returns the literal that takes the option `guard`, if it is not given beside a factory or a constant. */
@@ -126,20 +156,14 @@ function guardCode(source: Source, project: Project): string | undefined {
 }
 
 function rewrite(literal: OptionsLiteral, project: Project, takesGuard: boolean): void {
-  const { source, node, list, throttlers } = literal;
+  const { source, node, throttlers, properties } = literal;
   const { ts } = source;
   const spread = `...${source.add('nestjs-limits', 'throttlerCompatible')}()`;
   const guard = takesGuard ? guardCode(source, project) : undefined;
   const extras = [spread, guard, ...customOptions(source, project), ...sharedOptions(literal)].filter(
     (text) => text !== undefined,
   );
-  for (const throttler of throttlers)
-    rewriteThrottler(
-      throttler.source,
-      throttler.node,
-      project,
-      list?.source !== source || list.node !== node,
-    );
+  for (const throttler of throttlers) rewriteThrottler(throttler, project);
   if (ts.isArrayLiteralExpression(node)) {
     const isParenthesized = ts.isParenthesizedExpression(node.parent);
     const needsParentheses = !isParenthesized && ts.isArrowFunction(node.parent) && node.parent.body === node;
@@ -150,134 +174,127 @@ function rewrite(literal: OptionsLiteral, project: Project, takesGuard: boolean)
     source.edits.insert(node.end, ` }${needsParentheses ? ')' : ''}`);
     return;
   }
-  if (hasFixedWindow(source, node)) extras.push(`strategy: ${source.literal('fixed-window')}`);
+  // The storages for the throttler count fixed windows, its own memory moving ones.
+  if (properties.has('storage')) extras.push(`strategy: ${typedLiteral(source, node, 'fixed-window')}`);
   insertFirst(source, node, extras);
-  for (const property of node.properties) rewriteProperty(source, node, property, project);
+  for (const [name, property] of properties) {
+    const value = valueOf(source, property);
+    if (name === 'ttl' || name === 'limit') rewriteSingle(literal, node, name, property, project);
+    else if (value !== undefined) rewriteProperty(source, node, { name, property, value }, project);
+  }
+}
+
+interface GivenOption {
+  readonly name: string;
+  readonly property: ts.ObjectLiteralElementLike;
+  readonly value: ts.Expression;
 }
 
 function rewriteProperty(
   source: Source,
   owner: ts.ObjectLiteralExpression,
-  property: ts.ObjectLiteralElementLike,
+  { name, property, value }: GivenOption,
   project: Project,
 ): void {
   const { ts } = source;
-  const value = valueOf(source, property);
-  const name = property.name?.getText(source.file).replaceAll(/['"]/g, '');
-  if (value === undefined || property.name === undefined) return;
-  const isShort = ts.isShorthandPropertyAssignment(property);
-  const rename = (to: string): void => {
-    if (isShort) source.replace(property, `${to}: ${source.textOf(value)}`);
-    else if (property.name !== undefined) source.replace(property.name, to);
-  };
-  switch (name) {
-    case 'throttlers':
-      rename('limits');
-      break;
-    case 'ttl':
-    case 'limit':
-      rewriteSingle(source, owner, property);
-      break;
-    case 'storage': {
-      const code = storageCode(source, value, project);
-      if (code !== undefined && code !== source.textOf(value)) source.replace(value, code);
-      break;
-    }
-    case 'errorMessage': {
-      const code = errorMessageCode(source, value);
-      if (code !== undefined && code !== source.textOf(value)) source.replace(value, code);
-      break;
-    }
-    case 'skipIf':
-      rename('skip');
-      break;
-    case 'ipv6SubnetPrefix':
-      rename('ipv6Prefix');
-      break;
-    case 'ignoreUserAgents':
-      source.replace(property, userAgentsCode(source, value));
-      break;
-    case 'getTracker':
-      source.replace(property, `key: ${trackerCode(source, value)}`);
-      break;
-    case 'setHeaders':
-      if (value.kind === ts.SyntaxKind.FalseKeyword) source.replace(property, 'headers: false');
-      else source.removeFromList(property, owner.properties);
-      break;
-    case undefined:
-    default:
-  }
+  if (name === 'throttlers') rename(source, property, value, 'limits');
+  else if (name === 'skipIf') rename(source, property, value, 'skip');
+  else if (name === 'ipv6SubnetPrefix') rename(source, property, value, 'ipv6Prefix');
+  else if (name === 'ignoreUserAgents') source.replace(property, userAgentsCode(source, value));
+  else if (name === 'getTracker') source.replace(property, `key: ${trackerCode(source, value, project)}`);
+  else if (name === 'storage' || name === 'errorMessage') {
+    const code =
+      name === 'storage' ? storageWriter(source, value, project)?.() : errorMessageCode(source, value);
+    if (code !== undefined && code !== source.textOf(value)) source.replace(property, `${name}: ${code}`);
+  } else if (value.kind === ts.SyntaxKind.FalseKeyword) source.replace(property, 'headers: false');
+  else source.removeFromList(property, owner.properties);
+}
+
+/** Gives an option another name, and keeps its value. */
+function rename(
+  source: Source,
+  property: ts.ObjectLiteralElementLike,
+  value: ts.Expression,
+  name: string,
+): void {
+  if (source.ts.isPropertyAssignment(property)) source.replace(property.name, name);
+  else source.replace(property, `${name}: ${source.textOf(value)}`);
 }
 
 /** The options of version 4: one throttler, whose ttl is in seconds. */
 function rewriteSingle(
-  source: Source,
+  literal: OptionsLiteral,
   owner: ts.ObjectLiteralExpression,
+  name: string,
   property: ts.ObjectLiteralElementLike,
+  project: Project,
 ): void {
-  const properties = propertiesOf(source, owner);
-  const [limit, ttl] = ['limit', 'ttl'].map((name) => properties?.get(name));
-  const [limitValue, ttlValue] = [limit, ttl].map((one) => one && valueOf(source, one));
-  if (limitValue === undefined || ttlValue === undefined || limit === undefined || ttl === undefined) return;
-  const first = limit.pos < ttl.pos ? limit : ttl;
-  if (property !== first) {
+  const { source, properties } = literal;
+  const [first] = [...properties.keys()].filter((one) => one === 'limit' || one === 'ttl');
+  if (name !== first) {
     source.removeFromList(property, owner.properties);
     return;
   }
-  const text = limitCode(source, quantityOf(source, limitValue), inSeconds(quantityOf(source, ttlValue)));
-  source.replace(property, `limits: [{ limits: ${text ?? ''}, scope: ${source.literal('route')} }]`);
+  const scope = `scope: ${source.literal('route')}${phaseCode(source, owner, project)}`;
+  source.replace(property, `limits: [{ limits: ${singleCode(literal, project) ?? ''}, ${scope} }]`);
   source.note(property, 'the ttl was read as seconds, as in version 4 of the throttler and before');
 }
 
-/** Reads the ttl of version 4. */
-export function inSeconds(ttl: Quantity): Quantity {
-  return ttl.kind === 'number'
-    ? { kind: 'number', value: ttl.value * 1000 }
-    : { kind: 'code', text: ttl.text, unit: 'second' };
+/** Writes the limit of the options of version 4. */
+function singleCode({ source, node }: OptionsLiteral, project: Project): string | undefined {
+  const { limit, ttl } = settingsOf(source, project.constants, node) ?? {};
+  return limit && ttl && limitOf(source, limit, inSeconds(ttl));
 }
 
-function rewriteThrottler(
-  source: Source,
-  node: ts.ObjectLiteralExpression,
-  project: Project,
-  isApart: boolean,
-): void {
-  const { ts } = source;
-  const settings = settingsOf(source, project.constants, node);
-  const [limit, ttl] = ['limit', 'ttl'].map((name) => settings?.properties.get(name));
-  if (settings?.limit === undefined || settings.ttl === undefined || limit === undefined || ttl === undefined)
-    return;
-  const text = limitOf(source, settings.limit, settings.ttl);
-  if (text === undefined) return;
-  noteShortWindow(source, node, settings.ttl);
-  const [first, second] = limit.pos < ttl.pos ? [limit, ttl] : [ttl, limit];
-  source.replace(first, `limits: ${text}`);
-  const phase =
-    project.phase === undefined
-      ? ''
-      : `, phase: ${source.literal(project.phase)}${isApart && isInFunction(source, node) ? ' as const' : ''}`;
-  source.replace(second, `scope: ${source.literal('route')}${phase}`);
+function rewriteThrottler(throttler: Located<ts.ObjectLiteralExpression>, project: Project): void {
+  const { source, node } = throttler;
+  const known = readThrottler(throttler, project);
+  if (known === undefined) return;
+  const { text, ttl, settings } = known;
+  noteShortWindow(source, node, ttl);
+  const [first] = [...settings.properties.keys()].filter((name) => name === 'limit' || name === 'ttl');
   for (const [name, property] of settings.properties) {
     const value = valueOf(source, property);
-    if (value === undefined) continue;
-    if (name === 'blockDuration') {
-      const block = blockCode(source, settings.blockDuration, settings.ttl);
+    if (name === first) source.replace(property, `limits: ${text}`);
+    else if (name === 'limit' || name === 'ttl')
+      source.replace(property, `scope: ${source.literal('route')}${phaseCode(source, node, project)}`);
+    else if (name === 'blockDuration') {
+      const block = blockCode(source, settings.blockDuration, ttl);
       if (block === undefined) source.removeFromList(property, node.properties);
       else source.replace(property, `block: ${block}`);
-    } else if (name === 'skipIf') {
-      if (ts.isPropertyAssignment(property)) source.replace(property.name, 'skip');
-      else source.replace(property, 'skip: skipIf');
-    } else if (name === 'ignoreUserAgents') source.replace(property, userAgentsCode(source, value));
-    else if (name === 'getTracker') source.replace(property, `key: ${trackerCode(source, value)}`);
-    else if (name === 'setHeaders' || name === 'storage') {
+    } else if (name === 'setHeaders' || name === 'storage') {
       source.removeFromList(property, node.properties);
       if (name === 'storage')
         source.note(
           property,
           'a throttler had the option "storage", which the throttler ignores: it was removed',
         );
+    } else if (value !== undefined) {
+      if (name === 'skipIf') rename(source, property, value, 'skip');
+      else if (name === 'ignoreUserAgents') source.replace(property, userAgentsCode(source, value));
+      else if (name === 'getTracker') source.replace(property, `key: ${trackerCode(source, value, project)}`);
     }
   }
+}
+
+/** The option `phase` of a limit, if the tracker reads the user. */
+function phaseCode(source: Source, node: ts.Node, project: Project): string {
+  return project.phase === undefined ? '' : `, phase: ${typedLiteral(source, node, project.phase)}`;
+}
+
+/** Writes a text that TypeScript keeps as it is, and does not take for any text. */
+function typedLiteral(source: Source, node: ts.Node, text: string): string {
+  return `${source.literal(text)}${isTyped(source, node) ? '' : ' as const'}`;
+}
+
+/** Returns true for the argument of a call, and for what a variable or function with a type holds. */
+function isTyped(source: Source, node: ts.Node): boolean {
+  const { ts } = source;
+  if (ts.isCallExpression(node)) return true;
+  if (ts.isVariableDeclaration(node) || ts.isFunctionLike(node))
+    if (node.type !== undefined || !(ts.isArrowFunction(node) || ts.isFunctionExpression(node)))
+      return node.type !== undefined;
+  return !ts.isSourceFile(node) && isTyped(source, node.parent);
 }
 
 /** Versions before 5 counted seconds, and some applications still do. */
@@ -298,20 +315,33 @@ function limitOf(source: Source, limit: Quantity, ttl: Quantity): string | undef
   if (!isFunction(limit) && !isFunction(ttl)) return limitCode(source, limit, ttl);
   const called = (quantity: Quantity): Quantity =>
     isFunction(quantity) && quantity.kind === 'code'
-      ? { kind: 'code', text: `await ${quantity.text}(context)`, unit: quantity.unit }
+      ? {
+          kind: 'code',
+          text: `await ${quantity.text}(${hasNoParameters(quantity.text) ? '' : 'context'})`,
+          unit: quantity.unit,
+        }
       : quantity;
   const text = limitCode(source, called(limit), called(ttl));
   return text && `async (context) => ${text}`;
 }
 
-/** `headers: false`, if no throttler of the module sends them. */
-function sharedOptions({ throttlers }: OptionsLiteral): (string | undefined)[] {
-  const isOff = ({ source, node }: OptionsLiteral['throttlers'][number]): boolean => {
-    const property = propertiesOf(source, node)?.get('setHeaders');
-    const value = property && valueOf(source, property);
+function hasNoParameters(code: string): boolean {
+  return /^\((async\s*)?\(\s*\)/.test(code);
+}
+
+/** `headers: false`, if no throttler of the module sends them and the module does not say so itself. */
+function sharedOptions({ source, node, throttlers, properties }: OptionsLiteral): string[] {
+  const isOff = (where: Source, property: ts.ObjectLiteralElementLike | undefined): boolean => {
+    const value = property && valueOf(where, property);
     return value?.kind === source.ts.SyntaxKind.FalseKeyword;
   };
-  return throttlers.length > 0 && throttlers.every(isOff) ? ['headers: false'] : [];
+  const off = throttlers.filter((one) =>
+    isOff(one.source, propertiesOf(one.source, one.node)?.get('setHeaders')),
+  );
+  if (off.length === 0 || isOff(source, properties.get('setHeaders'))) return [];
+  if (off.length === throttlers.length) return ['headers: false'];
+  source.note(node, 'some throttlers send no fields, and others do: now all limits send them');
+  return [];
 }
 
 /** The options that take the place of a guard of the application. */
@@ -325,23 +355,28 @@ function customOptions(source: Source, project: Project): string[] {
 }
 
 /** Converts a function `getTracker`. */
-function trackerCode(source: Source, value: ts.Expression): string {
+function trackerCode(source: Source, value: ts.Expression, project: Project): string {
   const { ts } = source;
   const node = bare(source, value);
   const request = 'context.switchToHttp().getRequest()';
-  if (!ts.isArrowFunction(node)) return `(context) => ${source.textOf(value)}(${request}, context)`;
-  const [parameter] = node.parameters;
-  const name = parameter === undefined ? undefined : parameter.name.getText(source.file);
-  if (name === undefined) return `() => ${source.textOf(node.body)}`;
-  const user = /^req\w*\.user\??\.(id|userId|sub|_id)(?:(?:\?\?|\|\|)req\w*\.ip)?$/.exec(
-    source.textOf(node.body).replace(/\s+/g, ''),
-  );
-  if (user !== null) return source.literal('user');
+  if (!ts.isArrowFunction(node)) {
+    const isName = ts.isIdentifier(node) || ts.isPropertyAccessExpression(node);
+    const called = isName ? source.textOf(node) : `(${source.textOf(node)})`;
+    const known = ts.isIdentifier(node) ? project.constants.functions.get(node.text)?.node : undefined;
+    const takesContext = known === undefined || (known as ts.FunctionLikeDeclaration).parameters.length > 1;
+    return `(context) => ${called}(${request}${takesContext ? ', context' : ''})`;
+  }
+  const [first, second] = node.parameters.map(({ name }) => name.getText(source.file));
+  const body = source.textOf(node.body);
   const isAsync = node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AsyncKeyword) === true;
-  const start = `${isAsync ? 'async ' : ''}(${node.parameters[1]?.name.getText(source.file) ?? 'context'}) => {`;
-  const declared = `const ${name} = ${request};`;
-  if (!ts.isBlock(node.body)) return `${start} ${declared} return ${source.textOf(node.body)}; }`;
-  return `${start} ${declared}${source.textOf(node.body).slice(1)}`;
+  const asyncText = isAsync ? 'async ' : '';
+  if (first === undefined) return `${asyncText}() => ${body}`;
+  const isUser = /^req\w*\.user\??\.(id|userId|sub|_id)(?:(?:\?\?|\|\|)req\w*\.ip)?$/.test(
+    body.replace(/\s+/g, ''),
+  );
+  if (isUser) return typedLiteral(source, value, 'user');
+  const start = `${asyncText}(${second ?? 'context'}) => { const ${first} = ${request};`;
+  return ts.isBlock(node.body) ? `${start}${body.slice(1)}` : `${start} return ${body}; }`;
 }
 
 function userAgentsCode(source: Source, value: ts.Expression): string {
@@ -369,11 +404,4 @@ function insertFirst(source: Source, node: ts.ObjectLiteralExpression, codes: re
   const code = codes.join(separator);
   if (first === undefined) source.edits.insert(node.getStart(source.file) + 1, ` ${code} `);
   else source.edits.insert(first.getStart(source.file), code + separator);
-}
-
-function isInFunction({ ts }: Source, node: ts.Node): boolean {
-  for (let at: ts.Node | undefined = node.parent; at !== undefined; at = at.parent) {
-    if (ts.isFunctionLike(at)) return true;
-  }
-  return false;
 }

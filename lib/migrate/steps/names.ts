@@ -18,10 +18,10 @@ export function migrateNames(source: Source, project: Project): void {
   for (const node of source.identifiers) {
     const { parent } = node;
     const isProperty = ts.isPropertyAccessExpression(parent) && parent.name === node;
-    const name = Object.keys(NAMES).find((one) => source.isThrottlerName(node, one));
+    const [, name] = Object.entries(NAMES).find(([one]) => source.isThrottlerName(node, one)) ?? [];
     if (name === undefined || isProperty || source.edits.covers(node.getStart(source.file))) continue;
     const isType = ts.isTypeReferenceNode(parent) || ts.isExpressionWithTypeArguments(parent);
-    source.replace(node, source.add('nestjs-limits', NAMES[name] ?? name, isType));
+    source.replace(node, source.add('nestjs-limits', name, isType));
   }
   for (const method of source.all(ts.isMethodDeclaration))
     if (method.name.getText(source.file) === 'createThrottlerOptions' && source.usesThrottler)

@@ -1,49 +1,57 @@
 import type { Project } from '../project.js';
 import { bare } from '../quantities.js';
-import { propertiesOf, valueOf } from '../objects.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
 
 /**
  * Converts the storage of the module: the Redis storages for the throttler, and storages that `toThrottlerStorage` adapts.
- * `undefined` for another one.
+ * Returns a function that writes it; `undefined` for another one.
  */
-export function storageCode(source: Source, value: ts.Expression, project: Project): string | undefined {
+export function storageWriter(
+  source: Source,
+  value: ts.Expression,
+  project: Project,
+): (() => string) | undefined {
   const { ts } = source;
   const node = bare(source, value);
   if (ts.isConditionalExpression(node)) {
-    const [whenTrue, whenFalse] = [node.whenTrue, node.whenFalse].map((one) =>
-      storageCode(source, one, project),
+    const whenTrue = storageWriter(source, node.whenTrue, project);
+    const whenFalse = storageWriter(source, node.whenFalse, project);
+    return (
+      whenTrue && whenFalse && (() => `${source.textOf(node.condition)} ? ${whenTrue()} : ${whenFalse()}`)
     );
-    return whenTrue === undefined || whenFalse === undefined
-      ? undefined
-      : `${source.textOf(node.condition)} ? ${whenTrue} : ${whenFalse}`;
   }
   if (ts.isIdentifier(node)) {
-    if (node.text === 'undefined') return 'undefined';
-    const local = source
-      .all(ts.isVariableDeclaration)
-      .find(({ name, initializer }) => name.getText(source.file) === node.text && initializer !== undefined);
-    const code = local?.initializer && storageCode(source, local.initializer, project);
-    if (code === undefined || local?.initializer === undefined) return undefined;
-    source.replace(local.initializer, code);
-    return node.text;
+    if (node.text === 'undefined') return () => 'undefined';
+    const known = project.constants.named(source, node);
+    if (known === undefined) return undefined;
+    const write = storageWriter(known.source, known.node, project);
+    return (
+      write &&
+      (() => {
+        known.source.replace(known.node, write());
+        return node.text;
+      })
+    );
   }
+  const [connection, ...others] =
+    ts.isCallExpression(node) || ts.isNewExpression(node) ? (node.arguments ?? []) : [];
   if (ts.isCallExpression(node) && source.textOf(node.expression) === 'toThrottlerStorage')
-    return node.arguments[0] && source.textOf(node.arguments[0]);
+    return connection && (() => source.textOf(connection));
   if (!ts.isNewExpression(node) || !source.isThrottlerName(node.expression, 'ThrottlerStorageRedisService'))
     return undefined;
-  const [connection, ...others] = node.arguments ?? [];
-  if (connection === undefined) return source.literal('redis://localhost:6379');
+  if (connection === undefined) return () => source.literal('redis://localhost:6379');
   const given = bare(source, connection);
   if (ts.isObjectLiteralExpression(given) || /cluster/i.test(source.textOf(given))) return undefined;
-  if (isUri(source, given) && others.length === 0) return source.textOf(connection);
-  const storage = source.add('nestjs-limits/redis', 'RedisStorage');
-  source.note(
-    node,
-    'close this RedisStorage when the application shuts down, or give its URI to the module, which closes what it opens',
-  );
-  return `new ${storage}(${[connection, ...others].map((one) => source.textOf(one)).join(', ')})`;
+  if (isUri(source, given) && others.length === 0) return () => source.textOf(connection);
+  return () => {
+    const storage = source.add('nestjs-limits/redis', 'RedisStorage');
+    source.note(
+      node,
+      'close this RedisStorage when the application shuts down, or give its URI to the module, which closes what it opens',
+    );
+    return `new ${storage}(${[connection, ...others].map((one) => source.textOf(one)).join(', ')})`;
+  };
 }
 
 /** Returns true for the text of a URI, or code that reads one by its name. */
@@ -54,10 +62,4 @@ function isUri(source: Source, node: ts.Expression): boolean {
     ts.isTemplateExpression(node) ||
     (/url|uri/i.test(source.textOf(node)) && !ts.isNewExpression(node))
   );
-}
-
-/** Returns true for options with a storage: the storages for the throttler count fixed windows, its own memory moving ones. */
-export function hasFixedWindow(source: Source, node: ts.ObjectLiteralExpression): boolean {
-  const storage = propertiesOf(source, node)?.get('storage');
-  return storage !== undefined && valueOf(source, storage) !== undefined;
 }

@@ -1,10 +1,10 @@
 import type { Project, Throttler } from '../project.js';
-import { bare, blockCode, limitCode, quantityOf, TEMPLATE } from '../quantities.js';
+import { bare, blockCode, inSeconds, limitCode, quantityOf, TEMPLATE, type Quantity } from '../quantities.js';
 import { propertiesOf, valueOf } from '../objects.js';
-import { settingsOf } from '../settings.js';
+import { nameProblem, settingsOf } from '../settings.js';
 import type { Source } from '../source.js';
 import type { ts } from '../typescript.js';
-import { inSeconds, noteShortWindow } from './module-options.js';
+import { noteShortWindow } from './module-options.js';
 import { replaceDecorator, targetOf, type Target } from './decorator-call.js';
 import { skippedNames } from './skip-decorator.js';
 
@@ -52,8 +52,8 @@ function limitsOf(
 ): string[] | Problem {
   const { ts } = source;
   const [first, second] = call.arguments;
-  if (first === undefined) return [];
-  if (second !== undefined) return positional(source, project, first, second, target, call);
+  if (first === undefined || second !== undefined || quantityOf(source, first).kind === 'number')
+    return positional(source, project, call, target);
   const given = bare(source, first);
   const object = project.constants.objectAt(source, given);
   const named = object && propertiesOf(object.source, object.node);
@@ -114,10 +114,8 @@ function argumentsOf(
   target: Target,
   throttler: Throttler | undefined,
 ): string | Problem {
-  if (!/^[A-Za-z][\w.-]*$/.test(name))
-    return {
-      why: `the name "${name}" is not one of a limit: it begins with a letter and holds letters, digits, "_", "." and "-"`,
-    };
+  const wrongName = nameProblem(name);
+  if (wrongName !== undefined) return { why: wrongName };
   const other = [...settings.properties.keys()].find(
     (option) => !['limit', 'ttl', 'blockDuration'].includes(option),
   );
@@ -157,19 +155,19 @@ function argumentsOf(
   return options.length === 0 ? text : `${text}, { ${options.join(', ')} }`;
 }
 
-/** Versions before 5: `@Throttle(limit, ttl)`, with the ttl in seconds. */
+/** Versions before 5: `@Throttle(limit = 20, ttl = 60)`, with the ttl in seconds. */
 function positional(
   source: Source,
   project: Project,
-  limit: ts.Expression,
-  ttl: ts.Expression,
-  target: Target,
   call: ts.CallExpression,
+  target: Target,
 ): string[] | Problem {
   source.note(call, 'the ttl was read as seconds, as in version 4 of the throttler and before');
+  const [limit = { kind: 'number', value: 20 }, ttl = { kind: 'number', value: 60 }]: Quantity[] =
+    call.arguments.map((argument) => quantityOf(source, argument));
   const settings = {
-    limit: quantityOf(source, limit),
-    ttl: inSeconds(quantityOf(source, ttl)),
+    limit,
+    ttl: inSeconds(ttl),
     blockDuration: undefined,
     properties: new Map<string, unknown>(),
   };

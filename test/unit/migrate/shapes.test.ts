@@ -51,6 +51,10 @@ function afterwards({ changed }: Migration, files: readonly SourceText[]): Sourc
   });
 }
 
+function withWindowsLines({ path, text }: SourceText): SourceText {
+  return { path, text: text.replaceAll('\n', '\r\n') };
+}
+
 const shapes = groups.flatMap((group) =>
   readShapes(join(FOLDER, `${group}.before.txt`)).map((shape) => ({ group, ...shape })),
 );
@@ -80,6 +84,17 @@ describe.each(groups)('the codemod, for %s', (group) => {
     'changes nothing in a second run: $title',
     ({ files, migration }) => {
       expect(migrate(ts, afterwards(migration, files)).changed).toEqual([]);
+    },
+  );
+
+  it.each(migrations.filter((one) => one.group === group))(
+    'keeps line ends of Windows: $title',
+    ({ files, migration }) => {
+      const { changed, findings } = migrate(ts, files.map(withWindowsLines));
+      expect(changed.map(({ after }) => after)).toEqual(
+        migration.changed.map(({ after }) => after?.replaceAll('\n', '\r\n')),
+      );
+      expect(findings).toEqual(migration.findings);
     },
   );
 });
@@ -144,6 +159,7 @@ function compile(files: ReadonlyMap<string, string>): string[] {
     ...options,
     // The settings of most applications.
     module: ts.ModuleKind.Preserve,
+    jsx: ts.JsxEmit.Preserve,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     isolatedModules: false,
     noImplicitOverride: false,
