@@ -186,6 +186,7 @@ describe('The options of the console', () => {
       { guards: [Passwords] },
       'must be a list of guards, which have a method canActivate; got a function (Passwords)',
     ],
+    ['a guard that is missing', { guards: [undefined] }, 'which have a method canActivate; got undefined.'],
     ['a guard for a list', { guards: AdminGuard }, 'must be a list'],
     [
       'a path with a parameter',
