@@ -71,6 +71,7 @@ describe('The transports', () => {
 });
 
 describe('An operation of GraphQL', () => {
+  const adapter = { setHeader: () => undefined };
   /** A field, with the context of a GraphQL server. */
   const fieldOf = (operation?: object): ExecutionContext => contextOf('graphql', {}, {}, operation, {});
 
@@ -101,7 +102,7 @@ describe('An operation of GraphQL', () => {
       expect(graphql.addressOf(context)).toBeUndefined();
       expect(graphql.outcomeOf?.(context, null)).toEqual({ success: true });
       expect(isSubscription(context)).toBe(false);
-      graphql.setFields?.(context, [['Retry-After', '1']]);
+      graphql.setFields?.(context, [['Retry-After', '1']], adapter);
       const ended: boolean[] = [];
       graphql.onDisconnect?.(context, () => ended.push(true))();
       expect(ended).toEqual([]);
@@ -113,9 +114,11 @@ describe('An operation of GraphQL', () => {
     const fields: unknown[] = [];
     const setHeader = (...field: unknown[]): number => fields.push(field);
     for (const headersSent of [true, false])
-      graphql.setFields?.(fieldOf({ req: { res: { headersSent, setHeader } } }), [
-        ['Retry-After', headersSent ? '1' : '2'],
-      ]);
+      graphql.setFields?.(
+        fieldOf({ req: { res: { headersSent, setHeader } } }),
+        [['Retry-After', headersSent ? '1' : '2']],
+        adapter,
+      );
     expect(fields).toEqual([['Retry-After', '2']]);
   });
 });
@@ -143,7 +146,7 @@ describe('A message', () => {
 describe('The servers of RabbitMQ', () => {
   const channel = {};
   const serversOf = (...targets: unknown[]): RmqServers =>
-    new RmqServers({ getRpcTargetRegistry: () => of(...targets) } as unknown as ModulesContainer);
+    new RmqServers({ getRpcTargetRegistry: () => of(...targets) });
 
   it('tell by the server of a channel whether its messages are acknowledged', () => {
     const [own, other] = [{ noAck: false, channel: { _channel: channel } }, { noAck: true }];
@@ -156,7 +159,7 @@ describe('The servers of RabbitMQ', () => {
     const disagreeing = serversOf({ noAck: true }, { noAck: false });
     expect(disagreeing.needAcks(channel)).toBeUndefined();
     expect(disagreeing.needAcks(channel)).toBeUndefined();
-    expect(new RmqServers({} as unknown as ModulesContainer).needAcks(channel)).toBeUndefined();
+    expect(new RmqServers({}).needAcks(channel)).toBeUndefined();
   });
 });
 
