@@ -225,6 +225,13 @@ describeOverHttp('The console', (start, platform) => {
     );
   });
 
+  it('redirects a path that ends with a slash, where the files of the page would be named wrongly', async () => {
+    const app = await start(withConsole());
+    const { status, text } = await app.get('/rate-limits/');
+    if (platform === 'fastify') expect(status).toBe(404);
+    else expect([status, text]).toEqual([200, (await app.get('/rate-limits')).text]);
+  });
+
   it('sends a strict Content-Security-Policy with every file, and lets nobody frame or store them', async () => {
     const app = await start(withConsole());
     for (const file of ['', '/page.js', '/page.css']) {

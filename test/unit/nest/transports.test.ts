@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger, type ExecutionContext } from '@nestjs/common';
-import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import type { HttpAdapterHost } from '@nestjs/core';
 import { lastValueFrom, of } from 'rxjs';
 import { resolveOptions } from '../../../lib/nest/options/resolve-options.js';
 import { HandlerContext } from '../../../lib/nest/transports/handler-context.js';
