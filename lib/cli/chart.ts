@@ -5,7 +5,7 @@ export interface Bar {
 }
 
 const HEIGHT = 6;
-const EIGHTHS = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const EIGHTHS = ' ▁▂▃▄▅▆▇█';
 
 /**
  * Draws bars as lines of text, with the highest value and the first and last label. Where there are
@@ -21,7 +21,7 @@ export function drawChart(bars: readonly Bar[], width: number, highest: number):
     const base = (HEIGHT - 1 - row) * 8;
     const cells = columns.map(({ value }) => {
       const eighths = value === 0 ? 0 : Math.max(1, Math.round((value / highest) * HEIGHT * 8));
-      return EIGHTHS[Math.min(8, Math.max(0, eighths - base))] ?? '';
+      return EIGHTHS.charAt(Math.min(8, Math.max(0, eighths - base)));
     });
     return `${(row === 0 ? top : '').padStart(top.length)} │${cells.join('')}`.trimEnd();
   });
@@ -39,8 +39,10 @@ export function drawChart(bars: readonly Bar[], width: number, highest: number):
 /** Merges bars into at most `count`, each the highest of several. */
 function fit(bars: readonly Bar[], count: number): Bar[] {
   const each = Math.ceil(bars.length / count);
-  return Array.from({ length: Math.ceil(bars.length / each) }, (_, index) => {
-    const merged = bars.slice(index * each, (index + 1) * each);
-    return { label: merged[0]?.label ?? '', value: Math.max(...merged.map(({ value }) => value)) };
-  });
+  return bars
+    .filter((_, index) => index % each === 0)
+    .map(({ label }, column) => {
+      const merged = bars.slice(column * each, (column + 1) * each);
+      return { label, value: Math.max(...merged.map(({ value }) => value)) };
+    });
 }

@@ -109,14 +109,13 @@ function formatWorst({ worst, was }: ReplayReport): string[] {
   return table([header, ...rows]);
 }
 
-function formatSuggestion({ target, isReached, limit, refusedShare, below }: SuggestionReport): string[] {
-  if (!isReached)
+function formatSuggestion({ target, limit, refusedShare, below }: SuggestionReport): string[] {
+  if (below === undefined)
     return [
       `No amount refuses at most ${percent(target)}: not below ${percent(refusedShare)}, with ${limit}.`,
     ];
-  const next = below === undefined ? '' : ` ${below.limit} refuses ${percent(below.refusedShare)}.`;
   return [
-    `Smallest limit that refuses at most ${percent(target)}: ${limit} (${percent(refusedShare)}).${next}`,
+    `Smallest limit that refuses at most ${percent(target)}: ${limit} (${percent(refusedShare)}). ${below.limit} refuses ${percent(below.refusedShare)}.`,
   ];
 }
 
@@ -180,14 +179,15 @@ function shorten(identity: string): string {
 
 /** Aligns rows: the first column is text, and so are those that do not start with a digit. */
 function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
   return rows.map((row) =>
     row
-      .map((cell, column) =>
-        column === 0 || /^[a-z]+ /.test(cell)
-          ? cell.padEnd(widths[column] ?? 0)
-          : cell.padStart(widths[column] ?? 0),
-      )
+      .map((cell, column) => {
+        const isText = column === 0 || /^[a-z]+ /.test(cell);
+        return isText ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+      })
       .join('  ')
       .trimEnd(),
   );

@@ -80,17 +80,18 @@ const LAST_IN: readonly (readonly number[])[] = [
  * Returns the IPv4 address that an IPv6 address carries, of a host that has no other: mapped, translated (RFC 6052, 7915, 8215)
  * or tunnelled (6to4, Teredo). Otherwise all of a translator's clients would share a network, and one host could choose from many.
  */
-function ipv4In({ parts }: ipaddr.IPv6): string | undefined {
-  const [, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = parts;
+function ipv4In(address: ipaddr.IPv6): string | undefined {
+  const { parts } = address;
   const begins = (...prefix: number[]): boolean => prefix.every((part, index) => part === parts[index]);
-  if (begins(0x2002)) return dotted(b, c);
-  if (begins(0x2001, 0)) return dotted(g ^ 0xffff, h ^ 0xffff);
-  if (begins(0x64, 0xff9b, 1) && g === 0 && h === 0) return dotted(d, ((e & 0xff) << 8) | (f >> 8));
-  return LAST_IN.some((prefix) => begins(...prefix)) ? dotted(g, h) : undefined;
-}
-
-function dotted(high: number, low: number): string {
-  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
+  const bytes = (from: number, to = from + 4): number[] => address.toByteArray().slice(from, to);
+  if (begins(0x2002)) return bytes(2).join('.');
+  if (begins(0x2001, 0))
+    return bytes(12)
+      .map((byte) => byte ^ 0xff)
+      .join('.');
+  if (begins(0x64, 0xff9b, 1) && bytes(12).every((byte) => byte === 0))
+    return [...bytes(6, 8), ...bytes(9, 11)].join('.');
+  return LAST_IN.some((prefix) => begins(...prefix)) ? bytes(12).join('.') : undefined;
 }
 
 function textOf({ parts }: ipaddr.IPv6): string {

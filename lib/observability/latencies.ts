@@ -17,8 +17,9 @@ export interface LatencySummary {
 
 /** A histogram of the durations of the last ten minutes, with buckets that grow by 9 %. */
 export class Latencies {
-  readonly #minutes = Array.from({ length: MINUTES }, () => new Uint32Array(BUCKETS));
-  #current = this.#minutes[0] ?? new Uint32Array(BUCKETS);
+  #current = new Uint32Array(BUCKETS);
+  /** The newest first. */
+  readonly #minutes = [this.#current];
 
   /** @param duration ms */
   add(duration: number): void {
@@ -30,16 +31,15 @@ export class Latencies {
   /** Drops the oldest minute, and begins another. */
   beginMinute(): void {
     this.#current = new Uint32Array(BUCKETS);
-    this.#minutes.pop();
     this.#minutes.unshift(this.#current);
+    this.#minutes.splice(MINUTES);
   }
 
   /** Returns the percentiles; zeros if there are no durations. */
   summary(): LatencySummary {
-    const counts = new Uint32Array(BUCKETS);
+    const counts: number[] = [];
     for (const minute of this.#minutes)
-      for (let bucket = 0; bucket < BUCKETS; bucket++)
-        counts[bucket] = (counts[bucket] ?? 0) + (minute[bucket] ?? 0);
+      for (const [bucket, added] of minute.entries()) counts[bucket] = (counts[bucket] ?? 0) + added;
     const count = counts.reduce((sum, one) => sum + one, 0);
     const at = (part: number): number => {
       let before = 0;

@@ -7,6 +7,14 @@ export interface FrequentKey {
   readonly error: number;
 }
 
+interface Counter {
+  key: string;
+  count: number;
+  error: number;
+  /** Its place in the heap. */
+  place: number;
+}
+
 /**
  * Finds the most frequent keys of a stream in bounded memory. Of N additions, a key that was added more than N/k times is
  * among the k counted ones, and no count is more than N/k too high.
@@ -20,79 +28,79 @@ export interface FrequentKey {
 export class SpaceSaving {
   /** Additions so far: N. */
   total = 0;
-  /** The place of each key in the heap. */
-  readonly #places = new Map<string, number>();
+  readonly #counters = new Map<string, Counter>();
   /** The heap: a count is not above those at places `2i + 1` and `2i + 2`. */
-  readonly #keys: string[] = [];
-  readonly #counts: number[] = [];
-  readonly #errors: number[] = [];
+  readonly #heap: Counter[] = [];
 
   /** @param capacity k, the number of keys that are counted */
   constructor(readonly capacity: number) {}
 
   /** The number of keys that are counted now. */
   get size(): number {
-    return this.#keys.length;
+    return this.#heap.length;
   }
 
   add(key: string): void {
     this.total++;
-    const place = this.#places.get(key);
-    if (place !== undefined) this.#put(place, key, (this.#counts[place] ?? 0) + 1, this.#errors[place] ?? 0);
-    else if (this.#keys.length < this.capacity) this.#append(key);
-    else this.#replaceLowest(key);
+    const known = this.#counters.get(key);
+    const [lowest] = this.#heap;
+    if (known !== undefined) this.#raise(known);
+    else if (lowest === undefined || this.#heap.length < this.capacity) this.#append(key);
+    else this.#replace(lowest, key);
   }
 
   /** Returns the counted keys, the most frequent first. */
   top(length: number): FrequentKey[] {
-    return this.#keys
-      .map((key, place) => ({ key, count: this.#counts[place] ?? 0, error: this.#errors[place] ?? 0 }))
+    return this.#heap
+      .map(({ key, count, error }) => ({ key, count, error }))
       .sort((one, other) => other.count - one.count || (one.key < other.key ? -1 : 1))
       .slice(0, length);
   }
 
   /** A count of 1 is the lowest that there is: moves it up past all higher ones. */
   #append(key: string): void {
-    let place = this.#keys.length;
-    while (place > 0) {
-      const parent = (place - 1) >> 1;
-      if ((this.#counts[parent] ?? 0) <= 1) break;
-      this.#copy(parent, place);
-      place = parent;
+    const counter = { key, count: 1, error: 0, place: this.#heap.length };
+    this.#counters.set(key, counter);
+    this.#heap.push(counter);
+    let above = this.#above(counter);
+    while (above !== undefined && above.count > 1) {
+      this.#swap(above, counter);
+      above = this.#above(counter);
     }
-    this.#set(place, key, 1, 0);
   }
 
-  #replaceLowest(key: string): void {
-    const lowest = this.#counts[0] ?? 0;
-    this.#places.delete(this.#keys[0] ?? '');
-    this.#put(0, key, lowest + 1, lowest);
+  #replace(counter: Counter, key: string): void {
+    this.#counters.delete(counter.key);
+    this.#counters.set(key, counter);
+    counter.key = key;
+    counter.error = counter.count;
+    this.#raise(counter);
   }
 
-  /** Puts a raised count at its place or below, under all lower ones. */
-  #put(from: number, key: string, count: number, error: number): void {
-    let place = from;
-    for (;;) {
-      const left = 2 * place + 1;
-      const right = left + 1;
-      if (left >= this.#keys.length) break;
-      const lower =
-        right < this.#keys.length && (this.#counts[right] ?? 0) < (this.#counts[left] ?? 0) ? right : left;
-      if ((this.#counts[lower] ?? 0) >= count) break;
-      this.#copy(lower, place);
-      place = lower;
+  /** Adds one to a count, and moves it down past all lower ones. */
+  #raise(counter: Counter): void {
+    counter.count++;
+    let below = this.#below(counter);
+    while (below !== undefined && below.count < counter.count) {
+      this.#swap(counter, below);
+      below = this.#below(counter);
     }
-    this.#set(place, key, count, error);
   }
 
-  #copy(from: number, to: number): void {
-    this.#set(to, this.#keys[from] ?? '', this.#counts[from] ?? 0, this.#errors[from] ?? 0);
+  #above({ place }: Counter): Counter | undefined {
+    return place === 0 ? undefined : this.#heap[(place - 1) >> 1];
   }
 
-  #set(place: number, key: string, count: number, error: number): void {
-    this.#keys[place] = key;
-    this.#counts[place] = count;
-    this.#errors[place] = error;
-    this.#places.set(key, place);
+  /** Returns the lower one of the two counters below. */
+  #below({ place }: Counter): Counter | undefined {
+    const left = this.#heap[2 * place + 1];
+    const right = this.#heap[2 * place + 2];
+    return left === undefined || right === undefined || right.count >= left.count ? left : right;
+  }
+
+  #swap(above: Counter, below: Counter): void {
+    [above.place, below.place] = [below.place, above.place];
+    this.#heap[above.place] = above;
+    this.#heap[below.place] = below;
   }
 }

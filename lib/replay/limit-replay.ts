@@ -9,7 +9,7 @@ import { Timeline } from './timeline.js';
 export class LimitReplay {
   refused = 0;
   /** Requests that each limit refused; more than one may refuse the same. */
-  readonly refusedBy: number[];
+  readonly refusedBy = new Map<Limit, number>();
   /** Refused requests of each tracked identity that had any. */
   readonly refusals = new Map<Identity, number>();
   readonly timeline = new Timeline();
@@ -21,7 +21,6 @@ export class LimitReplay {
     readonly limits: readonly Limit[],
     maxIdentities: number,
   ) {
-    this.refusedBy = limits.map(() => 0);
     this.#storage = new MemoryStorage({
       maxKeys: maxIdentities * limits.length,
       clock: { now: () => this.#now },
@@ -35,9 +34,8 @@ export class LimitReplay {
     this.timeline.add(time, !allowed);
     if (allowed) return true;
     this.refused++;
-    for (const [index, outcome] of outcomes.entries()) {
-      if (!outcome.allowed) this.refusedBy[index] = (this.refusedBy[index] ?? 0) + 1;
-    }
+    for (const { limit, allowed: isAllowed } of outcomes)
+      if (!isAllowed) this.refusedBy.set(limit, (this.refusedBy.get(limit) ?? 0) + 1);
     if (identity.isTracked) this.refusals.set(identity, (this.refusals.get(identity) ?? 0) + 1);
     return false;
   }

@@ -19,9 +19,9 @@ export class Rehearsal {
   requests = 0;
   /** Requests of identities that are not tracked. */
   untracked = 0;
-  /** Epoch ms of the first and the last request. */
-  from: number | undefined;
-  to: number | undefined;
+  /** Epoch ms of the first and the last request; NaN if there is none. */
+  from = NaN;
+  to = NaN;
   readonly newlyRefused = new ChangedDecisions();
   readonly newlyAllowed = new ChangedDecisions();
   readonly limit: LimitReplay;
@@ -37,8 +37,8 @@ export class Rehearsal {
 
   add(request: LoggedRequest): void {
     const { time, identity } = request;
+    if (this.requests === 0) this.from = time;
     this.requests++;
-    this.from ??= time;
     this.to = time;
     identity.requests++;
     if (!identity.isTracked) this.untracked++;

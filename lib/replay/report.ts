@@ -65,6 +65,7 @@ export interface SuggestionReport {
   readonly isReached: boolean;
   readonly limit: string;
   readonly refusedShare: number;
+  /** One less, which refuses more; absent if the target is not reached. */
   readonly below?: { readonly limit: string; readonly refusedShare: number };
 }
 
@@ -78,8 +79,8 @@ export function reportReplay(rehearsal: Rehearsal, counts: LineCounts): ReplayRe
     requests,
     identities: rehearsal.identities,
     untrackedRequests: rehearsal.untracked,
-    from: isoTime(rehearsal.from ?? 0),
-    to: isoTime(rehearsal.to ?? 0),
+    from: isoTime(rehearsal.from),
+    to: isoTime(rehearsal.to),
     lines: { read: lines, malformed, outOfOrder, withoutKey, notSelected, examples },
     limit: reportLimit(limit, requests),
     ...(was === undefined ? {} : { was: reportLimit(was, requests) }),
@@ -114,7 +115,7 @@ export function reportSuggestion(
 function reportLimit(replay: LimitReplay, requests: number): LimitReport {
   const { limits, refused, refusedBy, refusals, timeline } = replay;
   return {
-    limits: limits.map(({ name }, index) => ({ limit: name, refused: refusedBy[index] ?? 0 })),
+    limits: limits.map((limit) => ({ limit: limit.name, refused: refusedBy.get(limit) ?? 0 })),
     strategy: limits[0]?.strategy ?? '',
     refused,
     refusedShare: refused / requests,

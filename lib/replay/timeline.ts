@@ -14,12 +14,12 @@ export interface Peak {
  * there are too many spans, they become twice as long, so that memory does not grow with the log.
  */
 export class Timeline {
-  readonly #peaks: number[] = [];
+  #peaks: number[] = [];
   /** Minutes per span. */
   #length = 1;
   /** The number of the first minute, since 1970. */
-  #first: number | undefined;
-  #minute = 0;
+  #first = 0;
+  #minute = NaN;
   #count = 0;
   /** The highest count of a minute, and its start in epoch ms; `undefined` if there was no event. */
   highest: Peak | undefined;
@@ -27,10 +27,10 @@ export class Timeline {
   /** Adds a time, in epoch ms, with an event or without one. */
   add(time: number, isEvent: boolean): void {
     const minute = Math.floor(time / MINUTE_MS);
-    if (minute !== this.#minute || this.#first === undefined) this.#moveTo(minute);
+    if (minute !== this.#minute) this.#moveTo(minute);
     if (!isEvent) return;
     this.#count++;
-    const index = Math.floor((minute - (this.#first ?? minute)) / this.#length);
+    const index = Math.floor((minute - this.#first) / this.#length);
     this.#peaks[index] = Math.max(this.#peaks[index] ?? 0, this.#count);
     if (this.#count > (this.highest?.perMinute ?? 0))
       this.highest = { time: minute * MINUTE_MS, perMinute: this.#count };
@@ -38,15 +38,14 @@ export class Timeline {
 
   /** Returns the spans from the first time to the last, all of one length. */
   get peaks(): Peak[] {
-    const first = this.#first ?? 0;
     return this.#peaks.map((perMinute, index) => ({
-      time: (first + index * this.#length) * MINUTE_MS,
+      time: (this.#first + index * this.#length) * MINUTE_MS,
       perMinute,
     }));
   }
 
   #moveTo(minute: number): void {
-    this.#first ??= minute;
+    if (this.#peaks.length === 0) this.#first = minute;
     this.#minute = minute;
     this.#count = 0;
     while (minute - this.#first >= MAX_SPANS * this.#length) this.#merge();
@@ -56,10 +55,10 @@ export class Timeline {
 
   /** Makes the spans twice as long. */
   #merge(): void {
-    const { length } = this.#peaks;
-    for (let index = 0; index < length; index += 2)
-      this.#peaks[index / 2] = Math.max(this.#peaks[index] ?? 0, this.#peaks[index + 1] ?? 0);
-    this.#peaks.length = Math.ceil(length / 2);
+    const peaks = this.#peaks;
+    this.#peaks = peaks
+      .filter((_, index) => index % 2 === 0)
+      .map((peak, index) => Math.max(peak, peaks[2 * index + 1] ?? 0));
     this.#length *= 2;
   }
 }

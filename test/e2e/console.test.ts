@@ -186,6 +186,7 @@ describe('The options of the console', () => {
       { guards: [Passwords] },
       'must be a list of guards, which have a method canActivate; got a function (Passwords)',
     ],
+    ['a guard that is missing', { guards: [undefined] }, 'which have a method canActivate; got undefined.'],
     ['a guard for a list', { guards: AdminGuard }, 'must be a list'],
     [
       'a path with a parameter',
@@ -222,6 +223,13 @@ describeOverHttp('The console', (start, platform) => {
     expect((await app.get('/api/ops/limits/page.js')).headers.get('content-type')).toBe(
       'text/javascript; charset=utf-8',
     );
+  });
+
+  it('redirects a path that ends with a slash, where the files of the page would be named wrongly', async () => {
+    const app = await start(withConsole());
+    const { status, text } = await app.get('/rate-limits/');
+    if (platform === 'fastify') expect(status).toBe(404);
+    else expect([status, text]).toEqual([200, (await app.get('/rate-limits')).text]);
   });
 
   it('sends a strict Content-Security-Policy with every file, and lets nobody frame or store them', async () => {

@@ -119,6 +119,27 @@ describeOverHttp('An OpenAPI document', (start) => {
     ]);
   });
 
+  it('keeps what belongs to no route of the application', async () => {
+    const { nest } = await start(limited([OrdersController], { limits: '60/minute' }));
+    const parameters = { parameters: [{ name: 'id', in: 'query' }] };
+    const paths = { '/other': { ...parameters, get: { responses: {} } }, '/orders': parameters };
+    const info = { title: 'Shop', version: '1' };
+    const document = await documentRateLimits(nest, { openapi: '3.0.0', info, paths });
+    expect(document.paths).toEqual(paths);
+  });
+
+  it('has the legacy field of the reset as a text if it is an ISO time', async () => {
+    for (const [reset, type] of [
+      ['iso', 'string'],
+      ['seconds', 'integer'],
+    ] as const) {
+      const document = await documentOf({ headers: { legacy: { reset } } });
+      expect(operation(document, 'get', '/api/v1/orders/{id}')).toMatchObject({
+        responses: { 429: { headers: { 'X-RateLimit-Reset': { schema: { type } } } } },
+      });
+    }
+  });
+
   it('has limits by plan, slots, and plans without limits', async () => {
     const limits = operation(await documentOf(), 'post', '/api/v1/orders')['x-rate-limit'];
     expect(limits?.find(({ policy }) => policy === 'orders')).toEqual({

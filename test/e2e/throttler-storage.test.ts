@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { MemoryStorage, toThrottlerStorage } from 'nestjs-limits';
+import { ConfigurationError, MemoryStorage, toThrottlerStorage } from 'nestjs-limits';
 import { ManualClock } from 'nestjs-limits/testing';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -159,6 +159,16 @@ describe('A storage of @nestjs/throttler over a storage of nestjs-limits', () =>
     expect([await hit(), await hit()]).toEqual([false, true]);
     clock.advance(60 * SECOND);
     expect(await hit()).toBe(blockDuration === Infinity);
+  });
+
+  it.each([
+    ['calendar-window', 'toThrottlerStorage has no calendar: '],
+    ['concurrency', 'toThrottlerStorage counts rates: '],
+  ])('cannot count by the strategy %s', (strategy, message) => {
+    const adapt = (): unknown =>
+      toThrottlerStorage(new MemoryStorage(), { strategy: strategy as 'fixed-window' });
+    expect(adapt).toThrow(ConfigurationError);
+    expect(adapt).toThrow(message);
   });
 
   it('counts by any strategy', async () => {

@@ -46,10 +46,13 @@ export class ConsoleActions {
       );
     const { reference, identity } = referenceOf(policy, request);
     try {
-      if (request.action !== 'look-up') {
+      const { action, duration } = request;
+      if (action !== 'look-up') {
         // The identity as it is stored: what the operator has entered may be a secret, such as an API key.
         const { limits } = await this.limiter.peek(reference, identity);
-        await this.#act(request, reference, identity);
+        await (action === 'block'
+          ? this.limiter.block(reference, identity, duration)
+          : this.limiter[action](reference, identity));
         logAction(request, reference.policy, limits[0]?.identity, operator);
       }
       const { allowed, limits } = await this.limiter.peek(reference, identity);
@@ -60,17 +63,6 @@ export class ConsoleActions {
         throw new BadRequestException(messageOf(error), { cause: error });
       throw error;
     }
-  }
-
-  async #act(
-    { action, duration }: IdentityRequest,
-    reference: PolicyReference,
-    identity: readonly string[],
-  ): Promise<void> {
-    if (action === 'look-up') return;
-    await (action === 'block'
-      ? this.limiter.block(reference, identity, duration)
-      : this.limiter[action](reference, identity));
   }
 }
 
@@ -128,7 +120,7 @@ function referenceOf(
 /** Returns true for an identity as it is counted, such as `'ip:203.0.113.7'`: its kind, then `:` or `#:`. */
 function isListed(key: readonly string[], identity: string): boolean {
   // The address replaces an identity, or a part of one, that a request lacks.
-  const kinds = ['ip', ...key.flatMap((type) => (type.split('+')[0] ?? '').split('|'))];
+  const kinds = ['ip', ...key.flatMap((type) => type.replace(/\+.*/s, '').split('|'))];
   return kinds.some((kind) => identity.startsWith(`${kind}:`) || identity.startsWith(`${kind}#:`));
 }
 

@@ -32,7 +32,7 @@ class ConsoleController {
   /** The page names its files relative to its own path, so that it works behind a proxy that changes the path. */
   @Get()
   page(@Req() request: IncomingMessage, @Res() response: Response): void {
-    const [path = ''] = (request.url ?? '').split('?');
+    const path = (request.url ?? '').replace(/\?.*/s, '');
     const folder = path.split('/').findLast((segment) => segment !== '') ?? '';
     const answer = new ConsoleResponse(response);
     if (path.endsWith('/')) answer.redirect(`../${folder}`);

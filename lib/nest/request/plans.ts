@@ -50,13 +50,13 @@ export class Plans implements OnApplicationBootstrap {
   limitsOf(policy: RoutePolicy, plan: string | null | undefined): readonly Limit[] {
     if (policy.plans === undefined || plan === undefined || plan === null) return policy.limits;
     const limits = policy.plans.get(plan);
-    if (limits === undefined) this.#warnOf(plan, policy);
+    if (limits === undefined) this.#warnOf(plan, policy.where, policy.plans);
     return limits ?? policy.limits;
   }
 
-  #warnOf(plan: string, { plans, where }: RoutePolicy): void {
+  #warnOf(plan: string, where: string, plans: NonNullable<RoutePolicy['plans']>): void {
     if (this.warnings.has(`plan ${where}`)) return;
-    const known = [...(plans?.keys() ?? [])].join(', ');
+    const known = [...plans.keys()].join(', ');
     this.warnings.once(
       `plan ${where}`,
       `${where}: there are no limits for the plan ${quote(plan)}, so the default ones hold. Plans: ${known}.`,

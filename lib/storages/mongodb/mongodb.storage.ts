@@ -189,11 +189,12 @@ export class MongoDBStorage extends CasStorage<Binary> {
     let removed = 0;
     for (let last = ''; ;) {
       const keys = await this.keysAfter(prefix, last);
-      if (keys.length === 0) return removed;
+      const newest = keys.at(-1);
+      if (newest === undefined) return removed;
       const step = { _id: { $in: keys } };
       const deletion = this.#collection.use((collection) => collection.deleteMany(step, this.#timeLimit));
       removed += (await deletion).deletedCount;
-      last = keys.at(-1) ?? '';
+      last = newest;
     }
   }
 

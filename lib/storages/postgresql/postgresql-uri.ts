@@ -86,11 +86,7 @@ export function withSsl(
 function sslOf(query: URLSearchParams): boolean | ConnectionOptions | undefined {
   const mode = query.get('sslmode');
   const files = Object.fromEntries(
-    [
-      ['ca', 'sslrootcert'],
-      ['cert', 'sslcert'],
-      ['key', 'sslkey'],
-    ].flatMap(([option = '', parameter = '']) => {
+    Object.entries({ ca: 'sslrootcert', cert: 'sslcert', key: 'sslkey' }).flatMap(([option, parameter]) => {
       const path = query.get(parameter);
       return path === null || path === 'system' ? [] : [[option, readFile(parameter, path)]];
     }),

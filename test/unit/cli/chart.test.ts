@@ -22,4 +22,8 @@ describe('a chart', () => {
   it('shows the highest of several bars in a column if there are too many', () => {
     expect(drawChart(bars(0, 0, 8, 0, 1, 0, 0), 7, 8).slice(-3)).toEqual(['  │ █▆', '0 └────', '   t0']);
   });
+
+  it('has no columns and labels without bars', () => {
+    expect(drawChart([], 7, 8)).toEqual(['8 │', '  │', '  │', '  │', '  │', '  │', '0 └', '   ']);
+  });
 });

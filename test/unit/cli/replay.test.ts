@@ -1,9 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { main } from '../../../lib/cli/main.js';
+import { Progress } from '../../../lib/cli/progress.js';
+import { formatReport } from '../../../lib/cli/replay-text.js';
 import type { ReplayReport } from '../../../lib/replay/report.js';
 import { TestTerminal } from '../../support/test-terminal.js';
 
@@ -11,6 +13,10 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nestjs-limits-replay-'));
+});
+
+afterEach(() => {
+  jest.restoreAllMocks();
 });
 
 afterAll(async () => {
@@ -196,6 +202,41 @@ worst identities  requests  refused          was refused
     expect(output).toContain('\n  by 3 per 1 minute                                 2  33.33%\n');
   });
 
+  it('says so if the previous limits refused nothing', async () => {
+    const { output } = await replay(requests(0, 1), '-', '--limit', '1/minute', '--was', '2/minute');
+    expect(output).toContain('\n\nRefused per minute, at most 1 at 2026-10-10 12:00\n1 │█\n');
+    expect(output).toContain('\n\nRefused per minute (was): none\n1 │\n');
+  });
+
+  it('lists identities that only the previous limits refused, the most refused first', async () => {
+    const log = ['192.0.2.1', '192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.2', '192.0.2.3']
+      .map((ip, at) => lineOf({ at, ip }))
+      .join('');
+    const { worst } = await report(log, '-', '--limit', '9/minute', '--was', '1/minute');
+    expect(worst).toEqual([
+      { identity: '192.0.2.2', requests: 3, refused: 0, wasRefused: 2 },
+      { identity: '192.0.2.1', requests: 2, refused: 0, wasRefused: 1 },
+    ]);
+  });
+
+  it('lists identities that were refused as often in the order of their first refusals', async () => {
+    const log = ['192.0.2.1', '192.0.2.2', '192.0.2.2', '192.0.2.1']
+      .map((ip, at) => lineOf({ at, ip }))
+      .join('');
+    expect((await report(log, '-', '--limit', '1/minute')).worst).toEqual([
+      { identity: '192.0.2.2', requests: 2, refused: 1 },
+      { identity: '192.0.2.1', requests: 2, refused: 1 },
+    ]);
+  });
+
+  it('shows the first 42 characters of a long identity, and no share above 0 as 0%', async () => {
+    const log = [0, 1].map((at) => lineOf({ at, ip: '192.0.2.1', user: 'x'.repeat(46) })).join('');
+    const base = await report(log, '-', '--limit', '1/minute', '--key', 'user');
+    const text = formatReport({ ...base, requests: 200_000 }, 'UTC');
+    expect(text).toContain('\n1 per 1 minute, fixed-window        1  <0.001%           1  100%\n');
+    expect(text).toContain(`\n${'x'.repeat(42)}...         2        1  50%\n`);
+  });
+
   it('counts calendar windows in a time zone', async () => {
     // The start is 12:00 UTC: midnight in Auckland is an hour earlier, at 11:00 UTC.
     const log = [-3601, -3600, -1].map((at) => lineOf({ at, ip: '192.0.2.1' })).join('');
@@ -292,6 +333,24 @@ describe('the logs of a replay', () => {
       identities: 2,
       worst: [{ identity: '2001:db8:0:0::/64', requests: 2, refused: 1 }],
     });
+  });
+
+  it('count an address as often as it comes, and one that is too long to be an address as it is', async () => {
+    const long = `1:${'2'.repeat(120)}`;
+    const log = ['2001:db8::9', long, '2001:db8::9', long, long].map((ip, at) => lineOf({ at, ip })).join('');
+    expect((await report(log, '-', '--limit', '1/minute')).worst).toEqual([
+      { identity: long, requests: 3, refused: 2 },
+      { identity: '2001:db8:0:0::/64', requests: 2, refused: 1 },
+    ]);
+  });
+
+  it('do not match a path with lines that have none', async () => {
+    const lines = [undefined, '/a'].map((request_uri) =>
+      JSON.stringify({ time: START, remote_addr: '192.0.2.1', request_uri }),
+    );
+    expect(
+      await report(lines.join('\n'), '-', '--format', 'json', '--limit', '1/minute', '--path', '/**'),
+    ).toMatchObject({ requests: 1, lines: { notSelected: 1 } });
   });
 
   it('are filtered by path and method; GET is also HEAD', async () => {
@@ -391,6 +450,10 @@ describe('the gate of a replay', () => {
       'nestjs-limits replay: None of the 1 lines is a request that counts (line 1 of stdin: no request in quotes). ' +
         'Check --format, --key, --path and --method.\n',
     );
+    expect((await replay(requests(0, 1), '-', '--limit', '1/minute', '--path', '/none')).errors).toBe(
+      'nestjs-limits replay: None of the 2 lines is a request that counts (--path and --method do not select 2). ' +
+        'Check --format, --key, --path and --method.\n',
+    );
   });
 });
 
@@ -409,6 +472,27 @@ describe('the suggestion of a replay', () => {
       refusedShare: 0,
       below: { limit: '49 per 2 minute', refusedShare: 0.02 },
     });
+  });
+
+  it.each(['moving-window', 'token-bucket'])('is found for the strategy %s', async (strategy) => {
+    const path = await write('strategy.log', requests(0, 0, 0, 0, 0));
+    const args = ['--limit', '1/minute', '--strategy', strategy, '--suggest', '20%'];
+    expect((await report('', path, ...args)).suggestion).toEqual({
+      target: 0.2,
+      isReached: true,
+      limit: '4 per 1 minute',
+      refusedShare: 0.2,
+      below: { limit: '3 per 1 minute', refusedShare: 0.4 },
+    });
+  });
+
+  it('counts the requests of all identities beyond the maximum, who share counts', async () => {
+    const log = Array.from({ length: 300 }, (_, index) =>
+      lineOf({ at: 0, ip: `10.0.${index >> 8}.${index & 255}` }),
+    );
+    const path = await write('beyond.log', log.join(''));
+    const args = ['--limit', '1/minute', '--max-keys', '100', '--suggest', '0%'];
+    expect((await report('', path, ...args)).suggestion).toMatchObject({ isReached: true, refusedShare: 0 });
   });
 
   it('says where no amount is enough', async () => {
@@ -460,6 +544,10 @@ describe('the arguments of replay', () => {
       '--field is time, ip, user, method, path, "="',
     ],
     [
+      ['-', '--limit', '1/minute', '--format', 'json', '--field', 'ip'],
+      '--field is time, ip, user, method, path, "=" and a field of the log, such as ip=client.address; got "ip".',
+    ],
+    [
       ['-', '--limit', '1/minute', '--key', 'tenant'],
       '--key is ip or user, or with --format json a field of the log; got "tenant".',
     ],
@@ -485,6 +573,10 @@ describe('the arguments of replay', () => {
       ['-', '--limit', '1/minute', '--suggest', '1%'],
       '--suggest reads the logs several times, and stdin is not a file. Write it to a file first.',
     ],
+    [
+      ['/dev/null', '--limit', '1/minute', '--suggest', '1%'],
+      '--suggest reads the logs several times, and /dev/null is not a file. Write it to a file first.',
+    ],
     [['-', '--limits', '1/minute'], "Unknown option '--limits'"],
   ])('%j: exit code 2, with the option and what is wrong', async (args, message) => {
     const { code, output, errors } = await replay(requests(0), ...args);
@@ -507,6 +599,15 @@ describe('the arguments of replay', () => {
     expect(code).toBe(2);
     expect(errors).toMatch(message);
   });
+
+  it.each(['empty.log', '/dev/null'])('say that a log is empty: %s', async (name) => {
+    await write('empty.log', '');
+    expect(await replay('', resolve(folder, name), '--limit', '1/minute')).toEqual({
+      code: 2,
+      output: '',
+      errors: 'nestjs-limits replay: The logs are empty.\n',
+    });
+  });
 });
 
 describe('the progress of a replay', () => {
@@ -515,6 +616,24 @@ describe('the progress of a replay', () => {
     const terminal = new TestTerminal({ stderr: { isTTY: true, columns: 60 } });
     expect(await main(['replay', path, '--limit', '1/minute'], terminal)).toBe(0);
     expect(terminal.errors).toBe('\r\u001b[K2 lines, 100%\r\u001b[K');
+  });
+
+  it('has no percentage for the standard input, whose length is unknown', async () => {
+    const terminal = new TestTerminal({ input: requests(0, 1), stderr: { isTTY: true } });
+    expect(await main(['replay', '-', '--limit', '1/minute'], terminal)).toBe(0);
+    expect(terminal.errors).toBe('\r\u001b[K2 lines\r\u001b[K');
+  });
+
+  it('is shown again after a quarter of a second, on one line', () => {
+    const now = jest.spyOn(performance, 'now').mockReturnValue(1000);
+    const terminal = new TestTerminal({ stderr: { isTTY: true } });
+    const progress = new Progress(terminal.stderr, () => `${now.mock.calls.length}${'x'.repeat(100)}`);
+    progress.update();
+    now.mockReturnValue(1249);
+    progress.update();
+    now.mockReturnValue(1250);
+    progress.update();
+    expect(terminal.errors).toBe(`\r\u001b[K1${'x'.repeat(78)}\r\u001b[K3${'x'.repeat(78)}`);
   });
 
   it('is not shown elsewhere', async () => {

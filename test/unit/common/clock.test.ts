@@ -40,6 +40,15 @@ describe('ManualClock', () => {
     expect(ended).toEqual(['first', 'due', 'late']);
   });
 
+  it('ends no timer that an earlier one has cancelled, although both are due', () => {
+    const clock = new ManualClock();
+    const ended: string[] = [];
+    clock.startTimer(100, () => cancel());
+    const cancel = clock.startTimer(200, () => ended.push('cancelled'));
+    clock.advance(300);
+    expect(ended).toEqual([]);
+  });
+
   it('starts in 2024 by default', () => {
     expect(new Date(new ManualClock().now()).toISOString()).toBe('2024-01-01T00:00:00.000Z');
   });

@@ -204,6 +204,7 @@ describe('createLimit', () => {
       const moved = limitAt(limit, { anchor: '2026-01-31' });
       expect(moved).toEqual({ ...limit, calendar: { ...berlin, multiple: 1, anchor: '2026-01-31' } });
       expect(limitAt(limit, { anchor: '2026-01-31' })).toBe(moved);
+      expect(limitAt(limit, { timeZone: 'UTC' }).calendar).toEqual({ ...limit.calendar, timeZone: 'UTC' });
       expect(limitAt(limit, {})).toBe(limit);
       expect(limitAt(create(), { anchor: '2026-01-31' })).toEqual(create());
     });

@@ -16,6 +16,17 @@ describe('Hits of two policies on one cell', () => {
     expect(merged?.limit).toMatchObject({ amount: 3, wait: { maxWait: 1000, maxQueue: 4 } });
   });
 
+  it('share the smaller capacity of two token buckets, at the rate of the slower one', () => {
+    const [slow, fast] = [
+      { amount: 3, burst: 20 },
+      { amount: 5, burst: 9 },
+    ].map((sizes) => ({
+      ...hitOf(1, undefined),
+      limit: createLimit({ id: 'shared', strategy: 'token-bucket', period: 1000, ...sizes }),
+    }));
+    expect(mergeSameCell([slow, fast] as PolicyHit[])[0]?.limit).toMatchObject({ amount: 3, burst: 9 });
+  });
+
   it('do not wait if one of the policies has no wait', () => {
     const wait = { maxWait: 1000, maxQueue: 9 };
     for (const hits of [

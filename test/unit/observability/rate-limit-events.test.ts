@@ -64,13 +64,15 @@ describe('Events', () => {
     expect(events.hasListeners('settled')).toBe(false);
   });
 
-  it('report the units of a hit before and after its settlement, and no renewal of a slot', async () => {
+  it('report the units of a hit before and after its settlement, and no settlement to the same units', async () => {
     const events = new RateLimitEvents();
     const changes: [limit: string, before: number, after: number][] = [];
     events.on('settled').subscribe(({ settled }) => {
       for (const { outcome, before } of settled) changes.push([outcome.limit.name, before, outcome.cost]);
     });
-    const limiter = new FixedWindowRateLimiter(observed(new MemoryStorage(), events));
+    const storage = observed(new MemoryStorage(), events);
+    const limiter = new FixedWindowRateLimiter(storage);
+    await storage.settle([{ ...hit, window: 'current', actual: hit.cost }]);
     const decision = await limiter.consume('10/minute', ['a'], { cost: 5 });
     await limiter.settle(decision, 2);
     await limiter.settle(decision, 9);

@@ -64,6 +64,8 @@ describe('a line of an access log', () => {
     [COMBINED.replace('Oct', 'Okt'), 'the time is not one such as 10/Oct/2026:13:55:36 +0200'],
     [COMBINED.replace('13:55', '24:55'), 'the time is not one such as 10/Oct/2026:13:55:36 +0200'],
     [COMBINED.replace('Oct', 'anF'), 'the time is not one such as 10/Oct/2026:13:55:36 +0200'],
+    [COMBINED.replace('+0200', '*0200'), 'the time is not one such as 10/Oct/2026:13:55:36 +0200'],
+    [COMBINED.replace('13:55', '13:5x'), 'the time is not one such as 10/Oct/2026:13:55:36 +0200'],
     [COMBINED.replace('203.0.113.7 - ada', '203.0.113.7 -'), 'no address, identity and user before the time'],
     [COMBINED.replace('203.0.113.7', ''), 'no address, identity and user before the time'],
     [COMBINED.slice(0, 70), 'the request has no closing quote'],

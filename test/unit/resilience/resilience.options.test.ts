@@ -22,6 +22,11 @@ describe('The options of resilience', () => {
     ['may be switched off', false, false],
     ['are taken one by one', { timeout: 30, instances: 4 }, { ...DEFAULTS, timeout: 30, instances: 4 }],
     [
+      'have leases of automatic size by its name',
+      { lease: { size: 'auto' } },
+      { ...DEFAULTS, lease: { size: 'auto', maxError: 0.05 } },
+    ],
+    [
       'have leases of automatic size',
       { lease: {} },
       { ...DEFAULTS, lease: { size: 'auto', maxError: 0.05 } },

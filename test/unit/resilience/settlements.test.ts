@@ -18,6 +18,7 @@ import { CircuitBreakerStorage } from '../../../lib/resilience/circuit-breaker.s
 import { DenialCacheStorage } from '../../../lib/resilience/denial-cache.storage.js';
 import { FallbackStorage } from '../../../lib/resilience/fallback.storage.js';
 import { LeasingStorage } from '../../../lib/resilience/leasing.storage.js';
+import { OwedSettlements } from '../../../lib/resilience/owed-settlements.js';
 import { until } from '../../support/servers/server-process.js';
 import { ScriptedStorage } from './scripted.storage.js';
 
@@ -263,4 +264,21 @@ describe('A cached refusal', () => {
     await settleDecision(caching, decision, () => 120);
     expect([await refused(), store.asked]).toEqual([true, 5]);
   });
+});
+
+it('A settlement that waits for the store has the time of its hit, unless it settles the current window', () => {
+  const limit = createLimit({ id: 'owed', strategy: 'fixed-window', amount: 5, period: 1000 });
+  const hit = { identity: 'a', limit, cost: 3, actual: 1 };
+  const { outcomes } = new OwedSettlements().add(
+    [
+      { ...hit, window: 'current' },
+      { ...hit, window: 7, at: 2000 },
+    ],
+    2500,
+  );
+  expect(outcomes).toMatchObject([
+    { cost: 1, remaining: 4, window: undefined },
+    { cost: 1, remaining: 4, window: 7, takenAt: 2000 },
+  ]);
+  expect(outcomes[0]).not.toHaveProperty('takenAt');
 });

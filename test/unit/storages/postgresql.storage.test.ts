@@ -53,12 +53,21 @@ describe('the URI of a PostgreSQLStorage', () => {
     expect(parsePostgreSQLUri(`postgres://h/db?${query}`).ssl).toEqual(ssl);
   });
 
+  it('leaves the host to the driver if it names none', () => {
+    expect(parsePostgreSQLUri('postgres:///db')).toEqual({
+      application_name: 'nestjs-limits',
+      port: 5432,
+      database: 'db',
+    });
+  });
+
   it('may name the files of certificates', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'postgresql-')), 'ca.pem');
     writeFileSync(file, 'a certificate');
     expect(parsePostgreSQLUri(`postgres://h/db?sslmode=verify-ca&sslrootcert=${file}`).ssl).toMatchObject({
       ca: 'a certificate',
     });
+    expect(parsePostgreSQLUri(`postgres://h/db?sslrootcert=${file}`).ssl).toEqual({ ca: 'a certificate' });
     expect(() => parsePostgreSQLUri(`postgres://h/db?sslkey=${file}.none`)).toThrow(
       'The file that "sslkey" in the URI of a PostgreSQLStorage names cannot be read: ENOENT',
     );

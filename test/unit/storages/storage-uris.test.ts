@@ -44,6 +44,8 @@ it.each([
   } finally {
     await storage.close();
   }
+  storage.reconnect(); // once it is closed, this opens no connection
+  await expect(Promise.resolve(storage.get('key'))).rejects.toThrow('closed');
 });
 
 it.each([

@@ -289,3 +289,7 @@ describe('The reservations of a limit that blocks by outcome', () => {
     expect(block.decode(block.encode(state))).toEqual(state);
   });
 });
+
+it('A block without a state has no reservations to settle', () => {
+  expect(block.settle(undefined, RULE, 1, T, T)).toBeUndefined();
+});

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { slidingWindowCounter } from '../../../lib/strategies/sliding-window-counter.strategy.js';
 import { Subject } from '../../support/strategies.js';
 
 const T = 1_700_000_000_000;
@@ -268,4 +269,11 @@ describe('A sliding window counter', () => {
     expect(subject.remaining(T + year + 124_416)).toBe(1);
     expect(subject.remaining(T + year + 124_417)).toBe(2);
   });
+});
+
+it('A sliding window counter whose windows have ended does not wait', () => {
+  const limit = { amount: 10, period: 1000, burst: 10 };
+  const state = { previous: 10, current: 10, start: T };
+  expect(slidingWindowCounter.wait(state, limit, 1, T)).toBe(1001);
+  expect(slidingWindowCounter.wait(state, limit, 1, T + 2000)).toBe(0);
 });

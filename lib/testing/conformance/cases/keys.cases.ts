@@ -160,9 +160,12 @@ topic.addPerStrategy(
 
 async function hitEach(scenario: Scenario, identities: readonly string[]): Promise<Record<string, boolean>> {
   const results = await Promise.all(
-    identities.map((identity) => scenario.consume(hitsOn([once], 1, identity))),
+    identities.map(async (identity) => {
+      const { allowed } = await scenario.consume(hitsOn([once], 1, identity));
+      return [identity, allowed] as const;
+    }),
   );
-  return Object.fromEntries(results.map(({ allowed }, index) => [identities[index] ?? '', allowed]));
+  return Object.fromEntries(results);
 }
 
 function long(length: number, last: string, filling = 'x'): string[] {

@@ -29,8 +29,8 @@ topic.addPerRate(
     } finally {
       await line.end();
     }
-    const [first = 0, ...times] = line.passedAt.map((time) => time - begun);
-    equal(first < MINUTE, true, 'the first caller does not wait');
+    const times = line.passedAt.map((time) => time - begun);
+    equal(Math.min(...times) < MINUTE, true, 'the first caller does not wait');
     equal(Math.max(...times) >= 2 * MINUTE, true, 'the last caller waits for those ahead');
     deepEqual([line.passedAt.length, queueOf(storage).isEmpty], [CALLERS, true]);
   },

@@ -85,6 +85,23 @@ describe('The recorder of the console', () => {
     expect(recording.recorder.total).toMatchObject({ requests: 1, refused: 0, shadow: 1 });
   });
 
+  it('counts a request that several limits in shadow would refuse once', () => {
+    const recording = new Recording();
+    const limits = ['minute', 'hour'].map((name) => limit(name, { policy: 'a', name: 'a', mode: 'shadow' }));
+    recording.decide(limits.map((one) => [one, false] as const));
+    expect(recording.policies).toHaveLength(1);
+    expect(recording.policies[0]).toMatchObject({ requests: 1, refused: 0, shadow: 1 });
+    expect(recording.recorder.total).toMatchObject({ requests: 1, refused: 0, shadow: 1 });
+  });
+
+  it('tells no answer for a store that is down if there is none', () => {
+    const { events } = new Recording();
+    const health = { store: 'TestStorage' } as unknown as StoreHealth;
+    const { store } = new ConsoleRecorder(events, health, observed(new MemoryStorage(), events));
+    expect(store).toMatchObject({ name: 'TestStorage', circuit: 'closed' });
+    expect(store).not.toHaveProperty('onError');
+  });
+
   it('counts limits of one place and name as one policy, and others apart', () => {
     const recording = new Recording();
     recording.decide([[limit('a'), true]]);

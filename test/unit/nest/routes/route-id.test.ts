@@ -21,6 +21,8 @@ import { Mutation, Query, ResolveField, ResolveReference, Resolver, Subscription
 import { EventPattern, GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { RateLimit } from 'nestjs-limits';
+import type { CompiledRoute } from '../../../../lib/nest/routes/route-policy.js';
+import { RouteOperations } from '../../../../lib/nest/swagger/route-operations.js';
 import { isRouteHandler, routeId } from '../../../../lib/nest/transports/transports.js';
 
 type Handler = Parameters<typeof routeId>[1];
@@ -85,6 +87,16 @@ describe('The id of a route', () => {
 
   it('has all paths of a handler with several paths', () => {
     expect(idOf({ path: ['old', 'new'] }, Get(['a', 'b']))).toBe('http GET /old/a|/old/b|/new/a|/new/b');
+  });
+
+  it('has no prefix for a class that is no controller itself', () => {
+    class Base {
+      @Get('health')
+      handle() {
+        return '';
+      }
+    }
+    expect(routeId(Base, Base.prototype.handle)).toBe('http GET /health');
   });
 
   it('has the path of the module', () => {
@@ -177,6 +189,7 @@ describe('The id of a field', () => {
       ),
     ).toBe('graphql Book.title');
     expect(field(ResolveReference(), Resolver('Author'))).toBe('graphql Author.__resolveReference');
+    expect(field(ResolveField(() => String))).toBe('graphql SomeClass.handle');
   });
 });
 
@@ -236,6 +249,7 @@ describe('The id of a pattern', () => {
     ['a regular expression', EventPattern(/^user\./), 'rpc event /^user\\./'],
     ['of one transport', MessagePattern('sum', Transport.REDIS), 'rpc message "sum" over 1'],
     ['gRPC', GrpcMethod('Users', 'FindOne'), 'grpc Users/FindOne'],
+    ['gRPC without a service', MessagePattern('sum', Transport.GRPC), 'rpc message "sum" over 4'],
   ])('has its kind and its pattern: %s', (_kind, decorator, id) => {
     expect(pattern(decorator)).toBe(id);
   });
@@ -248,6 +262,16 @@ describe('The id of a handler of another kind', () => {
       onText = handler;
     }
     expect(routeId(BotUpdate, handler)).toBe('BotUpdate.handle');
+  });
+});
+
+describe('A route outside HTTP', () => {
+  it('is no operation of a document', () => {
+    const route = (id: string): CompiledRoute => ({ id }) as CompiledRoute;
+    const [message, get] = [route('ws / say'), route('http GET /say')];
+    const operations = new RouteOperations([message, get]);
+    expect(operations.find('GET', '/say')).toBe(get);
+    expect(new RouteOperations([message]).find('GET', '/say')).toBeUndefined();
   });
 });
 

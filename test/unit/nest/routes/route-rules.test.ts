@@ -5,6 +5,9 @@ import { RateLimiterService, SkipRateLimit, type IdentityResolver, type RateLimi
 import { RoutePolicies } from '../../../../lib/nest/routes/route-policies.js';
 import { RouteRules } from '../../../../lib/nest/routes/route-rules.js';
 import { limited } from '../../../support/http-app.js';
+import { keepState, stateOf, type RequestState } from '../../../../lib/nest/request/request-state.js';
+import { requestPaths } from '../../../../lib/nest/routes/routed-path.js';
+import type { HttpRequest } from '../../../../lib/nest/transports/http.transport.js';
 
 @Controller('users')
 class UsersController {
@@ -113,5 +116,31 @@ describe('The rules of a route', () => {
   it('can count by the result of an injectable class', async () => {
     const { find } = await compile({ ...users, key: EverybodyResolver });
     expect(find(express('/users/1')).policies[0]?.source.types).toEqual(['key']);
+  });
+});
+
+describe('The paths that a router may read in a request', () => {
+  it('are those of the rewritten URL on Fastify, and of the original one on Express', () => {
+    const request = { url: '/new', originalUrl: '/old' };
+    expect(requestPaths({ ...request, raw: {} })).toEqual([['NEW']]);
+    expect(requestPaths(request as HttpRequest)).toEqual([['OLD']]);
+    expect(requestPaths({ url: '/new' })).toEqual([['NEW']]);
+    expect(requestPaths({})).toEqual(requestPaths({ url: '/' }));
+  });
+});
+
+describe('The state of a request', () => {
+  it('is kept on its object, and not kept if that is frozen', () => {
+    const state: RequestState = {
+      handler: undefined,
+      counted: [],
+      decision: undefined,
+      reservations: [],
+      ruleSet: undefined,
+    };
+    const [request, frozen] = [{}, Object.freeze({})];
+    for (const one of [request, frozen]) keepState(one, state);
+    expect(stateOf(request)).toBe(state);
+    expect(stateOf(frozen)).toBeUndefined();
   });
 });

@@ -112,3 +112,12 @@ describe('The log of the store', () => {
     expect(written.warnings).toEqual([`It does not answer. Until it is back, ${meanwhile}.`]);
   });
 });
+
+it('The log of a store without resilience says nothing of its failures, which the calls tell', () => {
+  const plain = new StoreLog(new MemoryStorage(), resolveOptions({ resilience: false }));
+  plain.failed(error);
+  plain.lost(error);
+  jest.advanceTimersByTime(10_000);
+  plain.onApplicationShutdown();
+  expect(written.warnings).toEqual([]);
+});
