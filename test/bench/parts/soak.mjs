@@ -108,7 +108,15 @@ function judge(minutes) {
       2,
     );
   }
-  printTarget('keys in Redis at the end to those then', last.keys / first.keys, 'at most', 1.1, '×');
+  // They follow the load of the minute, which is that of the machine. Keys that stay would outgrow any earlier minute.
+  const most = Math.max(...minutes.slice(0, Math.ceil(minutes.length / 2)).map(({ keys }) => keys));
+  printTarget(
+    'keys in Redis at the end to the most in the first half',
+    last.keys / most,
+    'at most',
+    1.1,
+    '×',
+  );
   printTarget(
     'connections that failed',
     sum(minutes, ({ loads }) => sum(loads, ({ others }) => others)),
