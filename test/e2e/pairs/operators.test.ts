@@ -9,6 +9,7 @@ import { ConsoleActions } from '../../../lib/nest/console/console-actions.js';
 import { ConsolePolicies } from '../../../lib/nest/console/console-policies.js';
 import type { IdentityRequest, IdentityState } from '../../../lib/nest/console/console-messages.js';
 import { Gate } from '../../support/gate.js';
+import { everybody } from '../../support/held-work.js';
 import { describeOverHttp, limited, type HttpApp } from '../../support/http-app.js';
 import { until } from '../../support/http-exchange.js';
 import { Prometheus } from '../../support/prometheus.js';
@@ -16,8 +17,6 @@ import { Prometheus } from '../../support/prometheus.js';
 /** What the console, metrics and OpenAPI documents tell of slots, waits and calendars. */
 
 const MINUTE = 60_000;
-const everybody = { key: () => 'everybody' };
-
 let gate: Gate;
 let clock: ManualClock;
 beforeEach(() => {

@@ -1,11 +1,10 @@
 import { beforeEach, expect, it } from '@jest/globals';
 import { Controller, Get, UseGuards } from '@nestjs/common';
 import { applyRateLimits, RateLimit, RateLimitGuard, type RateLimitRule } from 'nestjs-limits';
+import { everybody } from '../../support/held-work.js';
 import { describeOverHttp, limited } from '../../support/http-app.js';
 
 /** Functions of policies, where a request is checked in the middleware, in the guard and after authentication. */
-
-const everybody = { key: () => 'everybody' };
 
 let calls: string[];
 beforeEach(() => {

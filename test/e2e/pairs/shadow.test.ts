@@ -8,12 +8,11 @@ import {
   type RateLimitInput,
   type RateLimitOptions,
 } from 'nestjs-limits';
+import { everybody } from '../../support/held-work.js';
 import { describeOverHttp, limited } from '../../support/http-app.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 
 /** Limits in shadow beside other features: they never change the answer, and tell what they would do if they were enforced. */
-
-const everybody = { key: () => 'everybody' };
 
 @Controller()
 class ShopController {

@@ -15,6 +15,7 @@ import { ManualClock } from 'nestjs-limits/testing';
 import { Observable, Subject } from 'rxjs';
 import type { SettingsStore, StoredSettings } from '../../../lib/core/settings-store.js';
 import { Gate } from '../../support/gate.js';
+import { everybody } from '../../support/held-work.js';
 import { describeOverHttp, limited, type HttpReply } from '../../support/http-app.js';
 import { protocols, ServedApp, until } from '../../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
@@ -22,8 +23,6 @@ import { until as untilTrue } from '../../support/servers/server-process.js';
 import { describeOverWebSockets, type WsApp } from '../../support/ws-app.js';
 
 /** Slots of concurrent requests beside other features. */
-
-const everybody = { key: () => 'everybody' };
 
 let gate: Gate;
 beforeEach(() => {

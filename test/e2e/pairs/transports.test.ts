@@ -17,6 +17,7 @@ import type { Storage } from '../../../lib/core/storage.js';
 import { Gate } from '../../support/gate.js';
 import { graphqlServers, outcomeOf, startGraphqlApp } from '../../support/graphql-app.js';
 import { startGrpcApp } from '../../support/grpc-app.js';
+import { everybody } from '../../support/held-work.js';
 import { until } from '../../support/http-exchange.js';
 import { startRpcApp } from '../../support/rpc-app.js';
 import { startWsApp, webSockets } from '../../support/ws-app.js';
@@ -25,8 +26,6 @@ import { startWsApp, webSockets } from '../../support/ws-app.js';
  * Slots, a wait, outcomes, actual costs and both phases in one call, on every transport without an HTTP response of its own. The early
  * limits count successes; a call whose text is `fail` fails.
  */
-
-const everybody = { key: () => 'everybody' };
 
 /** The limits of each handler. */
 const Limits: MethodDecorator = (target, name, descriptor) => {

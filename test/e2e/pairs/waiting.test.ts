@@ -14,6 +14,7 @@ import { queueOf } from '../../../lib/limiter/fair-queue.js';
 import { DECIDING_STORAGE } from '../../../lib/nest/options/rate-limit.tokens.js';
 import type { Storage } from '../../../lib/core/storage.js';
 import { Gate } from '../../support/gate.js';
+import { everybody } from '../../support/held-work.js';
 import { describeOverHttp, limited, type HttpApp, type HttpReply } from '../../support/http-app.js';
 import { until } from '../../support/http-exchange.js';
 import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
@@ -21,8 +22,6 @@ import { MapCasServer, MapCasStorage } from '../../support/map-cas.storage.js';
 /** Waits beside other features. */
 
 const MINUTE = 60_000;
-const everybody = { key: () => 'everybody' };
-
 let gate: Gate;
 let clock: ManualClock;
 beforeEach(() => {
